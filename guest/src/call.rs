@@ -1,0 +1,218 @@
+//! One logical call: the questions it may ask, and what an answer from the store means for it.
+
+use std::cell::Cell;
+
+use crate::error::Error;
+use crate::ports::{Capabilities, Entry, Page, Placement, Ports, StoreError};
+
+/// The most questions one logical call asks. What has more to do answers a cursor.
+pub const MAXIMUM_QUESTIONS: u32 = 32;
+
+/// Moments are below 2^48 ms, so that six bytes hold one.
+pub const MAXIMUM_TIMESTAMP_MS: u64 = (1 << 48) - 1;
+
+/// How a compare-and-swap ended, where the store answered at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swap {
+    /// Written, with this version.
+    Done(u64),
+    /// Another version is there.
+    Stale,
+    /// Nothing is there.
+    Missing,
+}
+
+/// How far this call's writes have come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Nothing,
+    /// Writes were asked, and each was refused for certain.
+    Refused,
+    Something,
+}
+
+/// The questions of one logical call, counted, and its store errors judged.
+pub struct Call<'a> {
+    ports: &'a dyn Ports,
+    asked: Cell<u32>,
+    written: Cell<Written>,
+}
+
+impl<'a> Call<'a> {
+    /// Begins a logical call, or its repeat.
+    pub fn new(ports: &'a dyn Ports) -> Self {
+        Self { ports, asked: Cell::new(0), written: Cell::new(Written::Nothing) }
+    }
+
+    fn ask(&self) -> Result<(), Error> {
+        let asked = self.asked.get() + 1;
+        if asked > MAXIMUM_QUESTIONS {
+            return Err(match self.written.get() {
+                Written::Nothing => Error::Other(format!("a call asked more than {MAXIMUM_QUESTIONS} questions")),
+                Written::Refused | Written::Something => Error::OutcomeUnknown,
+            });
+        }
+        self.asked.set(asked);
+        Ok(())
+    }
+
+    /// The time, in range.
+    pub fn now(&self) -> Result<u64, Error> {
+        self.ask()?;
+        let now = self.ports.now();
+        if now > MAXIMUM_TIMESTAMP_MS {
+            return Err(Error::Other("the clock is past the year 10889".into()));
+        }
+        Ok(now)
+    }
+
+    /// `N` random bytes.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
+        self.ask()?;
+        let bytes = self.ports.random(N as u32);
+        <[u8; N]>::try_from(bytes.as_slice())
+            .map_err(|_| Error::Other(format!("the random source answered {} of {N} bytes", bytes.len())))
+    }
+
+    /// What the store promises. Not a question: it never changes.
+    pub fn describe(&self) -> Capabilities {
+        self.ports.describe()
+    }
+
+    /// Reads an entry; `None` is a missing one.
+    pub fn get(&self, key: &str, known: Option<u64>, fresh: bool) -> Result<Option<Entry>, Error> {
+        self.ask()?;
+        match self.ports.get(key, known, fresh) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(StoreError::Missing) => Ok(None),
+            Err(error) => Err(self.failed_read(error)),
+        }
+    }
+
+    /// Reads many entries; those that are missing or unreadable are `None`.
+    pub fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Error> {
+        self.ask()?;
+        let answers = self.ports.get_many(keys).map_err(|error| self.failed_read(error))?;
+        if answers.len() != keys.len() {
+            return Err(self.failed_read(StoreError::Other("get-many answered another number of entries".into())));
+        }
+        answers
+            .into_iter()
+            .map(|answer| match answer {
+                Ok(entry) => Ok(Some(entry)),
+                Err(StoreError::Missing | StoreError::Corrupt) => Ok(None),
+                Err(error) => Err(self.failed_read(error)),
+            })
+            .collect()
+    }
+
+    /// Writes a new entry. `Missing` is no outcome of it.
+    pub fn insert(&self, key: &str, value: &str, at: &Placement<'_>) -> Result<Swap, Error> {
+        self.ask()?;
+        self.swapped(self.ports.insert(key, value, at))
+    }
+
+    /// Writes over the entry with this version.
+    pub fn replace(&self, key: &str, value: &str, expected: u64, at: &Placement<'_>) -> Result<Swap, Error> {
+        self.ask()?;
+        self.swapped(self.ports.replace(key, value, expected, at))
+    }
+
+    /// Moves an expiry later; answers whether the entry was there.
+    pub fn touch(&self, key: &str, owner: Option<&str>, expires_at: u64) -> Result<bool, Error> {
+        self.ask()?;
+        match self.ports.touch(key, owner, expires_at) {
+            Ok(()) => {
+                self.written.set(Written::Something);
+                Ok(true)
+            }
+            Err(StoreError::Missing) => Ok(false),
+            Err(error) => Err(self.failed_write(error)),
+        }
+    }
+
+    /// Removes an entry; answers whether it was there.
+    pub fn delete(&self, key: &str, owner: Option<&str>) -> Result<bool, Error> {
+        self.ask()?;
+        self.done(self.ports.delete(key, owner))
+    }
+
+    /// Removes many entries of one owner; answers how many were there.
+    pub fn delete_many(&self, keys: &[String], owner: &str) -> Result<u32, Error> {
+        self.ask()?;
+        self.done(self.ports.delete_many(keys, owner))
+    }
+
+    /// Lists an owner's entries.
+    pub fn list_owned(&self, owner: &str, cursor: &str, limit: u32) -> Result<Page, Error> {
+        self.ask()?;
+        self.ports.list_owned(owner, cursor, limit).map_err(|error| self.failed_read(error))
+    }
+
+    fn done<T>(&self, answer: Result<T, StoreError>) -> Result<T, Error> {
+        match answer {
+            Ok(value) => {
+                self.written.set(Written::Something);
+                Ok(value)
+            }
+            Err(error) => Err(self.failed_write(error)),
+        }
+    }
+
+    fn swapped(&self, answer: Result<u64, StoreError>) -> Result<Swap, Error> {
+        match answer {
+            Ok(version) => {
+                self.written.set(Written::Something);
+                Ok(Swap::Done(version))
+            }
+            Err(error @ (StoreError::Stale | StoreError::Missing)) => {
+                if self.written.get() == Written::Nothing {
+                    self.written.set(Written::Refused);
+                }
+                Ok(if error == StoreError::Stale { Swap::Stale } else { Swap::Missing })
+            }
+            Err(error) => Err(self.failed_write(error)),
+        }
+    }
+
+    /// A read that failed after a write was asked leaves open how that write ended.
+    fn failed_read(&self, error: StoreError) -> Error {
+        let wrote = self.written.get() != Written::Nothing;
+        match error {
+            StoreError::Pending => Error::Pending,
+            StoreError::Corrupt => Error::Corrupt("the store cannot read the entry".into()),
+            StoreError::Unsupported => Error::Unsupported("this question".into()),
+            _ if wrote => Error::OutcomeUnknown,
+            StoreError::Throttled(pause) => Error::Throttled(pause),
+            StoreError::Unavailable(why) => Error::Unavailable(why),
+            StoreError::Other(why) => Error::Other(why),
+            StoreError::Missing
+            | StoreError::Stale
+            | StoreError::TooLarge
+            | StoreError::Full
+            | StoreError::OutcomeUnknown => Error::Other("the store answered a read as if it were a write".into()),
+        }
+    }
+
+    /// A write that was refused for certain says so; of any other the outcome is unknown.
+    fn failed_write(&self, error: StoreError) -> Error {
+        let wrote_before = self.written.get() == Written::Something;
+        match error {
+            StoreError::Pending => Error::Pending,
+            _ if wrote_before => Error::OutcomeUnknown,
+            StoreError::TooLarge => Error::LimitExceeded {
+                limit: "maximum-value-bytes of the store",
+                maximum: self.describe().maximum_value_bytes.into(),
+            },
+            StoreError::Full => Error::Full,
+            StoreError::Throttled(pause) => Error::Throttled(pause),
+            StoreError::Unsupported => Error::Unsupported("this write".into()),
+            StoreError::Missing
+            | StoreError::Stale
+            | StoreError::Corrupt
+            | StoreError::OutcomeUnknown
+            | StoreError::Unavailable(_)
+            | StoreError::Other(_) => Error::OutcomeUnknown,
+        }
+    }
+}

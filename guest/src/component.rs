@@ -1,0 +1,659 @@
+//! The only file that knows WIT: the imports as [`Ports`], the exports over [`Engine`], [`Session`] and [`flat`].
+
+#![expect(unsafe_code, reason = "wit-bindgen generates the canonical ABI's exports and memory handling")]
+#![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::call::Call;
+use crate::engine::{self, Engine};
+use crate::error::{Error, Fault, TokenFault};
+use crate::keys::SigningKey;
+use crate::ports::{self, Placement, Ports, StoreError};
+use crate::session::{self, Session, Status};
+use crate::snapshot::Survivors;
+use crate::value::Value;
+use crate::{flat, owner, policy};
+
+wit_bindgen::generate!({ path: "../wit", world: "engine", generate_all });
+
+use exports::tessera::session::flat as flat_wit;
+use exports::tessera::session::policy as wit;
+use exports::tessera::session::sessions as sessions_wit;
+use tessera::session::types as types_wit;
+use tessera::session::{clock, random, store};
+
+/// The imports of the component.
+struct Host;
+
+fn call() -> Call<'static> {
+    Call::new(&Host)
+}
+
+impl Ports for Host {
+    fn now(&self) -> u64 {
+        clock::now()
+    }
+
+    fn random(&self, count: u32) -> Vec<u8> {
+        random::bytes(count)
+    }
+
+    fn describe(&self) -> ports::Capabilities {
+        let store::Capabilities {
+            compare_and_swap,
+            list_by_owner,
+            acknowledged_writes_survive_failover,
+            maximum_staleness_ms,
+            index_staleness_ms,
+            minimum_ttl_ms,
+            expiry_resolution_ms,
+            minimum_write_interval_ms,
+            maximum_key_bytes,
+            maximum_owner_bytes,
+            maximum_value_bytes,
+        } = store::describe();
+        ports::Capabilities {
+            compare_and_swap,
+            list_by_owner,
+            acknowledged_writes_survive_failover,
+            maximum_staleness_ms,
+            index_staleness_ms,
+            minimum_ttl_ms,
+            expiry_resolution_ms,
+            minimum_write_interval_ms,
+            maximum_key_bytes,
+            maximum_owner_bytes,
+            maximum_value_bytes,
+        }
+    }
+
+    fn get(&self, key: &str, known: Option<u64>, fresh: bool) -> Result<ports::Entry, StoreError> {
+        store::get(key, known, fresh).map(entry).map_err(store_error)
+    }
+
+    fn get_many(&self, keys: &[String]) -> Result<Vec<Result<ports::Entry, StoreError>>, StoreError> {
+        let answers = store::get_many(keys).map_err(store_error)?;
+        Ok(answers.into_iter().map(|answer| answer.map(entry).map_err(store_error)).collect())
+    }
+
+    fn insert(&self, key: &str, value: &str, at: &Placement<'_>) -> Result<u64, StoreError> {
+        store::insert(key, value, &placement(at)).map_err(store_error)
+    }
+
+    fn replace(&self, key: &str, value: &str, expected: u64, at: &Placement<'_>) -> Result<u64, StoreError> {
+        store::replace(key, value, expected, &placement(at)).map_err(store_error)
+    }
+
+    fn touch(&self, key: &str, owner: Option<&str>, expires_at: u64) -> Result<(), StoreError> {
+        store::touch(key, owner, expires_at).map_err(store_error)
+    }
+
+    fn delete(&self, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+        store::delete(key, owner).map_err(store_error)
+    }
+
+    fn delete_many(&self, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+        store::delete_many(keys, owner).map_err(store_error)
+    }
+
+    fn list_owned(&self, owner: &str, cursor: &str, limit: u32) -> Result<ports::Page, StoreError> {
+        let page = store::list_owned(owner, cursor, limit).map_err(store_error)?;
+        let row = |row: store::Row| ports::Row {
+            key: row.key,
+            version: row.version,
+            touched_at: row.touched_at,
+            expires_at: row.expires_at,
+            value: row.value,
+        };
+        Ok(ports::Page { rows: page.rows.into_iter().map(row).collect(), next: page.next })
+    }
+}
+
+fn entry(entry: store::Entry) -> ports::Entry {
+    ports::Entry { value: entry.value, version: entry.version, expires_at: entry.expires_at }
+}
+
+fn placement(at: &Placement<'_>) -> store::Placement {
+    store::Placement {
+        owner: at.owner.map(str::to_owned),
+        previous_owner: at.previous_owner.map(str::to_owned),
+        expires_at: at.expires_at,
+        ends_at: at.ends_at,
+    }
+}
+
+fn store_error(error: store::Error) -> StoreError {
+    match error {
+        store::Error::Pending => StoreError::Pending,
+        store::Error::Missing => StoreError::Missing,
+        store::Error::Stale => StoreError::Stale,
+        store::Error::TooLarge => StoreError::TooLarge,
+        store::Error::Full => StoreError::Full,
+        store::Error::Throttled(pause) => StoreError::Throttled(pause),
+        store::Error::Unsupported => StoreError::Unsupported,
+        store::Error::Corrupt => StoreError::Corrupt,
+        store::Error::OutcomeUnknown => StoreError::OutcomeUnknown,
+        store::Error::Unavailable(why) => StoreError::Unavailable(why),
+        store::Error::Other(why) => StoreError::Other(why),
+    }
+}
+
+fn fault_out(fault: Fault) -> wit::Fault {
+    wit::Fault { field: fault.field, reason: fault.reason }
+}
+
+impl From<Error> for wit::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Pending => Self::Pending,
+            Error::Closed => Self::Closed,
+            Error::Missing => Self::Missing,
+            Error::Expired => Self::Expired,
+            Error::Replaced => Self::Replaced,
+            Error::Reused => Self::Reused,
+            Error::InvalidToken(fault) => Self::InvalidToken(match fault {
+                TokenFault::TooLong => wit::TokenFault::TooLong,
+                TokenFault::Malformed => wit::TokenFault::Malformed,
+                TokenFault::HeaderRefused => wit::TokenFault::HeaderRefused,
+                TokenFault::UnknownKey => wit::TokenFault::UnknownKey,
+                TokenFault::WrongMac => wit::TokenFault::WrongMac,
+                TokenFault::WrongIssuer => wit::TokenFault::WrongIssuer,
+                TokenFault::WrongAudience => wit::TokenFault::WrongAudience,
+                TokenFault::NotYetValid => wit::TokenFault::NotYetValid,
+            }),
+            Error::InvalidCsrfToken => Self::InvalidCsrfToken,
+            Error::InvalidPolicy(fault) => Self::InvalidPolicy(fault_out(fault)),
+            Error::InvalidKey(fault) => Self::InvalidKey(fault_out(fault)),
+            Error::InvalidArgument(fault) => Self::InvalidArgument(fault_out(fault)),
+            Error::InvalidValue(fault) => Self::InvalidValue(fault_out(fault)),
+            Error::LimitExceeded { limit, maximum } => {
+                Self::LimitExceeded(wit::Excess { limit: limit.to_owned(), maximum })
+            }
+            Error::Conflict(fields) => Self::Conflict(fields),
+            Error::Contended => Self::Contended,
+            Error::TooManySessions => Self::TooManySessions,
+            Error::SubjectRequired => Self::SubjectRequired,
+            Error::Draft => Self::Draft,
+            Error::Unsupported(what) => Self::Unsupported(what),
+            Error::Throttled(pause) => Self::Throttled(pause),
+            Error::Full => Self::Full,
+            Error::Corrupt(why) => Self::Corrupt(why),
+            Error::OutcomeUnknown => Self::OutcomeUnknown,
+            Error::Unavailable(why) => Self::Unavailable(why),
+            Error::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+fn value_out(value: Value) -> types_wit::Value {
+    match value {
+        Value::Null => types_wit::Value::Null,
+        Value::Boolean(value) => types_wit::Value::Boolean(value),
+        Value::Integer(value) => types_wit::Value::Integer(value),
+        Value::Float(value) => types_wit::Value::Float(value),
+        Value::Text(value) => types_wit::Value::Text(value),
+        Value::Bytes(value) => types_wit::Value::Bytes(value),
+        Value::Json(value) => types_wit::Value::Json(value),
+    }
+}
+
+fn value_in(value: types_wit::Value) -> Value {
+    match value {
+        types_wit::Value::Null => Value::Null,
+        types_wit::Value::Boolean(value) => Value::Boolean(value),
+        types_wit::Value::Integer(value) => Value::Integer(value),
+        types_wit::Value::Float(value) => Value::Float(value),
+        types_wit::Value::Text(value) => Value::Text(value),
+        types_wit::Value::Bytes(value) => Value::Bytes(value),
+        types_wit::Value::Json(value) => Value::Json(value),
+    }
+}
+
+fn fields_out(fields: Vec<(String, Value)>) -> Vec<types_wit::Field> {
+    fields.into_iter().map(|(name, value)| types_wit::Field { name, value: value_out(value) }).collect()
+}
+
+fn changes_in(changes: Vec<types_wit::Change>) -> Vec<(String, Option<Value>)> {
+    changes.into_iter().map(|change| (change.name, change.value.map(value_in))).collect()
+}
+
+fn survivors_in(survivors: wit::Survivors) -> Survivors {
+    match survivors {
+        wit::Survivors::Nothing => Survivors::Nothing,
+        wit::Survivors::Everything => Survivors::Everything,
+        wit::Survivors::Named(names) => Survivors::Named(names),
+    }
+}
+
+fn grant_out(grant: session::Grant) -> wit::Grant {
+    wit::Grant { token: grant.token, expires_at: grant.expires_at, ends_at: grant.ends_at }
+}
+
+fn claims_out(claims: engine::Claims) -> wit::Claims {
+    wit::Claims {
+        reference: claims.reference,
+        generation: claims.token.generation.counter,
+        issued_at: claims.token.issued_at,
+        expires_at: claims.token.expires_at,
+        subject: claims.token.subject,
+        data: claims.token.data,
+    }
+}
+
+fn details_out(details: session::Details) -> wit::Details {
+    wit::Details {
+        status: match details.status {
+            Status::Draft => wit::Status::Draft,
+            Status::Live => wit::Status::Live,
+            Status::Closed => wit::Status::Closed,
+        },
+        reference: details.reference,
+        subject: details.subject,
+        created_at: details.created_at,
+        authenticated_at: details.authenticated_at,
+        expires_at: details.expires_at,
+        ends_at: details.ends_at,
+        generation: details.generation,
+        touch_due: details.touch_due,
+        renew_due: details.renew_due,
+        reissue_due: details.reissue_due,
+        modified: details.modified,
+    }
+}
+
+fn summaries_out(summaries: owner::Summaries) -> wit::Summaries {
+    let item = |item: owner::Summary| wit::Summary {
+        reference: item.reference,
+        created_at: item.created_at,
+        authenticated_at: item.authenticated_at,
+        last_seen_at: item.last_seen_at,
+        expires_at: item.expires_at,
+        ends_at: item.ends_at,
+        current: item.current,
+        fields: fields_out(item.fields),
+    };
+    wit::Summaries { items: summaries.items.into_iter().map(item).collect(), next: summaries.next }
+}
+
+fn progress_out(progress: owner::Progress) -> wit::Progress {
+    wit::Progress { ended: progress.ended, next: progress.next }
+}
+
+fn keys_in(keys: Vec<wit::SigningKey>) -> Vec<SigningKey> {
+    keys.into_iter().map(|key| SigningKey { id: key.id, secret: key.secret }).collect()
+}
+
+fn policy_out(policy: policy::Policy) -> wit::Policy {
+    wit::Policy {
+        idle_timeout_ms: policy.idle_timeout_ms,
+        absolute_timeout_ms: policy.absolute_timeout_ms,
+        touch_interval_ms: policy.touch_interval_ms,
+        renew_interval_ms: policy.renew_interval_ms,
+        rotation_grace_ms: policy.rotation_grace_ms,
+        token_lifetime_ms: policy.token_lifetime_ms,
+        sessions_per_owner: policy.sessions_per_owner,
+        cap_rule: match policy.cap_rule {
+            policy::CapRule::EvictOldest => wit::CapRule::EvictOldest,
+            policy::CapRule::Refuse => wit::CapRule::Refuse,
+        },
+        field_rule: match policy.field_rule {
+            policy::FieldRule::LaterWins => wit::FieldRule::LaterWins,
+            policy::FieldRule::Conflict => wit::FieldRule::Conflict,
+        },
+        reuse_rule: match policy.reuse_rule {
+            policy::ReuseRule::Report => wit::ReuseRule::Report,
+            policy::ReuseRule::EndSession => wit::ReuseRule::EndSession,
+        },
+        token_format: match policy.token_format {
+            policy::TokenFormat::Compact => wit::TokenFormat::Compact,
+            policy::TokenFormat::Jwt => wit::TokenFormat::Jwt,
+        },
+        issuer: policy.issuer,
+        audience: policy.audience,
+        clock_skew_ms: policy.clock_skew_ms,
+        maximum_token_bytes: policy.maximum_token_bytes,
+        maximum_name_bytes: policy.maximum_name_bytes,
+        maximum_value_bytes: policy.maximum_value_bytes,
+        maximum_record_bytes: policy.maximum_record_bytes,
+        maximum_fields: policy.maximum_fields,
+        key_prefix: policy.key_prefix,
+        public_fields: policy.public_fields,
+        token_fields: policy.token_fields,
+    }
+}
+
+fn policy_in(policy: wit::Policy) -> policy::Policy {
+    policy::Policy {
+        idle_timeout_ms: policy.idle_timeout_ms,
+        absolute_timeout_ms: policy.absolute_timeout_ms,
+        touch_interval_ms: policy.touch_interval_ms,
+        renew_interval_ms: policy.renew_interval_ms,
+        rotation_grace_ms: policy.rotation_grace_ms,
+        token_lifetime_ms: policy.token_lifetime_ms,
+        sessions_per_owner: policy.sessions_per_owner,
+        cap_rule: match policy.cap_rule {
+            wit::CapRule::EvictOldest => policy::CapRule::EvictOldest,
+            wit::CapRule::Refuse => policy::CapRule::Refuse,
+        },
+        field_rule: match policy.field_rule {
+            wit::FieldRule::LaterWins => policy::FieldRule::LaterWins,
+            wit::FieldRule::Conflict => policy::FieldRule::Conflict,
+        },
+        reuse_rule: match policy.reuse_rule {
+            wit::ReuseRule::Report => policy::ReuseRule::Report,
+            wit::ReuseRule::EndSession => policy::ReuseRule::EndSession,
+        },
+        token_format: match policy.token_format {
+            wit::TokenFormat::Compact => policy::TokenFormat::Compact,
+            wit::TokenFormat::Jwt => policy::TokenFormat::Jwt,
+        },
+        issuer: policy.issuer,
+        audience: policy.audience,
+        clock_skew_ms: policy.clock_skew_ms,
+        maximum_token_bytes: policy.maximum_token_bytes,
+        maximum_name_bytes: policy.maximum_name_bytes,
+        maximum_value_bytes: policy.maximum_value_bytes,
+        maximum_record_bytes: policy.maximum_record_bytes,
+        maximum_fields: policy.maximum_fields,
+        key_prefix: policy.key_prefix,
+        public_fields: policy.public_fields,
+        token_fields: policy.token_fields,
+    }
+}
+
+impl wit::Guest for Component {}
+
+/// The component's exports.
+struct Component;
+
+export!(Component);
+
+impl sessions_wit::Guest for Component {
+    type Engine = EngineHandle;
+    type Session = Session;
+
+    fn default_policy() -> wit::Policy {
+        policy_out(policy::Policy::default())
+    }
+
+    fn preset(level: wit::AssuranceLevel) -> wit::Policy {
+        policy_out(policy::Policy::preset(match level {
+            wit::AssuranceLevel::Aal1 => policy::AssuranceLevel::Aal1,
+            wit::AssuranceLevel::Aal2 => policy::AssuranceLevel::Aal2,
+            wit::AssuranceLevel::Aal3 => policy::AssuranceLevel::Aal3,
+        }))
+    }
+}
+
+/// An engine that sessions share.
+struct EngineHandle(Rc<Engine>);
+
+impl sessions_wit::GuestEngine for EngineHandle {
+    fn configure(policy: wit::Policy, keys: Vec<wit::SigningKey>) -> Result<sessions_wit::Engine, wit::Error> {
+        let engine = Engine::configure(&call(), policy_in(policy), &keys_in(keys))?;
+        Ok(sessions_wit::Engine::new(Self(engine)))
+    }
+
+    fn create(&self) -> sessions_wit::Session {
+        sessions_wit::Session::new(self.0.create())
+    }
+
+    fn open(&self, token: String) -> Result<sessions_wit::Session, wit::Error> {
+        Ok(sessions_wit::Session::new(self.0.open(&call(), &token)?))
+    }
+
+    fn verify(&self, token: String, max_age_ms: Option<u64>) -> Result<wit::Claims, wit::Error> {
+        Ok(claims_out(self.0.verify(&call(), &token, max_age_ms)?))
+    }
+
+    fn list_sessions(
+        &self,
+        subject: String,
+        current: Option<String>,
+        cursor: Option<String>,
+    ) -> Result<wit::Summaries, wit::Error> {
+        Ok(summaries_out(owner::list(&self.0, &call(), &subject, current.as_deref(), cursor.as_deref())?))
+    }
+
+    fn revoke(
+        &self,
+        subject: String,
+        reference: String,
+        cursor: Option<String>,
+    ) -> Result<wit::Progress, wit::Error> {
+        Ok(progress_out(owner::revoke(&self.0, &call(), &subject, &reference, cursor.as_deref())?))
+    }
+
+    fn revoke_all(
+        &self,
+        subject: String,
+        except: Option<String>,
+        cursor: Option<String>,
+    ) -> Result<wit::Progress, wit::Error> {
+        Ok(progress_out(owner::revoke_all(&self.0, &call(), &subject, except.as_deref(), cursor.as_deref())?))
+    }
+
+    fn jwt_key(&self, key_id: String) -> Result<Vec<u8>, wit::Error> {
+        Ok(self.0.jwt_key(&key_id)?)
+    }
+}
+
+impl sessions_wit::GuestSession for Session {
+    fn get(&self, name: String) -> Result<types_wit::Value, wit::Error> {
+        Ok(value_out(self.get(&name)?))
+    }
+
+    fn set(&self, name: String, value: types_wit::Value) -> Result<(), wit::Error> {
+        Ok(self.set(&name, &value_in(value))?)
+    }
+
+    fn update(&self, changes: Vec<types_wit::Change>) -> Result<(), wit::Error> {
+        Ok(self.update(&changes_in(changes))?)
+    }
+
+    fn remove(&self, name: String) -> Result<bool, wit::Error> {
+        Ok(self.remove(&name)?)
+    }
+
+    fn pop(&self, name: String) -> Result<types_wit::Value, wit::Error> {
+        Ok(value_out(self.pop(&name)?))
+    }
+
+    fn clear(&self) -> Result<(), wit::Error> {
+        Ok(self.clear()?)
+    }
+
+    fn entries(&self) -> Result<Vec<types_wit::Field>, wit::Error> {
+        Ok(fields_out(self.entries()?))
+    }
+
+    fn entries_json(&self) -> Result<String, wit::Error> {
+        Ok(self.entries_json()?)
+    }
+
+    fn fork(&self) -> Result<sessions_wit::Session, wit::Error> {
+        Ok(sessions_wit::Session::new(self.fork()?))
+    }
+
+    fn is_modified(&self) -> bool {
+        self.is_modified()
+    }
+
+    fn details(&self) -> wit::Details {
+        details_out(self.details(clock::now()))
+    }
+
+    fn save(&self) -> Result<wit::Grant, wit::Error> {
+        Ok(grant_out(self.save(&call())?))
+    }
+
+    fn rotate(&self) -> Result<wit::Grant, wit::Error> {
+        Ok(grant_out(self.rotate(&call())?))
+    }
+
+    fn authenticate(&self, subject: String, survivors: wit::Survivors) -> Result<wit::Grant, wit::Error> {
+        Ok(grant_out(self.authenticate(&call(), &subject, &survivors_in(survivors))?))
+    }
+
+    fn reissue(&self) -> Result<wit::Grant, wit::Error> {
+        Ok(grant_out(self.reissue(&call())?))
+    }
+
+    fn touch(&self) -> Result<bool, wit::Error> {
+        Ok(self.touch(&call())?)
+    }
+
+    fn destroy(&self) -> Result<(), wit::Error> {
+        Ok(self.destroy(&call())?)
+    }
+
+    fn csrf_token(&self) -> Result<String, wit::Error> {
+        Ok(self.csrf_token(&call())?)
+    }
+
+    fn check_csrf_token(&self, token: String) -> Result<(), wit::Error> {
+        Ok(self.check_csrf_token(&token)?)
+    }
+}
+
+/// The engines of the flat interface, by number.
+#[derive(Default)]
+struct Engines {
+    last: u32,
+    by_id: BTreeMap<u32, Rc<Engine>>,
+}
+
+const MAXIMUM_FLAT_ENGINES: usize = 64;
+
+thread_local! {
+    static ENGINES: RefCell<Engines> = RefCell::default();
+}
+
+fn flat_engine(id: u32) -> Result<Rc<Engine>, wit::Error> {
+    ENGINES
+        .with_borrow(|engines| engines.by_id.get(&id).cloned())
+        .ok_or_else(|| Error::InvalidArgument(Fault::new("engine", "is not configured")).into())
+}
+
+impl flat_wit::Guest for Component {
+    fn configure(policy: wit::Policy, keys: Vec<wit::SigningKey>) -> Result<u32, wit::Error> {
+        let engine = Engine::configure(&call(), policy_in(policy), &keys_in(keys))?;
+        ENGINES.with_borrow_mut(|engines| {
+            if engines.by_id.len() >= MAXIMUM_FLAT_ENGINES || engines.last == u32::MAX {
+                let maximum = MAXIMUM_FLAT_ENGINES as u64;
+                return Err(Error::LimitExceeded { limit: "engines", maximum }.into());
+            }
+            engines.last += 1;
+            engines.by_id.insert(engines.last, engine);
+            Ok(engines.last)
+        })
+    }
+
+    fn release(engine: u32) {
+        ENGINES.with_borrow_mut(|engines| drop(engines.by_id.remove(&engine)));
+    }
+
+    fn create(
+        engine: u32,
+        subject: Option<String>,
+        changes: Vec<types_wit::Change>,
+    ) -> Result<wit::Grant, wit::Error> {
+        Ok(grant_out(flat::create(&flat_engine(engine)?, &call(), subject.as_deref(), &changes_in(changes))?))
+    }
+
+    fn load(engine: u32, token: String) -> Result<flat_wit::Loaded, wit::Error> {
+        let loaded = flat::load(&flat_engine(engine)?, &call(), &token)?;
+        Ok(flat_wit::Loaded {
+            details: details_out(loaded.details),
+            fields: loaded.fields,
+            version: loaded.version,
+        })
+    }
+
+    fn save(
+        engine: u32,
+        token: String,
+        version: u64,
+        changes: Vec<types_wit::Change>,
+    ) -> Result<wit::Grant, wit::Error> {
+        let changes = changes_in(changes);
+        Ok(grant_out(flat::save(&flat_engine(engine)?, &call(), &token, version, &changes)?))
+    }
+
+    fn rotate(engine: u32, token: String, changes: Vec<types_wit::Change>) -> Result<wit::Grant, wit::Error> {
+        Ok(grant_out(flat::rotate(&flat_engine(engine)?, &call(), &token, &changes_in(changes))?))
+    }
+
+    fn authenticate(
+        engine: u32,
+        token: String,
+        subject: String,
+        survivors: wit::Survivors,
+        changes: Vec<types_wit::Change>,
+    ) -> Result<wit::Grant, wit::Error> {
+        let (survivors, changes) = (survivors_in(survivors), changes_in(changes));
+        let engine = flat_engine(engine)?;
+        Ok(grant_out(flat::authenticate(&engine, &call(), &token, &subject, &survivors, &changes)?))
+    }
+
+    fn reissue(engine: u32, token: String) -> Result<wit::Grant, wit::Error> {
+        let call = call();
+        Ok(grant_out(flat_engine(engine)?.open(&call, &token)?.reissue(&call)?))
+    }
+
+    fn touch(engine: u32, token: String) -> Result<bool, wit::Error> {
+        let call = call();
+        Ok(flat_engine(engine)?.open(&call, &token)?.touch(&call)?)
+    }
+
+    fn destroy(engine: u32, token: String) -> Result<(), wit::Error> {
+        let call = call();
+        Ok(flat_engine(engine)?.open(&call, &token)?.destroy(&call)?)
+    }
+
+    fn verify(engine: u32, token: String, max_age_ms: Option<u64>) -> Result<wit::Claims, wit::Error> {
+        Ok(claims_out(flat_engine(engine)?.verify(&call(), &token, max_age_ms)?))
+    }
+
+    fn csrf_token(engine: u32, token: String) -> Result<String, wit::Error> {
+        let call = call();
+        Ok(flat_engine(engine)?.open(&call, &token)?.csrf_token(&call)?)
+    }
+
+    fn check_csrf_token(engine: u32, token: String, csrf_token: String) -> Result<(), wit::Error> {
+        Ok(flat_engine(engine)?.open(&call(), &token)?.check_csrf_token(&csrf_token)?)
+    }
+
+    fn list_sessions(
+        engine: u32,
+        subject: String,
+        current: Option<String>,
+        cursor: Option<String>,
+    ) -> Result<wit::Summaries, wit::Error> {
+        let engine = flat_engine(engine)?;
+        Ok(summaries_out(owner::list(&engine, &call(), &subject, current.as_deref(), cursor.as_deref())?))
+    }
+
+    fn revoke(
+        engine: u32,
+        subject: String,
+        reference: String,
+        cursor: Option<String>,
+    ) -> Result<wit::Progress, wit::Error> {
+        let engine = flat_engine(engine)?;
+        Ok(progress_out(owner::revoke(&engine, &call(), &subject, &reference, cursor.as_deref())?))
+    }
+
+    fn revoke_all(
+        engine: u32,
+        subject: String,
+        except: Option<String>,
+        cursor: Option<String>,
+    ) -> Result<wit::Progress, wit::Error> {
+        let engine = flat_engine(engine)?;
+        Ok(progress_out(owner::revoke_all(&engine, &call(), &subject, except.as_deref(), cursor.as_deref())?))
+    }
+}

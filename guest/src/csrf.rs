@@ -1,0 +1,40 @@
+//! Tokens against cross-site request forgery: a mac over the session and its last authentication, masked anew each time
+//! so that compression over TLS reveals nothing of it (BREACH).
+
+use crate::encoding;
+use crate::error::Error;
+use crate::generation::Generation;
+use crate::keys::{self, KeyRing, Signer};
+use crate::token::SessionId;
+
+fn mac(signer: &Signer, id: SessionId, floor: Generation) -> [u8; 32] {
+    keys::sign(signer, &[&id.0, &floor.counter.to_be_bytes(), &floor.raised_at.to_be_bytes()])
+}
+
+fn exclusive_or(a: &[u8; 32], b: &[u8; 32]) -> [u8; 32] {
+    core::array::from_fn(|index| a[index] ^ b[index])
+}
+
+/// Makes a token: the mask, and the mac under it.
+pub fn make(ring: &KeyRing, id: SessionId, floor: Generation, mask: [u8; 32]) -> Result<String, Error> {
+    let masked = exclusive_or(&mac(&ring.signing().csrf, id, floor), &mask);
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(&mask);
+    bytes[32..].copy_from_slice(&masked);
+    Ok(encoding::encode(&bytes))
+}
+
+/// Checks a token in constant time, under every key of the ring: a page may have been served before the keys changed.
+///
+/// # Errors
+/// `InvalidCsrfToken`.
+pub fn check(ring: &KeyRing, id: SessionId, floor: Generation, token: &str) -> Result<(), Error> {
+    use subtle::ConstantTimeEq as _;
+    let bytes: [u8; 64] = encoding::decode_exact(token).ok_or(Error::InvalidCsrfToken)?;
+    let (mut mask, mut masked) = ([0; 32], [0; 32]);
+    mask.copy_from_slice(&bytes[..32]);
+    masked.copy_from_slice(&bytes[32..]);
+    let shown = exclusive_or(&mask, &masked);
+    let fits = ring.iter().fold(subtle::Choice::from(0), |fits, key| fits | mac(&key.csrf, id, floor)[..].ct_eq(&shown));
+    if fits.into() { Ok(()) } else { Err(Error::InvalidCsrfToken) }
+}

@@ -1,0 +1,178 @@
+//! A policy and a key ring, and the way from a token to a session.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::cache::Cache;
+use crate::call::Call;
+use crate::encoding;
+use crate::error::{Error, Fault};
+use crate::generation::Standing;
+use crate::keys::{KeyRing, SigningKey};
+use crate::policy::Policy;
+use crate::ports::{Capabilities, Entry};
+use crate::session::{Live, Session};
+use crate::snapshot::Snapshot;
+use crate::token::{self, SessionId, Token};
+
+/// What a token says of itself, no store asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// A hash of the session id.
+    pub reference: String,
+    /// What the token says.
+    pub token: Token,
+}
+
+/// A record as one call found it.
+#[derive(Clone)]
+pub(crate) struct Found {
+    pub(crate) snapshot: Rc<Snapshot>,
+    pub(crate) expires_at: u64,
+}
+
+/// Holds a policy and keys, which never change.
+pub struct Engine {
+    pub(crate) policy: Policy,
+    pub(crate) ring: KeyRing,
+    pub(crate) store: Capabilities,
+    pub(crate) cache: RefCell<Cache>,
+}
+
+impl Engine {
+    /// Checks a policy against the store, and the keys.
+    ///
+    /// # Errors
+    /// `InvalidPolicy`, `InvalidKey`.
+    pub fn configure(call: &Call<'_>, policy: Policy, keys: &[SigningKey]) -> Result<Rc<Self>, Error> {
+        policy.check()?;
+        let store = call.describe();
+        policy.check_store(&store)?;
+        let ring = KeyRing::new(keys, &policy.issuer, &policy.audience)?;
+        Ok(Rc::new(Self { policy, ring, store, cache: RefCell::default() }))
+    }
+
+    /// Where a session's record lies in the store.
+    pub(crate) fn key(&self, id: SessionId) -> String {
+        let mut key = String::with_capacity(self.policy.key_prefix.len() + 22);
+        key.push_str(&self.policy.key_prefix);
+        encoding::encode_onto(&id.0, &mut key);
+        key
+    }
+
+    /// Whose record lies under a key; `None` for a key that is not one of this engine's.
+    pub(crate) fn id_of(&self, key: &str) -> Option<SessionId> {
+        encoding::decode_exact(key.strip_prefix(&self.policy.key_prefix)?).map(SessionId)
+    }
+
+    /// Reads a session's record; `None` if there is none that lives at `now`.
+    pub(crate) fn find(&self, call: &Call<'_>, id: SessionId, fresh: bool, now: u64) -> Result<Option<Found>, Error> {
+        let known = self.cache.borrow_mut().get(&id);
+        let entry = call.get(&self.key(id), known.as_ref().map(|snapshot| snapshot.version), fresh)?;
+        let Some(entry) = entry.filter(|entry| entry.expires_at > now) else { return Ok(None) };
+        let expires_at = entry.expires_at;
+        let snapshot = match known {
+            Some(known) if known.version == entry.version => known,
+            _ => self.learn(id, entry)?,
+        };
+        Ok(Some(Found { snapshot, expires_at }))
+    }
+
+    fn learn(&self, id: SessionId, entry: Entry) -> Result<Rc<Snapshot>, Error> {
+        let text = entry.value.ok_or_else(|| Error::Other("the store left out a text that was not known".into()))?;
+        let snapshot = Rc::new(Snapshot::read(text, entry.version)?);
+        self.cache.borrow_mut().put(id, &snapshot);
+        Ok(snapshot)
+    }
+
+    /// Makes a draft.
+    pub fn create(self: &Rc<Self>) -> Session {
+        Session::draft(Rc::clone(self))
+    }
+
+    /// Opens the session that a token names.
+    ///
+    /// # Errors
+    /// `InvalidToken`, `Expired`, `Missing`, `Replaced`, `Reused`, and those of the store.
+    pub fn open(self: &Rc<Self>, call: &Call<'_>, token: &str) -> Result<Session, Error> {
+        let now = call.now()?;
+        let token = token::verify(token, &self.policy, &self.ring, now)?;
+        let exact = self.store.maximum_staleness_ms == 0;
+        let mut fresh = exact;
+        loop {
+            // A store that is never stale need not be told to be fresh.
+            let found = self.find(call, token.id, fresh && !exact, now)?;
+            let standing = found.as_ref().map(|found| self.stand(found, &token, now));
+            let found = match (found, standing) {
+                (Some(found), Some(standing)) if standing.is_served() => found,
+                // What a stale answer could be wrong about is asked again.
+                (_, Some(Standing::Newer | Standing::Reused)) if !fresh => {
+                    fresh = true;
+                    continue;
+                }
+                (None, _) if !fresh && self.is_recent(token.generation.raised_at, now) => {
+                    fresh = true;
+                    continue;
+                }
+                (Some(found), Some(Standing::Reused)) => return Err(self.reused(call, &token, &found)),
+                (_, Some(Standing::Newer)) if self.is_recent(token.generation.raised_at, now) => {
+                    return Err(Error::Unavailable("the store's answer is older than the token".into()));
+                }
+                (None, _) => return Err(Error::Missing),
+                _ => return Err(Error::Replaced),
+            };
+            if found.snapshot.head.ends_at <= now {
+                return Err(Error::Expired);
+            }
+            if token.subject.is_some() && token.subject != found.snapshot.head.subject {
+                return Err(Error::Replaced);
+            }
+            return Ok(Session::opened(Rc::clone(self), Live::new(&token, found)));
+        }
+    }
+
+    fn stand(&self, found: &Found, token: &Token, now: u64) -> Standing {
+        found.snapshot.head.generations.judge(token.generation, now, self.policy.rotation_grace_ms)
+    }
+
+    /// Whether the store may not show yet what was written at this moment.
+    fn is_recent(&self, moment: u64, now: u64) -> bool {
+        now.saturating_sub(moment) < self.store.maximum_staleness_ms
+    }
+
+    /// A theft signal stays one even if ending the session fails: the next use of either token tries again.
+    fn reused(&self, call: &Call<'_>, token: &Token, found: &Found) -> Error {
+        if self.policy.reuse_rule == crate::policy::ReuseRule::EndSession {
+            let owner = found.snapshot.head.subject.as_deref();
+            if let Err(Error::Pending) = call.delete(&self.key(token.id), owner) {
+                return Error::Pending;
+            }
+            self.cache.borrow_mut().forget(&token.id);
+        }
+        Error::Reused
+    }
+
+    /// Checks a token without the store. What was revoked since its issue goes unnoticed for up to `max_age_ms`.
+    ///
+    /// # Errors
+    /// `InvalidToken`, `Expired`.
+    pub fn verify(&self, call: &Call<'_>, token: &str, max_age_ms: Option<u64>) -> Result<Claims, Error> {
+        let now = call.now()?;
+        let token = token::verify(token, &self.policy, &self.ring, now)?;
+        if max_age_ms.is_some_and(|maximum| now.saturating_sub(token.issued_at) > maximum) {
+            return Err(Error::Expired);
+        }
+        Ok(Claims { reference: token.id.reference(), token })
+    }
+
+    /// The key that signs JWTs under a signing key.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the ring has no such key.
+    pub fn jwt_key(&self, key_id: &str) -> Result<Vec<u8>, Error> {
+        match self.ring.find(key_id) {
+            Some(key) => Ok(key.jwt_key().to_vec()),
+            None => Err(Error::InvalidArgument(Fault::new("key-id", "is not in the ring"))),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Which of a session's tokens is good: the table of generations.
+
+/// Names one generation of a session's token. A token matches only on both, so that a counter
+/// repeated after a failover opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Rises by one with each renewal and authentication.
+    pub counter: u32,
+    /// When it was raised, in milliseconds since 1970.
+    pub raised_at: u64,
+}
+
+impl Generation {
+    /// The one after this, raised at `now`; never at an earlier moment than this one, also if the clock went back.
+    pub fn next(self, now: u64) -> Option<Self> {
+        Some(Self { counter: self.counter.checked_add(1)?, raised_at: now.max(self.raised_at + 1) })
+    }
+}
+
+/// What a record says of its generations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generations {
+    /// The newest one.
+    pub current: Generation,
+    /// The one before, if a renewal made the current one.
+    pub previous: Option<Generation>,
+    /// The one of the last authentication.
+    pub floor: Generation,
+    /// When the current one was first used; `None`: not yet.
+    pub confirmed_at: Option<u64>,
+}
+
+/// How a token stands to a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The record's own generation, whether confirmed or not.
+    Current,
+    /// The one before, while nobody has used the new one: the client may never have received it.
+    PreviousUnconfirmed,
+    /// The one before, shortly after the first use of the new one: parallel requests of one client.
+    PreviousInGrace,
+    /// Renewed long ago, and shown again: a sign of theft.
+    Reused,
+    /// Died at a login, or belongs to a history that the store has lost.
+    Replaced,
+    /// Newer than the record: an old answer, or a history that the store has lost.
+    Newer,
+}
+
+impl Standing {
+    /// Whether a request with such a token is served.
+    pub fn is_served(self) -> bool {
+        matches!(self, Self::Current | Self::PreviousUnconfirmed | Self::PreviousInGrace)
+    }
+}
+
+impl Generations {
+    /// The first generation of a session. Nothing came before it, so nothing waits for its confirmation.
+    pub fn first(now: u64) -> Self {
+        let current = Generation { counter: 1, raised_at: now };
+        Self { current, previous: None, floor: current, confirmed_at: Some(now) }
+    }
+
+    /// How a token of this generation stands at `now`.
+    pub fn judge(&self, token: Generation, now: u64, grace_ms: u64) -> Standing {
+        if token == self.current {
+            return Standing::Current;
+        }
+        if token.counter < self.floor.counter {
+            return Standing::Replaced;
+        }
+        if self.previous == Some(token) {
+            return match self.confirmed_at {
+                None => Standing::PreviousUnconfirmed,
+                Some(at) if now < at.saturating_add(grace_ms) => Standing::PreviousInGrace,
+                Some(_) => Standing::Reused,
+            };
+        }
+        if token.counter > self.current.counter || token.raised_at > self.current.raised_at {
+            return Standing::Newer;
+        }
+        // At or above the floor and neither of the two we know. It is one of ours only if it lies between the floor and
+        // the one before; any other was raised in a history that a failover or a restored backup has undone.
+        match self.previous {
+            Some(previous)
+                if token.counter < previous.counter
+                    && token.raised_at < previous.raised_at
+                    && (token == self.floor || (token.counter > self.floor.counter && token.raised_at > self.floor.raised_at)) =>
+            {
+                Standing::Reused
+            }
+            _ => Standing::Replaced,
+        }
+    }
+
+    /// Whether the one before may still be shown: while the current one is unconfirmed, and in the grace after.
+    pub fn is_settled(&self, now: u64, grace_ms: u64) -> bool {
+        match (self.previous, self.confirmed_at) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(_), Some(at)) => now >= at.saturating_add(grace_ms),
+        }
+    }
+
+    /// After a renewal: the current one becomes the one before. `None` at the last counter.
+    pub fn renewed(&self, now: u64) -> Option<Self> {
+        Some(Self {
+            current: self.current.next(now)?,
+            previous: Some(self.current),
+            floor: self.floor,
+            confirmed_at: None,
+        })
+    }
+
+    /// After an authentication: everything before is dead at once. `None` at the last counter.
+    pub fn authenticated(&self, now: u64) -> Option<Self> {
+        let current = self.current.next(now)?;
+        Some(Self { current, previous: None, floor: current, confirmed_at: Some(now) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: u64 = 10;
+
+    fn at(counter: u32, raised_at: u64) -> Generation {
+        Generation { counter, raised_at }
+    }
+
+    /// Floor 3, then 4, 5, 6 by renewal; 6 confirmed at 650 or not.
+    fn record(confirmed_at: Option<u64>) -> Generations {
+        Generations { current: at(6, 600), previous: Some(at(5, 500)), floor: at(3, 300), confirmed_at }
+    }
+
+    #[test]
+    fn every_row_of_the_table() {
+        let judge = |record: Generations, token, now| record.judge(token, now, GRACE);
+        assert_eq!(judge(record(None), at(6, 600), 9_999), Standing::Current);
+        assert_eq!(judge(record(None), at(5, 500), 9_999), Standing::PreviousUnconfirmed);
+        assert_eq!(judge(record(Some(650)), at(5, 500), 659), Standing::PreviousInGrace);
+        assert_eq!(judge(record(Some(650)), at(5, 500), 660), Standing::Reused);
+        assert_eq!(judge(record(None), at(4, 400), 700), Standing::Reused);
+        assert_eq!(judge(record(None), at(3, 300), 700), Standing::Reused);
+        assert_eq!(judge(record(None), at(2, 200), 700), Standing::Replaced);
+        assert_eq!(judge(record(None), at(7, 700), 700), Standing::Newer);
+        assert_eq!(judge(record(None), at(6, 601), 700), Standing::Newer);
+    }
+
+    #[test]
+    fn generations_of_a_lost_history_are_no_theft() {
+        for token in [at(6, 599), at(5, 501), at(5, 499), at(4, 500), at(4, 550), at(3, 301), at(3, 299), at(4, 300)] {
+            assert_eq!(record(None).judge(token, 700, GRACE), Standing::Replaced, "{token:?}");
+        }
+    }
+
+    #[test]
+    fn an_authentication_leaves_nothing_before_it_alive() {
+        let after = record(None).authenticated(700).unwrap();
+        for token in [at(6, 600), at(5, 500), at(3, 300)] {
+            assert_eq!(after.judge(token, 700, GRACE), Standing::Replaced);
+        }
+        assert_eq!(after.judge(at(7, 700), 700, GRACE), Standing::Current);
+    }
+
+    #[test]
+    fn raised_at_rises_also_when_the_clock_goes_back() {
+        assert_eq!(at(6, 600).next(100), Some(at(7, 601)));
+        assert_eq!(at(u32::MAX, 600).next(700), None);
+    }
+}

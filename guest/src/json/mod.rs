@@ -1,0 +1,7 @@
+//! JSON texts (RFC 8259), read in place and never built into a tree.
+
+mod scanner;
+mod writer;
+
+pub use scanner::{Fault, MAXIMUM_DEPTH, Names, Scanner, check, unescape};
+pub use writer::{push_string, push_string_body};

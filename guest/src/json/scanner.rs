@@ -1,0 +1,373 @@
+//! A strict scanner: RFC 8259, UTF-8, no lone surrogates, bounded depth.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// How deep arrays and objects may nest.
+pub const MAXIMUM_DEPTH: usize = 64;
+
+/// What is wrong with a JSON text, and at which byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The byte at which reading stopped.
+    pub at: usize,
+    /// What is wrong there.
+    pub reason: &'static str,
+}
+
+/// Whether a name may stand twice in one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// Refuse duplicates: for texts from outside.
+    Unique,
+    /// Do not look: for texts that were checked when they came in.
+    Trusted,
+}
+
+/// Reads a text from left to right.
+pub struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// Checks that a text is exactly one JSON value with unique names, and answers the text without the white space around it.
+pub fn check(text: &str) -> Result<&str, Fault> {
+    let mut scanner = Scanner::new(text);
+    let span = scanner.value(Names::Unique)?;
+    scanner.end()?;
+    Ok(&text[span])
+}
+
+impl<'a> Scanner<'a> {
+    /// Begins at the first byte.
+    pub fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Where the next byte to read is.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    fn fault<T>(&self, reason: &'static str) -> Result<T, Fault> {
+        Err(Fault { at: self.at, reason })
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.byte() {
+            self.at += 1;
+        }
+    }
+
+    /// The next byte that is not white space, unread.
+    pub fn peek(&mut self) -> Option<u8> {
+        self.space();
+        self.byte()
+    }
+
+    /// Reads this byte if it is the next after white space.
+    pub fn accept(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        if found {
+            self.at += 1;
+        }
+        found
+    }
+
+    /// Reads this byte.
+    pub fn expect(&mut self, byte: u8) -> Result<(), Fault> {
+        if self.accept(byte) { Ok(()) } else { self.fault("another character was expected here") }
+    }
+
+    /// Reads exactly this text, white space not skipped.
+    pub fn literal(&mut self, literal: &str) -> Result<(), Fault> {
+        if self.text.as_bytes()[self.at..].starts_with(literal.as_bytes()) {
+            self.at += literal.len();
+            Ok(())
+        } else {
+            self.fault("another text was expected here")
+        }
+    }
+
+    /// Nothing but white space may follow.
+    pub fn end(&mut self) -> Result<(), Fault> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => self.fault("the text goes on after its value"),
+        }
+    }
+
+    /// Reads one value and answers where it stands.
+    pub fn value(&mut self, names: Names) -> Result<Range<usize>, Fault> {
+        self.space();
+        let start = self.at;
+        self.nested(names, 0)?;
+        Ok(start..self.at)
+    }
+
+    fn nested(&mut self, names: Names, depth: usize) -> Result<(), Fault> {
+        match self.peek() {
+            Some(b'"') => self.string().map(drop),
+            Some(b'{' | b'[') if depth == MAXIMUM_DEPTH => self.fault("nested deeper than 64 levels"),
+            Some(b'{') => self.object(names, depth + 1),
+            Some(b'[') => self.array(names, depth + 1),
+            Some(b'-' | b'0'..=b'9') => self.number().map(drop),
+            Some(b't') => self.literal("true"),
+            Some(b'f') => self.literal("false"),
+            Some(b'n') => self.literal("null"),
+            Some(_) => self.fault("no JSON value begins like this"),
+            None => self.fault("the text ends where a value was expected"),
+        }
+    }
+
+    fn array(&mut self, names: Names, depth: usize) -> Result<(), Fault> {
+        self.expect(b'[')?;
+        if self.accept(b']') {
+            return Ok(());
+        }
+        loop {
+            self.nested(names, depth)?;
+            if !self.accept(b',') {
+                return self.expect(b']');
+            }
+        }
+    }
+
+    fn object(&mut self, names: Names, depth: usize) -> Result<(), Fault> {
+        self.expect(b'{')?;
+        if self.accept(b'}') {
+            return Ok(());
+        }
+        let mut seen: Vec<Cow<'a, str>> = Vec::new();
+        loop {
+            if self.peek() != Some(b'"') {
+                return self.fault("a name was expected here");
+            }
+            let name = self.string()?;
+            if names == Names::Unique {
+                seen.push(unescape(&self.text[name]));
+            }
+            self.expect(b':')?;
+            self.nested(names, depth)?;
+            if !self.accept(b',') {
+                self.expect(b'}')?;
+                break;
+            }
+        }
+        seen.sort_unstable();
+        if seen.windows(2).any(|pair| pair[0] == pair[1]) {
+            return self.fault("a name stands twice in one object");
+        }
+        Ok(())
+    }
+
+    /// Reads a string and answers where its body stands, quotes left out.
+    pub fn string(&mut self) -> Result<Range<usize>, Fault> {
+        self.expect(b'"')?;
+        let start = self.at;
+        loop {
+            match self.byte() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(start..self.at - 1);
+                }
+                Some(b'\\') => self.escape()?,
+                Some(0..=0x1f) => return self.fault("a control character stands unescaped in a string"),
+                Some(_) => self.at += 1,
+                None => return self.fault("the text ends within a string"),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), Fault> {
+        self.at += 1;
+        match self.byte() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(b'u') => match self.unit()? {
+                0xdc00..=0xdfff => self.fault("a low surrogate stands alone"),
+                0xd800..=0xdbff => {
+                    if self.byte() != Some(b'\\') || self.text.as_bytes().get(self.at + 1) != Some(&b'u') {
+                        return self.fault("a high surrogate stands alone");
+                    }
+                    self.at += 1;
+                    match self.unit()? {
+                        0xdc00..=0xdfff => Ok(()),
+                        _ => self.fault("a high surrogate stands alone"),
+                    }
+                }
+                _ => Ok(()),
+            },
+            _ => self.fault("no such escape"),
+        }
+    }
+
+    /// Reads `uXXXX`.
+    fn unit(&mut self) -> Result<u16, Fault> {
+        let digits = self.text.as_bytes().get(self.at + 1..self.at + 5);
+        let Some(unit) = digits.and_then(hex) else { return self.fault("\\u needs four hexadecimal digits") };
+        self.at += 5;
+        Ok(unit)
+    }
+
+    /// Reads a number and answers where it stands.
+    pub fn number(&mut self) -> Result<Range<usize>, Fault> {
+        self.space();
+        let start = self.at;
+        if self.byte() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.byte() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits()?,
+            _ => return self.fault("a digit was expected here"),
+        }
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.byte() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.byte() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        if let Some(b'0'..=b'9') = self.byte() {
+            return self.fault("a number begins with a needless 0");
+        }
+        Ok(start..self.at)
+    }
+
+    fn digits(&mut self) -> Result<(), Fault> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.byte() {
+            self.at += 1;
+        }
+        if self.at == start { self.fault("a digit was expected here") } else { Ok(()) }
+    }
+
+    /// Reads a whole number from 0 to 2^64−1.
+    pub fn unsigned(&mut self) -> Result<u64, Fault> {
+        let start = self.at;
+        let span = self.number()?;
+        self.text[span].parse().or(Err(Fault { at: start, reason: "a whole number was expected here" }))
+    }
+
+    /// Reads a string and answers its text.
+    pub fn text(&mut self) -> Result<Cow<'a, str>, Fault> {
+        let span = self.string()?;
+        Ok(unescape(&self.text[span]))
+    }
+}
+
+fn hex(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0_u16, |unit, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        Some(unit << 4 | digit as u16)
+    })
+}
+
+/// The text that the body of a checked string stands for.
+pub fn unescape(body: &str) -> Cow<'_, str> {
+    let Some(first) = body.find('\\') else { return Cow::Borrowed(body) };
+    let mut text = String::with_capacity(body.len());
+    let mut rest = body;
+    let mut next = Some(first);
+    while let Some(at) = next {
+        text.push_str(&rest[..at]);
+        let escape = rest.as_bytes().get(at + 1).copied().unwrap_or(b'\\');
+        let mut length = 2;
+        text.push(match escape {
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let (decoded, read) = unescape_unit(&rest.as_bytes()[at..]);
+                length = read;
+                decoded
+            }
+            other => char::from(other),
+        });
+        rest = &rest[at + length..];
+        next = rest.find('\\');
+    }
+    text.push_str(rest);
+    Cow::Owned(text)
+}
+
+/// Decodes `\uXXXX` or a pair of them; the scanner has checked it.
+fn unescape_unit(bytes: &[u8]) -> (char, usize) {
+    let unit = |from: usize| bytes.get(from..from + 4).and_then(hex).unwrap_or(0xfffd);
+    let high = unit(2);
+    if !(0xd800..0xdc00).contains(&high) {
+        return (char::from_u32(high.into()).unwrap_or(char::REPLACEMENT_CHARACTER), 6);
+    }
+    let (high, low) = (u32::from(high), u32::from(unit(8)));
+    let point = 0x10000 + ((high - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff);
+    (char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rfc_8259_allows_is_read() {
+        for text in [
+            "0", "-0", "1.5e+10", "-0.0E-3", "true", "false", "null", "\"\"", "[]", "{}", " [1 , 2]\r\n\t",
+            r#"{"a":{"a":[{}]},"b":"\ud83d\ude00 \u0000\/"}"#, "\"\u{7f}\u{10ffff}\"",
+        ] {
+            assert!(check(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_rfc_8259_forbids_is_refused() {
+        for text in [
+            "", " ", "01", "-", "1.", ".5", "1e", "+1", "0x1", "00", "-01", "tru", "True", "nul", "'a'", "\"", "\"\n\"",
+            "[1,]", "[,1]", "[1 2]", "{", "{a:1}", r#"{"a"}"#, r#"{"a":1,}"#, r#"{"a":1 "b":2}"#, "1 2", "[1]]",
+            r#""\x""#, r#""\u12""#, r#""\u12g4""#, r#""\ud800""#, r#""\ud800\u0041""#, r#""\udc00""#, r#""\ud800x""#,
+            r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, r#"[{"x":{"k":1,"k":1}}]"#, "\u{feff}1", "NaN", "Infinity",
+        ] {
+            assert!(check(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_64_is_read_and_65_refused() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(check(&nested(64)).is_ok());
+        assert_eq!(check(&nested(65)).unwrap_err().reason, "nested deeper than 64 levels");
+    }
+
+    #[test]
+    fn unescape_agrees_with_serde_json() {
+        for body in [r"a\nb", r"\u00e9\ud83d\ude00!", r#"\"\\\/\b\f\n\r\t"#, "plain", r"\u0000", ""] {
+            let expected: String = serde_json::from_str(&format!("\"{body}\"")).unwrap();
+            assert_eq!(unescape(body), expected);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn accepts_exactly_what_serde_json_accepts_up_to_names_and_depth(text in r#"[\[\]{}:,"\\u0-9aeE+.\- tfn]{0,24}"#) {
+            let ours = check(&text);
+            let theirs = serde_json::from_str::<serde_json::Value>(&text);
+            match (&ours, &theirs) {
+                (Err(fault), Ok(_)) => proptest::prop_assert!(fault.reason.contains("twice"), "{}", fault.reason),
+                // serde_json refuses numbers that do not fit a float.
+                (Ok(_), Err(error)) => proptest::prop_assert!(error.to_string().contains("out of range"), "{error}"),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! All sessions of one subject: listed, revoked, and kept under a cap.
+
+use std::rc::Rc;
+
+use crate::call::Call;
+use crate::engine::Engine;
+use crate::error::{Error, Fault};
+use crate::policy::{CapRule, check_subject};
+use crate::ports::{Page, Row};
+use crate::session::Live;
+use crate::snapshot::{Snapshot, escape};
+use crate::token::SessionId;
+use crate::value::{self, Value};
+
+const PAGE_ROWS: u32 = 100;
+/// How many pages a login looks at to count its owner's sessions.
+const CAP_PAGES: usize = 4;
+/// After so many passes only sessions that began after the call are left.
+const REVOCATION_PASSES: u32 = 8;
+const MAXIMUM_CURSOR_BYTES: usize = 4096;
+
+/// One session of a subject; each field is described in `wit/policy.wit`.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each field is described in wit/policy.wit")]
+pub struct Summary {
+    pub reference: String,
+    pub created_at: u64,
+    pub authenticated_at: u64,
+    pub last_seen_at: u64,
+    pub expires_at: u64,
+    pub ends_at: u64,
+    pub current: bool,
+    pub fields: Vec<(String, Value)>,
+}
+
+/// A part of a subject's sessions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summaries {
+    /// The live ones of this part.
+    pub items: Vec<Summary>,
+    /// Asks for the rest.
+    pub next: Option<String>,
+}
+
+/// How far a revocation came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// How many sessions it ended.
+    pub ended: u32,
+    /// Asks for the rest.
+    pub next: Option<String>,
+}
+
+/// A listed session whose record was read and names the owner.
+struct Owned {
+    id: SessionId,
+    key: String,
+    touched_at: u64,
+    expires_at: u64,
+    snapshot: Snapshot,
+}
+
+impl Owned {
+    fn authenticated_at(&self) -> u64 {
+        self.snapshot.head.authenticated_at.unwrap_or(self.snapshot.head.created_at)
+    }
+}
+
+/// Lists one page of a subject's live sessions.
+///
+/// # Errors
+/// `InvalidArgument`, `Unsupported`, and the store's.
+pub fn list(
+    engine: &Engine,
+    call: &Call<'_>,
+    subject: &str,
+    current: Option<&str>,
+    cursor: Option<&str>,
+) -> Result<Summaries, Error> {
+    let (owned, next) = page(engine, call, subject, check_cursor(cursor)?, call.now()?)?;
+    let items = owned
+        .iter()
+        .map(|session| {
+            let head = &session.snapshot.head;
+            let reference = session.id.reference();
+            Ok(Summary {
+                current: current == Some(reference.as_str()),
+                reference,
+                created_at: head.created_at,
+                authenticated_at: session.authenticated_at(),
+                last_seen_at: session.touched_at,
+                expires_at: session.expires_at,
+                ends_at: head.ends_at,
+                fields: public_fields(engine, &session.snapshot)?,
+            })
+        })
+        .collect::<Result<_, Error>>()?;
+    Ok(Summaries { items, next })
+}
+
+fn public_fields(engine: &Engine, snapshot: &Snapshot) -> Result<Vec<(String, Value)>, Error> {
+    let present = engine.policy.public_fields.iter().filter_map(|name| Some((name, snapshot.raw(&escape(name))?)));
+    present.map(|(name, raw)| Ok((name.clone(), value::decode(raw)?))).collect()
+}
+
+/// Ends the session of a subject that a reference names, if it is on this page.
+///
+/// # Errors
+/// `InvalidArgument`, `Unsupported`, and the store's.
+pub fn revoke(
+    engine: &Engine,
+    call: &Call<'_>,
+    subject: &str,
+    reference: &str,
+    cursor: Option<&str>,
+) -> Result<Progress, Error> {
+    let (owned, next) = page(engine, call, subject, check_cursor(cursor)?, call.now()?)?;
+    let Some(session) = owned.iter().find(|session| session.id.reference() == reference) else {
+        return Ok(Progress { ended: 0, next });
+    };
+    let was_there = call.delete(&session.key, Some(subject))?;
+    engine.cache.borrow_mut().forget(&session.id);
+    Ok(Progress { ended: was_there.into(), next: None })
+}
+
+/// Ends one page of a subject's sessions. Goes over all pages until a pass finds nothing.
+///
+/// # Errors
+/// `InvalidArgument`, `Unsupported`, and the store's.
+pub fn revoke_all(
+    engine: &Engine,
+    call: &Call<'_>,
+    subject: &str,
+    except: Option<&str>,
+    cursor: Option<&str>,
+) -> Result<Progress, Error> {
+    let at = match cursor {
+        None => Pass { number: 1, found: false, cursor: "" },
+        Some(_) => Pass::read(check_cursor(cursor)?)?,
+    };
+    let (owned, next) = page(engine, call, subject, at.cursor, call.now()?)?;
+    let doomed: Vec<&Owned> =
+        owned.iter().filter(|session| except.is_none_or(|except| session.id.reference() != except)).collect();
+    let ended = if doomed.is_empty() {
+        0
+    } else {
+        let keys: Vec<String> = doomed.iter().map(|session| session.key.clone()).collect();
+        call.delete_many(&keys, subject)?
+    };
+    for session in &doomed {
+        engine.cache.borrow_mut().forget(&session.id);
+    }
+    let found = at.found || !doomed.is_empty();
+    let next = match next {
+        Some(cursor) => Some(Pass { number: at.number, found, cursor: &cursor }.write()),
+        None if found && at.number < REVOCATION_PASSES => {
+            Some(Pass { number: at.number + 1, found: false, cursor: "" }.write())
+        }
+        None => None,
+    };
+    Ok(Progress { ended, next })
+}
+
+/// Where a revocation stands: in which pass, whether the pass has found any, and the store's own cursor.
+struct Pass<'a> {
+    number: u32,
+    found: bool,
+    cursor: &'a str,
+}
+
+impl<'a> Pass<'a> {
+    fn write(&self) -> String {
+        format!("{}{}:{}", self.number, if self.found { '+' } else { '-' }, self.cursor)
+    }
+
+    fn read(cursor: &'a str) -> Result<Self, Error> {
+        let read = || {
+            let (head, cursor) = cursor.split_once(':')?;
+            let (number, found) = match head.strip_suffix('+') {
+                Some(number) => (number, true),
+                None => (head.strip_suffix('-')?, false),
+            };
+            Some(Self { number: number.parse().ok()?, found, cursor })
+        };
+        read().ok_or_else(|| Error::InvalidArgument(Fault::new("cursor", "is not one that this call answered")))
+    }
+}
+
+fn check_cursor(cursor: Option<&str>) -> Result<&str, Error> {
+    let cursor = cursor.unwrap_or_default();
+    if cursor.len() > MAXIMUM_CURSOR_BYTES {
+        return Err(Error::InvalidArgument(Fault::new("cursor", "is longer than 4096 bytes")));
+    }
+    Ok(cursor)
+}
+
+/// One page of the owner's index, each record read: a listed key counts only if its record lives and names the owner.
+fn page(
+    engine: &Engine,
+    call: &Call<'_>,
+    subject: &str,
+    cursor: &str,
+    now: u64,
+) -> Result<(Vec<Owned>, Option<String>), Error> {
+    check_subject(subject, &engine.store)?;
+    if !engine.store.list_by_owner {
+        return Err(Error::Unsupported("list-by-owner".into()));
+    }
+    let Page { mut rows, next } = call.list_owned(subject, cursor, PAGE_ROWS)?;
+    rows.retain(|row| engine.id_of(&row.key).is_some());
+    bring_values(call, &mut rows)?;
+    let owned = rows
+        .into_iter()
+        .filter_map(|row| {
+            let id = engine.id_of(&row.key)?;
+            // A record that cannot be read is nobody's: it opens nothing, and expires.
+            let snapshot = Snapshot::read(row.value?, row.version).ok()?;
+            let head = &snapshot.head;
+            let counts = head.subject.as_deref() == Some(subject) && head.ends_at > now && row.expires_at > now;
+            counts.then_some(Owned {
+                id,
+                key: row.key,
+                touched_at: row.touched_at,
+                expires_at: row.expires_at,
+                snapshot,
+            })
+        })
+        .collect();
+    Ok((owned, next))
+}
+
+/// Reads the records of those rows that came without.
+fn bring_values(call: &Call<'_>, rows: &mut [Row]) -> Result<(), Error> {
+    let bare: Vec<usize> = (0..rows.len()).filter(|&index| rows[index].value.is_none()).collect();
+    if bare.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<String> = bare.iter().map(|&index| rows[index].key.clone()).collect();
+    for (index, entry) in bare.into_iter().zip(call.get_many(&keys)?) {
+        if let Some(entry) = entry {
+            let row = &mut rows[index];
+            (row.version, row.expires_at, row.value) = (entry.version, entry.expires_at, entry.value);
+        }
+    }
+    Ok(())
+}
+
+/// Keeps an owner's sessions under the cap, after one more was written.
+///
+/// Written first and listed then, so that of two logins at once each sees the other: both rank them alike,
+/// by the moment of authentication and then the id.
+pub(crate) fn enforce_cap(
+    engine: &Rc<Engine>,
+    call: &Call<'_>,
+    subject: &str,
+    own: &Live,
+    now: u64,
+) -> Result<(), Error> {
+    let Some(cap) = engine.policy.sessions_per_owner else { return Ok(()) };
+    let cap = cap as usize;
+    let head = &own.snapshot.head;
+    let own_rank = (head.authenticated_at.unwrap_or(head.created_at), own.id);
+    let mut others: Vec<(u64, SessionId, String)> = Vec::new();
+    let mut cursor = Some(String::new());
+    for _ in 0..CAP_PAGES {
+        let Some(at) = cursor.take() else { break };
+        let (owned, next) = page(engine, call, subject, &at, now)?;
+        let listed = owned.into_iter().filter(|session| session.id != own.id);
+        others.extend(listed.map(|session| (session.authenticated_at(), session.id, session.key)));
+        cursor = next;
+    }
+    // A page may list again what a page before it listed.
+    others.sort_unstable();
+    others.dedup_by(|a, b| a.1 == b.1);
+    if others.len() < cap {
+        return Ok(());
+    }
+    match engine.policy.cap_rule {
+        CapRule::EvictOldest => {
+            // The first beyond the cap, in the order that every login sees: if the caller's own is among them it is
+            // left to the login that came after it, or else two at once would end each other.
+            let excess = others.len() + 1 - cap;
+            let older = others.iter().filter(|(moment, id, _)| (*moment, *id) < own_rank).count();
+            let doomed = &others[..if older < excess { excess - 1 } else { excess }];
+            let keys: Vec<String> = doomed.iter().map(|(.., key)| key.clone()).collect();
+            for keys in keys.chunks(PAGE_ROWS as usize) {
+                call.delete_many(keys, subject)?;
+            }
+            for (_, id, _) in doomed {
+                engine.cache.borrow_mut().forget(id);
+            }
+            Ok(())
+        }
+        CapRule::Refuse => {
+            let before = others.iter().filter(|(moment, id, _)| (*moment, *id) < own_rank).count();
+            if before < cap {
+                return Ok(());
+            }
+            call.delete(&engine.key(own.id), Some(subject))?;
+            engine.cache.borrow_mut().forget(&own.id);
+            Err(Error::TooManySessions)
+        }
+    }
+}

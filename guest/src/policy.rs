@@ -1,0 +1,251 @@
+//! How sessions live, and whether a store can honour it.
+
+use crate::error::{Error, Fault};
+use crate::ports::Capabilities;
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// The longest subject, in bytes; a store may take less.
+pub const MAXIMUM_SUBJECT_BYTES: usize = 255;
+/// What a session id takes in a store's key, after the prefix.
+pub const KEY_ID_CHARACTERS: usize = 22;
+
+/// What happens beyond `sessions_per_owner`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
+pub enum CapRule {
+    EvictOldest,
+    Refuse,
+}
+
+/// Who wins when two saves changed one field differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
+pub enum FieldRule {
+    LaterWins,
+    Conflict,
+}
+
+/// What happens to a session whose replaced token is shown again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
+pub enum ReuseRule {
+    Report,
+    EndSession,
+}
+
+/// The form of token that is made and accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
+pub enum TokenFormat {
+    Compact,
+    Jwt,
+}
+
+/// Assurance levels of NIST SP 800-63B-4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
+pub enum AssuranceLevel {
+    Aal1,
+    Aal2,
+    Aal3,
+}
+
+/// How sessions live; each field is described in `wit/policy.wit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is described in wit/policy.wit")]
+pub struct Policy {
+    pub idle_timeout_ms: u64,
+    pub absolute_timeout_ms: u64,
+    pub touch_interval_ms: u64,
+    pub renew_interval_ms: Option<u64>,
+    pub rotation_grace_ms: u64,
+    pub token_lifetime_ms: u64,
+    pub sessions_per_owner: Option<u32>,
+    pub cap_rule: CapRule,
+    pub field_rule: FieldRule,
+    pub reuse_rule: ReuseRule,
+    pub token_format: TokenFormat,
+    pub issuer: String,
+    pub audience: String,
+    pub clock_skew_ms: u64,
+    pub maximum_token_bytes: u32,
+    pub maximum_name_bytes: u32,
+    pub maximum_value_bytes: u32,
+    pub maximum_record_bytes: u32,
+    pub maximum_fields: u32,
+    pub key_prefix: String,
+    pub public_fields: Vec<String>,
+    pub token_fields: Vec<String>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            idle_timeout_ms: 30 * MINUTE,
+            absolute_timeout_ms: 24 * HOUR,
+            touch_interval_ms: MINUTE,
+            renew_interval_ms: None,
+            rotation_grace_ms: 10 * SECOND,
+            token_lifetime_ms: 5 * MINUTE,
+            sessions_per_owner: None,
+            cap_rule: CapRule::EvictOldest,
+            field_rule: FieldRule::LaterWins,
+            reuse_rule: ReuseRule::Report,
+            token_format: TokenFormat::Compact,
+            issuer: String::new(),
+            audience: String::new(),
+            clock_skew_ms: 5 * SECOND,
+            maximum_token_bytes: 4096,
+            maximum_name_bytes: 128,
+            maximum_value_bytes: 16 << 10,
+            maximum_record_bytes: 64 << 10,
+            maximum_fields: 256,
+            key_prefix: "tessera:".into(),
+            public_fields: Vec::new(),
+            token_fields: Vec::new(),
+        }
+    }
+}
+
+impl Policy {
+    /// The defaults with the timeouts of NIST SP 800-63B-4: sections 2.1.3 (30 days), 2.2.3 (24 hours, 1 hour of
+    /// inactivity) and 2.3.3 (12 hours, 15 minutes of inactivity). AAL1 knows no inactivity timeout.
+    pub fn preset(level: AssuranceLevel) -> Self {
+        let (idle_timeout_ms, absolute_timeout_ms) = match level {
+            AssuranceLevel::Aal1 => (30 * DAY, 30 * DAY),
+            AssuranceLevel::Aal2 => (HOUR, 24 * HOUR),
+            AssuranceLevel::Aal3 => (15 * MINUTE, 12 * HOUR),
+        };
+        Self { idle_timeout_ms, absolute_timeout_ms, ..Self::default() }
+    }
+
+    /// Refuses a policy that makes no sense in itself, naming the first field that is wrong.
+    ///
+    /// # Errors
+    /// `InvalidPolicy`.
+    pub fn check(&self) -> Result<(), Error> {
+        within("idle-timeout-ms", self.idle_timeout_ms, SECOND, 400 * DAY)?;
+        within("absolute-timeout-ms", self.absolute_timeout_ms, self.idle_timeout_ms, 400 * DAY)?;
+        within("touch-interval-ms", self.touch_interval_ms, 0, self.idle_timeout_ms - 1)?;
+        within("rotation-grace-ms", self.rotation_grace_ms, 0, 10 * MINUTE)?;
+        if let Some(interval) = self.renew_interval_ms {
+            within("renew-interval-ms", interval, self.rotation_grace_ms + 1, self.absolute_timeout_ms)?;
+        }
+        within("token-lifetime-ms", self.token_lifetime_ms, SECOND, self.absolute_timeout_ms.max(5 * MINUTE))?;
+        if let Some(cap) = self.sessions_per_owner {
+            within("sessions-per-owner", cap.into(), 1, 100)?;
+        }
+        within("clock-skew-ms", self.clock_skew_ms, 0, 10 * MINUTE)?;
+        within("maximum-token-bytes", self.maximum_token_bytes.into(), 256, 4096)?;
+        within("maximum-name-bytes", self.maximum_name_bytes.into(), 1, 1024)?;
+        within("maximum-value-bytes", self.maximum_value_bytes.into(), 1, 1 << 20)?;
+        within("maximum-record-bytes", self.maximum_record_bytes.into(), 1024, 1 << 20)?;
+        within("maximum-fields", self.maximum_fields.into(), 1, 4096)?;
+        self.check_texts()
+    }
+
+    fn check_texts(&self) -> Result<(), Error> {
+        for (field, text) in [("issuer", &self.issuer), ("audience", &self.audience)] {
+            if text.len() > 255 || text.chars().any(char::is_control) {
+                return unfit(field, "must be at most 255 bytes without control characters");
+            }
+            if text.is_empty() && self.token_format == TokenFormat::Jwt {
+                return unfit(field, "is required where token-format is jwt");
+            }
+        }
+        if self.key_prefix.len() > 64 || !self.key_prefix.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return unfit("key-prefix", "must be at most 64 visible ASCII characters");
+        }
+        for (field, names) in [("public-fields", &self.public_fields), ("token-fields", &self.token_fields)] {
+            if names.len() > 32 {
+                return unfit(field, "must be at most 32 names");
+            }
+            if names.iter().any(|name| check_name(name, self.maximum_name_bytes).is_err()) {
+                return unfit(field, "holds a name that no field can have");
+            }
+            if names.iter().enumerate().any(|(index, name)| names[..index].contains(name)) {
+                return unfit(field, "holds a name twice");
+            }
+        }
+        if self.token_format == TokenFormat::Compact && !self.token_fields.is_empty() {
+            return unfit("token-fields", "needs token-format jwt");
+        }
+        Ok(())
+    }
+
+    /// Refuses a policy that the store cannot honour, naming the field. The table stands in `ARCHITECTURE.md`.
+    ///
+    /// # Errors
+    /// `InvalidPolicy`.
+    pub fn check_store(&self, store: &Capabilities) -> Result<(), Error> {
+        if !store.compare_and_swap {
+            return unfit("field-rule", "the store has no compare-and-swap: concurrent saves would be lost");
+        }
+        if self.sessions_per_owner.is_some() && !store.list_by_owner {
+            return unfit("sessions-per-owner", "the store cannot list by owner");
+        }
+        if self.sessions_per_owner.is_some() && store.index_staleness_ms > 0 {
+            return unfit("sessions-per-owner", "the store's index of owners may be stale");
+        }
+        if self.key_prefix.len() + KEY_ID_CHARACTERS > store.maximum_key_bytes as usize {
+            return unfit("key-prefix", &format!("the store's keys are at most {} bytes", store.maximum_key_bytes));
+        }
+        if self.maximum_record_bytes > store.maximum_value_bytes {
+            return unfit("maximum-record-bytes", &format!("the store's values are at most {} bytes", store.maximum_value_bytes));
+        }
+        if self.idle_timeout_ms < store.minimum_ttl_ms {
+            return unfit("idle-timeout-ms", &format!("the store keeps entries at least {} ms", store.minimum_ttl_ms));
+        }
+        if self.touch_interval_ms < store.minimum_write_interval_ms {
+            return unfit("touch-interval-ms", &format!("the store takes a write every {} ms", store.minimum_write_interval_ms));
+        }
+        if self.rotation_grace_ms < store.maximum_staleness_ms {
+            return unfit(
+                "rotation-grace-ms",
+                &format!("the store's answers may be {} ms old, and a client would be refused meanwhile", store.maximum_staleness_ms),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text can name a field: 1 to `maximum` bytes, no control characters.
+pub fn check_name(name: &str, maximum: u32) -> Result<(), Error> {
+    if name.is_empty() {
+        return Err(Error::InvalidArgument(Fault::new("name", "must not be empty")));
+    }
+    if name.len() > maximum as usize {
+        return Err(Error::LimitExceeded { limit: "maximum-name-bytes", maximum: maximum.into() });
+    }
+    if name.chars().any(char::is_control) {
+        return Err(Error::InvalidArgument(Fault::new("name", "must hold no control characters")));
+    }
+    Ok(())
+}
+
+/// Whether a text can be a subject.
+pub fn check_subject(subject: &str, store: &Capabilities) -> Result<(), Error> {
+    let maximum = MAXIMUM_SUBJECT_BYTES.min(store.maximum_owner_bytes as usize);
+    if subject.is_empty() || subject.len() > maximum {
+        return Err(Error::InvalidArgument(Fault::new("subject", format!("must be 1 to {maximum} bytes long"))));
+    }
+    if subject.chars().any(char::is_control) {
+        return Err(Error::InvalidArgument(Fault::new("subject", "must hold no control characters")));
+    }
+    Ok(())
+}
+
+fn unfit(field: &str, reason: &str) -> Result<(), Error> {
+    Err(Error::InvalidPolicy(Fault::new(field, reason)))
+}
+
+fn within(field: &str, value: u64, minimum: u64, maximum: u64) -> Result<(), Error> {
+    if (minimum..=maximum).contains(&value) {
+        return Ok(());
+    }
+    unfit(field, &format!("must be {minimum} to {maximum}, and is {value}"))
+}

@@ -1,0 +1,278 @@
+//! A record as it was read: its text, never changed, and where each field lies in it.
+
+use core::ops::Range;
+
+use crate::error::Error;
+use crate::json::{self, Names, Scanner};
+use crate::overlay::Overlay;
+use crate::record::{Head, corrupt};
+
+/// More fields than any policy allows are no record of ours.
+const MAXIMUM_FIELDS: usize = 4096;
+
+/// Where a name (its quotes left out) and its value stand in the text.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    name: (u32, u32),
+    value: (u32, u32),
+}
+
+/// An immutable record. Shared by reference count: by the cache, by every handle that opened it, and by their forks.
+#[derive(Debug)]
+pub struct Snapshot {
+    text: String,
+    /// Ordered by name.
+    fields: Vec<Span>,
+    /// What the engine itself knows of the session.
+    pub head: Head,
+    /// The version the store gave it.
+    pub version: u64,
+}
+
+/// Which of a snapshot's fields a new record keeps.
+#[derive(Clone, Debug)]
+pub enum Survivors {
+    /// None of them.
+    Nothing,
+    /// All of them.
+    Everything,
+    /// Those with these names.
+    Named(Vec<String>),
+}
+
+impl Survivors {
+    fn keeps(&self, escaped_name: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Everything => true,
+            Self::Named(names) => names.iter().any(|name| escape(name) == escaped_name),
+        }
+    }
+}
+
+/// A name as it stands in a record, without quotes.
+pub fn escape(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len());
+    json::push_string_body(name, &mut escaped);
+    escaped
+}
+
+impl Snapshot {
+    /// Makes the next record: a head, what survives of a snapshot's fields, and an overlay's changes over them.
+    /// It has version 0 until the store gives it one.
+    ///
+    /// # Errors
+    /// `LimitExceeded` if there are more fields or bytes than these.
+    pub fn compose(
+        head: Head,
+        base: Option<&Self>,
+        survivors: &Survivors,
+        overlay: &Overlay,
+        maximum_fields: u32,
+        maximum_bytes: u32,
+    ) -> Result<Self, Error> {
+        let mut text = String::with_capacity(base.map_or(512, |base| base.text.len() + 128) + overlay.bytes());
+        head.write(&mut text);
+        let mut fields = Vec::with_capacity(base.map_or(0, |base| base.fields.len()) + overlay.len());
+        let mut separator = '{';
+        let mut push = |name: &str, value: &str| {
+            text.push(separator);
+            separator = ',';
+            text.push('"');
+            let name_at = text.len();
+            text.push_str(name);
+            text.push_str("\":");
+            let value_at = text.len();
+            text.push_str(value);
+            fields.push(Span {
+                name: (name_at as u32, (name_at + name.len()) as u32),
+                value: (value_at as u32, text.len() as u32),
+            });
+        };
+        // Two ordered sequences, merged; where a name stands in both, the overlay's is taken.
+        let mut changes = overlay.iter().peekable();
+        for (name, value) in base.into_iter().flat_map(Snapshot::raw_fields) {
+            while let Some((changed, change)) = changes.next_if(|(changed, _)| *changed < name) {
+                if let Some(new) = change {
+                    push(changed, new);
+                }
+            }
+            if let Some((changed, change)) = changes.next_if(|(changed, _)| *changed == name) {
+                if let Some(new) = change {
+                    push(changed, new);
+                }
+            } else if survivors.keeps(name) {
+                push(name, value);
+            }
+        }
+        for (changed, change) in changes {
+            if let Some(new) = change {
+                push(changed, new);
+            }
+        }
+        text.push_str(if separator == '{' { "{}}" } else { "}}" });
+        if fields.len() > maximum_fields as usize {
+            return Err(Error::LimitExceeded { limit: "maximum-fields", maximum: maximum_fields.into() });
+        }
+        if text.len() > maximum_bytes as usize {
+            return Err(Error::LimitExceeded { limit: "maximum-record-bytes", maximum: maximum_bytes.into() });
+        }
+        Ok(Self { text, fields, head, version: 0 })
+    }
+
+    /// Reads a record's head and finds its fields. Their values are not read.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn read(text: String, version: u64) -> Result<Self, Error> {
+        if u32::try_from(text.len()).is_err() {
+            return Err(Error::Corrupt("the record is longer than 4 GiB".into()));
+        }
+        let mut scanner = Scanner::new(&text);
+        let head = Head::read(&mut scanner)?;
+        let fields = index(&text, &mut scanner).map_err(corrupt)?;
+        scanner.expect(b'}').and_then(|()| scanner.end()).map_err(corrupt)?;
+        Ok(Self { text, fields, head, version })
+    }
+
+    /// The record's text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The value of a field, as it stands in the record.
+    pub fn raw(&self, escaped_name: &str) -> Option<&str> {
+        let found = self.fields.binary_search_by(|span| self.slice(span.name).cmp(escaped_name)).ok()?;
+        Some(self.slice(self.fields[found].value))
+    }
+
+    /// All fields with their names and values as they stand in the record, ordered by name.
+    pub fn raw_fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|span| (self.slice(span.name), self.slice(span.value)))
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there are no fields.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Bytes it takes in memory, about.
+    pub fn bytes(&self) -> usize {
+        self.text.capacity() + self.fields.capacity() * size_of::<Span>() + size_of::<Self>()
+    }
+
+    fn slice(&self, (start, end): (u32, u32)) -> &str {
+        &self.text[start as usize..end as usize]
+    }
+}
+
+/// Finds the fields. They stand ordered by name, so that a name that stands twice is seen at once.
+fn index(text: &str, scanner: &mut Scanner<'_>) -> Result<Vec<Span>, json::Fault> {
+    let mut fields: Vec<Span> = Vec::new();
+    scanner.expect(b'{')?;
+    if scanner.accept(b'}') {
+        return Ok(fields);
+    }
+    loop {
+        let at = scanner.position();
+        let name = scanner.string()?;
+        let before = fields.last().map(|span| &text[span.name.0 as usize..span.name.1 as usize]);
+        if before.is_some_and(|before| before >= &text[name.clone()]) {
+            return Err(json::Fault { at, reason: "the fields are not ordered by name" });
+        }
+        scanner.expect(b':')?;
+        let value = scanner.value(Names::Trusted)?;
+        if fields.len() == MAXIMUM_FIELDS {
+            return Err(json::Fault { at, reason: "there are more than 4096 fields" });
+        }
+        fields.push(Span { name: narrow(&name), value: narrow(&value) });
+        if !scanner.accept(b',') {
+            scanner.expect(b'}')?;
+            return Ok(fields);
+        }
+    }
+}
+
+/// The text is shorter than 4 GiB.
+fn narrow(span: &Range<usize>) -> (u32, u32) {
+    (span.start as u32, span.end as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generation::Generations;
+    use crate::overlay::Change;
+    use crate::value::Value;
+
+    fn head() -> Head {
+        Head {
+            created_at: 5,
+            authenticated_at: None,
+            ends_at: 100,
+            subject: Some("a\"b".into()),
+            generations: Generations::first(5),
+            writes: vec!["w.1".into()],
+        }
+    }
+
+    fn overlay(changes: &[(&str, Option<Value>)]) -> Overlay {
+        let mut overlay = Overlay::default();
+        for (name, value) in changes {
+            let value = value.as_ref().map(|value| crate::value::encode(value).unwrap().into_boxed_str());
+            overlay.put(Change { name: escape(name).into_boxed_str(), value });
+        }
+        overlay
+    }
+
+    fn write(base: Option<&Snapshot>, changes: &[(&str, Option<Value>)]) -> Snapshot {
+        Snapshot::compose(head(), base, &Survivors::Everything, &overlay(changes), 10, 2048).unwrap()
+    }
+
+    #[test]
+    fn a_written_record_is_read_back_as_it_is() {
+        let written = write(None, &[("b", Some(Value::Integer(1))), ("a\n", Some(Value::Text("x".into())))]);
+        let read = Snapshot::read(written.text.clone(), 1).unwrap();
+        assert_eq!(read.head, written.head);
+        assert_eq!(read.raw_fields().collect::<Vec<_>>(), vec![("a\\n", "\"x\""), ("b", "1")]);
+        assert_eq!(read.raw("b"), Some("1"));
+        assert_eq!(read.raw("c"), None);
+    }
+
+    #[test]
+    fn an_overlay_sets_removes_and_keeps() {
+        let base = write(None, &[("a", Some(Value::Null)), ("c", Some(Value::Null)), ("e", Some(Value::Null))]);
+        let next = write(Some(&base), &[("b", Some(Value::Integer(2))), ("c", None), ("e", Some(Value::Integer(5))), ("f", Some(Value::Null))]);
+        assert_eq!(next.raw_fields().collect::<Vec<_>>(), vec![("a", "null"), ("b", "2"), ("e", "5"), ("f", "null")]);
+        assert_eq!(Snapshot::read(next.text.clone(), 2).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn limits_of_fields_and_bytes_hold_on_both_sides() {
+        let ten: Vec<(String, Option<Value>)> = (0..10).map(|i| (format!("f{i}"), Some(Value::Null))).collect();
+        let ten: Vec<(&str, Option<Value>)> = ten.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let write = |changes: &[_], bytes| Snapshot::compose(head(), None, &Survivors::Everything, &overlay(changes), 10, bytes);
+        let length = write(&ten, 2048).unwrap().text().len() as u32;
+        assert!(write(&ten, length).is_ok());
+        assert!(matches!(write(&ten, length - 1), Err(Error::LimitExceeded { limit: "maximum-record-bytes", .. })));
+        let mut eleven = ten;
+        eleven.push(("g", Some(Value::Null)));
+        assert!(matches!(write(&eleven, 2048), Err(Error::LimitExceeded { limit: "maximum-fields", .. })));
+    }
+
+    #[test]
+    fn a_damaged_record_is_corrupt_at_every_byte_and_never_guessed() {
+        let text = write(None, &[("a", Some(Value::Json("[1,{\"x\":2}]".into()))), ("b", Some(Value::Integer(7)))]).text;
+        for length in 0..text.len() {
+            assert!(matches!(Snapshot::read(text[..length].into(), 1), Err(Error::Corrupt(_))), "{length}");
+        }
+        for (from, to) in [("\"format\":1", "\"format\":2"), ("\"a\":", "\"b\":"), ("\"created\"", "\"Created\""), ("}}", "}} x")] {
+            assert!(matches!(Snapshot::read(text.replacen(from, to, 1), 1), Err(Error::Corrupt(_))), "{from}");
+        }
+    }
+}

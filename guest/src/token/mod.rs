@@ -1,0 +1,121 @@
+//! Tokens: what a client holds. The policy says which of two forms is made and accepted, never the token.
+
+mod compact;
+mod jwt;
+
+use sha2::{Digest, Sha256};
+
+use crate::encoding;
+use crate::error::{Error, TokenFault};
+use crate::generation::Generation;
+use crate::keys::KeyRing;
+use crate::policy::{Policy, TokenFormat};
+
+/// Names a session: 16 random bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub [u8; 16]);
+
+impl SessionId {
+    /// A hash of the id, fit for logs and pages: 128 bits of SHA-256, one-way because the id is random.
+    pub fn reference(&self) -> String {
+        let digest = Sha256::new().chain_update(b"tessera reference\0").chain_update(self.0).finalize();
+        encoding::encode(&digest[..16])
+    }
+}
+
+// An id is half of a login; it never reaches a log.
+impl core::fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("SessionId(..)")
+    }
+}
+
+/// What a token says, its mac and dates checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Whose record it names.
+    pub id: SessionId,
+    /// Which of the session's generations it is.
+    pub generation: Generation,
+    /// When it was made.
+    pub issued_at: u64,
+    /// From when on it is refused.
+    pub expires_at: u64,
+    /// JWT only: whom it stands for.
+    pub subject: Option<String>,
+    /// JWT only: the `data` claim.
+    pub data: Vec<(String, String)>,
+}
+
+/// Reads and checks a token: length, form, key, mac; then its dates against `now`.
+///
+/// # Errors
+/// `InvalidToken`, `Expired`.
+pub fn verify(token: &str, policy: &Policy, ring: &KeyRing, now: u64) -> Result<Token, Error> {
+    if token.len() > policy.maximum_token_bytes as usize {
+        return Err(TokenFault::TooLong.into());
+    }
+    let (read, not_before, leeway) = match policy.token_format {
+        TokenFormat::Compact => {
+            let token = compact::read(token, ring)?;
+            let issued_at = token.issued_at;
+            // The absolute end is the record's own and exact; only a JWT's `exp` is tolerated past it.
+            (token, issued_at, 0)
+        }
+        TokenFormat::Jwt => {
+            let (token, not_before) = jwt::read(token, ring, policy)?;
+            (token, not_before, policy.clock_skew_ms)
+        }
+    };
+    if not_before > now.saturating_add(policy.clock_skew_ms) {
+        return Err(TokenFault::NotYetValid.into());
+    }
+    if read.expires_at.saturating_add(leeway) <= now {
+        return Err(Error::Expired);
+    }
+    Ok(read)
+}
+
+/// Makes a token and answers it with the moment it expires.
+///
+/// # Errors
+/// `SubjectRequired` for a JWT without a subject, `LimitExceeded` if it would be longer than the policy accepts.
+pub fn mint(claims: &Claims<'_>, policy: &Policy, ring: &KeyRing) -> Result<Minted, Error> {
+    let minted = match policy.token_format {
+        TokenFormat::Compact => compact::mint(claims, ring.signing()),
+        TokenFormat::Jwt => jwt::mint(claims, policy, ring.signing())?,
+    };
+    if minted.text.len() > policy.maximum_token_bytes as usize {
+        return Err(Error::LimitExceeded {
+            limit: "maximum-token-bytes",
+            maximum: policy.maximum_token_bytes.into(),
+        });
+    }
+    Ok(minted)
+}
+
+/// What a token is made from.
+pub struct Claims<'a> {
+    /// Whose record it names.
+    pub id: SessionId,
+    /// Which generation it is.
+    pub generation: Generation,
+    /// When it is made.
+    pub now: u64,
+    /// The session's absolute end.
+    pub ends_at: u64,
+    /// Whom the session stands for.
+    pub subject: Option<&'a str>,
+    /// The `data` claim of a JWT.
+    pub data: &'a [(String, String)],
+}
+
+/// A new token.
+pub struct Minted {
+    /// What the client gets.
+    pub text: String,
+    /// What it says of its own issue and end.
+    pub issued_at: u64,
+    /// From when on it is refused.
+    pub expires_at: u64,
+}

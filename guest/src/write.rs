@@ -1,0 +1,372 @@
+//! The one way in which a session's record is written: judge, compose, compare and swap, and again if others came first.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use crate::call::{Call, Swap};
+use crate::encoding;
+use crate::engine::{Engine, Found};
+use crate::error::Error;
+use crate::generation::{Generation, Generations, Standing};
+use crate::json;
+use crate::overlay::Overlay;
+use crate::policy::FieldRule;
+use crate::ports::Placement;
+use crate::record::Head;
+use crate::session::{Grant, Live};
+use crate::snapshot::{Snapshot, Survivors, escape};
+use crate::token::{self, Claims, Minted, SessionId};
+use crate::value::{self, Value};
+
+/// How often a write is tried before it is given up as contended.
+pub(crate) const ATTEMPTS: usize = 8;
+
+/// Why a record is written.
+#[derive(Clone, Copy)]
+pub(crate) enum Intent<'a> {
+    /// To store changes; renews where the policy says it is time.
+    Save,
+    /// To renew the token.
+    Rotate,
+    /// To note that a renewed token arrived, and slide the idle expiry.
+    Confirm,
+    /// To log a subject in.
+    Authenticate { subject: &'a str, survivors: &'a Survivors },
+}
+
+/// Who writes: random names that recognise a write whose answer was lost.
+#[derive(Clone)]
+pub(crate) struct Author {
+    /// The id a draft gets. Kept when a save fails, so that its repeat finds what the first may have written.
+    pub(crate) id: SessionId,
+    /// Begins the ids of all writes of one handle.
+    pub(crate) nonce: String,
+    /// Tells them apart.
+    pub(crate) writes: u32,
+}
+
+impl Author {
+    /// Draws the names that a handle writes under: with an id, if it is a draft.
+    fn draw(call: &Call<'_>, id: Option<SessionId>) -> Result<Self, Error> {
+        let (id, nonce) = match id {
+            Some(id) => (id, call.random::<6>()?),
+            None => {
+                let bytes = call.random::<22>()?;
+                let (mut id, mut nonce) = ([0; 16], [0; 6]);
+                id.copy_from_slice(&bytes[..16]);
+                nonce.copy_from_slice(&bytes[16..]);
+                (SessionId(id), nonce)
+            }
+        };
+        Ok(Self { id, nonce: encoding::encode(&nonce), writes: 0 })
+    }
+
+    fn write_id(&self) -> String {
+        format!("{}.{}", self.nonce, self.writes)
+    }
+
+    fn wrote(&self, head: &Head) -> bool {
+        head.writes.iter().any(|id| id.strip_prefix(self.nonce.as_str()).is_some_and(|rest| rest.starts_with('.')))
+    }
+}
+
+/// What a write is made from; nothing of it changes while it goes on.
+pub(crate) struct Write<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) call: &'a Call<'a>,
+    /// Drawn when it is first needed: a save with nothing to write asks for no random bytes.
+    pub(crate) author: &'a OnceCell<Author>,
+    pub(crate) intent: Intent<'a>,
+    pub(crate) overlay: &'a Overlay,
+    /// The version that the caller saw, where it is not the snapshot's.
+    pub(crate) seen: Option<u64>,
+    pub(crate) now: u64,
+}
+
+/// How a write ended.
+pub(crate) struct Written {
+    pub(crate) live: Live,
+    pub(crate) grant: Grant,
+    pub(crate) wrote: bool,
+}
+
+/// What the next record's head will be, and whom to hand a token.
+struct Plan {
+    head: Head,
+    /// Whether the head differs from the one it came from.
+    changed: bool,
+    hand_out: Option<Generation>,
+    /// The generation that the handle stands on afterwards.
+    stand_on: Generation,
+}
+
+impl<'a> Write<'a> {
+    fn author(&self, id: Option<SessionId>) -> Result<&'a Author, Error> {
+        if let Some(author) = self.author.get() {
+            return Ok(author);
+        }
+        let author = Author::draw(self.call, id)?;
+        Ok(self.author.get_or_init(|| author))
+    }
+
+    /// Stores a draft for the first time.
+    pub(crate) fn insert(&self) -> Result<Written, Error> {
+        let plan = self.plan_first()?;
+        let author = self.author(None)?;
+        let (next, minted) = self.compose(&plan, author, None)?;
+        let expires_at = self.expires_at(&plan.head, 0);
+        let key = self.engine.key(author.id);
+        let owner = plan.head.subject.as_deref();
+        let at = Placement { owner, previous_owner: None, expires_at, ends_at: plan.head.ends_at };
+        match self.call.insert(&key, next.text(), &at)? {
+            Swap::Done(version) => {
+                let live = Live::found(author.id, plan.stand_on, self.written(author.id, next, version, expires_at));
+                Ok(self.adopt(&plan, live, minted))
+            }
+            Swap::Missing => Err(Error::Other("the store answered missing to an insert".into())),
+            Swap::Stale => {
+                // The id is 128 random bits: what is there can only be what an earlier try of this handle wrote.
+                let id = author.id;
+                let found = self.engine.find(self.call, id, true, self.now)?.ok_or(Error::Missing)?;
+                if !author.wrote(&found.snapshot.head) {
+                    return Err(Error::Other("the random source repeated a session id".into()));
+                }
+                let live = Live::found(id, found.snapshot.head.generations.current, found);
+                if live.snapshot.head.writes.contains(&author.write_id()) {
+                    return Ok(self.adopt(&plan, live, minted));
+                }
+                // It is ours alone: no token of it was ever handed out.
+                self.replace_with(&live, true)
+            }
+        }
+    }
+
+    /// Stores changes over the record that a handle has opened.
+    pub(crate) fn replace(&self, live: &Live) -> Result<Written, Error> {
+        self.replace_with(live, false)
+    }
+
+    fn replace_with(&self, live: &Live, hand_out: bool) -> Result<Written, Error> {
+        let key = self.engine.key(live.id);
+        let mut found = Found { snapshot: Rc::clone(&live.snapshot), expires_at: live.expires_at };
+        for _ in 0..ATTEMPTS {
+            let newest = &found.snapshot;
+            let mut plan = self.plan(live, &newest.head)?;
+            if hand_out && plan.hand_out.is_none() {
+                plan.hand_out = Some(plan.head.generations.current);
+            }
+            self.check_conflict(&live.snapshot, newest)?;
+            if !plan.changed && self.overlay.is_empty() {
+                let minted = self.mint(&plan, live.id, newest)?;
+                let live = Live { snapshot: Rc::clone(newest), expires_at: found.expires_at, ..live.clone() };
+                return Ok(Written { wrote: false, ..self.adopt(&plan, live, minted) });
+            }
+            let author = self.author(Some(live.id))?;
+            let (next, minted) = self.compose(&plan, author, Some(newest))?;
+            let at = Placement {
+                owner: plan.head.subject.as_deref(),
+                previous_owner: newest.head.subject.as_deref(),
+                expires_at: self.expires_at(&plan.head, found.expires_at),
+                ends_at: plan.head.ends_at,
+            };
+            match self.call.replace(&key, next.text(), newest.version, &at)? {
+                Swap::Done(version) => {
+                    let Found { snapshot, expires_at } = self.written(live.id, next, version, at.expires_at);
+                    return Ok(self.adopt(&plan, Live { snapshot, expires_at, ..live.clone() }, minted));
+                }
+                Swap::Missing => return Err(Error::Missing),
+                Swap::Stale => {
+                    found = self.engine.find(self.call, live.id, true, self.now)?.ok_or(Error::Missing)?;
+                    if found.snapshot.head.writes.contains(&author.write_id()) {
+                        let Found { snapshot, expires_at } = found;
+                        return Ok(self.adopt(&plan, Live { snapshot, expires_at, ..live.clone() }, minted));
+                    }
+                }
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// The head of a session that was never stored.
+    fn plan_first(&self) -> Result<Plan, Error> {
+        let now = self.now;
+        let generations = Generations::first(now);
+        let mut head = Head {
+            created_at: now,
+            authenticated_at: None,
+            ends_at: now + self.engine.policy.absolute_timeout_ms,
+            subject: None,
+            generations,
+            writes: Vec::new(),
+        };
+        if let Intent::Authenticate { subject, .. } = self.intent {
+            head.subject = Some(subject.to_owned());
+            head.authenticated_at = Some(now);
+        }
+        let current = generations.current;
+        Ok(Plan { head, changed: true, hand_out: Some(current), stand_on: current })
+    }
+
+    /// Judges the newest record and says what the write makes of its head.
+    fn plan(&self, live: &Live, newest: &Head) -> Result<Plan, Error> {
+        let (now, policy) = (self.now, &self.engine.policy);
+        let grace = policy.rotation_grace_ms;
+        if newest.ends_at <= now {
+            return Err(Error::Expired);
+        }
+        let standing = newest.generations.judge(live.generation, now, grace);
+        if !standing.is_served() || newest.subject != live.snapshot.head.subject {
+            return Err(Error::Replaced);
+        }
+        let mut plan = Plan { head: newest.clone(), changed: false, hand_out: None, stand_on: live.generation };
+        let generations = &mut plan.head.generations;
+        if standing == Standing::Current && generations.confirmed_at.is_none() {
+            generations.confirmed_at = Some(now);
+            plan.changed = true;
+        }
+        let renews = match self.intent {
+            Intent::Rotate => true,
+            Intent::Save => renewal_due(generations, policy.renew_interval_ms, standing, now),
+            Intent::Confirm | Intent::Authenticate { .. } => false,
+        };
+        if renews {
+            match standing {
+                Standing::Current if generations.is_settled(now, grace) => {
+                    *generations = generations.renewed(now).ok_or_else(counter_spent)?;
+                    plan.hand_out = Some(generations.current);
+                    plan.changed = true;
+                }
+                // The new token may never have arrived: it is made once more from the record.
+                Standing::PreviousUnconfirmed => plan.hand_out = Some(generations.current),
+                _ => {}
+            }
+        }
+        if let Intent::Authenticate { subject, .. } = self.intent {
+            *generations = generations.authenticated(now).ok_or_else(counter_spent)?;
+            plan.hand_out = Some(generations.current);
+            plan.stand_on = generations.current;
+            plan.changed = true;
+            plan.head.subject = Some(subject.to_owned());
+            plan.head.authenticated_at = Some(now);
+            plan.head.ends_at = now + policy.absolute_timeout_ms;
+        }
+        Ok(plan)
+    }
+
+    fn survivors(&self) -> &Survivors {
+        match self.intent {
+            Intent::Authenticate { survivors, .. } => survivors,
+            _ => &Survivors::Everything,
+        }
+    }
+
+    /// Makes the next record and the token to hand out, so that what could fail for their size fails before the write.
+    fn compose(
+        &self,
+        plan: &Plan,
+        author: &Author,
+        base: Option<&Snapshot>,
+    ) -> Result<(Snapshot, Option<Minted>), Error> {
+        let policy = &self.engine.policy;
+        let mut head = plan.head.clone();
+        head.push_write(&author.write_id());
+        let (fields, bytes) = (policy.maximum_fields, policy.maximum_record_bytes);
+        let next = Snapshot::compose(head, base, self.survivors(), self.overlay, fields, bytes)?;
+        let minted = self.mint(plan, author.id, &next)?;
+        Ok((next, minted))
+    }
+
+    fn mint(&self, plan: &Plan, id: SessionId, fields: &Snapshot) -> Result<Option<Minted>, Error> {
+        let Some(generation) = plan.hand_out else { return Ok(None) };
+        mint(self.engine, id, generation, &plan.head, fields, self.now).map(Some)
+    }
+
+    /// An expiry never moves earlier, but for an authentication, which starts anew.
+    fn expires_at(&self, head: &Head, before: u64) -> u64 {
+        let slid = self.now + self.engine.policy.idle_timeout_ms;
+        let expires_at = match self.intent {
+            Intent::Authenticate { .. } => slid,
+            _ => slid.max(before),
+        };
+        expires_at.min(head.ends_at)
+    }
+
+    /// Under the field rule `conflict`: fields that we and others have changed differently.
+    fn check_conflict(&self, base: &Snapshot, newest: &Snapshot) -> Result<(), Error> {
+        let base_known = self.seen.is_none_or(|seen| seen == base.version);
+        let unchanged = newest.version == base.version && base_known;
+        if self.engine.policy.field_rule == FieldRule::LaterWins || unchanged {
+            return Ok(());
+        }
+        let fields: Vec<String> = self
+            .overlay
+            .iter()
+            .filter(|(name, mine)| {
+                let theirs = newest.raw(name);
+                theirs != *mine && !(base_known && theirs == base.raw(name))
+            })
+            .map(|(name, _)| json::unescape(name).into_owned())
+            .collect();
+        if fields.is_empty() { Ok(()) } else { Err(Error::Conflict(fields)) }
+    }
+
+    fn written(&self, id: SessionId, mut next: Snapshot, version: u64, expires_at: u64) -> Found {
+        next.version = version;
+        let snapshot = Rc::new(next);
+        self.engine.cache.borrow_mut().put(id, &snapshot);
+        Found { snapshot, expires_at }
+    }
+
+    /// The record is written, whether we were told so or found it out.
+    fn adopt(&self, plan: &Plan, mut live: Live, minted: Option<Minted>) -> Written {
+        live.generation = plan.stand_on;
+        // A client that authenticated has a new token for certain; a renewed one may never arrive.
+        if let Some(minted) = &minted
+            && plan.hand_out == Some(plan.stand_on)
+        {
+            (live.issued_at, live.token_expires_at) = (minted.issued_at, minted.expires_at);
+        }
+        let grant = Grant {
+            token: minted.map(|minted| minted.text),
+            expires_at: live.expires_at,
+            ends_at: live.snapshot.head.ends_at,
+        };
+        Written { live, grant, wrote: true }
+    }
+}
+
+/// Whether the policy asks for a new token at `now`, by who shows the old one.
+pub(crate) fn renewal_due(generations: &Generations, interval: Option<u64>, standing: Standing, now: u64) -> bool {
+    let Some(interval) = interval else { return false };
+    match standing {
+        Standing::Current => now >= generations.current.raised_at.saturating_add(interval),
+        Standing::PreviousUnconfirmed => true,
+        _ => false,
+    }
+}
+
+/// Makes a token of a session.
+pub(crate) fn mint(
+    engine: &Engine,
+    id: SessionId,
+    generation: Generation,
+    head: &Head,
+    fields: &Snapshot,
+    now: u64,
+) -> Result<Minted, Error> {
+    let mut data = Vec::new();
+    for name in &engine.policy.token_fields {
+        if let Some(raw) = fields.raw(&escape(name))
+            && let Value::Text(text) = value::decode(raw)?
+        {
+            data.push((name.clone(), text));
+        }
+    }
+    let subject = head.subject.as_deref();
+    let claims = Claims { id, generation, now, ends_at: head.ends_at, subject, data: &data };
+    token::mint(&claims, &engine.policy, &engine.ring)
+}
+
+fn counter_spent() -> Error {
+    Error::Other("the session's generation counter is spent".into())
+}

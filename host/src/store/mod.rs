@@ -1,0 +1,190 @@
+//! The contract between the engine and whatever keeps its records.
+//!
+//! [`Store`] has as many methods as the WIT interface `store` has functions; a store of your own is
+//! that trait and nothing else. What each must keep is said at the trait and checked by the store suite in `tests/`.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+mod error;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub use error::{Cause, StoreError};
+pub use memory::{Eviction, MemoryStore, MemoryStoreBuilder};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Durability, SqliteStore, SqliteStoreBuilder};
+
+/// The most keys that [`Store::get_many`] and [`Store::delete_many`] are asked for at once, and the most rows of a [`Page`].
+pub const BATCH_LIMIT: usize = 100;
+
+/// How long an entry must have been expired before a sweeper may remove it:
+/// a host whose clock runs ahead by less deletes nothing that another still sees alive.
+pub const SWEEP_GRACE: Duration = Duration::from_secs(3600);
+
+/// A record as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The text, byte for byte as it was written.
+    pub value: Arc<str>,
+    /// Changes with every `insert` and `replace`; never used twice for one key.
+    pub version: u64,
+    /// From this moment on the entry is missing.
+    pub expires_at: Timestamp,
+}
+
+/// Where a written record belongs and how long it lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Whose index lists the record from now on.
+    pub owner: Option<String>,
+    /// Whose index listed it until now.
+    pub previous_owner: Option<String>,
+    /// When it expires unless it is touched.
+    pub expires_at: Timestamp,
+    /// When it expires however often it is touched.
+    pub ends_at: Timestamp,
+}
+
+/// One line of an owner's index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The record's key.
+    pub key: String,
+    /// The record's version.
+    pub version: u64,
+    /// When the record was last written or touched.
+    pub touched_at: Timestamp,
+    /// When it expires unless it is touched.
+    pub expires_at: Timestamp,
+    /// The text, where one query brings it along.
+    pub value: Option<Arc<str>>,
+}
+
+/// A part of an owner's index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// At most as many as were asked for.
+    pub rows: Vec<Row>,
+    /// The cursor of the next page; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// What a store promises. [`Sessions`](crate::Sessions) refuses a policy that needs more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether `insert` and `replace` compare and write in one indivisible step.
+    pub compare_and_swap: bool,
+    /// Whether `list_owned` works.
+    pub list_by_owner: bool,
+    /// Whether an acknowledged write outlives the loss of one server.
+    pub acknowledged_writes_survive_failover: bool,
+    /// How old an answer of `get` without `fresh` may be.
+    pub maximum_staleness: Duration,
+    /// How late `list_owned` may show a record.
+    pub index_staleness: Duration,
+    /// The shortest life an entry can have.
+    pub minimum_ttl: Duration,
+    /// How exactly the store itself keeps `expires_at`.
+    pub expiry_resolution: Duration,
+    /// How long two writes to one key have to be apart.
+    pub minimum_write_interval: Duration,
+    /// The longest key, in bytes.
+    pub maximum_key_bytes: u32,
+    /// The longest owner, in bytes.
+    pub maximum_owner_bytes: u32,
+    /// The longest value, in bytes.
+    pub maximum_value_bytes: u32,
+}
+
+/// Keeps records for the engine.
+///
+/// What every store must keep, to be found in words in `wit/store.wit`:
+///
+/// - An entry with `expires_at ≤ now` is missing to every method, swept or not. `now` is the clock of the call:
+///   use it and no other, except to sweep, and sweep only what expired [`SWEEP_GRACE`] ago.
+/// - A version is never used twice for one key, also not after the key was deleted and inserted again.
+/// - The owner's index may list too much, never too little.
+/// - Keys, owners and values compare as bytes; values come back as they were written.
+/// - An error never carries a key, a value or a secret.
+///
+/// An answer that is there at the first poll of the future costs one pass through the component and no wake-up.
+/// A future that was polled once may be polled again by another task, and is dropped when the caller goes away
+/// before anything was written; after that it is always polled to its end.
+pub trait Store: Send + Sync + 'static {
+    /// What this store promises. The same for as long as it lives.
+    fn describe(&self) -> Capabilities;
+
+    /// Reads one entry; `fresh` forbids an answer that may be old.
+    fn get(
+        &self,
+        now: Timestamp,
+        key: &str,
+        fresh: bool,
+    ) -> impl Future<Output = Result<Entry, StoreError>> + Send;
+
+    /// Reads up to [`BATCH_LIMIT`] entries, fresh, each answered in the place of its key.
+    fn get_many(
+        &self,
+        now: Timestamp,
+        keys: &[String],
+    ) -> impl Future<Output = Result<Vec<Result<Entry, StoreError>>, StoreError>> + Send;
+
+    /// Writes a new entry and answers its version; [`StoreError::Stale`] if a live entry has this key.
+    fn insert(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        at: &Placement,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Writes over the entry with version `expected` and answers the new version.
+    fn replace(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        expected: u64,
+        at: &Placement,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Moves the expiry later, never earlier. An earlier one changes nothing and is no error. The version stays.
+    fn touch(
+        &self,
+        now: Timestamp,
+        key: &str,
+        owner: Option<&str>,
+        expires_at: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Removes an entry and answers whether a live one was there.
+    fn delete(
+        &self,
+        now: Timestamp,
+        key: &str,
+        owner: Option<&str>,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Removes up to [`BATCH_LIMIT`] entries of one owner and answers how many live ones were there.
+    fn delete_many(
+        &self,
+        now: Timestamp,
+        keys: &[String],
+        owner: &str,
+    ) -> impl Future<Output = Result<u32, StoreError>> + Send;
+
+    /// Lists an owner's live entries, at most `limit` (1 to [`BATCH_LIMIT`]) from `cursor` on; the empty cursor starts.
+    /// An entry that is there throughout a walk over all pages is listed at least once.
+    fn list_owned(
+        &self,
+        now: Timestamp,
+        owner: &str,
+        cursor: &str,
+        limit: u32,
+    ) -> impl Future<Output = Result<Page, StoreError>> + Send;
+}

@@ -1,0 +1,45 @@
+//! What an operator sees of a file.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::time::Timestamp;
+
+/// A part of all entries, as [`SqliteStore::list_all`](super::SqliteStore::list_all) answers it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SqliteListing {
+    /// At most as many as were asked for.
+    pub rows: Vec<SqliteRow>,
+    /// The cursor of the next part; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// One entry. `Debug` shows neither key nor owner nor value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SqliteRow {
+    /// The key.
+    pub key: String,
+    /// Whose index lists it.
+    pub owner: Option<String>,
+    /// The version.
+    pub version: u64,
+    /// When it was last written or touched.
+    pub touched_at: Timestamp,
+    /// When it expires unless it is touched.
+    pub expires_at: Timestamp,
+    /// When it expires however often it is touched.
+    pub ends_at: Timestamp,
+    /// The text; `None` behind the first MiB of one listing.
+    pub value: Option<Arc<str>>,
+}
+
+impl fmt::Debug for SqliteRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteRow")
+            .field("version", &self.version)
+            .field("touched_at", &self.touched_at)
+            .field("expires_at", &self.expires_at)
+            .field("ends_at", &self.ends_at)
+            .finish_non_exhaustive()
+    }
+}

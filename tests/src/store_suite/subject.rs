@@ -1,0 +1,195 @@
+//! A store under test, with short ways to ask it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tessera::Timestamp;
+use tessera::store::{Capabilities, Entry, Placement, Row, Store, StoreError};
+
+use super::{Check, SweepFn};
+
+/// A new store and the time at which the property begins.
+pub struct Subject<S> {
+    /// The store.
+    pub store: Arc<S>,
+    /// What it promises.
+    pub capabilities: Capabilities,
+    /// When the property begins.
+    pub now: Timestamp,
+    sweep: Option<SweepFn<S>>,
+}
+
+impl<S> Clone for Subject<S> {
+    fn clone(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            capabilities: self.capabilities.clone(),
+            now: self.now,
+            sweep: self.sweep,
+        }
+    }
+}
+
+impl<S: Store> Subject<S> {
+    pub(super) fn new(store: Arc<S>, capabilities: Capabilities, sweep: Option<SweepFn<S>>) -> Self {
+        Self {
+            store,
+            capabilities,
+            now: Timestamp::now(),
+            sweep,
+        }
+    }
+
+    /// The life that entries get unless the property is about it: an hour, or the shortest the store can.
+    pub(super) fn life(&self) -> Duration {
+        Duration::from_secs(3600).max(self.capabilities.minimum_ttl)
+    }
+
+    /// A moment after the property began.
+    pub(super) fn after(&self, duration: Duration) -> Timestamp {
+        self.now.saturating_add(duration)
+    }
+
+    /// A place for this owner, or none, with the usual life.
+    pub(super) fn place(&self, owner: Option<&str>) -> Placement {
+        self.place_until(owner, self.after(self.life()))
+    }
+
+    /// A place that expires then; its end is a day later.
+    pub(super) fn place_until(&self, owner: Option<&str>, expires_at: Timestamp) -> Placement {
+        Placement {
+            owner: owner.map(str::to_owned),
+            previous_owner: None,
+            expires_at,
+            ends_at: expires_at.saturating_add(Duration::from_secs(86_400)),
+        }
+    }
+
+    pub(super) async fn insert(&self, key: &str, value: &str, owner: Option<&str>) -> Result<u64, String> {
+        self.insert_at(key, value, &self.place(owner)).await
+    }
+
+    pub(super) async fn insert_at(&self, key: &str, value: &str, at: &Placement) -> Result<u64, String> {
+        said("insert", self.store.insert(self.now, key, value, at).await)
+    }
+
+    /// Replaces and keeps the usual life; `from` is the owner until now.
+    pub(super) async fn replace(
+        &self,
+        key: &str,
+        value: &str,
+        expected: u64,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<u64, StoreError> {
+        let at = Placement {
+            previous_owner: from.map(str::to_owned),
+            ..self.place(to)
+        };
+        self.store.replace(self.now, key, value, expected, &at).await
+    }
+
+    pub(super) async fn get(&self, key: &str) -> Result<Entry, StoreError> {
+        self.get_at(self.now, key).await
+    }
+
+    pub(super) async fn get_at(&self, now: Timestamp, key: &str) -> Result<Entry, StoreError> {
+        self.store.get(now, key, true).await
+    }
+
+    pub(super) async fn sweep(&self, now: Timestamp) -> Result<usize, String> {
+        let sweep = self.sweep.ok_or("no sweep")?;
+        sweep(&*self.store, now).await
+    }
+
+    /// All rows of an owner, in pages of this size.
+    pub(super) async fn walk(&self, now: Timestamp, owner: &str, limit: u32) -> Result<Vec<Row>, String> {
+        let mut rows = Vec::new();
+        let mut cursor = String::new();
+        for _ in 0..10_000 {
+            let page = said(
+                "list_owned",
+                self.store.list_owned(now, owner, &cursor, limit).await,
+            )?;
+            ensure(page.rows.len() <= limit as usize, || {
+                format!("a page of {limit} has {} rows", page.rows.len())
+            })?;
+            rows.extend(page.rows);
+            match page.next {
+                None => return Ok(rows),
+                Some(next) => {
+                    ensure(!next.is_empty(), || {
+                        "the next cursor is the one that starts".to_owned()
+                    })?;
+                    cursor = next;
+                }
+            }
+        }
+        Err("the walk does not end".to_owned())
+    }
+
+    /// The keys of an owner whose records, read one by one, are there and were listed: what an engine counts.
+    pub(super) async fn owned(&self, owner: &str) -> Result<Vec<String>, String> {
+        let mut keys: Vec<String> = self
+            .walk(self.now, owner, 100)
+            .await?
+            .into_iter()
+            .map(|row| row.key)
+            .collect();
+        keys.sort();
+        keys.dedup();
+        Ok(keys)
+    }
+}
+
+/// The answer, or which question failed and why.
+pub(super) fn said<T>(question: &str, answer: Result<T, StoreError>) -> Result<T, String> {
+    answer.map_err(|error| format!("{question} answers: {error}"))
+}
+
+pub(super) fn ensure(holds: bool, seen: impl FnOnce() -> String) -> Check {
+    if holds { Ok(()) } else { Err(seen()) }
+}
+
+pub(super) fn equal<T: PartialEq + std::fmt::Debug>(what: &str, seen: T, wanted: T) -> Check {
+    // Values can be megabytes long.
+    ensure(seen == wanted, || {
+        format!("{what} is {seen:.200?}, not {wanted:.200?}")
+    })
+}
+
+pub(super) fn is_missing<T>(what: &str, answer: Result<T, StoreError>) -> Check {
+    refused(what, answer, "missing", |error| {
+        matches!(error, StoreError::Missing)
+    })
+}
+
+pub(super) fn is_stale<T>(what: &str, answer: Result<T, StoreError>) -> Check {
+    refused(what, answer, "stale", |error| matches!(error, StoreError::Stale))
+}
+
+pub(super) fn is_too_large<T>(what: &str, answer: Result<T, StoreError>) -> Check {
+    refused(what, answer, "too large", |error| {
+        matches!(error, StoreError::TooLarge)
+    })
+}
+
+pub(super) fn is_other<T>(what: &str, answer: Result<T, StoreError>) -> Check {
+    refused(what, answer, "another error", |error| {
+        matches!(error, StoreError::Other(_))
+    })
+}
+
+fn refused<T>(
+    what: &str,
+    answer: Result<T, StoreError>,
+    wanted: &str,
+    is_wanted: impl FnOnce(&StoreError) -> bool,
+) -> Check {
+    match answer {
+        Ok(_) => Err(format!("{what} is done, not refused as {wanted}")),
+        Err(error) => ensure(is_wanted(&error), || {
+            format!("{what} answers “{error}”, not {wanted}")
+        }),
+    }
+}
