@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::ports::{Capabilities, Entry, Page, Placement, Ports, StoreError};
 
 /// The most questions one logical call asks. What has more to do answers a cursor.
@@ -48,8 +48,8 @@ impl<'a> Call<'a> {
         let asked = self.asked.get() + 1;
         if asked > MAXIMUM_QUESTIONS {
             return Err(match self.written.get() {
-                Written::Nothing => Error::Other(format!("a call asked more than {MAXIMUM_QUESTIONS} questions")),
-                Written::Refused | Written::Something => Error::OutcomeUnknown,
+                Written::Nothing => Error::because(Kind::Other, format!("a call asked more than {MAXIMUM_QUESTIONS} questions")),
+                Written::Refused | Written::Something => Kind::OutcomeUnknown.into(),
             });
         }
         self.asked.set(asked);
@@ -61,7 +61,7 @@ impl<'a> Call<'a> {
         self.ask()?;
         let now = self.ports.now();
         if now > MAXIMUM_TIMESTAMP_MS {
-            return Err(Error::Other("the clock is past the year 10889".into()));
+            return Err(Error::because(Kind::Other, "the clock is past the year 10889"));
         }
         Ok(now)
     }
@@ -71,7 +71,7 @@ impl<'a> Call<'a> {
         self.ask()?;
         let bytes = self.ports.random(N as u32);
         <[u8; N]>::try_from(bytes.as_slice())
-            .map_err(|_| Error::Other(format!("the random source answered {} of {N} bytes", bytes.len())))
+            .map_err(|_| Error::because(Kind::Other, format!("the random source answered {} of {N} bytes", bytes.len())))
     }
 
     /// What the store promises. Not a question: it never changes.
@@ -179,18 +179,18 @@ impl<'a> Call<'a> {
     fn failed_read(&self, error: StoreError) -> Error {
         let wrote = self.written.get() != Written::Nothing;
         match error {
-            StoreError::Pending => Error::Pending,
-            StoreError::Corrupt => Error::Corrupt("the store cannot read the entry".into()),
-            StoreError::Unsupported => Error::Unsupported("this question".into()),
-            _ if wrote => Error::OutcomeUnknown,
-            StoreError::Throttled(pause) => Error::Throttled(pause),
-            StoreError::Unavailable(why) => Error::Unavailable(why),
-            StoreError::Other(why) => Error::Other(why),
+            StoreError::Pending => Kind::Pending.into(),
+            StoreError::Corrupt => Error::because(Kind::Corrupt, "the store cannot read the entry"),
+            StoreError::Unsupported => Error::because(Kind::Unsupported, "this question"),
+            _ if wrote => Kind::OutcomeUnknown.into(),
+            StoreError::Throttled(pause) => Error::throttled(pause),
+            StoreError::Unavailable(why) => Error::because(Kind::Unavailable, why),
+            StoreError::Other(why) => Error::because(Kind::Other, why),
             StoreError::Missing
             | StoreError::Stale
             | StoreError::TooLarge
             | StoreError::Full
-            | StoreError::OutcomeUnknown => Error::Other("the store answered a read as if it were a write".into()),
+            | StoreError::OutcomeUnknown => Error::because(Kind::Other, "the store answered a read as if it were a write"),
         }
     }
 
@@ -198,21 +198,20 @@ impl<'a> Call<'a> {
     fn failed_write(&self, error: StoreError) -> Error {
         let wrote_before = self.written.get() == Written::Something;
         match error {
-            StoreError::Pending => Error::Pending,
-            _ if wrote_before => Error::OutcomeUnknown,
-            StoreError::TooLarge => Error::LimitExceeded {
-                limit: "maximum-value-bytes of the store",
-                maximum: self.describe().maximum_value_bytes.into(),
-            },
-            StoreError::Full => Error::Full,
-            StoreError::Throttled(pause) => Error::Throttled(pause),
-            StoreError::Unsupported => Error::Unsupported("this write".into()),
+            StoreError::Pending => Kind::Pending.into(),
+            _ if wrote_before => Kind::OutcomeUnknown.into(),
+            StoreError::TooLarge => {
+                Error::limit("maximum-value-bytes of the store", self.describe().maximum_value_bytes)
+            }
+            StoreError::Full => Kind::Full.into(),
+            StoreError::Throttled(pause) => Error::throttled(pause),
+            StoreError::Unsupported => Error::because(Kind::Unsupported, "this write"),
             StoreError::Missing
             | StoreError::Stale
             | StoreError::Corrupt
             | StoreError::OutcomeUnknown
             | StoreError::Unavailable(_)
-            | StoreError::Other(_) => Error::OutcomeUnknown,
+            | StoreError::Other(_) => Kind::OutcomeUnknown.into(),
         }
     }
 }

@@ -4,12 +4,11 @@
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::call::Call;
 use crate::engine::{self, Engine};
-use crate::error::{Error, Fault, TokenFault};
+use crate::error::{Error, Kind};
 use crate::keys::SigningKey;
 use crate::ports::{self, Placement, Ports, StoreError};
 use crate::session::{self, Session, Status};
@@ -141,50 +140,46 @@ fn store_error(error: store::Error) -> StoreError {
     }
 }
 
-fn fault_out(fault: Fault) -> wit::Fault {
-    wit::Fault { field: fault.field, reason: fault.reason }
-}
-
 impl From<Error> for wit::Error {
+    #[cold]
+    #[inline(never)]
     fn from(error: Error) -> Self {
-        match error {
-            Error::Pending => Self::Pending,
-            Error::Closed => Self::Closed,
-            Error::Missing => Self::Missing,
-            Error::Expired => Self::Expired,
-            Error::Replaced => Self::Replaced,
-            Error::Reused => Self::Reused,
-            Error::InvalidToken(fault) => Self::InvalidToken(match fault {
-                TokenFault::TooLong => wit::TokenFault::TooLong,
-                TokenFault::Malformed => wit::TokenFault::Malformed,
-                TokenFault::HeaderRefused => wit::TokenFault::HeaderRefused,
-                TokenFault::UnknownKey => wit::TokenFault::UnknownKey,
-                TokenFault::WrongMac => wit::TokenFault::WrongMac,
-                TokenFault::WrongIssuer => wit::TokenFault::WrongIssuer,
-                TokenFault::WrongAudience => wit::TokenFault::WrongAudience,
-                TokenFault::NotYetValid => wit::TokenFault::NotYetValid,
-            }),
-            Error::InvalidCsrfToken => Self::InvalidCsrfToken,
-            Error::InvalidPolicy(fault) => Self::InvalidPolicy(fault_out(fault)),
-            Error::InvalidKey(fault) => Self::InvalidKey(fault_out(fault)),
-            Error::InvalidArgument(fault) => Self::InvalidArgument(fault_out(fault)),
-            Error::InvalidValue(fault) => Self::InvalidValue(fault_out(fault)),
-            Error::LimitExceeded { limit, maximum } => {
-                Self::LimitExceeded(wit::Excess { limit: limit.to_owned(), maximum })
-            }
-            Error::Conflict(fields) => Self::Conflict(fields),
-            Error::Contended => Self::Contended,
-            Error::TooManySessions => Self::TooManySessions,
-            Error::SubjectRequired => Self::SubjectRequired,
-            Error::Draft => Self::Draft,
-            Error::Unsupported(what) => Self::Unsupported(what),
-            Error::Throttled(pause) => Self::Throttled(pause),
-            Error::Full => Self::Full,
-            Error::Corrupt(why) => Self::Corrupt(why),
-            Error::OutcomeUnknown => Self::OutcomeUnknown,
-            Error::Unavailable(why) => Self::Unavailable(why),
-            Error::Other(why) => Self::Other(why),
-        }
+        let (kind, about, reason, number) = error.into_parts();
+        let kind = match kind {
+            Kind::Pending => wit::ErrorKind::Pending,
+            Kind::Closed => wit::ErrorKind::Closed,
+            Kind::Missing => wit::ErrorKind::Missing,
+            Kind::Expired => wit::ErrorKind::Expired,
+            Kind::Replaced => wit::ErrorKind::Replaced,
+            Kind::Reused => wit::ErrorKind::Reused,
+            Kind::TokenTooLong => wit::ErrorKind::TokenTooLong,
+            Kind::TokenMalformed => wit::ErrorKind::TokenMalformed,
+            Kind::TokenHeaderRefused => wit::ErrorKind::TokenHeaderRefused,
+            Kind::TokenKeyUnknown => wit::ErrorKind::TokenKeyUnknown,
+            Kind::TokenMacWrong => wit::ErrorKind::TokenMacWrong,
+            Kind::TokenIssuerWrong => wit::ErrorKind::TokenIssuerWrong,
+            Kind::TokenAudienceWrong => wit::ErrorKind::TokenAudienceWrong,
+            Kind::TokenNotYetValid => wit::ErrorKind::TokenNotYetValid,
+            Kind::InvalidCsrfToken => wit::ErrorKind::InvalidCsrfToken,
+            Kind::InvalidPolicy => wit::ErrorKind::InvalidPolicy,
+            Kind::InvalidKey => wit::ErrorKind::InvalidKey,
+            Kind::InvalidArgument => wit::ErrorKind::InvalidArgument,
+            Kind::InvalidValue => wit::ErrorKind::InvalidValue,
+            Kind::LimitExceeded => wit::ErrorKind::LimitExceeded,
+            Kind::Conflict => wit::ErrorKind::Conflict,
+            Kind::Contended => wit::ErrorKind::Contended,
+            Kind::TooManySessions => wit::ErrorKind::TooManySessions,
+            Kind::SubjectRequired => wit::ErrorKind::SubjectRequired,
+            Kind::Draft => wit::ErrorKind::Draft,
+            Kind::Unsupported => wit::ErrorKind::Unsupported,
+            Kind::Throttled => wit::ErrorKind::Throttled,
+            Kind::Full => wit::ErrorKind::Full,
+            Kind::Corrupt => wit::ErrorKind::Corrupt,
+            Kind::OutcomeUnknown => wit::ErrorKind::OutcomeUnknown,
+            Kind::Unavailable => wit::ErrorKind::Unavailable,
+            Kind::Other => wit::ErrorKind::Other,
+        };
+        Self { kind, about, reason, number }
     }
 }
 
@@ -364,8 +359,6 @@ fn policy_in(policy: wit::Policy) -> policy::Policy {
     }
 }
 
-impl wit::Guest for Component {}
-
 /// The component's exports.
 struct Component;
 
@@ -523,7 +516,7 @@ impl sessions_wit::GuestSession for Session {
 #[derive(Default)]
 struct Engines {
     last: u32,
-    by_id: BTreeMap<u32, Rc<Engine>>,
+    by_id: Vec<(u32, Rc<Engine>)>,
 }
 
 const MAXIMUM_FLAT_ENGINES: usize = 64;
@@ -534,8 +527,8 @@ thread_local! {
 
 fn flat_engine(id: u32) -> Result<Rc<Engine>, wit::Error> {
     ENGINES
-        .with_borrow(|engines| engines.by_id.get(&id).cloned())
-        .ok_or_else(|| Error::InvalidArgument(Fault::new("engine", "is not configured")).into())
+        .with_borrow(|engines| engines.by_id.iter().find(|(known, _)| *known == id).map(|(_, engine)| Rc::clone(engine)))
+        .ok_or_else(|| Error::about(Kind::InvalidArgument, "engine", "is not configured").into())
 }
 
 impl flat_wit::Guest for Component {
@@ -543,17 +536,17 @@ impl flat_wit::Guest for Component {
         let engine = Engine::configure(&call(), policy_in(policy), &keys_in(keys))?;
         ENGINES.with_borrow_mut(|engines| {
             if engines.by_id.len() >= MAXIMUM_FLAT_ENGINES || engines.last == u32::MAX {
-                let maximum = MAXIMUM_FLAT_ENGINES as u64;
-                return Err(Error::LimitExceeded { limit: "engines", maximum }.into());
+                return Err(Error::limit("engines", MAXIMUM_FLAT_ENGINES as u64).into());
             }
             engines.last += 1;
-            engines.by_id.insert(engines.last, engine);
+            let id = engines.last;
+            engines.by_id.push((id, engine));
             Ok(engines.last)
         })
     }
 
     fn release(engine: u32) {
-        ENGINES.with_borrow_mut(|engines| drop(engines.by_id.remove(&engine)));
+        ENGINES.with_borrow_mut(|engines| engines.by_id.retain(|(known, _)| *known != engine));
     }
 
     fn create(

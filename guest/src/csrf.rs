@@ -2,7 +2,7 @@
 //! so that compression over TLS reveals nothing of it (BREACH).
 
 use crate::encoding;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::generation::Generation;
 use crate::keys::{self, KeyRing, Signer};
 use crate::token::SessionId;
@@ -30,11 +30,11 @@ pub fn make(ring: &KeyRing, id: SessionId, floor: Generation, mask: [u8; 32]) ->
 /// `InvalidCsrfToken`.
 pub fn check(ring: &KeyRing, id: SessionId, floor: Generation, token: &str) -> Result<(), Error> {
     use subtle::ConstantTimeEq as _;
-    let bytes: [u8; 64] = encoding::decode_exact(token).ok_or(Error::InvalidCsrfToken)?;
+    let bytes: [u8; 64] = encoding::decode_exact(token).ok_or(Kind::InvalidCsrfToken)?;
     let (mut mask, mut masked) = ([0; 32], [0; 32]);
     mask.copy_from_slice(&bytes[..32]);
     masked.copy_from_slice(&bytes[32..]);
     let shown = exclusive_or(&mask, &masked);
     let fits = ring.iter().fold(subtle::Choice::from(0), |fits, key| fits | mac(&key.csrf, id, floor)[..].ct_eq(&shown));
-    if fits.into() { Ok(()) } else { Err(Error::InvalidCsrfToken) }
+    if fits.into() { Ok(()) } else { Err(Kind::InvalidCsrfToken.into()) }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::cache::Cache;
 use crate::call::Call;
 use crate::encoding;
-use crate::error::{Error, Fault};
+use crate::error::{Error, Kind};
 use crate::generation::Standing;
 use crate::keys::{KeyRing, SigningKey};
 use crate::policy::Policy;
@@ -79,7 +79,7 @@ impl Engine {
     }
 
     fn learn(&self, id: SessionId, entry: Entry) -> Result<Rc<Snapshot>, Error> {
-        let text = entry.value.ok_or_else(|| Error::Other("the store left out a text that was not known".into()))?;
+        let text = entry.value.ok_or_else(|| Error::because(Kind::Other, "the store left out a text that was not known"))?;
         let snapshot = Rc::new(Snapshot::read(text, entry.version)?);
         self.cache.borrow_mut().put(id, &snapshot);
         Ok(snapshot)
@@ -116,16 +116,16 @@ impl Engine {
                 }
                 (Some(found), Some(Standing::Reused)) => return Err(self.reused(call, &token, &found)),
                 (_, Some(Standing::Newer)) if self.is_recent(token.generation.raised_at, now) => {
-                    return Err(Error::Unavailable("the store's answer is older than the token".into()));
+                    return Err(Error::because(Kind::Unavailable, "the store's answer is older than the token"));
                 }
-                (None, _) => return Err(Error::Missing),
-                _ => return Err(Error::Replaced),
+                (None, _) => return Err(Kind::Missing.into()),
+                _ => return Err(Kind::Replaced.into()),
             };
             if found.snapshot.head.ends_at <= now {
-                return Err(Error::Expired);
+                return Err(Kind::Expired.into());
             }
             if token.subject.is_some() && token.subject != found.snapshot.head.subject {
-                return Err(Error::Replaced);
+                return Err(Kind::Replaced.into());
             }
             return Ok(Session::opened(Rc::clone(self), Live::new(&token, found)));
         }
@@ -144,12 +144,14 @@ impl Engine {
     fn reused(&self, call: &Call<'_>, token: &Token, found: &Found) -> Error {
         if self.policy.reuse_rule == crate::policy::ReuseRule::EndSession {
             let owner = found.snapshot.head.subject.as_deref();
-            if let Err(Error::Pending) = call.delete(&self.key(token.id), owner) {
-                return Error::Pending;
+            if let Err(error) = call.delete(&self.key(token.id), owner)
+                && error.is(Kind::Pending)
+            {
+                return error;
             }
             self.cache.borrow_mut().forget(&token.id);
         }
-        Error::Reused
+        Kind::Reused.into()
     }
 
     /// Checks a token without the store. What was revoked since its issue goes unnoticed for up to `max_age_ms`.
@@ -160,7 +162,7 @@ impl Engine {
         let now = call.now()?;
         let token = token::verify(token, &self.policy, &self.ring, now)?;
         if max_age_ms.is_some_and(|maximum| now.saturating_sub(token.issued_at) > maximum) {
-            return Err(Error::Expired);
+            return Err(Kind::Expired.into());
         }
         Ok(Claims { reference: token.id.reference(), token })
     }
@@ -172,7 +174,7 @@ impl Engine {
     pub fn jwt_key(&self, key_id: &str) -> Result<Vec<u8>, Error> {
         match self.ring.find(key_id) {
             Some(key) => Ok(key.jwt_key().to_vec()),
-            None => Err(Error::InvalidArgument(Fault::new("key-id", "is not in the ring"))),
+            None => Err(Error::about(Kind::InvalidArgument, "key-id", "is not in the ring")),
         }
     }
 }

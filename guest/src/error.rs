@@ -1,68 +1,127 @@
-//! Why a call did not do as asked; the cases of `policy.error` in `wit/`.
+//! Why a call did not do as asked; `policy.error` in `wit/`.
 
-/// Names what is wrong with one setting or argument.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The field or argument, by its WIT name.
-    pub field: String,
-    /// What is wrong with it. Never holds the value of a secret.
-    pub reason: String,
-}
+use core::fmt;
 
-impl Fault {
-    /// Names a field and what is wrong with it.
-    pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { field: field.into(), reason: reason.into() }
-    }
-}
-
-/// Why a token is refused before any record is read.
+/// Why a call did not do as asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
-pub enum TokenFault {
-    TooLong,
-    Malformed,
-    HeaderRefused,
-    UnknownKey,
-    WrongMac,
-    WrongIssuer,
-    WrongAudience,
-    NotYetValid,
-}
-
-/// Why a call did not do as asked. No text in it holds a token, a key, a session id or a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
-pub enum Error {
+pub enum Kind {
     Pending,
     Closed,
     Missing,
     Expired,
     Replaced,
     Reused,
-    InvalidToken(TokenFault),
+    TokenTooLong,
+    TokenMalformed,
+    TokenHeaderRefused,
+    TokenKeyUnknown,
+    TokenMacWrong,
+    TokenIssuerWrong,
+    TokenAudienceWrong,
+    TokenNotYetValid,
     InvalidCsrfToken,
-    InvalidPolicy(Fault),
-    InvalidKey(Fault),
-    InvalidArgument(Fault),
-    InvalidValue(Fault),
-    LimitExceeded { limit: &'static str, maximum: u64 },
-    Conflict(Vec<String>),
+    InvalidPolicy,
+    InvalidKey,
+    InvalidArgument,
+    InvalidValue,
+    LimitExceeded,
+    Conflict,
     Contended,
     TooManySessions,
     SubjectRequired,
     Draft,
-    Unsupported(String),
-    Throttled(u64),
+    Unsupported,
+    Throttled,
     Full,
-    Corrupt(String),
+    Corrupt,
     OutcomeUnknown,
-    Unavailable(String),
-    Other(String),
+    Unavailable,
+    Other,
 }
 
-impl From<TokenFault> for Error {
-    fn from(fault: TokenFault) -> Self {
-        Self::InvalidToken(fault)
+/// What there is to say beyond the kind.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Detail {
+    about: String,
+    reason: String,
+    number: u64,
+}
+
+/// An error of one kind. No text in it holds a token, a key, a session id or a value.
+///
+/// Small, because every call answers one: what most kinds do not have lies in a box.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error {
+    kind: Kind,
+    detail: Option<Box<Detail>>,
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Self {
+        Self { kind, detail: None }
+    }
+}
+
+impl Error {
+    fn with(kind: Kind, detail: Detail) -> Self {
+        Self { kind, detail: Some(Box::new(detail)) }
+    }
+
+    /// Names the setting, argument, key or value that is wrong, and what is wrong with it.
+    #[cold]
+    pub fn about(kind: Kind, about: &str, reason: &str) -> Self {
+        Self::with(kind, Detail { about: about.to_owned(), reason: reason.to_owned(), number: 0 })
+    }
+
+    /// Says why, for the operator.
+    #[cold]
+    pub fn because(kind: Kind, reason: impl Into<String>) -> Self {
+        Self::with(kind, Detail { reason: reason.into(), ..Detail::default() })
+    }
+
+    /// Names the limit that was passed.
+    #[cold]
+    pub fn limit(limit: &str, maximum: impl Into<u64>) -> Self {
+        let detail = Detail { about: limit.to_owned(), number: maximum.into(), ..Detail::default() };
+        Self::with(Kind::LimitExceeded, detail)
+    }
+
+    /// Says for how many milliseconds the store wants to be left alone.
+    #[cold]
+    pub fn throttled(pause_ms: u64) -> Self {
+        Self::with(Kind::Throttled, Detail { number: pause_ms, ..Detail::default() })
+    }
+
+    /// Names the fields that others have changed meanwhile. Names hold no control characters, so one stands on each line.
+    #[cold]
+    pub fn conflict(fields: &[String]) -> Self {
+        Self::with(Kind::Conflict, Detail { about: fields.join("\n"), ..Detail::default() })
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether it is of this kind.
+    pub fn is(&self, kind: Kind) -> bool {
+        self.kind == kind
+    }
+
+    /// Its kind, what it is about, why, and the number it names; empty and 0 where there is none.
+    pub fn into_parts(self) -> (Kind, String, String, u64) {
+        let Detail { about, reason, number } = self.detail.map_or_else(Detail::default, |detail| *detail);
+        (self.kind, about, reason, number)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)?;
+        match &self.detail {
+            Some(detail) => write!(f, "({}: {}, {})", detail.about, detail.reason, detail.number),
+            None => Ok(()),
+        }
     }
 }

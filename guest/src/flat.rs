@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::call::Call;
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::session::{Details, Grant, Session};
 use crate::snapshot::Survivors;
 use crate::value::Value;
@@ -45,7 +45,7 @@ pub fn load(engine: &Rc<Engine>, call: &Call<'_>, token: &str) -> Result<Loaded,
     Ok(Loaded {
         details: session.details(call.now()?),
         fields: session.entries_json()?,
-        version: session.version().ok_or(Error::Draft)?,
+        version: session.version().ok_or(Kind::Draft)?,
     })
 }
 

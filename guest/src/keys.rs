@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, Kind};
 
 /// A MAC with its key schedule done: cloning it skips that work.
 pub type Signer = Hmac<Sha256>;
@@ -114,13 +114,13 @@ impl KeyRing {
     /// `InvalidKey`, naming the key by its place in the list.
     pub fn new(keys: &[SigningKey], issuer: &str, audience: &str) -> Result<Self, Error> {
         let unfit = |index: usize, part: &str, reason: &str| {
-            Err(Error::InvalidKey(Fault::new(format!("keys[{index}]{part}"), reason)))
+            Err(Error::about(Kind::InvalidKey, &format!("keys[{index}]{part}"), reason))
         };
         if keys.is_empty() {
-            return Err(Error::InvalidKey(Fault::new("keys", "there must be at least one key")));
+            return Err(Error::about(Kind::InvalidKey, "keys", "there must be at least one key"));
         }
         if keys.len() > MAXIMUM_KEYS {
-            return Err(Error::InvalidKey(Fault::new("keys", "there may be at most 64 keys")));
+            return Err(Error::about(Kind::InvalidKey, "keys", "there may be at most 64 keys"));
         }
         for (index, key) in keys.iter().enumerate() {
             if !is_key_id(&key.id) {

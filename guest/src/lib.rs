@@ -2,7 +2,7 @@
 //!
 //! Everything Tessera decides is here: which token is good, which session has expired, what a concurrent save becomes.
 //! The engine does no I/O. It asks a [`ports::Ports`] for the time, for random bytes and for records,
-//! and when an answer is not there yet it gives up the call with its state as it was ([`error::Error::Pending`]).
+//! and when an answer is not there yet it gives up the call with its state as it was ([`error::Kind::Pending`]).
 //!
 //! Only `component.rs` knows WIT; the rest builds natively, so that it can be tested and fuzzed without a runtime.
 

@@ -1,7 +1,5 @@
 //! What a handle has changed since its snapshot: the list of dirty fields, and nothing else.
 
-use std::collections::BTreeMap;
-
 /// One change, its name and value as they stand in a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -11,36 +9,53 @@ pub struct Change {
     pub value: Option<Box<str>>,
 }
 
+impl Change {
+    /// Two quotes, a colon and a comma come with each field.
+    fn bytes(&self) -> usize {
+        self.name.len() + self.value.as_ref().map_or(0, |value| value.len()) + 4
+    }
+}
+
 /// The changes of a handle, ordered by name.
 #[derive(Clone, Debug, Default)]
 pub struct Overlay {
-    changes: BTreeMap<Box<str>, Option<Box<str>>>,
+    changes: Vec<Change>,
     bytes: usize,
 }
 
 impl Overlay {
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.changes.binary_search_by(|change| (*change.name).cmp(name))
+    }
+
     /// Notes a change over any earlier one of its field.
     pub fn put(&mut self, change: Change) {
-        self.drop_change(&change.name);
-        self.bytes += weigh(&change.name, change.value.as_deref());
-        self.changes.insert(change.name, change.value);
+        self.bytes += change.bytes();
+        match self.find(&change.name) {
+            Ok(index) => {
+                self.bytes -= self.changes[index].bytes();
+                self.changes[index] = change;
+            }
+            Err(index) => self.changes.insert(index, change),
+        }
     }
 
     /// Forgets the change of a field.
     pub fn drop_change(&mut self, name: &str) {
-        if let Some(old) = self.changes.remove(name) {
-            self.bytes -= weigh(name, old.as_deref());
+        if let Ok(index) = self.find(name) {
+            self.bytes -= self.changes.remove(index).bytes();
         }
     }
 
     /// The change of a field: `Some(None)` if it is removed.
     pub fn get(&self, name: &str) -> Option<Option<&str>> {
-        self.changes.get(name).map(Option::as_deref)
+        let index = self.find(name).ok()?;
+        Some(self.changes[index].value.as_deref())
     }
 
     /// All changes, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.changes.iter().map(|(name, value)| (&**name, value.as_deref()))
+        self.changes.iter().map(|change| (&*change.name, change.value.as_deref()))
     }
 
     /// How many fields are changed.
@@ -57,9 +72,4 @@ impl Overlay {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
-}
-
-/// Two quotes, a colon and a comma come with each field.
-fn weigh(name: &str, value: Option<&str>) -> usize {
-    name.len() + value.map_or(0, str::len) + 4
 }

@@ -1,10 +1,11 @@
 //! All sessions of one subject: listed, revoked, and kept under a cap.
 
+use std::collections::BinaryHeap;
 use std::rc::Rc;
 
 use crate::call::Call;
 use crate::engine::Engine;
-use crate::error::{Error, Fault};
+use crate::error::{Error, Kind};
 use crate::policy::{CapRule, check_subject};
 use crate::ports::{Page, Row};
 use crate::session::Live;
@@ -182,14 +183,14 @@ impl<'a> Pass<'a> {
             };
             Some(Self { number: number.parse().ok()?, found, cursor })
         };
-        read().ok_or_else(|| Error::InvalidArgument(Fault::new("cursor", "is not one that this call answered")))
+        read().ok_or_else(|| Error::about(Kind::InvalidArgument, "cursor", "is not one that this call answered"))
     }
 }
 
 fn check_cursor(cursor: Option<&str>) -> Result<&str, Error> {
     let cursor = cursor.unwrap_or_default();
     if cursor.len() > MAXIMUM_CURSOR_BYTES {
-        return Err(Error::InvalidArgument(Fault::new("cursor", "is longer than 4096 bytes")));
+        return Err(Error::about(Kind::InvalidArgument, "cursor", "is longer than 4096 bytes"));
     }
     Ok(cursor)
 }
@@ -204,7 +205,7 @@ fn page(
 ) -> Result<(Vec<Owned>, Option<String>), Error> {
     check_subject(subject, &engine.store)?;
     if !engine.store.list_by_owner {
-        return Err(Error::Unsupported("list-by-owner".into()));
+        return Err(Error::because(Kind::Unsupported, "list-by-owner"));
     }
     let Page { mut rows, next } = call.list_owned(subject, cursor, PAGE_ROWS)?;
     rows.retain(|row| engine.id_of(&row.key).is_some());
@@ -260,7 +261,7 @@ pub(crate) fn enforce_cap(
     let cap = cap as usize;
     let head = &own.snapshot.head;
     let own_rank = (head.authenticated_at.unwrap_or(head.created_at), own.id);
-    let mut others: Vec<(u64, SessionId, String)> = Vec::new();
+    let mut others: BinaryHeap<(u64, SessionId, String)> = BinaryHeap::new();
     let mut cursor = Some(String::new());
     for _ in 0..CAP_PAGES {
         let Some(at) = cursor.take() else { break };
@@ -270,7 +271,7 @@ pub(crate) fn enforce_cap(
         cursor = next;
     }
     // A page may list again what a page before it listed.
-    others.sort_unstable();
+    let mut others = others.into_sorted_vec();
     others.dedup_by(|a, b| a.1 == b.1);
     if others.len() < cap {
         return Ok(());
@@ -298,7 +299,7 @@ pub(crate) fn enforce_cap(
             }
             call.delete(&engine.key(own.id), Some(subject))?;
             engine.cache.borrow_mut().forget(&own.id);
-            Err(Error::TooManySessions)
+            Err(Kind::TooManySessions.into())
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How sessions live, and whether a store can honour it.
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, Kind};
 use crate::ports::Capabilities;
 
 const SECOND: u64 = 1_000;
@@ -216,13 +216,13 @@ impl Policy {
 /// Whether a text can name a field: 1 to `maximum` bytes, no control characters.
 pub fn check_name(name: &str, maximum: u32) -> Result<(), Error> {
     if name.is_empty() {
-        return Err(Error::InvalidArgument(Fault::new("name", "must not be empty")));
+        return Err(Error::about(Kind::InvalidArgument, "name", "must not be empty"));
     }
     if name.len() > maximum as usize {
-        return Err(Error::LimitExceeded { limit: "maximum-name-bytes", maximum: maximum.into() });
+        return Err(Error::limit("maximum-name-bytes", maximum));
     }
     if name.chars().any(char::is_control) {
-        return Err(Error::InvalidArgument(Fault::new("name", "must hold no control characters")));
+        return Err(Error::about(Kind::InvalidArgument, "name", "must hold no control characters"));
     }
     Ok(())
 }
@@ -231,16 +231,16 @@ pub fn check_name(name: &str, maximum: u32) -> Result<(), Error> {
 pub fn check_subject(subject: &str, store: &Capabilities) -> Result<(), Error> {
     let maximum = MAXIMUM_SUBJECT_BYTES.min(store.maximum_owner_bytes as usize);
     if subject.is_empty() || subject.len() > maximum {
-        return Err(Error::InvalidArgument(Fault::new("subject", format!("must be 1 to {maximum} bytes long"))));
+        return Err(Error::about(Kind::InvalidArgument, "subject", &format!("must be 1 to {maximum} bytes long")));
     }
     if subject.chars().any(char::is_control) {
-        return Err(Error::InvalidArgument(Fault::new("subject", "must hold no control characters")));
+        return Err(Error::about(Kind::InvalidArgument, "subject", "must hold no control characters"));
     }
     Ok(())
 }
 
 fn unfit(field: &str, reason: &str) -> Result<(), Error> {
-    Err(Error::InvalidPolicy(Fault::new(field, reason)))
+    Err(Error::about(Kind::InvalidPolicy, field, reason))
 }
 
 fn within(field: &str, value: u64, minimum: u64, maximum: u64) -> Result<(), Error> {

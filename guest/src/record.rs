@@ -10,7 +10,7 @@
 //!
 //! Records of an unknown format are refused, never guessed.
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::generation::{Generation, Generations};
 use crate::json::{self, Fault, Scanner};
 
@@ -83,11 +83,11 @@ impl Head {
         scanner.literal("{\"format\":").map_err(corrupt)?;
         let format = scanner.unsigned().map_err(corrupt)?;
         if format != FORMAT {
-            return Err(Error::Corrupt(format!("the record has format {format}; this engine reads format {FORMAT}")));
+            return Err(Error::because(Kind::Corrupt, format!("the record has format {format}; this engine reads format {FORMAT}")));
         }
         let head = read_members(scanner).map_err(corrupt)?;
         if head.generations.floor.counter > head.generations.current.counter {
-            return Err(Error::Corrupt("the floor is above the current generation".into()));
+            return Err(Error::because(Kind::Corrupt, "the floor is above the current generation"));
         }
         Ok(head)
     }
@@ -95,7 +95,7 @@ impl Head {
 
 /// What is wrong with a record's text, in words that hold nothing of it.
 pub fn corrupt(fault: Fault) -> Error {
-    Error::Corrupt(format!("at byte {}: {}", fault.at, fault.reason))
+    Error::because(Kind::Corrupt, format!("at byte {}: {}", fault.at, fault.reason))
 }
 
 fn read_members(scanner: &mut Scanner<'_>) -> Result<Head, Fault> {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::call::Call;
 use crate::csrf;
 use crate::engine::{Engine, Found};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::generation::{Generation, Standing};
 use crate::overlay::{Change, Overlay};
 use crate::owner;
@@ -101,15 +101,15 @@ impl State {
         match &self.phase {
             Phase::Draft => Ok(None),
             Phase::Live(live) => Ok(Some(&live.snapshot)),
-            Phase::Closed => Err(Error::Closed),
+            Phase::Closed => Err(Kind::Closed.into()),
         }
     }
 
     fn live(&self) -> Result<&Live, Error> {
         match &self.phase {
-            Phase::Draft => Err(Error::Draft),
+            Phase::Draft => Err(Kind::Draft.into()),
             Phase::Live(live) => Ok(live),
-            Phase::Closed => Err(Error::Closed),
+            Phase::Closed => Err(Kind::Closed.into()),
         }
     }
 
@@ -185,7 +185,7 @@ impl Session {
     /// # Errors
     /// `Missing`, `Closed`, `Corrupt`.
     pub fn get(&self, name: &str) -> Result<Value, Error> {
-        value::decode(self.state.borrow().raw(&escape(name))?.ok_or(Error::Missing)?)
+        value::decode(self.state.borrow().raw(&escape(name))?.ok_or(Kind::Missing)?)
     }
 
     /// Sets one field.
@@ -211,8 +211,7 @@ impl Session {
         check_name(name, policy.maximum_name_bytes)?;
         let value = value.map(value::encode).transpose()?;
         if value.as_ref().is_some_and(|text| text.len() > policy.maximum_value_bytes as usize) {
-            let maximum = policy.maximum_value_bytes.into();
-            return Err(Error::LimitExceeded { limit: "maximum-value-bytes", maximum });
+            return Err(Error::limit("maximum-value-bytes", policy.maximum_value_bytes));
         }
         Ok(Change { name: escape(name).into(), value: value.map(Into::into) })
     }
@@ -248,7 +247,7 @@ impl Session {
             (None, Some((name, None))) => state.overlay.drop_change(&name),
             (None, None) => {}
         }
-        Err(Error::LimitExceeded { limit, maximum: maximum.into() })
+        Err(Error::limit(limit, maximum))
     }
 
     /// Removes a field and answers whether it was there.
@@ -431,30 +430,37 @@ impl Session {
         self.write(call, Intent::Authenticate { subject, survivors }, None).map(|(grant, _)| grant)
     }
 
+    /// Writes, and changes the handle as the write ended; one that ended as pending changes nothing.
     fn write(&self, call: &Call<'_>, intent: Intent<'_>, seen: Option<u64>) -> Result<(Grant, bool), Error> {
         let author = OnceCell::new();
         let ended = {
             let state = self.state.borrow();
-            state.snapshot()?;
             if let Some(known) = &state.author {
                 // The cell is new, so it takes it.
                 let _ = author.set(known.clone());
             }
             self.try_write(call, &state, &author, intent, seen)
         };
-        if let Err(Error::Pending) = ended {
-            return Err(Error::Pending);
+        if ended.as_ref().is_err_and(|error| error.is(Kind::Pending)) {
+            return Err(Kind::Pending.into());
         }
         let mut state = self.state.borrow_mut();
         state.author = author.into_inner().map(|author| Author { writes: author.writes + 1, ..author });
         match ended {
             Ok(Written { live, grant, wrote }) => {
-                state.phase = Phase::Live(live);
-                state.overlay = Overlay::default();
+                let waits = intent.is_confirmation() && !state.overlay.is_empty();
+                match &mut state.phase {
+                    // Changes that wait to be saved go on waiting, over the snapshot that they were made on.
+                    Phase::Live(waiting) if waits => waiting.expires_at = live.expires_at,
+                    phase => {
+                        *phase = Phase::Live(live);
+                        state.overlay = Overlay::default();
+                    }
+                }
                 Ok((grant, wrote))
             }
             Err(error) => {
-                if matches!(error, Error::Missing | Error::Expired | Error::TooManySessions) {
+                if matches!(error.kind(), Kind::Missing | Kind::Expired | Kind::TooManySessions) {
                     state.phase = Phase::Closed;
                 }
                 Err(error)
@@ -470,13 +476,15 @@ impl Session {
         intent: Intent<'_>,
         seen: Option<u64>,
     ) -> Result<Written, Error> {
+        state.snapshot()?;
         let now = call.now()?;
-        let overlay = &state.overlay;
+        let nothing = Overlay::default();
+        let overlay = if intent.is_confirmation() { &nothing } else { &state.overlay };
         let write = Write { engine: &self.engine, call, author, intent, overlay, seen, now };
         let (written, owner_before) = match &state.phase {
             Phase::Draft => (write.insert()?, None),
             Phase::Live(live) => (write.replace(live)?, live.snapshot.head.subject.as_deref()),
-            Phase::Closed => return Err(Error::Closed),
+            Phase::Closed => return Err(Kind::Closed.into()),
         };
         if let Intent::Authenticate { subject, .. } = intent
             && owner_before != Some(subject)
@@ -496,7 +504,7 @@ impl Session {
         let live = state.live()?;
         let head = &live.snapshot.head;
         if head.ends_at <= now {
-            return Err(Error::Expired);
+            return Err(Kind::Expired.into());
         }
         let mut grant = Grant { token: None, expires_at: live.expires_at, ends_at: head.ends_at };
         if !matches!(self.stand(live, now), Standing::Current | Standing::PreviousUnconfirmed) {
@@ -521,13 +529,13 @@ impl Session {
             let state = self.state.borrow();
             let live = state.live()?;
             if live.snapshot.head.ends_at <= now {
-                return Err(Error::Expired);
+                return Err(Kind::Expired.into());
             }
             let generations = &live.snapshot.head.generations;
             (self.slides(live, now), live.generation == generations.current && generations.confirmed_at.is_none())
         };
         if unconfirmed {
-            return self.confirm(call, now);
+            return self.write(call, Intent::Confirm, None).map(|(_, wrote)| wrote);
         }
         let Some(slid) = slid else { return Ok(false) };
         let mut state = self.state.borrow_mut();
@@ -537,45 +545,7 @@ impl Session {
             (Phase::Live(live), true) => live.expires_at = slid,
             (phase, _) => *phase = Phase::Closed,
         }
-        if there { Ok(true) } else { Err(Error::Missing) }
-    }
-
-    /// Notes that the renewed token arrived. Changes that wait to be saved go on waiting.
-    fn confirm(&self, call: &Call<'_>, now: u64) -> Result<bool, Error> {
-        let author = OnceCell::new();
-        let nothing = Overlay::default();
-        let ended = {
-            let state = self.state.borrow();
-            if let Some(known) = &state.author {
-                // The cell is new, so it takes it.
-                let _ = author.set(known.clone());
-            }
-            let intent = Intent::Confirm;
-            Write { engine: &self.engine, call, author: &author, intent, overlay: &nothing, seen: None, now }
-                .replace(state.live()?)
-        };
-        if let Err(Error::Pending) = ended {
-            return Err(Error::Pending);
-        }
-        let mut state = self.state.borrow_mut();
-        state.author = author.into_inner().map(|author| Author { writes: author.writes + 1, ..author });
-        match ended {
-            Ok(written) => {
-                // The snapshot stays what the waiting changes were made on, unless there are none.
-                if state.overlay.is_empty() {
-                    state.phase = Phase::Live(written.live);
-                } else if let Phase::Live(live) = &mut state.phase {
-                    live.expires_at = written.live.expires_at;
-                }
-                Ok(written.wrote)
-            }
-            Err(error) => {
-                if matches!(error, Error::Missing | Error::Expired) {
-                    state.phase = Phase::Closed;
-                }
-                Err(error)
-            }
-        }
+        if there { Ok(true) } else { Err(Kind::Missing.into()) }
     }
 
     /// Ends the session in the store and closes the handle.
@@ -587,7 +557,7 @@ impl Session {
         {
             let state = self.state.borrow();
             match &state.phase {
-                Phase::Closed => return Err(Error::Closed),
+                Phase::Closed => return Err(Kind::Closed.into()),
                 Phase::Draft => {}
                 Phase::Live(live) => self.delete(call, live, now)?,
             }
@@ -603,7 +573,7 @@ impl Session {
         let Some(found) = self.engine.find(call, live.id, true, now)? else { return Ok(()) };
         let newest = Live { snapshot: found.snapshot, ..live.clone() };
         if !self.stand(&newest, now).is_served() {
-            return Err(Error::Replaced);
+            return Err(Kind::Replaced.into());
         }
         call.delete(&self.engine.key(live.id), newest.snapshot.head.subject.as_deref())?;
         self.engine.cache.borrow_mut().forget(&live.id);

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::json::{self, Names, Scanner};
 use crate::overlay::Overlay;
 use crate::record::{Head, corrupt};
@@ -112,10 +112,10 @@ impl Snapshot {
         }
         text.push_str(if separator == '{' { "{}}" } else { "}}" });
         if fields.len() > maximum_fields as usize {
-            return Err(Error::LimitExceeded { limit: "maximum-fields", maximum: maximum_fields.into() });
+            return Err(Error::limit("maximum-fields", maximum_fields));
         }
         if text.len() > maximum_bytes as usize {
-            return Err(Error::LimitExceeded { limit: "maximum-record-bytes", maximum: maximum_bytes.into() });
+            return Err(Error::limit("maximum-record-bytes", maximum_bytes));
         }
         Ok(Self { text, fields, head, version: 0 })
     }
@@ -126,7 +126,7 @@ impl Snapshot {
     /// `Corrupt`.
     pub fn read(text: String, version: u64) -> Result<Self, Error> {
         if u32::try_from(text.len()).is_err() {
-            return Err(Error::Corrupt("the record is longer than 4 GiB".into()));
+            return Err(Error::because(Kind::Corrupt, "the record is longer than 4 GiB"));
         }
         let mut scanner = Scanner::new(&text);
         let head = Head::read(&mut scanner)?;
@@ -167,7 +167,7 @@ impl Snapshot {
     }
 
     fn slice(&self, (start, end): (u32, u32)) -> &str {
-        &self.text[start as usize..end as usize]
+        json::slice(&self.text, start as usize, end as usize)
     }
 }
 
@@ -181,8 +181,8 @@ fn index(text: &str, scanner: &mut Scanner<'_>) -> Result<Vec<Span>, json::Fault
     loop {
         let at = scanner.position();
         let name = scanner.string()?;
-        let before = fields.last().map(|span| &text[span.name.0 as usize..span.name.1 as usize]);
-        if before.is_some_and(|before| before >= &text[name.clone()]) {
+        let before = fields.last().map(|span| json::slice(text, span.name.0 as usize, span.name.1 as usize));
+        if before.is_some_and(|before| before >= json::slice(text, name.start, name.end)) {
             return Err(json::Fault { at, reason: "the fields are not ordered by name" });
         }
         scanner.expect(b':')?;
@@ -259,20 +259,20 @@ mod tests {
         let write = |changes: &[_], bytes| Snapshot::compose(head(), None, &Survivors::Everything, &overlay(changes), 10, bytes);
         let length = write(&ten, 2048).unwrap().text().len() as u32;
         assert!(write(&ten, length).is_ok());
-        assert!(matches!(write(&ten, length - 1), Err(Error::LimitExceeded { limit: "maximum-record-bytes", .. })));
+        assert_eq!(write(&ten, length - 1).unwrap_err().into_parts().1, "maximum-record-bytes");
         let mut eleven = ten;
         eleven.push(("g", Some(Value::Null)));
-        assert!(matches!(write(&eleven, 2048), Err(Error::LimitExceeded { limit: "maximum-fields", .. })));
+        assert_eq!(write(&eleven, 2048).unwrap_err().into_parts().1, "maximum-fields");
     }
 
     #[test]
     fn a_damaged_record_is_corrupt_at_every_byte_and_never_guessed() {
         let text = write(None, &[("a", Some(Value::Json("[1,{\"x\":2}]".into()))), ("b", Some(Value::Integer(7)))]).text;
         for length in 0..text.len() {
-            assert!(matches!(Snapshot::read(text[..length].into(), 1), Err(Error::Corrupt(_))), "{length}");
+            assert!(Snapshot::read(text[..length].into(), 1).is_err_and(|error| error.is(Kind::Corrupt)), "{length}");
         }
         for (from, to) in [("\"format\":1", "\"format\":2"), ("\"a\":", "\"b\":"), ("\"created\"", "\"Created\""), ("}}", "}} x")] {
-            assert!(matches!(Snapshot::read(text.replacen(from, to, 1), 1), Err(Error::Corrupt(_))), "{from}");
+            assert!(Snapshot::read(text.replacen(from, to, 1), 1).is_err_and(|error| error.is(Kind::Corrupt)), "{from}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::call::{Call, Swap};
 use crate::encoding;
 use crate::engine::{Engine, Found};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::generation::{Generation, Generations, Standing};
 use crate::json;
 use crate::overlay::Overlay;
@@ -32,6 +32,12 @@ pub(crate) enum Intent<'a> {
     Confirm,
     /// To log a subject in.
     Authenticate { subject: &'a str, survivors: &'a Survivors },
+}
+
+impl Intent<'_> {
+    pub(crate) fn is_confirmation(&self) -> bool {
+        matches!(self, Self::Confirm)
+    }
 }
 
 /// Who writes: random names that recognise a write whose answer was lost.
@@ -123,13 +129,13 @@ impl<'a> Write<'a> {
                 let live = Live::found(author.id, plan.stand_on, self.written(author.id, next, version, expires_at));
                 Ok(self.adopt(&plan, live, minted))
             }
-            Swap::Missing => Err(Error::Other("the store answered missing to an insert".into())),
+            Swap::Missing => Err(Error::because(Kind::Other, "the store answered missing to an insert")),
             Swap::Stale => {
                 // The id is 128 random bits: what is there can only be what an earlier try of this handle wrote.
                 let id = author.id;
-                let found = self.engine.find(self.call, id, true, self.now)?.ok_or(Error::Missing)?;
+                let found = self.engine.find(self.call, id, true, self.now)?.ok_or(Kind::Missing)?;
                 if !author.wrote(&found.snapshot.head) {
-                    return Err(Error::Other("the random source repeated a session id".into()));
+                    return Err(Error::because(Kind::Other, "the random source repeated a session id"));
                 }
                 let live = Live::found(id, found.snapshot.head.generations.current, found);
                 if live.snapshot.head.writes.contains(&author.write_id()) {
@@ -174,9 +180,9 @@ impl<'a> Write<'a> {
                     let Found { snapshot, expires_at } = self.written(live.id, next, version, at.expires_at);
                     return Ok(self.adopt(&plan, Live { snapshot, expires_at, ..live.clone() }, minted));
                 }
-                Swap::Missing => return Err(Error::Missing),
+                Swap::Missing => return Err(Kind::Missing.into()),
                 Swap::Stale => {
-                    found = self.engine.find(self.call, live.id, true, self.now)?.ok_or(Error::Missing)?;
+                    found = self.engine.find(self.call, live.id, true, self.now)?.ok_or(Kind::Missing)?;
                     if found.snapshot.head.writes.contains(&author.write_id()) {
                         let Found { snapshot, expires_at } = found;
                         return Ok(self.adopt(&plan, Live { snapshot, expires_at, ..live.clone() }, minted));
@@ -184,7 +190,7 @@ impl<'a> Write<'a> {
                 }
             }
         }
-        Err(Error::Contended)
+        Err(Kind::Contended.into())
     }
 
     /// The head of a session that was never stored.
@@ -212,11 +218,11 @@ impl<'a> Write<'a> {
         let (now, policy) = (self.now, &self.engine.policy);
         let grace = policy.rotation_grace_ms;
         if newest.ends_at <= now {
-            return Err(Error::Expired);
+            return Err(Kind::Expired.into());
         }
         let standing = newest.generations.judge(live.generation, now, grace);
         if !standing.is_served() || newest.subject != live.snapshot.head.subject {
-            return Err(Error::Replaced);
+            return Err(Kind::Replaced.into());
         }
         let mut plan = Plan { head: newest.clone(), changed: false, hand_out: None, stand_on: live.generation };
         let generations = &mut plan.head.generations;
@@ -307,7 +313,7 @@ impl<'a> Write<'a> {
             })
             .map(|(name, _)| json::unescape(name).into_owned())
             .collect();
-        if fields.is_empty() { Ok(()) } else { Err(Error::Conflict(fields)) }
+        if fields.is_empty() { Ok(()) } else { Err(Error::conflict(&fields)) }
     }
 
     fn written(&self, id: SessionId, mut next: Snapshot, version: u64, expires_at: u64) -> Found {
@@ -368,5 +374,5 @@ pub(crate) fn mint(
 }
 
 fn counter_spent() -> Error {
-    Error::Other("the session's generation counter is spent".into())
+    Error::because(Kind::Other, "the session's generation counter is spent")
 }

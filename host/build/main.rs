@@ -1,1 +1,55 @@
-fn main() {}
+//! Builds the component from `guest/`, makes it a component, and compiles it ahead of time.
+//!
+//! Both results are embedded: the component itself, so that it can be taken out and audited, and the machine code,
+//! so that a host starts in milliseconds.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+mod guest;
+#[path = "../src/driver/instructions.rs"]
+mod instructions;
+#[path = "../src/driver/settings.rs"]
+mod settings;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let workspace = manifest.parent().ok_or("host/ lies in no workspace")?.to_owned();
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    for watched in ["guest/src", "guest/Cargo.toml", "wit", "Cargo.lock", "Cargo.toml"] {
+        println!("cargo:rerun-if-changed={}", workspace.join(watched).display());
+    }
+    println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=src/driver/settings.rs");
+    println!("cargo:rerun-if-changed=src/driver/instructions.rs");
+
+    let module = fs::read(guest::build(&workspace, &out)?)?;
+    let component = wit_component::ComponentEncoder::default().validate(true).module(&module)?.encode()?;
+    write(&out, "tessera.wasm", &component)?;
+    write(&out, "tessera.cwasm", &precompile(&component)?)?;
+    println!("cargo:rustc-env=TESSERA_COMPONENT_SHA256={}", sha256(&component));
+    Ok(())
+}
+
+fn precompile(component: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mut config = settings::config();
+    let target = variable("TARGET")?;
+    config.target(&target)?;
+    instructions::enable(&mut config, &target);
+    Ok(wasmtime::Engine::new(&config)?.precompile_component(component)?)
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+    Ok(fs::write(folder.join(name), bytes)?)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn variable(name: &str) -> Result<String, Failure> {
+    env::var(name).map_err(|error| format!("{name}: {error}").into())
+}

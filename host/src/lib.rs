@@ -1,1 +1,30 @@
-//! x
+//! Sessions for services in several languages: one engine, compiled once to a WebAssembly component, over any store.
+//!
+//! The engine in the component signs and verifies tokens, decides what is expired, replaced or revoked, and merges concurrent
+//! changes. This library runs it with wasmtime, gives it a store, a clock and a random source, and awaits the store outside
+//! of it: a component call never waits.
+//!
+//! Start at [`Sessions`]. A store of your own is the trait [`store::Store`] and nothing else.
+
+mod clock;
+mod driver;
+mod error;
+mod keys;
+mod policy;
+mod session;
+mod sessions;
+pub mod store;
+mod summary;
+mod time;
+mod value;
+
+pub use clock::{Clock, Random, SystemClock, SystemRandom};
+pub use driver::{Component, ComponentError};
+pub use error::{ConfigurationError, SessionError, TokenFault};
+pub use keys::SigningKey;
+pub use policy::{AssuranceLevel, CapRule, FieldRule, Policy, ReuseRule, TokenFormat};
+pub use session::Session;
+pub use sessions::{Sessions, SessionsBuilder};
+pub use summary::{Claims, Details, Grant, SessionPage, SessionSummary, Status, Survivors};
+pub use time::Timestamp;
+pub use value::{ConvertError, Value};

@@ -3,5 +3,5 @@
 mod scanner;
 mod writer;
 
-pub use scanner::{Fault, MAXIMUM_DEPTH, Names, Scanner, check, unescape};
+pub use scanner::{Fault, MAXIMUM_DEPTH, Names, Scanner, check, slice, unescape};
 pub use writer::{push_string, push_string_body};

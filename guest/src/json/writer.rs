@@ -14,7 +14,7 @@ pub fn push_string_body(text: &str, onto: &mut String) {
         if !matches!(byte, b'"' | b'\\' | 0..=0x1f) {
             continue;
         }
-        onto.push_str(&text[plain..at]);
+        onto.push_str(super::slice(text, plain, at));
         plain = at + 1;
         match byte {
             b'"' => onto.push_str("\\\""),
@@ -30,7 +30,7 @@ pub fn push_string_body(text: &str, onto: &mut String) {
             }
         }
     }
-    onto.push_str(&text[plain..]);
+    onto.push_str(super::slice(text, plain, text.len()));
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! The prefix lets secret scanners find a leaked one.
 
 use crate::encoding;
-use crate::error::TokenFault;
+use crate::error::Kind;
 use crate::generation::Generation;
 use crate::keys::{self, Key, KeyRing};
 
@@ -34,21 +34,21 @@ pub(super) fn mint(claims: &Claims<'_>, key: &Key) -> Minted {
 }
 
 /// Checks the mac before it reads the payload.
-pub(super) fn read(token: &str, ring: &KeyRing) -> Result<Token, TokenFault> {
-    let rest = token.strip_prefix(PREFIX).ok_or(TokenFault::Malformed)?;
-    let (key_id, rest) = rest.split_once('.').ok_or(TokenFault::Malformed)?;
-    let (payload, mac) = rest.split_once('.').ok_or(TokenFault::Malformed)?;
+pub(super) fn read(token: &str, ring: &KeyRing) -> Result<Token, Kind> {
+    let rest = token.strip_prefix(PREFIX).ok_or(Kind::TokenMalformed)?;
+    let (key_id, rest) = rest.split_once('.').ok_or(Kind::TokenMalformed)?;
+    let (payload, mac) = rest.split_once('.').ok_or(Kind::TokenMalformed)?;
     if !keys::is_key_id(key_id) {
-        return Err(TokenFault::Malformed);
+        return Err(Kind::TokenMalformed);
     }
     // A further dot would be a character foreign to base64url.
-    let mac = encoding::decode_exact::<32>(mac).ok_or(TokenFault::Malformed)?;
-    let key = ring.find(key_id).ok_or(TokenFault::UnknownKey)?;
+    let mac = encoding::decode_exact::<32>(mac).ok_or(Kind::TokenMalformed)?;
+    let key = ring.find(key_id).ok_or(Kind::TokenKeyUnknown)?;
     let signed = PREFIX.len() + key_id.len() + 1 + payload.len();
     if !keys::verify(&key.compact, &[&token.as_bytes()[..signed]], &mac) {
-        return Err(TokenFault::WrongMac);
+        return Err(Kind::TokenMacWrong);
     }
-    let payload = encoding::decode_exact::<PAYLOAD_BYTES>(payload).ok_or(TokenFault::Malformed)?;
+    let payload = encoding::decode_exact::<PAYLOAD_BYTES>(payload).ok_or(Kind::TokenMalformed)?;
     let (id, numbers) = payload.split_at(16);
     let mut session = [0; 16];
     session.copy_from_slice(id);

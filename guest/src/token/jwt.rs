@@ -3,7 +3,7 @@
 //! The header is read by a strict bounded scanner before the mac; the payload only after it.
 
 use crate::encoding;
-use crate::error::{Error, TokenFault};
+use crate::error::{Error, Kind};
 use crate::generation::Generation;
 use crate::json::{self, Names, Scanner};
 use crate::keys::{self, Key, KeyRing};
@@ -17,7 +17,7 @@ const ALGORITHM: &str = "HS256";
 const MAXIMUM_HEADER_BYTES: usize = 256;
 
 pub(super) fn mint(claims: &Claims<'_>, policy: &Policy, key: &Key) -> Result<Minted, Error> {
-    let subject = claims.subject.ok_or(Error::SubjectRequired)?;
+    let subject = claims.subject.ok_or(Kind::SubjectRequired)?;
     let issued = claims.now / 1000;
     let expires = claims.now.saturating_add(policy.token_lifetime_ms).min(claims.ends_at) / 1000;
 
@@ -53,29 +53,29 @@ pub(super) fn mint(claims: &Claims<'_>, policy: &Policy, key: &Key) -> Result<Mi
 }
 
 /// Answers the token and the moment from which it is valid.
-pub(super) fn read(token: &str, ring: &KeyRing, policy: &Policy) -> Result<(Token, u64), TokenFault> {
+pub(super) fn read(token: &str, ring: &KeyRing, policy: &Policy) -> Result<(Token, u64), Kind> {
     let mut segments = token.split('.');
     let (Some(header), Some(payload), Some(mac), None) =
         (segments.next(), segments.next(), segments.next(), segments.next())
     else {
-        return Err(TokenFault::Malformed);
+        return Err(Kind::TokenMalformed);
     };
-    let mac = encoding::decode_exact::<32>(mac).ok_or(TokenFault::Malformed)?;
+    let mac = encoding::decode_exact::<32>(mac).ok_or(Kind::TokenMalformed)?;
     if header.len() > MAXIMUM_HEADER_BYTES * 4 / 3 {
-        return Err(TokenFault::HeaderRefused);
+        return Err(Kind::TokenHeaderRefused);
     }
-    let key_id = read_header(&decode_text(header).ok_or(TokenFault::Malformed)?)?;
-    let key = ring.find(&key_id).ok_or(TokenFault::UnknownKey)?;
+    let key_id = read_header(&decode_text(header).ok_or(Kind::TokenMalformed)?)?;
+    let key = ring.find(&key_id).ok_or(Kind::TokenKeyUnknown)?;
     if !keys::verify(&key.jwt, &[&token.as_bytes()[..header.len() + 1 + payload.len()]], &mac) {
-        return Err(TokenFault::WrongMac);
+        return Err(Kind::TokenMacWrong);
     }
-    let payload = decode_text(payload).ok_or(TokenFault::Malformed)?;
-    let claims = read_payload(&payload).ok_or(TokenFault::Malformed)?;
+    let payload = decode_text(payload).ok_or(Kind::TokenMalformed)?;
+    let claims = read_payload(&payload).ok_or(Kind::TokenMalformed)?;
     if claims.issuer != policy.issuer {
-        return Err(TokenFault::WrongIssuer);
+        return Err(Kind::TokenIssuerWrong);
     }
     if claims.audience != policy.audience {
-        return Err(TokenFault::WrongAudience);
+        return Err(Kind::TokenAudienceWrong);
     }
     Ok((claims.token, claims.not_before))
 }
@@ -85,7 +85,7 @@ fn decode_text(segment: &str) -> Option<String> {
 }
 
 /// Compares `alg` and `typ`, never chooses by them, and answers the key id. Any other parameter (`crit`, `jwk`, …) is refused.
-fn read_header(header: &str) -> Result<String, TokenFault> {
+fn read_header(header: &str) -> Result<String, Kind> {
     let mut scanner = Scanner::new(header);
     let mut key_id = None;
     let (mut algorithm, mut kind) = (false, false);
@@ -99,11 +99,11 @@ fn read_header(header: &str) -> Result<String, TokenFault> {
         }
     });
     if parameters.is_none() || scanner.end().is_err() || !algorithm || !kind {
-        return Err(TokenFault::HeaderRefused);
+        return Err(Kind::TokenHeaderRefused);
     }
     match key_id {
         Some(id) if keys::is_key_id(&id) => Ok(id),
-        _ => Err(TokenFault::HeaderRefused),
+        _ => Err(Kind::TokenHeaderRefused),
     }
 }
 

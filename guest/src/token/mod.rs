@@ -6,7 +6,7 @@ mod jwt;
 use sha2::{Digest, Sha256};
 
 use crate::encoding;
-use crate::error::{Error, TokenFault};
+use crate::error::{Error, Kind};
 use crate::generation::Generation;
 use crate::keys::KeyRing;
 use crate::policy::{Policy, TokenFormat};
@@ -53,7 +53,7 @@ pub struct Token {
 /// `InvalidToken`, `Expired`.
 pub fn verify(token: &str, policy: &Policy, ring: &KeyRing, now: u64) -> Result<Token, Error> {
     if token.len() > policy.maximum_token_bytes as usize {
-        return Err(TokenFault::TooLong.into());
+        return Err(Kind::TokenTooLong.into());
     }
     let (read, not_before, leeway) = match policy.token_format {
         TokenFormat::Compact => {
@@ -68,10 +68,10 @@ pub fn verify(token: &str, policy: &Policy, ring: &KeyRing, now: u64) -> Result<
         }
     };
     if not_before > now.saturating_add(policy.clock_skew_ms) {
-        return Err(TokenFault::NotYetValid.into());
+        return Err(Kind::TokenNotYetValid.into());
     }
     if read.expires_at.saturating_add(leeway) <= now {
-        return Err(Error::Expired);
+        return Err(Kind::Expired.into());
     }
     Ok(read)
 }
@@ -86,10 +86,7 @@ pub fn mint(claims: &Claims<'_>, policy: &Policy, ring: &KeyRing) -> Result<Mint
         TokenFormat::Jwt => jwt::mint(claims, policy, ring.signing())?,
     };
     if minted.text.len() > policy.maximum_token_bytes as usize {
-        return Err(Error::LimitExceeded {
-            limit: "maximum-token-bytes",
-            maximum: policy.maximum_token_bytes.into(),
-        });
+        return Err(Error::limit("maximum-token-bytes", policy.maximum_token_bytes));
     }
     Ok(minted)
 }

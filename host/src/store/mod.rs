@@ -17,7 +17,7 @@ mod sqlite;
 pub use error::{Cause, StoreError};
 pub use memory::{Eviction, MemoryStore, MemoryStoreBuilder};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Durability, SqliteStore, SqliteStoreBuilder};
+pub use sqlite::{Durability, SqliteListing, SqliteRow, SqliteStore, SqliteStoreBuilder, SqliteStoreError};
 
 /// The most keys that [`Store::get_many`] and [`Store::delete_many`] are asked for at once, and the most rows of a [`Page`].
 pub const BATCH_LIMIT: usize = 100;
@@ -38,7 +38,7 @@ pub struct Entry {
 }
 
 /// Where a written record belongs and how long it lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Placement {
     /// Whose index lists the record from now on.
     pub owner: Option<String>,

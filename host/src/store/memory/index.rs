@@ -63,6 +63,20 @@ impl OwnerIndex {
         })
     }
 
+    /// How many lines there are in all.
+    #[cfg(test)]
+    pub(super) fn lines(&self) -> usize {
+        let lines = |shard: &Mutex<Owners>| {
+            shard
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .values()
+                .map(BTreeMap::len)
+                .sum::<usize>()
+        };
+        self.shards.iter().map(lines).sum()
+    }
+
     fn with<T>(&self, owner: &str, work: impl FnOnce(&mut Owners) -> T) -> T {
         let hash = self.hasher.hash_one(owner);
         // The low bits choose the place within the map; these are others.

@@ -140,14 +140,15 @@ impl Shared {
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.check_sizes(key, value, at)?;
-        let hash = self.hash(key);
+        // Copied before the lock: values can be megabytes.
+        let (hash, key, value) = (self.hash(key), Arc::from(key), Arc::from(value));
         let mut shard = self.shard(hash);
-        match shard.get(hash, key) {
+        match shard.get(hash, &key) {
             Some(record) if record.is_live(now) && record.version == expected => {}
             Some(record) if record.is_live(now) => return Err(StoreError::Stale),
             _ => return Err(StoreError::Missing),
         }
-        Ok(self.write(&mut shard, hash, &Arc::from(key), Arc::from(value), now, at))
+        Ok(self.write(&mut shard, hash, &key, value, now, at))
     }
 
     pub(super) fn touch(&self, now: Timestamp, key: &str, expires_at: Timestamp) -> Result<(), StoreError> {
@@ -378,4 +379,40 @@ impl Shared {
 /// A panic under a lock leaves the store usable: at worst an index lists a line too much.
 fn lock(shard: &OneCacheLine) -> MutexGuard<'_, Shard> {
     shard.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_has_one_line_for_each_record_with_an_owner_and_no_other() -> Result<(), StoreError> {
+        let limits = Limits {
+            capacity: 2,
+            eviction: Eviction::SoonestExpiry,
+            value_bytes: 10,
+        };
+        let store = Shared::new(limits);
+        let at = |owner: Option<&str>, expires_at: u64| Placement {
+            owner: owner.map(str::to_owned),
+            previous_owner: None,
+            expires_at: Timestamp::from_millis(expires_at),
+            ends_at: Timestamp::from_millis(u64::MAX),
+        };
+        let now = Timestamp::from_millis(0);
+        let mut version = store.insert(now, "key", "1", &at(Some("a"), 10))?;
+        for (owner, lines) in [(Some("a"), 1), (Some("b"), 1), (None, 0), (Some("a"), 1)] {
+            version = store.replace(now, "key", "1", version, &at(owner, 10))?;
+            assert_eq!(store.index.lines(), lines);
+        }
+        store.insert(Timestamp::from_millis(10), "key", "1", &at(Some("heir"), 20))?;
+        assert_eq!(store.index.lines(), 1);
+        store.insert(now, "second", "1", &at(Some("a"), 30))?;
+        store.insert(now, "evicts the first", "1", &at(Some("a"), 40))?;
+        assert_eq!((store.index.lines(), store.held()), (2, 2));
+        assert!(store.delete_of(now, "second", "a"));
+        assert_eq!(store.sweep(Timestamp::from_millis(u64::MAX)), 1);
+        assert_eq!((store.index.lines(), store.held()), (0, 0));
+        Ok(())
+    }
 }

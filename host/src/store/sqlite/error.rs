@@ -59,6 +59,12 @@ pub enum SqliteStoreError {
         /// The journal mode SQLite fell back to.
         mode: String,
     },
+    /// The file cannot be written to.
+    #[error("{} is read-only", path.display())]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
     /// SQLite failed to open the file or to bring its schema up to date.
     #[error("cannot open {}", path.display())]
     Open {

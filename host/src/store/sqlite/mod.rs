@@ -1,6 +1,6 @@
 //! A store in one SQLite file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -184,8 +184,8 @@ impl SqliteStore {
     /// # Errors
     ///
     /// As [`SqliteStoreBuilder::open`].
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, SqliteStoreError> {
-        Self::builder().open(path.into())
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, SqliteStoreError> {
+        Self::builder().open(path)
     }
 
     /// Settings to change before the file is opened.

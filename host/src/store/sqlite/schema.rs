@@ -97,6 +97,15 @@ impl Database {
 
     fn try_writer(&self, durability: Durability, patience: Duration) -> Result<Connection, SqliteStoreError> {
         let mut connection = self.connect(patience)?;
+        // Without the right to write, SQLite opens a file for reading and says nothing.
+        if connection
+            .is_readonly(rusqlite::MAIN_DB)
+            .map_err(|source| self.failed(source))?
+        {
+            return Err(SqliteStoreError::ReadOnly {
+                path: self.path.clone(),
+            });
+        }
         let version = self.recognise(&connection)?;
         let mode: String = connection
             .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))

@@ -1,0 +1,82 @@
+//! Compiles `guest/` to a WebAssembly module, in a target directory and with a profile of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use crate::{Failure, variable};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+const PROFILE: &str = "guest";
+/// One page of stack: the deepest recursion, 64 levels of JSON, takes a small part of it.
+const STACK_BYTES: u32 = 65_536;
+
+/// Answers where the module is.
+pub(crate) fn build(workspace: &Path, out: &Path) -> Result<PathBuf, Failure> {
+    ensure_target(workspace);
+    let target = target_directory(out);
+    let mut cargo = Command::new(variable("CARGO")?);
+    cargo.current_dir(workspace).args(["rustc", "--package", "tessera-guest", "--lib", "--crate-type", "cdylib"]);
+    cargo.args(["--profile", PROFILE, "--target", TARGET, "--locked", "--target-dir"]).arg(&target);
+    clear_environment(&mut cargo);
+    // In this form, and not in RUSTFLAGS, a path may hold spaces.
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(workspace)?.join("\u{1f}"));
+    let status = cargo.status()?;
+    if !status.success() {
+        return Err(format!("the component could not be compiled: cargo ended with {status}").into());
+    }
+    Ok(target.join(TARGET).join(PROFILE).join("tessera_guest.wasm"))
+}
+
+/// Beside the host's own, so that it outlives changes of the host; `OUT_DIR` is `<target>/<profile>/build/<package>/out`.
+fn target_directory(out: &Path) -> PathBuf {
+    out.ancestors().nth(4).map_or_else(|| out.join("guest"), |target| target.join("guest-component"))
+}
+
+/// What is set for the host must not reach the guest: another linker, other flags, clippy in place of the compiler.
+fn clear_environment(cargo: &mut Command) {
+    for (name, _) in env::vars_os() {
+        let Some(name) = name.to_str() else { continue };
+        let foreign = name == "RUSTFLAGS"
+            || name == "CARGO_ENCODED_RUSTFLAGS"
+            || name == "CLIPPY_ARGS"
+            || name == "RUSTC"
+            || name == "RUSTDOC"
+            || (name.starts_with("RUSTC_") && name.ends_with("WRAPPER"))
+            || name.starts_with("CARGO_BUILD_")
+            || name.starts_with("CARGO_PROFILE_")
+            || name.starts_with("CARGO_FEATURE_")
+            || name.starts_with("CARGO_CFG_");
+        if foreign {
+            cargo.env_remove(name);
+        }
+    }
+}
+
+/// The same flags, and no paths of this machine, give the same bytes on every machine.
+fn flags(workspace: &Path) -> Result<Vec<String>, Failure> {
+    let mut flags = vec!["-Ctarget-feature=+simd128".to_owned(), format!("-Clink-arg=-zstack-size={STACK_BYTES}")];
+    let mut remap = |from: PathBuf, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+    remap(workspace.to_owned(), "/tessera");
+    if let Some(home) = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo"))) {
+        // The registry's folder is named after its address; every one becomes the same.
+        let sources = home.join("registry").join("src");
+        for registry in fs::read_dir(&sources).into_iter().flatten().flatten() {
+            remap(registry.path(), "/registry");
+        }
+    }
+    let rustc = Command::new(variable("RUSTC")?).args(["--print", "sysroot"]).output()?;
+    remap(PathBuf::from(String::from_utf8(rustc.stdout)?.trim()), "/rust");
+    Ok(flags)
+}
+
+/// `rust-toolchain.toml` names the target, but where rustup's auto-install is off nobody has installed it.
+fn ensure_target(workspace: &Path) {
+    let installed = |path: PathBuf| path.join("lib/rustlib").join(TARGET).join("lib").is_dir();
+    let sysroot = Command::new("rustc").current_dir(workspace).args(["--print", "sysroot"]).output();
+    if sysroot.is_ok_and(|output| installed(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))) {
+        return;
+    }
+    // If this fails, the compiler says what is missing better than we could.
+    let _ = Command::new("rustup").current_dir(workspace).args(["target", "add", TARGET]).status();
+}

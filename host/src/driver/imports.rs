@@ -1,0 +1,285 @@
+//! The imports of the component: each takes the next recorded answer, or asks.
+
+use std::sync::Arc;
+
+use wasmtime::component::{ComponentType, Lift, Linker, Lower};
+use wasmtime::{Result, StoreContextMut, StoreLimits};
+
+use super::answer::{Answer, Question};
+use super::record::{Failure, Record, Sources};
+use crate::store::{self, StoreError};
+use crate::time::{Timestamp, millis};
+
+/// What an instance's imports work on.
+pub(crate) struct HostState {
+    pub(crate) sources: Sources,
+    pub(crate) limits: StoreLimits,
+    /// The record of the logical call that is being made; none in a call that asks no store.
+    pub(crate) record: Option<Record>,
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct Entry {
+    value: Option<Arc<str>>,
+    version: u64,
+    #[component(name = "expires-at")]
+    expires_at: u64,
+}
+
+impl Entry {
+    fn new(entry: store::Entry, known: Option<u64>) -> Self {
+        let store::Entry { value, version, expires_at } = entry;
+        // What the engine has it is not told again.
+        let value = (known != Some(version)).then_some(value);
+        Self { value, version, expires_at: expires_at.as_millis() }
+    }
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+struct Placement {
+    owner: Option<String>,
+    #[component(name = "previous-owner")]
+    previous_owner: Option<String>,
+    #[component(name = "expires-at")]
+    expires_at: u64,
+    #[component(name = "ends-at")]
+    ends_at: u64,
+}
+
+impl From<Placement> for store::Placement {
+    fn from(at: Placement) -> Self {
+        let Placement { owner, previous_owner, expires_at, ends_at } = at;
+        let (expires_at, ends_at) = (Timestamp::from_millis(expires_at), Timestamp::from_millis(ends_at));
+        Self { owner, previous_owner, expires_at, ends_at }
+    }
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct Row {
+    key: String,
+    version: u64,
+    #[component(name = "touched-at")]
+    touched_at: u64,
+    #[component(name = "expires-at")]
+    expires_at: u64,
+    value: Option<Arc<str>>,
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct Page {
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+impl Page {
+    fn new(page: &store::Page) -> Self {
+        let row = |row: &store::Row| Row {
+            key: row.key.clone(),
+            version: row.version,
+            touched_at: row.touched_at.as_millis(),
+            expires_at: row.expires_at.as_millis(),
+            value: row.value.clone(),
+        };
+        Self { rows: page.rows.iter().map(row).collect(), next: page.next.clone() }
+    }
+}
+
+#[derive(ComponentType, Lower)]
+#[component(variant)]
+enum Error {
+    #[component(name = "pending")]
+    Pending,
+    #[component(name = "missing")]
+    Missing,
+    #[component(name = "stale")]
+    Stale,
+    #[component(name = "too-large")]
+    TooLarge,
+    #[component(name = "full")]
+    Full,
+    #[component(name = "throttled")]
+    Throttled(u64),
+    #[component(name = "unsupported")]
+    Unsupported,
+    #[component(name = "corrupt")]
+    Corrupt,
+    #[component(name = "outcome-unknown")]
+    OutcomeUnknown,
+    #[component(name = "unavailable")]
+    Unavailable(String),
+    #[component(name = "other")]
+    Other(String),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Missing => Self::Missing,
+            StoreError::Stale => Self::Stale,
+            StoreError::TooLarge => Self::TooLarge,
+            StoreError::Full => Self::Full,
+            StoreError::Throttled(pause) => Self::Throttled(millis(pause)),
+            StoreError::Unsupported => Self::Unsupported,
+            StoreError::Corrupt => Self::Corrupt,
+            StoreError::OutcomeUnknown(_) => Self::OutcomeUnknown,
+            StoreError::Unavailable(cause) => Self::Unavailable(cause.to_string()),
+            StoreError::Other(cause) => Self::Other(cause.to_string()),
+        }
+    }
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct Capabilities {
+    #[component(name = "compare-and-swap")]
+    compare_and_swap: bool,
+    #[component(name = "list-by-owner")]
+    list_by_owner: bool,
+    #[component(name = "acknowledged-writes-survive-failover")]
+    acknowledged_writes_survive_failover: bool,
+    #[component(name = "maximum-staleness-ms")]
+    maximum_staleness_ms: u64,
+    #[component(name = "index-staleness-ms")]
+    index_staleness_ms: u64,
+    #[component(name = "minimum-ttl-ms")]
+    minimum_ttl_ms: u64,
+    #[component(name = "expiry-resolution-ms")]
+    expiry_resolution_ms: u64,
+    #[component(name = "minimum-write-interval-ms")]
+    minimum_write_interval_ms: u64,
+    #[component(name = "maximum-key-bytes")]
+    maximum_key_bytes: u32,
+    #[component(name = "maximum-owner-bytes")]
+    maximum_owner_bytes: u32,
+    #[component(name = "maximum-value-bytes")]
+    maximum_value_bytes: u32,
+}
+
+impl From<store::Capabilities> for Capabilities {
+    fn from(store: store::Capabilities) -> Self {
+        Self {
+            compare_and_swap: store.compare_and_swap,
+            list_by_owner: store.list_by_owner,
+            acknowledged_writes_survive_failover: store.acknowledged_writes_survive_failover,
+            maximum_staleness_ms: millis(store.maximum_staleness),
+            index_staleness_ms: millis(store.index_staleness),
+            minimum_ttl_ms: millis(store.minimum_ttl),
+            expiry_resolution_ms: millis(store.expiry_resolution),
+            minimum_write_interval_ms: millis(store.minimum_write_interval),
+            maximum_key_bytes: store.maximum_key_bytes,
+            maximum_owner_bytes: store.maximum_owner_bytes,
+            maximum_value_bytes: store.maximum_value_bytes,
+        }
+    }
+}
+
+type Context<'a> = StoreContextMut<'a, HostState>;
+
+/// Asks, and reads the answer if it is there and of the right kind.
+fn ask<T>(
+    context: &mut Context<'_>,
+    question: Question,
+    read: impl FnOnce(Answer) -> Option<Result<T, StoreError>>,
+) -> Result<(Result<T, Error>,)> {
+    let HostState { sources, record, .. } = context.data_mut();
+    let Some(record) = record else { return Err(Failure::NoLogicalCall.into()) };
+    let Some(answer) = record.ask(sources, question)? else { return Ok((Err(Error::Pending),)) };
+    match read(answer) {
+        Some(answer) => Ok((answer.map_err(Error::from),)),
+        None => Err(Failure::Diverged.into()),
+    }
+}
+
+/// Links everything that the world imports.
+pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
+    link_clock_and_random(linker)?;
+    let mut store = linker.instance("tessera:session/store@0.1.0")?;
+    store.func_wrap("describe", |context: Context<'_>, (): ()| {
+        Ok((Capabilities::from(context.data().sources.store.describe()),))
+    })?;
+    store.func_wrap("get", |mut context: Context<'_>, (key, known, fresh): (String, Option<u64>, bool)| {
+        ask(&mut context, Question::Get { key, fresh }, |answer| match answer {
+            Answer::Entry(answer) => Some(answer.map(|entry| Entry::new(entry, known))),
+            _ => None,
+        })
+    })?;
+    store.func_wrap("get-many", |mut context: Context<'_>, (keys,): (Vec<String>,)| {
+        ask(&mut context, Question::GetMany { keys }, |answer| match answer {
+            Answer::Entries(answer) => Some(answer.map(|entries| {
+                let entry = |entry: &Result<store::Entry, StoreError>| match entry {
+                    Ok(entry) => Ok(Entry::new(entry.clone(), None)),
+                    Err(error) => Err(Error::from(error.clone())),
+                };
+                entries.iter().map(entry).collect::<Vec<_>>()
+            })),
+            _ => None,
+        })
+    })?;
+    store.func_wrap("insert", |mut context: Context<'_>, (key, value, at): (String, String, Placement)| {
+        ask(&mut context, Question::Insert { key, value, at: at.into() }, version)
+    })?;
+    store.func_wrap(
+        "replace",
+        |mut context: Context<'_>, (key, value, expected, at): (String, String, u64, Placement)| {
+            ask(&mut context, Question::Replace { key, value, expected, at: at.into() }, version)
+        },
+    )?;
+    store.func_wrap("touch", |mut context: Context<'_>, (key, owner, until): (String, Option<String>, u64)| {
+        let expires_at = Timestamp::from_millis(until);
+        ask(&mut context, Question::Touch { key, owner, expires_at }, |answer| match answer {
+            Answer::Done(answer) => Some(answer),
+            _ => None,
+        })
+    })?;
+    store.func_wrap("delete", |mut context: Context<'_>, (key, owner): (String, Option<String>)| {
+        ask(&mut context, Question::Delete { key, owner }, |answer| match answer {
+            Answer::WasThere(answer) => Some(answer),
+            _ => None,
+        })
+    })?;
+    store.func_wrap("delete-many", |mut context: Context<'_>, (keys, owner): (Vec<String>, String)| {
+        ask(&mut context, Question::DeleteMany { keys, owner }, |answer| match answer {
+            Answer::Count(answer) => Some(answer),
+            _ => None,
+        })
+    })?;
+    store.func_wrap("list-owned", |mut context: Context<'_>, (owner, cursor, limit): (String, String, u32)| {
+        ask(&mut context, Question::ListOwned { owner, cursor, limit }, |answer| match answer {
+            Answer::Page(answer) => Some(answer.map(|page| Page::new(&page))),
+            _ => None,
+        })
+    })
+}
+
+fn version(answer: Answer) -> Option<Result<u64, StoreError>> {
+    match answer {
+        Answer::Version(answer) => Some(answer),
+        _ => None,
+    }
+}
+
+fn link_clock_and_random(linker: &mut Linker<HostState>) -> Result<()> {
+    linker.instance("tessera:session/clock@0.1.0")?.func_wrap("now", |mut context: Context<'_>, (): ()| {
+        let HostState { sources, record, .. } = context.data_mut();
+        let now = match record {
+            Some(record) => record.ask_now(sources)?,
+            None => sources.clock.now(),
+        };
+        Ok((now.as_millis(),))
+    })?;
+    linker.instance("tessera:session/random@0.1.0")?.func_wrap(
+        "bytes",
+        |mut context: Context<'_>, (count,): (u32,)| {
+            let HostState { sources, record, .. } = context.data_mut();
+            let bytes = match record {
+                Some(record) => record.ask_random(sources, count)?,
+                None => Record::default().ask_random(sources, count)?,
+            };
+            Ok((bytes,))
+        },
+    )
+}

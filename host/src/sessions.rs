@@ -1,0 +1,327 @@
+//! [`Sessions`]: a policy, keys and a store, from which sessions are made and opened.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, Random, SystemClock, SystemRandom};
+use crate::driver::{Calls, Component, Limits, Setup, Sources};
+use crate::error::{ConfigurationError, SessionError};
+use crate::keys::SigningKey;
+use crate::policy::{AssuranceLevel, Policy};
+use crate::session::Session;
+use crate::store::Store;
+use crate::summary::{Claims, SessionPage};
+use crate::time::millis;
+
+/// Makes and opens sessions. Cheap to clone; usable from any number of threads.
+///
+/// ```
+/// use std::time::Duration;
+/// use tessera::{Sessions, store::MemoryStore};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let secret = [7; 32];
+/// let sessions = Sessions::builder()?
+///     .signing_key("2026-11", secret)
+///     .idle_timeout(Duration::from_secs(30 * 60))
+///     .build(MemoryStore::new())?;
+///
+/// let login = sessions.create()?;
+/// login.set("role", "admin")?;
+/// let token = login.authenticate("alice").await?.token.expect("a login hands out a token");
+///
+/// let session = sessions.open(&token).await?;
+/// assert_eq!(session.get::<String>("role")?, Some("admin".into()));
+/// assert_eq!(session.subject()?.as_deref(), Some("alice"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Sessions {
+    calls: Arc<Calls>,
+    policy: Arc<Policy>,
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl Sessions {
+    /// Begins with the defaults, the embedded component and no key.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Component`] if the embedded component does not run here.
+    pub fn builder() -> Result<SessionsBuilder, ConfigurationError> {
+        SessionsBuilder::new(Component::embedded()?)
+    }
+
+    /// Begins with another component than the embedded one.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Instantiate`].
+    pub fn builder_with(component: Component) -> Result<SessionsBuilder, ConfigurationError> {
+        SessionsBuilder::new(component)
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Makes a draft: an empty session that is stored when it is saved.
+    ///
+    /// # Errors
+    /// [`SessionError::Overloaded`], [`SessionError::InstanceLost`].
+    pub fn create(&self) -> Result<Session, SessionError> {
+        let handle = self.calls.open_at_once(|instance| {
+            let engine = instance.engine;
+            Ok(Ok(instance.exports.tessera_session_sessions().engine().call_create(&mut instance.store, engine)?))
+        })?;
+        Ok(Session::new(handle))
+    }
+
+    /// Opens the session that a token names.
+    ///
+    /// # Errors
+    /// [`SessionError::InvalidToken`], [`SessionError::Expired`], [`SessionError::Missing`], [`SessionError::Replaced`],
+    /// [`SessionError::Reused`], and those of the store ([`SessionError::is_outage`]).
+    pub async fn open(&self, token: &str) -> Result<Session, SessionError> {
+        let token = token.to_owned();
+        let handle = self.calls.open(move |instance| {
+            let engine = instance.engine;
+            instance.exports.tessera_session_sessions().engine().call_open(&mut instance.store, engine, &token)
+        });
+        Ok(Session::new(handle.await?))
+    }
+
+    /// Checks a token without the store: its mac, dates, issuer and audience.
+    ///
+    /// A session that was revoked meanwhile goes unnoticed for up to `max_age`, counted from the token's issue.
+    ///
+    /// # Errors
+    /// [`SessionError::InvalidToken`], [`SessionError::Expired`].
+    pub fn verify(&self, token: &str, max_age: Option<Duration>) -> Result<Claims, SessionError> {
+        let max_age = max_age.map(millis);
+        let claims = self.calls.at_once(|instance| {
+            let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
+            sessions.engine().call_verify(&mut instance.store, engine, token, max_age)
+        })?;
+        Ok(Claims::from_wit(claims))
+    }
+
+    /// Lists one page of a subject's live sessions; `current` is the reference of the caller's own.
+    ///
+    /// # Errors
+    /// [`SessionError::InvalidArgument`], [`SessionError::Unsupported`], and those of the store.
+    pub async fn list(
+        &self,
+        subject: &str,
+        current: Option<&str>,
+        cursor: Option<&str>,
+    ) -> Result<SessionPage, SessionError> {
+        let (subject, current, cursor) = (subject.to_owned(), current.map(str::to_owned), cursor.map(str::to_owned));
+        let page = self.calls.run(move |instance| {
+            let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
+            let (current, cursor) = (current.as_deref(), cursor.as_deref());
+            sessions.engine().call_list_sessions(&mut instance.store, engine, &subject, current, cursor)
+        });
+        Ok(SessionPage::from_wit(page.await?))
+    }
+
+    /// Ends one session of a subject, named by its reference; answers whether it was there.
+    ///
+    /// # Errors
+    /// As [`Sessions::list`].
+    pub async fn revoke(&self, subject: &str, reference: &str) -> Result<bool, SessionError> {
+        let mut cursor = None;
+        loop {
+            let (subject, reference, at) = (subject.to_owned(), reference.to_owned(), cursor);
+            let progress = self.calls.run(move |instance| {
+                let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
+                let engines = sessions.engine();
+                engines.call_revoke(&mut instance.store, engine, &subject, &reference, at.as_deref())
+            });
+            let progress = progress.await?;
+            if progress.next.is_none() || progress.ended > 0 {
+                return Ok(progress.ended > 0);
+            }
+            cursor = progress.next;
+        }
+    }
+
+    /// Ends every session of a subject, and answers how many.
+    /// When it returns, each session that was acknowledged before it began is gone.
+    ///
+    /// # Errors
+    /// As [`Sessions::list`]. Some may have ended when it fails; call it again.
+    pub async fn revoke_all(&self, subject: &str) -> Result<u64, SessionError> {
+        self.revoke_each(subject, None).await
+    }
+
+    /// Ends every session of a session's subject but this one: "log out everywhere else".
+    ///
+    /// # Errors
+    /// As [`Sessions::list`]; [`SessionError::SubjectRequired`] if the session has no subject.
+    pub async fn revoke_others(&self, session: &Session) -> Result<u64, SessionError> {
+        let details = session.details()?;
+        let subject = details.subject.ok_or(SessionError::SubjectRequired)?;
+        self.revoke_each(&subject, Some(details.reference)).await
+    }
+
+    async fn revoke_each(&self, subject: &str, except: Option<String>) -> Result<u64, SessionError> {
+        let (mut cursor, mut ended) = (None, 0);
+        loop {
+            let (subject, except, at) = (subject.to_owned(), except.clone(), cursor);
+            let progress = self.calls.run(move |instance| {
+                let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
+                let engines = sessions.engine();
+                engines.call_revoke_all(&mut instance.store, engine, &subject, except.as_deref(), at.as_deref())
+            });
+            let progress = progress.await?;
+            ended += u64::from(progress.ended);
+            if progress.next.is_none() {
+                return Ok(ended);
+            }
+            cursor = progress.next;
+        }
+    }
+
+    /// The key with which JWTs are signed under a signing key, for a gateway that checks them itself.
+    /// Who holds it can make JWTs of this issuer and audience, and nothing else.
+    ///
+    /// # Errors
+    /// [`SessionError::InvalidArgument`] if the ring has no such key.
+    pub fn jwt_key(&self, key_id: &str) -> Result<Vec<u8>, SessionError> {
+        self.calls.at_once(|instance| {
+            let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
+            sessions.engine().call_jwt_key(&mut instance.store, engine, key_id)
+        })
+    }
+
+    /// How many sessions are open in this process.
+    pub fn open_sessions(&self) -> usize {
+        self.calls.open_sessions()
+    }
+}
+
+/// Configures [`Sessions`].
+pub struct SessionsBuilder {
+    component: Component,
+    policy: Policy,
+    keys: Vec<SigningKey>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    instances: usize,
+    limits: Limits,
+}
+
+impl fmt::Debug for SessionsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionsBuilder").field("policy", &self.policy).field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+impl SessionsBuilder {
+    fn new(component: Component) -> Result<Self, ConfigurationError> {
+        let policy = crate::driver::default_policy(&component).map_err(ConfigurationError::Instantiate)?;
+        let instances = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        Ok(Self {
+            component,
+            policy: Policy::from_wit(policy),
+            keys: Vec::new(),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            instances,
+            limits: Limits::default(),
+        })
+    }
+
+    /// Takes the timeouts of an assurance level of NIST SP 800-63B-4.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Instantiate`].
+    pub fn preset(mut self, level: AssuranceLevel) -> Result<Self, ConfigurationError> {
+        let preset = crate::driver::preset(&self.component, level.into()).map_err(ConfigurationError::Instantiate)?;
+        let preset = Policy::from_wit(preset);
+        self.policy.idle_timeout = preset.idle_timeout;
+        self.policy.absolute_timeout = preset.absolute_timeout;
+        Ok(self)
+    }
+
+    /// Adds a key to the ring: the first signs, all verify. The id matches `[A-Za-z0-9_-]{1,32}`, the secret is 32 to 1024 bytes.
+    pub fn signing_key(self, id: impl Into<String>, secret: impl Into<Vec<u8>>) -> Self {
+        self.key(SigningKey::new(id, secret))
+    }
+
+    /// Adds a key to the ring: the first signs, all verify.
+    pub fn key(mut self, key: SigningKey) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// Changes any field of the policy.
+    pub fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
+        change(&mut self.policy);
+        self
+    }
+
+    /// Ends a session this long after its last activity.
+    pub fn idle_timeout(self, timeout: Duration) -> Self {
+        self.policy(|policy| policy.idle_timeout = timeout)
+    }
+
+    /// Ends a session this long after its creation or last authentication.
+    pub fn absolute_timeout(self, timeout: Duration) -> Self {
+        self.policy(|policy| policy.absolute_timeout = timeout)
+    }
+
+    /// Takes the time from elsewhere than the machine's clock.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Takes random bytes from elsewhere than the operating system.
+    pub fn random(mut self, random: impl Random) -> Self {
+        self.random = Arc::new(random);
+        self
+    }
+
+    /// How many instances of the component there are. Default: one for each core.
+    pub fn instances(mut self, instances: usize) -> Self {
+        self.instances = instances.clamp(1, 256);
+        self
+    }
+
+    /// How many sessions may be open at once in one instance. Default 16384. Beyond: [`SessionError::Overloaded`].
+    pub fn maximum_open_sessions(mut self, sessions: usize) -> Self {
+        self.limits.sessions = sessions;
+        self
+    }
+
+    /// How many bytes open sessions may take in one instance. Default 256 MiB; at most 448 MiB count.
+    /// Beyond: [`SessionError::Overloaded`].
+    pub fn maximum_open_bytes(mut self, bytes: usize) -> Self {
+        self.limits.bytes = bytes.min(448 << 20);
+        self
+    }
+
+    /// Checks everything and makes the sessions over a store.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::InvalidPolicy`] if the policy makes no sense or the store cannot honour it,
+    /// [`ConfigurationError::InvalidKey`] if there is no key or one is unfit.
+    pub fn build(self, store: impl Store) -> Result<Sessions, ConfigurationError> {
+        let setup = Setup {
+            component: self.component,
+            sources: Sources { store: Arc::new(store), clock: self.clock, random: self.random },
+            policy: self.policy.to_wit(),
+            keys: self.keys,
+            limits: self.limits,
+        };
+        Ok(Sessions { calls: Arc::new(Calls::new(setup, self.instances)?), policy: Arc::new(self.policy) })
+    }
+}
