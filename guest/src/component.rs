@@ -233,8 +233,8 @@ fn claims_out(claims: engine::Claims) -> wit::Claims {
         generation: claims.token.generation.counter,
         issued_at: claims.token.issued_at,
         expires_at: claims.token.expires_at,
-        subject: claims.token.subject,
-        data: claims.token.data,
+        subject: claims.token.subject.clone(),
+        data: claims.token.data.clone(),
     }
 }
 
@@ -368,15 +368,12 @@ impl sessions_wit::Guest for Component {
     type Engine = EngineHandle;
     type Session = Session;
 
-    fn default_policy() -> wit::Policy {
-        policy_out(policy::Policy::default())
-    }
-
-    fn preset(level: wit::AssuranceLevel) -> wit::Policy {
-        policy_out(policy::Policy::preset(match level {
-            wit::AssuranceLevel::Aal1 => policy::AssuranceLevel::Aal1,
-            wit::AssuranceLevel::Aal2 => policy::AssuranceLevel::Aal2,
-            wit::AssuranceLevel::Aal3 => policy::AssuranceLevel::Aal3,
+    fn starting_policy(preset: wit::Preset) -> wit::Policy {
+        policy_out(policy::Policy::starting(match preset {
+            wit::Preset::Standard => policy::Preset::Standard,
+            wit::Preset::Aal1 => policy::Preset::Aal1,
+            wit::Preset::Aal2 => policy::Preset::Aal2,
+            wit::Preset::Aal3 => policy::Preset::Aal3,
         }))
     }
 }

@@ -13,7 +13,7 @@ use crate::policy::Policy;
 use crate::ports::{Capabilities, Entry};
 use crate::session::{Live, Session};
 use crate::snapshot::Snapshot;
-use crate::token::{self, SessionId, Token};
+use crate::token::{self, Memo, SessionId, Token};
 
 /// What a token says of itself, no store asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Claims {
     /// A hash of the session id.
     pub reference: String,
     /// What the token says.
-    pub token: Token,
+    pub token: Rc<Token>,
 }
 
 /// A record as one call found it.
@@ -37,6 +37,7 @@ pub struct Engine {
     pub(crate) ring: KeyRing,
     pub(crate) store: Capabilities,
     pub(crate) cache: RefCell<Cache>,
+    verified: RefCell<Memo>,
 }
 
 impl Engine {
@@ -49,7 +50,7 @@ impl Engine {
         let store = call.describe();
         policy.check_store(&store)?;
         let ring = KeyRing::new(keys, &policy.issuer, &policy.audience)?;
-        Ok(Rc::new(Self { policy, ring, store, cache: RefCell::default() }))
+        Ok(Rc::new(Self { policy, ring, store, cache: RefCell::default(), verified: RefCell::default() }))
     }
 
     /// Where a session's record lies in the store.
@@ -67,7 +68,7 @@ impl Engine {
 
     /// Reads a session's record; `None` if there is none that lives at `now`.
     pub(crate) fn find(&self, call: &Call<'_>, id: SessionId, fresh: bool, now: u64) -> Result<Option<Found>, Error> {
-        let known = self.cache.borrow_mut().get(&id);
+        let known = self.cache.borrow().get(&id);
         let entry = call.get(&self.key(id), known.as_ref().map(|snapshot| snapshot.version), fresh)?;
         let Some(entry) = entry.filter(|entry| entry.expires_at > now) else { return Ok(None) };
         let expires_at = entry.expires_at;
@@ -96,7 +97,7 @@ impl Engine {
     /// `InvalidToken`, `Expired`, `Missing`, `Replaced`, `Reused`, and those of the store.
     pub fn open(self: &Rc<Self>, call: &Call<'_>, token: &str) -> Result<Session, Error> {
         let now = call.now()?;
-        let token = token::verify(token, &self.policy, &self.ring, now)?;
+        let token = token::verify(token, &self.policy, &self.ring, &self.verified, now)?;
         let exact = self.store.maximum_staleness_ms == 0;
         let mut fresh = exact;
         loop {
@@ -160,7 +161,7 @@ impl Engine {
     /// `InvalidToken`, `Expired`.
     pub fn verify(&self, call: &Call<'_>, token: &str, max_age_ms: Option<u64>) -> Result<Claims, Error> {
         let now = call.now()?;
-        let token = token::verify(token, &self.policy, &self.ring, now)?;
+        let token = token::verify(token, &self.policy, &self.ring, &self.verified, now)?;
         if max_age_ms.is_some_and(|maximum| now.saturating_sub(token.issued_at) > maximum) {
             return Err(Kind::Expired.into());
         }

@@ -45,10 +45,11 @@ pub enum TokenFormat {
     Jwt,
 }
 
-/// Assurance levels of NIST SP 800-63B-4.
+/// A policy to start from: the defaults, or those with the timeouts of an assurance level of NIST SP 800-63B-4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
-pub enum AssuranceLevel {
+pub enum Preset {
+    Standard,
     Aal1,
     Aal2,
     Aal3,
@@ -114,11 +115,12 @@ impl Default for Policy {
 impl Policy {
     /// The defaults with the timeouts of NIST SP 800-63B-4: sections 2.1.3 (30 days), 2.2.3 (24 hours, 1 hour of
     /// inactivity) and 2.3.3 (12 hours, 15 minutes of inactivity). AAL1 knows no inactivity timeout.
-    pub fn preset(level: AssuranceLevel) -> Self {
-        let (idle_timeout_ms, absolute_timeout_ms) = match level {
-            AssuranceLevel::Aal1 => (30 * DAY, 30 * DAY),
-            AssuranceLevel::Aal2 => (HOUR, 24 * HOUR),
-            AssuranceLevel::Aal3 => (15 * MINUTE, 12 * HOUR),
+    pub fn starting(preset: Preset) -> Self {
+        let (idle_timeout_ms, absolute_timeout_ms) = match preset {
+            Preset::Standard => (30 * MINUTE, 24 * HOUR),
+            Preset::Aal1 => (30 * DAY, 30 * DAY),
+            Preset::Aal2 => (HOUR, 24 * HOUR),
+            Preset::Aal3 => (15 * MINUTE, 12 * HOUR),
         };
         Self { idle_timeout_ms, absolute_timeout_ms, ..Self::default() }
     }

@@ -22,7 +22,7 @@ pub use clock::{Clock, Random, SystemClock, SystemRandom};
 pub use driver::{Component, ComponentError};
 pub use error::{ConfigurationError, SessionError, TokenFault};
 pub use keys::SigningKey;
-pub use policy::{AssuranceLevel, CapRule, FieldRule, Policy, ReuseRule, TokenFormat};
+pub use policy::{CapRule, FieldRule, Policy, Preset, ReuseRule, TokenFormat};
 pub use session::Session;
 pub use sessions::{Sessions, SessionsBuilder};
 pub use summary::{Claims, Details, Grant, SessionPage, SessionSummary, Status, Survivors};

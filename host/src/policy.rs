@@ -41,9 +41,12 @@ pub enum TokenFormat {
     Jwt,
 }
 
-/// Assurance levels of NIST SP 800-63B-4, sections 2.1.3, 2.2.3 and 2.3.3.
+/// A policy to start from: the defaults, or those with the timeouts of an assurance level of NIST SP 800-63B-4,
+/// sections 2.1.3, 2.2.3 and 2.3.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AssuranceLevel {
+pub enum Preset {
+    /// Ends after 24 hours, or 30 minutes without activity.
+    Standard,
     /// Ends after 30 days.
     Aal1,
     /// Ends after 24 hours, or 1 hour without activity.
@@ -182,4 +185,4 @@ same!(CapRule: EvictOldest, Refuse);
 same!(FieldRule: LaterWins, Conflict);
 same!(ReuseRule: Report, EndSession);
 same!(TokenFormat: Compact, Jwt);
-same!(AssuranceLevel: Aal1, Aal2, Aal3);
+same!(Preset: Standard, Aal1, Aal2, Aal3);

@@ -8,7 +8,7 @@ use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::driver::{Calls, Component, Limits, Setup, Sources};
 use crate::error::{ConfigurationError, SessionError};
 use crate::keys::SigningKey;
-use crate::policy::{AssuranceLevel, Policy};
+use crate::policy::{Policy, Preset};
 use crate::session::Session;
 use crate::store::Store;
 use crate::summary::{Claims, SessionPage};
@@ -226,11 +226,11 @@ impl fmt::Debug for SessionsBuilder {
 
 impl SessionsBuilder {
     fn new(component: Component) -> Result<Self, ConfigurationError> {
-        let policy = crate::driver::default_policy(&component).map_err(ConfigurationError::Instantiate)?;
+        let policy = starting_policy(&component, Preset::Standard)?;
         let instances = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         Ok(Self {
             component,
-            policy: Policy::from_wit(policy),
+            policy,
             keys: Vec::new(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -243,9 +243,8 @@ impl SessionsBuilder {
     ///
     /// # Errors
     /// [`ConfigurationError::Instantiate`].
-    pub fn preset(mut self, level: AssuranceLevel) -> Result<Self, ConfigurationError> {
-        let preset = crate::driver::preset(&self.component, level.into()).map_err(ConfigurationError::Instantiate)?;
-        let preset = Policy::from_wit(preset);
+    pub fn preset(mut self, preset: Preset) -> Result<Self, ConfigurationError> {
+        let preset = starting_policy(&self.component, preset)?;
         self.policy.idle_timeout = preset.idle_timeout;
         self.policy.absolute_timeout = preset.absolute_timeout;
         Ok(self)
@@ -324,4 +323,9 @@ impl SessionsBuilder {
         };
         Ok(Sessions { calls: Arc::new(Calls::new(setup, self.instances)?), policy: Arc::new(self.policy) })
     }
+}
+
+fn starting_policy(component: &Component, preset: Preset) -> Result<Policy, ConfigurationError> {
+    let policy = crate::driver::starting_policy(component, preset.into()).map_err(ConfigurationError::Instantiate)?;
+    Ok(Policy::from_wit(policy))
 }

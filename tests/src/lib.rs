@@ -1,3 +1,5 @@
 //! What is shared by all hosts: the store suite and the scenarios.
 
+pub mod scenario;
 pub mod store_suite;
+pub mod stores;

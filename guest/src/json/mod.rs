@@ -1,7 +1,9 @@
 //! JSON texts (RFC 8259), read in place and never built into a tree.
 
+mod float;
 mod scanner;
 mod writer;
 
+pub use float::read_float;
 pub use scanner::{Fault, MAXIMUM_DEPTH, Names, Scanner, check, slice, unescape};
 pub use writer::{push_string, push_string_body};

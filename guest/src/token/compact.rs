@@ -52,10 +52,12 @@ pub(super) fn read(token: &str, ring: &KeyRing) -> Result<Token, Kind> {
     let (id, numbers) = payload.split_at(16);
     let mut session = [0; 16];
     session.copy_from_slice(id);
+    let issued_at = number(&numbers[10..16]);
     Ok(Token {
         id: SessionId(session),
         generation: Generation { counter: number(&numbers[..4]) as u32, raised_at: number(&numbers[4..10]) },
-        issued_at: number(&numbers[10..16]),
+        issued_at,
+        not_before: issued_at,
         expires_at: number(&numbers[16..22]),
         subject: None,
         data: Vec::new(),

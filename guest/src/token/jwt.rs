@@ -52,8 +52,7 @@ pub(super) fn mint(claims: &Claims<'_>, policy: &Policy, key: &Key) -> Result<Mi
     Ok(Minted { text, issued_at: issued * 1000, expires_at: expires * 1000 })
 }
 
-/// Answers the token and the moment from which it is valid.
-pub(super) fn read(token: &str, ring: &KeyRing, policy: &Policy) -> Result<(Token, u64), Kind> {
+pub(super) fn read(token: &str, ring: &KeyRing, policy: &Policy) -> Result<Token, Kind> {
     let mut segments = token.split('.');
     let (Some(header), Some(payload), Some(mac), None) =
         (segments.next(), segments.next(), segments.next(), segments.next())
@@ -77,7 +76,7 @@ pub(super) fn read(token: &str, ring: &KeyRing, policy: &Policy) -> Result<(Toke
     if claims.audience != policy.audience {
         return Err(Kind::TokenAudienceWrong);
     }
-    Ok((claims.token, claims.not_before))
+    Ok(claims.token)
 }
 
 fn decode_text(segment: &str) -> Option<String> {
@@ -110,7 +109,6 @@ fn read_header(header: &str) -> Result<String, Kind> {
 struct Payload {
     issuer: String,
     audience: String,
-    not_before: u64,
     token: Token,
 }
 
@@ -143,11 +141,11 @@ fn read_payload(payload: &str) -> Option<Payload> {
     Some(Payload {
         issuer: issuer?,
         audience: audience?,
-        not_before: not_before.map_or(issued_at, |moment: u64| moment.max(issued_at)),
         token: Token {
             id: id?,
             generation: generation?,
             issued_at,
+            not_before: not_before.map_or(issued_at, |moment: u64| moment.max(issued_at)),
             expires_at: expires?,
             subject: Some(subject?),
             data,

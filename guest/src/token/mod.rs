@@ -2,6 +2,10 @@
 
 mod compact;
 mod jwt;
+mod memo;
+
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
@@ -10,6 +14,8 @@ use crate::error::{Error, Kind};
 use crate::generation::Generation;
 use crate::keys::KeyRing;
 use crate::policy::{Policy, TokenFormat};
+
+pub use memo::Memo;
 
 /// Names a session: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +45,8 @@ pub struct Token {
     pub generation: Generation,
     /// When it was made.
     pub issued_at: u64,
+    /// From when on it is accepted.
+    pub not_before: u64,
     /// From when on it is refused.
     pub expires_at: u64,
     /// JWT only: whom it stands for.
@@ -51,23 +59,34 @@ pub struct Token {
 ///
 /// # Errors
 /// `InvalidToken`, `Expired`.
-pub fn verify(token: &str, policy: &Policy, ring: &KeyRing, now: u64) -> Result<Token, Error> {
+pub fn verify(
+    token: &str,
+    policy: &Policy,
+    ring: &KeyRing,
+    memo: &RefCell<Memo>,
+    now: u64,
+) -> Result<Rc<Token>, Error> {
     if token.len() > policy.maximum_token_bytes as usize {
         return Err(Kind::TokenTooLong.into());
     }
-    let (read, not_before, leeway) = match policy.token_format {
-        TokenFormat::Compact => {
-            let token = compact::read(token, ring)?;
-            let issued_at = token.issued_at;
-            // The absolute end is the record's own and exact; only a JWT's `exp` is tolerated past it.
-            (token, issued_at, 0)
-        }
-        TokenFormat::Jwt => {
-            let (token, not_before) = jwt::read(token, ring, policy)?;
-            (token, not_before, policy.clock_skew_ms)
+    let known = memo.borrow().get(token);
+    let read = match known {
+        Some(known) => known,
+        None => {
+            let read = Rc::new(match policy.token_format {
+                TokenFormat::Compact => compact::read(token, ring)?,
+                TokenFormat::Jwt => jwt::read(token, ring, policy)?,
+            });
+            memo.borrow_mut().put(token, &read);
+            read
         }
     };
-    if not_before > now.saturating_add(policy.clock_skew_ms) {
+    // The absolute end in a compact token is the record's own and exact; only a JWT's `exp` is tolerated past it.
+    let leeway = match policy.token_format {
+        TokenFormat::Compact => 0,
+        TokenFormat::Jwt => policy.clock_skew_ms,
+    };
+    if read.not_before > now.saturating_add(policy.clock_skew_ms) {
         return Err(Kind::TokenNotYetValid.into());
     }
     if read.expires_at.saturating_add(leeway) <= now {

@@ -95,20 +95,8 @@ impl Instance {
     }
 }
 
-/// The engine's default policy.
-pub(crate) fn default_policy(component: &Component) -> wasmtime::Result<wit::Policy> {
-    let (mut store, exports) = bare(component)?;
-    exports.tessera_session_sessions().call_default_policy(&mut store)
-}
-
-/// The engine's policy for an assurance level.
-pub(crate) fn preset(component: &Component, level: wit::AssuranceLevel) -> wasmtime::Result<wit::Policy> {
-    let (mut store, exports) = bare(component)?;
-    exports.tessera_session_sessions().call_preset(&mut store, level)
-}
-
-/// An instance for questions that need no engine: its store has nothing.
-fn bare(component: &Component) -> wasmtime::Result<(Store<HostState>, Exports)> {
+/// The component's policy to start from. No engine is needed for it, so the store has nothing.
+pub(crate) fn starting_policy(component: &Component, preset: wit::Preset) -> wasmtime::Result<wit::Policy> {
     let sources = Sources {
         store: Arc::new(crate::store::MemoryStore::builder().sweep_interval(Duration::ZERO).build()),
         clock: Arc::new(crate::SystemClock),
@@ -119,7 +107,7 @@ fn bare(component: &Component) -> wasmtime::Result<(Store<HostState>, Exports)> 
     let mut store = Store::new(pre.engine(), HostState { sources, limits, record: None });
     store.set_epoch_deadline(watchdog::TICKS);
     let exports = pre.instantiate(&mut store)?;
-    Ok((store, exports))
+    exports.tessera_session_sessions().call_starting_policy(&mut store, preset)
 }
 
 fn drop_secrets(keys: Vec<wit::SigningKey>) {

@@ -19,5 +19,5 @@ mod watchdog;
 pub(crate) use bindings::wit;
 pub(crate) use call::{Calls, Handle};
 pub use component::{Component, ComponentError};
-pub(crate) use instance::{Limits, Setup, default_policy, preset};
+pub(crate) use instance::{Limits, Setup, starting_policy};
 pub(crate) use record::Sources;

@@ -13,11 +13,13 @@ mod error;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod url;
 
 pub use error::{Cause, StoreError};
 pub use memory::{Eviction, MemoryStore, MemoryStoreBuilder};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, SqliteListing, SqliteRow, SqliteStore, SqliteStoreBuilder, SqliteStoreError};
+pub use url::{AnyStore, StoreUrl, StoreUrlError};
 
 /// The most keys that [`Store::get_many`] and [`Store::delete_many`] are asked for at once, and the most rows of a [`Page`].
 pub const BATCH_LIMIT: usize = 100;

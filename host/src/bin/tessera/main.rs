@@ -1,1 +1,68 @@
-fn main() {}
+//! `tessera`: a session service over HTTP, and the tools that go with it.
+
+mod component;
+mod duration;
+mod failure;
+mod files;
+mod key;
+mod moment;
+mod output;
+mod policy;
+mod secrets;
+mod serve;
+mod server;
+mod service;
+mod sessions;
+mod store;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// Sessions for services in several languages: one engine, sandboxed, over any store.
+#[derive(Parser)]
+#[command(name = "tessera", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service: a JSON API over HTTP.
+    Serve(serve::Serve),
+    /// Make signing keys.
+    #[command(subcommand, arg_required_else_help = true)]
+    Key(key::Key),
+    /// Look into tokens and check them.
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(token::Token),
+    /// List, show, end and count the sessions in a store.
+    #[command(subcommand, arg_required_else_help = true)]
+    Sessions(sessions::Sessions),
+    /// Take the WebAssembly component out of this program, to audit it or to run it elsewhere.
+    #[command(subcommand, arg_required_else_help = true)]
+    Component(component::Component),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(command) => command.run(),
+        Command::Key(command) => command.run(),
+        Command::Token(command) => command.run(),
+        Command::Sessions(command) => command.run(),
+        Command::Component(command) => command.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Who reads our output has seen enough of it.
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&format!("tessera: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `tessera component`: the engine, out of this program.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use crate::Failure;
+use crate::output::{say, say_bytes};
+
+#[derive(Subcommand)]
+pub(crate) enum Component {
+    /// Print what the component imports and exports, in WIT.
+    Wit,
+    /// Print the SHA-256 of the component.
+    Sha256,
+    /// Write the component to a file; `-` is standard output.
+    Export {
+        /// Where to write it.
+        path: PathBuf,
+    },
+}
+
+/// The package line stands in each and is needed once.
+const PACKAGE: &str = "package tessera:session@0.1.0;";
+
+const WIT: [&str; 8] = [
+    include_str!("../../../../wit/world.wit"),
+    include_str!("../../../../wit/types.wit"),
+    include_str!("../../../../wit/store.wit"),
+    include_str!("../../../../wit/clock.wit"),
+    include_str!("../../../../wit/random.wit"),
+    include_str!("../../../../wit/policy.wit"),
+    include_str!("../../../../wit/sessions.wit"),
+    include_str!("../../../../wit/flat.wit"),
+];
+
+impl Component {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Wit => say(&wit()),
+            Self::Sha256 => say(&format!("{}\n", tessera::Component::sha256())),
+            Self::Export { path } if path.as_os_str() == "-" => say_bytes(tessera::Component::bytes()),
+            Self::Export { path } => {
+                let written = fs::write(&path, tessera::Component::bytes());
+                written.map_err(Failure::during(format!("cannot write {}", path.display())))
+            }
+        }
+    }
+}
+
+fn wit() -> String {
+    let mut text = format!("{PACKAGE}\n");
+    for file in WIT {
+        text.push('\n');
+        text.push_str(file.replacen(PACKAGE, "", 1).trim());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,196 @@
+//! The policy as flags. What is not given keeps the engine's default.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tessera::{Preset, CapRule, FieldRule, ReuseRule, SessionsBuilder, TokenFormat};
+
+use crate::{Failure, duration};
+
+/// What a token is made and checked by.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Tokens")]
+pub(crate) struct TokenFlags {
+    /// The form of token made and accepted [default: compact]
+    #[arg(long, value_name = "FORMAT", env = "TESSERA_TOKEN_FORMAT")]
+    token_format: Option<Format>,
+    /// Who makes the tokens: bound into every key, and `iss` in a JWT
+    #[arg(long, value_name = "TEXT", env = "TESSERA_ISSUER")]
+    issuer: Option<String>,
+    /// Whom the tokens are for: bound into every key, and `aud` in a JWT
+    #[arg(long, value_name = "TEXT", env = "TESSERA_AUDIENCE")]
+    audience: Option<String>,
+    /// How far the clocks of hosts may differ [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    clock_skew: Option<Duration>,
+}
+
+/// How sessions live.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Policy")]
+pub(crate) struct PolicyFlags {
+    /// Timeouts of an assurance level of NIST SP 800-63B-4
+    #[arg(long, value_name = "LEVEL")]
+    preset: Option<Level>,
+    /// End a session this long after its last activity [default: 30m]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_IDLE_TIMEOUT")]
+    idle_timeout: Option<Duration>,
+    /// End a session this long after its creation or last authentication [default: 24h]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_ABSOLUTE_TIMEOUT")]
+    absolute_timeout: Option<Duration>,
+    /// Let activity move the idle expiry at most this often [default: 1m]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    touch_interval: Option<Duration>,
+    /// Give a session that is saved a new token this long after the last [default: never]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    renew_interval: Option<Duration>,
+    /// How long a renewed token works after the first use of the new one [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    rotation_grace: Option<Duration>,
+    /// How long a JWT is valid [default: 5m]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    token_lifetime: Option<Duration>,
+    /// How many sessions one subject may have, 1 to 100 [default: any number]
+    #[arg(long, value_name = "COUNT")]
+    sessions_per_subject: Option<u32>,
+    /// What happens beyond that [default: evict-oldest]
+    #[arg(long, value_name = "RULE", requires = "sessions_per_subject")]
+    cap_rule: Option<Cap>,
+    /// Who wins when two saves changed one field differently [default: later-wins]
+    #[arg(long, value_name = "RULE")]
+    field_rule: Option<Field>,
+    /// What happens to a session whose replaced token is shown again [default: report]
+    #[arg(long, value_name = "RULE")]
+    reuse_rule: Option<Reuse>,
+    /// The JSON text of one value [default: 16384]
+    #[arg(long, value_name = "BYTES")]
+    maximum_value_bytes: Option<u32>,
+    /// The longest field name [default: 128]
+    #[arg(long, value_name = "BYTES")]
+    maximum_name_bytes: Option<u32>,
+    /// The whole stored record [default: 65536]
+    #[arg(long, value_name = "BYTES")]
+    maximum_record_bytes: Option<u32>,
+    /// How many fields a session has [default: 256]
+    #[arg(long, value_name = "COUNT")]
+    maximum_fields: Option<u32>,
+    /// A text field copied into the `data` claim of a JWT; may be given several times
+    #[arg(long = "token-field", value_name = "NAME")]
+    token_fields: Vec<String>,
+}
+
+/// How sessions are found in a store and shown: a server and the tools beside it must agree on it.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Store")]
+pub(crate) struct PlaceFlags {
+    /// What stands before every key in the store [default: tessera:]
+    #[arg(long, value_name = "TEXT", env = "TESSERA_KEY_PREFIX")]
+    key_prefix: Option<String>,
+    /// A field that lists of sessions show, as for a page "your devices"; may be given several times
+    #[arg(long = "public-field", value_name = "NAME")]
+    public_fields: Vec<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Compact,
+    Jwt,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Level {
+    Aal1,
+    Aal2,
+    Aal3,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Cap {
+    EvictOldest,
+    Refuse,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Field {
+    LaterWins,
+    Conflict,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Reuse {
+    Report,
+    EndSession,
+}
+
+/// Puts a value where it was given.
+fn give<T>(flag: Option<T>, field: &mut T) {
+    if let Some(value) = flag {
+        *field = value;
+    }
+}
+
+impl TokenFlags {
+    pub(crate) fn apply(self, builder: SessionsBuilder) -> SessionsBuilder {
+        builder.policy(|policy| {
+            let format = self.token_format.map(|format| match format {
+                Format::Compact => TokenFormat::Compact,
+                Format::Jwt => TokenFormat::Jwt,
+            });
+            give(format, &mut policy.token_format);
+            give(self.issuer, &mut policy.issuer);
+            give(self.audience, &mut policy.audience);
+            give(self.clock_skew, &mut policy.clock_skew);
+        })
+    }
+}
+
+impl PlaceFlags {
+    pub(crate) fn apply(self, builder: SessionsBuilder) -> SessionsBuilder {
+        builder.policy(|policy| {
+            give(self.key_prefix, &mut policy.key_prefix);
+            policy.public_fields = self.public_fields;
+        })
+    }
+}
+
+impl PolicyFlags {
+    pub(crate) fn apply(self, mut builder: SessionsBuilder) -> Result<SessionsBuilder, Failure> {
+        if let Some(level) = self.preset {
+            let level = match level {
+                Level::Aal1 => Preset::Aal1,
+                Level::Aal2 => Preset::Aal2,
+                Level::Aal3 => Preset::Aal3,
+            };
+            builder = builder.preset(level).map_err(Failure::during("cannot take the preset"))?;
+        }
+        let cap_rule = self.cap_rule.map(|rule| match rule {
+            Cap::EvictOldest => CapRule::EvictOldest,
+            Cap::Refuse => CapRule::Refuse,
+        });
+        let field_rule = self.field_rule.map(|rule| match rule {
+            Field::LaterWins => FieldRule::LaterWins,
+            Field::Conflict => FieldRule::Conflict,
+        });
+        let reuse_rule = self.reuse_rule.map(|rule| match rule {
+            Reuse::Report => ReuseRule::Report,
+            Reuse::EndSession => ReuseRule::EndSession,
+        });
+        Ok(builder.policy(|policy| {
+            give(self.idle_timeout, &mut policy.idle_timeout);
+            give(self.absolute_timeout, &mut policy.absolute_timeout);
+            give(self.touch_interval, &mut policy.touch_interval);
+            policy.renew_interval = self.renew_interval;
+            give(self.rotation_grace, &mut policy.rotation_grace);
+            give(self.token_lifetime, &mut policy.token_lifetime);
+            policy.sessions_per_owner = self.sessions_per_subject;
+            give(cap_rule, &mut policy.cap_rule);
+            give(field_rule, &mut policy.field_rule);
+            give(reuse_rule, &mut policy.reuse_rule);
+            give(self.maximum_value_bytes, &mut policy.maximum_value_bytes);
+            give(self.maximum_name_bytes, &mut policy.maximum_name_bytes);
+            give(self.maximum_record_bytes, &mut policy.maximum_record_bytes);
+            give(self.maximum_fields, &mut policy.maximum_fields);
+            policy.token_fields = self.token_fields;
+        }))
+    }
+}

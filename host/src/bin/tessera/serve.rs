@@ -1,0 +1,181 @@
+//! `tessera serve`: reads the flags, opens what is needed, says what it uses, and runs the service to its end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tessera::store::AnyStore;
+use tessera::{Component, Sessions, SigningKey};
+use tokio::net::TcpListener;
+use tracing::level_filters::LevelFilter;
+
+use crate::output::{complain, say};
+use crate::policy::{PlaceFlags, PolicyFlags, TokenFlags};
+use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
+use crate::service::Service;
+use crate::store::{DataFlags, DurabilityFlag};
+use crate::{Failure, duration, files, server};
+
+#[derive(Args)]
+#[command(after_help = "The service key comes from TESSERA_SERVICE_KEY or its file, never from a flag: \
+                        every user of the machine can read those.")]
+pub(crate) struct Serve {
+    /// The address to listen on; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787", env = "TESSERA_LISTEN")]
+    listen: String,
+    #[command(flatten)]
+    data: DataFlags,
+    /// The key file; made at first start [default: <data>/keys.json]
+    #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
+    key_file: Option<PathBuf>,
+    /// The file with the service key; made at first start [default: <data>/service-key]
+    #[arg(long, value_name = "PATH", env = "TESSERA_SERVICE_KEY_FILE")]
+    service_key_file: Option<PathBuf>,
+    /// How long requests may go on once the service is told to end
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
+    shutdown_timeout: Duration,
+    /// What is logged to standard error
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "TESSERA_LOG")]
+    log: Level,
+    /// What an acknowledged write to a SQLite file survives
+    #[arg(long, value_name = "LOSS", default_value = "power-loss", help_heading = "Store")]
+    durability: DurabilityFlag,
+    #[command(flatten)]
+    place: PlaceFlags,
+    #[command(flatten)]
+    policy: PolicyFlags,
+    #[command(flatten)]
+    tokens: TokenFlags,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Level {
+    Off,
+    Error,
+    Warn,
+    Info,
+    /// Every request as well.
+    Debug,
+    Trace,
+}
+
+/// What the service uses, for the lines it prints at its start.
+struct Facts {
+    store: String,
+    keys: String,
+    service_key: Origin,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        start_log(self.log);
+        let (shutdown_timeout, listen) = (self.shutdown_timeout, self.listen.clone());
+        let (service, facts) = self.prepare()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(Failure::during("cannot start"))?;
+        runtime.block_on(async {
+            let signals = server::Signals::listen().map_err(Failure::during("cannot listen for signals"))?;
+            let listener = TcpListener::bind(&listen).await;
+            let listener = listener.map_err(Failure::during(format!("cannot listen on {listen}")))?;
+            let address = listener.local_addr().map_err(Failure::during("cannot tell the address"))?;
+            // A closed standard output is no reason not to serve.
+            if let Err(error) = say(&introduction(&facts, address)) {
+                complain(&format!("tessera: {error}"));
+            }
+            drop(facts);
+            server::run(listener, service, signals, shutdown_timeout).await
+        })
+    }
+
+    fn prepare(self) -> Result<(Arc<Service>, Facts), Failure> {
+        let beside = |given: Option<PathBuf>, name: &str| given.unwrap_or_else(|| self.data.directory().join(name));
+        let key_file = beside(self.key_file.clone(), "keys.json");
+        let service_key_file = beside(self.service_key_file.clone(), "service-key");
+        if self.key_file.is_none() || self.service_key_file.is_none() {
+            files::make_directory(self.data.directory())?;
+        }
+        let (keys, made) = secrets::keys_or_new(&key_file)?;
+        let (service_key, origin) = secrets::service_key(&service_key_file)?;
+        let store = self.data.open_or_make(self.durability.into())?;
+
+        let facts = Facts {
+            store: describe_store(&self.data, &store, self.durability),
+            keys: describe_keys(&keys, &key_file.display().to_string(), made),
+            service_key: origin,
+        };
+        let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
+        let builder = self.tokens.apply(self.place.apply(self.policy.apply(builder)?));
+        let builder = keys.into_iter().fold(builder, |builder, key| builder.key(key));
+        let sessions = builder.build(store.clone()).map_err(Failure::during("cannot configure the engine"))?;
+        Ok((Arc::new(Service::new(sessions, store, service_key)), facts))
+    }
+}
+
+fn start_log(level: Level) {
+    let level = match level {
+        Level::Off => LevelFilter::OFF,
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+fn describe_store(data: &DataFlags, store: &AnyStore, durability: DurabilityFlag) -> String {
+    let promise = match (store, durability) {
+        (AnyStore::Memory(_), _) => "sessions end with this process",
+        (_, DurabilityFlag::PowerLoss) => "an acknowledged write survives the loss of power",
+        (_, DurabilityFlag::ProcessCrash) => "an acknowledged write survives a killed process",
+    };
+    format!("{} ({promise})", data.url())
+}
+
+fn describe_keys(keys: &[SigningKey], path: &str, made: bool) -> String {
+    let (first, rest) = match keys {
+        [first, rest @ ..] => (first.id(), rest),
+        [] => return path.to_owned(),
+    };
+    let made = if made { ", made now" } else { "" };
+    match rest {
+        [] => format!("{path} ({first} signs{made})"),
+        rest => {
+            let rest: Vec<&str> = rest.iter().map(SigningKey::id).collect();
+            format!("{path} ({first} signs; {} verify too)", rest.join(", "))
+        }
+    }
+}
+
+fn introduction(facts: &Facts, address: SocketAddr) -> String {
+    let sha256 = Component::sha256();
+    let (shown, key) = match &facts.service_key {
+        Origin::Variable => (format!("from {SERVICE_KEY_VARIABLE}"), format!("${SERVICE_KEY_VARIABLE}")),
+        Origin::File(path) => (format!("from {}", path.display()), format!("$(cat {})", path.display())),
+        Origin::Made(path, key) => (
+            format!("{} (printed this once, kept in {})", **key, path.display()),
+            format!("$(cat {})", path.display()),
+        ),
+    };
+    format!(
+        "tessera {version}
+  component    sha256 {short}...
+  store        {store}
+  keys         {keys}
+  service key  {shown}
+  listening    http://{address}
+
+Log a subject in:
+  curl http://{address}/v1/sessions -H \"Authorization: Bearer {key}\" \\
+    -H 'Content-Type: application/json' -d '{{\"subject\":\"alice\",\"fields\":{{\"role\":\"admin\"}}}}'
+Then read the session with the token that comes back:
+  curl http://{address}/v1/session -H \"Authorization: Bearer $TOKEN\"
+",
+        version = env!("CARGO_PKG_VERSION"),
+        short = &sha256[..16.min(sha256.len())],
+        store = facts.store,
+        keys = facts.keys,
+    )
+}

@@ -1,0 +1,126 @@
+//! Connections: accepted with limits, and ended in order.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::Failure;
+use crate::failure::chain;
+use crate::service::{self, Service};
+
+/// A head that takes longer to arrive, or a connection idle for longer, is closed.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// A request's head, with all headers.
+const MAXIMUM_HEAD_BYTES: usize = 32 * 1024;
+const MAXIMUM_HEADERS: usize = 100;
+const MAXIMUM_CONNECTIONS: usize = 4096;
+/// After an error of `accept`, as for want of file descriptors: try again when some may be free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The signals that end the service.
+pub(crate) struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Begins to listen; until then a signal kills the process.
+    pub(crate) fn listen() -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+/// Serves until a signal comes; then ends what is in flight, for as long as `patience` allows, and closes the store.
+pub(crate) async fn run(
+    listener: TcpListener,
+    service: Arc<Service>,
+    mut signals: Signals,
+    patience: Duration,
+) -> Result<(), Failure> {
+    let graceful = GracefulShutdown::new();
+    tokio::select! {
+        () = accept(&listener, &service, &graceful) => {}
+        () = signals.next() => {}
+    }
+    drop(listener);
+    tracing::info!("told to end: finishing {} connections", graceful.count());
+    tokio::select! {
+        () = finish(graceful, &service, patience) => {}
+        () = signals.next() => tracing::warn!("told again: not waiting any longer"),
+    }
+    let store = service.store().clone();
+    let closed = tokio::task::spawn_blocking(move || store.close()).await;
+    closed.map_err(Failure::during("cannot close the store"))?.map_err(Failure::during("cannot close the store"))?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+async fn finish(graceful: GracefulShutdown, service: &Service, patience: Duration) {
+    let finishing = async {
+        graceful.shutdown().await;
+        service.finish_touches().await;
+    };
+    if timeout(patience, finishing).await.is_err() {
+        tracing::warn!("some requests did not end within {patience:?}; their clients were told nothing");
+    }
+}
+
+async fn accept(listener: &TcpListener, service: &Arc<Service>, graceful: &GracefulShutdown) {
+    let router = service::router(service);
+    let slots = Arc::new(Semaphore::new(MAXIMUM_CONNECTIONS));
+    loop {
+        // Never closed, so never an error.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let connection = graceful.watch(connection(stream, router.clone()));
+        tokio::spawn(async move {
+            // Clients that go away are their own affair.
+            if let Err(error) = connection.await {
+                tracing::debug!("a connection ended: {}", chain(&error));
+            }
+            drop(slot);
+        });
+    }
+}
+
+fn connection(
+    stream: TcpStream,
+    router: axum::Router,
+) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<axum::Router>> {
+    // Answers are small and each is written at once.
+    let _ = stream.set_nodelay(true);
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAXIMUM_HEAD_BYTES)
+        .max_headers(MAXIMUM_HEADERS)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+}

@@ -1,0 +1,243 @@
+//! `tessera sessions`: what an operator does with the sessions in a store.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+use tessera::store::{BATCH_LIMIT, SqliteRow, SqliteStore};
+use tessera::{SessionSummary, Timestamp};
+
+use crate::output::{say, table};
+use crate::policy::{PlaceFlags, TokenFlags};
+use crate::store::DataFlags;
+use crate::{Failure, moment, secrets, token};
+
+const PAGE_ROWS: u32 = BATCH_LIMIT as u32;
+
+#[derive(Subcommand)]
+pub(crate) enum Sessions {
+    /// List live sessions, of one subject or of all.
+    List {
+        /// Only this subject's
+        #[arg(long)]
+        subject: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show one session with its fields: by its reference and subject, or by its token.
+    Show {
+        /// Whose session it is
+        #[arg(long, required_unless_present = "token", requires = "reference")]
+        subject: Option<String>,
+        /// Its reference, as `list` shows it
+        #[arg(long, requires = "subject")]
+        reference: Option<String>,
+        /// Its token; `-` reads it from standard input, where it is in no list of processes
+        #[arg(long, conflicts_with = "subject")]
+        token: Option<String>,
+        /// The key file, to check the token
+        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
+        key_file: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        tokens: TokenFlags,
+    },
+    /// End all sessions of a subject, or one of them. A running server sees it at once.
+    Revoke {
+        /// Whose sessions
+        #[arg(long)]
+        subject: String,
+        /// Only the one with this reference
+        #[arg(long)]
+        reference: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Count the sessions.
+    Count {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Where the sessions are.
+#[derive(Args, Clone)]
+pub(crate) struct Place {
+    #[command(flatten)]
+    data: DataFlags,
+    #[command(flatten)]
+    place: PlaceFlags,
+}
+
+impl Sessions {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(Failure::during("cannot start"))?.block_on(self.answer())
+    }
+
+    async fn answer(self) -> Result<(), Failure> {
+        match self {
+            Self::List { place, subject: None } => list_all(&place),
+            Self::List { place, subject: Some(subject) } => list(place, &subject).await,
+            Self::Show { place, token: Some(token), key_file, tokens, .. } => {
+                show_by_token(place, token, key_file, tokens).await
+            }
+            Self::Show { place, subject, reference, .. } => show(&place, subject.as_deref(), reference.as_deref()),
+            Self::Revoke { place, subject, reference } => revoke(place, &subject, reference.as_deref()).await,
+            Self::Count { place } => count(&place),
+        }
+    }
+}
+
+/// The engine over the store, with a key for one run: nothing that is done with it makes or reads a token.
+fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
+    let store = place.data.open_shared()?;
+    let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
+    let builder = place.place.apply(builder.instances(1)).key(secrets::new_key(None)?);
+    builder.build(store).map_err(Failure::during("cannot configure the engine"))
+}
+
+/// Walks over every live entry of a store until `visit` has seen enough.
+fn walk(store: &SqliteStore, mut visit: impl FnMut(&SqliteRow) -> bool) -> Result<(), Failure> {
+    let (now, mut cursor) = (Timestamp::now(), String::new());
+    loop {
+        let page = store.list_all(now, &cursor, PAGE_ROWS).map_err(Failure::during("cannot read the store"))?;
+        if page.rows.iter().any(|row| !visit(row)) {
+            return Ok(());
+        }
+        match page.next {
+            Some(next) => cursor = next,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The reference of the session that lies under a key; `None` for a key that is not a session's.
+fn reference_of(key: &str) -> Option<String> {
+    // The id is the last 22 characters, whatever prefix the server was given.
+    let id = key.get(key.len().checked_sub(22)?..)?;
+    URL_SAFE_NO_PAD.decode(id).ok().map(|id| token::reference(&id))
+}
+
+fn heading() -> Vec<String> {
+    ["REFERENCE", "SUBJECT", "LAST SEEN", "EXPIRES", "ENDS"].map(str::to_owned).to_vec()
+}
+
+fn list_all(place: &Place) -> Result<(), Failure> {
+    let store = place.data.open_shared()?;
+    let mut rows = vec![heading()];
+    walk(&store, |row| {
+        if let Some(reference) = reference_of(&row.key) {
+            let owner = row.owner.clone().unwrap_or_else(|| "-".into());
+            let moments = [row.touched_at, row.expires_at, row.ends_at].map(moment::show);
+            rows.push([reference, owner].into_iter().chain(moments).collect());
+        }
+        true
+    })?;
+    say(&table(&rows))
+}
+
+async fn list(place: Place, subject: &str) -> Result<(), Failure> {
+    let sessions = engine(place)?;
+    let row = |session: &SessionSummary| {
+        let moments = [session.last_seen_at, session.expires_at, session.ends_at].map(moment::show);
+        [session.reference.clone(), subject.to_owned()].into_iter().chain(moments).collect()
+    };
+    let (mut rows, mut cursor) = (vec![heading()], None);
+    loop {
+        let page = sessions.list(subject, None, cursor.as_deref()).await;
+        let page = page.map_err(Failure::during("cannot list the sessions"))?;
+        rows.extend(page.items.iter().map(row));
+        cursor = page.next;
+        if cursor.is_none() {
+            return say(&table(&rows));
+        }
+    }
+}
+
+fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> Result<(), Failure> {
+    let store = place.data.open_shared()?;
+    let mut found = None;
+    walk(&store, |row| {
+        if row.owner.as_deref() == subject && reference_of(&row.key).as_deref() == reference {
+            found = Some(row.clone());
+        }
+        found.is_none()
+    })?;
+    let row = found.ok_or_else(|| Failure::new("there is no such session"))?;
+    let record = row.value.as_deref().unwrap_or_default();
+    // serde's own message may quote the record.
+    let mut record: Map<String, Value> =
+        serde_json::from_str(record).map_err(|_| Failure::new("the stored record cannot be read"))?;
+    let at = |name: &str| record.get(name).and_then(Value::as_u64).map(|at| moment::show(Timestamp::from_millis(at)));
+    let (created, authenticated) = (at("created"), at("authenticated"));
+    print_session(json!({
+        "reference": reference,
+        "subject": subject,
+        "created": created,
+        "authenticated": authenticated,
+        "last seen": moment::show(row.touched_at),
+        "expires": moment::show(row.expires_at),
+        "ends": moment::show(row.ends_at),
+        "fields": record.remove("fields"),
+    }))
+}
+
+async fn show_by_token(
+    place: Place,
+    token: String,
+    key_file: Option<PathBuf>,
+    tokens: TokenFlags,
+) -> Result<(), Failure> {
+    let token = token::read(token)?;
+    let path = key_file.unwrap_or_else(|| place.data.directory().join("keys.json"));
+    let keys = secrets::read_keys(&path)?;
+    let keys = keys.ok_or_else(|| Failure::new(format!("there is no file {}", path.display())))?;
+    let store = place.data.open_shared()?;
+    let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
+    let builder = tokens.apply(place.place.apply(builder.instances(1)));
+    let builder = keys.into_iter().fold(builder, |builder, key| builder.key(key));
+    let sessions = builder.build(store).map_err(Failure::during("cannot configure the engine"))?;
+    let session = sessions.open(&token).await.map_err(Failure::during("cannot open the session"))?;
+    let doing = || "cannot read the session".to_owned();
+    let details = session.details().map_err(Failure::during(doing()))?;
+    let fields = session.entries_json().map_err(Failure::during(doing()))?;
+    print_session(json!({
+        "reference": details.reference,
+        "subject": details.subject,
+        "created": moment::show(details.created_at),
+        "authenticated": details.authenticated_at.map(moment::show),
+        "expires": moment::show(details.expires_at),
+        "ends": moment::show(details.ends_at),
+        "fields": serde_json::from_str::<Value>(&fields).map_err(Failure::during(doing()))?,
+    }))
+}
+
+fn print_session(session: Value) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(&session).map_err(Failure::during("cannot write the session"))?;
+    say(&format!("{text}\n"))
+}
+
+async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<(), Failure> {
+    let sessions = engine(place)?;
+    let doing = "cannot end the sessions";
+    let Some(reference) = reference else {
+        let ended = sessions.revoke_all(subject).await.map_err(Failure::during(doing))?;
+        return say(&format!("ended {ended}\n"));
+    };
+    match sessions.revoke(subject, reference).await.map_err(Failure::during(doing))? {
+        true => say("ended 1\n"),
+        false => Err(Failure::new("there is no such session")),
+    }
+}
+
+fn count(place: &Place) -> Result<(), Failure> {
+    let store = place.data.open_shared()?;
+    let doing = "cannot count the sessions";
+    let live = store.count_live(Timestamp::now()).map_err(Failure::during(doing))?;
+    let held = store.len().map_err(Failure::during(doing))?;
+    say(&format!("live {live}\nexpired, not swept yet {}\n", held.saturating_sub(live)))
+}

@@ -1,0 +1,77 @@
+//! The store as flags.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use tessera::store::{AnyStore, Durability, SqliteStore, StoreUrl, StoreUrlError};
+
+use crate::{Failure, files};
+
+/// Where everything lies that the service keeps.
+#[derive(Args, Clone)]
+pub(crate) struct DataFlags {
+    /// The directory for the keys and the SQLite file
+    #[arg(long, value_name = "DIRECTORY", default_value = "./tessera-data", env = "TESSERA_DATA")]
+    data: PathBuf,
+    /// The store: memory: or sqlite:PATH [default: sqlite:<data>/sessions.db]
+    #[arg(long, value_name = "URL", value_parser = parse_url, env = "TESSERA_STORE", hide_env_values = true)]
+    store: Option<StoreUrl>,
+}
+
+/// With clap's, so that an unknown scheme is refused as a wrong flag is.
+fn parse_url(text: &str) -> Result<StoreUrl, StoreUrlError> {
+    text.parse()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DurabilityFlag {
+    /// Sync before a write is acknowledged: it survives the loss of power.
+    PowerLoss,
+    /// An acknowledged write survives a killed process; the loss of power may take the last moments back.
+    ProcessCrash,
+}
+
+impl From<DurabilityFlag> for Durability {
+    fn from(flag: DurabilityFlag) -> Self {
+        match flag {
+            DurabilityFlag::PowerLoss => Self::PowerLoss,
+            DurabilityFlag::ProcessCrash => Self::ProcessCrash,
+        }
+    }
+}
+
+impl DataFlags {
+    pub(crate) fn directory(&self) -> &Path {
+        &self.data
+    }
+
+    pub(crate) fn url(&self) -> StoreUrl {
+        self.store.clone().unwrap_or_else(|| StoreUrl::Sqlite(self.data.join("sessions.db")))
+    }
+
+    /// Opens the store for the service, and makes it where there is none.
+    pub(crate) fn open_or_make(&self, durability: Durability) -> Result<AnyStore, Failure> {
+        let url = self.url();
+        let doing = format!("cannot open the store {url}");
+        if let StoreUrl::Sqlite(path) = &url {
+            if self.store.is_none() {
+                files::make_directory(&self.data)?;
+            }
+            let store = SqliteStore::builder().durability(durability).open(path);
+            return store.map(Into::into).map_err(Failure::during(doing));
+        }
+        url.open().map_err(Failure::during(doing))
+    }
+
+    /// Opens a store that other processes use as well, and makes none.
+    pub(crate) fn open_shared(&self) -> Result<SqliteStore, Failure> {
+        match self.url() {
+            StoreUrl::Sqlite(path) if !path.exists() => Err(Failure::new(format!("there is no file {}", path.display()))),
+            StoreUrl::Sqlite(path) => {
+                let doing = format!("cannot open the store {}", path.display());
+                SqliteStore::open(path).map_err(Failure::during(doing))
+            }
+            _ => Err(Failure::new("a memory store lives in the server's own process: nobody else can look into it")),
+        }
+    }
+}

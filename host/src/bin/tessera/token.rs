@@ -1,0 +1,137 @@
+//! `tessera token`: what a token says, and whether it is one of ours.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Subcommand;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use tessera::store::MemoryStore;
+use tessera::{Sessions, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::output::say;
+use crate::policy::TokenFlags;
+use crate::{Failure, duration, moment, secrets};
+
+#[derive(Subcommand)]
+pub(crate) enum Token {
+    /// Decode a token without checking it; the session id is shown as its reference only.
+    Inspect {
+        /// The token; `-` reads it from standard input, where it is in no list of processes
+        token: String,
+    },
+    /// Check a token's mac, dates, issuer and audience. Whether its session was ended only the store knows.
+    Verify {
+        /// The token; `-` reads it from standard input, where it is in no list of processes
+        token: String,
+        /// The key file
+        #[arg(long, value_name = "PATH", default_value = "./tessera-data/keys.json", env = "TESSERA_KEY_FILE")]
+        key_file: PathBuf,
+        /// Refuse a token that was issued longer ago
+        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        max_age: Option<Duration>,
+        #[command(flatten)]
+        tokens: TokenFlags,
+    },
+}
+
+/// Longer than any token, with white space around it.
+const MAXIMUM_INPUT_BYTES: u64 = 16 * 1024;
+
+impl Token {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Inspect { token } => inspect(&read(token)?),
+            Self::Verify { token, key_file, max_age, tokens } => verify(&read(token)?, &key_file, max_age, tokens),
+        }
+    }
+}
+
+/// Reads a token from the argument or, for `-`, from standard input.
+pub(crate) fn read(argument: String) -> Result<Zeroizing<String>, Failure> {
+    let mut text = Zeroizing::new(argument);
+    if *text == "-" {
+        text.clear();
+        let read = std::io::stdin().take(MAXIMUM_INPUT_BYTES).read_to_string(&mut text);
+        read.map_err(Failure::during("cannot read the token from standard input"))?;
+    }
+    Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+fn inspect(token: &str) -> Result<(), Failure> {
+    let said = decode(token).ok_or_else(|| Failure::new("this is neither a compact token nor a JWT of Tessera's"))?;
+    let text = serde_json::to_string_pretty(&said).map_err(Failure::during("cannot write what it says"))?;
+    say(&format!("{text}\n"))?;
+    crate::output::complain("not verified: anybody can write such a token; see `tessera token verify`");
+    Ok(())
+}
+
+fn decode(token: &str) -> Option<Value> {
+    let segments: Vec<&str> = token.split('.').collect();
+    match segments[..] {
+        ["ts1", key, payload, _mac] => decode_compact(key, payload),
+        [header, payload, _mac] => decode_jwt(header, payload),
+        _ => None,
+    }
+}
+
+/// Session id (16 bytes), generation (4), raised (6), issued (6), absolute end (6).
+fn decode_compact(key: &str, payload: &str) -> Option<Value> {
+    let payload: [u8; 38] = URL_SAFE_NO_PAD.decode(payload).ok()?.try_into().ok()?;
+    let number = |from: usize, to: usize| payload[from..to].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    let show = |from, to| moment::show(Timestamp::from_millis(number(from, to)));
+    Some(json!({
+        "format": "compact",
+        "key": key,
+        "reference": reference(&payload[..16]),
+        "generation": number(16, 20),
+        "raised": show(20, 26),
+        "issued": show(26, 32),
+        "ends": show(32, 38),
+    }))
+}
+
+fn decode_jwt(header: &str, payload: &str) -> Option<Value> {
+    let decode = |segment| serde_json::from_slice::<Map<String, Value>>(&URL_SAFE_NO_PAD.decode(segment).ok()?).ok();
+    let (header, mut claims) = (decode(header)?, decode(payload)?);
+    // Half of a login: shown as the hash that logs have.
+    if let Some(id) = claims.remove("sid") {
+        let id = id.as_str().and_then(|id| URL_SAFE_NO_PAD.decode(id).ok())?;
+        claims.insert("reference".into(), reference(&id).into());
+    }
+    for (claim, name) in [("iat", "issued"), ("exp", "expires")] {
+        if let Some(seconds) = claims.get(claim).and_then(Value::as_u64) {
+            claims.insert(name.into(), moment::show(Timestamp::from_millis(seconds.saturating_mul(1000))).into());
+        }
+    }
+    Some(json!({ "format": "jwt", "header": header, "claims": claims }))
+}
+
+/// What logs and pages call a session: the engine's own hash of its id.
+pub(crate) fn reference(id: &[u8]) -> String {
+    let digest = Sha256::new().chain_update(b"tessera reference\0").chain_update(id).finalize();
+    URL_SAFE_NO_PAD.encode(&digest[..16])
+}
+
+fn verify(token: &str, key_file: &PathBuf, max_age: Option<Duration>, flags: TokenFlags) -> Result<(), Failure> {
+    let keys = secrets::read_keys(key_file)?;
+    let keys = keys.ok_or_else(|| Failure::new(format!("there is no file {}", key_file.display())))?;
+    let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
+    let builder = keys.into_iter().fold(flags.apply(builder.instances(1)), |builder, key| builder.key(key));
+    let sessions = builder.build(MemoryStore::new()).map_err(Failure::during("cannot configure the engine"))?;
+    let claims = sessions.verify(token, max_age).map_err(Failure::during("refused"))?;
+    let said = json!({
+        "reference": claims.reference,
+        "generation": claims.generation,
+        "issued": moment::show(claims.issued_at),
+        "expires": moment::show(claims.expires_at),
+        "subject": claims.subject,
+        "data": claims.data.into_iter().map(|(name, text)| (name, Value::from(text))).collect::<Map<_, _>>(),
+    });
+    let text = serde_json::to_string_pretty(&said).map_err(Failure::during("cannot write what it says"))?;
+    say(&format!("{text}\n"))
+}

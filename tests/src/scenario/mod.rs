@@ -1,0 +1,92 @@
+//! Scenarios: steps with their expected outcomes, as JSON that a runner in any language can read.
+//!
+//! The format is described in `tests/scenarios/README.md`. [`load`] reads a folder of them and [`run`] runs one over a store.
+
+mod args;
+mod compare;
+mod host_steps;
+mod outcome;
+mod policy;
+mod runner;
+mod session_steps;
+mod text;
+mod token_steps;
+mod value;
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+pub use runner::{Pace, run};
+
+/// When every scenario begins: 2026-01-01T00:00:00Z, in milliseconds since 1970.
+pub const BEGINNING_MS: u64 = 1_767_225_600_000;
+
+/// One scenario, as it was read.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The file it stands in.
+    pub file: String,
+    /// What it shows.
+    pub name: String,
+    /// The policy of the host `main`: changes to the defaults.
+    pub policy: Map<String, Value>,
+    /// The assurance level whose timeouts the policy starts from.
+    pub preset: Option<String>,
+    /// The keys of the host `main`.
+    pub keys: Option<Value>,
+    /// What the store promises less than it does.
+    pub store: Map<String, Value>,
+    /// What is done, in order.
+    pub steps: Vec<Value>,
+}
+
+impl Scenario {
+    fn read(file: &str, scenario: &Value) -> Result<Self, String> {
+        let mut args = args::Args::new(scenario)?;
+        let name = args.text("name")?;
+        let read = |args: &mut args::Args| {
+            args.optional("why");
+            let scenario = Self {
+                file: file.to_owned(),
+                name: name.clone(),
+                policy: args.optional_object("policy")?,
+                preset: args.optional_text("preset")?,
+                keys: args.optional("keys"),
+                store: args.optional_object("store")?,
+                steps: args.list("steps")?,
+            };
+            args.finish()?;
+            Ok(scenario)
+        };
+        read(&mut args).map_err(|error: String| format!("{file}, {name:?}: {error}"))
+    }
+}
+
+/// Reads every scenario of a folder's `.json` files, in the order of their names.
+///
+/// # Errors
+/// If a file cannot be read, or two scenarios of a file have one name.
+pub fn load(folder: &Path) -> Result<Vec<Scenario>, String> {
+    let listed = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut paths: Vec<_> = listed.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    let mut scenarios: Vec<Scenario> = Vec::new();
+    for path in paths {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{file}: {error}"))?;
+        let read: Value = serde_json::from_str(&text).map_err(|error| format!("{file}: {error}"))?;
+        let Value::Array(list) = text::expand(&read)? else {
+            return Err(format!("{file}: is not a list of scenarios"));
+        };
+        for scenario in &list {
+            let scenario = Scenario::read(&file, scenario)?;
+            if scenarios.iter().any(|other| other.file == file && other.name == scenario.name) {
+                return Err(format!("{file}: {:?} stands twice", scenario.name));
+            }
+            scenarios.push(scenario);
+        }
+    }
+    Ok(scenarios)
+}

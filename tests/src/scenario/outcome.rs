@@ -1,0 +1,139 @@
+//! What calls answer, as JSON: names as in WIT, moments counted from the scenario's beginning.
+
+use serde_json::{Map, Value, json};
+use tessera::{Claims, ConfigurationError, Details, Grant, SessionError, SessionSummary, Status, Timestamp, TokenFault};
+
+use super::{BEGINNING_MS, value};
+
+/// An answer, or an error as `{"error": kind, "about": …, "number": …}`.
+pub(super) type Outcome = Result<Value, Value>;
+
+fn moment(at: Timestamp) -> i128 {
+    i128::from(at.as_millis()) - i128::from(BEGINNING_MS)
+}
+
+fn moment_json(at: Timestamp) -> Value {
+    i64::try_from(moment(at)).map_or(Value::Null, Value::from)
+}
+
+pub(super) fn grant(grant: &Grant) -> Value {
+    json!({
+        "token": grant.token.is_some(),
+        "expires-at": moment_json(grant.expires_at),
+        "ends-at": moment_json(grant.ends_at),
+    })
+}
+
+pub(super) fn details(details: &Details) -> Value {
+    json!({
+        "status": match details.status {
+            Status::Draft => "draft",
+            Status::Live => "live",
+            Status::Closed => "closed",
+        },
+        "reference": details.reference,
+        "subject": details.subject,
+        "created-at": moment_json(details.created_at),
+        "authenticated-at": details.authenticated_at.map(moment_json),
+        "expires-at": moment_json(details.expires_at),
+        "ends-at": moment_json(details.ends_at),
+        "generation": details.generation,
+        "touch-due": details.touch_due,
+        "renew-due": details.renew_due,
+        "reissue-due": details.reissue_due,
+        "modified": details.modified,
+    })
+}
+
+pub(super) fn claims(claims: &Claims) -> Value {
+    let data: Map<String, Value> =
+        claims.data.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect();
+    json!({
+        "reference": claims.reference,
+        "generation": claims.generation,
+        "issued-at": moment_json(claims.issued_at),
+        "expires-at": moment_json(claims.expires_at),
+        "subject": claims.subject,
+        "data": data,
+    })
+}
+
+pub(super) fn summary(summary: &SessionSummary) -> Value {
+    let fields: Map<String, Value> =
+        summary.fields.iter().map(|(name, field)| (name.clone(), value::to_json(field))).collect();
+    json!({
+        "reference": summary.reference,
+        "created-at": moment_json(summary.created_at),
+        "authenticated-at": moment_json(summary.authenticated_at),
+        "last-seen-at": moment_json(summary.last_seen_at),
+        "expires-at": moment_json(summary.expires_at),
+        "ends-at": moment_json(summary.ends_at),
+        "current": summary.current,
+        "fields": fields,
+    })
+}
+
+pub(super) fn error_of(kind: &str) -> Value {
+    json!({ "error": kind })
+}
+
+pub(super) fn error(error: &SessionError) -> Value {
+    use SessionError as E;
+    match error {
+        E::Busy => error_of("busy"),
+        E::Closed => error_of("closed"),
+        E::Missing => error_of("missing"),
+        E::Expired => error_of("expired"),
+        E::Replaced => error_of("replaced"),
+        E::Reused => error_of("reused"),
+        E::InvalidToken(fault) => error_of(token_fault(*fault)),
+        E::InvalidCsrfToken => error_of("invalid-csrf-token"),
+        E::InvalidArgument { argument, reason } => {
+            json!({"error": "invalid-argument", "about": argument, "reason": reason})
+        }
+        E::InvalidValue { reason } => json!({"error": "invalid-value", "reason": reason}),
+        E::LimitExceeded { limit, maximum } => {
+            json!({"error": "limit-exceeded", "about": limit, "number": maximum})
+        }
+        E::Conflict(fields) => json!({"error": "conflict", "about": fields.join("\n")}),
+        E::Contended => error_of("contended"),
+        E::TooManySessions => error_of("too-many-sessions"),
+        E::SubjectRequired => error_of("subject-required"),
+        E::Draft => error_of("draft"),
+        E::Unsupported { what } => json!({"error": "unsupported", "reason": what}),
+        E::Throttled(pause) => json!({"error": "throttled", "number": pause.as_millis() as u64}),
+        E::Full => error_of("full"),
+        E::Corrupt { reason } => json!({"error": "corrupt", "reason": reason}),
+        E::OutcomeUnknown { .. } => error_of("outcome-unknown"),
+        E::Unavailable { .. } => error_of("unavailable"),
+        E::Other { reason, .. } => json!({"error": "other", "reason": reason}),
+        // What only this host answers: no scenario expects it.
+        host => json!({"error": "host", "reason": format!("{host:?}")}),
+    }
+}
+
+fn token_fault(fault: TokenFault) -> &'static str {
+    match fault {
+        TokenFault::TooLong => "token-too-long",
+        TokenFault::Malformed => "token-malformed",
+        TokenFault::HeaderRefused => "token-header-refused",
+        TokenFault::UnknownKey => "token-key-unknown",
+        TokenFault::WrongMac => "token-mac-wrong",
+        TokenFault::WrongIssuer => "token-issuer-wrong",
+        TokenFault::WrongAudience => "token-audience-wrong",
+        TokenFault::NotYetValid => "token-not-yet-valid",
+        _ => "host",
+    }
+}
+
+pub(super) fn refused(error: &ConfigurationError) -> Value {
+    match error {
+        ConfigurationError::InvalidPolicy { field, reason } => {
+            json!({"error": "invalid-policy", "about": field, "reason": reason})
+        }
+        ConfigurationError::InvalidKey { key, reason } => {
+            json!({"error": "invalid-key", "about": key, "reason": reason})
+        }
+        other => json!({"error": "host", "reason": format!("{other:?}")}),
+    }
+}

@@ -1,0 +1,233 @@
+//! Runs one scenario, step by step.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use tessera::store::Store;
+use tessera::{Clock, Session, SessionError, Sessions, Timestamp};
+use tokio::sync::mpsc;
+
+use super::args::{Args, as_text, as_texts};
+use super::compare::{Match, difference};
+use super::outcome::Outcome;
+use super::{BEGINNING_MS, Scenario, outcome, text};
+use crate::stores::{Fault, Paused, Script, Scripted};
+
+/// Whether the store's answers are kept back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As the store answers.
+    Own,
+    /// No answer is there at the first poll.
+    NeverReady,
+}
+
+/// A clock that the scenario sets.
+#[derive(Clone)]
+pub(super) struct ScenarioClock(Arc<AtomicU64>);
+
+impl ScenarioClock {
+    pub(super) fn read(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set(&self, milliseconds: u64) {
+        self.0.store(milliseconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ScenarioClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.read())
+    }
+}
+
+/// All that the steps of one scenario share.
+pub(super) struct Runner<S> {
+    pub(super) scenario: Scenario,
+    pub(super) pace: Pace,
+    pub(super) store: Scripted<S>,
+    pub(super) clock: ScenarioClock,
+    pub(super) hosts: BTreeMap<String, Sessions>,
+    pub(super) sessions: BTreeMap<String, Arc<Session>>,
+    pub(super) variables: BTreeMap<String, String>,
+    paused: mpsc::UnboundedReceiver<Paused>,
+}
+
+type Steps<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + 'a>>;
+
+/// Runs a scenario over an empty store. Needs a tokio runtime.
+///
+/// # Errors
+/// With the file, the scenario and the step that did not end as expected.
+pub async fn run<S: Store>(scenario: &Scenario, store: S, pace: Pace) -> Result<(), String> {
+    let (store, paused) = Scripted::new(store);
+    let clock = ScenarioClock(Arc::new(AtomicU64::new(BEGINNING_MS)));
+    let (hosts, sessions, variables) = Default::default();
+    let mut runner =
+        Runner { scenario: scenario.clone(), pace, store, clock, hosts, sessions, variables, paused };
+    let ran = async {
+        runner.begin()?;
+        runner.steps(&scenario.steps).await?;
+        runner.end()
+    };
+    ran.await.map_err(|error: String| format!("{}: {:?}: {}", scenario.file, scenario.name, brief(&error)))
+}
+
+/// A message that a person reads, without the most of a text of kilobytes.
+fn brief(message: &str) -> String {
+    const MOST: usize = 1000;
+    if message.chars().count() <= MOST {
+        return message.to_owned();
+    }
+    let start: String = message.chars().take(MOST).collect();
+    format!("{start} …")
+}
+
+impl<S: Store> Runner<S> {
+    fn begin(&mut self) -> Result<(), String> {
+        let none = Args::new(&Value::Object(Default::default()))?;
+        match self.configure("main", none)? {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("the host main is refused: {error}")),
+        }
+    }
+
+    /// Dropped handles are freed, whatever became of their sessions.
+    fn end(&mut self) -> Result<(), String> {
+        self.sessions.clear();
+        match self.hosts.iter().find(|(_, host)| host.open_sessions() > 0) {
+            None => Ok(()),
+            Some((name, host)) => {
+                Err(format!("the host {name} holds {} sessions at the end", host.open_sessions()))
+            }
+        }
+    }
+
+    // Boxed, because a step may hold steps.
+    fn steps<'a>(&'a mut self, steps: &'a [Value]) -> Steps<'a> {
+        Box::pin(async move {
+            for (index, step) in steps.iter().enumerate() {
+                self.step(step).await.map_err(|error| {
+                    let title = |name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default();
+                    format!("step {} ({} {}): {error}", index + 1, title("do"), title("on"))
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    async fn step(&mut self, step: &Value) -> Result<(), String> {
+        let mut args = Args::new(&text::substitute(step, &self.variables)?)?;
+        let what = args.text("do")?;
+        if what == "repeat" {
+            let (times, steps) = (args.number("times")?, args.value("steps")?);
+            args.finish()?;
+            for place in 0..times {
+                let steps = super::args::as_list("steps", text::number(&steps, place))?;
+                self.steps(&steps).await.map_err(|error| format!("time {place}: {error}"))?;
+            }
+            return Ok(());
+        }
+        args.optional("note");
+        let expected = args.optional("expect");
+        let questions = args.optional("questions").map(|list| as_texts("questions", list)).transpose()?;
+        let before = self.store.swap(script(&mut args)?);
+        let outcome = self.perform(&what, args).await;
+        let script = self.store.swap(before);
+        let (outcome, how) = outcome?;
+        check(expected.as_ref(), &outcome, how)?;
+        if let Some(left_over) = script.left_over() {
+            return Err(left_over);
+        }
+        match questions {
+            Some(expected) if expected != script.questions => {
+                Err(format!("expected the questions {expected:?}, asked were {:?}", script.questions))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn perform(&mut self, what: &str, args: Args) -> Result<(Outcome, Match), String> {
+        match what {
+            "configure" | "policy" | "create" | "open" | "verify" | "list" | "revoke" | "revoke-all"
+            | "revoke-others" | "jwt-key" => self.host_step(what, args).await,
+            "advance" | "set-clock" | "tamper" | "forge" | "compare" | "measure" | "read-record"
+            | "put-record" | "delete-record" => self.token_step(what, args).await,
+            _ => self.session_step(what, args).await,
+        }
+    }
+
+    /// Runs a call to its end, and in between the steps that a question waits for.
+    pub(super) async fn call<T>(
+        &mut self,
+        call: impl Future<Output = Result<T, SessionError>>,
+    ) -> Result<Result<T, Value>, String> {
+        let mut call = Box::pin(call);
+        loop {
+            let paused = tokio::select! {
+                biased;
+                paused = self.paused.recv() => paused,
+                answer = &mut call => return Ok(answer.map_err(|error| outcome::error(&error))),
+            };
+            if let Some(Paused { steps, go_on }) = paused {
+                let done = self.steps(&steps).await;
+                // The call may be gone meanwhile, with its receiver.
+                let _ = go_on.send(());
+                done.map_err(|error| format!("meanwhile: {error}"))?;
+            }
+        }
+    }
+
+    pub(super) fn host(&self, args: &mut Args) -> Result<Sessions, String> {
+        let name = args.text_or("host", "main")?;
+        self.hosts.get(&name).cloned().ok_or_else(|| format!("there is no host {name:?}"))
+    }
+
+    pub(super) fn session(&self, args: &mut Args) -> Result<Arc<Session>, String> {
+        let name = args.text("on")?;
+        self.sessions.get(&name).cloned().ok_or_else(|| format!("there is no session {name:?}"))
+    }
+}
+
+/// Reads what is to go wrong, and to come in between.
+fn script(args: &mut Args) -> Result<Script, String> {
+    let mut script = Script::default();
+    let count = |args: &mut Args, name: &str| Ok::<_, String>(args.optional_number(name)?.unwrap_or(1) as usize);
+    for fault in args.one_or_more("fault") {
+        let mut args = Args::new(&fault)?;
+        let (operation, how) = (args.text("op")?, args.text("how")?);
+        let (nth, times, back) = (count(&mut args, "nth")?, count(&mut args, "times")?, count(&mut args, "back")?);
+        let pause = args.optional_number("ms")?.unwrap_or(250);
+        args.finish()?;
+        script.fail(operation, nth, times, Fault::named(&how, pause, back)?);
+    }
+    for meanwhile in args.one_or_more("meanwhile") {
+        let mut args = Args::new(&meanwhile)?;
+        let (operation, nth, steps) = (args.text("before")?, count(&mut args, "nth")?, args.list("steps")?);
+        args.finish()?;
+        script.pause(operation, nth, steps);
+    }
+    Ok(script)
+}
+
+fn check(expected: Option<&Value>, outcome: &Outcome, how: Match) -> Result<(), String> {
+    let wants_error = expected.is_some_and(|expected| expected.get("error").is_some_and(Value::is_string));
+    let (actual, how) = match outcome {
+        Err(error) if !wants_error => return Err(format!("expected no error, got {error}")),
+        Err(error) => (error, Match::Members),
+        Ok(answer) if wants_error => {
+            let kind = expected.and_then(|expected| expected.get("error")).unwrap_or(&Value::Null);
+            return Err(format!("expected the error {}, got {answer}", as_text("error", kind)?));
+        }
+        Ok(answer) => (answer, how),
+    };
+    match expected.and_then(|expected| difference(expected, actual, how)) {
+        None => Ok(()),
+        Some(difference) => Err(difference),
+    }
+}

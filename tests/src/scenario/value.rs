@@ -1,0 +1,51 @@
+//! Values of fields as `{"integer": "5"}` and the like, so that their types stand in the scenario.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value as Json, json};
+use tessera::Value;
+
+use super::args::as_text;
+
+pub(super) fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub(super) fn from_base64url(text: &str) -> Result<Vec<u8>, String> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|error| format!("is not base64url: {error}"))
+}
+
+pub(super) fn from_json(value: &Json) -> Result<Value, String> {
+    let unfit = || format!("is not a value: {value}");
+    let Some((kind, content)) = value.as_object().filter(|object| object.len() == 1).and_then(|o| o.iter().next())
+    else {
+        return Err(unfit());
+    };
+    Ok(match kind.as_str() {
+        "null" => Value::Null,
+        "boolean" => Value::Boolean(content.as_bool().ok_or_else(unfit)?),
+        "integer" => Value::Integer(as_text(kind, content)?.parse().map_err(|_| unfit())?),
+        "float" => Value::Float(match content {
+            Json::String(text) => text.parse().map_err(|_| unfit())?,
+            number => number.as_f64().ok_or_else(unfit)?,
+        }),
+        "text" => Value::Text(as_text(kind, content)?),
+        "bytes" => Value::Bytes(from_base64url(&as_text(kind, content)?)?),
+        "json" => Value::Json(as_text(kind, content)?),
+        _ => return Err(unfit()),
+    })
+}
+
+pub(super) fn to_json(value: &Value) -> Json {
+    match value {
+        Value::Null => json!({"null": true}),
+        Value::Boolean(value) => json!({"boolean": value}),
+        Value::Integer(value) => json!({"integer": value.to_string()}),
+        // JSON's readers lose this sign.
+        Value::Float(value) if *value == 0.0 && value.is_sign_negative() => json!({"float": "-0.0"}),
+        Value::Float(value) => json!({"float": value}),
+        Value::Text(value) => json!({"text": value}),
+        Value::Bytes(value) => json!({"bytes": base64url(value)}),
+        Value::Json(value) => json!({"json": value}),
+    }
+}

@@ -1,0 +1,48 @@
+//! The real program, spoken to over HTTP as its users do.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
+
+#[path = "service/client.rs"]
+mod client;
+#[path = "service/commands.rs"]
+mod commands;
+#[path = "service/credentials.rs"]
+mod credentials;
+#[path = "service/limits.rs"]
+mod limits;
+#[path = "service/loss.rs"]
+mod loss;
+#[path = "service/outage.rs"]
+mod outage;
+#[path = "service/server.rs"]
+mod server;
+#[path = "service/start.rs"]
+mod start;
+#[path = "service/walk.rs"]
+mod walk;
+
+use std::path::PathBuf;
+
+use server::Server;
+
+/// A directory that is removed at the end, and in it the one for the program, which does not exist yet.
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    (directory, data)
+}
+
+/// A server over a new directory.
+fn serve(flags: &[&str]) -> (tempfile::TempDir, Server) {
+    let (directory, data) = place();
+    let server = Server::start(&data, flags);
+    (directory, server)
+}
+
+/// A token with one character of its mac changed.
+fn forged(token: &str) -> String {
+    // Not the last: its lowest bits are padding, and others there would be malformed.
+    let at = token.len() - 2;
+    let other = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
+    format!("{}{other}{}", &token[..at], &token[at + 1..])
+}

@@ -1,0 +1,119 @@
+//! The real program, started on a free port over a directory of its own.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+
+/// What the program prints last when it starts.
+const LAST_LINE: &str = "/v1/session -H";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program that was built beside the tests.
+pub fn program() -> PathBuf {
+    let tests = std::env::current_exe().expect("the path of the tests");
+    let program = tests.parent().and_then(Path::parent).expect("target/release/deps").join("tessera");
+    let path = program.display();
+    assert!(program.exists(), "there is no {path}: build it first with `cargo build --release -p tessera`");
+    program
+}
+
+/// Runs one of the program's commands to its end: whether it succeeded, its output, its errors.
+pub fn run(arguments: &[&str]) -> (bool, String, String) {
+    let output = Command::new(program()).args(arguments).stdin(Stdio::null()).output().expect("the program runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+pub struct Server {
+    child: Child,
+    pub address: String,
+    /// What it printed at its start.
+    pub printed: String,
+    pub data: PathBuf,
+}
+
+impl Server {
+    /// Starts it with further flags and waits until it listens.
+    pub fn start(data: &Path, flags: &[&str]) -> Self {
+        let log = OpenOptions::new().create(true).append(true).open(log_path(data)).expect("a log");
+        let mut child = Command::new(program())
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .args(flags)
+            .env_remove("TESSERA_SERVICE_KEY")
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the program starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+        let mut printed = String::new();
+        while !printed.contains(LAST_LINE) {
+            let read = lines.read_line(&mut printed).expect("UTF-8");
+            assert!(read > 0, "it ended:\n{printed}{}", fs::read_to_string(log_path(data)).unwrap_or_default());
+        }
+        let address = printed.split_once("http://").expect("a URL").1.lines().next().expect("a line").to_owned();
+        Self { child, address, printed, data: data.to_owned() }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&self.address)
+    }
+
+    pub fn service_key(&self) -> String {
+        fs::read_to_string(self.data.join("service-key")).expect("a service key").trim().to_owned()
+    }
+
+    /// Everything logged so far, of all starts over this directory.
+    pub fn log(&self) -> String {
+        fs::read_to_string(log_path(&self.data)).expect("a log")
+    }
+
+    /// Sends SIGTERM.
+    pub fn tell_to_end(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Waits for the end.
+    pub fn ended(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends it in order.
+    pub fn stop(mut self) {
+        self.tell_to_end();
+        assert!(self.ended().success());
+    }
+
+    /// SIGKILL: nothing of it runs any more.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a child");
+        self.ended();
+    }
+}
+
+impl Drop for Server {
+    /// A test that failed leaves no process behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn log_path(data: &Path) -> PathBuf {
+    let path = data.with_extension("log");
+    // The directory itself is the program's to make.
+    let _ = File::options().create(true).append(true).open(&path);
+    path
+}
