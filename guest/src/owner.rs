@@ -13,9 +13,13 @@ use crate::snapshot::{Snapshot, escape};
 use crate::token::SessionId;
 use crate::value::{self, Value};
 
+/// The most rows of a page, and the most keys of one deletion.
 const PAGE_ROWS: u32 = 100;
 /// How many pages a login looks at to count its owner's sessions.
 const CAP_PAGES: usize = 4;
+/// So many rows fit the memory of an instance whatever their size; `CAP_PAGES` of them are more than any cap.
+const FEWEST_ROWS: u32 = 26;
+const PAGE_BYTES: u32 = 24 << 20;
 /// After so many passes only sessions that began after the call are left.
 const REVOCATION_PASSES: u32 = 8;
 const MAXIMUM_CURSOR_BYTES: usize = 4096;
@@ -207,7 +211,7 @@ fn page(
     if !engine.store.list_by_owner {
         return Err(Error::because(Kind::Unsupported, "list-by-owner"));
     }
-    let Page { mut rows, next } = call.list_owned(subject, cursor, PAGE_ROWS)?;
+    let Page { mut rows, next } = call.list_owned(subject, cursor, rows(engine))?;
     rows.retain(|row| engine.id_of(&row.key).is_some());
     bring_values(call, &mut rows)?;
     let owned = rows
@@ -228,6 +232,10 @@ fn page(
         })
         .collect();
     Ok((owned, next))
+}
+
+fn rows(engine: &Engine) -> u32 {
+    (PAGE_BYTES / engine.policy.maximum_record_bytes).clamp(FEWEST_ROWS, PAGE_ROWS)
 }
 
 /// Reads the records of those rows that came without.

@@ -10,6 +10,7 @@ mod clock;
 mod driver;
 mod error;
 mod keys;
+mod limits;
 mod policy;
 mod session;
 mod sessions;

@@ -8,8 +8,13 @@ use serde::de::DeserializeOwned;
 
 use crate::driver::{Handle, wit};
 use crate::error::SessionError;
+use crate::limits::{check_change, check_changes, check_subject};
+use crate::policy::Policy;
 use crate::summary::{Details, Grant, Survivors};
 use crate::value::Value;
+
+/// A token against cross-site request forgery is 86 characters long.
+const MAXIMUM_CSRF_TOKEN_BYTES: usize = 128;
 
 /// One session: what was stored, and the changes made since.
 ///
@@ -21,6 +26,7 @@ use crate::value::Value;
 /// That needs a tokio runtime; outside of one, await such futures to their end.
 pub struct Session {
     handle: Arc<Handle>,
+    policy: Arc<Policy>,
 }
 
 impl fmt::Debug for Session {
@@ -50,8 +56,13 @@ macro_rules! run {
 }
 
 impl Session {
-    pub(crate) fn new(handle: Arc<Handle>) -> Self {
-        Self { handle }
+    pub(crate) fn new(handle: Arc<Handle>, policy: Arc<Policy>) -> Self {
+        Self { handle, policy }
+    }
+
+    /// No field has such a name, so it need not be looked for.
+    fn is_too_long(&self, name: &str) -> bool {
+        name.len() > self.policy.maximum_name_bytes as usize
     }
 
     /// Reads one field as a Rust type; `None` if there is no such field.
@@ -67,6 +78,9 @@ impl Session {
     /// # Errors
     /// [`SessionError::Closed`], [`SessionError::Busy`], [`SessionError::Corrupt`].
     pub fn get_value(&self, name: &str) -> Result<Option<Value>, SessionError> {
+        if self.is_too_long(name) {
+            return Ok(None);
+        }
         present(at_once!(self.call_get(name)))
     }
 
@@ -84,6 +98,7 @@ impl Session {
     /// [`SessionError::InvalidArgument`] for a name, [`SessionError::InvalidValue`] for a value that is unfit,
     /// [`SessionError::LimitExceeded`], [`SessionError::Overloaded`], [`SessionError::Closed`], [`SessionError::Busy`].
     pub fn set_value(&self, name: &str, value: Value) -> Result<(), SessionError> {
+        check_change(&self.policy, name, Some(&value))?;
         self.handle.grow(name.len() + value.bytes())?;
         let value = value.into_wit();
         at_once!(self.call_set(name, &value))
@@ -94,15 +109,15 @@ impl Session {
     /// # Errors
     /// As [`Session::set_value`].
     pub fn update(&self, changes: impl IntoIterator<Item = (String, Option<Value>)>) -> Result<(), SessionError> {
-        let mut bytes = 0;
-        let changes: Vec<wit::Change> = changes
-            .into_iter()
-            .map(|(name, value)| {
-                bytes += name.len() + value.as_ref().map_or(0, Value::bytes);
-                wit::Change { name, value: value.map(Value::into_wit) }
-            })
-            .collect();
+        let (mut bytes, mut checked) = (0, Vec::new());
+        for (name, value) in changes {
+            check_change(&self.policy, &name, value.as_ref())?;
+            check_changes(&self.policy, checked.len() + 1)?;
+            bytes += name.len() + value.as_ref().map_or(0, Value::bytes);
+            checked.push(wit::Change { name, value: value.map(Value::into_wit) });
+        }
         self.handle.grow(bytes)?;
+        let changes = checked;
         at_once!(self.call_update(&changes))
     }
 
@@ -111,6 +126,9 @@ impl Session {
     /// # Errors
     /// [`SessionError::Closed`], [`SessionError::Busy`].
     pub fn remove(&self, name: &str) -> Result<bool, SessionError> {
+        if self.is_too_long(name) {
+            return Ok(false);
+        }
         at_once!(self.call_remove(name))
     }
 
@@ -119,6 +137,9 @@ impl Session {
     /// # Errors
     /// As [`Session::get`]. A field of another type is removed all the same.
     pub fn pop<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SessionError> {
+        if self.is_too_long(name) {
+            return Ok(None);
+        }
         let value = present(at_once!(self.call_pop(name)))?;
         value.map(|value| value.to()).transpose().map_err(SessionError::Convert)
     }
@@ -157,7 +178,7 @@ impl Session {
         let handle = self.handle.fork(|instance, session| {
             instance.exports.tessera_session_sessions().session().call_fork(&mut instance.store, session)
         })?;
-        Ok(Self { handle })
+        Ok(Self { handle, policy: Arc::clone(&self.policy) })
     }
 
     /// Whether there are changes to save.
@@ -223,6 +244,11 @@ impl Session {
     /// # Errors
     /// As [`Session::authenticate`].
     pub async fn authenticate_keeping(&self, subject: &str, survivors: &Survivors) -> Result<Grant, SessionError> {
+        check_subject(subject)?;
+        if let Survivors::Named(names) = survivors {
+            check_changes(&self.policy, names.len())?;
+            names.iter().try_for_each(|name| check_change(&self.policy, name, None))?;
+        }
         let (subject, survivors) = (subject.to_owned(), survivors.to_wit());
         run!(self.call_authenticate(&subject, &survivors)).await.map(Grant::from_wit)
     }
@@ -268,6 +294,9 @@ impl Session {
     /// # Errors
     /// [`SessionError::InvalidCsrfToken`], [`SessionError::Draft`], [`SessionError::Closed`], [`SessionError::Busy`].
     pub fn check_csrf_token(&self, token: &str) -> Result<(), SessionError> {
+        if token.len() > MAXIMUM_CSRF_TOKEN_BYTES {
+            return Err(SessionError::InvalidCsrfToken);
+        }
         at_once!(self.call_check_csrf_token(token))
     }
 }

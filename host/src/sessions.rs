@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::driver::{Calls, Component, Limits, Setup, Sources};
-use crate::error::{ConfigurationError, SessionError};
+use crate::error::{ConfigurationError, SessionError, TokenFault};
+use crate::limits::{check_argument, check_subject};
 use crate::keys::SigningKey;
 use crate::policy::{Policy, Preset};
 use crate::session::Session;
@@ -80,7 +81,7 @@ impl Sessions {
             let engine = instance.engine;
             Ok(Ok(instance.exports.tessera_session_sessions().engine().call_create(&mut instance.store, engine)?))
         })?;
-        Ok(Session::new(handle))
+        Ok(Session::new(handle, Arc::clone(&self.policy)))
     }
 
     /// Opens the session that a token names.
@@ -89,12 +90,13 @@ impl Sessions {
     /// [`SessionError::InvalidToken`], [`SessionError::Expired`], [`SessionError::Missing`], [`SessionError::Replaced`],
     /// [`SessionError::Reused`], and those of the store ([`SessionError::is_outage`]).
     pub async fn open(&self, token: &str) -> Result<Session, SessionError> {
+        self.check_length(token)?;
         let token = token.to_owned();
         let handle = self.calls.open(move |instance| {
             let engine = instance.engine;
             instance.exports.tessera_session_sessions().engine().call_open(&mut instance.store, engine, &token)
         });
-        Ok(Session::new(handle.await?))
+        Ok(Session::new(handle.await?, Arc::clone(&self.policy)))
     }
 
     /// Checks a token without the store: its mac, dates, issuer and audience.
@@ -104,12 +106,21 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::InvalidToken`], [`SessionError::Expired`].
     pub fn verify(&self, token: &str, max_age: Option<Duration>) -> Result<Claims, SessionError> {
+        self.check_length(token)?;
         let max_age = max_age.map(millis);
         let claims = self.calls.at_once(|instance| {
             let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
             sessions.engine().call_verify(&mut instance.store, engine, token, max_age)
         })?;
         Ok(Claims::from_wit(claims))
+    }
+
+    /// What is too long is refused before it is copied into the component.
+    fn check_length(&self, token: &str) -> Result<(), SessionError> {
+        if token.len() > self.policy.maximum_token_bytes as usize {
+            return Err(SessionError::InvalidToken(TokenFault::TooLong));
+        }
+        Ok(())
     }
 
     /// Lists one page of a subject's live sessions; `current` is the reference of the caller's own.
@@ -122,6 +133,9 @@ impl Sessions {
         current: Option<&str>,
         cursor: Option<&str>,
     ) -> Result<SessionPage, SessionError> {
+        check_subject(subject)?;
+        check_argument("current", current.unwrap_or_default())?;
+        check_argument("cursor", cursor.unwrap_or_default())?;
         let (subject, current, cursor) = (subject.to_owned(), current.map(str::to_owned), cursor.map(str::to_owned));
         let page = self.calls.run(move |instance| {
             let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
@@ -136,6 +150,8 @@ impl Sessions {
     /// # Errors
     /// As [`Sessions::list`].
     pub async fn revoke(&self, subject: &str, reference: &str) -> Result<bool, SessionError> {
+        check_subject(subject)?;
+        check_argument("reference", reference)?;
         let mut cursor = None;
         loop {
             let (subject, reference, at) = (subject.to_owned(), reference.to_owned(), cursor);
@@ -172,6 +188,7 @@ impl Sessions {
     }
 
     async fn revoke_each(&self, subject: &str, except: Option<String>) -> Result<u64, SessionError> {
+        check_subject(subject)?;
         let (mut cursor, mut ended) = (None, 0);
         loop {
             let (subject, except, at) = (subject.to_owned(), except.clone(), cursor);
@@ -195,6 +212,7 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::InvalidArgument`] if the ring has no such key.
     pub fn jwt_key(&self, key_id: &str) -> Result<Vec<u8>, SessionError> {
+        check_argument("key-id", key_id)?;
         self.calls.at_once(|instance| {
             let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
             sessions.engine().call_jwt_key(&mut instance.store, engine, key_id)

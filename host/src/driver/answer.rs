@@ -55,6 +55,28 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// Bytes of the records in it.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Entry(Ok(entry)) => entry.value.len(),
+            Self::Entries(Ok(entries)) => entries.iter().flatten().map(|entry| entry.value.len()).sum(),
+            Self::Page(Ok(page)) => {
+                page.rows.iter().map(|row| row.key.len() + row.value.as_ref().map_or(0, |value| value.len())).sum()
+            }
+            _ => 0,
+        }
+    }
+
+    /// The same answer, found unreadable.
+    pub(crate) fn corrupt(self) -> Self {
+        match self {
+            Self::Entry(_) => Self::Entry(Err(StoreError::Corrupt)),
+            Self::Entries(_) => Self::Entries(Err(StoreError::Corrupt)),
+            Self::Page(_) => Self::Page(Err(StoreError::Corrupt)),
+            other => other,
+        }
+    }
+
     /// The store's error, if it is one that the caller will want to see the source of.
     pub(crate) fn failure(&self) -> Option<&StoreError> {
         match self {

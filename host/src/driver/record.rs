@@ -13,13 +13,14 @@ use crate::time::Timestamp;
 const MAXIMUM_QUESTIONS: usize = 32;
 /// The most bytes that the engine may ask of the random source at once.
 const MAXIMUM_RANDOM_BYTES: u32 = 64;
+/// The most bytes of one answer: 26 records of the longest kind, and some.
+const MAXIMUM_ANSWER_BYTES: usize = 32 << 20;
 /// The longest pause before a record is read again that others keep changing.
 const MAXIMUM_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why the driver gave a pass up: the component broke the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Failure {
+pub(crate) enum Failure {
     /// A repeat asked other questions than the pass before it.
     #[error("the component asked other questions when its call was repeated")]
     Diverged,
@@ -91,7 +92,7 @@ impl Record {
     /// Notes the answer that was waited for.
     pub(crate) fn resolve(&mut self, fingerprint: u64, answer: Answer) {
         self.now = None;
-        self.push(fingerprint, answer);
+        self.push(fingerprint, Self::bounded(answer));
     }
 
     /// The last error of the store that names a cause.
@@ -130,6 +131,11 @@ impl Record {
         }
         self.position += 1;
         Ok(Some(answer.clone()))
+    }
+
+    /// What the store answers is bounded as well: the component has only so much memory.
+    fn bounded(answer: Answer) -> Answer {
+        if answer.bytes() > MAXIMUM_ANSWER_BYTES { answer.corrupt() } else { answer }
     }
 
     fn answer(&mut self, fingerprint: u64, answer: Answer) -> Answer {
@@ -200,7 +206,7 @@ impl Record {
             }
         };
         match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => Ok(Some(self.answer(fingerprint, answer))),
+            Poll::Ready(answer) => Ok(Some(self.answer(fingerprint, Self::bounded(answer)))),
             Poll::Pending => {
                 self.pending = Some((fingerprint, answer));
                 Ok(None)
@@ -219,5 +225,108 @@ impl Record {
         sources.random.fill(&mut byte).ok()?;
         let longest = Duration::from_millis(1 << self.stale.min(6)).min(MAXIMUM_PAUSE);
         Some(longest * u32::from(byte[0]) / 255)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Entry, MemoryStore};
+    use crate::{SystemClock, SystemRandom};
+
+    fn sources() -> Sources {
+        let store = MemoryStore::builder().sweep_interval(Duration::ZERO).build();
+        Sources { store: Arc::new(store), clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+    }
+
+    fn get(key: &str) -> Question {
+        Question::Get { key: key.into(), fresh: false }
+    }
+
+    /// One pass that asked the clock, for random bytes, and for a key.
+    fn asked() -> (Record, Sources) {
+        let (mut record, sources) = (Record::default(), sources());
+        record.ask_now(&sources).unwrap();
+        record.ask_random(&sources, 6).unwrap();
+        assert!(record.ask(&sources, get("a")).unwrap().is_some());
+        record.rewind();
+        (record, sources)
+    }
+
+    #[test]
+    fn a_repeat_is_told_what_the_first_pass_was_told() {
+        let (mut record, sources) = (Record::default(), sources());
+        let now = record.ask_now(&sources).unwrap();
+        let bytes = record.ask_random(&sources, 16).unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+        record.rewind();
+        assert_eq!(record.ask_now(&sources).unwrap(), now);
+        assert_eq!(record.ask_random(&sources, 16).unwrap(), bytes);
+        assert_ne!(record.ask_random(&sources, 16).unwrap(), bytes);
+    }
+
+    #[test]
+    fn other_questions_on_a_repeat_are_found_out() {
+        let (mut record, sources) = asked();
+        assert_eq!(record.ask_random(&sources, 6).unwrap_err(), Failure::Diverged);
+
+        let (mut record, sources) = asked();
+        record.ask_now(&sources).unwrap();
+        assert_eq!(record.ask_random(&sources, 7).unwrap_err(), Failure::Diverged);
+
+        for other in [
+            get("b"),
+            Question::Get { key: "a".into(), fresh: true },
+            Question::Delete { key: "a".into(), owner: None },
+        ] {
+            let (mut record, sources) = asked();
+            record.ask_now(&sources).unwrap();
+            record.ask_random(&sources, 6).unwrap();
+            assert_eq!(record.ask(&sources, other).unwrap_err(), Failure::Diverged);
+            assert_eq!(record.failure(), Some(Failure::Diverged));
+        }
+    }
+
+    #[test]
+    fn every_argument_of_a_write_is_part_of_the_question() {
+        let at = |owner: &str, ends_at| crate::store::Placement {
+            owner: Some(owner.into()),
+            previous_owner: None,
+            expires_at: Timestamp::from_millis(1),
+            ends_at: Timestamp::from_millis(ends_at),
+        };
+        let replace = |value: &str, expected, at| Question::Replace { key: "k".into(), value: value.into(), expected, at };
+        let mut prints: Vec<u64> = [
+            replace("v", 1, at("o", 2)),
+            replace("w", 1, at("o", 2)),
+            replace("v", 2, at("o", 2)),
+            replace("v", 1, at("p", 2)),
+            replace("v", 1, at("o", 3)),
+        ]
+        .iter()
+        .map(Question::fingerprint)
+        .collect();
+        prints.sort_unstable();
+        prints.dedup();
+        assert_eq!(prints.len(), 5);
+    }
+
+    #[test]
+    fn a_component_that_asks_too_much_is_stopped() {
+        let (mut record, sources) = (Record::default(), sources());
+        for _ in 0..MAXIMUM_QUESTIONS {
+            record.ask(&sources, get("a")).unwrap();
+        }
+        assert_eq!(record.ask(&sources, get("a")).unwrap_err(), Failure::TooManyQuestions);
+        assert_eq!(Record::default().ask_random(&sources, 65).unwrap_err(), Failure::TooManyBytes);
+        assert!(Record::default().ask_random(&sources, 64).is_ok());
+    }
+
+    #[test]
+    fn an_answer_beyond_the_bound_is_corrupt_and_one_at_it_is_not() {
+        for (length, fits) in [(MAXIMUM_ANSWER_BYTES, true), (MAXIMUM_ANSWER_BYTES + 1, false)] {
+            let entry = Entry { value: "x".repeat(length).into(), version: 1, expires_at: Timestamp::from_millis(1) };
+            assert_eq!(matches!(Record::bounded(Answer::Entry(Ok(entry))), Answer::Entry(Ok(_))), fits);
+        }
     }
 }

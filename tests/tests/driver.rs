@@ -1,0 +1,333 @@
+//! What the driver promises: calls that never wait, repeats that change nothing, calls that end though nobody waits for them.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tessera::store::{Capabilities, Entry, MemoryStore, Page, Placement, Store, StoreError};
+use tessera::{Clock, Session, SessionError, Sessions, SessionsBuilder, Timestamp};
+use tessera_tests::stores::NeverReady;
+
+#[path = "driver/interleaved.rs"]
+mod interleaved;
+
+pub(crate) fn builder() -> SessionsBuilder {
+    Sessions::builder().expect("the embedded component runs here").signing_key("test", [7; 32])
+}
+
+/// Polls a future once; the answer, if it is there at once.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+/// A store whose writes wait until the gate is opened. Shared, so that a test keeps a hand on it.
+#[derive(Clone, Default)]
+struct Gated {
+    inner: Arc<MemoryStore>,
+    closed: Arc<AtomicBool>,
+    opened: Arc<tokio::sync::Notify>,
+    writes: Arc<AtomicUsize>,
+}
+
+impl Gated {
+    fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    fn open(&self) {
+        self.closed.store(false, Ordering::SeqCst);
+        self.opened.notify_waiters();
+    }
+
+    async fn pass(&self) {
+        loop {
+            let opened = self.opened.notified();
+            if !self.closed.load(Ordering::SeqCst) {
+                return;
+            }
+            opened.await;
+        }
+    }
+}
+
+impl Store for Gated {
+    fn describe(&self) -> Capabilities {
+        self.inner.describe()
+    }
+
+    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
+        self.inner.get(now, key, fresh).await
+    }
+
+    async fn get_many(&self, now: Timestamp, keys: &[String]) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
+        self.inner.get_many(now, keys).await
+    }
+
+    async fn insert(&self, now: Timestamp, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
+        self.inner.insert(now, key, value, at).await
+    }
+
+    async fn replace(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        expected: u64,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        self.pass().await;
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        self.inner.replace(now, key, value, expected, at).await
+    }
+
+    async fn touch(
+        &self,
+        now: Timestamp,
+        key: &str,
+        owner: Option<&str>,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.inner.touch(now, key, owner, expires_at).await
+    }
+
+    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+        self.inner.delete(now, key, owner).await
+    }
+
+    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+        self.inner.delete_many(now, keys, owner).await
+    }
+
+    async fn list_owned(&self, now: Timestamp, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
+        self.inner.list_owned(now, owner, cursor, limit).await
+    }
+}
+
+async fn saved(sessions: &Sessions) -> (Session, String) {
+    let session = sessions.create().unwrap();
+    session.set("n", &0).unwrap();
+    let token = session.save().await.unwrap().token.unwrap();
+    (session, token)
+}
+
+#[test]
+fn sessions_can_be_shared_by_threads() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Sessions>();
+    shared::<Session>();
+    shared::<SessionError>();
+}
+
+#[test]
+fn a_store_that_answers_at_once_takes_one_pass_and_no_runtime() {
+    let sessions = builder().build(MemoryStore::new()).unwrap();
+    let session = sessions.create().unwrap();
+    session.set("n", &1).unwrap();
+    let token = at_once(session.authenticate("alice")).unwrap().unwrap().token.unwrap();
+    let session = at_once(sessions.open(&token)).unwrap().unwrap();
+    session.set("n", &2).unwrap();
+    at_once(session.save()).unwrap().unwrap();
+    at_once(session.rotate()).unwrap().unwrap();
+    at_once(session.touch()).unwrap().unwrap();
+    assert_eq!(at_once(sessions.list("alice", None, None)).unwrap().unwrap().items.len(), 1);
+    at_once(session.destroy()).unwrap().unwrap();
+    assert_eq!(at_once(sessions.revoke_all("alice")).unwrap().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_store_that_never_answers_at_once_makes_every_call_wait() {
+    let sessions = builder().build(NeverReady::new(MemoryStore::new())).unwrap();
+    let (_, token) = saved(&sessions).await;
+    let waited = (0..10).filter(|_| at_once(sessions.open(&token)).is_none()).count();
+    assert!(waited > 5, "{waited}");
+    assert_eq!(sessions.open(&token).await.unwrap().get::<i64>("n").unwrap(), Some(0));
+}
+
+#[tokio::test]
+async fn while_a_save_is_pending_every_other_call_on_the_session_is_busy() {
+    let store = Gated::default();
+    let sessions = builder().build(store.clone()).unwrap();
+    let (session, _) = saved(&sessions).await;
+    session.set("n", &1).unwrap();
+    store.close();
+    let session = Arc::new(session);
+    let saving = tokio::spawn({
+        let session = Arc::clone(&session);
+        async move { session.save().await }
+    });
+    tokio::task::yield_now().await;
+
+    assert!(matches!(session.set("n", &2), Err(SessionError::Busy)));
+    assert!(matches!(session.get::<i64>("n"), Err(SessionError::Busy)));
+    assert!(matches!(session.save().await, Err(SessionError::Busy)));
+    assert!(matches!(session.details(), Err(SessionError::Busy)));
+    assert!(matches!(session.fork(), Err(SessionError::Busy)));
+    store.open();
+    saving.await.unwrap().unwrap();
+    session.set("n", &3).unwrap();
+    session.save().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_save_whose_caller_went_away_is_finished_all_the_same() {
+    let store = Gated::default();
+    let sessions = builder().build(store.clone()).unwrap();
+    let (session, token) = saved(&sessions).await;
+    session.set("n", &1).unwrap();
+    store.close();
+    assert!(at_once(session.save()).is_none());
+    // The future is gone; the write it has asked for is not.
+    assert!(matches!(session.set("n", &2), Err(SessionError::Busy)));
+    drop(session);
+    store.open();
+    while store.writes.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while sessions.open_sessions() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the call ends and frees its handle");
+    assert_eq!(sessions.open(&token).await.unwrap().get::<i64>("n").unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn an_open_whose_caller_went_away_leaves_nothing_behind() {
+    let sessions = builder().instances(1).maximum_open_sessions(1).build(NeverReady::new(MemoryStore::new())).unwrap();
+    let (session, token) = saved(&sessions).await;
+    drop(session);
+    // The store answers some at the second poll, which is the driver's own.
+    let abandoned = (0..100).filter(|_| at_once(sessions.open(&token)).is_none()).count();
+    assert!(abandoned > 50, "{abandoned}");
+    assert_eq!(sessions.open_sessions(), 0);
+    sessions.open(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn open_sessions_are_bounded_and_refused_by_name_at_the_bound() {
+    let sessions = builder().instances(1).maximum_open_sessions(2).build(MemoryStore::new()).unwrap();
+    let (first, token) = saved(&sessions).await;
+    let second = sessions.open(&token).await.unwrap();
+    assert!(matches!(sessions.open(&token).await, Err(SessionError::Overloaded)));
+    assert!(matches!(sessions.create(), Err(SessionError::Overloaded)));
+    assert!(matches!(first.fork(), Err(SessionError::Overloaded)));
+    drop(second);
+    let third = sessions.open(&token).await.unwrap();
+    assert_eq!(third.get::<i64>("n").unwrap(), Some(0));
+}
+
+#[tokio::test]
+async fn bytes_of_open_sessions_are_bounded_and_given_back() {
+    let sessions = builder().instances(1).maximum_open_bytes(400_000).build(MemoryStore::new()).unwrap();
+    let text = "x".repeat(10_000);
+    let mut held = Vec::new();
+    let refused = loop {
+        let session = match sessions.create() {
+            Ok(session) => session,
+            Err(refused) => break refused,
+        };
+        match session.set("text", &text) {
+            Ok(()) => held.push(session),
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, SessionError::Overloaded), "{refused:?}");
+    assert!((30..41).contains(&held.len()), "{}", held.len());
+    held.clear();
+    for _ in 0..1000 {
+        sessions.create().unwrap().set("text", &text).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_are_dropped_are_freed_in_the_component() {
+    // With room for about ten, fifty thousand pass through.
+    let sessions = builder().instances(1).maximum_open_sessions(10).build(MemoryStore::new()).unwrap();
+    let (_keep, token) = saved(&sessions).await;
+    for round in 0..50_000_u32 {
+        let session = sessions.open(&token).await.unwrap();
+        session.set("text", &format!("{round:01000}")).unwrap();
+    }
+    assert_eq!(sessions.open_sessions(), 1);
+}
+
+/// A clock that panics when it is told to: a host's fault within a call of the component.
+#[derive(Clone, Default)]
+struct Panicking(Arc<AtomicBool>);
+
+impl Clock for Panicking {
+    fn now(&self) -> Timestamp {
+        assert!(!self.0.swap(false, Ordering::SeqCst), "the clock was told to panic");
+        Timestamp::now()
+    }
+}
+
+#[tokio::test]
+async fn a_fault_within_a_call_loses_that_instance_only_and_the_process_goes_on() {
+    let clock = Panicking::default();
+    let sessions = builder().instances(2).clock(clock.clone()).build(MemoryStore::new()).unwrap();
+    let (here, token) = saved(&sessions).await;
+    // Threads take turns at the two instances, so some of these work on the other one.
+    let elsewhere: Vec<Session> = (0..16)
+        .map(|_| {
+            let (sessions, token) = (sessions.clone(), token.clone());
+            let opened = std::thread::spawn(move || at_once(sessions.open(&token)).unwrap().unwrap());
+            opened.join().unwrap()
+        })
+        .collect();
+
+    clock.0.store(true, Ordering::SeqCst);
+    let sessions_here = sessions.clone();
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| sessions_here.verify(&token, None)));
+    assert!(caught.is_err());
+
+    assert!(matches!(here.get::<i64>("n"), Err(SessionError::InstanceLost { .. })));
+    assert!(matches!(here.save().await, Err(SessionError::InstanceLost { .. })));
+    let mut alive = 0;
+    for session in &elsewhere {
+        match session.get::<i64>("n") {
+            Ok(value) => alive += i32::from(value == Some(0)),
+            Err(error) => assert!(matches!(error, SessionError::InstanceLost { .. }), "{error}"),
+        }
+    }
+    assert!((1..=16).contains(&alive), "{alive} of 16 sessions are alive");
+    assert_eq!(sessions.open(&token).await.unwrap().get::<i64>("n").unwrap(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_threads_change_one_session_and_lose_nothing() {
+    let sessions = builder().build(MemoryStore::new()).unwrap();
+    let (_, token) = saved(&sessions).await;
+    let tasks: Vec<_> = (0..8)
+        .map(|task| {
+            let (sessions, token) = (sessions.clone(), token.clone());
+            tokio::spawn(async move {
+                let name = format!("task{task}");
+                for round in 0..200_i64 {
+                    let session = sessions.open(&token).await.unwrap();
+                    assert_eq!(session.get::<i64>(&name).unwrap().unwrap_or(0), round);
+                    session.set(&name, &(round + 1)).unwrap();
+                    // Eight in a row at most are waited out; what is contended was not written.
+                    while let Err(error) = session.save().await {
+                        assert!(matches!(error, SessionError::Contended), "{error}");
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let session = sessions.open(&token).await.unwrap();
+    for task in 0..8 {
+        assert_eq!(session.get::<i64>(&format!("task{task}")).unwrap(), Some(200));
+    }
+}
