@@ -25,7 +25,11 @@ pub struct Cache {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { places: (0..PLACES).map(|_| None).collect(), bytes: 0, hand: 0 }
+        Self {
+            places: (0..PLACES).map(|_| None).collect(),
+            bytes: 0,
+            hand: 0,
+        }
     }
 }
 
@@ -53,7 +57,10 @@ impl Cache {
             self.hand = (self.hand + 1) % PLACES;
         }
         self.bytes += bytes;
-        self.places[place(&id)] = Some(Kept { id, snapshot: Rc::clone(snapshot) });
+        self.places[place(&id)] = Some(Kept {
+            id,
+            snapshot: Rc::clone(snapshot),
+        });
     }
 
     /// Forgets a session.
@@ -104,7 +111,12 @@ mod tests {
         let mut cache = Cache::default();
         for number in 0..2000 {
             cache.put(id(number % 300), &snapshot(1000 * (number as usize % 97)));
-            let held: usize = cache.places.iter().flatten().map(|kept| kept.snapshot.bytes()).sum();
+            let held: usize = cache
+                .places
+                .iter()
+                .flatten()
+                .map(|kept| kept.snapshot.bytes())
+                .sum();
             assert_eq!(held, cache.bytes);
             assert!(held <= MAXIMUM_BYTES);
         }

@@ -41,14 +41,21 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// Begins a logical call, or its repeat.
     pub fn new(ports: &'a dyn Ports) -> Self {
-        Self { ports, asked: Cell::new(0), written: Cell::new(Written::Nothing) }
+        Self {
+            ports,
+            asked: Cell::new(0),
+            written: Cell::new(Written::Nothing),
+        }
     }
 
     fn ask(&self) -> Result<(), Error> {
         let asked = self.asked.get() + 1;
         if asked > MAXIMUM_QUESTIONS {
             return Err(match self.written.get() {
-                Written::Nothing => Error::because(Kind::Other, format!("a call asked more than {MAXIMUM_QUESTIONS} questions")),
+                Written::Nothing => Error::because(
+                    Kind::Other,
+                    format!("a call asked more than {MAXIMUM_QUESTIONS} questions"),
+                ),
                 Written::Refused | Written::Something => Kind::OutcomeUnknown.into(),
             });
         }
@@ -70,8 +77,12 @@ impl<'a> Call<'a> {
     pub fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
         self.ask()?;
         let bytes = self.ports.random(N as u32);
-        <[u8; N]>::try_from(bytes.as_slice())
-            .map_err(|_| Error::because(Kind::Other, format!("the random source answered {} of {N} bytes", bytes.len())))
+        <[u8; N]>::try_from(bytes.as_slice()).map_err(|_| {
+            Error::because(
+                Kind::Other,
+                format!("the random source answered {} of {N} bytes", bytes.len()),
+            )
+        })
     }
 
     /// What the store promises. Not a question: it never changes.
@@ -92,9 +103,14 @@ impl<'a> Call<'a> {
     /// Reads many entries; those that are missing or unreadable are `None`.
     pub fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Error> {
         self.ask()?;
-        let answers = self.ports.get_many(keys).map_err(|error| self.failed_read(error))?;
+        let answers = self
+            .ports
+            .get_many(keys)
+            .map_err(|error| self.failed_read(error))?;
         if answers.len() != keys.len() {
-            return Err(self.failed_read(StoreError::Other("get-many answered another number of entries".into())));
+            return Err(self.failed_read(StoreError::Other(
+                "get-many answered another number of entries".into(),
+            )));
         }
         answers
             .into_iter()
@@ -146,7 +162,9 @@ impl<'a> Call<'a> {
     /// Lists an owner's entries.
     pub fn list_owned(&self, owner: &str, cursor: &str, limit: u32) -> Result<Page, Error> {
         self.ask()?;
-        self.ports.list_owned(owner, cursor, limit).map_err(|error| self.failed_read(error))
+        self.ports
+            .list_owned(owner, cursor, limit)
+            .map_err(|error| self.failed_read(error))
     }
 
     fn done<T>(&self, answer: Result<T, StoreError>) -> Result<T, Error> {
@@ -169,7 +187,11 @@ impl<'a> Call<'a> {
                 if self.written.get() == Written::Nothing {
                     self.written.set(Written::Refused);
                 }
-                Ok(if error == StoreError::Stale { Swap::Stale } else { Swap::Missing })
+                Ok(if error == StoreError::Stale {
+                    Swap::Stale
+                } else {
+                    Swap::Missing
+                })
             }
             Err(error) => Err(self.failed_write(error)),
         }
@@ -190,7 +212,9 @@ impl<'a> Call<'a> {
             | StoreError::Stale
             | StoreError::TooLarge
             | StoreError::Full
-            | StoreError::OutcomeUnknown => Error::because(Kind::Other, "the store answered a read as if it were a write"),
+            | StoreError::OutcomeUnknown => {
+                Error::because(Kind::Other, "the store answered a read as if it were a write")
+            }
         }
     }
 
@@ -200,9 +224,10 @@ impl<'a> Call<'a> {
         match error {
             StoreError::Pending => Kind::Pending.into(),
             _ if wrote_before => Kind::OutcomeUnknown.into(),
-            StoreError::TooLarge => {
-                Error::limit("maximum-value-bytes of the store", self.describe().maximum_value_bytes)
-            }
+            StoreError::TooLarge => Error::limit(
+                "maximum-value-bytes of the store",
+                self.describe().maximum_value_bytes,
+            ),
             StoreError::Full => Kind::Full.into(),
             StoreError::Throttled(pause) => Error::throttled(pause),
             StoreError::Unsupported => Error::because(Kind::Unsupported, "this write"),

@@ -1,6 +1,9 @@
 //! The only file that knows WIT: the imports as [`Ports`], the exports over [`Engine`], [`Session`] and [`flat`].
 
-#![expect(unsafe_code, reason = "wit-bindgen generates the canonical ABI's exports and memory handling")]
+#![expect(
+    unsafe_code,
+    reason = "wit-bindgen generates the canonical ABI's exports and memory handling"
+)]
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
 
 use std::cell::RefCell;
@@ -75,7 +78,10 @@ impl Ports for Host {
 
     fn get_many(&self, keys: &[String]) -> Result<Vec<Result<ports::Entry, StoreError>>, StoreError> {
         let answers = store::get_many(keys).map_err(store_error)?;
-        Ok(answers.into_iter().map(|answer| answer.map(entry).map_err(store_error)).collect())
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.map(entry).map_err(store_error))
+            .collect())
     }
 
     fn insert(&self, key: &str, value: &str, at: &Placement<'_>) -> Result<u64, StoreError> {
@@ -107,12 +113,19 @@ impl Ports for Host {
             expires_at: row.expires_at,
             value: row.value,
         };
-        Ok(ports::Page { rows: page.rows.into_iter().map(row).collect(), next: page.next })
+        Ok(ports::Page {
+            rows: page.rows.into_iter().map(row).collect(),
+            next: page.next,
+        })
     }
 }
 
 fn entry(entry: store::Entry) -> ports::Entry {
-    ports::Entry { value: entry.value, version: entry.version, expires_at: entry.expires_at }
+    ports::Entry {
+        value: entry.value,
+        version: entry.version,
+        expires_at: entry.expires_at,
+    }
 }
 
 fn placement(at: &Placement<'_>) -> store::Placement {
@@ -179,7 +192,12 @@ impl From<Error> for wit::Error {
             Kind::Unavailable => wit::ErrorKind::Unavailable,
             Kind::Other => wit::ErrorKind::Other,
         };
-        Self { kind, about, reason, number }
+        Self {
+            kind,
+            about,
+            reason,
+            number,
+        }
     }
 }
 
@@ -208,11 +226,20 @@ fn value_in(value: types_wit::Value) -> Value {
 }
 
 fn fields_out(fields: Vec<(String, Value)>) -> Vec<types_wit::Field> {
-    fields.into_iter().map(|(name, value)| types_wit::Field { name, value: value_out(value) }).collect()
+    fields
+        .into_iter()
+        .map(|(name, value)| types_wit::Field {
+            name,
+            value: value_out(value),
+        })
+        .collect()
 }
 
 fn changes_in(changes: Vec<types_wit::Change>) -> Vec<(String, Option<Value>)> {
-    changes.into_iter().map(|change| (change.name, change.value.map(value_in))).collect()
+    changes
+        .into_iter()
+        .map(|change| (change.name, change.value.map(value_in)))
+        .collect()
 }
 
 fn survivors_in(survivors: wit::Survivors) -> Survivors {
@@ -224,7 +251,11 @@ fn survivors_in(survivors: wit::Survivors) -> Survivors {
 }
 
 fn grant_out(grant: session::Grant) -> wit::Grant {
-    wit::Grant { token: grant.token, expires_at: grant.expires_at, ends_at: grant.ends_at }
+    wit::Grant {
+        token: grant.token,
+        expires_at: grant.expires_at,
+        ends_at: grant.ends_at,
+    }
 }
 
 fn claims_out(claims: engine::Claims) -> wit::Claims {
@@ -270,15 +301,26 @@ fn summaries_out(summaries: owner::Summaries) -> wit::Summaries {
         current: item.current,
         fields: fields_out(item.fields),
     };
-    wit::Summaries { items: summaries.items.into_iter().map(item).collect(), next: summaries.next }
+    wit::Summaries {
+        items: summaries.items.into_iter().map(item).collect(),
+        next: summaries.next,
+    }
 }
 
 fn progress_out(progress: owner::Progress) -> wit::Progress {
-    wit::Progress { ended: progress.ended, next: progress.next }
+    wit::Progress {
+        ended: progress.ended,
+        next: progress.next,
+    }
 }
 
 fn keys_in(keys: Vec<wit::SigningKey>) -> Vec<SigningKey> {
-    keys.into_iter().map(|key| SigningKey { id: key.id, secret: key.secret }).collect()
+    keys.into_iter()
+        .map(|key| SigningKey {
+            id: key.id,
+            secret: key.secret,
+        })
+        .collect()
 }
 
 fn policy_out(policy: policy::Policy) -> wit::Policy {
@@ -382,7 +424,10 @@ impl sessions_wit::Guest for Component {
 struct EngineHandle(Rc<Engine>);
 
 impl sessions_wit::GuestEngine for EngineHandle {
-    fn configure(policy: wit::Policy, keys: Vec<wit::SigningKey>) -> Result<sessions_wit::Engine, wit::Error> {
+    fn configure(
+        policy: wit::Policy,
+        keys: Vec<wit::SigningKey>,
+    ) -> Result<sessions_wit::Engine, wit::Error> {
         let engine = Engine::configure(&call(), policy_in(policy), &keys_in(keys))?;
         Ok(sessions_wit::Engine::new(Self(engine)))
     }
@@ -405,7 +450,13 @@ impl sessions_wit::GuestEngine for EngineHandle {
         current: Option<String>,
         cursor: Option<String>,
     ) -> Result<wit::Summaries, wit::Error> {
-        Ok(summaries_out(owner::list(&self.0, &call(), &subject, current.as_deref(), cursor.as_deref())?))
+        Ok(summaries_out(owner::list(
+            &self.0,
+            &call(),
+            &subject,
+            current.as_deref(),
+            cursor.as_deref(),
+        )?))
     }
 
     fn revoke(
@@ -414,7 +465,13 @@ impl sessions_wit::GuestEngine for EngineHandle {
         reference: String,
         cursor: Option<String>,
     ) -> Result<wit::Progress, wit::Error> {
-        Ok(progress_out(owner::revoke(&self.0, &call(), &subject, &reference, cursor.as_deref())?))
+        Ok(progress_out(owner::revoke(
+            &self.0,
+            &call(),
+            &subject,
+            &reference,
+            cursor.as_deref(),
+        )?))
     }
 
     fn revoke_all(
@@ -423,7 +480,13 @@ impl sessions_wit::GuestEngine for EngineHandle {
         except: Option<String>,
         cursor: Option<String>,
     ) -> Result<wit::Progress, wit::Error> {
-        Ok(progress_out(owner::revoke_all(&self.0, &call(), &subject, except.as_deref(), cursor.as_deref())?))
+        Ok(progress_out(owner::revoke_all(
+            &self.0,
+            &call(),
+            &subject,
+            except.as_deref(),
+            cursor.as_deref(),
+        )?))
     }
 
     fn jwt_key(&self, key_id: String) -> Result<Vec<u8>, wit::Error> {
@@ -485,7 +548,11 @@ impl sessions_wit::GuestSession for Session {
     }
 
     fn authenticate(&self, subject: String, survivors: wit::Survivors) -> Result<wit::Grant, wit::Error> {
-        Ok(grant_out(self.authenticate(&call(), &subject, &survivors_in(survivors))?))
+        Ok(grant_out(self.authenticate(
+            &call(),
+            &subject,
+            &survivors_in(survivors),
+        )?))
     }
 
     fn reissue(&self) -> Result<wit::Grant, wit::Error> {
@@ -524,7 +591,13 @@ thread_local! {
 
 fn flat_engine(id: u32) -> Result<Rc<Engine>, wit::Error> {
     ENGINES
-        .with_borrow(|engines| engines.by_id.iter().find(|(known, _)| *known == id).map(|(_, engine)| Rc::clone(engine)))
+        .with_borrow(|engines| {
+            engines
+                .by_id
+                .iter()
+                .find(|(known, _)| *known == id)
+                .map(|(_, engine)| Rc::clone(engine))
+        })
         .ok_or_else(|| Error::about(Kind::InvalidArgument, "engine", "is not configured").into())
 }
 
@@ -551,7 +624,12 @@ impl flat_wit::Guest for Component {
         subject: Option<String>,
         changes: Vec<types_wit::Change>,
     ) -> Result<wit::Grant, wit::Error> {
-        Ok(grant_out(flat::create(&flat_engine(engine)?, &call(), subject.as_deref(), &changes_in(changes))?))
+        Ok(grant_out(flat::create(
+            &flat_engine(engine)?,
+            &call(),
+            subject.as_deref(),
+            &changes_in(changes),
+        )?))
     }
 
     fn load(engine: u32, token: String) -> Result<flat_wit::Loaded, wit::Error> {
@@ -570,11 +648,22 @@ impl flat_wit::Guest for Component {
         changes: Vec<types_wit::Change>,
     ) -> Result<wit::Grant, wit::Error> {
         let changes = changes_in(changes);
-        Ok(grant_out(flat::save(&flat_engine(engine)?, &call(), &token, version, &changes)?))
+        Ok(grant_out(flat::save(
+            &flat_engine(engine)?,
+            &call(),
+            &token,
+            version,
+            &changes,
+        )?))
     }
 
     fn rotate(engine: u32, token: String, changes: Vec<types_wit::Change>) -> Result<wit::Grant, wit::Error> {
-        Ok(grant_out(flat::rotate(&flat_engine(engine)?, &call(), &token, &changes_in(changes))?))
+        Ok(grant_out(flat::rotate(
+            &flat_engine(engine)?,
+            &call(),
+            &token,
+            &changes_in(changes),
+        )?))
     }
 
     fn authenticate(
@@ -586,12 +675,21 @@ impl flat_wit::Guest for Component {
     ) -> Result<wit::Grant, wit::Error> {
         let (survivors, changes) = (survivors_in(survivors), changes_in(changes));
         let engine = flat_engine(engine)?;
-        Ok(grant_out(flat::authenticate(&engine, &call(), &token, &subject, &survivors, &changes)?))
+        Ok(grant_out(flat::authenticate(
+            &engine,
+            &call(),
+            &token,
+            &subject,
+            &survivors,
+            &changes,
+        )?))
     }
 
     fn reissue(engine: u32, token: String) -> Result<wit::Grant, wit::Error> {
         let call = call();
-        Ok(grant_out(flat_engine(engine)?.open(&call, &token)?.reissue(&call)?))
+        Ok(grant_out(
+            flat_engine(engine)?.open(&call, &token)?.reissue(&call)?,
+        ))
     }
 
     fn touch(engine: u32, token: String) -> Result<bool, wit::Error> {
@@ -605,7 +703,11 @@ impl flat_wit::Guest for Component {
     }
 
     fn verify(engine: u32, token: String, max_age_ms: Option<u64>) -> Result<wit::Claims, wit::Error> {
-        Ok(claims_out(flat_engine(engine)?.verify(&call(), &token, max_age_ms)?))
+        Ok(claims_out(flat_engine(engine)?.verify(
+            &call(),
+            &token,
+            max_age_ms,
+        )?))
     }
 
     fn csrf_token(engine: u32, token: String) -> Result<String, wit::Error> {
@@ -614,7 +716,9 @@ impl flat_wit::Guest for Component {
     }
 
     fn check_csrf_token(engine: u32, token: String, csrf_token: String) -> Result<(), wit::Error> {
-        Ok(flat_engine(engine)?.open(&call(), &token)?.check_csrf_token(&csrf_token)?)
+        Ok(flat_engine(engine)?
+            .open(&call(), &token)?
+            .check_csrf_token(&csrf_token)?)
     }
 
     fn list_sessions(
@@ -624,7 +728,13 @@ impl flat_wit::Guest for Component {
         cursor: Option<String>,
     ) -> Result<wit::Summaries, wit::Error> {
         let engine = flat_engine(engine)?;
-        Ok(summaries_out(owner::list(&engine, &call(), &subject, current.as_deref(), cursor.as_deref())?))
+        Ok(summaries_out(owner::list(
+            &engine,
+            &call(),
+            &subject,
+            current.as_deref(),
+            cursor.as_deref(),
+        )?))
     }
 
     fn revoke(
@@ -634,7 +744,13 @@ impl flat_wit::Guest for Component {
         cursor: Option<String>,
     ) -> Result<wit::Progress, wit::Error> {
         let engine = flat_engine(engine)?;
-        Ok(progress_out(owner::revoke(&engine, &call(), &subject, &reference, cursor.as_deref())?))
+        Ok(progress_out(owner::revoke(
+            &engine,
+            &call(),
+            &subject,
+            &reference,
+            cursor.as_deref(),
+        )?))
     }
 
     fn revoke_all(
@@ -644,6 +760,12 @@ impl flat_wit::Guest for Component {
         cursor: Option<String>,
     ) -> Result<wit::Progress, wit::Error> {
         let engine = flat_engine(engine)?;
-        Ok(progress_out(owner::revoke_all(&engine, &call(), &subject, except.as_deref(), cursor.as_deref())?))
+        Ok(progress_out(owner::revoke_all(
+            &engine,
+            &call(),
+            &subject,
+            except.as_deref(),
+            cursor.as_deref(),
+        )?))
     }
 }

@@ -8,7 +8,14 @@ use crate::keys::{self, KeyRing, Signer};
 use crate::token::SessionId;
 
 fn mac(signer: &Signer, id: SessionId, floor: Generation) -> [u8; 32] {
-    keys::sign(signer, &[&id.0, &floor.counter.to_be_bytes(), &floor.raised_at.to_be_bytes()])
+    keys::sign(
+        signer,
+        &[
+            &id.0,
+            &floor.counter.to_be_bytes(),
+            &floor.raised_at.to_be_bytes(),
+        ],
+    )
 }
 
 fn exclusive_or(a: &[u8; 32], b: &[u8; 32]) -> [u8; 32] {
@@ -35,6 +42,12 @@ pub fn check(ring: &KeyRing, id: SessionId, floor: Generation, token: &str) -> R
     mask.copy_from_slice(&bytes[..32]);
     masked.copy_from_slice(&bytes[32..]);
     let shown = exclusive_or(&mask, &masked);
-    let fits = ring.iter().fold(subtle::Choice::from(0), |fits, key| fits | mac(&key.csrf, id, floor)[..].ct_eq(&shown));
-    if fits.into() { Ok(()) } else { Err(Kind::InvalidCsrfToken.into()) }
+    let fits = ring.iter().fold(subtle::Choice::from(0), |fits, key| {
+        fits | mac(&key.csrf, id, floor)[..].ct_eq(&shown)
+    });
+    if fits.into() {
+        Ok(())
+    } else {
+        Err(Kind::InvalidCsrfToken.into())
+    }
 }

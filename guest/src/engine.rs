@@ -50,7 +50,13 @@ impl Engine {
         let store = call.describe();
         policy.check_store(&store)?;
         let ring = KeyRing::new(keys, &policy.issuer, &policy.audience)?;
-        Ok(Rc::new(Self { policy, ring, store, cache: RefCell::default(), verified: RefCell::default() }))
+        Ok(Rc::new(Self {
+            policy,
+            ring,
+            store,
+            cache: RefCell::default(),
+            verified: RefCell::default(),
+        }))
     }
 
     /// Where a session's record lies in the store.
@@ -67,10 +73,22 @@ impl Engine {
     }
 
     /// Reads a session's record; `None` if there is none that lives at `now`.
-    pub(crate) fn find(&self, call: &Call<'_>, id: SessionId, fresh: bool, now: u64) -> Result<Option<Found>, Error> {
+    pub(crate) fn find(
+        &self,
+        call: &Call<'_>,
+        id: SessionId,
+        fresh: bool,
+        now: u64,
+    ) -> Result<Option<Found>, Error> {
         let known = self.cache.borrow().get(&id);
-        let entry = call.get(&self.key(id), known.as_ref().map(|snapshot| snapshot.version), fresh)?;
-        let Some(entry) = entry.filter(|entry| entry.expires_at > now) else { return Ok(None) };
+        let entry = call.get(
+            &self.key(id),
+            known.as_ref().map(|snapshot| snapshot.version),
+            fresh,
+        )?;
+        let Some(entry) = entry.filter(|entry| entry.expires_at > now) else {
+            return Ok(None);
+        };
         let expires_at = entry.expires_at;
         let snapshot = match known {
             Some(known) if known.version == entry.version => known,
@@ -80,7 +98,9 @@ impl Engine {
     }
 
     fn learn(&self, id: SessionId, entry: Entry) -> Result<Rc<Snapshot>, Error> {
-        let text = entry.value.ok_or_else(|| Error::because(Kind::Other, "the store left out a text that was not known"))?;
+        let text = entry
+            .value
+            .ok_or_else(|| Error::because(Kind::Other, "the store left out a text that was not known"))?;
         let snapshot = Rc::new(Snapshot::read(text, entry.version)?);
         self.cache.borrow_mut().put(id, &snapshot);
         Ok(snapshot)
@@ -117,7 +137,10 @@ impl Engine {
                 }
                 (Some(found), Some(Standing::Reused)) => return Err(self.reused(call, &token, &found)),
                 (_, Some(Standing::Newer)) if self.is_recent(token.generation.raised_at, now) => {
-                    return Err(Error::because(Kind::Unavailable, "the store's answer is older than the token"));
+                    return Err(Error::because(
+                        Kind::Unavailable,
+                        "the store's answer is older than the token",
+                    ));
                 }
                 (None, _) => return Err(Kind::Missing.into()),
                 _ => return Err(Kind::Replaced.into()),
@@ -133,7 +156,11 @@ impl Engine {
     }
 
     fn stand(&self, found: &Found, token: &Token, now: u64) -> Standing {
-        found.snapshot.head.generations.judge(token.generation, now, self.policy.rotation_grace_ms)
+        found
+            .snapshot
+            .head
+            .generations
+            .judge(token.generation, now, self.policy.rotation_grace_ms)
     }
 
     /// Whether the store may not show yet what was written at this moment.
@@ -165,7 +192,10 @@ impl Engine {
         if max_age_ms.is_some_and(|maximum| now.saturating_sub(token.issued_at) > maximum) {
             return Err(Kind::Expired.into());
         }
-        Ok(Claims { reference: token.id.reference(), token })
+        Ok(Claims {
+            reference: token.id.reference(),
+            token,
+        })
     }
 
     /// The key that signs JWTs under a signing key.
@@ -175,7 +205,11 @@ impl Engine {
     pub fn jwt_key(&self, key_id: &str) -> Result<Vec<u8>, Error> {
         match self.ring.find(key_id) {
             Some(key) => Ok(key.jwt_key().to_vec()),
-            None => Err(Error::about(Kind::InvalidArgument, "key-id", "is not in the ring")),
+            None => Err(Error::about(
+                Kind::InvalidArgument,
+                "key-id",
+                "is not in the ring",
+            )),
         }
     }
 }

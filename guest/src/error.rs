@@ -65,38 +65,70 @@ impl From<Kind> for Error {
 
 impl Error {
     fn with(kind: Kind, detail: Detail) -> Self {
-        Self { kind, detail: Some(Box::new(detail)) }
+        Self {
+            kind,
+            detail: Some(Box::new(detail)),
+        }
     }
 
     /// Names the setting, argument, key or value that is wrong, and what is wrong with it.
     #[cold]
     pub fn about(kind: Kind, about: &str, reason: &str) -> Self {
-        Self::with(kind, Detail { about: about.to_owned(), reason: reason.to_owned(), number: 0 })
+        Self::with(
+            kind,
+            Detail {
+                about: about.to_owned(),
+                reason: reason.to_owned(),
+                number: 0,
+            },
+        )
     }
 
     /// Says why, for the operator.
     #[cold]
     pub fn because(kind: Kind, reason: impl Into<String>) -> Self {
-        Self::with(kind, Detail { reason: reason.into(), ..Detail::default() })
+        Self::with(
+            kind,
+            Detail {
+                reason: reason.into(),
+                ..Detail::default()
+            },
+        )
     }
 
     /// Names the limit that was passed.
     #[cold]
     pub fn limit(limit: &str, maximum: impl Into<u64>) -> Self {
-        let detail = Detail { about: limit.to_owned(), number: maximum.into(), ..Detail::default() };
+        let detail = Detail {
+            about: limit.to_owned(),
+            number: maximum.into(),
+            ..Detail::default()
+        };
         Self::with(Kind::LimitExceeded, detail)
     }
 
     /// Says for how many milliseconds the store wants to be left alone.
     #[cold]
     pub fn throttled(pause_ms: u64) -> Self {
-        Self::with(Kind::Throttled, Detail { number: pause_ms, ..Detail::default() })
+        Self::with(
+            Kind::Throttled,
+            Detail {
+                number: pause_ms,
+                ..Detail::default()
+            },
+        )
     }
 
     /// Names the fields that others have changed meanwhile. Names hold no control characters, so one stands on each line.
     #[cold]
     pub fn conflict(fields: &[String]) -> Self {
-        Self::with(Kind::Conflict, Detail { about: fields.join("\n"), ..Detail::default() })
+        Self::with(
+            Kind::Conflict,
+            Detail {
+                about: fields.join("\n"),
+                ..Detail::default()
+            },
+        )
     }
 
     /// What kind it is.
@@ -111,7 +143,11 @@ impl Error {
 
     /// Its kind, what it is about, why, and the number it names; empty and 0 where there is none.
     pub fn into_parts(self) -> (Kind, String, String, u64) {
-        let Detail { about, reason, number } = self.detail.map_or_else(Detail::default, |detail| *detail);
+        let Detail {
+            about,
+            reason,
+            number,
+        } = self.detail.map_or_else(Detail::default, |detail| *detail);
         (self.kind, about, reason, number)
     }
 }

@@ -27,7 +27,12 @@ pub struct Loaded {
 ///
 /// # Errors
 /// As [`Session::authenticate`] and [`Session::save`].
-pub fn create(engine: &Rc<Engine>, call: &Call<'_>, subject: Option<&str>, changes: &Changes) -> Result<Grant, Error> {
+pub fn create(
+    engine: &Rc<Engine>,
+    call: &Call<'_>,
+    subject: Option<&str>,
+    changes: &Changes,
+) -> Result<Grant, Error> {
     let session = engine.create();
     session.update(changes)?;
     match subject {
@@ -60,7 +65,13 @@ fn change(engine: &Rc<Engine>, call: &Call<'_>, token: &str, changes: &Changes) 
 ///
 /// # Errors
 /// As [`Engine::open`], [`Session::set`] and [`Session::save`].
-pub fn save(engine: &Rc<Engine>, call: &Call<'_>, token: &str, version: u64, changes: &Changes) -> Result<Grant, Error> {
+pub fn save(
+    engine: &Rc<Engine>,
+    call: &Call<'_>,
+    token: &str,
+    version: u64,
+    changes: &Changes,
+) -> Result<Grant, Error> {
     change(engine, call, token, changes)?.save_since(call, version)
 }
 

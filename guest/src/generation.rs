@@ -13,7 +13,10 @@ pub struct Generation {
 impl Generation {
     /// The one after this, raised at `now`; never at an earlier moment than this one, also if the clock went back.
     pub fn next(self, now: u64) -> Option<Self> {
-        Some(Self { counter: self.counter.checked_add(1)?, raised_at: now.max(self.raised_at + 1) })
+        Some(Self {
+            counter: self.counter.checked_add(1)?,
+            raised_at: now.max(self.raised_at + 1),
+        })
     }
 }
 
@@ -50,15 +53,26 @@ pub enum Standing {
 impl Standing {
     /// Whether a request with such a token is served.
     pub fn is_served(self) -> bool {
-        matches!(self, Self::Current | Self::PreviousUnconfirmed | Self::PreviousInGrace)
+        matches!(
+            self,
+            Self::Current | Self::PreviousUnconfirmed | Self::PreviousInGrace
+        )
     }
 }
 
 impl Generations {
     /// The first generation of a session. Nothing came before it, so nothing waits for its confirmation.
     pub fn first(now: u64) -> Self {
-        let current = Generation { counter: 1, raised_at: now };
-        Self { current, previous: None, floor: current, confirmed_at: Some(now) }
+        let current = Generation {
+            counter: 1,
+            raised_at: now,
+        };
+        Self {
+            current,
+            previous: None,
+            floor: current,
+            confirmed_at: Some(now),
+        }
     }
 
     /// How a token of this generation stands at `now`.
@@ -85,7 +99,9 @@ impl Generations {
             Some(previous)
                 if token.counter < previous.counter
                     && token.raised_at < previous.raised_at
-                    && (token == self.floor || (token.counter > self.floor.counter && token.raised_at > self.floor.raised_at)) =>
+                    && (token == self.floor
+                        || (token.counter > self.floor.counter
+                            && token.raised_at > self.floor.raised_at)) =>
             {
                 Standing::Reused
             }
@@ -115,7 +131,12 @@ impl Generations {
     /// After an authentication: everything before is dead at once. `None` at the last counter.
     pub fn authenticated(&self, now: u64) -> Option<Self> {
         let current = self.current.next(now)?;
-        Some(Self { current, previous: None, floor: current, confirmed_at: Some(now) })
+        Some(Self {
+            current,
+            previous: None,
+            floor: current,
+            confirmed_at: Some(now),
+        })
     }
 }
 
@@ -131,15 +152,26 @@ mod tests {
 
     /// Floor 3, then 4, 5, 6 by renewal; 6 confirmed at 650 or not.
     fn record(confirmed_at: Option<u64>) -> Generations {
-        Generations { current: at(6, 600), previous: Some(at(5, 500)), floor: at(3, 300), confirmed_at }
+        Generations {
+            current: at(6, 600),
+            previous: Some(at(5, 500)),
+            floor: at(3, 300),
+            confirmed_at,
+        }
     }
 
     #[test]
     fn every_row_of_the_table() {
         let judge = |record: Generations, token, now| record.judge(token, now, GRACE);
         assert_eq!(judge(record(None), at(6, 600), 9_999), Standing::Current);
-        assert_eq!(judge(record(None), at(5, 500), 9_999), Standing::PreviousUnconfirmed);
-        assert_eq!(judge(record(Some(650)), at(5, 500), 659), Standing::PreviousInGrace);
+        assert_eq!(
+            judge(record(None), at(5, 500), 9_999),
+            Standing::PreviousUnconfirmed
+        );
+        assert_eq!(
+            judge(record(Some(650)), at(5, 500), 659),
+            Standing::PreviousInGrace
+        );
         assert_eq!(judge(record(Some(650)), at(5, 500), 660), Standing::Reused);
         assert_eq!(judge(record(None), at(4, 400), 700), Standing::Reused);
         assert_eq!(judge(record(None), at(3, 300), 700), Standing::Reused);
@@ -150,8 +182,21 @@ mod tests {
 
     #[test]
     fn generations_of_a_lost_history_are_no_theft() {
-        for token in [at(6, 599), at(5, 501), at(5, 499), at(4, 500), at(4, 550), at(3, 301), at(3, 299), at(4, 300)] {
-            assert_eq!(record(None).judge(token, 700, GRACE), Standing::Replaced, "{token:?}");
+        for token in [
+            at(6, 599),
+            at(5, 501),
+            at(5, 499),
+            at(4, 500),
+            at(4, 550),
+            at(3, 301),
+            at(3, 299),
+            at(4, 300),
+        ] {
+            assert_eq!(
+                record(None).judge(token, 700, GRACE),
+                Standing::Replaced,
+                "{token:?}"
+            );
         }
     }
 

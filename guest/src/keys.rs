@@ -36,7 +36,9 @@ impl Drop for SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("SigningKey")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,7 +98,9 @@ fn signer(key: &[u8; 32]) -> Signer {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,13 +118,25 @@ impl KeyRing {
     /// `InvalidKey`, naming the key by its place in the list.
     pub fn new(keys: &[SigningKey], issuer: &str, audience: &str) -> Result<Self, Error> {
         let unfit = |index: usize, part: &str, reason: &str| {
-            Err(Error::about(Kind::InvalidKey, &format!("keys[{index}]{part}"), reason))
+            Err(Error::about(
+                Kind::InvalidKey,
+                &format!("keys[{index}]{part}"),
+                reason,
+            ))
         };
         if keys.is_empty() {
-            return Err(Error::about(Kind::InvalidKey, "keys", "there must be at least one key"));
+            return Err(Error::about(
+                Kind::InvalidKey,
+                "keys",
+                "there must be at least one key",
+            ));
         }
         if keys.len() > MAXIMUM_KEYS {
-            return Err(Error::about(Kind::InvalidKey, "keys", "there may be at most 64 keys"));
+            return Err(Error::about(
+                Kind::InvalidKey,
+                "keys",
+                "there may be at most 64 keys",
+            ));
         }
         for (index, key) in keys.iter().enumerate() {
             if !is_key_id(&key.id) {
@@ -133,7 +149,10 @@ impl KeyRing {
                 return unfit(index, ".secret", "must be 32 to 1024 bytes long");
             }
         }
-        let keys = keys.iter().map(|key| Key::derive(key, issuer, audience)).collect();
+        let keys = keys
+            .iter()
+            .map(|key| Key::derive(key, issuer, audience))
+            .collect();
         Ok(Self { signing: 0, keys })
     }
 
@@ -156,7 +175,9 @@ impl KeyRing {
 /// Whether a text can be a key id.
 pub fn is_key_id(text: &str) -> bool {
     (1..=MAXIMUM_KEY_ID_BYTES).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// The MAC over these parts, one after the other.
@@ -182,7 +203,10 @@ mod tests {
     use super::*;
 
     fn key(id: &str, length: usize) -> SigningKey {
-        SigningKey { id: id.into(), secret: vec![7; length] }
+        SigningKey {
+            id: id.into(),
+            secret: vec![7; length],
+        }
     }
 
     #[test]
@@ -210,9 +234,13 @@ mod tests {
     fn subkeys_differ_by_purpose_issuer_and_audience() {
         let macs = |issuer: &str, audience: &str| {
             let ring = KeyRing::new(&[key("a", 32)], issuer, audience).unwrap();
-            [&ring.signing().compact, &ring.signing().jwt, &ring.signing().csrf].map(|signer| sign(signer, &[b"x"]))
+            [&ring.signing().compact, &ring.signing().jwt, &ring.signing().csrf]
+                .map(|signer| sign(signer, &[b"x"]))
         };
-        let mut all: Vec<_> = [("", ""), ("a", "b"), ("ab", ""), ("", "ab")].iter().flat_map(|(i, a)| macs(i, a)).collect();
+        let mut all: Vec<_> = [("", ""), ("a", "b"), ("ab", ""), ("", "ab")]
+            .iter()
+            .flat_map(|(i, a)| macs(i, a))
+            .collect();
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 12);
@@ -220,7 +248,10 @@ mod tests {
 
     #[test]
     fn no_secret_stands_in_debug_output() {
-        let key = SigningKey { id: "a".into(), secret: b"0123456789abcdef0123456789abcdef".to_vec() };
+        let key = SigningKey {
+            id: "a".into(),
+            secret: b"0123456789abcdef0123456789abcdef".to_vec(),
+        };
         let ring = KeyRing::new(std::slice::from_ref(&key), "", "").unwrap();
         assert_eq!(format!("{key:?}"), "SigningKey { id: \"a\", .. }");
         assert!(!format!("{ring:?}").contains("48"), "{ring:?}");
@@ -230,10 +261,20 @@ mod tests {
     #[test]
     fn the_mac_is_hmac_sha256() {
         let cases: [(&[u8], &[u8], &str); 3] = [
-            (&[0x0b; 20], b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
-            (b"Jefe", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
             (
-                &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25],
+                &[0x0b; 20],
+                b"Hi There",
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &[
+                    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+                ],
                 &[0xcd; 50],
                 "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
             ),

@@ -55,7 +55,9 @@ impl Overlay {
 
     /// All changes, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.changes.iter().map(|change| (&*change.name, change.value.as_deref()))
+        self.changes
+            .iter()
+            .map(|change| (&*change.name, change.value.as_deref()))
     }
 
     /// How many fields are changed.

@@ -67,7 +67,10 @@ struct Owned {
 
 impl Owned {
     fn authenticated_at(&self) -> u64 {
-        self.snapshot.head.authenticated_at.unwrap_or(self.snapshot.head.created_at)
+        self.snapshot
+            .head
+            .authenticated_at
+            .unwrap_or(self.snapshot.head.created_at)
     }
 }
 
@@ -104,8 +107,14 @@ pub fn list(
 }
 
 fn public_fields(engine: &Engine, snapshot: &Snapshot) -> Result<Vec<(String, Value)>, Error> {
-    let present = engine.policy.public_fields.iter().filter_map(|name| Some((name, snapshot.raw(&escape(name))?)));
-    present.map(|(name, raw)| Ok((name.clone(), value::decode(raw)?))).collect()
+    let present = engine
+        .policy
+        .public_fields
+        .iter()
+        .filter_map(|name| Some((name, snapshot.raw(&escape(name))?)));
+    present
+        .map(|(name, raw)| Ok((name.clone(), value::decode(raw)?)))
+        .collect()
 }
 
 /// Ends the session of a subject that a reference names, if it is on this page.
@@ -125,7 +134,10 @@ pub fn revoke(
     };
     let was_there = call.delete(&session.key, Some(subject))?;
     engine.cache.borrow_mut().forget(&session.id);
-    Ok(Progress { ended: was_there.into(), next: None })
+    Ok(Progress {
+        ended: was_there.into(),
+        next: None,
+    })
 }
 
 /// Ends one page of a subject's sessions. Goes over all pages until a pass finds nothing.
@@ -140,12 +152,18 @@ pub fn revoke_all(
     cursor: Option<&str>,
 ) -> Result<Progress, Error> {
     let at = match cursor {
-        None => Pass { number: 1, found: false, cursor: "" },
+        None => Pass {
+            number: 1,
+            found: false,
+            cursor: "",
+        },
         Some(_) => Pass::read(check_cursor(cursor)?)?,
     };
     let (owned, next) = page(engine, call, subject, at.cursor, call.now()?)?;
-    let doomed: Vec<&Owned> =
-        owned.iter().filter(|session| except.is_none_or(|except| session.id.reference() != except)).collect();
+    let doomed: Vec<&Owned> = owned
+        .iter()
+        .filter(|session| except.is_none_or(|except| session.id.reference() != except))
+        .collect();
     let ended = if doomed.is_empty() {
         0
     } else {
@@ -157,10 +175,22 @@ pub fn revoke_all(
     }
     let found = at.found || !doomed.is_empty();
     let next = match next {
-        Some(cursor) => Some(Pass { number: at.number, found, cursor: &cursor }.write()),
-        None if found && at.number < REVOCATION_PASSES => {
-            Some(Pass { number: at.number + 1, found: false, cursor: "" }.write())
-        }
+        Some(cursor) => Some(
+            Pass {
+                number: at.number,
+                found,
+                cursor: &cursor,
+            }
+            .write(),
+        ),
+        None if found && at.number < REVOCATION_PASSES => Some(
+            Pass {
+                number: at.number + 1,
+                found: false,
+                cursor: "",
+            }
+            .write(),
+        ),
         None => None,
     };
     Ok(Progress { ended, next })
@@ -175,7 +205,12 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     fn write(&self) -> String {
-        format!("{}{}:{}", self.number, if self.found { '+' } else { '-' }, self.cursor)
+        format!(
+            "{}{}:{}",
+            self.number,
+            if self.found { '+' } else { '-' },
+            self.cursor
+        )
     }
 
     fn read(cursor: &'a str) -> Result<Self, Error> {
@@ -185,16 +220,30 @@ impl<'a> Pass<'a> {
                 Some(number) => (number, true),
                 None => (head.strip_suffix('-')?, false),
             };
-            Some(Self { number: number.parse().ok()?, found, cursor })
+            Some(Self {
+                number: number.parse().ok()?,
+                found,
+                cursor,
+            })
         };
-        read().ok_or_else(|| Error::about(Kind::InvalidArgument, "cursor", "is not one that this call answered"))
+        read().ok_or_else(|| {
+            Error::about(
+                Kind::InvalidArgument,
+                "cursor",
+                "is not one that this call answered",
+            )
+        })
     }
 }
 
 fn check_cursor(cursor: Option<&str>) -> Result<&str, Error> {
     let cursor = cursor.unwrap_or_default();
     if cursor.len() > MAXIMUM_CURSOR_BYTES {
-        return Err(Error::about(Kind::InvalidArgument, "cursor", "is longer than 4096 bytes"));
+        return Err(Error::about(
+            Kind::InvalidArgument,
+            "cursor",
+            "is longer than 4096 bytes",
+        ));
     }
     Ok(cursor)
 }
@@ -221,7 +270,8 @@ fn page(
             // A record that cannot be read is nobody's: it opens nothing, and expires.
             let snapshot = Snapshot::read(row.value?, row.version).ok()?;
             let head = &snapshot.head;
-            let counts = head.subject.as_deref() == Some(subject) && head.ends_at > now && row.expires_at > now;
+            let counts =
+                head.subject.as_deref() == Some(subject) && head.ends_at > now && row.expires_at > now;
             counts.then_some(Owned {
                 id,
                 key: row.key,
@@ -240,7 +290,9 @@ fn rows(engine: &Engine) -> u32 {
 
 /// Reads the records of those rows that came without.
 fn bring_values(call: &Call<'_>, rows: &mut [Row]) -> Result<(), Error> {
-    let bare: Vec<usize> = (0..rows.len()).filter(|&index| rows[index].value.is_none()).collect();
+    let bare: Vec<usize> = (0..rows.len())
+        .filter(|&index| rows[index].value.is_none())
+        .collect();
     if bare.is_empty() {
         return Ok(());
     }
@@ -265,7 +317,9 @@ pub(crate) fn enforce_cap(
     own: &Live,
     now: u64,
 ) -> Result<(), Error> {
-    let Some(cap) = engine.policy.sessions_per_owner else { return Ok(()) };
+    let Some(cap) = engine.policy.sessions_per_owner else {
+        return Ok(());
+    };
     let cap = cap as usize;
     let head = &own.snapshot.head;
     let own_rank = (head.authenticated_at.unwrap_or(head.created_at), own.id);
@@ -289,7 +343,10 @@ pub(crate) fn enforce_cap(
             // The first beyond the cap, in the order that every login sees: if the caller's own is among them it is
             // left to the login that came after it, or else two at once would end each other.
             let excess = others.len() + 1 - cap;
-            let older = others.iter().filter(|(moment, id, _)| (*moment, *id) < own_rank).count();
+            let older = others
+                .iter()
+                .filter(|(moment, id, _)| (*moment, *id) < own_rank)
+                .count();
             let doomed = &others[..if older < excess { excess - 1 } else { excess }];
             let keys: Vec<String> = doomed.iter().map(|(.., key)| key.clone()).collect();
             for keys in keys.chunks(PAGE_ROWS as usize) {
@@ -301,7 +358,10 @@ pub(crate) fn enforce_cap(
             Ok(())
         }
         CapRule::Refuse => {
-            let before = others.iter().filter(|(moment, id, _)| (*moment, *id) < own_rank).count();
+            let before = others
+                .iter()
+                .filter(|(moment, id, _)| (*moment, *id) < own_rank)
+                .count();
             if before < cap {
                 return Ok(());
             }

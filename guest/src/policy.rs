@@ -122,7 +122,11 @@ impl Policy {
             Preset::Aal2 => (HOUR, 24 * HOUR),
             Preset::Aal3 => (15 * MINUTE, 12 * HOUR),
         };
-        Self { idle_timeout_ms, absolute_timeout_ms, ..Self::default() }
+        Self {
+            idle_timeout_ms,
+            absolute_timeout_ms,
+            ..Self::default()
+        }
     }
 
     /// Refuses a policy that makes no sense in itself, naming the first field that is wrong.
@@ -131,13 +135,33 @@ impl Policy {
     /// `InvalidPolicy`.
     pub fn check(&self) -> Result<(), Error> {
         within("idle-timeout-ms", self.idle_timeout_ms, SECOND, 400 * DAY)?;
-        within("absolute-timeout-ms", self.absolute_timeout_ms, self.idle_timeout_ms, 400 * DAY)?;
-        within("touch-interval-ms", self.touch_interval_ms, 0, self.idle_timeout_ms - 1)?;
+        within(
+            "absolute-timeout-ms",
+            self.absolute_timeout_ms,
+            self.idle_timeout_ms,
+            400 * DAY,
+        )?;
+        within(
+            "touch-interval-ms",
+            self.touch_interval_ms,
+            0,
+            self.idle_timeout_ms - 1,
+        )?;
         within("rotation-grace-ms", self.rotation_grace_ms, 0, 10 * MINUTE)?;
         if let Some(interval) = self.renew_interval_ms {
-            within("renew-interval-ms", interval, self.rotation_grace_ms + 1, self.absolute_timeout_ms)?;
+            within(
+                "renew-interval-ms",
+                interval,
+                self.rotation_grace_ms + 1,
+                self.absolute_timeout_ms,
+            )?;
         }
-        within("token-lifetime-ms", self.token_lifetime_ms, SECOND, self.absolute_timeout_ms.max(5 * MINUTE))?;
+        within(
+            "token-lifetime-ms",
+            self.token_lifetime_ms,
+            SECOND,
+            self.absolute_timeout_ms.max(5 * MINUTE),
+        )?;
         if let Some(cap) = self.sessions_per_owner {
             within("sessions-per-owner", cap.into(), 1, 100)?;
         }
@@ -145,7 +169,12 @@ impl Policy {
         within("maximum-token-bytes", self.maximum_token_bytes.into(), 256, 4096)?;
         within("maximum-name-bytes", self.maximum_name_bytes.into(), 1, 1024)?;
         within("maximum-value-bytes", self.maximum_value_bytes.into(), 1, 1 << 20)?;
-        within("maximum-record-bytes", self.maximum_record_bytes.into(), 1024, 1 << 20)?;
+        within(
+            "maximum-record-bytes",
+            self.maximum_record_bytes.into(),
+            1024,
+            1 << 20,
+        )?;
         within("maximum-fields", self.maximum_fields.into(), 1, 4096)?;
         self.check_texts()
     }
@@ -162,14 +191,24 @@ impl Policy {
         if self.key_prefix.len() > 64 || !self.key_prefix.bytes().all(|byte| byte.is_ascii_graphic()) {
             return unfit("key-prefix", "must be at most 64 visible ASCII characters");
         }
-        for (field, names) in [("public-fields", &self.public_fields), ("token-fields", &self.token_fields)] {
+        for (field, names) in [
+            ("public-fields", &self.public_fields),
+            ("token-fields", &self.token_fields),
+        ] {
             if names.len() > 32 {
                 return unfit(field, "must be at most 32 names");
             }
-            if names.iter().any(|name| check_name(name, self.maximum_name_bytes).is_err()) {
+            if names
+                .iter()
+                .any(|name| check_name(name, self.maximum_name_bytes).is_err())
+            {
                 return unfit(field, "holds a name that no field can have");
             }
-            if names.iter().enumerate().any(|(index, name)| names[..index].contains(name)) {
+            if names
+                .iter()
+                .enumerate()
+                .any(|(index, name)| names[..index].contains(name))
+            {
                 return unfit(field, "holds a name twice");
             }
         }
@@ -185,7 +224,10 @@ impl Policy {
     /// `InvalidPolicy`.
     pub fn check_store(&self, store: &Capabilities) -> Result<(), Error> {
         if !store.compare_and_swap {
-            return unfit("field-rule", "the store has no compare-and-swap: concurrent saves would be lost");
+            return unfit(
+                "field-rule",
+                "the store has no compare-and-swap: concurrent saves would be lost",
+            );
         }
         if self.sessions_per_owner.is_some() && !store.list_by_owner {
             return unfit("sessions-per-owner", "the store cannot list by owner");
@@ -194,21 +236,42 @@ impl Policy {
             return unfit("sessions-per-owner", "the store's index of owners may be stale");
         }
         if self.key_prefix.len() + KEY_ID_CHARACTERS > store.maximum_key_bytes as usize {
-            return unfit("key-prefix", &format!("the store's keys are at most {} bytes", store.maximum_key_bytes));
+            return unfit(
+                "key-prefix",
+                &format!("the store's keys are at most {} bytes", store.maximum_key_bytes),
+            );
         }
         if self.maximum_record_bytes > store.maximum_value_bytes {
-            return unfit("maximum-record-bytes", &format!("the store's values are at most {} bytes", store.maximum_value_bytes));
+            return unfit(
+                "maximum-record-bytes",
+                &format!(
+                    "the store's values are at most {} bytes",
+                    store.maximum_value_bytes
+                ),
+            );
         }
         if self.idle_timeout_ms < store.minimum_ttl_ms {
-            return unfit("idle-timeout-ms", &format!("the store keeps entries at least {} ms", store.minimum_ttl_ms));
+            return unfit(
+                "idle-timeout-ms",
+                &format!("the store keeps entries at least {} ms", store.minimum_ttl_ms),
+            );
         }
         if self.touch_interval_ms < store.minimum_write_interval_ms {
-            return unfit("touch-interval-ms", &format!("the store takes a write every {} ms", store.minimum_write_interval_ms));
+            return unfit(
+                "touch-interval-ms",
+                &format!(
+                    "the store takes a write every {} ms",
+                    store.minimum_write_interval_ms
+                ),
+            );
         }
         if self.rotation_grace_ms < store.maximum_staleness_ms {
             return unfit(
                 "rotation-grace-ms",
-                &format!("the store's answers may be {} ms old, and a client would be refused meanwhile", store.maximum_staleness_ms),
+                &format!(
+                    "the store's answers may be {} ms old, and a client would be refused meanwhile",
+                    store.maximum_staleness_ms
+                ),
             );
         }
         Ok(())
@@ -224,7 +287,11 @@ pub fn check_name(name: &str, maximum: u32) -> Result<(), Error> {
         return Err(Error::limit("maximum-name-bytes", maximum));
     }
     if name.chars().any(char::is_control) {
-        return Err(Error::about(Kind::InvalidArgument, "name", "must hold no control characters"));
+        return Err(Error::about(
+            Kind::InvalidArgument,
+            "name",
+            "must hold no control characters",
+        ));
     }
     Ok(())
 }
@@ -233,10 +300,18 @@ pub fn check_name(name: &str, maximum: u32) -> Result<(), Error> {
 pub fn check_subject(subject: &str, store: &Capabilities) -> Result<(), Error> {
     let maximum = MAXIMUM_SUBJECT_BYTES.min(store.maximum_owner_bytes as usize);
     if subject.is_empty() || subject.len() > maximum {
-        return Err(Error::about(Kind::InvalidArgument, "subject", &format!("must be 1 to {maximum} bytes long")));
+        return Err(Error::about(
+            Kind::InvalidArgument,
+            "subject",
+            &format!("must be 1 to {maximum} bytes long"),
+        ));
     }
     if subject.chars().any(char::is_control) {
-        return Err(Error::about(Kind::InvalidArgument, "subject", "must hold no control characters"));
+        return Err(Error::about(
+            Kind::InvalidArgument,
+            "subject",
+            "must hold no control characters",
+        ));
     }
     Ok(())
 }

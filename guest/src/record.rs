@@ -50,7 +50,11 @@ impl Head {
     pub fn write(&self, onto: &mut String) {
         use core::fmt::Write as _;
         // Writing to a string cannot fail.
-        let _ = write!(onto, "{{\"format\":{FORMAT},\"created\":{},\"authenticated\":", self.created_at);
+        let _ = write!(
+            onto,
+            "{{\"format\":{FORMAT},\"created\":{},\"authenticated\":",
+            self.created_at
+        );
         push_moment(self.authenticated_at, onto);
         let _ = write!(onto, ",\"ends\":{},\"subject\":", self.ends_at);
         match &self.subject {
@@ -83,11 +87,17 @@ impl Head {
         scanner.literal("{\"format\":").map_err(corrupt)?;
         let format = scanner.unsigned().map_err(corrupt)?;
         if format != FORMAT {
-            return Err(Error::because(Kind::Corrupt, format!("the record has format {format}; this engine reads format {FORMAT}")));
+            return Err(Error::because(
+                Kind::Corrupt,
+                format!("the record has format {format}; this engine reads format {FORMAT}"),
+            ));
         }
         let head = read_members(scanner).map_err(corrupt)?;
         if head.generations.floor.counter > head.generations.current.counter {
-            return Err(Error::because(Kind::Corrupt, "the floor is above the current generation"));
+            return Err(Error::because(
+                Kind::Corrupt,
+                "the floor is above the current generation",
+            ));
         }
         Ok(head)
     }
@@ -136,8 +146,20 @@ fn read_members(scanner: &mut Scanner<'_>) -> Result<Head, Fault> {
         }
     }
     scanner.literal("],\"fields\":")?;
-    let generations = Generations { current, previous, floor, confirmed_at };
-    Ok(Head { created_at, authenticated_at, ends_at, subject, generations, writes })
+    let generations = Generations {
+        current,
+        previous,
+        floor,
+        confirmed_at,
+    };
+    Ok(Head {
+        created_at,
+        authenticated_at,
+        ends_at,
+        subject,
+        generations,
+        writes,
+    })
 }
 
 fn push_moment(moment: Option<u64>, onto: &mut String) {
@@ -167,13 +189,18 @@ fn push_generation(generation: Option<Generation>, onto: &mut String) {
 fn read_generation(scanner: &mut Scanner<'_>) -> Result<Generation, Fault> {
     scanner.expect(b'[')?;
     let at = scanner.position();
-    let counter = u32::try_from(scanner.unsigned()?)
-        .map_err(|_| Fault { at, reason: "a generation's counter is above 2^32−1" })?;
+    let counter = u32::try_from(scanner.unsigned()?).map_err(|_| Fault {
+        at,
+        reason: "a generation's counter is above 2^32−1",
+    })?;
     scanner.expect(b',')?;
     let at = scanner.position();
     let raised_at = scanner.unsigned()?;
     if raised_at > crate::call::MAXIMUM_TIMESTAMP_MS {
-        return Err(Fault { at, reason: "a moment is past the year 10889" });
+        return Err(Fault {
+            at,
+            reason: "a moment is past the year 10889",
+        });
     }
     scanner.expect(b']')?;
     Ok(Generation { counter, raised_at })

@@ -73,12 +73,23 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn new(token: &Token, found: Found) -> Self {
         let live = Self::found(token.id, token.generation, found);
-        Self { issued_at: token.issued_at, token_expires_at: token.expires_at, ..live }
+        Self {
+            issued_at: token.issued_at,
+            token_expires_at: token.expires_at,
+            ..live
+        }
     }
 
     pub(crate) fn found(id: SessionId, generation: Generation, found: Found) -> Self {
         let Found { snapshot, expires_at } = found;
-        Self { id, snapshot, expires_at, generation, issued_at: 0, token_expires_at: 0 }
+        Self {
+            id,
+            snapshot,
+            expires_at,
+            generation,
+            issued_at: 0,
+            token_expires_at: 0,
+        }
     }
 }
 
@@ -177,7 +188,14 @@ impl Session {
     }
 
     fn with(engine: Rc<Engine>, phase: Phase) -> Self {
-        Self { engine, state: RefCell::new(State { phase, overlay: Overlay::default(), author: None }) }
+        Self {
+            engine,
+            state: RefCell::new(State {
+                phase,
+                overlay: Overlay::default(),
+                author: None,
+            }),
+        }
     }
 
     /// Reads one field.
@@ -202,7 +220,10 @@ impl Session {
     /// # Errors
     /// As [`Session::set`].
     pub fn update(&self, changes: &[(String, Option<Value>)]) -> Result<(), Error> {
-        let changes = changes.iter().map(|(name, value)| self.encode(name, value.as_ref())).collect::<Result<_, _>>()?;
+        let changes = changes
+            .iter()
+            .map(|(name, value)| self.encode(name, value.as_ref()))
+            .collect::<Result<_, _>>()?;
         self.apply(changes)
     }
 
@@ -210,10 +231,16 @@ impl Session {
         let policy = &self.engine.policy;
         check_name(name, policy.maximum_name_bytes)?;
         let value = value.map(value::encode).transpose()?;
-        if value.as_ref().is_some_and(|text| text.len() > policy.maximum_value_bytes as usize) {
+        if value
+            .as_ref()
+            .is_some_and(|text| text.len() > policy.maximum_value_bytes as usize)
+        {
             return Err(Error::limit("maximum-value-bytes", policy.maximum_value_bytes));
         }
-        Ok(Change { name: escape(name).into(), value: value.map(Into::into) })
+        Ok(Change {
+            name: escape(name).into(),
+            value: value.map(Into::into),
+        })
     }
 
     /// Puts changes on the overlay; takes all back if a limit is passed.
@@ -224,9 +251,14 @@ impl Session {
         let before = (changes.len() > 1).then(|| state.overlay.clone());
         let mut undo = None;
         for change in changes {
-            let stored = state.snapshot()?.is_some_and(|snapshot| snapshot.raw(&change.name).is_some());
+            let stored = state
+                .snapshot()?
+                .is_some_and(|snapshot| snapshot.raw(&change.name).is_some());
             let name = change.name.clone();
-            undo = Some((name.clone(), state.overlay.get(&name).map(|old| old.map(Box::from))));
+            undo = Some((
+                name.clone(),
+                state.overlay.get(&name).map(|old| old.map(Box::from)),
+            ));
             if change.value.is_some() || stored {
                 state.overlay.put(change);
             } else {
@@ -240,7 +272,9 @@ impl Session {
         } else {
             None
         };
-        let Some((limit, maximum)) = exceeded else { return Ok(()) };
+        let Some((limit, maximum)) = exceeded else {
+            return Ok(());
+        };
         match (before, undo) {
             (Some(before), _) => state.overlay = before,
             (None, Some((name, Some(value)))) => state.overlay.put(Change { name, value }),
@@ -258,8 +292,14 @@ impl Session {
         let mut state = self.state.borrow_mut();
         let name = escape(name);
         let was = state.raw(&name)?.is_some();
-        if state.snapshot()?.is_some_and(|snapshot| snapshot.raw(&name).is_some()) {
-            state.overlay.put(Change { name: name.into(), value: None });
+        if state
+            .snapshot()?
+            .is_some_and(|snapshot| snapshot.raw(&name).is_some())
+        {
+            state.overlay.put(Change {
+                name: name.into(),
+                value: None,
+            });
         } else {
             state.overlay.drop_change(&name);
         }
@@ -284,7 +324,10 @@ impl Session {
         let mut state = self.state.borrow_mut();
         let mut overlay = Overlay::default();
         for (name, _) in state.snapshot()?.into_iter().flat_map(Snapshot::raw_fields) {
-            overlay.put(Change { name: name.into(), value: None });
+            overlay.put(Change {
+                name: name.into(),
+                value: None,
+            });
         }
         state.overlay = overlay;
         Ok(())
@@ -297,7 +340,9 @@ impl Session {
     pub fn entries(&self) -> Result<Vec<(String, Value)>, Error> {
         let state = self.state.borrow();
         let mut entries = Vec::with_capacity(state.count());
-        state.each_raw(|name, raw| entries.push(value::decode(raw).map(|value| (crate::json::unescape(name).into_owned(), value))))?;
+        state.each_raw(|name, raw| {
+            entries.push(value::decode(raw).map(|value| (crate::json::unescape(name).into_owned(), value)))
+        })?;
         entries.into_iter().collect()
     }
 
@@ -327,8 +372,14 @@ impl Session {
         let state = self.state.borrow();
         state.snapshot()?;
         // A handle of its own writes under names of its own.
-        let state = State { author: None, ..state.clone() };
-        Ok(Self { engine: Rc::clone(&self.engine), state: RefCell::new(state) })
+        let state = State {
+            author: None,
+            ..state.clone()
+        };
+        Ok(Self {
+            engine: Rc::clone(&self.engine),
+            state: RefCell::new(state),
+        })
     }
 
     /// Whether there are changes to save.
@@ -346,7 +397,11 @@ impl Session {
         let state = self.state.borrow();
         let modified = !state.overlay.is_empty();
         let Ok(live) = state.live() else {
-            let status = if matches!(state.phase, Phase::Closed) { Status::Closed } else { Status::Draft };
+            let status = if matches!(state.phase, Phase::Closed) {
+                Status::Closed
+            } else {
+                Status::Draft
+            };
             return Details {
                 status,
                 reference: String::new(),
@@ -386,7 +441,10 @@ impl Session {
     }
 
     fn stand(&self, live: &Live, now: u64) -> Standing {
-        live.snapshot.head.generations.judge(live.generation, now, self.engine.policy.rotation_grace_ms)
+        live.snapshot
+            .head
+            .generations
+            .judge(live.generation, now, self.engine.policy.rotation_grace_ms)
     }
 
     /// The idle expiry that a touch would set; `None` if the last is not old enough.
@@ -410,7 +468,8 @@ impl Session {
     /// # Errors
     /// As [`Session::save`].
     pub fn save_since(&self, call: &Call<'_>, version: u64) -> Result<Grant, Error> {
-        self.write(call, Intent::Save, Some(version)).map(|(grant, _)| grant)
+        self.write(call, Intent::Save, Some(version))
+            .map(|(grant, _)| grant)
     }
 
     /// Saves and renews the token, unless the last renewal is unconfirmed or its grace still runs.
@@ -425,9 +484,15 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::save`], `InvalidArgument`, `TooManySessions`.
-    pub fn authenticate(&self, call: &Call<'_>, subject: &str, survivors: &Survivors) -> Result<Grant, Error> {
+    pub fn authenticate(
+        &self,
+        call: &Call<'_>,
+        subject: &str,
+        survivors: &Survivors,
+    ) -> Result<Grant, Error> {
         check_subject(subject, &self.engine.store)?;
-        self.write(call, Intent::Authenticate { subject, survivors }, None).map(|(grant, _)| grant)
+        self.write(call, Intent::Authenticate { subject, survivors }, None)
+            .map(|(grant, _)| grant)
     }
 
     /// Writes, and changes the handle as the write ended; one that ended as pending changes nothing.
@@ -445,7 +510,10 @@ impl Session {
             return Err(Kind::Pending.into());
         }
         let mut state = self.state.borrow_mut();
-        state.author = author.into_inner().map(|author| Author { writes: author.writes + 1, ..author });
+        state.author = author.into_inner().map(|author| Author {
+            writes: author.writes + 1,
+            ..author
+        });
         match ended {
             Ok(Written { live, grant, wrote }) => {
                 let waits = intent.is_confirmation() && !state.overlay.is_empty();
@@ -460,7 +528,10 @@ impl Session {
                 Ok((grant, wrote))
             }
             Err(error) => {
-                if matches!(error.kind(), Kind::Missing | Kind::Expired | Kind::TooManySessions) {
+                if matches!(
+                    error.kind(),
+                    Kind::Missing | Kind::Expired | Kind::TooManySessions
+                ) {
                     state.phase = Phase::Closed;
                 }
                 Err(error)
@@ -479,8 +550,20 @@ impl Session {
         state.snapshot()?;
         let now = call.now()?;
         let nothing = Overlay::default();
-        let overlay = if intent.is_confirmation() { &nothing } else { &state.overlay };
-        let write = Write { engine: &self.engine, call, author, intent, overlay, seen, now };
+        let overlay = if intent.is_confirmation() {
+            &nothing
+        } else {
+            &state.overlay
+        };
+        let write = Write {
+            engine: &self.engine,
+            call,
+            author,
+            intent,
+            overlay,
+            seen,
+            now,
+        };
         let (written, owner_before) = match &state.phase {
             Phase::Draft => (write.insert()?, None),
             Phase::Live(live) => (write.replace(live)?, live.snapshot.head.subject.as_deref()),
@@ -506,8 +589,15 @@ impl Session {
         if head.ends_at <= now {
             return Err(Kind::Expired.into());
         }
-        let mut grant = Grant { token: None, expires_at: live.expires_at, ends_at: head.ends_at };
-        if !matches!(self.stand(live, now), Standing::Current | Standing::PreviousUnconfirmed) {
+        let mut grant = Grant {
+            token: None,
+            expires_at: live.expires_at,
+            ends_at: head.ends_at,
+        };
+        if !matches!(
+            self.stand(live, now),
+            Standing::Current | Standing::PreviousUnconfirmed
+        ) {
             return Ok(grant);
         }
         let current = head.generations.current;
@@ -532,7 +622,10 @@ impl Session {
                 return Err(Kind::Expired.into());
             }
             let generations = &live.snapshot.head.generations;
-            (self.slides(live, now), live.generation == generations.current && generations.confirmed_at.is_none())
+            (
+                self.slides(live, now),
+                live.generation == generations.current && generations.confirmed_at.is_none(),
+            )
         };
         if unconfirmed {
             return self.write(call, Intent::Confirm, None).map(|(_, wrote)| wrote);
@@ -540,12 +633,20 @@ impl Session {
         let Some(slid) = slid else { return Ok(false) };
         let mut state = self.state.borrow_mut();
         let live = state.live()?;
-        let there = call.touch(&self.engine.key(live.id), live.snapshot.head.subject.as_deref(), slid)?;
+        let there = call.touch(
+            &self.engine.key(live.id),
+            live.snapshot.head.subject.as_deref(),
+            slid,
+        )?;
         match (&mut state.phase, there) {
             (Phase::Live(live), true) => live.expires_at = slid,
             (phase, _) => *phase = Phase::Closed,
         }
-        if there { Ok(true) } else { Err(Kind::Missing.into()) }
+        if there {
+            Ok(true)
+        } else {
+            Err(Kind::Missing.into())
+        }
     }
 
     /// Ends the session in the store and closes the handle.
@@ -570,8 +671,13 @@ impl Session {
 
     /// A request that began before a login ends nothing after it: the newest record is judged first.
     fn delete(&self, call: &Call<'_>, live: &Live, now: u64) -> Result<(), Error> {
-        let Some(found) = self.engine.find(call, live.id, true, now)? else { return Ok(()) };
-        let newest = Live { snapshot: found.snapshot, ..live.clone() };
+        let Some(found) = self.engine.find(call, live.id, true, now)? else {
+            return Ok(());
+        };
+        let newest = Live {
+            snapshot: found.snapshot,
+            ..live.clone()
+        };
         if !self.stand(&newest, now).is_served() {
             return Err(Kind::Replaced.into());
         }
@@ -587,7 +693,12 @@ impl Session {
     pub fn csrf_token(&self, call: &Call<'_>) -> Result<String, Error> {
         let state = self.state.borrow();
         let live = state.live()?;
-        csrf::make(&self.engine.ring, live.id, live.snapshot.head.generations.floor, call.random()?)
+        csrf::make(
+            &self.engine.ring,
+            live.id,
+            live.snapshot.head.generations.floor,
+            call.random()?,
+        )
     }
 
     /// Checks one.
@@ -597,6 +708,11 @@ impl Session {
     pub fn check_csrf_token(&self, token: &str) -> Result<(), Error> {
         let state = self.state.borrow();
         let live = state.live()?;
-        csrf::check(&self.engine.ring, live.id, live.snapshot.head.generations.floor, token)
+        csrf::check(
+            &self.engine.ring,
+            live.id,
+            live.snapshot.head.generations.floor,
+            token,
+        )
     }
 }

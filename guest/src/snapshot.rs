@@ -71,7 +71,8 @@ impl Snapshot {
         maximum_fields: u32,
         maximum_bytes: u32,
     ) -> Result<Self, Error> {
-        let mut text = String::with_capacity(base.map_or(512, |base| base.text.len() + 128) + overlay.bytes());
+        let mut text =
+            String::with_capacity(base.map_or(512, |base| base.text.len() + 128) + overlay.bytes());
         head.write(&mut text);
         let mut fields = Vec::with_capacity(base.map_or(0, |base| base.fields.len()) + overlay.len());
         let mut separator = '{';
@@ -117,7 +118,12 @@ impl Snapshot {
         if text.len() > maximum_bytes as usize {
             return Err(Error::limit("maximum-record-bytes", maximum_bytes));
         }
-        Ok(Self { text, fields, head, version: 0 })
+        Ok(Self {
+            text,
+            fields,
+            head,
+            version: 0,
+        })
     }
 
     /// Reads a record's head and finds its fields. Their values are not read.
@@ -131,8 +137,16 @@ impl Snapshot {
         let mut scanner = Scanner::new(&text);
         let head = Head::read(&mut scanner)?;
         let fields = index(&text, &mut scanner).map_err(corrupt)?;
-        scanner.expect(b'}').and_then(|()| scanner.end()).map_err(corrupt)?;
-        Ok(Self { text, fields, head, version })
+        scanner
+            .expect(b'}')
+            .and_then(|()| scanner.end())
+            .map_err(corrupt)?;
+        Ok(Self {
+            text,
+            fields,
+            head,
+            version,
+        })
     }
 
     /// The record's text.
@@ -142,13 +156,18 @@ impl Snapshot {
 
     /// The value of a field, as it stands in the record.
     pub fn raw(&self, escaped_name: &str) -> Option<&str> {
-        let found = self.fields.binary_search_by(|span| self.slice(span.name).cmp(escaped_name)).ok()?;
+        let found = self
+            .fields
+            .binary_search_by(|span| self.slice(span.name).cmp(escaped_name))
+            .ok()?;
         Some(self.slice(self.fields[found].value))
     }
 
     /// All fields with their names and values as they stand in the record, ordered by name.
     pub fn raw_fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields.iter().map(|span| (self.slice(span.name), self.slice(span.value)))
+        self.fields
+            .iter()
+            .map(|span| (self.slice(span.name), self.slice(span.value)))
     }
 
     /// How many fields there are.
@@ -181,16 +200,27 @@ fn index(text: &str, scanner: &mut Scanner<'_>) -> Result<Vec<Span>, json::Fault
     loop {
         let at = scanner.position();
         let name = scanner.string()?;
-        let before = fields.last().map(|span| json::slice(text, span.name.0 as usize, span.name.1 as usize));
+        let before = fields
+            .last()
+            .map(|span| json::slice(text, span.name.0 as usize, span.name.1 as usize));
         if before.is_some_and(|before| before >= json::slice(text, name.start, name.end)) {
-            return Err(json::Fault { at, reason: "the fields are not ordered by name" });
+            return Err(json::Fault {
+                at,
+                reason: "the fields are not ordered by name",
+            });
         }
         scanner.expect(b':')?;
         let value = scanner.value(Names::Trusted)?;
         if fields.len() == MAXIMUM_FIELDS {
-            return Err(json::Fault { at, reason: "there are more than 4096 fields" });
+            return Err(json::Fault {
+                at,
+                reason: "there are more than 4096 fields",
+            });
         }
-        fields.push(Span { name: narrow(&name), value: narrow(&value) });
+        fields.push(Span {
+            name: narrow(&name),
+            value: narrow(&value),
+        });
         if !scanner.accept(b',') {
             scanner.expect(b'}')?;
             return Ok(fields);
@@ -224,8 +254,13 @@ mod tests {
     fn overlay(changes: &[(&str, Option<Value>)]) -> Overlay {
         let mut overlay = Overlay::default();
         for (name, value) in changes {
-            let value = value.as_ref().map(|value| crate::value::encode(value).unwrap().into_boxed_str());
-            overlay.put(Change { name: escape(name).into_boxed_str(), value });
+            let value = value
+                .as_ref()
+                .map(|value| crate::value::encode(value).unwrap().into_boxed_str());
+            overlay.put(Change {
+                name: escape(name).into_boxed_str(),
+                value,
+            });
         }
         overlay
     }
@@ -236,30 +271,66 @@ mod tests {
 
     #[test]
     fn a_written_record_is_read_back_as_it_is() {
-        let written = write(None, &[("b", Some(Value::Integer(1))), ("a\n", Some(Value::Text("x".into())))]);
+        let written = write(
+            None,
+            &[
+                ("b", Some(Value::Integer(1))),
+                ("a\n", Some(Value::Text("x".into()))),
+            ],
+        );
         let read = Snapshot::read(written.text.clone(), 1).unwrap();
         assert_eq!(read.head, written.head);
-        assert_eq!(read.raw_fields().collect::<Vec<_>>(), vec![("a\\n", "\"x\""), ("b", "1")]);
+        assert_eq!(
+            read.raw_fields().collect::<Vec<_>>(),
+            vec![("a\\n", "\"x\""), ("b", "1")]
+        );
         assert_eq!(read.raw("b"), Some("1"));
         assert_eq!(read.raw("c"), None);
     }
 
     #[test]
     fn an_overlay_sets_removes_and_keeps() {
-        let base = write(None, &[("a", Some(Value::Null)), ("c", Some(Value::Null)), ("e", Some(Value::Null))]);
-        let next = write(Some(&base), &[("b", Some(Value::Integer(2))), ("c", None), ("e", Some(Value::Integer(5))), ("f", Some(Value::Null))]);
-        assert_eq!(next.raw_fields().collect::<Vec<_>>(), vec![("a", "null"), ("b", "2"), ("e", "5"), ("f", "null")]);
+        let base = write(
+            None,
+            &[
+                ("a", Some(Value::Null)),
+                ("c", Some(Value::Null)),
+                ("e", Some(Value::Null)),
+            ],
+        );
+        let next = write(
+            Some(&base),
+            &[
+                ("b", Some(Value::Integer(2))),
+                ("c", None),
+                ("e", Some(Value::Integer(5))),
+                ("f", Some(Value::Null)),
+            ],
+        );
+        assert_eq!(
+            next.raw_fields().collect::<Vec<_>>(),
+            vec![("a", "null"), ("b", "2"), ("e", "5"), ("f", "null")]
+        );
         assert_eq!(Snapshot::read(next.text.clone(), 2).unwrap().len(), 4);
     }
 
     #[test]
     fn limits_of_fields_and_bytes_hold_on_both_sides() {
-        let ten: Vec<(String, Option<Value>)> = (0..10).map(|i| (format!("f{i}"), Some(Value::Null))).collect();
-        let ten: Vec<(&str, Option<Value>)> = ten.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-        let write = |changes: &[_], bytes| Snapshot::compose(head(), None, &Survivors::Everything, &overlay(changes), 10, bytes);
+        let ten: Vec<(String, Option<Value>)> =
+            (0..10).map(|i| (format!("f{i}"), Some(Value::Null))).collect();
+        let ten: Vec<(&str, Option<Value>)> = ten
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.clone()))
+            .collect();
+        let write = |changes: &[_], bytes| {
+            Snapshot::compose(head(), None, &Survivors::Everything, &overlay(changes), 10, bytes)
+        };
         let length = write(&ten, 2048).unwrap().text().len() as u32;
         assert!(write(&ten, length).is_ok());
-        assert_eq!(write(&ten, length - 1).unwrap_err().into_parts().1, "maximum-record-bytes");
+        assert_eq!(
+            write(&ten, length - 1).unwrap_err().into_parts().1,
+            "maximum-record-bytes"
+        );
         let mut eleven = ten;
         eleven.push(("g", Some(Value::Null)));
         assert_eq!(write(&eleven, 2048).unwrap_err().into_parts().1, "maximum-fields");
@@ -267,12 +338,30 @@ mod tests {
 
     #[test]
     fn a_damaged_record_is_corrupt_at_every_byte_and_never_guessed() {
-        let text = write(None, &[("a", Some(Value::Json("[1,{\"x\":2}]".into()))), ("b", Some(Value::Integer(7)))]).text;
+        let text = write(
+            None,
+            &[
+                ("a", Some(Value::Json("[1,{\"x\":2}]".into()))),
+                ("b", Some(Value::Integer(7))),
+            ],
+        )
+        .text;
         for length in 0..text.len() {
-            assert!(Snapshot::read(text[..length].into(), 1).is_err_and(|error| error.is(Kind::Corrupt)), "{length}");
+            assert!(
+                Snapshot::read(text[..length].into(), 1).is_err_and(|error| error.is(Kind::Corrupt)),
+                "{length}"
+            );
         }
-        for (from, to) in [("\"format\":1", "\"format\":2"), ("\"a\":", "\"b\":"), ("\"created\"", "\"Created\""), ("}}", "}} x")] {
-            assert!(Snapshot::read(text.replacen(from, to, 1), 1).is_err_and(|error| error.is(Kind::Corrupt)), "{from}");
+        for (from, to) in [
+            ("\"format\":1", "\"format\":2"),
+            ("\"a\":", "\"b\":"),
+            ("\"created\"", "\"Created\""),
+            ("}}", "}} x"),
+        ] {
+            assert!(
+                Snapshot::read(text.replacen(from, to, 1), 1).is_err_and(|error| error.is(Kind::Corrupt)),
+                "{from}"
+            );
         }
     }
 }

@@ -43,7 +43,9 @@ pub fn encode(value: &Value) -> Result<String, Error> {
         Value::Integer(number) if number.unsigned_abs() <= MAXIMUM_PLAIN_INTEGER => text = number.to_string(),
         Value::Integer(number) => text = format!("{{\"$t\":[\"int\",\"{number}\"]}}"),
         // The shortest text that reads back the same, always with a point or an exponent.
-        Value::Float(number) if number.is_finite() => text.push_str(ryu::Buffer::new().format_finite(*number)),
+        Value::Float(number) if number.is_finite() => {
+            text.push_str(ryu::Buffer::new().format_finite(*number))
+        }
         Value::Float(_) => return Err(unfit("a float must be finite")),
         Value::Text(content) => json::push_string(content, &mut text),
         Value::Bytes(bytes) => {
@@ -52,7 +54,8 @@ pub fn encode(value: &Value) -> Result<String, Error> {
             text.push_str("\"]}");
         }
         Value::Json(content) => {
-            let content = json::check(content).map_err(|fault| unfit(&format!("not JSON at byte {}: {}", fault.at, fault.reason)))?;
+            let content = json::check(content)
+                .map_err(|fault| unfit(&format!("not JSON at byte {}: {}", fault.at, fault.reason)))?;
             if needs_tag(content) {
                 text.push_str("{\"$t\":[\"json\",");
                 text.push_str(content);
@@ -146,8 +149,14 @@ mod tests {
             (Value::Boolean(true), "true"),
             (Value::Integer(-7), "-7"),
             (Value::Integer(9007199254740991), "9007199254740991"),
-            (Value::Integer(9007199254740992), r#"{"$t":["int","9007199254740992"]}"#),
-            (Value::Integer(i64::MIN), r#"{"$t":["int","-9223372036854775808"]}"#),
+            (
+                Value::Integer(9007199254740992),
+                r#"{"$t":["int","9007199254740992"]}"#,
+            ),
+            (
+                Value::Integer(i64::MIN),
+                r#"{"$t":["int","-9223372036854775808"]}"#,
+            ),
             (Value::Float(1.0), "1.0"),
             (Value::Float(-0.0), "-0.0"),
             (Value::Float(1e300), "1e300"),
@@ -156,7 +165,10 @@ mod tests {
             (Value::Json("[1, 2]".into()), "[1, 2]"),
             (Value::Json(r#"{"a":1}"#.into()), r#"{"a":1}"#),
             (Value::Json("5".into()), r#"{"$t":["json",5]}"#),
-            (Value::Json(r#"{"a":1,"\u0024t":2}"#.into()), r#"{"$t":["json",{"a":1,"\u0024t":2}]}"#),
+            (
+                Value::Json(r#"{"a":1,"\u0024t":2}"#.into()),
+                r#"{"$t":["json",{"a":1,"\u0024t":2}]}"#,
+            ),
         ];
         for (value, text) in cases {
             assert_eq!(encode(&value).unwrap(), text);
@@ -174,7 +186,13 @@ mod tests {
 
     #[test]
     fn unknown_tags_are_corrupt_and_never_guessed() {
-        for text in [r#"{"$t":["date","x"]}"#, r#"{"$t":1}"#, r#"{"$t":["int","x"]}"#, r#"{"$t":["bytes","AB"]}"#, r#"{"$t":["int","1"],"a":1}"#] {
+        for text in [
+            r#"{"$t":["date","x"]}"#,
+            r#"{"$t":1}"#,
+            r#"{"$t":["int","x"]}"#,
+            r#"{"$t":["bytes","AB"]}"#,
+            r#"{"$t":["int","1"],"a":1}"#,
+        ] {
             assert!(decode(text).is_err_and(|error| error.is(Kind::Corrupt)), "{text}");
         }
     }
@@ -182,7 +200,9 @@ mod tests {
     fn any_value() -> impl Strategy<Value = Value> {
         prop_oneof![
             any::<i64>().prop_map(Value::Integer),
-            any::<f64>().prop_filter("finite", |f| f.is_finite()).prop_map(Value::Float),
+            any::<f64>()
+                .prop_filter("finite", |f| f.is_finite())
+                .prop_map(Value::Float),
             any::<String>().prop_map(Value::Text),
             any::<Vec<u8>>().prop_map(Value::Bytes),
             any::<bool>().prop_map(Value::Boolean),

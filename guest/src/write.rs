@@ -31,7 +31,10 @@ pub(crate) enum Intent<'a> {
     /// To note that a renewed token arrived, and slide the idle expiry.
     Confirm,
     /// To log a subject in.
-    Authenticate { subject: &'a str, survivors: &'a Survivors },
+    Authenticate {
+        subject: &'a str,
+        survivors: &'a Survivors,
+    },
 }
 
 impl Intent<'_> {
@@ -64,7 +67,11 @@ impl Author {
                 (SessionId(id), nonce)
             }
         };
-        Ok(Self { id, nonce: encoding::encode(&nonce), writes: 0 })
+        Ok(Self {
+            id,
+            nonce: encoding::encode(&nonce),
+            writes: 0,
+        })
     }
 
     fn write_id(&self) -> String {
@@ -72,7 +79,10 @@ impl Author {
     }
 
     fn wrote(&self, head: &Head) -> bool {
-        head.writes.iter().any(|id| id.strip_prefix(self.nonce.as_str()).is_some_and(|rest| rest.starts_with('.')))
+        head.writes.iter().any(|id| {
+            id.strip_prefix(self.nonce.as_str())
+                .is_some_and(|rest| rest.starts_with('.'))
+        })
     }
 }
 
@@ -123,19 +133,37 @@ impl<'a> Write<'a> {
         let expires_at = self.expires_at(&plan.head, 0);
         let key = self.engine.key(author.id);
         let owner = plan.head.subject.as_deref();
-        let at = Placement { owner, previous_owner: None, expires_at, ends_at: plan.head.ends_at };
+        let at = Placement {
+            owner,
+            previous_owner: None,
+            expires_at,
+            ends_at: plan.head.ends_at,
+        };
         match self.call.insert(&key, next.text(), &at)? {
             Swap::Done(version) => {
-                let live = Live::found(author.id, plan.stand_on, self.written(author.id, next, version, expires_at));
+                let live = Live::found(
+                    author.id,
+                    plan.stand_on,
+                    self.written(author.id, next, version, expires_at),
+                );
                 Ok(self.adopt(&plan, live, minted))
             }
-            Swap::Missing => Err(Error::because(Kind::Other, "the store answered missing to an insert")),
+            Swap::Missing => Err(Error::because(
+                Kind::Other,
+                "the store answered missing to an insert",
+            )),
             Swap::Stale => {
                 // The id is 128 random bits: what is there can only be what an earlier try of this handle wrote.
                 let id = author.id;
-                let found = self.engine.find(self.call, id, true, self.now)?.ok_or(Kind::Missing)?;
+                let found = self
+                    .engine
+                    .find(self.call, id, true, self.now)?
+                    .ok_or(Kind::Missing)?;
                 if !author.wrote(&found.snapshot.head) {
-                    return Err(Error::because(Kind::Other, "the random source repeated a session id"));
+                    return Err(Error::because(
+                        Kind::Other,
+                        "the random source repeated a session id",
+                    ));
                 }
                 let live = Live::found(id, found.snapshot.head.generations.current, found);
                 if live.snapshot.head.writes.contains(&author.write_id()) {
@@ -154,7 +182,10 @@ impl<'a> Write<'a> {
 
     fn replace_with(&self, live: &Live, hand_out: bool) -> Result<Written, Error> {
         let key = self.engine.key(live.id);
-        let mut found = Found { snapshot: Rc::clone(&live.snapshot), expires_at: live.expires_at };
+        let mut found = Found {
+            snapshot: Rc::clone(&live.snapshot),
+            expires_at: live.expires_at,
+        };
         for _ in 0..ATTEMPTS {
             let newest = &found.snapshot;
             let mut plan = self.plan(live, &newest.head)?;
@@ -164,8 +195,15 @@ impl<'a> Write<'a> {
             self.check_conflict(&live.snapshot, newest)?;
             if !plan.changed && self.overlay.is_empty() {
                 let minted = self.mint(&plan, live.id, newest)?;
-                let live = Live { snapshot: Rc::clone(newest), expires_at: found.expires_at, ..live.clone() };
-                return Ok(Written { wrote: false, ..self.adopt(&plan, live, minted) });
+                let live = Live {
+                    snapshot: Rc::clone(newest),
+                    expires_at: found.expires_at,
+                    ..live.clone()
+                };
+                return Ok(Written {
+                    wrote: false,
+                    ..self.adopt(&plan, live, minted)
+                });
             }
             let author = self.author(Some(live.id))?;
             let (next, minted) = self.compose(&plan, author, Some(newest))?;
@@ -178,14 +216,33 @@ impl<'a> Write<'a> {
             match self.call.replace(&key, next.text(), newest.version, &at)? {
                 Swap::Done(version) => {
                     let Found { snapshot, expires_at } = self.written(live.id, next, version, at.expires_at);
-                    return Ok(self.adopt(&plan, Live { snapshot, expires_at, ..live.clone() }, minted));
+                    return Ok(self.adopt(
+                        &plan,
+                        Live {
+                            snapshot,
+                            expires_at,
+                            ..live.clone()
+                        },
+                        minted,
+                    ));
                 }
                 Swap::Missing => return Err(Kind::Missing.into()),
                 Swap::Stale => {
-                    found = self.engine.find(self.call, live.id, true, self.now)?.ok_or(Kind::Missing)?;
+                    found = self
+                        .engine
+                        .find(self.call, live.id, true, self.now)?
+                        .ok_or(Kind::Missing)?;
                     if found.snapshot.head.writes.contains(&author.write_id()) {
                         let Found { snapshot, expires_at } = found;
-                        return Ok(self.adopt(&plan, Live { snapshot, expires_at, ..live.clone() }, minted));
+                        return Ok(self.adopt(
+                            &plan,
+                            Live {
+                                snapshot,
+                                expires_at,
+                                ..live.clone()
+                            },
+                            minted,
+                        ));
                     }
                 }
             }
@@ -210,7 +267,12 @@ impl<'a> Write<'a> {
             head.authenticated_at = Some(now);
         }
         let current = generations.current;
-        Ok(Plan { head, changed: true, hand_out: Some(current), stand_on: current })
+        Ok(Plan {
+            head,
+            changed: true,
+            hand_out: Some(current),
+            stand_on: current,
+        })
     }
 
     /// Judges the newest record and says what the write makes of its head.
@@ -224,7 +286,12 @@ impl<'a> Write<'a> {
         if !standing.is_served() || newest.subject != live.snapshot.head.subject {
             return Err(Kind::Replaced.into());
         }
-        let mut plan = Plan { head: newest.clone(), changed: false, hand_out: None, stand_on: live.generation };
+        let mut plan = Plan {
+            head: newest.clone(),
+            changed: false,
+            hand_out: None,
+            stand_on: live.generation,
+        };
         let generations = &mut plan.head.generations;
         if standing == Standing::Current && generations.confirmed_at.is_none() {
             generations.confirmed_at = Some(now);
@@ -283,7 +350,9 @@ impl<'a> Write<'a> {
     }
 
     fn mint(&self, plan: &Plan, id: SessionId, fields: &Snapshot) -> Result<Option<Minted>, Error> {
-        let Some(generation) = plan.hand_out else { return Ok(None) };
+        let Some(generation) = plan.hand_out else {
+            return Ok(None);
+        };
         mint(self.engine, id, generation, &plan.head, fields, self.now).map(Some)
     }
 
@@ -313,7 +382,11 @@ impl<'a> Write<'a> {
             })
             .map(|(name, _)| json::unescape(name).into_owned())
             .collect();
-        if fields.is_empty() { Ok(()) } else { Err(Error::conflict(&fields)) }
+        if fields.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::conflict(&fields))
+        }
     }
 
     fn written(&self, id: SessionId, mut next: Snapshot, version: u64, expires_at: u64) -> Found {
@@ -337,12 +410,21 @@ impl<'a> Write<'a> {
             expires_at: live.expires_at,
             ends_at: live.snapshot.head.ends_at,
         };
-        Written { live, grant, wrote: true }
+        Written {
+            live,
+            grant,
+            wrote: true,
+        }
     }
 }
 
 /// Whether the policy asks for a new token at `now`, by who shows the old one.
-pub(crate) fn renewal_due(generations: &Generations, interval: Option<u64>, standing: Standing, now: u64) -> bool {
+pub(crate) fn renewal_due(
+    generations: &Generations,
+    interval: Option<u64>,
+    standing: Standing,
+    now: u64,
+) -> bool {
     let Some(interval) = interval else { return false };
     match standing {
         Standing::Current => now >= generations.current.raised_at.saturating_add(interval),
@@ -369,7 +451,14 @@ pub(crate) fn mint(
         }
     }
     let subject = head.subject.as_deref();
-    let claims = Claims { id, generation, now, ends_at: head.ends_at, subject, data: &data };
+    let claims = Claims {
+        id,
+        generation,
+        now,
+        ends_at: head.ends_at,
+        subject,
+        data: &data,
+    };
     token::mint(&claims, &engine.policy, &engine.ring)
 }
 

@@ -16,8 +16,24 @@ pub(crate) fn build(workspace: &Path, out: &Path) -> Result<PathBuf, Failure> {
     ensure_target(workspace);
     let target = target_directory(out);
     let mut cargo = Command::new(variable("CARGO")?);
-    cargo.current_dir(workspace).args(["rustc", "--package", "tessera-guest", "--lib", "--crate-type", "cdylib"]);
-    cargo.args(["--profile", PROFILE, "--target", TARGET, "--locked", "--target-dir"]).arg(&target);
+    cargo.current_dir(workspace).args([
+        "rustc",
+        "--package",
+        "tessera-guest",
+        "--lib",
+        "--crate-type",
+        "cdylib",
+    ]);
+    cargo
+        .args([
+            "--profile",
+            PROFILE,
+            "--target",
+            TARGET,
+            "--locked",
+            "--target-dir",
+        ])
+        .arg(&target);
     clear_environment(&mut cargo);
     // In this form, and not in RUSTFLAGS, a path may hold spaces.
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(workspace)?.join("\u{1f}"));
@@ -30,7 +46,9 @@ pub(crate) fn build(workspace: &Path, out: &Path) -> Result<PathBuf, Failure> {
 
 /// Beside the host's own, so that it outlives changes of the host; `OUT_DIR` is `<target>/<profile>/build/<package>/out`.
 fn target_directory(out: &Path) -> PathBuf {
-    out.ancestors().nth(4).map_or_else(|| out.join("guest"), |target| target.join("guest-component"))
+    out.ancestors()
+        .nth(4)
+        .map_or_else(|| out.join("guest"), |target| target.join("guest-component"))
 }
 
 /// What is set for the host must not reach the guest: another linker, other flags, clippy in place of the compiler.
@@ -63,16 +81,22 @@ fn flags(workspace: &Path) -> Result<Vec<String>, Failure> {
         // A third of what opt-level `s` inlines; less is no smaller, more no faster.
         "-Cllvm-args=-inline-threshold=15".to_owned(),
     ];
-    let mut remap = |from: PathBuf, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+    let mut remap =
+        |from: PathBuf, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     remap(workspace.to_owned(), "/tessera");
-    if let Some(home) = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo"))) {
+    if let Some(home) = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(env::home_dir()?.join(".cargo")))
+    {
         // The registry's folder is named after its address; every one becomes the same.
         let sources = home.join("registry").join("src");
         for registry in fs::read_dir(&sources).into_iter().flatten().flatten() {
             remap(registry.path(), "/registry");
         }
     }
-    let rustc = Command::new(variable("RUSTC")?).args(["--print", "sysroot"]).output()?;
+    let rustc = Command::new(variable("RUSTC")?)
+        .args(["--print", "sysroot"])
+        .output()?;
     remap(PathBuf::from(String::from_utf8(rustc.stdout)?.trim()), "/rust");
     Ok(flags)
 }
@@ -80,10 +104,16 @@ fn flags(workspace: &Path) -> Result<Vec<String>, Failure> {
 /// `rust-toolchain.toml` names the target, but where rustup's auto-install is off nobody has installed it.
 fn ensure_target(workspace: &Path) {
     let installed = |path: PathBuf| path.join("lib/rustlib").join(TARGET).join("lib").is_dir();
-    let sysroot = Command::new("rustc").current_dir(workspace).args(["--print", "sysroot"]).output();
+    let sysroot = Command::new("rustc")
+        .current_dir(workspace)
+        .args(["--print", "sysroot"])
+        .output();
     if sysroot.is_ok_and(|output| installed(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))) {
         return;
     }
     // If this fails, the compiler says what is missing better than we could.
-    let _ = Command::new("rustup").current_dir(workspace).args(["target", "add", TARGET]).status();
+    let _ = Command::new("rustup")
+        .current_dir(workspace)
+        .args(["target", "add", TARGET])
+        .status();
 }

@@ -3,6 +3,8 @@
 //! Both results are embedded: the component itself, so that it can be taken out and audited, and the machine code,
 //! so that a host starts in milliseconds.
 
+#![expect(clippy::print_stdout, reason = "a build script speaks to cargo on its output")]
+
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -26,7 +28,10 @@ fn main() -> Result<(), Failure> {
     println!("cargo:rerun-if-changed=src/driver/instructions.rs");
 
     let module = fs::read(guest::build(&workspace, &out)?)?;
-    let component = wit_component::ComponentEncoder::default().validate(true).module(&module)?.encode()?;
+    let component = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(&module)?
+        .encode()?;
     let component = without_names(&component)?;
     write(&out, "tessera.wasm", &component)?;
     write(&out, "tessera.cwasm", &precompile(&component)?)?;
@@ -50,7 +55,9 @@ fn without_names(component: &[u8]) -> Result<Vec<u8>, Failure> {
                 break;
             }
         }
-        let (section, after) = rest.split_at_checked(1 + digits + length).ok_or("a section is cut off")?;
+        let (section, after) = rest
+            .split_at_checked(1 + digits + length)
+            .ok_or("a section is cut off")?;
         if kind != CUSTOM {
             kept.extend_from_slice(section);
         }
@@ -73,7 +80,10 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
 
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha2::Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn variable(name: &str) -> Result<String, Failure> {

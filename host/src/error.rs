@@ -188,7 +188,12 @@ impl SessionError {
 
     pub(crate) fn from_engine(error: wit::Error, store: Option<&StoreError>) -> Self {
         use wit::ErrorKind as Kind;
-        let wit::Error { kind, about, reason, number } = error;
+        let wit::Error {
+            kind,
+            about,
+            reason,
+            number,
+        } = error;
         let source = store.cloned();
         match kind {
             // The driver takes these two for itself.
@@ -207,11 +212,15 @@ impl SessionError {
             Kind::TokenAudienceWrong => Self::InvalidToken(TokenFault::WrongAudience),
             Kind::TokenNotYetValid => Self::InvalidToken(TokenFault::NotYetValid),
             Kind::InvalidCsrfToken => Self::InvalidCsrfToken,
-            Kind::InvalidPolicy | Kind::InvalidKey | Kind::InvalidArgument => {
-                Self::InvalidArgument { argument: about, reason }
-            }
+            Kind::InvalidPolicy | Kind::InvalidKey | Kind::InvalidArgument => Self::InvalidArgument {
+                argument: about,
+                reason,
+            },
             Kind::InvalidValue => Self::InvalidValue { reason },
-            Kind::LimitExceeded => Self::LimitExceeded { limit: about, maximum: number },
+            Kind::LimitExceeded => Self::LimitExceeded {
+                limit: about,
+                maximum: number,
+            },
             Kind::Conflict => Self::Conflict(about.split('\n').map(str::to_owned).collect()),
             Kind::Contended => Self::Contended,
             Kind::TooManySessions => Self::TooManySessions,
@@ -262,8 +271,14 @@ pub enum ConfigurationError {
 impl ConfigurationError {
     pub(crate) fn refused(error: wit::Error) -> Self {
         match error.kind {
-            wit::ErrorKind::InvalidPolicy => Self::InvalidPolicy { field: error.about, reason: error.reason },
-            wit::ErrorKind::InvalidKey => Self::InvalidKey { key: error.about, reason: error.reason },
+            wit::ErrorKind::InvalidPolicy => Self::InvalidPolicy {
+                field: error.about,
+                reason: error.reason,
+            },
+            wit::ErrorKind::InvalidKey => Self::InvalidKey {
+                key: error.about,
+                reason: error.reason,
+            },
             _ => Self::Engine(SessionError::from_engine(error, None)),
         }
     }

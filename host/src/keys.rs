@@ -17,7 +17,10 @@ impl SigningKey {
     /// Makes a key from its id, `[A-Za-z0-9_-]{1,32}`, and 32 to 1024 secret bytes from a secure random source.
     /// Both are checked when the sessions are built.
     pub fn new(id: impl Into<String>, secret: impl Into<Vec<u8>>) -> Self {
-        Self { id: id.into(), secret: Zeroizing::new(secret.into()) }
+        Self {
+            id: id.into(),
+            secret: Zeroizing::new(secret.into()),
+        }
     }
 
     /// Its id, which stands in every token that it signs.
@@ -31,12 +34,17 @@ impl SigningKey {
     }
 
     pub(crate) fn to_wit(&self) -> wit::SigningKey {
-        wit::SigningKey { id: self.id.clone(), secret: self.secret.to_vec() }
+        wit::SigningKey {
+            id: self.id.clone(),
+            secret: self.secret.to_vec(),
+        }
     }
 }
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("SigningKey")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

@@ -13,7 +13,10 @@ const MAXIMUM_ARGUMENT_BYTES: usize = 4096;
 pub(crate) fn check_subject(subject: &str) -> Result<(), SessionError> {
     if subject.len() > MAXIMUM_SUBJECT_BYTES {
         let reason = format!("must be 1 to {MAXIMUM_SUBJECT_BYTES} bytes long");
-        return Err(SessionError::InvalidArgument { argument: "subject".into(), reason });
+        return Err(SessionError::InvalidArgument {
+            argument: "subject".into(),
+            reason,
+        });
     }
     Ok(())
 }
@@ -22,14 +25,20 @@ pub(crate) fn check_subject(subject: &str) -> Result<(), SessionError> {
 pub(crate) fn check_argument(argument: &str, text: &str) -> Result<(), SessionError> {
     if text.len() > MAXIMUM_ARGUMENT_BYTES {
         let reason = format!("must be at most {MAXIMUM_ARGUMENT_BYTES} bytes long");
-        return Err(SessionError::InvalidArgument { argument: argument.into(), reason });
+        return Err(SessionError::InvalidArgument {
+            argument: argument.into(),
+            reason,
+        });
     }
     Ok(())
 }
 
 /// A change of one field.
 pub(crate) fn check_change(policy: &Policy, name: &str, value: Option<&Value>) -> Result<(), SessionError> {
-    let exceeded = |limit: &str, maximum: u32| SessionError::LimitExceeded { limit: limit.into(), maximum: maximum.into() };
+    let exceeded = |limit: &str, maximum: u32| SessionError::LimitExceeded {
+        limit: limit.into(),
+        maximum: maximum.into(),
+    };
     if name.len() > policy.maximum_name_bytes as usize {
         return Err(exceeded("maximum-name-bytes", policy.maximum_name_bytes));
     }
@@ -49,7 +58,10 @@ pub(crate) fn check_change(policy: &Policy, name: &str, value: Option<&Value>) -
 /// The number of changes at once: one for each field that a session may have, and one for each that it may lose.
 pub(crate) fn check_changes(policy: &Policy, changes: usize) -> Result<(), SessionError> {
     if changes > 2 * policy.maximum_fields as usize {
-        return Err(SessionError::LimitExceeded { limit: "maximum-fields".into(), maximum: policy.maximum_fields.into() });
+        return Err(SessionError::LimitExceeded {
+            limit: "maximum-fields".into(),
+            maximum: policy.maximum_fields.into(),
+        });
     }
     Ok(())
 }

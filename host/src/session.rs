@@ -70,7 +70,10 @@ impl Session {
     /// # Errors
     /// [`SessionError::Convert`] if the field is of another type, [`SessionError::Closed`], [`SessionError::Busy`].
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SessionError> {
-        self.get_value(name)?.map(Value::to).transpose().map_err(SessionError::Convert)
+        self.get_value(name)?
+            .map(Value::to)
+            .transpose()
+            .map_err(SessionError::Convert)
     }
 
     /// Reads one field; `None` if there is no such field.
@@ -108,13 +111,19 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::set_value`].
-    pub fn update(&self, changes: impl IntoIterator<Item = (String, Option<Value>)>) -> Result<(), SessionError> {
+    pub fn update(
+        &self,
+        changes: impl IntoIterator<Item = (String, Option<Value>)>,
+    ) -> Result<(), SessionError> {
         let (mut bytes, mut checked) = (0, Vec::new());
         for (name, value) in changes {
             check_change(&self.policy, &name, value.as_ref())?;
             check_changes(&self.policy, checked.len() + 1)?;
             bytes += name.len() + value.as_ref().map_or(0, Value::bytes);
-            checked.push(wit::Change { name, value: value.map(Value::into_wit) });
+            checked.push(wit::Change {
+                name,
+                value: value.map(Value::into_wit),
+            });
         }
         self.handle.grow(bytes)?;
         let changes = checked;
@@ -141,7 +150,10 @@ impl Session {
             return Ok(None);
         }
         let value = present(at_once!(self.call_pop(name)))?;
-        value.map(|value| value.to()).transpose().map_err(SessionError::Convert)
+        value
+            .map(|value| value.to())
+            .transpose()
+            .map_err(SessionError::Convert)
     }
 
     /// Removes all fields.
@@ -158,7 +170,10 @@ impl Session {
     /// [`SessionError::Closed`], [`SessionError::Busy`], [`SessionError::Corrupt`].
     pub fn entries(&self) -> Result<Vec<(String, Value)>, SessionError> {
         let fields = at_once!(self.call_entries())?;
-        Ok(fields.into_iter().map(|field| (field.name, Value::from_wit(field.value))).collect())
+        Ok(fields
+            .into_iter()
+            .map(|field| (field.name, Value::from_wit(field.value)))
+            .collect())
     }
 
     /// Reads all fields as one JSON object. Bytes, integers beyond ±(2⁵³−1), and JSON that would be mistaken for another
@@ -176,9 +191,16 @@ impl Session {
     /// [`SessionError::Overloaded`], [`SessionError::Closed`], [`SessionError::Busy`].
     pub fn fork(&self) -> Result<Self, SessionError> {
         let handle = self.handle.fork(|instance, session| {
-            instance.exports.tessera_session_sessions().session().call_fork(&mut instance.store, session)
+            instance
+                .exports
+                .tessera_session_sessions()
+                .session()
+                .call_fork(&mut instance.store, session)
         })?;
-        Ok(Self { handle, policy: Arc::clone(&self.policy) })
+        Ok(Self {
+            handle,
+            policy: Arc::clone(&self.policy),
+        })
     }
 
     /// Whether there are changes to save.
@@ -196,7 +218,9 @@ impl Session {
     pub fn details(&self) -> Result<Details, SessionError> {
         let details = self.handle.at_once(|instance, session| {
             let sessions = instance.exports.tessera_session_sessions();
-            Ok(Ok(sessions.session().call_details(&mut instance.store, session)?))
+            Ok(Ok(sessions
+                .session()
+                .call_details(&mut instance.store, session)?))
         })?;
         Ok(Details::from_wit(details))
     }
@@ -243,14 +267,22 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::authenticate`].
-    pub async fn authenticate_keeping(&self, subject: &str, survivors: &Survivors) -> Result<Grant, SessionError> {
+    pub async fn authenticate_keeping(
+        &self,
+        subject: &str,
+        survivors: &Survivors,
+    ) -> Result<Grant, SessionError> {
         check_subject(subject)?;
         if let Survivors::Named(names) = survivors {
             check_changes(&self.policy, names.len())?;
-            names.iter().try_for_each(|name| check_change(&self.policy, name, None))?;
+            names
+                .iter()
+                .try_for_each(|name| check_change(&self.policy, name, None))?;
         }
         let (subject, survivors) = (subject.to_owned(), survivors.to_wit());
-        run!(self.call_authenticate(&subject, &survivors)).await.map(Grant::from_wit)
+        run!(self.call_authenticate(&subject, &survivors))
+            .await
+            .map(Grant::from_wit)
     }
 
     /// Makes the session's token anew, with a new time of issue and no write to the store.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::driver::{Calls, Component, Limits, Setup, Sources};
 use crate::error::{ConfigurationError, SessionError, TokenFault};
-use crate::limits::{check_argument, check_subject};
 use crate::keys::SigningKey;
+use crate::limits::{check_argument, check_subject};
 use crate::policy::{Policy, Preset};
 use crate::session::Session;
 use crate::store::Store;
@@ -46,7 +46,9 @@ pub struct Sessions {
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("Sessions")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,7 +81,11 @@ impl Sessions {
     pub fn create(&self) -> Result<Session, SessionError> {
         let handle = self.calls.open_at_once(|instance| {
             let engine = instance.engine;
-            Ok(Ok(instance.exports.tessera_session_sessions().engine().call_create(&mut instance.store, engine)?))
+            Ok(Ok(instance
+                .exports
+                .tessera_session_sessions()
+                .engine()
+                .call_create(&mut instance.store, engine)?))
         })?;
         Ok(Session::new(handle, Arc::clone(&self.policy)))
     }
@@ -94,7 +100,11 @@ impl Sessions {
         let token = token.to_owned();
         let handle = self.calls.open(move |instance| {
             let engine = instance.engine;
-            instance.exports.tessera_session_sessions().engine().call_open(&mut instance.store, engine, &token)
+            instance.exports.tessera_session_sessions().engine().call_open(
+                &mut instance.store,
+                engine,
+                &token,
+            )
         });
         Ok(Session::new(handle.await?, Arc::clone(&self.policy)))
     }
@@ -110,7 +120,9 @@ impl Sessions {
         let max_age = max_age.map(millis);
         let claims = self.calls.at_once(|instance| {
             let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
-            sessions.engine().call_verify(&mut instance.store, engine, token, max_age)
+            sessions
+                .engine()
+                .call_verify(&mut instance.store, engine, token, max_age)
         })?;
         Ok(Claims::from_wit(claims))
     }
@@ -136,11 +148,17 @@ impl Sessions {
         check_subject(subject)?;
         check_argument("current", current.unwrap_or_default())?;
         check_argument("cursor", cursor.unwrap_or_default())?;
-        let (subject, current, cursor) = (subject.to_owned(), current.map(str::to_owned), cursor.map(str::to_owned));
+        let (subject, current, cursor) = (
+            subject.to_owned(),
+            current.map(str::to_owned),
+            cursor.map(str::to_owned),
+        );
         let page = self.calls.run(move |instance| {
             let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
             let (current, cursor) = (current.as_deref(), cursor.as_deref());
-            sessions.engine().call_list_sessions(&mut instance.store, engine, &subject, current, cursor)
+            sessions
+                .engine()
+                .call_list_sessions(&mut instance.store, engine, &subject, current, cursor)
         });
         Ok(SessionPage::from_wit(page.await?))
     }
@@ -195,7 +213,13 @@ impl Sessions {
             let progress = self.calls.run(move |instance| {
                 let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
                 let engines = sessions.engine();
-                engines.call_revoke_all(&mut instance.store, engine, &subject, except.as_deref(), at.as_deref())
+                engines.call_revoke_all(
+                    &mut instance.store,
+                    engine,
+                    &subject,
+                    except.as_deref(),
+                    at.as_deref(),
+                )
             });
             let progress = progress.await?;
             ended += u64::from(progress.ended);
@@ -215,7 +239,9 @@ impl Sessions {
         check_argument("key-id", key_id)?;
         self.calls.at_once(|instance| {
             let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
-            sessions.engine().call_jwt_key(&mut instance.store, engine, key_id)
+            sessions
+                .engine()
+                .call_jwt_key(&mut instance.store, engine, key_id)
         })
     }
 
@@ -238,7 +264,10 @@ pub struct SessionsBuilder {
 
 impl fmt::Debug for SessionsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionsBuilder").field("policy", &self.policy).field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("SessionsBuilder")
+            .field("policy", &self.policy)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
     }
 }
 
@@ -334,16 +363,24 @@ impl SessionsBuilder {
     pub fn build(self, store: impl Store) -> Result<Sessions, ConfigurationError> {
         let setup = Setup {
             component: self.component,
-            sources: Sources { store: Arc::new(store), clock: self.clock, random: self.random },
+            sources: Sources {
+                store: Arc::new(store),
+                clock: self.clock,
+                random: self.random,
+            },
             policy: self.policy.to_wit(),
             keys: self.keys,
             limits: self.limits,
         };
-        Ok(Sessions { calls: Arc::new(Calls::new(setup, self.instances)?), policy: Arc::new(self.policy) })
+        Ok(Sessions {
+            calls: Arc::new(Calls::new(setup, self.instances)?),
+            policy: Arc::new(self.policy),
+        })
     }
 }
 
 fn starting_policy(component: &Component, preset: Preset) -> Result<Policy, ConfigurationError> {
-    let policy = crate::driver::starting_policy(component, preset.into()).map_err(ConfigurationError::Instantiate)?;
+    let policy =
+        crate::driver::starting_policy(component, preset.into()).map_err(ConfigurationError::Instantiate)?;
     Ok(Policy::from_wit(policy))
 }

@@ -71,7 +71,8 @@ impl Details {
 
     /// Whether the subject authenticated within this time before `now`, as a step-up asks.
     pub fn authenticated_within(&self, age: Duration, now: Timestamp) -> bool {
-        self.authenticated_at.is_some_and(|at| at.saturating_add(age) > now)
+        self.authenticated_at
+            .is_some_and(|at| at.saturating_add(age) > now)
     }
 }
 
@@ -89,9 +90,20 @@ pub struct Grant {
 
 impl Grant {
     pub(crate) fn from_wit(grant: wit::Grant) -> Self {
-        let wit::Grant { token, expires_at, ends_at } = grant;
-        let (expires_at, ends_at) = (Timestamp::from_millis(expires_at), Timestamp::from_millis(ends_at));
-        Self { token, expires_at, ends_at }
+        let wit::Grant {
+            token,
+            expires_at,
+            ends_at,
+        } = grant;
+        let (expires_at, ends_at) = (
+            Timestamp::from_millis(expires_at),
+            Timestamp::from_millis(ends_at),
+        );
+        Self {
+            token,
+            expires_at,
+            ends_at,
+        }
     }
 }
 
@@ -180,9 +192,16 @@ impl SessionPage {
             expires_at: Timestamp::from_millis(item.expires_at),
             ends_at: Timestamp::from_millis(item.ends_at),
             current: item.current,
-            fields: item.fields.into_iter().map(|field| (field.name, Value::from_wit(field.value))).collect(),
+            fields: item
+                .fields
+                .into_iter()
+                .map(|field| (field.name, Value::from_wit(field.value)))
+                .collect(),
         };
-        Self { items: page.items.into_iter().map(item).collect(), next: page.next }
+        Self {
+            items: page.items.into_iter().map(item).collect(),
+            next: page.next,
+        }
     }
 }
 

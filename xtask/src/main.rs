@@ -1,6 +1,12 @@
 //! `cargo xtask test` and its kin: what the project does to itself. Depends on no member, so that it builds in a second.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for the terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for the terminal"
+)]
+
+mod size;
 
 use std::env;
 use std::path::PathBuf;
@@ -14,7 +20,7 @@ Usage: cargo xtask COMMAND
   lint    clippy over everything, warnings denied
   bench   criterion benchmarks beside jsonwebtoken and tower-sessions (tests/peers)
   load    100 000 sessions in a SQLite file: start, open, save, size
-  size    the component's size, and what it is made of
+  size    the component at each level of optimisation, and what it is made of
 ";
 
 fn main() -> ExitCode {
@@ -23,8 +29,19 @@ fn main() -> ExitCode {
         "test" => test(),
         "lint" => lint(),
         "bench" => bench(),
-        "load" => cargo("load", &["run", "--release", "--locked", "--package", "tessera-tests", "--example", "load"]),
-        "size" => cargo("size", &["run", "--release", "--locked", "--package", "tessera-tests", "--example", "size"]),
+        "load" => cargo(
+            "load",
+            &[
+                "run",
+                "--release",
+                "--locked",
+                "--package",
+                "tessera-tests",
+                "--example",
+                "load",
+            ],
+        ),
+        "size" => size::report(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
@@ -44,30 +61,74 @@ fn main() -> ExitCode {
 /// The tests start the program itself, so it is built before them.
 fn test() -> Result<(), String> {
     ensure_target();
-    cargo("program", &["build", "--release", "--locked", "--package", "tessera", "--bins"])?;
-    cargo("tests", &["test", "--release", "--locked", "--workspace", "--no-fail-fast"])?;
+    cargo(
+        "program",
+        &["build", "--release", "--locked", "--package", "tessera", "--bins"],
+    )?;
+    cargo(
+        "tests",
+        &["test", "--release", "--locked", "--workspace", "--no-fail-fast"],
+    )?;
     // The feature that brings Cranelift along, and the library without anything, are tested where they differ.
-    cargo("bare library", &["check", "--release", "--locked", "--package", "tessera", "--lib", "--no-default-features"])
+    cargo(
+        "bare library",
+        &[
+            "check",
+            "--release",
+            "--locked",
+            "--package",
+            "tessera",
+            "--lib",
+            "--no-default-features",
+        ],
+    )
 }
 
 fn lint() -> Result<(), String> {
     ensure_target();
-    cargo("clippy", &["clippy", "--release", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+    cargo(
+        "clippy",
+        &[
+            "clippy",
+            "--release",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    )
 }
 
 fn bench() -> Result<(), String> {
     ensure_target();
     let manifest = root().join("tests/peers/Cargo.toml");
-    let manifest = manifest.to_str().ok_or("the path of the project is not Unicode")?;
+    let manifest = manifest
+        .to_str()
+        .ok_or("the path of the project is not Unicode")?;
     let target = root().join("target/peers");
     let target = target.to_str().ok_or("the path of the project is not Unicode")?;
-    cargo("bench", &["bench", "--locked", "--manifest-path", manifest, "--target-dir", target])
+    cargo(
+        "bench",
+        &[
+            "bench",
+            "--locked",
+            "--manifest-path",
+            manifest,
+            "--target-dir",
+            target,
+        ],
+    )
 }
 
 /// Where rustup's auto-install is off, `rust-toolchain.toml` alone brings no target.
 fn ensure_target() {
     // If rustup is not there, the compiler says later what is missing.
-    let _ = Command::new("rustup").current_dir(root()).args(["target", "add", "wasm32-unknown-unknown"]).output();
+    let _ = Command::new("rustup")
+        .current_dir(root())
+        .args(["target", "add", "wasm32-unknown-unknown"])
+        .output();
 }
 
 fn cargo(what: &str, arguments: &[&str]) -> Result<(), String> {
@@ -77,7 +138,11 @@ fn cargo(what: &str, arguments: &[&str]) -> Result<(), String> {
     let status = Command::new(cargo).current_dir(root()).args(arguments).status();
     let status = status.map_err(|error| format!("cargo cannot be started: {error}"))?;
     println!("xtask: {what}: {:.0} s", began.elapsed().as_secs_f32());
-    if status.success() { Ok(()) } else { Err(format!("{what} failed")) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{what} failed"))
+    }
 }
 
 fn root() -> PathBuf {

@@ -26,7 +26,9 @@ impl Big {
     }
 
     fn bits(&self) -> i32 {
-        self.0.last().map_or(0, |last| self.0.len() as i32 * 32 - last.leading_zeros() as i32)
+        self.0
+            .last()
+            .map_or(0, |last| self.0.len() as i32 * 32 - last.leading_zeros() as i32)
     }
 
     fn shift_left(&mut self, bits: i32) {
@@ -39,7 +41,11 @@ impl Big {
     }
 
     fn is_at_least(&self, other: &Self) -> bool {
-        self.0.len().cmp(&other.0.len()).then_with(|| self.0.iter().rev().cmp(other.0.iter().rev())).is_ge()
+        self.0
+            .len()
+            .cmp(&other.0.len())
+            .then_with(|| self.0.iter().rev().cmp(other.0.iter().rev()))
+            .is_ge()
     }
 
     /// Subtracts what is not greater.
@@ -87,13 +93,19 @@ pub fn read_float(text: &str) -> Option<f64> {
     } else {
         divide(numerator, exponent)
     };
-    nearest.is_finite().then_some(if negative { -nearest } else { nearest })
+    nearest
+        .is_finite()
+        .then_some(if negative { -nearest } else { nearest })
 }
 
 /// The float nearest to `numerator × 10^exponent`, ties to the even one.
 fn divide(mut numerator: Big, exponent: i32) -> f64 {
     let mut denominator = Big(vec![1]);
-    let grows = if exponent < 0 { &mut denominator } else { &mut numerator };
+    let grows = if exponent < 0 {
+        &mut denominator
+    } else {
+        &mut numerator
+    };
     for _ in 0..exponent.unsigned_abs() {
         grows.push(10, 0);
     }
@@ -150,15 +162,41 @@ mod tests {
     #[test]
     fn the_hard_cases_are_read_as_the_standard_library_reads_them() {
         for text in [
-            "0.0", "-0.0", "1.0", "0.1", "1e23", "8.5e22", "5e-324", "2.4703282292062327e-324", "2.4703282292062328e-324",
-            "2.2250738585072011e-308", "2.2250738585072014e-308", "2.225073858507201136e-308", "1.7976931348623157e308",
-            "1.7976931348623158e308", "9007199254740993.0", "9007199254740992.999999999", "9007199254740995.0",
-            "1e-400", "1e400", "1e99999999999", "1e-99999999999", "0e99999999999", "4.9406564584124654e-324", "3e-324",
-            "6631236846766476e-316", "1.00000000000000011102230246251565404", "179769313486231580793728971405301e277",
+            "0.0",
+            "-0.0",
+            "1.0",
+            "0.1",
+            "1e23",
+            "8.5e22",
+            "5e-324",
+            "2.4703282292062327e-324",
+            "2.4703282292062328e-324",
+            "2.2250738585072011e-308",
+            "2.2250738585072014e-308",
+            "2.225073858507201136e-308",
+            "1.7976931348623157e308",
+            "1.7976931348623158e308",
+            "9007199254740993.0",
+            "9007199254740992.999999999",
+            "9007199254740995.0",
+            "1e-400",
+            "1e400",
+            "1e99999999999",
+            "1e-99999999999",
+            "0e99999999999",
+            "4.9406564584124654e-324",
+            "3e-324",
+            "6631236846766476e-316",
+            "1.00000000000000011102230246251565404",
+            "179769313486231580793728971405301e277",
             "0.000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000001e90",
         ] {
             let expected = text.parse().ok().filter(|number: &f64| number.is_finite());
-            assert_eq!(read_float(text).map(f64::to_bits), expected.map(f64::to_bits), "{text}");
+            assert_eq!(
+                read_float(text).map(f64::to_bits),
+                expected.map(f64::to_bits),
+                "{text}"
+            );
         }
         for text in ["", "x", "1.", ".5", "1e", "01.0", "1.0 x", "NaN", "inf"] {
             assert_eq!(read_float(text), None, "{text}");

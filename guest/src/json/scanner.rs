@@ -90,7 +90,11 @@ impl<'a> Scanner<'a> {
 
     /// Reads this byte.
     pub fn expect(&mut self, byte: u8) -> Result<(), Fault> {
-        if self.accept(byte) { Ok(()) } else { self.fault("another character was expected here") }
+        if self.accept(byte) {
+            Ok(())
+        } else {
+            self.fault("another character was expected here")
+        }
     }
 
     /// Reads exactly this text, white space not skipped.
@@ -225,7 +229,9 @@ impl<'a> Scanner<'a> {
     /// Reads `uXXXX`.
     fn unit(&mut self) -> Result<u16, Fault> {
         let digits = self.text.as_bytes().get(self.at + 1..self.at + 5);
-        let Some(unit) = digits.and_then(hex) else { return self.fault("\\u needs four hexadecimal digits") };
+        let Some(unit) = digits.and_then(hex) else {
+            return self.fault("\\u needs four hexadecimal digits");
+        };
         self.at += 5;
         Ok(unit)
     }
@@ -264,14 +270,21 @@ impl<'a> Scanner<'a> {
         while let Some(b'0'..=b'9') = self.byte() {
             self.at += 1;
         }
-        if self.at == start { self.fault("a digit was expected here") } else { Ok(()) }
+        if self.at == start {
+            self.fault("a digit was expected here")
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads a whole number from 0 to 2^64−1.
     pub fn unsigned(&mut self) -> Result<u64, Fault> {
         let start = self.at;
         let span = self.number()?;
-        slice(self.text, span.start, span.end).parse().or(Err(Fault { at: start, reason: "a whole number was expected here" }))
+        slice(self.text, span.start, span.end).parse().or(Err(Fault {
+            at: start,
+            reason: "a whole number was expected here",
+        }))
     }
 
     /// Reads a string and answers its text.
@@ -290,7 +303,9 @@ fn hex(digits: &[u8]) -> Option<u16> {
 
 /// The text that the body of a checked string stands for.
 pub fn unescape(body: &str) -> Cow<'_, str> {
-    let Some(first) = body.find('\\') else { return Cow::Borrowed(body) };
+    let Some(first) = body.find('\\') else {
+        return Cow::Borrowed(body);
+    };
     let mut text = String::with_capacity(body.len());
     let mut rest = body;
     let mut next = Some(first);
@@ -323,7 +338,10 @@ fn unescape_unit(bytes: &[u8]) -> (char, usize) {
     let unit = |from: usize| bytes.get(from..from + 4).and_then(hex).unwrap_or(0xfffd);
     let high = unit(2);
     if !(0xd800..0xdc00).contains(&high) {
-        return (char::from_u32(high.into()).unwrap_or(char::REPLACEMENT_CHARACTER), 6);
+        return (
+            char::from_u32(high.into()).unwrap_or(char::REPLACEMENT_CHARACTER),
+            6,
+        );
     }
     let (high, low) = (u32::from(high), u32::from(unit(8)));
     let point = 0x10000 + ((high - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff);
@@ -337,8 +355,19 @@ mod tests {
     #[test]
     fn what_rfc_8259_allows_is_read() {
         for text in [
-            "0", "-0", "1.5e+10", "-0.0E-3", "true", "false", "null", "\"\"", "[]", "{}", " [1 , 2]\r\n\t",
-            r#"{"a":{"a":[{}]},"b":"\ud83d\ude00 \u0000\/"}"#, "\"\u{7f}\u{10ffff}\"",
+            "0",
+            "-0",
+            "1.5e+10",
+            "-0.0E-3",
+            "true",
+            "false",
+            "null",
+            "\"\"",
+            "[]",
+            "{}",
+            " [1 , 2]\r\n\t",
+            r#"{"a":{"a":[{}]},"b":"\ud83d\ude00 \u0000\/"}"#,
+            "\"\u{7f}\u{10ffff}\"",
         ] {
             assert!(check(text).is_ok(), "{text}");
         }
@@ -347,10 +376,46 @@ mod tests {
     #[test]
     fn what_rfc_8259_forbids_is_refused() {
         for text in [
-            "", " ", "01", "-", "1.", ".5", "1e", "+1", "0x1", "00", "-01", "tru", "True", "nul", "'a'", "\"", "\"\n\"",
-            "[1,]", "[,1]", "[1 2]", "{", "{a:1}", r#"{"a"}"#, r#"{"a":1,}"#, r#"{"a":1 "b":2}"#, "1 2", "[1]]",
-            r#""\x""#, r#""\u12""#, r#""\u12g4""#, r#""\ud800""#, r#""\ud800\u0041""#, r#""\udc00""#, r#""\ud800x""#,
-            r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, r#"[{"x":{"k":1,"k":1}}]"#, "\u{feff}1", "NaN", "Infinity",
+            "",
+            " ",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e",
+            "+1",
+            "0x1",
+            "00",
+            "-01",
+            "tru",
+            "True",
+            "nul",
+            "'a'",
+            "\"",
+            "\"\n\"",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{",
+            "{a:1}",
+            r#"{"a"}"#,
+            r#"{"a":1,}"#,
+            r#"{"a":1 "b":2}"#,
+            "1 2",
+            "[1]]",
+            r#""\x""#,
+            r#""\u12""#,
+            r#""\u12g4""#,
+            r#""\ud800""#,
+            r#""\ud800\u0041""#,
+            r#""\udc00""#,
+            r#""\ud800x""#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"[{"x":{"k":1,"k":1}}]"#,
+            "\u{feff}1",
+            "NaN",
+            "Infinity",
         ] {
             assert!(check(text).is_err(), "{text}");
         }
@@ -360,12 +425,22 @@ mod tests {
     fn depth_64_is_read_and_65_refused() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(check(&nested(64)).is_ok());
-        assert_eq!(check(&nested(65)).unwrap_err().reason, "nested deeper than 64 levels");
+        assert_eq!(
+            check(&nested(65)).unwrap_err().reason,
+            "nested deeper than 64 levels"
+        );
     }
 
     #[test]
     fn unescape_agrees_with_serde_json() {
-        for body in [r"a\nb", r"\u00e9\ud83d\ude00!", r#"\"\\\/\b\f\n\r\t"#, "plain", r"\u0000", ""] {
+        for body in [
+            r"a\nb",
+            r"\u00e9\ud83d\ude00!",
+            r#"\"\\\/\b\f\n\r\t"#,
+            "plain",
+            r"\u0000",
+            "",
+        ] {
             let expected: String = serde_json::from_str(&format!("\"{body}\"")).unwrap();
             assert_eq!(unescape(body), expected);
         }

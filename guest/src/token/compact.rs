@@ -30,7 +30,11 @@ pub(super) fn mint(claims: &Claims<'_>, key: &Key) -> Minted {
     let mac = keys::sign(&key.compact, &[text.as_bytes()]);
     text.push('.');
     encoding::encode_onto(&mac, &mut text);
-    Minted { text, issued_at: claims.now, expires_at: claims.ends_at }
+    Minted {
+        text,
+        issued_at: claims.now,
+        expires_at: claims.ends_at,
+    }
 }
 
 /// Checks the mac before it reads the payload.
@@ -55,7 +59,10 @@ pub(super) fn read(token: &str, ring: &KeyRing) -> Result<Token, Kind> {
     let issued_at = number(&numbers[10..16]);
     Ok(Token {
         id: SessionId(session),
-        generation: Generation { counter: number(&numbers[..4]) as u32, raised_at: number(&numbers[4..10]) },
+        generation: Generation {
+            counter: number(&numbers[..4]) as u32,
+            raised_at: number(&numbers[4..10]),
+        },
         issued_at,
         not_before: issued_at,
         expires_at: number(&numbers[16..22]),
@@ -71,5 +78,7 @@ fn put_moment(onto: &mut [u8], moment: u64) {
 }
 
 fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

@@ -19,9 +19,16 @@ const MAXIMUM_HEADER_BYTES: usize = 256;
 pub(super) fn mint(claims: &Claims<'_>, policy: &Policy, key: &Key) -> Result<Minted, Error> {
     let subject = claims.subject.ok_or(Kind::SubjectRequired)?;
     let issued = claims.now / 1000;
-    let expires = claims.now.saturating_add(policy.token_lifetime_ms).min(claims.ends_at) / 1000;
+    let expires = claims
+        .now
+        .saturating_add(policy.token_lifetime_ms)
+        .min(claims.ends_at)
+        / 1000;
 
-    let header = format!("{{\"alg\":\"{ALGORITHM}\",\"typ\":\"{TYPE}\",\"kid\":\"{}\"}}", key.id);
+    let header = format!(
+        "{{\"alg\":\"{ALGORITHM}\",\"typ\":\"{TYPE}\",\"kid\":\"{}\"}}",
+        key.id
+    );
     let mut payload = String::from("{\"iss\":");
     json::push_string(&policy.issuer, &mut payload);
     payload.push_str(",\"aud\":");
@@ -31,7 +38,9 @@ pub(super) fn mint(claims: &Claims<'_>, policy: &Policy, key: &Key) -> Result<Mi
     payload.push_str(",\"sid\":\"");
     encoding::encode_onto(&claims.id.0, &mut payload);
     let Generation { counter, raised_at } = claims.generation;
-    payload.push_str(&format!("\",\"gen\":\"{counter}.{raised_at}\",\"iat\":{issued},\"exp\":{expires}"));
+    payload.push_str(&format!(
+        "\",\"gen\":\"{counter}.{raised_at}\",\"iat\":{issued},\"exp\":{expires}"
+    ));
     payload.push_str(",\"data\":{");
     for (index, (name, text)) in claims.data.iter().enumerate() {
         if index > 0 {
@@ -49,7 +58,11 @@ pub(super) fn mint(claims: &Claims<'_>, policy: &Policy, key: &Key) -> Result<Mi
     let mac = keys::sign(&key.jwt, &[text.as_bytes()]);
     text.push('.');
     encoding::encode_onto(&mac, &mut text);
-    Ok(Minted { text, issued_at: issued * 1000, expires_at: expires * 1000 })
+    Ok(Minted {
+        text,
+        issued_at: issued * 1000,
+        expires_at: expires * 1000,
+    })
 }
 
 pub(super) fn read(token: &str, ring: &KeyRing, policy: &Policy) -> Result<Token, Kind> {
@@ -65,7 +78,11 @@ pub(super) fn read(token: &str, ring: &KeyRing, policy: &Policy) -> Result<Token
     }
     let key_id = read_header(&decode_text(header).ok_or(Kind::TokenMalformed)?)?;
     let key = ring.find(&key_id).ok_or(Kind::TokenKeyUnknown)?;
-    if !keys::verify(&key.jwt, &[&token.as_bytes()[..header.len() + 1 + payload.len()]], &mac) {
+    if !keys::verify(
+        &key.jwt,
+        &[&token.as_bytes()[..header.len() + 1 + payload.len()]],
+        &mac,
+    ) {
         return Err(Kind::TokenMacWrong);
     }
     let payload = decode_text(payload).ok_or(Kind::TokenMalformed)?;
@@ -133,7 +150,9 @@ fn read_payload(payload: &str) -> Option<Payload> {
                 data.push((name.to_owned(), scanner.text().ok()?.into_owned()));
                 Some(())
             })?,
-            _ => drop(scanner.value(Names::Trusted).ok()?),
+            _ => {
+                scanner.value(Names::Trusted).ok()?;
+            }
         }
         Some(())
     })?;
@@ -155,7 +174,10 @@ fn read_payload(payload: &str) -> Option<Payload> {
 
 fn read_generation(text: &str) -> Option<Generation> {
     let (counter, raised_at) = text.split_once('.')?;
-    Some(Generation { counter: canonical(counter)?, raised_at: canonical(raised_at)? })
+    Some(Generation {
+        counter: canonical(counter)?,
+        raised_at: canonical(raised_at)?,
+    })
 }
 
 /// A number with one text only: no sign, no leading zeros.

@@ -24,7 +24,9 @@ pub struct Memo {
 
 impl Default for Memo {
     fn default() -> Self {
-        Self { places: (0..PLACES).map(|_| None).collect() }
+        Self {
+            places: (0..PLACES).map(|_| None).collect(),
+        }
     }
 }
 
@@ -45,7 +47,10 @@ impl Memo {
     /// Notes a token whose mac was right.
     pub fn put(&mut self, text: &str, token: &Rc<Token>) {
         if let Some(place) = place(text) {
-            self.places[place] = Some(Noted { text: text.into(), token: Rc::clone(token) });
+            self.places[place] = Some(Noted {
+                text: text.into(),
+                token: Rc::clone(token),
+            });
         }
     }
 }
@@ -57,7 +62,9 @@ fn same(a: &str, b: &str) -> bool {
     }
     let (a, a_rest) = a.as_bytes().as_chunks::<16>();
     let (b, b_rest) = b.as_bytes().as_chunks::<16>();
-    let whole = a.iter().zip(b).fold(0, |differs, (a, b)| differs | (u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b)));
+    let whole = a.iter().zip(b).fold(0, |differs, (a, b)| {
+        differs | (u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b))
+    });
     let whole = (whole >> 64) as u64 | whole as u64;
     (whole.ct_eq(&0) & a_rest.ct_eq(b_rest)).into()
 }
@@ -69,9 +76,20 @@ mod tests {
     use crate::token::SessionId;
 
     fn token(id: u8) -> Rc<Token> {
-        let generation = Generation { counter: 1, raised_at: 0 };
+        let generation = Generation {
+            counter: 1,
+            raised_at: 0,
+        };
         let id = SessionId([id; 16]);
-        Rc::new(Token { id, generation, issued_at: 0, not_before: 0, expires_at: 1, subject: None, data: Vec::new() })
+        Rc::new(Token {
+            id,
+            generation,
+            issued_at: 0,
+            not_before: 0,
+            expires_at: 1,
+            subject: None,
+            data: Vec::new(),
+        })
     }
 
     #[test]
@@ -86,7 +104,13 @@ mod tests {
             other[at] ^= 1;
             assert!(memo.get(core::str::from_utf8(&other).unwrap()).is_none(), "{at}");
         }
-        for other in [&text[1..], &text[..text.len() - 1], "", "abc", &format!("{text}m")] {
+        for other in [
+            &text[1..],
+            &text[..text.len() - 1],
+            "",
+            "abc",
+            &format!("{text}m"),
+        ] {
             assert!(memo.get(other).is_none());
         }
     }

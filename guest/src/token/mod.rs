@@ -24,7 +24,10 @@ pub struct SessionId(pub [u8; 16]);
 impl SessionId {
     /// A hash of the id, fit for logs and pages: 128 bits of SHA-256, one-way because the id is random.
     pub fn reference(&self) -> String {
-        let digest = Sha256::new().chain_update(b"tessera reference\0").chain_update(self.0).finalize();
+        let digest = Sha256::new()
+            .chain_update(b"tessera reference\0")
+            .chain_update(self.0)
+            .finalize();
         encoding::encode(&digest[..16])
     }
 }

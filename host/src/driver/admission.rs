@@ -14,7 +14,12 @@ pub(crate) struct Room {
 
 impl Room {
     pub(crate) fn new(maximum_sessions: usize, maximum_bytes: usize) -> Self {
-        Self { maximum_sessions, maximum_bytes, sessions: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
+        Self {
+            maximum_sessions,
+            maximum_bytes,
+            sessions: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        }
     }
 
     /// How many sessions are open.
@@ -26,7 +31,9 @@ impl Room {
 /// Takes `amount` unless that passes the maximum.
 fn take(counter: &AtomicUsize, amount: usize, maximum: usize) -> bool {
     let add = |held: usize| held.checked_add(amount).filter(|sum| *sum <= maximum);
-    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    counter
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+        .is_ok()
 }
 
 /// Room for a call that is under way; given back when it is dropped.
@@ -47,7 +54,11 @@ impl Reservation {
             room.sessions.fetch_sub(sessions, Ordering::Relaxed);
             return None;
         }
-        Some(Self { room: Arc::clone(room), sessions, bytes })
+        Some(Self {
+            room: Arc::clone(room),
+            sessions,
+            bytes,
+        })
     }
 
     /// As much room in another instance.
@@ -60,7 +71,10 @@ impl Reservation {
         let held = bytes.min(self.bytes);
         self.bytes -= held;
         self.sessions -= 1;
-        Holding { room: Arc::clone(&self.room), bytes: AtomicUsize::new(held) }
+        Holding {
+            room: Arc::clone(&self.room),
+            bytes: AtomicUsize::new(held),
+        }
     }
 }
 

@@ -11,14 +11,42 @@ use crate::time::Timestamp;
 /// What the engine asks a store. `known` is not part of it: it changes with what the engine happens to have cached.
 #[derive(Hash)]
 pub(crate) enum Question {
-    Get { key: String, fresh: bool },
-    GetMany { keys: Vec<String> },
-    Insert { key: String, value: String, at: Placement },
-    Replace { key: String, value: String, expected: u64, at: Placement },
-    Touch { key: String, owner: Option<String>, expires_at: Timestamp },
-    Delete { key: String, owner: Option<String> },
-    DeleteMany { keys: Vec<String>, owner: String },
-    ListOwned { owner: String, cursor: String, limit: u32 },
+    Get {
+        key: String,
+        fresh: bool,
+    },
+    GetMany {
+        keys: Vec<String>,
+    },
+    Insert {
+        key: String,
+        value: String,
+        at: Placement,
+    },
+    Replace {
+        key: String,
+        value: String,
+        expected: u64,
+        at: Placement,
+    },
+    Touch {
+        key: String,
+        owner: Option<String>,
+        expires_at: Timestamp,
+    },
+    Delete {
+        key: String,
+        owner: Option<String>,
+    },
+    DeleteMany {
+        keys: Vec<String>,
+        owner: String,
+    },
+    ListOwned {
+        owner: String,
+        cursor: String,
+        limit: u32,
+    },
 }
 
 impl Question {
@@ -29,7 +57,10 @@ impl Question {
 
     /// Whether it may change what is stored.
     pub(crate) fn writes(&self) -> bool {
-        !matches!(self, Self::Get { .. } | Self::GetMany { .. } | Self::ListOwned { .. })
+        !matches!(
+            self,
+            Self::Get { .. } | Self::GetMany { .. } | Self::ListOwned { .. }
+        )
     }
 }
 
@@ -60,9 +91,11 @@ impl Answer {
         match self {
             Self::Entry(Ok(entry)) => entry.value.len(),
             Self::Entries(Ok(entries)) => entries.iter().flatten().map(|entry| entry.value.len()).sum(),
-            Self::Page(Ok(page)) => {
-                page.rows.iter().map(|row| row.key.len() + row.value.as_ref().map_or(0, |value| value.len())).sum()
-            }
+            Self::Page(Ok(page)) => page
+                .rows
+                .iter()
+                .map(|row| row.key.len() + row.value.as_ref().map_or(0, |value| value.len()))
+                .sum(),
             _ => 0,
         }
     }
@@ -114,12 +147,17 @@ impl<S: Store> AnyStore for S {
                 Question::Insert { key, value, at } => {
                     Answer::Version(self.insert(now, &key, &value, &at).await)
                 }
-                Question::Replace { key, value, expected, at } => {
-                    Answer::Version(self.replace(now, &key, &value, expected, &at).await)
-                }
-                Question::Touch { key, owner, expires_at } => {
-                    Answer::Done(self.touch(now, &key, owner.as_deref(), expires_at).await)
-                }
+                Question::Replace {
+                    key,
+                    value,
+                    expected,
+                    at,
+                } => Answer::Version(self.replace(now, &key, &value, expected, &at).await),
+                Question::Touch {
+                    key,
+                    owner,
+                    expires_at,
+                } => Answer::Done(self.touch(now, &key, owner.as_deref(), expires_at).await),
                 Question::Delete { key, owner } => {
                     Answer::WasThere(self.delete(now, &key, owner.as_deref()).await)
                 }

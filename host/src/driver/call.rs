@@ -1,6 +1,5 @@
 //! Logical calls: passes through the component until one ends, with the store awaited in between.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -38,7 +37,9 @@ impl Calls {
             SetupError::Refused(error) => ConfigurationError::refused(error),
         })?;
         let mut first = Some(first);
-        let slots = (0..instances.max(1)).map(|_| Arc::new(Slot::new(Arc::clone(&setup), first.take()))).collect();
+        let slots = (0..instances.max(1))
+            .map(|_| Arc::new(Slot::new(Arc::clone(&setup), first.take())))
+            .collect();
         Ok(Self { slots })
     }
 
@@ -52,7 +53,10 @@ impl Calls {
     }
 
     /// A call on the engine that asks no store.
-    pub(crate) fn at_once<T>(&self, call: impl FnOnce(&mut Instance) -> Passed<T>) -> Result<T, SessionError> {
+    pub(crate) fn at_once<T>(
+        &self,
+        call: impl FnOnce(&mut Instance) -> Passed<T>,
+    ) -> Result<T, SessionError> {
         let slot = self.slot();
         match slot.pass(slot.epoch(), None, call) {
             Ok(result) => result.map_err(|error| SessionError::from_engine(error, None)),
@@ -75,7 +79,13 @@ impl Calls {
         match passed {
             Ok(Ok(owned)) => {
                 let (slot, holding) = (Arc::clone(slot), reservation.hold(footprint(0)));
-                Ok(Arc::new(Handle { slot, epoch, owned, holding, busy: AtomicBool::new(false) }))
+                Ok(Arc::new(Handle {
+                    slot,
+                    epoch,
+                    owned,
+                    holding,
+                    busy: AtomicBool::new(false),
+                }))
             }
             Ok(Err(error)) => Err(SessionError::from_engine(error, None)),
             Err(lost) => Err(lost_error(lost, None)),
@@ -107,10 +117,18 @@ impl Calls {
         })?;
         let slot = Arc::clone(&call.slot);
         let ended = call.run().await?;
-        let holding = ended.reservation.map(|room| room.hold(footprint(ended.record_bytes)));
+        let holding = ended
+            .reservation
+            .map(|room| room.hold(footprint(ended.record_bytes)));
         // A call for a handle always reserves room for one.
         let holding = holding.ok_or(SessionError::Overloaded)?;
-        Ok(Arc::new(Handle { slot, epoch: ended.epoch, owned: ended.value, holding, busy: AtomicBool::new(false) }))
+        Ok(Arc::new(Handle {
+            slot,
+            epoch: ended.epoch,
+            owned: ended.value,
+            holding,
+            busy: AtomicBool::new(false),
+        }))
     }
 
     fn bound<T, F>(&self, sessions: usize, call: F) -> Result<LogicalCall<T, F>, SessionError>
@@ -122,7 +140,15 @@ impl Calls {
         let bytes = sessions * footprint(slot.maximum_record_bytes());
         let reservation = Reservation::new(&room, sessions, bytes).ok_or(SessionError::Overloaded)?;
         let (record, reservation) = (Record::default(), Some(reservation));
-        Ok(LogicalCall { slot, epoch, record, reservation, handle: None, call, starts_over: true })
+        Ok(LogicalCall {
+            slot,
+            epoch,
+            record,
+            reservation,
+            handle: None,
+            call,
+            starts_over: true,
+        })
     }
 }
 
@@ -171,7 +197,11 @@ impl Handle {
 
     /// Takes room for a change that waits to be saved.
     pub(crate) fn grow(&self, bytes: usize) -> Result<(), SessionError> {
-        if self.holding.grow(bytes) { Ok(()) } else { Err(SessionError::Overloaded) }
+        if self.holding.grow(bytes) {
+            Ok(())
+        } else {
+            Err(SessionError::Overloaded)
+        }
     }
 
     /// A logical call. `Busy` while another on this handle has not ended.
@@ -204,9 +234,18 @@ impl Handle {
         let bytes = self.holding.bytes();
         let room = Reservation::new(self.holding.room(), 1, bytes).ok_or(SessionError::Overloaded)?;
         let resource = self.at_once(call)?;
-        let owned = Owned { resource, dropped: Arc::clone(&self.owned.dropped) };
+        let owned = Owned {
+            resource,
+            dropped: Arc::clone(&self.owned.dropped),
+        };
         let (slot, holding) = (Arc::clone(&self.slot), room.hold(bytes));
-        Ok(Arc::new(Self { slot, epoch: self.epoch, owned, holding, busy: AtomicBool::new(false) }))
+        Ok(Arc::new(Self {
+            slot,
+            epoch: self.epoch,
+            owned,
+            holding,
+            busy: AtomicBool::new(false),
+        }))
     }
 }
 
@@ -267,20 +306,19 @@ where
             {
                 let task = runtime.spawn(self.finish());
                 // The task can only be gone if it panicked or the runtime was shut down.
-                return task.await.unwrap_or(Err(SessionError::OutcomeUnknown { source: None }));
+                return task
+                    .await
+                    .unwrap_or(Err(SessionError::OutcomeUnknown { source: None }));
             }
             self.wait().await;
         }
     }
 
-    // Spelt out: the compiler cannot see through an async fn that the future can be sent.
-    fn finish(mut self) -> impl Future<Output = Result<Ended<T>, SessionError>> + Send {
-        async move {
-            loop {
-                self.wait().await;
-                if let Some(ended) = self.pass() {
-                    return ended;
-                }
+    async fn finish(mut self) -> Result<Ended<T>, SessionError> {
+        loop {
+            self.wait().await;
+            if let Some(ended) = self.pass() {
+                return ended;
             }
         }
     }
@@ -328,14 +366,23 @@ where
             (Some(busy), Some(reservation)) => {
                 let handle = &busy.0;
                 // What an unsaved change took is given back once the change is in the record.
-                let holds = if result.is_ok() && record_bytes > 0 { footprint(record_bytes) } else { handle.holding.bytes() };
+                let holds = if result.is_ok() && record_bytes > 0 {
+                    footprint(record_bytes)
+                } else {
+                    handle.holding.bytes()
+                };
                 handle.holding.settle(reservation, holds);
                 None
             }
             (_, reservation) => reservation,
         };
         match result {
-            Ok(value) => Ok(Ended { value, epoch: self.epoch, record_bytes, reservation }),
+            Ok(value) => Ok(Ended {
+                value,
+                epoch: self.epoch,
+                record_bytes,
+                reservation,
+            }),
             Err(error) => Err(SessionError::from_engine(error, self.record.store_error())),
         }
     }

@@ -52,12 +52,17 @@ impl Component {
         }
         let engine = engine()?;
         // SAFETY: the bytes are what the build script's wasmtime, of the same version, compiled.
-        #[expect(unsafe_code, reason = "wasmtime trusts precompiled code, and this is the build's own")]
+        #[expect(
+            unsafe_code,
+            reason = "wasmtime trusts precompiled code, and this is the build's own"
+        )]
         let loaded = unsafe { wasmtime::component::Component::deserialize(&engine, COMPILED) };
         let compiled = match loaded {
             Ok(compiled) => compiled,
             #[cfg(feature = "compile")]
-            Err(_) => wasmtime::component::Component::new(&engine, COMPONENT).map_err(ComponentError::Refused)?,
+            Err(_) => {
+                wasmtime::component::Component::new(&engine, COMPONENT).map_err(ComponentError::Refused)?
+            }
             #[cfg(not(feature = "compile"))]
             Err(error) => return Err(ComponentError::Refused(error)),
         };
@@ -89,7 +94,10 @@ impl Component {
     fn link(engine: &Engine, component: &wasmtime::component::Component) -> Result<Self, ComponentError> {
         let mut linker = Linker::new(engine);
         imports::link(&mut linker).map_err(ComponentError::Runtime)?;
-        let pre = linker.instantiate_pre(component).and_then(EnginePre::new).map_err(ComponentError::Unfit)?;
+        let pre = linker
+            .instantiate_pre(component)
+            .and_then(EnginePre::new)
+            .map_err(ComponentError::Unfit)?;
         Ok(Self { pre: Arc::new(pre) })
     }
 

@@ -29,10 +29,18 @@ struct Entry {
 
 impl Entry {
     fn new(entry: store::Entry, known: Option<u64>) -> Self {
-        let store::Entry { value, version, expires_at } = entry;
+        let store::Entry {
+            value,
+            version,
+            expires_at,
+        } = entry;
         // What the engine has it is not told again.
         let value = (known != Some(version)).then_some(value);
-        Self { value, version, expires_at: expires_at.as_millis() }
+        Self {
+            value,
+            version,
+            expires_at: expires_at.as_millis(),
+        }
     }
 }
 
@@ -50,9 +58,22 @@ struct Placement {
 
 impl From<Placement> for store::Placement {
     fn from(at: Placement) -> Self {
-        let Placement { owner, previous_owner, expires_at, ends_at } = at;
-        let (expires_at, ends_at) = (Timestamp::from_millis(expires_at), Timestamp::from_millis(ends_at));
-        Self { owner, previous_owner, expires_at, ends_at }
+        let Placement {
+            owner,
+            previous_owner,
+            expires_at,
+            ends_at,
+        } = at;
+        let (expires_at, ends_at) = (
+            Timestamp::from_millis(expires_at),
+            Timestamp::from_millis(ends_at),
+        );
+        Self {
+            owner,
+            previous_owner,
+            expires_at,
+            ends_at,
+        }
     }
 }
 
@@ -84,7 +105,10 @@ impl Page {
             expires_at: row.expires_at.as_millis(),
             value: row.value.clone(),
         };
-        Self { rows: page.rows.iter().map(row).collect(), next: page.next.clone() }
+        Self {
+            rows: page.rows.iter().map(row).collect(),
+            next: page.next.clone(),
+        }
     }
 }
 
@@ -186,8 +210,12 @@ fn ask<T>(
     read: impl FnOnce(Answer) -> Option<Result<T, StoreError>>,
 ) -> Result<(Result<T, Error>,)> {
     let HostState { sources, record, .. } = context.data_mut();
-    let Some(record) = record else { return Err(Failure::NoLogicalCall.into()) };
-    let Some(answer) = record.ask(sources, question)? else { return Ok((Err(Error::Pending),)) };
+    let Some(record) = record else {
+        return Err(Failure::NoLogicalCall.into());
+    };
+    let Some(answer) = record.ask(sources, question)? else {
+        return Ok((Err(Error::Pending),));
+    };
     match read(answer) {
         Some(answer) => Ok((answer.map_err(Error::from),)),
         None => Err(Failure::Diverged.into()),
@@ -201,12 +229,19 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
     store.func_wrap("describe", |context: Context<'_>, (): ()| {
         Ok((Capabilities::from(context.data().sources.store.describe()),))
     })?;
-    store.func_wrap("get", |mut context: Context<'_>, (key, known, fresh): (String, Option<u64>, bool)| {
-        ask(&mut context, Question::Get { key, fresh }, |answer| match answer {
-            Answer::Entry(answer) => Some(answer.map(|entry| Entry::new(entry, known))),
-            _ => None,
-        })
-    })?;
+    store.func_wrap(
+        "get",
+        |mut context: Context<'_>, (key, known, fresh): (String, Option<u64>, bool)| {
+            ask(
+                &mut context,
+                Question::Get { key, fresh },
+                |answer| match answer {
+                    Answer::Entry(answer) => Some(answer.map(|entry| Entry::new(entry, known))),
+                    _ => None,
+                },
+            )
+        },
+    )?;
     store.func_wrap("get-many", |mut context: Context<'_>, (keys,): (Vec<String>,)| {
         ask(&mut context, Question::GetMany { keys }, |answer| match answer {
             Answer::Entries(answer) => Some(answer.map(|entries| {
@@ -219,40 +254,92 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
             _ => None,
         })
     })?;
-    store.func_wrap("insert", |mut context: Context<'_>, (key, value, at): (String, String, Placement)| {
-        ask(&mut context, Question::Insert { key, value, at: at.into() }, version)
-    })?;
+    store.func_wrap(
+        "insert",
+        |mut context: Context<'_>, (key, value, at): (String, String, Placement)| {
+            ask(
+                &mut context,
+                Question::Insert {
+                    key,
+                    value,
+                    at: at.into(),
+                },
+                version,
+            )
+        },
+    )?;
     store.func_wrap(
         "replace",
         |mut context: Context<'_>, (key, value, expected, at): (String, String, u64, Placement)| {
-            ask(&mut context, Question::Replace { key, value, expected, at: at.into() }, version)
+            ask(
+                &mut context,
+                Question::Replace {
+                    key,
+                    value,
+                    expected,
+                    at: at.into(),
+                },
+                version,
+            )
         },
     )?;
-    store.func_wrap("touch", |mut context: Context<'_>, (key, owner, until): (String, Option<String>, u64)| {
-        let expires_at = Timestamp::from_millis(until);
-        ask(&mut context, Question::Touch { key, owner, expires_at }, |answer| match answer {
-            Answer::Done(answer) => Some(answer),
-            _ => None,
-        })
-    })?;
-    store.func_wrap("delete", |mut context: Context<'_>, (key, owner): (String, Option<String>)| {
-        ask(&mut context, Question::Delete { key, owner }, |answer| match answer {
-            Answer::WasThere(answer) => Some(answer),
-            _ => None,
-        })
-    })?;
-    store.func_wrap("delete-many", |mut context: Context<'_>, (keys, owner): (Vec<String>, String)| {
-        ask(&mut context, Question::DeleteMany { keys, owner }, |answer| match answer {
-            Answer::Count(answer) => Some(answer),
-            _ => None,
-        })
-    })?;
-    store.func_wrap("list-owned", |mut context: Context<'_>, (owner, cursor, limit): (String, String, u32)| {
-        ask(&mut context, Question::ListOwned { owner, cursor, limit }, |answer| match answer {
-            Answer::Page(answer) => Some(answer.map(|page| Page::new(&page))),
-            _ => None,
-        })
-    })
+    store.func_wrap(
+        "touch",
+        |mut context: Context<'_>, (key, owner, until): (String, Option<String>, u64)| {
+            let expires_at = Timestamp::from_millis(until);
+            ask(
+                &mut context,
+                Question::Touch {
+                    key,
+                    owner,
+                    expires_at,
+                },
+                |answer| match answer {
+                    Answer::Done(answer) => Some(answer),
+                    _ => None,
+                },
+            )
+        },
+    )?;
+    store.func_wrap(
+        "delete",
+        |mut context: Context<'_>, (key, owner): (String, Option<String>)| {
+            ask(
+                &mut context,
+                Question::Delete { key, owner },
+                |answer| match answer {
+                    Answer::WasThere(answer) => Some(answer),
+                    _ => None,
+                },
+            )
+        },
+    )?;
+    store.func_wrap(
+        "delete-many",
+        |mut context: Context<'_>, (keys, owner): (Vec<String>, String)| {
+            ask(
+                &mut context,
+                Question::DeleteMany { keys, owner },
+                |answer| match answer {
+                    Answer::Count(answer) => Some(answer),
+                    _ => None,
+                },
+            )
+        },
+    )?;
+    store.func_wrap(
+        "list-owned",
+        |mut context: Context<'_>, (owner, cursor, limit): (String, String, u32)| {
+            ask(
+                &mut context,
+                Question::ListOwned { owner, cursor, limit },
+                |answer| match answer {
+                    Answer::Page(answer) => Some(answer.map(|page| Page::new(&page))),
+                    _ => None,
+                },
+            )
+        },
+    )
 }
 
 fn version(answer: Answer) -> Option<Result<u64, StoreError>> {
@@ -263,14 +350,17 @@ fn version(answer: Answer) -> Option<Result<u64, StoreError>> {
 }
 
 fn link_clock_and_random(linker: &mut Linker<HostState>) -> Result<()> {
-    linker.instance("tessera:session/clock@0.1.0")?.func_wrap("now", |mut context: Context<'_>, (): ()| {
-        let HostState { sources, record, .. } = context.data_mut();
-        let now = match record {
-            Some(record) => record.ask_now(sources)?,
-            None => sources.clock.now(),
-        };
-        Ok((now.as_millis(),))
-    })?;
+    linker.instance("tessera:session/clock@0.1.0")?.func_wrap(
+        "now",
+        |mut context: Context<'_>, (): ()| {
+            let HostState { sources, record, .. } = context.data_mut();
+            let now = match record {
+                Some(record) => record.ask_now(sources)?,
+                None => sources.clock.now(),
+            };
+            Ok((now.as_millis(),))
+        },
+    )?;
     linker.instance("tessera:session/random@0.1.0")?.func_wrap(
         "bytes",
         |mut context: Context<'_>, (count,): (u32,)| {

@@ -27,7 +27,10 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sessions: 16_384, bytes: 256 << 20 }
+        Self {
+            sessions: 16_384,
+            bytes: 256 << 20,
+        }
     }
 }
 
@@ -61,9 +64,18 @@ pub(crate) struct Instance {
 
 impl Instance {
     pub(crate) fn new(setup: &Setup) -> Result<Self, SetupError> {
-        let memory = (setup.limits.bytes.saturating_mul(2).saturating_add(BASE_MEMORY_BYTES)).min(MAXIMUM_MEMORY_BYTES);
+        let memory = (setup
+            .limits
+            .bytes
+            .saturating_mul(2)
+            .saturating_add(BASE_MEMORY_BYTES))
+        .min(MAXIMUM_MEMORY_BYTES);
         let limits = StoreLimitsBuilder::new().memory_size(memory).build();
-        let state = HostState { sources: setup.sources.clone(), limits, record: None };
+        let state = HostState {
+            sources: setup.sources.clone(),
+            limits,
+            record: None,
+        };
         let pre = setup.component.pre();
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.limits);
@@ -71,11 +83,20 @@ impl Instance {
         let exports = pre.instantiate(&mut store)?;
         let keys: Vec<_> = setup.keys.iter().map(crate::SigningKey::to_wit).collect();
         let configured =
-            exports.tessera_session_sessions().engine().call_configure(&mut store, &setup.policy, &keys);
+            exports
+                .tessera_session_sessions()
+                .engine()
+                .call_configure(&mut store, &setup.policy, &keys);
         drop_secrets(keys);
         let engine = configured?.map_err(SetupError::Refused)?;
         let room = Arc::new(Room::new(setup.limits.sessions, setup.limits.bytes));
-        Ok(Self { store, exports, engine, dropped: Arc::default(), room })
+        Ok(Self {
+            store,
+            exports,
+            engine,
+            dropped: Arc::default(),
+            room,
+        })
     }
 
     /// Where a handle of this instance is put when it is dropped.
@@ -98,16 +119,29 @@ impl Instance {
 /// The component's policy to start from. No engine is needed for it, so the store has nothing.
 pub(crate) fn starting_policy(component: &Component, preset: wit::Preset) -> wasmtime::Result<wit::Policy> {
     let sources = Sources {
-        store: Arc::new(crate::store::MemoryStore::builder().sweep_interval(Duration::ZERO).build()),
+        store: Arc::new(
+            crate::store::MemoryStore::builder()
+                .sweep_interval(Duration::ZERO)
+                .build(),
+        ),
         clock: Arc::new(crate::SystemClock),
         random: Arc::new(crate::SystemRandom),
     };
     let limits = StoreLimitsBuilder::new().memory_size(BASE_MEMORY_BYTES).build();
     let pre = component.pre();
-    let mut store = Store::new(pre.engine(), HostState { sources, limits, record: None });
+    let mut store = Store::new(
+        pre.engine(),
+        HostState {
+            sources,
+            limits,
+            record: None,
+        },
+    );
     store.set_epoch_deadline(watchdog::TICKS);
     let exports = pre.instantiate(&mut store)?;
-    exports.tessera_session_sessions().call_starting_policy(&mut store, preset)
+    exports
+        .tessera_session_sessions()
+        .call_starting_policy(&mut store, preset)
 }
 
 fn drop_secrets(keys: Vec<wit::SigningKey>) {
@@ -139,12 +173,18 @@ pub(crate) enum Lost {
 
 impl Slot {
     pub(crate) fn new(setup: Arc<Setup>, instance: Option<Instance>) -> Self {
-        Self { setup, instance: Mutex::new(instance), epoch: AtomicU64::new(0) }
+        Self {
+            setup,
+            instance: Mutex::new(instance),
+            epoch: AtomicU64::new(0),
+        }
     }
 
     /// How many sessions are open in the instance that is there now.
     pub(crate) fn open_sessions(&self) -> usize {
-        self.lock().as_ref().map_or(0, |instance| instance.room().sessions())
+        self.lock()
+            .as_ref()
+            .map_or(0, |instance| instance.room().sessions())
     }
 
     /// The longest record that the policy allows.

@@ -97,7 +97,11 @@ impl Record {
 
     /// The last error of the store that names a cause.
     pub(crate) fn store_error(&self) -> Option<&StoreError> {
-        let mut failures = self.answers.iter().rev().filter_map(|(_, answer)| answer.failure());
+        let mut failures = self
+            .answers
+            .iter()
+            .rev()
+            .filter_map(|(_, answer)| answer.failure());
         failures.find(|error| !matches!(error, StoreError::Missing | StoreError::Stale))
     }
 
@@ -135,7 +139,11 @@ impl Record {
 
     /// What the store answers is bounded as well: the component has only so much memory.
     fn bounded(answer: Answer) -> Answer {
-        if answer.bytes() > MAXIMUM_ANSWER_BYTES { answer.corrupt() } else { answer }
+        if answer.bytes() > MAXIMUM_ANSWER_BYTES {
+            answer.corrupt()
+        } else {
+            answer
+        }
     }
 
     fn answer(&mut self, fingerprint: u64, answer: Answer) -> Answer {
@@ -175,7 +183,11 @@ impl Record {
             None => {
                 let mut bytes = vec![0; count as usize];
                 // A source that fails answers none, which the engine refuses by name.
-                let answered = if sources.random.fill(&mut bytes).is_ok() { bytes } else { Vec::new() };
+                let answered = if sources.random.fill(&mut bytes).is_ok() {
+                    bytes
+                } else {
+                    Vec::new()
+                };
                 let bytes: Arc<[u8]> = answered.into();
                 self.answer(fingerprint, Answer::Random(Arc::clone(&bytes)));
                 Ok(bytes)
@@ -236,11 +248,18 @@ mod tests {
 
     fn sources() -> Sources {
         let store = MemoryStore::builder().sweep_interval(Duration::ZERO).build();
-        Sources { store: Arc::new(store), clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+        Sources {
+            store: Arc::new(store),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+        }
     }
 
     fn get(key: &str) -> Question {
-        Question::Get { key: key.into(), fresh: false }
+        Question::Get {
+            key: key.into(),
+            fresh: false,
+        }
     }
 
     /// One pass that asked the clock, for random bytes, and for a key.
@@ -276,8 +295,14 @@ mod tests {
 
         for other in [
             get("b"),
-            Question::Get { key: "a".into(), fresh: true },
-            Question::Delete { key: "a".into(), owner: None },
+            Question::Get {
+                key: "a".into(),
+                fresh: true,
+            },
+            Question::Delete {
+                key: "a".into(),
+                owner: None,
+            },
         ] {
             let (mut record, sources) = asked();
             record.ask_now(&sources).unwrap();
@@ -295,7 +320,12 @@ mod tests {
             expires_at: Timestamp::from_millis(1),
             ends_at: Timestamp::from_millis(ends_at),
         };
-        let replace = |value: &str, expected, at| Question::Replace { key: "k".into(), value: value.into(), expected, at };
+        let replace = |value: &str, expected, at| Question::Replace {
+            key: "k".into(),
+            value: value.into(),
+            expected,
+            at,
+        };
         let mut prints: Vec<u64> = [
             replace("v", 1, at("o", 2)),
             replace("w", 1, at("o", 2)),
@@ -317,16 +347,29 @@ mod tests {
         for _ in 0..MAXIMUM_QUESTIONS {
             record.ask(&sources, get("a")).unwrap();
         }
-        assert_eq!(record.ask(&sources, get("a")).unwrap_err(), Failure::TooManyQuestions);
-        assert_eq!(Record::default().ask_random(&sources, 65).unwrap_err(), Failure::TooManyBytes);
+        assert_eq!(
+            record.ask(&sources, get("a")).unwrap_err(),
+            Failure::TooManyQuestions
+        );
+        assert_eq!(
+            Record::default().ask_random(&sources, 65).unwrap_err(),
+            Failure::TooManyBytes
+        );
         assert!(Record::default().ask_random(&sources, 64).is_ok());
     }
 
     #[test]
     fn an_answer_beyond_the_bound_is_corrupt_and_one_at_it_is_not() {
         for (length, fits) in [(MAXIMUM_ANSWER_BYTES, true), (MAXIMUM_ANSWER_BYTES + 1, false)] {
-            let entry = Entry { value: "x".repeat(length).into(), version: 1, expires_at: Timestamp::from_millis(1) };
-            assert_eq!(matches!(Record::bounded(Answer::Entry(Ok(entry))), Answer::Entry(Ok(_))), fits);
+            let entry = Entry {
+                value: "x".repeat(length).into(),
+                version: 1,
+                expires_at: Timestamp::from_millis(1),
+            };
+            assert_eq!(
+                matches!(Record::bounded(Answer::Entry(Ok(entry))), Answer::Entry(Ok(_))),
+                fits
+            );
         }
     }
 }

@@ -15,12 +15,14 @@ pub(crate) fn start(engine: &Engine) {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         let engine = engine.clone();
-        let ticking = std::thread::Builder::new().name("tessera-watchdog".into()).spawn(move || {
-            loop {
-                std::thread::sleep(TICK);
-                engine.increment_epoch();
-            }
-        });
+        let ticking = std::thread::Builder::new()
+            .name("tessera-watchdog".into())
+            .spawn(move || {
+                loop {
+                    std::thread::sleep(TICK);
+                    engine.increment_epoch();
+                }
+            });
         if let Err(error) = ticking {
             tracing::error!(%error, "no watchdog: a component that loops would not be stopped");
         }

@@ -1,0 +1,172 @@
+//! What a session costs, on memory stores, beside `jsonwebtoken` and `tower-sessions` with a signed cookie.
+//!
+//! Every session has nine text fields. A *hot* token was verified before and its record is known; a *cold* one is new to the
+//! engine, which cycles through more tokens than it remembers. The peers do the work of their middleware and nothing around it:
+//! the cookie is verified, its session loaded, one field read.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use cookie::{Cookie, CookieJar, Key};
+use criterion::{Criterion, criterion_group, criterion_main};
+use serde::{Deserialize, Serialize};
+use tessera::{Sessions, Survivors, TokenFormat};
+use tokio::runtime::Runtime;
+use tower_sessions::{MemoryStore, Session, session::Id};
+
+const TEXT: &str = "some text of usual length";
+/// More than the engine remembers.
+const COLD: usize = 20_000;
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn sessions(format: TokenFormat) -> Sessions {
+    let builder = Sessions::builder().unwrap().signing_key("2026-11", [7; 32]).instances(1);
+    let builder = builder.policy(|policy| {
+        policy.token_format = format;
+        policy.issuer = "https://login.example".into();
+        policy.audience = "shop".into();
+    });
+    builder.build(tessera::store::MemoryStore::new()).unwrap()
+}
+
+async fn token(sessions: &Sessions) -> String {
+    let session = sessions.create().unwrap();
+    for field in 0..8 {
+        session.set(&format!("field{field}"), TEXT).unwrap();
+    }
+    session.set("role", "admin").unwrap();
+    session.authenticate_keeping("alice", &Survivors::Everything).await.unwrap().token.unwrap()
+}
+
+fn engine(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let compact = sessions(TokenFormat::Compact);
+    let jwt = sessions(TokenFormat::Jwt);
+    let (hot, hot_jwt) = runtime.block_on(async { (token(&compact).await, token(&jwt).await) });
+    let mut cold: Vec<String> = Vec::new();
+    let mut cold_jwt: Vec<String> = Vec::new();
+    runtime.block_on(async {
+        for _ in 0..COLD {
+            cold.push(token(&compact).await);
+            cold_jwt.push(token(&jwt).await);
+        }
+    });
+    let session = runtime.block_on(compact.open(&hot)).unwrap();
+
+    let mut group = criterion.benchmark_group("tessera");
+    group.bench_function("no-op (remove a field that is not there)", |bench| {
+        bench.iter(|| session.remove(black_box("x")).unwrap())
+    });
+    group.bench_function("verify, hot", |bench| bench.iter(|| compact.verify(black_box(&hot), None).unwrap()));
+    let mut turn = cold.iter().cycle();
+    group.bench_function("verify, cold", |bench| bench.iter(|| compact.verify(turn.next().unwrap(), None).unwrap()));
+    group.bench_function("verify a JWT, hot", |bench| bench.iter(|| jwt.verify(black_box(&hot_jwt), None).unwrap()));
+    let mut turn = cold_jwt.iter().cycle();
+    group.bench_function("verify a JWT, cold", |bench| bench.iter(|| jwt.verify(turn.next().unwrap(), None).unwrap()));
+    group.bench_function("open, hot", |bench| {
+        bench.iter(|| runtime.block_on(compact.open(black_box(&hot))).unwrap())
+    });
+    group.bench_function("open + get, hot", |bench| {
+        bench.iter(|| runtime.block_on(async { compact.open(&hot).await.unwrap().get_value("role").unwrap() }))
+    });
+    let mut turn = cold.iter().cycle();
+    group.bench_function("open + get, cold", |bench| {
+        bench.iter(|| {
+            let token = turn.next().unwrap();
+            runtime.block_on(async { compact.open(token).await.unwrap().get_value("role").unwrap() })
+        })
+    });
+    group.bench_function("open + set + save, hot", |bench| {
+        bench.iter(|| {
+            runtime.block_on(async {
+                let session = compact.open(&hot).await.unwrap();
+                session.set("role", "editor").unwrap();
+                session.save().await.unwrap()
+            })
+        })
+    });
+    group.bench_function("entries (9 fields)", |bench| bench.iter(|| session.entries().unwrap()));
+    group.finish();
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    sid: String,
+    r#gen: String,
+    iat: u64,
+    exp: u64,
+}
+
+fn jsonwebtoken(criterion: &mut Criterion) {
+    use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+    let claims = Claims {
+        iss: "https://login.example".into(),
+        aud: "shop".into(),
+        sub: "alice".into(),
+        sid: "gtrqNhlUZSxJ2nIBYfzwLA".into(),
+        r#gen: "1.1795260704251".into(),
+        iat: 1_795_260_704,
+        exp: 4_000_000_000,
+    };
+    let token = jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(&[7; 32])).unwrap();
+    let key = DecodingKey::from_secret(&[7; 32]);
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_audience(&["shop"]);
+    validation.set_issuer(&["https://login.example"]);
+    criterion.bench_function("jsonwebtoken/decode (HS256, the same claims)", |bench| {
+        bench.iter(|| jsonwebtoken::decode::<Claims>(black_box(token.as_bytes()), &key, &validation).unwrap())
+    });
+}
+
+/// What tower-sessions' signed middleware does with a cookie: its mac, then the id in it.
+fn signed_id(key: &Key, cookie: &str) -> Id {
+    let mut jar = CookieJar::new();
+    jar.add_original(Cookie::parse(cookie.to_owned()).unwrap());
+    jar.signed(key).get("id").unwrap().value().parse().unwrap()
+}
+
+fn tower_sessions(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let store = Arc::new(MemoryStore::default());
+    let key = Key::from(&[7; 64]);
+    let cookie = runtime.block_on(async {
+        let session = Session::new(None, store.clone(), None);
+        for field in 0..8 {
+            session.insert(&format!("field{field}"), TEXT).await.unwrap();
+        }
+        session.insert("role", "admin").await.unwrap();
+        session.save().await.unwrap();
+        let mut jar = CookieJar::new();
+        jar.signed_mut(&key).add(Cookie::new("id", session.id().unwrap().to_string()));
+        jar.get("id").unwrap().to_string()
+    });
+    let mut group = criterion.benchmark_group("tower-sessions");
+    group.bench_function("verify a signed cookie", |bench| bench.iter(|| signed_id(&key, black_box(&cookie))));
+    group.bench_function("signed cookie + load + get", |bench| {
+        bench.iter(|| {
+            runtime.block_on(async {
+                let session = Session::new(Some(signed_id(&key, &cookie)), store.clone(), None);
+                session.get::<String>("role").await.unwrap()
+            })
+        })
+    });
+    group.bench_function("signed cookie + load + insert + save", |bench| {
+        bench.iter(|| {
+            runtime.block_on(async {
+                let session = Session::new(Some(signed_id(&key, &cookie)), store.clone(), None);
+                session.insert("role", "editor").await.unwrap();
+                session.save().await.unwrap();
+            })
+        })
+    });
+    group.finish();
+}
+
+criterion_group!(benches, engine, jsonwebtoken, tower_sessions);
+criterion_main!(benches);
