@@ -38,7 +38,9 @@ impl serde::ser::Error for ConvertError {
 
 pub(super) fn from_rust<T: Serialize + ?Sized>(value: &T) -> Result<Value, ConvertError> {
     match value.serialize(Scalars) {
-        Err(ConvertError::Compound) => serde_json::to_string(value).map(Value::Json).map_err(ConvertError::Json),
+        Err(ConvertError::Compound) => serde_json::to_string(value)
+            .map(Value::Json)
+            .map_err(ConvertError::Json),
         scalar => scalar,
     }
 }
@@ -112,7 +114,12 @@ impl Serializer for Scalars {
         value.serialize(self)
     }
 
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<Value, ConvertError> {
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<Value, ConvertError> {
         Ok(Value::Text(variant.into()))
     }
 
@@ -146,7 +153,10 @@ impl Serializer for Scalars {
 }
 
 fn integer<N: TryInto<i64>>(value: N) -> Result<Value, ConvertError> {
-    value.try_into().map(Value::Integer).map_err(|_| ConvertError::OutOfRange)
+    value
+        .try_into()
+        .map(Value::Integer)
+        .map_err(|_| ConvertError::OutOfRange)
 }
 
 /// A stored scalar, read by whatever type asks.
@@ -175,7 +185,11 @@ impl<'de> Deserializer<'de> for Stored {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, ScalarError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ScalarError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -194,12 +208,12 @@ impl<'de> Deserializer<'de> for Stored {
     /// `Vec<u8>` asks for a sequence.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ScalarError> {
         match self.0 {
-            Value::Bytes(bytes) => {
-                visitor.visit_seq(serde::de::value::SeqDeserializer::new(bytes.into_iter().map(|byte| {
+            Value::Bytes(bytes) => visitor.visit_seq(serde::de::value::SeqDeserializer::new(
+                bytes.into_iter().map(|byte| {
                     let byte: serde::de::value::U8Deserializer<ScalarError> = byte.into_deserializer();
                     byte
-                })))
-            }
+                }),
+            )),
             other => Stored(other).deserialize_any(visitor),
         }
     }
@@ -248,19 +262,40 @@ mod tests {
         round_trip(Some(5_u8), Value::Integer(5));
         round_trip((), Value::Null);
         round_trip(Role::Admin, Value::Text("Admin".into()));
-        round_trip(Role::Member { since: 3 }, Value::Json(r#"{"Member":{"since":3}}"#.into()));
+        round_trip(
+            Role::Member { since: 3 },
+            Value::Json(r#"{"Member":{"since":3}}"#.into()),
+        );
         round_trip(vec![1_u16, 2], Value::Json("[1,2]".into()));
-        round_trip(BTreeMap::from([("a".to_owned(), 1)]), Value::Json(r#"{"a":1}"#.into()));
-        assert_eq!(to_rust::<Vec<u8>>(Value::Bytes(vec![1, 255])).unwrap(), vec![1, 255]);
+        round_trip(
+            BTreeMap::from([("a".to_owned(), 1)]),
+            Value::Json(r#"{"a":1}"#.into()),
+        );
+        assert_eq!(
+            to_rust::<Vec<u8>>(Value::Bytes(vec![1, 255])).unwrap(),
+            vec![1, 255]
+        );
         assert_eq!(to_rust::<f64>(Value::Integer(2)).unwrap(), 2.0);
     }
 
     #[test]
     fn another_type_or_range_is_refused() {
-        assert!(matches!(to_rust::<u8>(Value::Integer(256)), Err(ConvertError::Type(_))));
-        assert!(matches!(to_rust::<u8>(Value::Text("1".into())), Err(ConvertError::Type(_))));
-        assert!(matches!(to_rust::<u8>(Value::Json("[]".into())), Err(ConvertError::Json(_))));
+        assert!(matches!(
+            to_rust::<u8>(Value::Integer(256)),
+            Err(ConvertError::Type(_))
+        ));
+        assert!(matches!(
+            to_rust::<u8>(Value::Text("1".into())),
+            Err(ConvertError::Type(_))
+        ));
+        assert!(matches!(
+            to_rust::<u8>(Value::Json("[]".into())),
+            Err(ConvertError::Json(_))
+        ));
         assert!(matches!(from_rust(&u64::MAX), Err(ConvertError::OutOfRange)));
-        assert!(matches!(from_rust(&BTreeMap::from([((1, 2), 3)])), Err(ConvertError::Json(_))));
+        assert!(matches!(
+            from_rust(&BTreeMap::from([((1, 2), 3)])),
+            Err(ConvertError::Json(_))
+        ));
     }
 }

@@ -8,64 +8,77 @@ use serde_json::Value;
 
 /// One answer of the service.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: Vec<(String, String)>,
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).expect("a JSON body")
     }
 
     /// The code of a problem, checked for its form.
     #[track_caller]
-    pub fn code(&self) -> String {
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+    pub(crate) fn code(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{self:?}");
-        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{self:?}");
+        assert!(
+            problem["title"].is_string() && problem["detail"].is_string(),
+            "{self:?}"
+        );
         problem["code"].as_str().expect("a code").to_owned()
     }
 
     /// Asserts a status and a code.
     #[track_caller]
-    pub fn refused(&self, status: u16, code: &str) -> &Self {
+    pub(crate) fn refused(&self, status: u16, code: &str) -> &Self {
         assert_eq!((self.status, self.code().as_str()), (status, code), "{self:?}");
         self
     }
 
     /// Asserts success and answers the body.
     #[track_caller]
-    pub fn ok(&self) -> Value {
+    pub(crate) fn ok(&self) -> Value {
         assert!(matches!(self.status, 200 | 201), "{self:?}");
         self.json()
     }
 
     /// The token that was handed out.
     #[track_caller]
-    pub fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         self.ok()["token"].as_str().expect("a token").to_owned()
     }
 }
 
-pub struct Client {
+pub(crate) struct Client {
     address: String,
     connection: Option<BufReader<TcpStream>>,
 }
 
 impl Client {
-    pub fn new(address: &str) -> Self {
-        Self { address: address.to_owned(), connection: None }
+    pub(crate) fn new(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            connection: None,
+        }
     }
 
     /// Sends a request and reads the answer; after an error the next request opens a new connection.
-    pub fn try_send(&mut self, request: &[u8]) -> io::Result<Answer> {
+    pub(crate) fn try_send(&mut self, request: &[u8]) -> io::Result<Answer> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => connect(&self.address)?,
@@ -79,39 +92,50 @@ impl Client {
     }
 
     #[track_caller]
-    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
-        self.try_send(&request(method, path, headers, body)).expect("an answer")
+    pub(crate) fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Answer {
+        self.try_send(&request(method, path, headers, body))
+            .expect("an answer")
     }
 
     /// With credentials in `Authorization: Bearer`.
     #[track_caller]
-    pub fn call(&mut self, method: &str, path: &str, credentials: &str, body: Option<&str>) -> Answer {
+    pub(crate) fn call(&mut self, method: &str, path: &str, credentials: &str, body: Option<&str>) -> Answer {
         self.send(method, path, &[("Authorization", &bearer(credentials))], body)
     }
 
     /// Makes a session, of a subject where one is named.
     #[track_caller]
-    pub fn create(&mut self, service_key: &str, subject: Option<&str>) -> String {
+    pub(crate) fn create(&mut self, service_key: &str, subject: Option<&str>) -> String {
         let body = match subject {
             Some(subject) => serde_json::json!({ "subject": subject }).to_string(),
             None => "{}".into(),
         };
-        self.call("POST", "/v1/sessions", service_key, Some(&body)).token()
+        self.call("POST", "/v1/sessions", service_key, Some(&body))
+            .token()
     }
 }
 
-pub fn bearer(credentials: &str) -> String {
+pub(crate) fn bearer(credentials: &str) -> String {
     format!("Bearer {credentials}")
 }
 
 /// The bytes of a request; a body is JSON unless a header says otherwise.
-pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     if let Some(body) = body {
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        if !headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        {
             text.push_str("Content-Type: application/json\r\n");
         }
         text.push_str(&format!("Content-Length: {}\r\n", body.len()));
@@ -121,14 +145,14 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<
     text.into_bytes()
 }
 
-pub fn connect(address: &str) -> io::Result<BufReader<TcpStream>> {
+pub(crate) fn connect(address: &str) -> io::Result<BufReader<TcpStream>> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     Ok(BufReader::new(stream))
 }
 
-pub fn read_answer(connection: &mut BufReader<TcpStream>) -> io::Result<Answer> {
+pub(crate) fn read_answer(connection: &mut BufReader<TcpStream>) -> io::Result<Answer> {
     let mut line = String::new();
     let mut next = |connection: &mut BufReader<TcpStream>| {
         line.clear();
@@ -138,15 +162,27 @@ pub fn read_answer(connection: &mut BufReader<TcpStream>) -> io::Result<Answer> 
         }
     };
     let unfit = || io::Error::from(io::ErrorKind::InvalidData);
-    let status = next(connection)?.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(unfit)?;
+    let status = next(connection)?
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .ok_or_else(unfit)?;
     let mut headers = Vec::new();
     loop {
         let header = next(connection)?;
-        let Some((name, value)) = header.split_once(": ") else { break };
+        let Some((name, value)) = header.split_once(": ") else {
+            break;
+        };
         headers.push((name.to_owned(), value.to_owned()));
     }
-    let mut answer = Answer { status, headers, text: String::new() };
-    let length = answer.header("content-length").map_or(0, |length| length.parse().expect("a number"));
+    let mut answer = Answer {
+        status,
+        headers,
+        text: String::new(),
+    };
+    let length = answer
+        .header("content-length")
+        .map_or(0, |length| length.parse().expect("a number"));
     let mut body = vec![0; length];
     connection.read_exact(&mut body)?;
     answer.text = String::from_utf8(body).map_err(|_| unfit())?;

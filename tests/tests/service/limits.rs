@@ -27,34 +27,69 @@ fn limits_hold_to_the_byte() {
     patch(&server, &token, &set(&"n".repeat(128), "")).ok();
     let long = patch(&server, &token, &set(&"n".repeat(129), ""));
     let long = long.refused(413, "limit-exceeded").json();
-    assert_eq!((&long["limit"], &long["maximum"]), (&json!("maximum-name-bytes"), &json!(128)));
+    assert_eq!(
+        (&long["limit"], &long["maximum"]),
+        (&json!("maximum-name-bytes"), &json!(128))
+    );
 
     // Its JSON text, quotes included.
     patch(&server, &token, &set("v", &"v".repeat(16_382))).ok();
     let long = patch(&server, &token, &set("v", &"v".repeat(16_383)));
-    assert_eq!(long.refused(413, "limit-exceeded").json()["limit"], "maximum-value-bytes");
+    assert_eq!(
+        long.refused(413, "limit-exceeded").json()["limit"],
+        "maximum-value-bytes"
+    );
 
     // The record: refused when it is set or when it is saved.
-    let fields = |count: usize| (0..count).map(|n| (format!("f{n}"), "v".repeat(16_000).into())).collect::<serde_json::Map<_, _>>();
+    let fields = |count: usize| {
+        (0..count)
+            .map(|n| (format!("f{n}"), "v".repeat(16_000).into()))
+            .collect::<serde_json::Map<_, _>>()
+    };
     let other = client.create(&key, None);
     patch(&server, &other, &json!({ "set": fields(4) }).to_string()).ok();
     let long = patch(&server, &other, &json!({ "set": fields(5) }).to_string());
-    assert_eq!(long.refused(413, "limit-exceeded").json()["limit"], "maximum-record-bytes");
+    assert_eq!(
+        long.refused(413, "limit-exceeded").json()["limit"],
+        "maximum-record-bytes"
+    );
 
-    let fields = |count: usize| (0..count).map(|n| (format!("f{n}"), n.into())).collect::<serde_json::Map<_, _>>();
+    let fields = |count: usize| {
+        (0..count)
+            .map(|n| (format!("f{n}"), n.into()))
+            .collect::<serde_json::Map<_, _>>()
+    };
     let other = client.create(&key, None);
     patch(&server, &other, &json!({ "set": fields(256) }).to_string()).ok();
     let many = patch(&server, &other, &json!({ "set": { "one more": 1 } }).to_string());
-    assert_eq!(many.refused(413, "limit-exceeded").json()["limit"], "maximum-fields");
+    assert_eq!(
+        many.refused(413, "limit-exceeded").json()["limit"],
+        "maximum-fields"
+    );
 
     let login = |subject: String| json!({ "subject": subject }).to_string();
-    client.call("POST", "/v1/sessions", &key, Some(&login("s".repeat(255)))).ok();
+    client
+        .call("POST", "/v1/sessions", &key, Some(&login("s".repeat(255))))
+        .ok();
     let long = client.call("POST", "/v1/sessions", &key, Some(&login("s".repeat(256))));
-    assert_eq!(long.refused(422, "invalid-argument").json()["argument"], "subject");
+    assert_eq!(
+        long.refused(422, "invalid-argument").json()["argument"],
+        "subject"
+    );
 
     let head = "x".repeat(40_000);
-    assert_eq!(client.send("GET", "/healthz", &[("X-Padding", &head[..20_000])], None).status, 200);
-    assert_eq!(client.send("GET", "/healthz", &[("X-Padding", &head)], None).status, 431);
+    assert_eq!(
+        client
+            .send("GET", "/healthz", &[("X-Padding", &head[..20_000])], None)
+            .status,
+        200
+    );
+    assert_eq!(
+        client
+            .send("GET", "/healthz", &[("X-Padding", &head)], None)
+            .status,
+        431
+    );
     server.stop();
 }
 
@@ -69,19 +104,49 @@ fn bodies_are_refused_with_what_is_wrong() {
         ("{\"set\":}", 400, "json-malformed", "line 1, column 8"),
         ("[]", 400, "json-malformed", "not one JSON object"),
         ("{} {}", 400, "json-malformed", "not JSON"),
-        (r#"{"set":{},"set":{}}"#, 400, "json-malformed", "a name stands twice"),
-        (r#"{"sett":{}}"#, 422, "unknown-member", "`sett` is not known here; known: `set`, `remove`"),
+        (
+            r#"{"set":{},"set":{}}"#,
+            400,
+            "json-malformed",
+            "a name stands twice",
+        ),
+        (
+            r#"{"sett":{}}"#,
+            422,
+            "unknown-member",
+            "`sett` is not known here; known: `set`, `remove`",
+        ),
         (r#"{"set":[1]}"#, 422, "invalid-member", "`set` must be an object"),
-        (r#"{"set":{"a":1,"a":2}}"#, 422, "invalid-member", "each named once"),
-        (r#"{"remove":"a"}"#, 422, "invalid-member", "`remove` must be an array of texts"),
+        (
+            r#"{"set":{"a":1,"a":2}}"#,
+            422,
+            "invalid-member",
+            "each named once",
+        ),
+        (
+            r#"{"remove":"a"}"#,
+            422,
+            "invalid-member",
+            "`remove` must be an array of texts",
+        ),
         (r#"{"set":{"a":1},"remove":["a"]}"#, 422, "invalid-member", "both"),
         (r#"{"set":{"":1}}"#, 422, "invalid-argument", "empty"),
         (r#"{"set":{"a\u0000":1}}"#, 422, "invalid-argument", "control"),
-        (r#"{"set":{"a":18446744073709551615}}"#, 422, "invalid-value", "64 bits"),
+        (
+            r#"{"set":{"a":18446744073709551615}}"#,
+            422,
+            "invalid-value",
+            "64 bits",
+        ),
         (r#"{"set":{"a":1e999}}"#, 422, "invalid-value", "out of range"),
         (r#"{"set":{"a":"\ud800"}}"#, 422, "invalid-value", "Unicode"),
         (r#"{"set":{"a":{"b":1,"b":2}}}"#, 422, "invalid-value", "not JSON"),
-        (r#"{"set":{"a":{"$t":["date",1]}}}"#, 422, "invalid-value", "`$t` stands for"),
+        (
+            r#"{"set":{"a":{"$t":["date",1]}}}"#,
+            422,
+            "invalid-value",
+            "`$t` stands for",
+        ),
     ] {
         let refused = patch(&server, &token, body);
         refused.refused(status, code);
@@ -89,16 +154,34 @@ fn bodies_are_refused_with_what_is_wrong() {
     }
     let deep = format!(r#"{{"set":{{"a":{}{}}}}}"#, "[".repeat(65), "]".repeat(65));
     patch(&server, &token, &deep).refused(422, "invalid-value");
-    let deeper = format!(r#"{{"set":{{"a":{}{}}}}}"#, "[".repeat(200_000), "]".repeat(200_000));
+    let deeper = format!(
+        r#"{{"set":{{"a":{}{}}}}}"#,
+        "[".repeat(200_000),
+        "]".repeat(200_000)
+    );
     assert!(matches!(patch(&server, &token, &deeper).status, 400 | 413 | 422));
 
     let bearer = crate::client::bearer(&token);
-    let form = [("Authorization", bearer.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
-    client.send("PATCH", "/v1/session", &form, Some("set=1")).refused(415, "not-json");
-    client.call("POST", "/v1/session/rotate", &token, Some(r#"{"a":1}"#)).refused(422, "unknown-member");
-    client.call("PUT", "/v1/session", &token, None).refused(405, "method-not-allowed");
-    client.call("GET", "/v1/nothing", &token, None).refused(404, "not-found");
+    let form = [
+        ("Authorization", bearer.as_str()),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+    ];
+    client
+        .send("PATCH", "/v1/session", &form, Some("set=1"))
+        .refused(415, "not-json");
+    client
+        .call("POST", "/v1/session/rotate", &token, Some(r#"{"a":1}"#))
+        .refused(422, "unknown-member");
+    client
+        .call("PUT", "/v1/session", &token, None)
+        .refused(405, "method-not-allowed");
+    client
+        .call("GET", "/v1/nothing", &token, None)
+        .refused(404, "not-found");
     // Of all that was refused nothing was stored.
-    assert_eq!(client.call("GET", "/v1/session", &token, None).ok()["fields"], json!({ "kept": 1 }));
+    assert_eq!(
+        client.call("GET", "/v1/session", &token, None).ok()["fields"],
+        json!({ "kept": 1 })
+    );
     server.stop();
 }

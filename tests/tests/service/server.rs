@@ -13,33 +13,48 @@ const LAST_LINE: &str = "/v1/session -H";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The program that was built beside the tests.
-pub fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let tests = std::env::current_exe().expect("the path of the tests");
-    let program = tests.parent().and_then(Path::parent).expect("target/release/deps").join("tessera");
+    let program = tests
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/release/deps")
+        .join("tessera");
     let path = program.display();
-    assert!(program.exists(), "there is no {path}: build it first with `cargo build --release -p tessera`");
+    assert!(
+        program.exists(),
+        "there is no {path}: build it first with `cargo build --release -p tessera`"
+    );
     program
 }
 
 /// Runs one of the program's commands to its end: whether it succeeded, its output, its errors.
-pub fn run(arguments: &[&str]) -> (bool, String, String) {
-    let output = Command::new(program()).args(arguments).stdin(Stdio::null()).output().expect("the program runs");
+pub(crate) fn run(arguments: &[&str]) -> (bool, String, String) {
+    let output = Command::new(program())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
 
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub address: String,
+    pub(crate) address: String,
     /// What it printed at its start.
-    pub printed: String,
-    pub data: PathBuf,
+    pub(crate) printed: String,
+    pub(crate) data: PathBuf,
 }
 
 impl Server {
     /// Starts it with further flags and waits until it listens.
-    pub fn start(data: &Path, flags: &[&str]) -> Self {
-        let log = OpenOptions::new().create(true).append(true).open(log_path(data)).expect("a log");
+    pub(crate) fn start(data: &Path, flags: &[&str]) -> Self {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log_path(data))
+            .expect("a log");
         let mut child = Command::new(program())
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
@@ -53,33 +68,56 @@ impl Server {
         let mut printed = String::new();
         while !printed.contains(LAST_LINE) {
             let read = lines.read_line(&mut printed).expect("UTF-8");
-            assert!(read > 0, "it ended:\n{printed}{}", fs::read_to_string(log_path(data)).unwrap_or_default());
+            assert!(
+                read > 0,
+                "it ended:\n{printed}{}",
+                fs::read_to_string(log_path(data)).unwrap_or_default()
+            );
         }
-        let address = printed.split_once("http://").expect("a URL").1.lines().next().expect("a line").to_owned();
-        Self { child, address, printed, data: data.to_owned() }
+        let address = printed
+            .split_once("http://")
+            .expect("a URL")
+            .1
+            .lines()
+            .next()
+            .expect("a line")
+            .to_owned();
+        Self {
+            child,
+            address,
+            printed,
+            data: data.to_owned(),
+        }
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::new(&self.address)
     }
 
-    pub fn service_key(&self) -> String {
-        fs::read_to_string(self.data.join("service-key")).expect("a service key").trim().to_owned()
+    pub(crate) fn service_key(&self) -> String {
+        fs::read_to_string(self.data.join("service-key"))
+            .expect("a service key")
+            .trim()
+            .to_owned()
     }
 
     /// Everything logged so far, of all starts over this directory.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(log_path(&self.data)).expect("a log")
     }
 
     /// Sends SIGTERM.
-    pub fn tell_to_end(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
-        assert!(sent.success());
+    pub(crate) fn tell_to_end(&self) {
+        self.process().terminate();
+    }
+
+    /// The process alone, to be ended while others still speak to it.
+    pub(crate) fn process(&self) -> Process {
+        Process(self.child.id())
     }
 
     /// Waits for the end.
-    pub fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -91,15 +129,31 @@ impl Server {
     }
 
     /// Ends it in order.
-    pub fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.tell_to_end();
         assert!(self.ended().success());
     }
+}
 
-    /// SIGKILL: nothing of it runs any more.
-    pub fn kill(mut self) {
-        self.child.kill().expect("a child");
-        self.ended();
+/// A running program by its id, which stays its own until [`Server::ended`] has seen its end.
+pub(crate) struct Process(u32);
+
+impl Process {
+    /// SIGKILL: from one moment to the next nothing of it runs.
+    pub(crate) fn kill(&self) {
+        self.signal("-KILL");
+    }
+
+    pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.0.to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(sent.success());
     }
 }
 

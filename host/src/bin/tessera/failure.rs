@@ -14,17 +14,28 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure that has no other below it.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None }
+        Self {
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// Says what was being done when `source` happened; use with `map_err`.
-    pub(crate) fn during<E: Into<Box<dyn Error + Send + Sync>>>(message: impl Into<String>) -> impl FnOnce(E) -> Self {
+    pub(crate) fn during<E: Into<Box<dyn Error + Send + Sync>>>(
+        message: impl Into<String>,
+    ) -> impl FnOnce(E) -> Self {
         let message = message.into();
-        |source| Self { message, source: Some(source.into()) }
+        |source| Self {
+            message,
+            source: Some(source.into()),
+        }
     }
 
     pub(crate) fn is_broken_pipe(&self) -> bool {
-        let io = self.source.as_ref().and_then(|source| source.downcast_ref::<io::Error>());
+        let io = self
+            .source
+            .as_ref()
+            .and_then(|source| source.downcast_ref::<io::Error>());
         io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     }
 }

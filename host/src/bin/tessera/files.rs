@@ -18,7 +18,10 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), Failure> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(Failure::during(format!("cannot make the directory {}", path.display())))
+    builder.create(path).map_err(Failure::during(format!(
+        "cannot make the directory {}",
+        path.display()
+    )))
 }
 
 /// Reads a secret; `None` if there is no such file. One that everybody can read is refused.
@@ -38,7 +41,9 @@ pub(crate) fn read_secret(path: &Path) -> Result<Option<Zeroizing<String>>, Fail
 #[cfg(unix)]
 fn check_mode(path: &Path, file: &File) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt as _;
-    let metadata = file.metadata().map_err(Failure::during(format!("cannot inspect {}", path.display())))?;
+    let metadata = file
+        .metadata()
+        .map_err(Failure::during(format!("cannot inspect {}", path.display())))?;
     let mode = metadata.permissions().mode() & 0o777;
     let path = path.display();
     if mode & 0o007 != 0 {
@@ -48,7 +53,9 @@ fn check_mode(path: &Path, file: &File) -> Result<(), Failure> {
     }
     // Orchestrators hand secrets to a process through its group.
     if mode & 0o070 != 0 {
-        complain(&format!("tessera: warning: {path} holds a secret and is open to its group (mode {mode:04o})"));
+        complain(&format!(
+            "tessera: warning: {path} holds a secret and is open to its group (mode {mode:04o})"
+        ));
     }
     Ok(())
 }
@@ -65,7 +72,10 @@ pub(crate) fn create_secret(path: &Path, text: &str) -> Result<(), Failure> {
     // A link, because a rename would silently replace the file of another process that starts at the same time.
     let linked = fs::hard_link(&written, path);
     let removed = fs::remove_file(&written);
-    linked.and(removed).and_then(|()| sync_directory(path)).map_err(Failure::during(doing()))
+    linked
+        .and(removed)
+        .and_then(|()| sync_directory(path))
+        .map_err(Failure::during(doing()))
 }
 
 /// Replaces a secret, in one step.

@@ -30,7 +30,9 @@ impl Key {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let Self::New { id, file, prepend } = self;
         let key = secrets::new_key(id)?;
-        let Some(path) = file else { return say(&secrets::write_keys(&[key])?) };
+        let Some(path) = file else {
+            return say(&secrets::write_keys(&[key])?);
+        };
         let id = key.id().to_owned();
         if !prepend {
             files::create_secret(&path, &secrets::write_keys(&[key])?)?;
@@ -44,6 +46,10 @@ impl Key {
         let mut keys = vec![key];
         keys.extend(there);
         files::replace_secret(&path, &secrets::write_keys(&keys)?)?;
-        say(&format!("put key {id} first in {}, before {} more\n", path.display(), keys.len() - 1))
+        say(&format!(
+            "put key {id} first in {}, before {} more\n",
+            path.display(),
+            keys.len() - 1
+        ))
     }
 }

@@ -24,7 +24,12 @@ use crate::failure::Failure;
 
 /// Sessions for services in several languages: one engine, sandboxed, over any store.
 #[derive(Parser)]
-#[command(name = "tessera", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "tessera",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

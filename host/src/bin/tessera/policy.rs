@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tessera::{Preset, CapRule, FieldRule, ReuseRule, SessionsBuilder, TokenFormat};
+use tessera::{CapRule, FieldRule, Preset, ReuseRule, SessionsBuilder, TokenFormat};
 
 use crate::{Failure, duration};
 
@@ -161,7 +161,9 @@ impl PolicyFlags {
                 Level::Aal2 => Preset::Aal2,
                 Level::Aal3 => Preset::Aal3,
             };
-            builder = builder.preset(level).map_err(Failure::during("cannot take the preset"))?;
+            builder = builder
+                .preset(level)
+                .map_err(Failure::during("cannot take the preset"))?;
         }
         let cap_rule = self.cap_rule.map(|rule| match rule {
             Cap::EvictOldest => CapRule::EvictOldest,

@@ -55,7 +55,11 @@ fn new_id() -> Result<String, Failure> {
     const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let (year, month, day) = moment::date(Timestamp::now());
     let mut id = format!("{:02}{month:02}{day:02}", year % 100);
-    id.extend(random::<3>()?.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])));
+    id.extend(
+        random::<3>()?
+            .iter()
+            .map(|byte| char::from(LETTERS[usize::from(byte % 32)])),
+    );
     Ok(id)
 }
 
@@ -67,8 +71,13 @@ fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Failure> {
 
 /// Writes keys as the key file has them.
 pub(crate) fn write_keys(keys: &[SigningKey]) -> Result<Zeroizing<String>, Failure> {
-    let stored = |key: &SigningKey| StoredKey { id: key.id().to_owned(), secret: URL_SAFE_NO_PAD.encode(key.secret()) };
-    let file = KeyFile { keys: keys.iter().map(stored).collect() };
+    let stored = |key: &SigningKey| StoredKey {
+        id: key.id().to_owned(),
+        secret: URL_SAFE_NO_PAD.encode(key.secret()),
+    };
+    let file = KeyFile {
+        keys: keys.iter().map(stored).collect(),
+    };
     let mut text = serde_json::to_string_pretty(&file).map_err(Failure::during("cannot write the keys"))?;
     text.push('\n');
     Ok(Zeroizing::new(text))
@@ -76,7 +85,9 @@ pub(crate) fn write_keys(keys: &[SigningKey]) -> Result<Zeroizing<String>, Failu
 
 /// Reads a key file; `None` if there is none.
 pub(crate) fn read_keys(path: &Path) -> Result<Option<Vec<SigningKey>>, Failure> {
-    let Some(text) = files::read_secret(path)? else { return Ok(None) };
+    let Some(text) = files::read_secret(path)? else {
+        return Ok(None);
+    };
     let unfit = |what: String| Failure::new(format!("{} is not a key file: {what}", path.display()));
     // serde's own message may quote the file.
     let file: KeyFile = serde_json::from_str(&text)
@@ -110,7 +121,9 @@ pub(crate) struct ServiceKey {
 
 impl ServiceKey {
     fn new(text: &str) -> Self {
-        Self { digest: Sha256::digest(text).into() }
+        Self {
+            digest: Sha256::digest(text).into(),
+        }
     }
 
     /// Compares in constant time; by digests, so that the length does not show either.
@@ -132,14 +145,21 @@ pub(crate) enum Origin {
 
 /// Takes the service key from the environment or the file; makes the file if there is neither.
 pub(crate) fn service_key(path: &Path) -> Result<(ServiceKey, Origin), Failure> {
-    if let Ok(text) = std::env::var(SERVICE_KEY_VARIABLE) {
-        let text = Zeroizing::new(text);
+    if let Some(text) = std::env::var_os(SERVICE_KEY_VARIABLE) {
+        // What is not Unicode is not visible ASCII either, and refused as an empty key is.
+        let text = Zeroizing::new(text.into_string().unwrap_or_default());
         return Ok((checked(&text, SERVICE_KEY_VARIABLE)?, Origin::Variable));
     }
     if let Some(text) = files::read_secret(path)? {
-        return Ok((checked(&text, &path.display().to_string())?, Origin::File(path.to_owned())));
+        return Ok((
+            checked(&text, &path.display().to_string())?,
+            Origin::File(path.to_owned()),
+        ));
     }
-    let text = Zeroizing::new(format!("tsk_{}", URL_SAFE_NO_PAD.encode(*random::<SECRET_BYTES>()?)));
+    let text = Zeroizing::new(format!(
+        "tsk_{}",
+        URL_SAFE_NO_PAD.encode(*random::<SECRET_BYTES>()?)
+    ));
     files::create_secret(path, &Zeroizing::new(format!("{}\n", *text)))?;
     Ok((ServiceKey::new(&text), Origin::Made(path.to_owned(), text)))
 }

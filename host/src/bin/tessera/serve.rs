@@ -19,11 +19,18 @@ use crate::store::{DataFlags, DurabilityFlag};
 use crate::{Failure, duration, files, server};
 
 #[derive(Args)]
-#[command(after_help = "The service key comes from TESSERA_SERVICE_KEY or its file, never from a flag: \
-                        every user of the machine can read those.")]
+#[command(
+    after_help = "The service key comes from TESSERA_SERVICE_KEY or its file, never from a flag: \
+                        every user of the machine can read those."
+)]
 pub(crate) struct Serve {
     /// The address to listen on; port 0 takes any that is free
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787", env = "TESSERA_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8787",
+        env = "TESSERA_LISTEN"
+    )]
     listen: String,
     #[command(flatten)]
     data: DataFlags,
@@ -40,7 +47,12 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "LEVEL", default_value = "info", env = "TESSERA_LOG")]
     log: Level,
     /// What an acknowledged write to a SQLite file survives
-    #[arg(long, value_name = "LOSS", default_value = "power-loss", help_heading = "Store")]
+    #[arg(
+        long,
+        value_name = "LOSS",
+        default_value = "power-loss",
+        help_heading = "Store"
+    )]
     durability: DurabilityFlag,
     #[command(flatten)]
     place: PlaceFlags,
@@ -79,7 +91,9 @@ impl Serve {
             let signals = server::Signals::listen().map_err(Failure::during("cannot listen for signals"))?;
             let listener = TcpListener::bind(&listen).await;
             let listener = listener.map_err(Failure::during(format!("cannot listen on {listen}")))?;
-            let address = listener.local_addr().map_err(Failure::during("cannot tell the address"))?;
+            let address = listener
+                .local_addr()
+                .map_err(Failure::during("cannot tell the address"))?;
             // A closed standard output is no reason not to serve.
             if let Err(error) = say(&introduction(&facts, address)) {
                 complain(&format!("tessera: {error}"));
@@ -90,7 +104,8 @@ impl Serve {
     }
 
     fn prepare(self) -> Result<(Arc<Service>, Facts), Failure> {
-        let beside = |given: Option<PathBuf>, name: &str| given.unwrap_or_else(|| self.data.directory().join(name));
+        let beside =
+            |given: Option<PathBuf>, name: &str| given.unwrap_or_else(|| self.data.directory().join(name));
         let key_file = beside(self.key_file.clone(), "keys.json");
         let service_key_file = beside(self.service_key_file.clone(), "service-key");
         if self.key_file.is_none() || self.service_key_file.is_none() {
@@ -108,7 +123,9 @@ impl Serve {
         let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
         let builder = self.tokens.apply(self.place.apply(self.policy.apply(builder)?));
         let builder = keys.into_iter().fold(builder, |builder, key| builder.key(key));
-        let sessions = builder.build(store.clone()).map_err(Failure::during("cannot configure the engine"))?;
+        let sessions = builder
+            .build(store.clone())
+            .map_err(Failure::during("cannot configure the engine"))?;
         Ok((Arc::new(Service::new(sessions, store, service_key)), facts))
     }
 }
@@ -122,7 +139,11 @@ fn start_log(level: Level) {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
 }
 
 fn describe_store(data: &DataFlags, store: &AnyStore, durability: DurabilityFlag) -> String {
@@ -152,8 +173,14 @@ fn describe_keys(keys: &[SigningKey], path: &str, made: bool) -> String {
 fn introduction(facts: &Facts, address: SocketAddr) -> String {
     let sha256 = Component::sha256();
     let (shown, key) = match &facts.service_key {
-        Origin::Variable => (format!("from {SERVICE_KEY_VARIABLE}"), format!("${SERVICE_KEY_VARIABLE}")),
-        Origin::File(path) => (format!("from {}", path.display()), format!("$(cat {})", path.display())),
+        Origin::Variable => (
+            format!("from {SERVICE_KEY_VARIABLE}"),
+            format!("${SERVICE_KEY_VARIABLE}"),
+        ),
+        Origin::File(path) => (
+            format!("from {}", path.display()),
+            format!("$(cat {})", path.display()),
+        ),
         Origin::Made(path, key) => (
             format!("{} (printed this once, kept in {})", **key, path.display()),
             format!("$(cat {})", path.display()),

@@ -71,7 +71,9 @@ pub(crate) async fn run(
     }
     let store = service.store().clone();
     let closed = tokio::task::spawn_blocking(move || store.close()).await;
-    closed.map_err(Failure::during("cannot close the store"))?.map_err(Failure::during("cannot close the store"))?;
+    closed
+        .map_err(Failure::during("cannot close the store"))?
+        .map_err(Failure::during("cannot close the store"))?;
     tracing::info!("ended");
     Ok(())
 }
@@ -91,7 +93,9 @@ async fn accept(listener: &TcpListener, service: &Arc<Service>, graceful: &Grace
     let slots = Arc::new(Semaphore::new(MAXIMUM_CONNECTIONS));
     loop {
         // Never closed, so never an error.
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {

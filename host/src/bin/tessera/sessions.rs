@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use tessera::store::{BATCH_LIMIT, SqliteRow, SqliteStore};
+use tessera::store::{BATCH_LIMIT, SqliteRow, SqliteStore, Store as _};
 use tessera::{SessionSummary, Timestamp};
 
 use crate::output::{say, table};
@@ -75,18 +75,36 @@ pub(crate) struct Place {
 impl Sessions {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map_err(Failure::during("cannot start"))?.block_on(self.answer())
+        runtime
+            .map_err(Failure::during("cannot start"))?
+            .block_on(self.answer())
     }
 
     async fn answer(self) -> Result<(), Failure> {
         match self {
             Self::List { place, subject: None } => list_all(&place),
-            Self::List { place, subject: Some(subject) } => list(place, &subject).await,
-            Self::Show { place, token: Some(token), key_file, tokens, .. } => {
-                show_by_token(place, token, key_file, tokens).await
-            }
-            Self::Show { place, subject, reference, .. } => show(&place, subject.as_deref(), reference.as_deref()),
-            Self::Revoke { place, subject, reference } => revoke(place, &subject, reference.as_deref()).await,
+            Self::List {
+                place,
+                subject: Some(subject),
+            } => list(place, &subject).await,
+            Self::Show {
+                place,
+                token: Some(token),
+                key_file,
+                tokens,
+                ..
+            } => show_by_token(place, token, key_file, tokens).await,
+            Self::Show {
+                place,
+                subject,
+                reference,
+                ..
+            } => show(&place, subject.as_deref(), reference.as_deref()).await,
+            Self::Revoke {
+                place,
+                subject,
+                reference,
+            } => revoke(place, &subject, reference.as_deref()).await,
             Self::Count { place } => count(&place),
         }
     }
@@ -96,15 +114,22 @@ impl Sessions {
 fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
     let store = place.data.open_shared()?;
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
-    let builder = place.place.apply(builder.instances(1)).key(secrets::new_key(None)?);
-    builder.build(store).map_err(Failure::during("cannot configure the engine"))
+    let builder = place
+        .place
+        .apply(builder.instances(1))
+        .key(secrets::new_key(None)?);
+    builder
+        .build(store)
+        .map_err(Failure::during("cannot configure the engine"))
 }
 
 /// Walks over every live entry of a store until `visit` has seen enough.
 fn walk(store: &SqliteStore, mut visit: impl FnMut(&SqliteRow) -> bool) -> Result<(), Failure> {
     let (now, mut cursor) = (Timestamp::now(), String::new());
     loop {
-        let page = store.list_all(now, &cursor, PAGE_ROWS).map_err(Failure::during("cannot read the store"))?;
+        let page = store
+            .list_all(now, &cursor, PAGE_ROWS)
+            .map_err(Failure::during("cannot read the store"))?;
         if page.rows.iter().any(|row| !visit(row)) {
             return Ok(());
         }
@@ -123,7 +148,9 @@ fn reference_of(key: &str) -> Option<String> {
 }
 
 fn heading() -> Vec<String> {
-    ["REFERENCE", "SUBJECT", "LAST SEEN", "EXPIRES", "ENDS"].map(str::to_owned).to_vec()
+    ["REFERENCE", "SUBJECT", "LAST SEEN", "EXPIRES", "ENDS"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn list_all(place: &Place) -> Result<(), Failure> {
@@ -144,7 +171,10 @@ async fn list(place: Place, subject: &str) -> Result<(), Failure> {
     let sessions = engine(place)?;
     let row = |session: &SessionSummary| {
         let moments = [session.last_seen_at, session.expires_at, session.ends_at].map(moment::show);
-        [session.reference.clone(), subject.to_owned()].into_iter().chain(moments).collect()
+        [session.reference.clone(), subject.to_owned()]
+            .into_iter()
+            .chain(moments)
+            .collect()
     };
     let (mut rows, mut cursor) = (vec![heading()], None);
     loop {
@@ -158,7 +188,7 @@ async fn list(place: Place, subject: &str) -> Result<(), Failure> {
     }
 }
 
-fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> Result<(), Failure> {
+async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> Result<(), Failure> {
     let store = place.data.open_shared()?;
     let mut found = None;
     walk(&store, |row| {
@@ -168,11 +198,20 @@ fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> Result
         found.is_none()
     })?;
     let row = found.ok_or_else(|| Failure::new("there is no such session"))?;
-    let record = row.value.as_deref().unwrap_or_default();
+    // A listing brings values along only up to a size.
+    let entry = store
+        .get(Timestamp::now(), &row.key, true)
+        .await
+        .map_err(Failure::during("cannot read it"))?;
     // serde's own message may quote the record.
     let mut record: Map<String, Value> =
-        serde_json::from_str(record).map_err(|_| Failure::new("the stored record cannot be read"))?;
-    let at = |name: &str| record.get(name).and_then(Value::as_u64).map(|at| moment::show(Timestamp::from_millis(at)));
+        serde_json::from_str(&entry.value).map_err(|_| Failure::new("the stored record cannot be read"))?;
+    let at = |name: &str| {
+        record
+            .get(name)
+            .and_then(Value::as_u64)
+            .map(|at| moment::show(Timestamp::from_millis(at)))
+    };
     let (created, authenticated) = (at("created"), at("authenticated"));
     print_session(json!({
         "reference": reference,
@@ -200,8 +239,13 @@ async fn show_by_token(
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
     let builder = tokens.apply(place.place.apply(builder.instances(1)));
     let builder = keys.into_iter().fold(builder, |builder, key| builder.key(key));
-    let sessions = builder.build(store).map_err(Failure::during("cannot configure the engine"))?;
-    let session = sessions.open(&token).await.map_err(Failure::during("cannot open the session"))?;
+    let sessions = builder
+        .build(store)
+        .map_err(Failure::during("cannot configure the engine"))?;
+    let session = sessions
+        .open(&token)
+        .await
+        .map_err(Failure::during("cannot open the session"))?;
     let doing = || "cannot read the session".to_owned();
     let details = session.details().map_err(Failure::during(doing()))?;
     let fields = session.entries_json().map_err(Failure::during(doing()))?;
@@ -225,10 +269,17 @@ async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<
     let sessions = engine(place)?;
     let doing = "cannot end the sessions";
     let Some(reference) = reference else {
-        let ended = sessions.revoke_all(subject).await.map_err(Failure::during(doing))?;
+        let ended = sessions
+            .revoke_all(subject)
+            .await
+            .map_err(Failure::during(doing))?;
         return say(&format!("ended {ended}\n"));
     };
-    match sessions.revoke(subject, reference).await.map_err(Failure::during(doing))? {
+    match sessions
+        .revoke(subject, reference)
+        .await
+        .map_err(Failure::during(doing))?
+    {
         true => say("ended 1\n"),
         false => Err(Failure::new("there is no such session")),
     }
@@ -237,7 +288,12 @@ async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<
 fn count(place: &Place) -> Result<(), Failure> {
     let store = place.data.open_shared()?;
     let doing = "cannot count the sessions";
-    let live = store.count_live(Timestamp::now()).map_err(Failure::during(doing))?;
+    let live = store
+        .count_live(Timestamp::now())
+        .map_err(Failure::during(doing))?;
     let held = store.len().map_err(Failure::during(doing))?;
-    say(&format!("live {live}\nexpired, not swept yet {}\n", held.saturating_sub(live)))
+    say(&format!(
+        "live {live}\nexpired, not swept yet {}\n",
+        held.saturating_sub(live)
+    ))
 }

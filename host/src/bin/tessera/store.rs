@@ -11,7 +11,12 @@ use crate::{Failure, files};
 #[derive(Args, Clone)]
 pub(crate) struct DataFlags {
     /// The directory for the keys and the SQLite file
-    #[arg(long, value_name = "DIRECTORY", default_value = "./tessera-data", env = "TESSERA_DATA")]
+    #[arg(
+        long,
+        value_name = "DIRECTORY",
+        default_value = "./tessera-data",
+        env = "TESSERA_DATA"
+    )]
     data: PathBuf,
     /// The store: memory: or sqlite:PATH [default: sqlite:<data>/sessions.db]
     #[arg(long, value_name = "URL", value_parser = parse_url, env = "TESSERA_STORE", hide_env_values = true)]
@@ -46,7 +51,9 @@ impl DataFlags {
     }
 
     pub(crate) fn url(&self) -> StoreUrl {
-        self.store.clone().unwrap_or_else(|| StoreUrl::Sqlite(self.data.join("sessions.db")))
+        self.store
+            .clone()
+            .unwrap_or_else(|| StoreUrl::Sqlite(self.data.join("sessions.db")))
     }
 
     /// Opens the store for the service, and makes it where there is none.
@@ -66,12 +73,16 @@ impl DataFlags {
     /// Opens a store that other processes use as well, and makes none.
     pub(crate) fn open_shared(&self) -> Result<SqliteStore, Failure> {
         match self.url() {
-            StoreUrl::Sqlite(path) if !path.exists() => Err(Failure::new(format!("there is no file {}", path.display()))),
+            StoreUrl::Sqlite(path) if !path.exists() => {
+                Err(Failure::new(format!("there is no file {}", path.display())))
+            }
             StoreUrl::Sqlite(path) => {
                 let doing = format!("cannot open the store {}", path.display());
                 SqliteStore::open(path).map_err(Failure::during(doing))
             }
-            _ => Err(Failure::new("a memory store lives in the server's own process: nobody else can look into it")),
+            _ => Err(Failure::new(
+                "a memory store lives in the server's own process: nobody else can look into it",
+            )),
         }
     }
 }

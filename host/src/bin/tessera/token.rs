@@ -1,7 +1,7 @@
 //! `tessera token`: what a token says, and whether it is one of ours.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -29,7 +29,12 @@ pub(crate) enum Token {
         /// The token; `-` reads it from standard input, where it is in no list of processes
         token: String,
         /// The key file
-        #[arg(long, value_name = "PATH", default_value = "./tessera-data/keys.json", env = "TESSERA_KEY_FILE")]
+        #[arg(
+            long,
+            value_name = "PATH",
+            default_value = "./tessera-data/keys.json",
+            env = "TESSERA_KEY_FILE"
+        )]
         key_file: PathBuf,
         /// Refuse a token that was issued longer ago
         #[arg(long, value_name = "TIME", value_parser = duration::parse)]
@@ -46,7 +51,12 @@ impl Token {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self {
             Self::Inspect { token } => inspect(&read(token)?),
-            Self::Verify { token, key_file, max_age, tokens } => verify(&read(token)?, &key_file, max_age, tokens),
+            Self::Verify {
+                token,
+                key_file,
+                max_age,
+                tokens,
+            } => verify(&read(token)?, &key_file, max_age, tokens),
         }
     }
 }
@@ -56,14 +66,17 @@ pub(crate) fn read(argument: String) -> Result<Zeroizing<String>, Failure> {
     let mut text = Zeroizing::new(argument);
     if *text == "-" {
         text.clear();
-        let read = std::io::stdin().take(MAXIMUM_INPUT_BYTES).read_to_string(&mut text);
+        let read = std::io::stdin()
+            .take(MAXIMUM_INPUT_BYTES)
+            .read_to_string(&mut text);
         read.map_err(Failure::during("cannot read the token from standard input"))?;
     }
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
 fn inspect(token: &str) -> Result<(), Failure> {
-    let said = decode(token).ok_or_else(|| Failure::new("this is neither a compact token nor a JWT of Tessera's"))?;
+    let said = decode(token)
+        .ok_or_else(|| Failure::new("this is neither a compact token nor a JWT of Tessera's"))?;
     let text = serde_json::to_string_pretty(&said).map_err(Failure::during("cannot write what it says"))?;
     say(&format!("{text}\n"))?;
     crate::output::complain("not verified: anybody can write such a token; see `tessera token verify`");
@@ -82,7 +95,11 @@ fn decode(token: &str) -> Option<Value> {
 /// Session id (16 bytes), generation (4), raised (6), issued (6), absolute end (6).
 fn decode_compact(key: &str, payload: &str) -> Option<Value> {
     let payload: [u8; 38] = URL_SAFE_NO_PAD.decode(payload).ok()?.try_into().ok()?;
-    let number = |from: usize, to: usize| payload[from..to].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    let number = |from: usize, to: usize| {
+        payload[from..to]
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    };
     let show = |from, to| moment::show(Timestamp::from_millis(number(from, to)));
     Some(json!({
         "format": "compact",
@@ -96,7 +113,8 @@ fn decode_compact(key: &str, payload: &str) -> Option<Value> {
 }
 
 fn decode_jwt(header: &str, payload: &str) -> Option<Value> {
-    let decode = |segment| serde_json::from_slice::<Map<String, Value>>(&URL_SAFE_NO_PAD.decode(segment).ok()?).ok();
+    let decode =
+        |segment| serde_json::from_slice::<Map<String, Value>>(&URL_SAFE_NO_PAD.decode(segment).ok()?).ok();
     let (header, mut claims) = (decode(header)?, decode(payload)?);
     // Half of a login: shown as the hash that logs have.
     if let Some(id) = claims.remove("sid") {
@@ -105,7 +123,10 @@ fn decode_jwt(header: &str, payload: &str) -> Option<Value> {
     }
     for (claim, name) in [("iat", "issued"), ("exp", "expires")] {
         if let Some(seconds) = claims.get(claim).and_then(Value::as_u64) {
-            claims.insert(name.into(), moment::show(Timestamp::from_millis(seconds.saturating_mul(1000))).into());
+            claims.insert(
+                name.into(),
+                moment::show(Timestamp::from_millis(seconds.saturating_mul(1000))).into(),
+            );
         }
     }
     Some(json!({ "format": "jwt", "header": header, "claims": claims }))
@@ -113,17 +134,26 @@ fn decode_jwt(header: &str, payload: &str) -> Option<Value> {
 
 /// What logs and pages call a session: the engine's own hash of its id.
 pub(crate) fn reference(id: &[u8]) -> String {
-    let digest = Sha256::new().chain_update(b"tessera reference\0").chain_update(id).finalize();
+    let digest = Sha256::new()
+        .chain_update(b"tessera reference\0")
+        .chain_update(id)
+        .finalize();
     URL_SAFE_NO_PAD.encode(&digest[..16])
 }
 
-fn verify(token: &str, key_file: &PathBuf, max_age: Option<Duration>, flags: TokenFlags) -> Result<(), Failure> {
+fn verify(token: &str, key_file: &Path, max_age: Option<Duration>, flags: TokenFlags) -> Result<(), Failure> {
     let keys = secrets::read_keys(key_file)?;
     let keys = keys.ok_or_else(|| Failure::new(format!("there is no file {}", key_file.display())))?;
     let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
-    let builder = keys.into_iter().fold(flags.apply(builder.instances(1)), |builder, key| builder.key(key));
-    let sessions = builder.build(MemoryStore::new()).map_err(Failure::during("cannot configure the engine"))?;
-    let claims = sessions.verify(token, max_age).map_err(Failure::during("refused"))?;
+    let builder = keys
+        .into_iter()
+        .fold(flags.apply(builder.instances(1)), |builder, key| builder.key(key));
+    let sessions = builder
+        .build(MemoryStore::new())
+        .map_err(Failure::during("cannot configure the engine"))?;
+    let claims = sessions
+        .verify(token, max_age)
+        .map_err(Failure::during("refused"))?;
     let said = json!({
         "reference": claims.reference,
         "generation": claims.generation,

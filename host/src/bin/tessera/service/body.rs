@@ -66,14 +66,22 @@ impl<S: Send + Sync> FromRequest<S> for Members {
         let is_json = is_json(request.headers());
         let read = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
         let Ok(read) = read else {
-            return Err(Problem::new(408, "body-timeout", format!("the body took longer than {BODY_TIMEOUT:?}")));
+            return Err(Problem::new(
+                408,
+                "body-timeout",
+                format!("the body took longer than {BODY_TIMEOUT:?}"),
+            ));
         };
         let bytes = read.map_err(unread)?;
         if bytes.is_empty() {
             return Ok(Self(Vec::new()));
         }
         if !is_json {
-            return Err(Problem::new(415, "not-json", "send the body as `Content-Type: application/json`"));
+            return Err(Problem::new(
+                415,
+                "not-json",
+                "send the body as `Content-Type: application/json`",
+            ));
         }
         Self::parse(&bytes)
     }
@@ -81,14 +89,21 @@ impl<S: Send + Sync> FromRequest<S> for Members {
 
 fn unread(rejection: BytesRejection) -> Problem {
     match rejection.status().as_u16() {
-        413 => Problem::new(413, "body-too-large", format!("a body is at most {MAXIMUM_BODY_BYTES} bytes"))
-            .with("maximum", MAXIMUM_BODY_BYTES),
+        413 => Problem::new(
+            413,
+            "body-too-large",
+            format!("a body is at most {MAXIMUM_BODY_BYTES} bytes"),
+        )
+        .with("maximum", MAXIMUM_BODY_BYTES),
         _ => Problem::new(400, "body-unreadable", "the body ended early or is malformed"),
     }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default();
     media_type.trim_ascii().eq_ignore_ascii_case("application/json")
 }
@@ -102,7 +117,11 @@ impl Members {
                 Category::Data => "not one JSON object",
                 Category::Eof | Category::Io => "JSON that ends early",
             };
-            let detail = format!("the body is refused at line {}, column {}: {what}", error.line(), error.column());
+            let detail = format!(
+                "the body is refused at line {}, column {}: {what}",
+                error.line(),
+                error.column()
+            );
             Problem::new(400, "json-malformed", detail)
         })
     }
@@ -114,10 +133,17 @@ impl Members {
     }
 
     /// Takes a member of a given type out; `null` is as good as none.
-    pub(super) fn take_as<T: DeserializeOwned>(&mut self, name: &str, kind: &str) -> Result<Option<T>, Problem> {
-        let Some(raw) = self.take(name) else { return Ok(None) };
-        let value: Option<T> = serde_json::from_str(raw.get())
-            .map_err(|_| Problem::new(422, "invalid-member", format!("`{name}` must be {kind}")).with("member", name))?;
+    pub(super) fn take_as<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        kind: &str,
+    ) -> Result<Option<T>, Problem> {
+        let Some(raw) = self.take(name) else {
+            return Ok(None);
+        };
+        let value: Option<T> = serde_json::from_str(raw.get()).map_err(|_| {
+            Problem::new(422, "invalid-member", format!("`{name}` must be {kind}")).with("member", name)
+        })?;
         Ok(value)
     }
 
@@ -130,14 +156,24 @@ impl Members {
 
     /// Refuses members of other names than these, by name.
     pub(super) fn only(self, known: &[&str]) -> Result<Self, Problem> {
-        let Some((name, _)) = self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) else { return Ok(self) };
+        let Some((name, _)) = self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) else {
+            return Ok(self);
+        };
         let is_sayable = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
         let known = match known {
             [] => "none is".into(),
-            known => known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+            known => known
+                .iter()
+                .map(|name| format!("`{name}`"))
+                .collect::<Vec<_>>()
+                .join(", "),
         };
         if name.len() > MAXIMUM_SAID_BYTES || !name.bytes().all(is_sayable) {
-            return Err(Problem::new(422, "unknown-member", format!("a member is not known here; known: {known}")));
+            return Err(Problem::new(
+                422,
+                "unknown-member",
+                format!("a member is not known here; known: {known}"),
+            ));
         }
         let detail = format!("the member `{name}` is not known here; known: {known}");
         Err(Problem::new(422, "unknown-member", detail).with("member", name.as_str()))

@@ -27,7 +27,8 @@ impl FromRequestParts<Arc<Service>> for Token {
             return Ok(Self(token));
         }
         let Some(token) = cookie(&parts.headers)? else {
-            let detail = "send the session's token as `Authorization: Bearer` or in the cookie `__Host-tessera`";
+            let detail =
+                "send the session's token as `Authorization: Bearer` or in the cookie `__Host-tessera`";
             return Err(Problem::new(401, "token-absent", detail).challenge(CHALLENGE));
         };
         refuse_cross_site(parts)?;
@@ -40,9 +41,11 @@ fn refuse_cross_site(parts: &Parts) -> Result<(), Problem> {
     let site = parts.headers.get("sec-fetch-site").map(|site| site.as_bytes());
     let is_safe = matches!(parts.method, Method::GET | Method::HEAD);
     match site {
-        Some(b"cross-site" | b"same-site") if !is_safe => {
-            Err(Problem::new(403, "cross-site", "a cookie changes nothing from a page of another origin"))
-        }
+        Some(b"cross-site" | b"same-site") if !is_safe => Err(Problem::new(
+            403,
+            "cross-site",
+            "a cookie changes nothing from a page of another origin",
+        )),
         _ => Ok(()),
     }
 }
@@ -81,7 +84,11 @@ fn check(key: Option<Zeroizing<String>>, service: &Service) -> Result<(), Proble
             Err(Problem::new(401, "service-key-absent", detail).challenge(CHALLENGE))
         }
         Some(key) if service.key.is(&key) => Ok(()),
-        Some(_) => Err(Problem::new(403, "service-key-wrong", "this is not the service key")),
+        Some(_) => Err(Problem::new(
+            403,
+            "service-key-wrong",
+            "this is not the service key",
+        )),
     }
 }
 
@@ -89,7 +96,13 @@ fn check(key: Option<Zeroizing<String>>, service: &Service) -> Result<(), Proble
 fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
     let mut values = headers.get_all(name).iter();
     let (first, second) = (values.next(), values.next());
-    let unfit = || Problem::new(400, "header-malformed", format!("the header `{name}` must stand once, in ASCII"));
+    let unfit = || {
+        Problem::new(
+            400,
+            "header-malformed",
+            format!("the header `{name}` must stand once, in ASCII"),
+        )
+    };
     if second.is_some() {
         return Err(unfit());
     }
@@ -97,26 +110,42 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Proble
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Problem> {
-    let Some(value) = one(headers, header::AUTHORIZATION.as_str())? else { return Ok(None) };
-    match value.split_once(' ') {
-        Some((scheme, credentials)) if scheme.eq_ignore_ascii_case("bearer") => {
+    let Some(value) = one(headers, header::AUTHORIZATION.as_str())? else {
+        return Ok(None);
+    };
+    // Nothing after the scheme is an empty token, and refused as one.
+    match value.split_once(' ').unwrap_or((value, "")) {
+        (scheme, credentials) if scheme.eq_ignore_ascii_case("bearer") => {
             Ok(Some(Zeroizing::new(credentials.trim_ascii().to_owned())))
         }
-        _ => Err(Problem::new(401, "scheme-unknown", "`Authorization` takes `Bearer` only").challenge(CHALLENGE)),
+        _ => Err(
+            Problem::new(401, "scheme-unknown", "`Authorization` takes `Bearer` only").challenge(CHALLENGE),
+        ),
     }
 }
 
 fn cookie(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Problem> {
     for wanted in COOKIES {
         let mut found: Option<&str> = None;
-        for pair in headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';')) {
-            let Some((name, value)) = pair.trim_ascii().split_once('=') else { continue };
+        for pair in headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(';'))
+        {
+            let Some((name, value)) = pair.trim_ascii().split_once('=') else {
+                continue;
+            };
             if name != wanted {
                 continue;
             }
             if found.is_some_and(|found| found != value) {
                 // Which is the planted one cannot be told.
-                return Err(Problem::new(400, "token-ambiguous", format!("there are two different cookies `{wanted}`")));
+                return Err(Problem::new(
+                    400,
+                    "token-ambiguous",
+                    format!("there are two different cookies `{wanted}`"),
+                ));
             }
             found = Some(value);
         }

@@ -40,7 +40,12 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(sessions: Sessions, store: AnyStore, key: ServiceKey) -> Self {
-        Self { sessions, store, key, touches: Touches::default() }
+        Self {
+            sessions,
+            store,
+            key,
+            touches: Touches::default(),
+        }
     }
 
     pub(crate) fn store(&self) -> &AnyStore {
@@ -57,11 +62,20 @@ impl Service {
 pub(crate) fn router(service: &Arc<Service>) -> Router {
     let api = Router::new()
         .route("/sessions", post(session::create))
-        .route("/session", get(session::read).patch(session::change).delete(session::destroy))
+        .route(
+            "/session",
+            get(session::read).patch(session::change).delete(session::destroy),
+        )
         .route("/session/rotate", post(session::rotate))
         .route("/session/authenticate", post(session::authenticate))
-        .route("/subjects/{subject}/sessions", get(subjects::list).delete(subjects::revoke_all))
-        .route("/subjects/{subject}/sessions/{reference}", delete(subjects::revoke))
+        .route(
+            "/subjects/{subject}/sessions",
+            get(subjects::list).delete(subjects::revoke_all),
+        )
+        .route(
+            "/subjects/{subject}/sessions/{reference}",
+            delete(subjects::revoke),
+        )
         .route("/verify", post(verify::verify));
     Router::new()
         .nest("/v1", api)
@@ -78,7 +92,9 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
 
 /// What is answered is for the caller alone, and old at once.
 async fn forbid_storing(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

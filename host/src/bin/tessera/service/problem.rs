@@ -23,7 +23,13 @@ const RETRY_AFTER_SECONDS: u64 = 1;
 impl Problem {
     pub(super) fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, code, detail: detail.into(), more: Map::new(), headers: Vec::new() }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            more: Map::new(),
+            headers: Vec::new(),
+        }
     }
 
     /// Adds a member.
@@ -50,13 +56,19 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut body = self.more;
-        body.insert("title".into(), self.status.canonical_reason().unwrap_or("Error").into());
+        body.insert(
+            "title".into(),
+            self.status.canonical_reason().unwrap_or("Error").into(),
+        );
         body.insert("status".into(), self.status.as_u16().into());
         body.insert("code".into(), self.code.into());
         body.insert("detail".into(), self.detail.into());
         let mut response = (self.status, Value::Object(body).to_string()).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.extend(self.headers);
         response
     }
@@ -76,17 +88,20 @@ impl From<SessionError> for Problem {
             tracing::error!(code, "{}", chain(&error));
         }
         match error {
-            SessionError::Conflict(fields) => Self::new(status, code, "others have changed the same fields").with("fields", fields),
-            SessionError::LimitExceeded { ref limit, maximum } => {
-                Self::new(status, code, error.to_string()).with("limit", limit.as_str()).with("maximum", maximum)
+            SessionError::Conflict(fields) => {
+                Self::new(status, code, "others have changed the same fields").with("fields", fields)
             }
+            SessionError::LimitExceeded { ref limit, maximum } => Self::new(status, code, error.to_string())
+                .with("limit", limit.as_str())
+                .with("maximum", maximum),
             SessionError::InvalidArgument { ref argument, .. } => {
                 Self::new(status, code, error.to_string()).with("argument", argument.as_str())
             }
-            SessionError::Contended => Self::new(status, code, error.to_string()).retry_after(RETRY_AFTER_SECONDS),
-            SessionError::Throttled(pause) => {
-                Self::new(status, code, "the store is busy").retry_after(pause.as_millis().div_ceil(1000).max(1) as u64)
+            SessionError::Contended => {
+                Self::new(status, code, error.to_string()).retry_after(RETRY_AFTER_SECONDS)
             }
+            SessionError::Throttled(pause) => Self::new(status, code, "the store is busy")
+                .retry_after(pause.as_millis().div_ceil(1000).max(1) as u64),
             _ if status == 503 => Self::new(status, code, error.to_string()).retry_after(RETRY_AFTER_SECONDS),
             _ if status >= 500 => Self::new(status, code, "the service failed; its log says more"),
             error => Self::new(status, code, error.to_string()),

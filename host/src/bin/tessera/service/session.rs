@@ -43,8 +43,15 @@ pub(super) async fn change(State(service): Shared, token: Token, body: Members) 
     let mut body = body.only(&["set", "remove"])?;
     let mut changes = take_fields(&mut body, "set")?;
     let remove: Vec<String> = body.take_as("remove", "an array of texts")?.unwrap_or_default();
-    if remove.iter().any(|name| changes.iter().any(|(set, _)| set == name)) {
-        return Err(Problem::new(422, "invalid-member", "a field stands in both `set` and `remove`"));
+    if remove
+        .iter()
+        .any(|name| changes.iter().any(|(set, _)| set == name))
+    {
+        return Err(Problem::new(
+            422,
+            "invalid-member",
+            "a field stands in both `set` and `remove`",
+        ));
     }
     changes.extend(remove.into_iter().map(|name| (name, None)));
     let session = service.sessions.open(&token.0).await?;
@@ -64,7 +71,12 @@ pub(super) async fn rotate(State(service): Shared, token: Token, body: Members) 
 /// `POST /v1/session/authenticate`: logs a subject in, or confirms who it is. The old token ends at once.
 ///
 /// Only a service may say who somebody is: this needs the service key besides the token.
-pub(super) async fn authenticate(State(service): Shared, _: WithService, token: Token, body: Members) -> Answer {
+pub(super) async fn authenticate(
+    State(service): Shared,
+    _: WithService,
+    token: Token,
+    body: Members,
+) -> Answer {
     let mut body = body.only(&["subject", "keep", "set"])?;
     let subject: String = body.require("subject", "a text")?;
     let survivors = survivors(body.take("keep"))?;
@@ -88,7 +100,9 @@ fn take_fields(body: &mut Members, name: &str) -> Result<Changes, Problem> {
 }
 
 fn survivors(keep: Option<Box<RawValue>>) -> Result<Survivors, Problem> {
-    let Some(keep) = keep else { return Ok(Survivors::Nothing) };
+    let Some(keep) = keep else {
+        return Ok(Survivors::Nothing);
+    };
     match keep.get() {
         r#""nothing""# | "null" => Ok(Survivors::Nothing),
         r#""everything""# => Ok(Survivors::Everything),

@@ -54,10 +54,20 @@ pub(super) async fn list(
     part: Result<Query<Part>, QueryRejection>,
 ) -> Answer {
     let Path(subject) = subject.map_err(|_| malformed_path())?;
-    let Query(part) = part.map_err(|_| Problem::new(400, "query-malformed", "the query takes `current` and `cursor`"))?;
-    let page = service.sessions.list(&subject, part.current.as_deref(), part.cursor.as_deref()).await?;
+    let Query(part) =
+        part.map_err(|_| Problem::new(400, "query-malformed", "the query takes `current` and `cursor`"))?;
+    let page = service
+        .sessions
+        .list(&subject, part.current.as_deref(), part.cursor.as_deref())
+        .await?;
     let sessions = page.items.iter().map(listed).collect();
-    answer(StatusCode::OK, &Listing { sessions, next: page.next.as_deref() })
+    answer(
+        StatusCode::OK,
+        &Listing {
+            sessions,
+            next: page.next.as_deref(),
+        },
+    )
 }
 
 /// `DELETE /v1/subjects/{subject}/sessions`.
@@ -79,7 +89,11 @@ pub(super) async fn revoke(
     let Path((subject, reference)) = path.map_err(|_| malformed_path())?;
     match service.sessions.revoke(&subject, &reference).await? {
         true => Ok(StatusCode::NO_CONTENT.into_response()),
-        false => Err(Problem::new(404, "session-not-found", "the subject has no such session")),
+        false => Err(Problem::new(
+            404,
+            "session-not-found",
+            "the subject has no such session",
+        )),
     }
 }
 
@@ -92,7 +106,11 @@ fn listed(session: &SessionSummary) -> Listed<'_> {
         expires_at: session.expires_at.as_millis(),
         ends_at: session.ends_at.as_millis(),
         current: session.current,
-        fields: session.fields.iter().map(|(name, value)| (name.as_str(), fields::write(value))).collect(),
+        fields: session
+            .fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), fields::write(value)))
+            .collect(),
     }
 }
 

@@ -12,7 +12,9 @@ pub(super) struct Touches {
 
 impl Default for Touches {
     fn default() -> Self {
-        Self { under_way: watch::Sender::new(0) }
+        Self {
+            under_way: watch::Sender::new(0),
+        }
     }
 }
 

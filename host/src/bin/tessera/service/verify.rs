@@ -29,7 +29,9 @@ pub(super) async fn verify(State(service): State<Arc<Service>>, body: Members) -
     let mut body = body.only(&["token", "max_age_ms"])?;
     let token: Zeroizing<String> = Zeroizing::new(body.require("token", "a text")?);
     let max_age: Option<u64> = body.take_as("max_age_ms", "a whole number of milliseconds")?;
-    let claims = service.sessions.verify(&token, max_age.map(Duration::from_millis))?;
+    let claims = service
+        .sessions
+        .verify(&token, max_age.map(Duration::from_millis))?;
     let view = View {
         reference: claims.reference,
         generation: claims.generation,

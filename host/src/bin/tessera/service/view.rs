@@ -25,10 +25,16 @@ struct View {
 }
 
 /// Answers a session as a handle has it.
-pub(super) fn answer_session(status: StatusCode, session: &Session, token: Option<String>) -> Result<Response, Problem> {
+pub(super) fn answer_session(
+    status: StatusCode,
+    session: &Session,
+    token: Option<String>,
+) -> Result<Response, Problem> {
     let details = session.details()?;
     let fields = RawValue::from_string(session.entries_json()?);
-    let fields = fields.map_err(|_| SessionError::Corrupt { reason: "the fields are not JSON".into() })?;
+    let fields = fields.map_err(|_| SessionError::Corrupt {
+        reason: "the fields are not JSON".into(),
+    })?;
     let view = View {
         token,
         reference: details.reference,

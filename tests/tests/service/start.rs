@@ -1,0 +1,152 @@
+//! What is made at the first start, and what a later one does with it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::server::{Server, run};
+use crate::{place, serve};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+}
+
+#[test]
+fn secrets_are_the_owners_alone_and_shown_once() {
+    let (_directory, first) = serve(&[]);
+    let data = first.data.clone();
+    assert_eq!(mode(&data), 0o700);
+    for file in ["keys.json", "service-key", "sessions.db"] {
+        assert_eq!(mode(&data.join(file)), 0o600, "{file}");
+    }
+    let key = first.service_key();
+    let keys = fs::read_to_string(data.join("keys.json")).expect("keys");
+    let keys: serde_json::Value = serde_json::from_str(&keys).expect("JSON");
+    let secret = keys["keys"][0]["secret"].as_str().expect("a secret").to_owned();
+    assert!(
+        first.printed.contains(&key),
+        "the first start shows the service key"
+    );
+    for said in ["keys.json", "sessions.db", "component    sha256 ", &first.address] {
+        assert!(first.printed.contains(said), "{said}: {}", first.printed);
+    }
+    let token = first.client().create(&key, Some("alice"));
+    first.stop();
+
+    let second = Server::start(&data, &[]);
+    assert!(
+        !second.printed.contains(&key) && second.printed.contains("service-key"),
+        "{}",
+        second.printed
+    );
+    assert!(!second.printed.contains(&secret) && !second.log().contains(&secret));
+    assert!(!second.log().contains(&key), "the service key is never logged");
+    assert_eq!(
+        second.client().call("GET", "/v1/session", &token, None).ok()["subject"],
+        "alice"
+    );
+    second.stop();
+}
+
+#[test]
+fn a_secret_open_to_everybody_is_refused_by_name() {
+    let (_directory, server) = serve(&[]);
+    let data = server.data.clone();
+    server.stop();
+    let directory = data.to_str().expect("UTF-8");
+    for file in ["keys.json", "service-key"] {
+        let path = data.join(file);
+        set_mode(&path, 0o644);
+        let (done, _, said) = run(&["serve", "--listen", "127.0.0.1:0", "--data", directory]);
+        assert!(
+            !done && said.contains(path.to_str().expect("UTF-8")) && said.contains("chmod 600"),
+            "{said}"
+        );
+        set_mode(&path, 0o600);
+    }
+    set_mode(&data.join("keys.json"), 0o640);
+    let server = Server::start(&data, &[]);
+    assert!(server.log().contains("open to its group"), "{}", server.log());
+    server.stop();
+}
+
+#[test]
+fn a_damaged_key_file_is_refused_and_not_quoted() {
+    let (_directory, data) = place();
+    fs::create_dir(&data).expect("a directory");
+    let path = data.join("keys.json");
+    let directory = data.to_str().expect("UTF-8");
+    for text in [
+        r#"{"keys":[{"id":"a","secret":5,"c":"hush"}]}"#,
+        r#"{"keys":"hush"}"#,
+        "hush",
+        r#"{"keys":[]}"#,
+        "",
+    ] {
+        fs::write(&path, text).expect("written");
+        set_mode(&path, 0o600);
+        let (done, _, said) = run(&["serve", "--listen", "127.0.0.1:0", "--data", directory]);
+        assert!(
+            !done && said.contains("keys.json is not a key file") && !said.contains("hush"),
+            "{said}"
+        );
+    }
+    let weak = r#"{"keys":[{"id":"weak","secret":"AAAA"}]}"#;
+    fs::write(&path, weak).expect("written");
+    let (done, _, said) = run(&["serve", "--listen", "127.0.0.1:0", "--data", directory]);
+    assert!(!done && said.contains("keys:"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_its_name() {
+    let (_directory, data) = place();
+    let directory = data.to_str().expect("UTF-8");
+    let mut taken = Server::start(&data, &[]);
+    let address = taken.address.clone();
+    for (flags, said) in [
+        (vec!["--idle-timeout", "48h"], "policy: "),
+        (vec!["--idle-timeout", "30"], "write a unit"),
+        (
+            vec!["--store", "redis:localhost"],
+            "the known ones are memory:, sqlite:PATH",
+        ),
+        (vec!["--token-format", "jwt"], "policy: "),
+        (vec!["--cap-rule", "refuse"], "--sessions-per-subject"),
+        (vec!["--listen", &address], "cannot listen on"),
+        (vec!["--liste", "x"], "'--listen'"),
+    ] {
+        let mut arguments = vec!["serve", "--data", directory];
+        if !flags.contains(&"--listen") {
+            arguments.extend(["--listen", "127.0.0.1:0"]);
+        }
+        arguments.extend(flags);
+        let (done, printed, refused) = run(&arguments);
+        assert!(
+            !done && refused.contains(said),
+            "{arguments:?}: {printed}{refused}"
+        );
+    }
+    taken.tell_to_end();
+    assert!(taken.ended().success());
+}
+
+#[test]
+fn sessions_in_memory_end_with_the_process() {
+    let (_directory, server) = serve(&["--store", "memory:"]);
+    let data = server.data.clone();
+    let (mut client, key) = (server.client(), server.service_key());
+    let token = client.create(&key, None);
+    client.call("GET", "/v1/session", &token, None).ok();
+    assert!(!data.join("sessions.db").exists());
+    server.stop();
+    let server = Server::start(&data, &["--store", "memory:"]);
+    server
+        .client()
+        .call("GET", "/v1/session", &token, None)
+        .refused(401, "missing");
+    server.stop();
+}
