@@ -31,7 +31,10 @@ fn it_imports_a_store_a_clock_and_a_random_source_and_nothing_else() {
     let (resolve, world) = world();
     let world = &resolve.worlds[world];
     let named = |names: &[&str]| -> BTreeSet<String> {
-        names.iter().map(|name| format!("tessera:session/{name}@0.1.0")).collect()
+        names
+            .iter()
+            .map(|name| format!("tessera:session/{name}@0.1.0"))
+            .collect()
     };
     let imports: BTreeSet<String> = names(&resolve, world.imports.values()).into_keys().collect();
     assert_eq!(imports, named(&["types", "store", "clock", "random"]));
@@ -44,12 +47,23 @@ fn it_imports_a_store_a_clock_and_a_random_source_and_nothing_else() {
 fn its_functions_are_exactly_those_listed() {
     let (resolve, world) = world();
     let world = &resolve.worlds[world];
-    let imports = names(&resolve, world.imports.values()).into_iter().map(|found| ("import", found));
-    let exports = names(&resolve, world.exports.values()).into_iter().map(|found| ("export", found));
+    let imports = names(&resolve, world.imports.values())
+        .into_iter()
+        .map(|found| ("import", found));
+    let exports = names(&resolve, world.exports.values())
+        .into_iter()
+        .map(|found| ("export", found));
     let mut found = Vec::new();
     for (direction, (name, id)) in imports.chain(exports) {
-        let short = name.trim_start_matches("tessera:session/").trim_end_matches("@0.1.0");
-        found.extend(resolve.interfaces[id].functions.keys().map(|function| format!("{direction} {short} {function}")));
+        let short = name
+            .trim_start_matches("tessera:session/")
+            .trim_end_matches("@0.1.0");
+        found.extend(
+            resolve.interfaces[id]
+                .functions
+                .keys()
+                .map(|function| format!("{direction} {short} {function}")),
+        );
     }
     found.sort();
     let listed: Vec<&str> = include_str!("component.txt").lines().collect();
@@ -64,7 +78,10 @@ fn it_is_small() {
     let compressed = encoder.finish().unwrap().len();
     println!("{raw} bytes, {compressed} compressed");
     assert!(raw <= MAXIMUM_BYTES, "{raw} bytes");
-    assert!(compressed <= MAXIMUM_COMPRESSED_BYTES, "{compressed} bytes compressed");
+    assert!(
+        compressed <= MAXIMUM_COMPRESSED_BYTES,
+        "{compressed} bytes compressed"
+    );
 }
 
 #[test]
@@ -81,6 +98,9 @@ fn it_holds_no_path_of_the_machine_that_built_it() {
 #[test]
 fn its_hash_is_the_one_it_is_published_under() {
     use sha2::Digest as _;
-    let hash: String = sha2::Sha256::digest(Component::bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = sha2::Sha256::digest(Component::bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     assert_eq!(hash, Component::sha256());
 }

@@ -1,5 +1,7 @@
 //! What the driver promises: calls that never wait, repeats that change nothing, calls that end though nobody waits for them.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first thing that is not as it should be")]
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,7 +17,9 @@ use tessera_tests::stores::NeverReady;
 mod interleaved;
 
 pub(crate) fn builder() -> SessionsBuilder {
-    Sessions::builder().expect("the embedded component runs here").signing_key("test", [7; 32])
+    Sessions::builder()
+        .expect("the embedded component runs here")
+        .signing_key("test", [7; 32])
 }
 
 /// Polls a future once; the answer, if it is there at once.
@@ -65,11 +69,21 @@ impl Store for Gated {
         self.inner.get(now, key, fresh).await
     }
 
-    async fn get_many(&self, now: Timestamp, keys: &[String]) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
+    async fn get_many(
+        &self,
+        now: Timestamp,
+        keys: &[String],
+    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
         self.inner.get_many(now, keys).await
     }
 
-    async fn insert(&self, now: Timestamp, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
+    async fn insert(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
         self.inner.insert(now, key, value, at).await
     }
 
@@ -104,7 +118,13 @@ impl Store for Gated {
         self.inner.delete_many(now, keys, owner).await
     }
 
-    async fn list_owned(&self, now: Timestamp, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
+    async fn list_owned(
+        &self,
+        now: Timestamp,
+        owner: &str,
+        cursor: &str,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
         self.inner.list_owned(now, owner, cursor, limit).await
     }
 }
@@ -129,13 +149,24 @@ fn a_store_that_answers_at_once_takes_one_pass_and_no_runtime() {
     let sessions = builder().build(MemoryStore::new()).unwrap();
     let session = sessions.create().unwrap();
     session.set("n", &1).unwrap();
-    let token = at_once(session.authenticate("alice")).unwrap().unwrap().token.unwrap();
+    let token = at_once(session.authenticate("alice"))
+        .unwrap()
+        .unwrap()
+        .token
+        .unwrap();
     let session = at_once(sessions.open(&token)).unwrap().unwrap();
     session.set("n", &2).unwrap();
     at_once(session.save()).unwrap().unwrap();
     at_once(session.rotate()).unwrap().unwrap();
     at_once(session.touch()).unwrap().unwrap();
-    assert_eq!(at_once(sessions.list("alice", None, None)).unwrap().unwrap().items.len(), 1);
+    assert_eq!(
+        at_once(sessions.list("alice", None, None))
+            .unwrap()
+            .unwrap()
+            .items
+            .len(),
+        1
+    );
     at_once(session.destroy()).unwrap().unwrap();
     assert_eq!(at_once(sessions.revoke_all("alice")).unwrap().unwrap(), 0);
 }
@@ -144,9 +175,14 @@ fn a_store_that_answers_at_once_takes_one_pass_and_no_runtime() {
 async fn a_store_that_never_answers_at_once_makes_every_call_wait() {
     let sessions = builder().build(NeverReady::new(MemoryStore::new())).unwrap();
     let (_, token) = saved(&sessions).await;
-    let waited = (0..10).filter(|_| at_once(sessions.open(&token)).is_none()).count();
+    let waited = (0..10)
+        .filter(|_| at_once(sessions.open(&token)).is_none())
+        .count();
     assert!(waited > 5, "{waited}");
-    assert_eq!(sessions.open(&token).await.unwrap().get::<i64>("n").unwrap(), Some(0));
+    assert_eq!(
+        sessions.open(&token).await.unwrap().get::<i64>("n").unwrap(),
+        Some(0)
+    );
 }
 
 #[tokio::test]
@@ -196,16 +232,25 @@ async fn a_save_whose_caller_went_away_is_finished_all_the_same() {
     })
     .await
     .expect("the call ends and frees its handle");
-    assert_eq!(sessions.open(&token).await.unwrap().get::<i64>("n").unwrap(), Some(1));
+    assert_eq!(
+        sessions.open(&token).await.unwrap().get::<i64>("n").unwrap(),
+        Some(1)
+    );
 }
 
 #[tokio::test]
 async fn an_open_whose_caller_went_away_leaves_nothing_behind() {
-    let sessions = builder().instances(1).maximum_open_sessions(1).build(NeverReady::new(MemoryStore::new())).unwrap();
+    let sessions = builder()
+        .instances(1)
+        .maximum_open_sessions(1)
+        .build(NeverReady::new(MemoryStore::new()))
+        .unwrap();
     let (session, token) = saved(&sessions).await;
     drop(session);
     // The store answers some at the second poll, which is the driver's own.
-    let abandoned = (0..100).filter(|_| at_once(sessions.open(&token)).is_none()).count();
+    let abandoned = (0..100)
+        .filter(|_| at_once(sessions.open(&token)).is_none())
+        .count();
     assert!(abandoned > 50, "{abandoned}");
     assert_eq!(sessions.open_sessions(), 0);
     sessions.open(&token).await.unwrap();
@@ -213,10 +258,17 @@ async fn an_open_whose_caller_went_away_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn open_sessions_are_bounded_and_refused_by_name_at_the_bound() {
-    let sessions = builder().instances(1).maximum_open_sessions(2).build(MemoryStore::new()).unwrap();
+    let sessions = builder()
+        .instances(1)
+        .maximum_open_sessions(2)
+        .build(MemoryStore::new())
+        .unwrap();
     let (first, token) = saved(&sessions).await;
     let second = sessions.open(&token).await.unwrap();
-    assert!(matches!(sessions.open(&token).await, Err(SessionError::Overloaded)));
+    assert!(matches!(
+        sessions.open(&token).await,
+        Err(SessionError::Overloaded)
+    ));
     assert!(matches!(sessions.create(), Err(SessionError::Overloaded)));
     assert!(matches!(first.fork(), Err(SessionError::Overloaded)));
     drop(second);
@@ -226,7 +278,11 @@ async fn open_sessions_are_bounded_and_refused_by_name_at_the_bound() {
 
 #[tokio::test]
 async fn bytes_of_open_sessions_are_bounded_and_given_back() {
-    let sessions = builder().instances(1).maximum_open_bytes(400_000).build(MemoryStore::new()).unwrap();
+    let sessions = builder()
+        .instances(1)
+        .maximum_open_bytes(400_000)
+        .build(MemoryStore::new())
+        .unwrap();
     let text = "x".repeat(10_000);
     let mut held = Vec::new();
     let refused = loop {
@@ -250,7 +306,11 @@ async fn bytes_of_open_sessions_are_bounded_and_given_back() {
 #[tokio::test]
 async fn sessions_that_are_dropped_are_freed_in_the_component() {
     // With room for about ten, fifty thousand pass through.
-    let sessions = builder().instances(1).maximum_open_sessions(10).build(MemoryStore::new()).unwrap();
+    let sessions = builder()
+        .instances(1)
+        .maximum_open_sessions(10)
+        .build(MemoryStore::new())
+        .unwrap();
     let (_keep, token) = saved(&sessions).await;
     for round in 0..50_000_u32 {
         let session = sessions.open(&token).await.unwrap();
@@ -265,7 +325,10 @@ struct Panicking(Arc<AtomicBool>);
 
 impl Clock for Panicking {
     fn now(&self) -> Timestamp {
-        assert!(!self.0.swap(false, Ordering::SeqCst), "the clock was told to panic");
+        assert!(
+            !self.0.swap(false, Ordering::SeqCst),
+            "the clock was told to panic"
+        );
         Timestamp::now()
     }
 }
@@ -273,7 +336,11 @@ impl Clock for Panicking {
 #[tokio::test]
 async fn a_fault_within_a_call_loses_that_instance_only_and_the_process_goes_on() {
     let clock = Panicking::default();
-    let sessions = builder().instances(2).clock(clock.clone()).build(MemoryStore::new()).unwrap();
+    let sessions = builder()
+        .instances(2)
+        .clock(clock.clone())
+        .build(MemoryStore::new())
+        .unwrap();
     let (here, token) = saved(&sessions).await;
     // Threads take turns at the two instances, so some of these work on the other one.
     let elsewhere: Vec<Session> = (0..16)
@@ -286,11 +353,19 @@ async fn a_fault_within_a_call_loses_that_instance_only_and_the_process_goes_on(
 
     clock.0.store(true, Ordering::SeqCst);
     let sessions_here = sessions.clone();
-    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| sessions_here.verify(&token, None)));
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        sessions_here.verify(&token, None)
+    }));
     assert!(caught.is_err());
 
-    assert!(matches!(here.get::<i64>("n"), Err(SessionError::InstanceLost { .. })));
-    assert!(matches!(here.save().await, Err(SessionError::InstanceLost { .. })));
+    assert!(matches!(
+        here.get::<i64>("n"),
+        Err(SessionError::InstanceLost { .. })
+    ));
+    assert!(matches!(
+        here.save().await,
+        Err(SessionError::InstanceLost { .. })
+    ));
     let mut alive = 0;
     for session in &elsewhere {
         match session.get::<i64>("n") {
@@ -299,7 +374,10 @@ async fn a_fault_within_a_call_loses_that_instance_only_and_the_process_goes_on(
         }
     }
     assert!((1..=16).contains(&alive), "{alive} of 16 sessions are alive");
-    assert_eq!(sessions.open(&token).await.unwrap().get::<i64>("n").unwrap(), Some(0));
+    assert_eq!(
+        sessions.open(&token).await.unwrap().get::<i64>("n").unwrap(),
+        Some(0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -18,7 +18,8 @@ impl Args {
     }
 
     pub(super) fn value(&mut self, name: &str) -> Result<Value, String> {
-        self.optional(name).ok_or_else(|| format!("{name:?} is not there"))
+        self.optional(name)
+            .ok_or_else(|| format!("{name:?} is not there"))
     }
 
     pub(super) fn text(&mut self, name: &str) -> Result<String, String> {
@@ -34,12 +35,16 @@ impl Args {
     }
 
     pub(super) fn number(&mut self, name: &str) -> Result<u64, String> {
-        self.optional_number(name)?.ok_or_else(|| format!("{name:?} is not there"))
+        self.optional_number(name)?
+            .ok_or_else(|| format!("{name:?} is not there"))
     }
 
     pub(super) fn optional_number(&mut self, name: &str) -> Result<Option<u64>, String> {
-        let as_number =
-            |value: Value| value.as_u64().ok_or_else(|| format!("{name:?} is not a whole number: {value}"));
+        let as_number = |value: Value| {
+            value
+                .as_u64()
+                .ok_or_else(|| format!("{name:?} is not a whole number: {value}"))
+        };
         self.optional(name).map(as_number).transpose()
     }
 
@@ -73,7 +78,10 @@ impl Args {
 }
 
 pub(super) fn as_text(name: &str, value: &Value) -> Result<String, String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| format!("{name:?} is not a text: {value}"))
+    value
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| format!("{name:?} is not a text: {value}"))
 }
 
 pub(super) fn as_list(name: &str, value: Value) -> Result<Vec<Value>, String> {
@@ -84,5 +92,8 @@ pub(super) fn as_list(name: &str, value: Value) -> Result<Vec<Value>, String> {
 }
 
 pub(super) fn as_texts(name: &str, value: Value) -> Result<Vec<String>, String> {
-    as_list(name, value)?.iter().map(|text| as_text(name, text)).collect()
+    as_list(name, value)?
+        .iter()
+        .map(|text| as_text(name, text))
+        .collect()
 }

@@ -22,9 +22,11 @@ pub(super) fn difference(expected: &Value, actual: &Value, how: Match) -> Option
             let actual = actual.get(name).unwrap_or(&Value::Null);
             difference(expected, actual, Match::Members).map(|what| format!("{name}: {what}"))
         }),
-        (Value::Array(expected), Value::Array(actual)) if expected.len() != actual.len() => {
-            Some(format!("expected {} items, got {}: {actual:?}", expected.len(), actual.len()))
-        }
+        (Value::Array(expected), Value::Array(actual)) if expected.len() != actual.len() => Some(format!(
+            "expected {} items, got {}: {actual:?}",
+            expected.len(),
+            actual.len()
+        )),
         (Value::Array(expected), Value::Array(actual)) if how == Match::AnyOrder => {
             let mut left: Vec<&Value> = actual.iter().collect();
             expected.iter().find_map(|expected| {
@@ -38,11 +40,15 @@ pub(super) fn difference(expected: &Value, actual: &Value, how: Match) -> Option
                 }
             })
         }
-        (Value::Array(expected), Value::Array(actual)) => expected.iter().zip(actual).enumerate().find_map(
-            |(place, (expected, actual))| {
-                difference(expected, actual, Match::Members).map(|what| format!("[{place}]: {what}"))
-            },
-        ),
+        (Value::Array(expected), Value::Array(actual)) => {
+            expected
+                .iter()
+                .zip(actual)
+                .enumerate()
+                .find_map(|(place, (expected, actual))| {
+                    difference(expected, actual, Match::Members).map(|what| format!("[{place}]: {what}"))
+                })
+        }
         _ => (expected != actual).then(told).flatten(),
     }
 }

@@ -29,42 +29,56 @@ impl<S: Store> Runner<S> {
             "create" => {
                 let name = args.text("as")?;
                 args.finish()?;
-                host.create().map_err(|error| outcome::error(&error)).map(|session| self.keep(name, session))
+                host.create()
+                    .map_err(|error| outcome::error(&error))
+                    .map(|session| self.keep(name, session))
             }
             "open" => {
                 let (name, token) = (args.text_or("as", "")?, args.text("token")?);
                 args.finish()?;
-                self.call(async move { host.open(&token).await }).await?.map(|session| self.keep(name, session))
+                self.call(async move { host.open(&token).await })
+                    .await?
+                    .map(|session| self.keep(name, session))
             }
             "verify" => {
                 let (token, age) = (args.text("token")?, args.optional_number("max-age-ms")?);
                 args.finish()?;
                 let claims = host.verify(&token, age.map(Duration::from_millis));
-                claims.map(|claims| outcome::claims(&claims)).map_err(|error| outcome::error(&error))
+                claims
+                    .map(|claims| outcome::claims(&claims))
+                    .map_err(|error| outcome::error(&error))
             }
             "list" => return Ok((self.list(host, args).await?, Match::AnyOrder)),
             "revoke" => {
                 let (subject, reference) = (args.text("subject")?, args.text("reference")?);
                 args.finish()?;
-                self.call(async move { host.revoke(&subject, &reference).await }).await?.map(Value::from)
+                self.call(async move { host.revoke(&subject, &reference).await })
+                    .await?
+                    .map(Value::from)
             }
             "revoke-all" => {
                 let subject = args.text("subject")?;
                 args.finish()?;
-                self.call(async move { host.revoke_all(&subject).await }).await?.map(Value::from)
+                self.call(async move { host.revoke_all(&subject).await })
+                    .await?
+                    .map(Value::from)
             }
             "revoke-others" => {
                 let session = self.session(&mut args)?;
                 args.finish()?;
-                self.call(async move { host.revoke_others(&session).await }).await?.map(Value::from)
+                self.call(async move { host.revoke_others(&session).await })
+                    .await?
+                    .map(Value::from)
             }
             _ => {
                 let (key, name) = (args.text("key")?, args.text_or("as", "")?);
                 args.finish()?;
-                host.jwt_key(&key).map_err(|error| outcome::error(&error)).map(|key| {
-                    self.variables.insert(name, value::base64url(&key));
-                    json!({ "bytes": key.len() })
-                })
+                host.jwt_key(&key)
+                    .map_err(|error| outcome::error(&error))
+                    .map(|key| {
+                        self.variables.insert(name, value::base64url(&key));
+                        json!({ "bytes": key.len() })
+                    })
             }
         };
         Ok((outcome, Match::Members))
@@ -101,18 +115,26 @@ impl<S: Store> Runner<S> {
         let (mut changes, mut promises) = (self.scenario.policy.clone(), self.scenario.store.clone());
         changes.append(&mut args.optional_object("policy")?);
         promises.append(&mut args.optional_object("store")?);
-        let preset = args.optional_text("preset")?.or_else(|| self.scenario.preset.clone());
+        let preset = args
+            .optional_text("preset")?
+            .or_else(|| self.scenario.preset.clone());
         let keys = keys(args.optional("keys").or_else(|| self.scenario.keys.clone()))?;
         args.finish()?;
 
         let mut builder = Sessions::builder().map_err(|error| error.to_string())?;
         if let Some(preset) = preset {
-            builder = builder.preset(policy::level(&preset)?).map_err(|error| error.to_string())?;
+            builder = builder
+                .preset(policy::level(&preset)?)
+                .map_err(|error| error.to_string())?;
         }
         let mut applied = Ok(());
         builder = builder.policy(|policy| applied = policy::apply(policy, &changes));
         applied?;
-        builder = keys.into_iter().fold(builder.instances(1).clock(self.clock.clone()), |builder, key| builder.key(key));
+        builder = keys
+            .into_iter()
+            .fold(builder.instances(1).clock(self.clock.clone()), |builder, key| {
+                builder.key(key)
+            });
         let store = policy::promise(&self.store, &promises)?;
         let built = match self.pace {
             Pace::Own => builder.build(store),
@@ -127,7 +149,9 @@ impl<S: Store> Runner<S> {
 
 /// Keys as `{"id", "secret"}`, the secret in base64url; without any, one named `2026-01`.
 fn keys(keys: Option<Value>) -> Result<Vec<SigningKey>, String> {
-    let Some(keys) = keys else { return Ok(vec![SigningKey::new("2026-01", [7; 32])]) };
+    let Some(keys) = keys else {
+        return Ok(vec![SigningKey::new("2026-01", [7; 32])]);
+    };
     let read = |key: &Value| {
         let mut args = Args::new(key)?;
         let (id, secret) = (args.text("id")?, args.text("secret")?);

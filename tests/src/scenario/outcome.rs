@@ -1,7 +1,9 @@
 //! What calls answer, as JSON: names as in WIT, moments counted from the scenario's beginning.
 
 use serde_json::{Map, Value, json};
-use tessera::{Claims, ConfigurationError, Details, Grant, SessionError, SessionSummary, Status, Timestamp, TokenFault};
+use tessera::{
+    Claims, ConfigurationError, Details, Grant, SessionError, SessionSummary, Status, Timestamp, TokenFault,
+};
 
 use super::{BEGINNING_MS, value};
 
@@ -46,8 +48,11 @@ pub(super) fn details(details: &Details) -> Value {
 }
 
 pub(super) fn claims(claims: &Claims) -> Value {
-    let data: Map<String, Value> =
-        claims.data.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect();
+    let data: Map<String, Value> = claims
+        .data
+        .iter()
+        .map(|(name, text)| (name.clone(), Value::from(text.as_str())))
+        .collect();
     json!({
         "reference": claims.reference,
         "generation": claims.generation,
@@ -59,8 +64,11 @@ pub(super) fn claims(claims: &Claims) -> Value {
 }
 
 pub(super) fn summary(summary: &SessionSummary) -> Value {
-    let fields: Map<String, Value> =
-        summary.fields.iter().map(|(name, field)| (name.clone(), value::to_json(field))).collect();
+    let fields: Map<String, Value> = summary
+        .fields
+        .iter()
+        .map(|(name, field)| (name.clone(), value::to_json(field)))
+        .collect();
     json!({
         "reference": summary.reference,
         "created-at": moment_json(summary.created_at),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tessera::store::{Capabilities, Store};
-use tessera::{Preset, CapRule, FieldRule, Policy, ReuseRule, TokenFormat};
+use tessera::{CapRule, FieldRule, Policy, Preset, ReuseRule, TokenFormat};
 
 use super::args::{as_text, as_texts};
 use crate::stores::Scripted;
@@ -14,7 +14,9 @@ fn milliseconds(name: &str, value: &Value) -> Result<Duration, String> {
 }
 
 fn number(name: &str, value: &Value) -> Result<u64, String> {
-    value.as_u64().ok_or_else(|| format!("{name:?} is not a whole number: {value}"))
+    value
+        .as_u64()
+        .ok_or_else(|| format!("{name:?} is not a whole number: {value}"))
 }
 
 fn small(name: &str, value: &Value) -> Result<u32, String> {
@@ -26,20 +28,34 @@ fn optional<T>(
     value: &Value,
     read: impl Fn(&str, &Value) -> Result<T, String>,
 ) -> Result<Option<T>, String> {
-    if value.is_null() { Ok(None) } else { read(name, value).map(Some) }
+    if value.is_null() {
+        Ok(None)
+    } else {
+        read(name, value).map(Some)
+    }
 }
 
 fn one_of<T: Copy>(name: &str, value: &Value, cases: &[(&str, T)]) -> Result<T, String> {
     let found = cases.iter().find(|(case, _)| value == case);
-    found.map(|(_, case)| *case).ok_or_else(|| format!("{name:?} has no case {value}"))
+    found
+        .map(|(_, case)| *case)
+        .ok_or_else(|| format!("{name:?} has no case {value}"))
 }
 
-const CAP_RULES: [(&str, CapRule); 2] = [("evict-oldest", CapRule::EvictOldest), ("refuse", CapRule::Refuse)];
-const FIELD_RULES: [(&str, FieldRule); 2] =
-    [("later-wins", FieldRule::LaterWins), ("conflict", FieldRule::Conflict)];
-const REUSE_RULES: [(&str, ReuseRule); 2] =
-    [("report", ReuseRule::Report), ("end-session", ReuseRule::EndSession)];
-const TOKEN_FORMATS: [(&str, TokenFormat); 2] = [("compact", TokenFormat::Compact), ("jwt", TokenFormat::Jwt)];
+const CAP_RULES: [(&str, CapRule); 2] = [
+    ("evict-oldest", CapRule::EvictOldest),
+    ("refuse", CapRule::Refuse),
+];
+const FIELD_RULES: [(&str, FieldRule); 2] = [
+    ("later-wins", FieldRule::LaterWins),
+    ("conflict", FieldRule::Conflict),
+];
+const REUSE_RULES: [(&str, ReuseRule); 2] = [
+    ("report", ReuseRule::Report),
+    ("end-session", ReuseRule::EndSession),
+];
+const TOKEN_FORMATS: [(&str, TokenFormat); 2] =
+    [("compact", TokenFormat::Compact), ("jwt", TokenFormat::Jwt)];
 
 pub(super) fn level(name: &str) -> Result<Preset, String> {
     match name {
@@ -83,7 +99,10 @@ pub(super) fn apply(policy: &mut Policy, changes: &Map<String, Value>) -> Result
 }
 
 fn name_of<T: PartialEq>(cases: &[(&'static str, T)], wanted: &T) -> &'static str {
-    cases.iter().find(|(_, case)| case == wanted).map_or("", |(name, _)| name)
+    cases
+        .iter()
+        .find(|(_, case)| case == wanted)
+        .map_or("", |(name, _)| name)
 }
 
 /// Every field of a policy.
@@ -137,7 +156,11 @@ pub(super) fn promise<S: Store>(
 }
 
 fn change(promised: &mut Capabilities, name: &str, value: &Value) -> Result<(), String> {
-    let boolean = || value.as_bool().ok_or_else(|| format!("{name:?} is not true or false: {value}"));
+    let boolean = || {
+        value
+            .as_bool()
+            .ok_or_else(|| format!("{name:?} is not true or false: {value}"))
+    };
     match name {
         "compare-and-swap" => promised.compare_and_swap = boolean()?,
         "list-by-owner" => promised.list_by_owner = boolean()?,

@@ -68,14 +68,23 @@ pub async fn run<S: Store>(scenario: &Scenario, store: S, pace: Pace) -> Result<
     let (store, paused) = Scripted::new(store);
     let clock = ScenarioClock(Arc::new(AtomicU64::new(BEGINNING_MS)));
     let (hosts, sessions, variables) = Default::default();
-    let mut runner =
-        Runner { scenario: scenario.clone(), pace, store, clock, hosts, sessions, variables, paused };
+    let mut runner = Runner {
+        scenario: scenario.clone(),
+        pace,
+        store,
+        clock,
+        hosts,
+        sessions,
+        variables,
+        paused,
+    };
     let ran = async {
         runner.begin()?;
         runner.steps(&scenario.steps).await?;
         runner.end()
     };
-    ran.await.map_err(|error: String| format!("{}: {:?}: {}", scenario.file, scenario.name, brief(&error)))
+    ran.await
+        .map_err(|error: String| format!("{}: {:?}: {}", scenario.file, scenario.name, brief(&error)))
 }
 
 /// A message that a person reads, without the most of a text of kilobytes.
@@ -102,9 +111,10 @@ impl<S: Store> Runner<S> {
         self.sessions.clear();
         match self.hosts.iter().find(|(_, host)| host.open_sessions() > 0) {
             None => Ok(()),
-            Some((name, host)) => {
-                Err(format!("the host {name} holds {} sessions at the end", host.open_sessions()))
-            }
+            Some((name, host)) => Err(format!(
+                "the host {name} holds {} sessions at the end",
+                host.open_sessions()
+            )),
         }
     }
 
@@ -129,13 +139,18 @@ impl<S: Store> Runner<S> {
             args.finish()?;
             for place in 0..times {
                 let steps = super::args::as_list("steps", text::number(&steps, place))?;
-                self.steps(&steps).await.map_err(|error| format!("time {place}: {error}"))?;
+                self.steps(&steps)
+                    .await
+                    .map_err(|error| format!("time {place}: {error}"))?;
             }
             return Ok(());
         }
         args.optional("note");
         let expected = args.optional("expect");
-        let questions = args.optional("questions").map(|list| as_texts("questions", list)).transpose()?;
+        let questions = args
+            .optional("questions")
+            .map(|list| as_texts("questions", list))
+            .transpose()?;
         let before = self.store.swap(script(&mut args)?);
         let outcome = self.perform(&what, args).await;
         let script = self.store.swap(before);
@@ -145,9 +160,10 @@ impl<S: Store> Runner<S> {
             return Err(left_over);
         }
         match questions {
-            Some(expected) if expected != script.questions => {
-                Err(format!("expected the questions {expected:?}, asked were {:?}", script.questions))
-            }
+            Some(expected) if expected != script.questions => Err(format!(
+                "expected the questions {expected:?}, asked were {:?}",
+                script.questions
+            )),
             _ => Ok(()),
         }
     }
@@ -185,30 +201,45 @@ impl<S: Store> Runner<S> {
 
     pub(super) fn host(&self, args: &mut Args) -> Result<Sessions, String> {
         let name = args.text_or("host", "main")?;
-        self.hosts.get(&name).cloned().ok_or_else(|| format!("there is no host {name:?}"))
+        self.hosts
+            .get(&name)
+            .cloned()
+            .ok_or_else(|| format!("there is no host {name:?}"))
     }
 
     pub(super) fn session(&self, args: &mut Args) -> Result<Arc<Session>, String> {
         let name = args.text("on")?;
-        self.sessions.get(&name).cloned().ok_or_else(|| format!("there is no session {name:?}"))
+        self.sessions
+            .get(&name)
+            .cloned()
+            .ok_or_else(|| format!("there is no session {name:?}"))
     }
 }
 
 /// Reads what is to go wrong, and to come in between.
 fn script(args: &mut Args) -> Result<Script, String> {
     let mut script = Script::default();
-    let count = |args: &mut Args, name: &str| Ok::<_, String>(args.optional_number(name)?.unwrap_or(1) as usize);
+    let count =
+        |args: &mut Args, name: &str| Ok::<_, String>(args.optional_number(name)?.unwrap_or(1) as usize);
     for fault in args.one_or_more("fault") {
         let mut args = Args::new(&fault)?;
         let (operation, how) = (args.text("op")?, args.text("how")?);
-        let (nth, times, back) = (count(&mut args, "nth")?, count(&mut args, "times")?, count(&mut args, "back")?);
+        let (nth, times, back) = (
+            count(&mut args, "nth")?,
+            count(&mut args, "times")?,
+            count(&mut args, "back")?,
+        );
         let pause = args.optional_number("ms")?.unwrap_or(250);
         args.finish()?;
         script.fail(operation, nth, times, Fault::named(&how, pause, back)?);
     }
     for meanwhile in args.one_or_more("meanwhile") {
         let mut args = Args::new(&meanwhile)?;
-        let (operation, nth, steps) = (args.text("before")?, count(&mut args, "nth")?, args.list("steps")?);
+        let (operation, nth, steps) = (
+            args.text("before")?,
+            count(&mut args, "nth")?,
+            args.list("steps")?,
+        );
         args.finish()?;
         script.pause(operation, nth, steps);
     }
@@ -221,8 +252,13 @@ fn check(expected: Option<&Value>, outcome: &Outcome, how: Match) -> Result<(), 
         Err(error) if !wants_error => return Err(format!("expected no error, got {error}")),
         Err(error) => (error, Match::Members),
         Ok(answer) if wants_error => {
-            let kind = expected.and_then(|expected| expected.get("error")).unwrap_or(&Value::Null);
-            return Err(format!("expected the error {}, got {answer}", as_text("error", kind)?));
+            let kind = expected
+                .and_then(|expected| expected.get("error"))
+                .unwrap_or(&Value::Null);
+            return Err(format!(
+                "expected the error {}, got {answer}",
+                as_text("error", kind)?
+            ));
         }
         Ok(answer) => (answer, how),
     };

@@ -13,17 +13,27 @@ use super::runner::Runner;
 use super::value;
 
 impl<S: Store> Runner<S> {
-    pub(super) async fn session_step(&mut self, what: &str, mut args: Args) -> Result<(Outcome, Match), String> {
+    pub(super) async fn session_step(
+        &mut self,
+        what: &str,
+        mut args: Args,
+    ) -> Result<(Outcome, Match), String> {
         let session = self.session(&mut args)?;
         let outcome = match what {
-            "save" | "rotate" | "authenticate" | "reissue" => return self.grant_step(what, &session, args).await,
+            "save" | "rotate" | "authenticate" | "reissue" => {
+                return self.grant_step(what, &session, args).await;
+            }
             "touch" => {
                 args.finish()?;
-                self.call(async move { session.touch().await }).await?.map(Value::from)
+                self.call(async move { session.touch().await })
+                    .await?
+                    .map(Value::from)
             }
             "destroy" => {
                 args.finish()?;
-                self.call(async move { session.destroy().await }).await?.map(|()| Value::Null)
+                self.call(async move { session.destroy().await })
+                    .await?
+                    .map(|()| Value::Null)
             }
             "drop" => {
                 args.finish()?;
@@ -33,28 +43,37 @@ impl<S: Store> Runner<S> {
             "fork" => {
                 let name = args.text("as")?;
                 args.finish()?;
-                session.fork().map_err(|error| outcome::error(&error)).map(|fork| {
-                    self.sessions.insert(name, Arc::new(fork));
-                    Value::Null
-                })
+                session
+                    .fork()
+                    .map_err(|error| outcome::error(&error))
+                    .map(|fork| {
+                        self.sessions.insert(name, Arc::new(fork));
+                        Value::Null
+                    })
             }
             "details" => {
                 let reference_as = args.optional_text("reference-as")?;
                 args.finish()?;
-                session.details().map_err(|error| outcome::error(&error)).map(|details| {
-                    if let Some(name) = reference_as {
-                        self.variables.insert(name, details.reference.clone());
-                    }
-                    outcome::details(&details)
-                })
+                session
+                    .details()
+                    .map_err(|error| outcome::error(&error))
+                    .map(|details| {
+                        if let Some(name) = reference_as {
+                            self.variables.insert(name, details.reference.clone());
+                        }
+                        outcome::details(&details)
+                    })
             }
             "csrf-token" => {
                 let name = args.text_or("as", "csrf")?;
                 args.finish()?;
-                session.csrf_token().map_err(|error| outcome::error(&error)).map(|token| {
-                    self.variables.insert(name, token);
-                    Value::Null
-                })
+                session
+                    .csrf_token()
+                    .map_err(|error| outcome::error(&error))
+                    .map(|token| {
+                        self.variables.insert(name, token);
+                        Value::Null
+                    })
             }
             "check-csrf-token" => {
                 let token = args.text("token")?;
@@ -158,11 +177,18 @@ fn field_step(what: &str, session: &Session, mut args: Args) -> Result<(Outcome,
         "entries" => {
             how = Match::Exact;
             let entries = session.entries();
-            if entries.as_ref().is_ok_and(|entries| !entries.is_sorted_by(|one, two| one.0 < two.0)) {
+            if entries
+                .as_ref()
+                .is_ok_and(|entries| !entries.is_sorted_by(|one, two| one.0 < two.0))
+            {
                 return Err("the entries are not ordered by name".to_owned());
             }
             answer(entries, |entries| {
-                entries.iter().map(|(name, field)| (name.clone(), value::to_json(field))).collect::<Map<_, _>>().into()
+                entries
+                    .iter()
+                    .map(|(name, field)| (name.clone(), value::to_json(field)))
+                    .collect::<Map<_, _>>()
+                    .into()
             })
         }
         "entries-json" => answer(session.entries_json(), |text| json!(text)),
@@ -174,7 +200,11 @@ fn field_step(what: &str, session: &Session, mut args: Args) -> Result<(Outcome,
 
 fn changes(changes: &Map<String, Value>) -> Result<Vec<(String, Option<tessera::Value>)>, String> {
     let read = |(name, new): (&String, &Value)| {
-        let new = if new.is_null() { None } else { Some(value::from_json(new)?) };
+        let new = if new.is_null() {
+            None
+        } else {
+            Some(value::from_json(new)?)
+        };
         Ok((name.clone(), new))
     };
     changes.iter().map(read).collect()

@@ -10,19 +10,30 @@ use super::args::Args;
 /// in which `#` stands for the place, from 0.
 pub(super) fn expand(value: &Value) -> Result<Value, String> {
     match value {
-        Value::Array(list) => list.iter().map(expand).collect::<Result<_, _>>().map(Value::Array),
+        Value::Array(list) => list
+            .iter()
+            .map(expand)
+            .collect::<Result<_, _>>()
+            .map(Value::Array),
         Value::Object(members) if members.len() == 2 && members.contains_key("repeat") => {
             let mut args = Args::new(value)?;
             let (text, times) = (args.text("repeat")?, args.number("times")?);
-            Ok(Value::String(text.repeat(usize::try_from(times).map_err(|error| error.to_string())?)))
+            Ok(Value::String(text.repeat(
+                usize::try_from(times).map_err(|error| error.to_string())?,
+            )))
         }
         Value::Object(members) if members.len() == 2 && members.contains_key("list-of") => {
             let mut args = Args::new(value)?;
             let (count, each) = (args.number("list-of")?, args.value("each")?);
-            (0..count).map(|place| expand(&number(&each, place))).collect::<Result<_, _>>().map(Value::Array)
+            (0..count)
+                .map(|place| expand(&number(&each, place)))
+                .collect::<Result<_, _>>()
+                .map(Value::Array)
         }
         Value::Object(members) => {
-            let expanded = members.iter().map(|(name, value)| Ok((name.clone(), expand(value)?)));
+            let expanded = members
+                .iter()
+                .map(|(name, value)| Ok((name.clone(), expand(value)?)));
             expanded.collect::<Result<Map<_, _>, String>>().map(Value::Object)
         }
         plain => Ok(plain.clone()),
@@ -35,9 +46,10 @@ pub(super) fn number(value: &Value, place: u64) -> Value {
     match value {
         Value::String(text) => Value::String(put(text)),
         Value::Array(list) => list.iter().map(|value| number(value, place)).collect(),
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| (put(name), number(value, place))).collect()
-        }
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (put(name), number(value, place)))
+            .collect(),
         plain => plain.clone(),
     }
 }
@@ -50,17 +62,25 @@ pub(super) fn substitute(value: &Value, variables: &BTreeMap<String, String>) ->
             None => Ok(value.clone()),
             Some(rest) if rest.starts_with('$') => Ok(Value::String(rest.to_owned())),
             Some(name) => {
-                let known = variables.get(name).ok_or_else(|| format!("there is no variable ${name}"))?;
+                let known = variables
+                    .get(name)
+                    .ok_or_else(|| format!("there is no variable ${name}"))?;
                 Ok(Value::String(known.clone()))
             }
         },
-        Value::Array(list) => {
-            list.iter().map(|value| substitute(value, variables)).collect::<Result<_, _>>().map(Value::Array)
-        }
+        Value::Array(list) => list
+            .iter()
+            .map(|value| substitute(value, variables))
+            .collect::<Result<_, _>>()
+            .map(Value::Array),
         Value::Object(members) => members
             .iter()
             .map(|(name, value)| {
-                let value = if name == "steps" { value.clone() } else { substitute(value, variables)? };
+                let value = if name == "steps" {
+                    value.clone()
+                } else {
+                    substitute(value, variables)?
+                };
                 Ok((name.clone(), value))
             })
             .collect::<Result<Map<_, _>, String>>()

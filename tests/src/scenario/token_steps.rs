@@ -8,12 +8,12 @@ use sha2::Sha256;
 use tessera::Timestamp;
 use tessera::store::{Placement, Store};
 
+use super::BEGINNING_MS;
 use super::args::{Args, as_list, as_text};
 use super::compare::Match;
 use super::outcome::{self, Outcome};
 use super::runner::Runner;
 use super::value::{base64url, from_base64url};
-use super::BEGINNING_MS;
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -27,7 +27,9 @@ impl<S: Store> Runner<S> {
             }
             "set-clock" => {
                 let to = args.value("to")?.as_i64().ok_or("\"to\" is not a whole number")?;
-                let moment = BEGINNING_MS.checked_add_signed(to).ok_or("\"to\" is before 1970")?;
+                let moment = BEGINNING_MS
+                    .checked_add_signed(to)
+                    .ok_or("\"to\" is before 1970")?;
                 self.clock.set(moment);
                 Value::Null
             }
@@ -47,7 +49,11 @@ impl<S: Store> Runner<S> {
                 let (Some(first), rest) = (texts.first(), texts.get(1..).unwrap_or_default()) else {
                     return Err("there is nothing to compare".to_owned());
                 };
-                Value::from(if rest.iter().all(|text| text == first) { "same" } else { "different" })
+                Value::from(if rest.iter().all(|text| text == first) {
+                    "same"
+                } else {
+                    "different"
+                })
             }
             "measure" => return self.measure(args).map(|answer| (Ok(answer), Match::Members)),
             _ => return self.record_step(what, args).await,
@@ -58,7 +64,10 @@ impl<S: Store> Runner<S> {
 
     fn measure(&self, mut args: Args) -> Result<Value, String> {
         let text = args.text("text")?;
-        let (most, start) = (args.optional_number("at-most-bytes")?, args.text_or("starts-with", "")?);
+        let (most, start) = (
+            args.optional_number("at-most-bytes")?,
+            args.text_or("starts-with", "")?,
+        );
         args.finish()?;
         if most.is_some_and(|most| text.len() as u64 > most) {
             return Err(format!("it has {} bytes", text.len()));
@@ -120,8 +129,13 @@ fn session_id(token: &str) -> Result<String, String> {
             Ok(base64url(payload.get(..16).ok_or_else(unfit)?))
         }
         [_, payload, _] => {
-            let claims: Value = serde_json::from_slice(&from_base64url(payload)?).map_err(|error| error.to_string())?;
-            claims.get("sid").and_then(Value::as_str).map(str::to_owned).ok_or_else(unfit)
+            let claims: Value =
+                serde_json::from_slice(&from_base64url(payload)?).map_err(|error| error.to_string())?;
+            claims
+                .get("sid")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+                .ok_or_else(unfit)
         }
         _ => Err(unfit()),
     }
@@ -132,9 +146,20 @@ fn args_placement(args: &mut Args, now: Timestamp) -> Result<Placement, String> 
         let given = args.optional_number(name)?.map(|moment| BEGINNING_MS + moment);
         Ok::<_, String>(Timestamp::from_millis(given.unwrap_or(now.as_millis() + default)))
     };
-    let (expires_at, ends_at) = (moment("expires-at", 30 * MINUTE_MS)?, moment("ends-at", 24 * 60 * MINUTE_MS)?);
-    let (owner, previous_owner) = (args.optional_text("owner")?, args.optional_text("previous-owner")?);
-    Ok(Placement { owner, previous_owner, expires_at, ends_at })
+    let (expires_at, ends_at) = (
+        moment("expires-at", 30 * MINUTE_MS)?,
+        moment("ends-at", 24 * 60 * MINUTE_MS)?,
+    );
+    let (owner, previous_owner) = (
+        args.optional_text("owner")?,
+        args.optional_text("previous-owner")?,
+    );
+    Ok(Placement {
+        owner,
+        previous_owner,
+        expires_at,
+        ends_at,
+    })
 }
 
 /// The text given, that of a file beside the scenarios, or the record's with parts exchanged.
@@ -155,7 +180,9 @@ fn new_text(args: &mut Args, old: Option<&str>) -> Result<String, String> {
 fn exchange(text: &str, edits: &[Value]) -> Result<String, String> {
     edits.iter().try_fold(text.to_owned(), |text, edit| {
         let pair = as_list("edits", edit.clone())?;
-        let [from, to] = &pair[..] else { return Err(format!("{edit} is not a pair of texts")) };
+        let [from, to] = &pair[..] else {
+            return Err(format!("{edit} is not a pair of texts"));
+        };
         let (from, to) = (as_text("edits", from)?, as_text("edits", to)?);
         if from.is_empty() {
             return Ok(to + &text);
@@ -171,9 +198,14 @@ fn exchange(text: &str, edits: &[Value]) -> Result<String, String> {
 fn forge(args: &mut Args) -> Result<String, String> {
     let from = args.text("from")?;
     let (header, claims) = (args.one_or_more("header"), args.one_or_more("claims"));
-    let key = args.optional_text("key")?.map(|key| from_base64url(&key)).transpose()?;
+    let key = args
+        .optional_text("key")?
+        .map(|key| from_base64url(&key))
+        .transpose()?;
     let segments: Vec<&str> = from.split('.').collect();
-    let [old_header, old_claims, mac] = segments[..] else { return Err("it is not a JWT".to_owned()) };
+    let [old_header, old_claims, mac] = segments[..] else {
+        return Err("it is not a JWT".to_owned());
+    };
     let part = |segment: &str, edits: &[Value]| {
         let text = String::from_utf8(from_base64url(segment)?).map_err(|error| error.to_string())?;
         Ok::<_, String>(base64url(exchange(&text, edits)?.as_bytes()))
@@ -201,7 +233,17 @@ fn tamper(token: &str, edit: &Value) -> Result<String, String> {
         return Ok(format!("{text}{token}"));
     }
     if let Some(count) = args.optional_number("keep")? {
-        return token.get(..count as usize).map(str::to_owned).ok_or_else(|| "it is shorter".to_owned());
+        return token
+            .get(..count as usize)
+            .map(str::to_owned)
+            .ok_or_else(|| "it is shorter".to_owned());
+    }
+    if let Some(dropped) = args.optional_number("drop-segment")? {
+        if dropped as usize >= segments.len() {
+            return Err("there is no such segment".to_owned());
+        }
+        segments.remove(dropped as usize);
+        return Ok(segments.join("."));
     }
     let segment = args.number("segment")? as usize;
     let text = segments.get_mut(segment).ok_or("there is no such segment")?;
@@ -212,7 +254,11 @@ fn tamper(token: &str, edit: &Value) -> Result<String, String> {
     } else if let Some(other) = args.optional_number("swap")? {
         segments.swap(segment, other as usize);
     } else if let Some(from) = args.optional_text("of")? {
-        *text = from.split('.').nth(segment).ok_or("the other has no such segment")?.to_owned();
+        *text = from
+            .split('.')
+            .nth(segment)
+            .ok_or("the other has no such segment")?
+            .to_owned();
     } else {
         *text = args.text("text")?;
     }
@@ -234,7 +280,11 @@ fn with_spare_bits(text: &str) -> Result<String, String> {
     if text.len().is_multiple_of(4) {
         return Err("the segment has no spare bits".to_owned());
     }
-    let last = text.chars().last().and_then(|last| ALPHABET.find(last)).ok_or("it is not base64url")?;
+    let last = text
+        .chars()
+        .last()
+        .and_then(|last| ALPHABET.find(last))
+        .ok_or("it is not base64url")?;
     let other = ALPHABET.chars().nth(last | 1).ok_or("it is not base64url")?;
     Ok(format!("{}{other}", &text[..text.len() - 1]))
 }

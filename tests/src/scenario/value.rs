@@ -12,12 +12,17 @@ pub(super) fn base64url(bytes: &[u8]) -> String {
 }
 
 pub(super) fn from_base64url(text: &str) -> Result<Vec<u8>, String> {
-    URL_SAFE_NO_PAD.decode(text).map_err(|error| format!("is not base64url: {error}"))
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|error| format!("is not base64url: {error}"))
 }
 
 pub(super) fn from_json(value: &Json) -> Result<Value, String> {
     let unfit = || format!("is not a value: {value}");
-    let Some((kind, content)) = value.as_object().filter(|object| object.len() == 1).and_then(|o| o.iter().next())
+    let Some((kind, content)) = value
+        .as_object()
+        .filter(|object| object.len() == 1)
+        .and_then(|o| o.iter().next())
     else {
         return Err(unfit());
     };

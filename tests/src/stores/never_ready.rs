@@ -20,7 +20,10 @@ pub struct NeverReady<S> {
 impl<S> NeverReady<S> {
     /// Slows a store down.
     pub fn new(inner: S) -> Self {
-        Self { inner, asked: AtomicUsize::new(0) }
+        Self {
+            inner,
+            asked: AtomicUsize::new(0),
+        }
     }
 
     async fn slowly<T>(&self, question: impl Future<Output = T>) -> T {
@@ -86,7 +89,8 @@ impl<S: Store> Store for NeverReady<S> {
         expected: u64,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        self.slowly(self.inner.replace(now, key, value, expected, at)).await
+        self.slowly(self.inner.replace(now, key, value, expected, at))
+            .await
     }
 
     async fn touch(
@@ -114,6 +118,7 @@ impl<S: Store> Store for NeverReady<S> {
         cursor: &str,
         limit: u32,
     ) -> Result<Page, StoreError> {
-        self.slowly(self.inner.list_owned(now, owner, cursor, limit)).await
+        self.slowly(self.inner.list_owned(now, owner, cursor, limit))
+            .await
     }
 }

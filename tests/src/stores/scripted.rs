@@ -90,27 +90,63 @@ pub struct Script {
 impl Script {
     /// Makes `times` questions of a kind fail, from the `nth` on.
     pub fn fail(&mut self, operation: String, nth: usize, times: usize, what: Fault) {
-        self.faults.push(Armed { operation, nth, times, what });
+        self.faults.push(Armed {
+            operation,
+            nth,
+            times,
+            what,
+        });
     }
 
     /// Runs steps right before the `nth` question of a kind.
     pub fn pause(&mut self, operation: String, nth: usize, steps: Vec<Value>) {
-        self.pauses.push(Armed { operation, nth, times: 1, what: steps });
+        self.pauses.push(Armed {
+            operation,
+            nth,
+            times: 1,
+            what: steps,
+        });
     }
 
     /// What was to happen and did not.
     pub fn left_over(&self) -> Option<String> {
         let fault = self.faults.iter().find(|fault| fault.times > 0);
         let pause = self.pauses.iter().find(|pause| pause.times > 0);
-        fault.map(|fault| format!("the fault {:?} of {:?} was never met", fault.what, fault.operation)).or_else(
-            || pause.map(|pause| format!("the question {:?} to wait for was never asked", pause.operation)),
-        )
+        fault
+            .map(|fault| {
+                format!(
+                    "the fault {:?} of {:?} was never met",
+                    fault.what, fault.operation
+                )
+            })
+            .or_else(|| {
+                pause.map(|pause| format!("the question {:?} to wait for was never asked", pause.operation))
+            })
     }
 
     fn meet(&mut self, operation: &str, fresh: bool) -> (Option<Vec<Value>>, Option<Fault>) {
-        self.questions.push(if fresh { format!("{operation} fresh") } else { operation.to_owned() });
-        let pause = self.pauses.iter_mut().find_map(|pause| pause.meets(operation).then(|| pause.what.clone()));
-        let fault = self.faults.iter_mut().find_map(|fault| fault.meets(operation).then(|| fault.what.clone()));
+        self.questions.push(if fresh {
+            format!("{operation} fresh")
+        } else {
+            operation.to_owned()
+        });
+        // Each counts the question, whether another meets it too or not.
+        let pauses: Vec<Vec<Value>> = self
+            .pauses
+            .iter_mut()
+            .filter_map(|pause| pause.meets(operation).then(|| pause.what.clone()))
+            .collect();
+        let faults: Vec<Fault> = self
+            .faults
+            .iter_mut()
+            .filter_map(|fault| fault.meets(operation).then(|| fault.what.clone()))
+            .collect();
+        let pause = if pauses.is_empty() {
+            None
+        } else {
+            Some(pauses.concat())
+        };
+        let fault = faults.into_iter().next();
         (pause, fault)
     }
 }
@@ -145,7 +181,12 @@ pub struct Scripted<S> {
 impl<S> Clone for Scripted<S> {
     fn clone(&self) -> Self {
         let (shared, capabilities) = (Arc::clone(&self.shared), self.capabilities.clone());
-        Self { shared, capabilities, rows_bring_values: self.rows_bring_values, page_size: self.page_size }
+        Self {
+            shared,
+            capabilities,
+            rows_bring_values: self.rows_bring_values,
+            page_size: self.page_size,
+        }
     }
 }
 
@@ -158,8 +199,18 @@ impl<S: Store> Scripted<S> {
     pub fn new(inner: S) -> (Self, mpsc::UnboundedReceiver<Paused>) {
         let (pauses, receiver) = mpsc::unbounded_channel();
         let capabilities = inner.describe();
-        let shared = Shared { inner, script: Mutex::default(), history: Mutex::default(), pauses };
-        let store = Self { shared: Arc::new(shared), capabilities, rows_bring_values: true, page_size: u32::MAX };
+        let shared = Shared {
+            inner,
+            script: Mutex::default(),
+            history: Mutex::default(),
+            pauses,
+        };
+        let store = Self {
+            shared: Arc::new(shared),
+            capabilities,
+            rows_bring_values: true,
+            page_size: u32::MAX,
+        };
         (store, receiver)
     }
 
@@ -221,12 +272,17 @@ impl<S: Store> Scripted<S> {
 
     async fn remember(&self, now: Timestamp, key: &str) {
         let before = self.shared.inner.get(now, key, true).await.ok();
-        lock(&self.shared.history).entry(key.to_owned()).or_default().push(before);
+        lock(&self.shared.history)
+            .entry(key.to_owned())
+            .or_default()
+            .push(before);
     }
 
     fn remembered(&self, key: &str, back: usize) -> Result<Entry, StoreError> {
         let history = lock(&self.shared.history);
-        let entry = history.get(key).and_then(|states| states.iter().rev().nth(back.saturating_sub(1)));
+        let entry = history
+            .get(key)
+            .and_then(|states| states.iter().rev().nth(back.saturating_sub(1)));
         entry.cloned().flatten().ok_or(StoreError::Missing)
     }
 }
@@ -249,7 +305,8 @@ impl<S: Store> Store for Scripted<S> {
         now: Timestamp,
         keys: &[String],
     ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        self.ask("get-many", || self.shared.inner.get_many(now, keys)).await
+        self.ask("get-many", || self.shared.inner.get_many(now, keys))
+            .await
     }
 
     async fn insert(
@@ -260,7 +317,8 @@ impl<S: Store> Store for Scripted<S> {
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.remember(now, key).await;
-        self.ask("insert", || self.shared.inner.insert(now, key, value, at)).await
+        self.ask("insert", || self.shared.inner.insert(now, key, value, at))
+            .await
     }
 
     async fn replace(
@@ -272,7 +330,10 @@ impl<S: Store> Store for Scripted<S> {
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.remember(now, key).await;
-        self.ask("replace", || self.shared.inner.replace(now, key, value, expected, at)).await
+        self.ask("replace", || {
+            self.shared.inner.replace(now, key, value, expected, at)
+        })
+        .await
     }
 
     async fn touch(
@@ -282,16 +343,19 @@ impl<S: Store> Store for Scripted<S> {
         owner: Option<&str>,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.ask("touch", || self.shared.inner.touch(now, key, owner, expires_at)).await
+        self.ask("touch", || self.shared.inner.touch(now, key, owner, expires_at))
+            .await
     }
 
     async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
         self.remember(now, key).await;
-        self.ask("delete", || self.shared.inner.delete(now, key, owner)).await
+        self.ask("delete", || self.shared.inner.delete(now, key, owner))
+            .await
     }
 
     async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        self.ask("delete-many", || self.shared.inner.delete_many(now, keys, owner)).await
+        self.ask("delete-many", || self.shared.inner.delete_many(now, keys, owner))
+            .await
     }
 
     async fn list_owned(
@@ -302,8 +366,11 @@ impl<S: Store> Store for Scripted<S> {
         limit: u32,
     ) -> Result<Page, StoreError> {
         let limit = limit.min(self.page_size);
-        let mut page =
-            self.ask("list-owned", || self.shared.inner.list_owned(now, owner, cursor, limit)).await?;
+        let mut page = self
+            .ask("list-owned", || {
+                self.shared.inner.list_owned(now, owner, cursor, limit)
+            })
+            .await?;
         if !self.rows_bring_values {
             page.rows.iter_mut().for_each(|row| row.value = None);
         }

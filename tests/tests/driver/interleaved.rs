@@ -57,9 +57,15 @@ async fn client(sessions: Sessions, seed: u64) -> Vec<String> {
             5 => outcome(handle.clear(), |()| "cleared".into()),
             6 | 7 => grant(handle.save().await),
             8 => grant(handle.rotate().await),
-            9 => grant(handle.authenticate_keeping(&subject, &Survivors::Everything).await),
+            9 => grant(
+                handle
+                    .authenticate_keeping(&subject, &Survivors::Everything)
+                    .await,
+            ),
             10 => outcome(handle.touch().await, |wrote| format!("touched: {wrote}")),
-            11 => outcome(sessions.list(&subject, None, None).await, |page| format!("{} listed", page.items.len())),
+            11 => outcome(sessions.list(&subject, None, None).await, |page| {
+                format!("{} listed", page.items.len())
+            }),
             12 if random.below(6) == 0 => outcome(handle.destroy().await, |()| "destroyed".into()),
             _ => {
                 let opened = sessions.open(&token).await;
@@ -84,8 +90,14 @@ async fn interleaved_calls_on_one_instance_equal_their_sequential_outcomes() {
             expected.push(client(calm.clone(), *seed).await);
         }
 
-        let restless = builder().instances(1).build(NeverReady::new(MemoryStore::new())).unwrap();
-        let tasks: Vec<_> = seeds.iter().map(|seed| tokio::spawn(client(restless.clone(), *seed))).collect();
+        let restless = builder()
+            .instances(1)
+            .build(NeverReady::new(MemoryStore::new()))
+            .unwrap();
+        let tasks: Vec<_> = seeds
+            .iter()
+            .map(|seed| tokio::spawn(client(restless.clone(), *seed)))
+            .collect();
         for ((task, seed), expected) in tasks.into_iter().zip(&seeds).zip(expected) {
             let told = task.await.unwrap();
             for (step, (told, expected)) in told.iter().zip(&expected).enumerate() {

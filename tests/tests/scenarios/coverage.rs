@@ -7,8 +7,10 @@ use serde_json::Value;
 use super::{folder, scenarios};
 
 /// Error kinds that no scenario can show, and why.
-const NOT_SHOWN: [(&str, &str); 1] =
-    [("pending", "the driver takes it for itself: it repeats the call until there is another answer")];
+const NOT_SHOWN: [(&str, &str); 1] = [(
+    "pending",
+    "the driver takes it for itself: it repeats the call until there is another answer",
+)];
 
 fn contract() -> String {
     let path = folder().join("../../wit/policy.wit");
@@ -20,8 +22,14 @@ fn names(wit: &str, block: &str, separator: &str) -> BTreeSet<String> {
     let start = wit.find(&format!("{block} {{")).expect("the block is there");
     let body = wit[start..].split_once('{').expect("it has a body").1;
     let body = body.split("\n    }").next().expect("it ends");
-    let lines = body.lines().map(str::trim).filter(|line| !line.starts_with("//") && !line.is_empty());
-    lines.filter_map(|line| line.split(separator).next()).map(|name| name.trim_end_matches(',').to_owned()).collect()
+    let lines = body
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//") && !line.is_empty());
+    lines
+        .filter_map(|line| line.split(separator).next())
+        .map(|name| name.trim_end_matches(',').to_owned())
+        .collect()
 }
 
 /// Calls `visit` with every object of a JSON tree.
@@ -49,7 +57,10 @@ fn every_policy_field_is_set_by_a_scenario() {
         }
     }
     let fields = names(&contract(), "record policy", ":");
-    assert!(fields.len() > 20 && fields.contains("idle-timeout-ms"), "{fields:?}");
+    assert!(
+        fields.len() > 20 && fields.contains("idle-timeout-ms"),
+        "{fields:?}"
+    );
     assert_eq!(fields.difference(&set).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
@@ -59,7 +70,10 @@ fn every_error_kind_is_expected_by_a_scenario() {
     for scenario in scenarios() {
         for step in &scenario.steps {
             each_object(step, &mut |members| {
-                let kind = members.get("expect").and_then(|expect| expect.get("error")).and_then(Value::as_str);
+                let kind = members
+                    .get("expect")
+                    .and_then(|expect| expect.get("error"))
+                    .and_then(Value::as_str);
                 expected.extend(kind.map(str::to_owned));
             });
         }
@@ -69,9 +83,15 @@ fn every_error_kind_is_expected_by_a_scenario() {
     let unknown: Vec<_> = expected.difference(&kinds).collect();
     assert!(unknown.is_empty(), "{unknown:?} are no error kinds");
     let not_shown: BTreeSet<String> = NOT_SHOWN.iter().map(|(kind, _)| (*kind).to_owned()).collect();
-    let missing: Vec<_> = kinds.difference(&expected).filter(|kind| !not_shown.contains(*kind)).collect();
+    let missing: Vec<_> = kinds
+        .difference(&expected)
+        .filter(|kind| !not_shown.contains(*kind))
+        .collect();
     assert!(missing.is_empty(), "no scenario expects {missing:?}");
-    assert!(expected.is_disjoint(&not_shown), "a scenario does show {not_shown:?}");
+    assert!(
+        expected.is_disjoint(&not_shown),
+        "a scenario does show {not_shown:?}"
+    );
 }
 
 #[test]
@@ -84,7 +104,11 @@ fn every_bound_of_the_policy_has_both_its_sides() {
                 if members.get("do").is_none_or(|what| what != "configure") {
                     return;
                 }
-                match members.get("expect").and_then(|expect| expect.get("about")).and_then(Value::as_str) {
+                match members
+                    .get("expect")
+                    .and_then(|expect| expect.get("about"))
+                    .and_then(Value::as_str)
+                {
                     Some(about) => drop(refused.insert(about.to_owned())),
                     None => {
                         let policy = members.get("policy").and_then(Value::as_object);
@@ -100,5 +124,8 @@ fn every_bound_of_the_policy_has_both_its_sides() {
         .filter(|field| !field.ends_with("-rule") && field != "token-format")
         .filter(|field| !refused.contains(field) || !accepted.contains(field))
         .collect();
-    assert!(fields.is_empty(), "{fields:?} are not both accepted at a bound and refused beyond it");
+    assert!(
+        fields.is_empty(),
+        "{fields:?} are not both accepted at a bound and refused beyond it"
+    );
 }
