@@ -6,10 +6,11 @@ use std::rc::Rc;
 use crate::cache::Cache;
 use crate::call::Call;
 use crate::encoding;
+use crate::ending;
 use crate::error::{Error, Kind};
-use crate::generation::Standing;
+use crate::generation::{Generations, Standing};
 use crate::keys::{KeyRing, SigningKey};
-use crate::policy::Policy;
+use crate::policy::{Policy, ReuseRule};
 use crate::ports::{Capabilities, Entry};
 use crate::session::{Live, Session};
 use crate::snapshot::Snapshot;
@@ -135,7 +136,7 @@ impl Engine {
                     fresh = true;
                     continue;
                 }
-                (Some(found), Some(Standing::Reused)) => return Err(self.reused(call, &token, &found)),
+                (Some(found), Some(Standing::Reused)) => return Err(self.reused(call, &token, found, now)),
                 (_, Some(Standing::Newer)) if self.is_recent(token.generation.raised_at, now) => {
                     return Err(Error::because(
                         Kind::Unavailable,
@@ -169,15 +170,18 @@ impl Engine {
     }
 
     /// A theft signal stays one even if ending the session fails: the next use of either token tries again.
-    fn reused(&self, call: &Call<'_>, token: &Token, found: &Found) -> Error {
-        if self.policy.reuse_rule == crate::policy::ReuseRule::EndSession {
-            let owner = found.snapshot.head.subject.as_deref();
-            if let Err(error) = call.delete(&self.key(token.id), owner)
-                && error.is(Kind::Pending)
-            {
-                return error;
+    fn reused(&self, call: &Call<'_>, token: &Token, found: Found, now: u64) -> Error {
+        if self.policy.reuse_rule == ReuseRule::EndSession {
+            let grace = self.policy.rotation_grace_ms;
+            let still = |generations: &Generations| {
+                generations.judge(token.generation, now, grace) == Standing::Reused
+            };
+            match ending::end(self, call, token.id, found, still, now) {
+                Err(error) if error.is(Kind::Pending) => return error,
+                // A login came in between: the token died of that.
+                Ok(false) => return Kind::Replaced.into(),
+                _ => {}
             }
-            self.cache.borrow_mut().forget(&token.id);
         }
         Kind::Reused.into()
     }

@@ -10,6 +10,7 @@ pub mod cache;
 pub mod call;
 pub mod csrf;
 pub mod encoding;
+mod ending;
 pub mod engine;
 pub mod error;
 pub mod flat;

@@ -7,9 +7,10 @@ use std::rc::Rc;
 
 use crate::call::Call;
 use crate::csrf;
+use crate::ending;
 use crate::engine::{Engine, Found};
 use crate::error::{Error, Kind};
-use crate::generation::{Generation, Standing};
+use crate::generation::{Generation, Generations, Standing};
 use crate::overlay::{Change, Overlay};
 use crate::owner;
 use crate::policy::{TokenFormat, check_name, check_subject};
@@ -452,7 +453,8 @@ impl Session {
         let policy = &self.engine.policy;
         let slid = (now + policy.idle_timeout_ms).min(live.snapshot.head.ends_at);
         let gained = slid.saturating_sub(live.expires_at);
-        (gained > 0 && gained >= policy.touch_interval_ms).then_some(slid)
+        let due = gained >= policy.touch_interval_ms || slid == live.snapshot.head.ends_at;
+        (gained > 0 && due).then_some(slid)
     }
 
     /// Stores the changes, and renews the token where that is due.
@@ -580,7 +582,7 @@ impl Session {
     /// Makes the session's token anew, without the store.
     ///
     /// # Errors
-    /// `Closed`, `Draft`, `Expired`, `SubjectRequired`.
+    /// `Closed`, `Draft`, `Expired`, `Missing`, `SubjectRequired`.
     pub fn reissue(&self, call: &Call<'_>) -> Result<Grant, Error> {
         let now = call.now()?;
         let mut state = self.state.borrow_mut();
@@ -588,6 +590,10 @@ impl Session {
         let head = &live.snapshot.head;
         if head.ends_at <= now {
             return Err(Kind::Expired.into());
+        }
+        // Idle too long, as far as this handle knows: who is gone needs no new token.
+        if live.expires_at <= now {
+            return Err(Kind::Missing.into());
         }
         let mut grant = Grant {
             token: None,
@@ -630,20 +636,45 @@ impl Session {
         if unconfirmed {
             return self.write(call, Intent::Confirm, None).map(|(_, wrote)| wrote);
         }
-        let Some(slid) = slid else { return Ok(false) };
-        let mut state = self.state.borrow_mut();
-        let live = state.live()?;
-        let there = call.touch(
-            &self.engine.key(live.id),
-            live.snapshot.head.subject.as_deref(),
-            slid,
-        )?;
-        match (&mut state.phase, there) {
-            (Phase::Live(live), true) => live.expires_at = slid,
-            (phase, _) => *phase = Phase::Closed,
+        if slid.is_none() {
+            return Ok(false);
         }
-        if there {
-            Ok(true)
+        let ended = self.slide(call, now);
+        let mut state = self.state.borrow_mut();
+        match (&mut state.phase, &ended) {
+            (Phase::Live(live), Ok((expires_at, _))) => live.expires_at = *expires_at,
+            (phase, Err(error)) if matches!(error.kind(), Kind::Missing | Kind::Expired) => {
+                *phase = Phase::Closed
+            }
+            _ => {}
+        }
+        ended.map(|(_, wrote)| wrote)
+    }
+
+    /// Slides the idle expiry of what the newest record says; answers the expiry, and whether it had to be moved.
+    fn slide(&self, call: &Call<'_>, now: u64) -> Result<(u64, bool), Error> {
+        let state = self.state.borrow();
+        let live = state.live()?;
+        let Found { snapshot, expires_at } =
+            self.engine.find(call, live.id, true, now)?.ok_or(Kind::Missing)?;
+        let newest = Live {
+            snapshot,
+            expires_at,
+            ..live.clone()
+        };
+        let head = &newest.snapshot.head;
+        if head.ends_at <= now {
+            return Err(Kind::Expired.into());
+        }
+        if !self.stand(&newest, now).is_served() || head.subject != live.snapshot.head.subject {
+            return Err(Kind::Replaced.into());
+        }
+        // Another request may have moved it already.
+        let Some(slid) = self.slides(&newest, now) else {
+            return Ok((expires_at, false));
+        };
+        if call.touch(&self.engine.key(live.id), head.subject.as_deref(), slid)? {
+            Ok((slid, true))
         } else {
             Err(Kind::Missing.into())
         }
@@ -674,16 +705,13 @@ impl Session {
         let Some(found) = self.engine.find(call, live.id, true, now)? else {
             return Ok(());
         };
-        let newest = Live {
-            snapshot: found.snapshot,
-            ..live.clone()
-        };
-        if !self.stand(&newest, now).is_served() {
-            return Err(Kind::Replaced.into());
+        let grace = self.engine.policy.rotation_grace_ms;
+        let still = |generations: &Generations| generations.judge(live.generation, now, grace).is_served();
+        if ending::end(&self.engine, call, live.id, found, still, now)? {
+            Ok(())
+        } else {
+            Err(Kind::Replaced.into())
         }
-        call.delete(&self.engine.key(live.id), newest.snapshot.head.subject.as_deref())?;
-        self.engine.cache.borrow_mut().forget(&live.id);
-        Ok(())
     }
 
     /// Makes a token against cross-site request forgery.

@@ -7,6 +7,9 @@ use crate::json::{self, Names, Scanner};
 use crate::overlay::Overlay;
 use crate::record::{Head, corrupt};
 
+/// The most that a head takes beside its subject.
+const ENGINE_BYTES: usize = 512;
+
 /// More fields than any policy allows are no record of ours.
 const MAXIMUM_FIELDS: usize = 4096;
 
@@ -74,6 +77,7 @@ impl Snapshot {
         let mut text =
             String::with_capacity(base.map_or(512, |base| base.text.len() + 128) + overlay.bytes());
         head.write(&mut text);
+        let head_bytes = text.len();
         let mut fields = Vec::with_capacity(base.map_or(0, |base| base.fields.len()) + overlay.len());
         let mut separator = '{';
         let mut push = |name: &str, value: &str| {
@@ -115,7 +119,9 @@ impl Snapshot {
         if fields.len() > maximum_fields as usize {
             return Err(Error::limit("maximum-fields", maximum_fields));
         }
-        if text.len() > maximum_bytes as usize {
+        // The head grows by itself, with write ids and generations: that must not make a record too long that was not.
+        let subject_bytes = head.subject.as_deref().map_or(0, |subject| escape(subject).len());
+        if text.len() - head_bytes + subject_bytes + ENGINE_BYTES > maximum_bytes as usize {
             return Err(Error::limit("maximum-record-bytes", maximum_bytes));
         }
         Ok(Self {
@@ -236,7 +242,7 @@ fn narrow(span: &Range<usize>) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generation::Generations;
+    use crate::generation::{Generation, Generations};
     use crate::overlay::Change;
     use crate::value::Value;
 
@@ -325,7 +331,11 @@ mod tests {
         let write = |changes: &[_], bytes| {
             Snapshot::compose(head(), None, &Survivors::Everything, &overlay(changes), 10, bytes)
         };
-        let length = write(&ten, 2048).unwrap().text().len() as u32;
+        let mut beginning = String::new();
+        head().write(&mut beginning);
+        let fields = write(&ten, 2048).unwrap().text().len() - beginning.len();
+        let subject = escape("a\"b").len();
+        let length = (fields + subject + ENGINE_BYTES) as u32;
         assert!(write(&ten, length).is_ok());
         assert_eq!(
             write(&ten, length - 1).unwrap_err().into_parts().1,
@@ -334,6 +344,33 @@ mod tests {
         let mut eleven = ten;
         eleven.push(("g", Some(Value::Null)));
         assert_eq!(write(&eleven, 2048).unwrap_err().into_parts().1, "maximum-fields");
+    }
+
+    #[test]
+    fn no_head_takes_more_than_is_reserved_for_it() {
+        let last = Generation {
+            counter: u32::MAX,
+            raised_at: crate::call::MAXIMUM_TIMESTAMP_MS,
+        };
+        let mut longest = Head {
+            created_at: last.raised_at,
+            authenticated_at: Some(last.raised_at),
+            ends_at: last.raised_at,
+            subject: Some(String::new()),
+            generations: Generations {
+                current: last,
+                previous: Some(last),
+                floor: last,
+                confirmed_at: Some(last.raised_at),
+            },
+            writes: Vec::new(),
+        };
+        for _ in 0..crate::record::KEPT_WRITES + 1 {
+            longest.push_write("nonce678.4294967295");
+        }
+        let mut text = String::new();
+        longest.write(&mut text);
+        assert!(text.len() <= ENGINE_BYTES, "{}", text.len());
     }
 
     #[test]

@@ -78,11 +78,19 @@ impl Author {
         format!("{}.{}", self.nonce, self.writes)
     }
 
+    /// Whether the record is as this handle wrote it last.
+    fn wrote_last(&self, head: &Head) -> bool {
+        head.writes.last().is_some_and(|id| self.is_mine(id))
+    }
+
+    fn is_mine(&self, write_id: &str) -> bool {
+        write_id
+            .strip_prefix(self.nonce.as_str())
+            .is_some_and(|rest| rest.starts_with('.'))
+    }
+
     fn wrote(&self, head: &Head) -> bool {
-        head.writes.iter().any(|id| {
-            id.strip_prefix(self.nonce.as_str())
-                .is_some_and(|rest| rest.starts_with('.'))
-        })
+        head.writes.iter().any(|id| self.is_mine(id))
     }
 }
 
@@ -181,6 +189,7 @@ impl<'a> Write<'a> {
     }
 
     fn replace_with(&self, live: &Live, hand_out: bool) -> Result<Written, Error> {
+        let mut own = live.clone();
         let key = self.engine.key(live.id);
         let mut found = Found {
             snapshot: Rc::clone(&live.snapshot),
@@ -188,7 +197,7 @@ impl<'a> Write<'a> {
         };
         for _ in 0..ATTEMPTS {
             let newest = &found.snapshot;
-            let mut plan = self.plan(live, &newest.head)?;
+            let mut plan = self.plan(&own, &newest.head)?;
             if hand_out && plan.hand_out.is_none() {
                 plan.hand_out = Some(plan.head.generations.current);
             }
@@ -198,7 +207,7 @@ impl<'a> Write<'a> {
                 let live = Live {
                     snapshot: Rc::clone(newest),
                     expires_at: found.expires_at,
-                    ..live.clone()
+                    ..own.clone()
                 };
                 return Ok(Written {
                     wrote: false,
@@ -221,7 +230,7 @@ impl<'a> Write<'a> {
                         Live {
                             snapshot,
                             expires_at,
-                            ..live.clone()
+                            ..own.clone()
                         },
                         minted,
                     ));
@@ -239,10 +248,16 @@ impl<'a> Write<'a> {
                             Live {
                                 snapshot,
                                 expires_at,
-                                ..live.clone()
+                                ..own.clone()
                             },
                             minted,
                         ));
+                    }
+                    // A login of this handle whose answer was lost: what it wrote last is what the handle stands on.
+                    let newest = &found.snapshot;
+                    if author.wrote_last(&newest.head) && !self.stand(&own, &newest.head).is_served() {
+                        own.generation = newest.head.generations.current;
+                        own.snapshot = Rc::clone(newest);
                     }
                 }
             }
@@ -275,6 +290,12 @@ impl<'a> Write<'a> {
         })
     }
 
+    fn stand(&self, live: &Live, newest: &Head) -> Standing {
+        newest
+            .generations
+            .judge(live.generation, self.now, self.engine.policy.rotation_grace_ms)
+    }
+
     /// Judges the newest record and says what the write makes of its head.
     fn plan(&self, live: &Live, newest: &Head) -> Result<Plan, Error> {
         let (now, policy) = (self.now, &self.engine.policy);
@@ -282,7 +303,7 @@ impl<'a> Write<'a> {
         if newest.ends_at <= now {
             return Err(Kind::Expired.into());
         }
-        let standing = newest.generations.judge(live.generation, now, grace);
+        let standing = self.stand(live, newest);
         if !standing.is_served() || newest.subject != live.snapshot.head.subject {
             return Err(Kind::Replaced.into());
         }

@@ -1,6 +1,10 @@
 //! What the driver promises: calls that never wait, repeats that change nothing, calls that end though nobody waits for them.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first thing that is not as it should be")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 use std::future::Future;
 use std::pin::pin;
