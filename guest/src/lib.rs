@@ -4,7 +4,7 @@
 //! The engine does no I/O. It asks a [`ports::Ports`] for the time, for random bytes and for records,
 //! and when an answer is not there yet it gives up the call with its state as it was ([`error::Kind::Pending`]).
 //!
-//! Only `component.rs` knows WIT; the rest builds natively, so that it can be tested and fuzzed without a runtime.
+//! Only `component` knows WIT; the rest builds natively, so that it can be tested and fuzzed without a runtime.
 
 pub mod cache;
 pub mod call;

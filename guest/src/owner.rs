@@ -1,6 +1,5 @@
 //! All sessions of one subject: listed, revoked, and kept under a cap.
 
-use std::collections::BinaryHeap;
 use std::rc::Rc;
 
 use crate::call::Call;
@@ -323,18 +322,20 @@ pub(crate) fn enforce_cap(
     let cap = cap as usize;
     let head = &own.snapshot.head;
     let own_rank = (head.authenticated_at.unwrap_or(head.created_at), own.id);
-    let mut others: BinaryHeap<(u64, SessionId, String)> = BinaryHeap::new();
+    // Ordered by rank; a page may list again what a page before it listed.
+    let mut others: Vec<(u64, SessionId)> = Vec::new();
     let mut cursor = Some(String::new());
     for _ in 0..CAP_PAGES {
         let Some(at) = cursor.take() else { break };
         let (owned, next) = page(engine, call, subject, &at, now)?;
-        let listed = owned.into_iter().filter(|session| session.id != own.id);
-        others.extend(listed.map(|session| (session.authenticated_at(), session.id, session.key)));
+        for session in owned.iter().filter(|session| session.id != own.id) {
+            let rank = (session.authenticated_at(), session.id);
+            if let Err(place) = others.binary_search(&rank) {
+                others.insert(place, rank);
+            }
+        }
         cursor = next;
     }
-    // A page may list again what a page before it listed.
-    let mut others = others.into_sorted_vec();
-    others.dedup_by(|a, b| a.1 == b.1);
     if others.len() < cap {
         return Ok(());
     }
@@ -343,26 +344,19 @@ pub(crate) fn enforce_cap(
             // The first beyond the cap, in the order that every login sees: if the caller's own is among them it is
             // left to the login that came after it, or else two at once would end each other.
             let excess = others.len() + 1 - cap;
-            let older = others
-                .iter()
-                .filter(|(moment, id, _)| (*moment, *id) < own_rank)
-                .count();
+            let older = others.partition_point(|rank| *rank < own_rank);
             let doomed = &others[..if older < excess { excess - 1 } else { excess }];
-            let keys: Vec<String> = doomed.iter().map(|(.., key)| key.clone()).collect();
-            for keys in keys.chunks(PAGE_ROWS as usize) {
-                call.delete_many(keys, subject)?;
+            for doomed in doomed.chunks(PAGE_ROWS as usize) {
+                let keys: Vec<String> = doomed.iter().map(|(_, id)| engine.key(*id)).collect();
+                call.delete_many(&keys, subject)?;
             }
-            for (_, id, _) in doomed {
+            for (_, id) in doomed {
                 engine.cache.borrow_mut().forget(id);
             }
             Ok(())
         }
         CapRule::Refuse => {
-            let before = others
-                .iter()
-                .filter(|(moment, id, _)| (*moment, *id) < own_rank)
-                .count();
-            if before < cap {
+            if others.partition_point(|rank| *rank < own_rank) < cap {
                 return Ok(());
             }
             call.delete(&engine.key(own.id), Some(subject))?;

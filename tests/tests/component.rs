@@ -1,5 +1,10 @@
 //! What the component is: its imports and exports to the letter, and its size.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! The only file that knows WIT: the imports as [`Ports`], the exports over [`Engine`], [`Session`] and [`flat`].
+//! The only module that knows WIT: the imports as [`Ports`], the exports over [`Engine`], [`Session`] and [`flat`].
 
 #![expect(
     unsafe_code,
@@ -6,21 +6,21 @@
 )]
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
 
+mod convert;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::call::Call;
-use crate::engine::{self, Engine};
+use crate::engine::Engine;
 use crate::error::{Error, Kind};
-use crate::keys::SigningKey;
 use crate::ports::{self, Placement, Ports, StoreError};
-use crate::session::{self, Session, Status};
-use crate::snapshot::Survivors;
-use crate::value::Value;
+use crate::session::Session;
 use crate::{flat, owner, policy};
 
 wit_bindgen::generate!({ path: "../wit", world: "engine", generate_all });
 
+use convert::*;
 use exports::tessera::session::flat as flat_wit;
 use exports::tessera::session::policy as wit;
 use exports::tessera::session::sessions as sessions_wit;
@@ -117,287 +117,6 @@ impl Ports for Host {
             rows: page.rows.into_iter().map(row).collect(),
             next: page.next,
         })
-    }
-}
-
-fn entry(entry: store::Entry) -> ports::Entry {
-    ports::Entry {
-        value: entry.value,
-        version: entry.version,
-        expires_at: entry.expires_at,
-    }
-}
-
-fn placement(at: &Placement<'_>) -> store::Placement {
-    store::Placement {
-        owner: at.owner.map(str::to_owned),
-        previous_owner: at.previous_owner.map(str::to_owned),
-        expires_at: at.expires_at,
-        ends_at: at.ends_at,
-    }
-}
-
-fn store_error(error: store::Error) -> StoreError {
-    match error {
-        store::Error::Pending => StoreError::Pending,
-        store::Error::Missing => StoreError::Missing,
-        store::Error::Stale => StoreError::Stale,
-        store::Error::TooLarge => StoreError::TooLarge,
-        store::Error::Full => StoreError::Full,
-        store::Error::Throttled(pause) => StoreError::Throttled(pause),
-        store::Error::Unsupported => StoreError::Unsupported,
-        store::Error::Corrupt => StoreError::Corrupt,
-        store::Error::OutcomeUnknown => StoreError::OutcomeUnknown,
-        store::Error::Unavailable(why) => StoreError::Unavailable(why),
-        store::Error::Other(why) => StoreError::Other(why),
-    }
-}
-
-impl From<Error> for wit::Error {
-    #[cold]
-    #[inline(never)]
-    fn from(error: Error) -> Self {
-        let (kind, about, reason, number) = error.into_parts();
-        let kind = match kind {
-            Kind::Pending => wit::ErrorKind::Pending,
-            Kind::Closed => wit::ErrorKind::Closed,
-            Kind::Missing => wit::ErrorKind::Missing,
-            Kind::Expired => wit::ErrorKind::Expired,
-            Kind::Replaced => wit::ErrorKind::Replaced,
-            Kind::Reused => wit::ErrorKind::Reused,
-            Kind::TokenTooLong => wit::ErrorKind::TokenTooLong,
-            Kind::TokenMalformed => wit::ErrorKind::TokenMalformed,
-            Kind::TokenHeaderRefused => wit::ErrorKind::TokenHeaderRefused,
-            Kind::TokenKeyUnknown => wit::ErrorKind::TokenKeyUnknown,
-            Kind::TokenMacWrong => wit::ErrorKind::TokenMacWrong,
-            Kind::TokenIssuerWrong => wit::ErrorKind::TokenIssuerWrong,
-            Kind::TokenAudienceWrong => wit::ErrorKind::TokenAudienceWrong,
-            Kind::TokenNotYetValid => wit::ErrorKind::TokenNotYetValid,
-            Kind::InvalidCsrfToken => wit::ErrorKind::InvalidCsrfToken,
-            Kind::InvalidPolicy => wit::ErrorKind::InvalidPolicy,
-            Kind::InvalidKey => wit::ErrorKind::InvalidKey,
-            Kind::InvalidArgument => wit::ErrorKind::InvalidArgument,
-            Kind::InvalidValue => wit::ErrorKind::InvalidValue,
-            Kind::LimitExceeded => wit::ErrorKind::LimitExceeded,
-            Kind::Conflict => wit::ErrorKind::Conflict,
-            Kind::Contended => wit::ErrorKind::Contended,
-            Kind::TooManySessions => wit::ErrorKind::TooManySessions,
-            Kind::SubjectRequired => wit::ErrorKind::SubjectRequired,
-            Kind::Draft => wit::ErrorKind::Draft,
-            Kind::Unsupported => wit::ErrorKind::Unsupported,
-            Kind::Throttled => wit::ErrorKind::Throttled,
-            Kind::Full => wit::ErrorKind::Full,
-            Kind::Corrupt => wit::ErrorKind::Corrupt,
-            Kind::OutcomeUnknown => wit::ErrorKind::OutcomeUnknown,
-            Kind::Unavailable => wit::ErrorKind::Unavailable,
-            Kind::Other => wit::ErrorKind::Other,
-        };
-        Self {
-            kind,
-            about,
-            reason,
-            number,
-        }
-    }
-}
-
-fn value_out(value: Value) -> types_wit::Value {
-    match value {
-        Value::Null => types_wit::Value::Null,
-        Value::Boolean(value) => types_wit::Value::Boolean(value),
-        Value::Integer(value) => types_wit::Value::Integer(value),
-        Value::Float(value) => types_wit::Value::Float(value),
-        Value::Text(value) => types_wit::Value::Text(value),
-        Value::Bytes(value) => types_wit::Value::Bytes(value),
-        Value::Json(value) => types_wit::Value::Json(value),
-    }
-}
-
-fn value_in(value: types_wit::Value) -> Value {
-    match value {
-        types_wit::Value::Null => Value::Null,
-        types_wit::Value::Boolean(value) => Value::Boolean(value),
-        types_wit::Value::Integer(value) => Value::Integer(value),
-        types_wit::Value::Float(value) => Value::Float(value),
-        types_wit::Value::Text(value) => Value::Text(value),
-        types_wit::Value::Bytes(value) => Value::Bytes(value),
-        types_wit::Value::Json(value) => Value::Json(value),
-    }
-}
-
-fn fields_out(fields: Vec<(String, Value)>) -> Vec<types_wit::Field> {
-    fields
-        .into_iter()
-        .map(|(name, value)| types_wit::Field {
-            name,
-            value: value_out(value),
-        })
-        .collect()
-}
-
-fn changes_in(changes: Vec<types_wit::Change>) -> Vec<(String, Option<Value>)> {
-    changes
-        .into_iter()
-        .map(|change| (change.name, change.value.map(value_in)))
-        .collect()
-}
-
-fn survivors_in(survivors: wit::Survivors) -> Survivors {
-    match survivors {
-        wit::Survivors::Nothing => Survivors::Nothing,
-        wit::Survivors::Everything => Survivors::Everything,
-        wit::Survivors::Named(names) => Survivors::Named(names),
-    }
-}
-
-fn grant_out(grant: session::Grant) -> wit::Grant {
-    wit::Grant {
-        token: grant.token,
-        expires_at: grant.expires_at,
-        ends_at: grant.ends_at,
-    }
-}
-
-fn claims_out(claims: engine::Claims) -> wit::Claims {
-    wit::Claims {
-        reference: claims.reference,
-        generation: claims.token.generation.counter,
-        issued_at: claims.token.issued_at,
-        expires_at: claims.token.expires_at,
-        subject: claims.token.subject.clone(),
-        data: claims.token.data.clone(),
-    }
-}
-
-fn details_out(details: session::Details) -> wit::Details {
-    wit::Details {
-        status: match details.status {
-            Status::Draft => wit::Status::Draft,
-            Status::Live => wit::Status::Live,
-            Status::Closed => wit::Status::Closed,
-        },
-        reference: details.reference,
-        subject: details.subject,
-        created_at: details.created_at,
-        authenticated_at: details.authenticated_at,
-        expires_at: details.expires_at,
-        ends_at: details.ends_at,
-        generation: details.generation,
-        touch_due: details.touch_due,
-        renew_due: details.renew_due,
-        reissue_due: details.reissue_due,
-        modified: details.modified,
-    }
-}
-
-fn summaries_out(summaries: owner::Summaries) -> wit::Summaries {
-    let item = |item: owner::Summary| wit::Summary {
-        reference: item.reference,
-        created_at: item.created_at,
-        authenticated_at: item.authenticated_at,
-        last_seen_at: item.last_seen_at,
-        expires_at: item.expires_at,
-        ends_at: item.ends_at,
-        current: item.current,
-        fields: fields_out(item.fields),
-    };
-    wit::Summaries {
-        items: summaries.items.into_iter().map(item).collect(),
-        next: summaries.next,
-    }
-}
-
-fn progress_out(progress: owner::Progress) -> wit::Progress {
-    wit::Progress {
-        ended: progress.ended,
-        next: progress.next,
-    }
-}
-
-fn keys_in(keys: Vec<wit::SigningKey>) -> Vec<SigningKey> {
-    keys.into_iter()
-        .map(|key| SigningKey {
-            id: key.id,
-            secret: key.secret,
-        })
-        .collect()
-}
-
-fn policy_out(policy: policy::Policy) -> wit::Policy {
-    wit::Policy {
-        idle_timeout_ms: policy.idle_timeout_ms,
-        absolute_timeout_ms: policy.absolute_timeout_ms,
-        touch_interval_ms: policy.touch_interval_ms,
-        renew_interval_ms: policy.renew_interval_ms,
-        rotation_grace_ms: policy.rotation_grace_ms,
-        token_lifetime_ms: policy.token_lifetime_ms,
-        sessions_per_owner: policy.sessions_per_owner,
-        cap_rule: match policy.cap_rule {
-            policy::CapRule::EvictOldest => wit::CapRule::EvictOldest,
-            policy::CapRule::Refuse => wit::CapRule::Refuse,
-        },
-        field_rule: match policy.field_rule {
-            policy::FieldRule::LaterWins => wit::FieldRule::LaterWins,
-            policy::FieldRule::Conflict => wit::FieldRule::Conflict,
-        },
-        reuse_rule: match policy.reuse_rule {
-            policy::ReuseRule::Report => wit::ReuseRule::Report,
-            policy::ReuseRule::EndSession => wit::ReuseRule::EndSession,
-        },
-        token_format: match policy.token_format {
-            policy::TokenFormat::Compact => wit::TokenFormat::Compact,
-            policy::TokenFormat::Jwt => wit::TokenFormat::Jwt,
-        },
-        issuer: policy.issuer,
-        audience: policy.audience,
-        clock_skew_ms: policy.clock_skew_ms,
-        maximum_token_bytes: policy.maximum_token_bytes,
-        maximum_name_bytes: policy.maximum_name_bytes,
-        maximum_value_bytes: policy.maximum_value_bytes,
-        maximum_record_bytes: policy.maximum_record_bytes,
-        maximum_fields: policy.maximum_fields,
-        key_prefix: policy.key_prefix,
-        public_fields: policy.public_fields,
-        token_fields: policy.token_fields,
-    }
-}
-
-fn policy_in(policy: wit::Policy) -> policy::Policy {
-    policy::Policy {
-        idle_timeout_ms: policy.idle_timeout_ms,
-        absolute_timeout_ms: policy.absolute_timeout_ms,
-        touch_interval_ms: policy.touch_interval_ms,
-        renew_interval_ms: policy.renew_interval_ms,
-        rotation_grace_ms: policy.rotation_grace_ms,
-        token_lifetime_ms: policy.token_lifetime_ms,
-        sessions_per_owner: policy.sessions_per_owner,
-        cap_rule: match policy.cap_rule {
-            wit::CapRule::EvictOldest => policy::CapRule::EvictOldest,
-            wit::CapRule::Refuse => policy::CapRule::Refuse,
-        },
-        field_rule: match policy.field_rule {
-            wit::FieldRule::LaterWins => policy::FieldRule::LaterWins,
-            wit::FieldRule::Conflict => policy::FieldRule::Conflict,
-        },
-        reuse_rule: match policy.reuse_rule {
-            wit::ReuseRule::Report => policy::ReuseRule::Report,
-            wit::ReuseRule::EndSession => policy::ReuseRule::EndSession,
-        },
-        token_format: match policy.token_format {
-            wit::TokenFormat::Compact => policy::TokenFormat::Compact,
-            wit::TokenFormat::Jwt => policy::TokenFormat::Jwt,
-        },
-        issuer: policy.issuer,
-        audience: policy.audience,
-        clock_skew_ms: policy.clock_skew_ms,
-        maximum_token_bytes: policy.maximum_token_bytes,
-        maximum_name_bytes: policy.maximum_name_bytes,
-        maximum_value_bytes: policy.maximum_value_bytes,
-        maximum_record_bytes: policy.maximum_record_bytes,
-        maximum_fields: policy.maximum_fields,
-        key_prefix: policy.key_prefix,
-        public_fields: policy.public_fields,
-        token_fields: policy.token_fields,
     }
 }
 
