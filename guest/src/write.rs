@@ -189,7 +189,7 @@ impl<'a> Write<'a> {
     }
 
     fn replace_with(&self, live: &Live, hand_out: bool) -> Result<Written, Error> {
-        let mut own = live.clone();
+        let (mut own, mut hand_out) = (live.clone(), hand_out);
         let key = self.engine.key(live.id);
         let mut found = Found {
             snapshot: Rc::clone(&live.snapshot),
@@ -258,6 +258,8 @@ impl<'a> Write<'a> {
                     if author.wrote_last(&newest.head) && !self.stand(&own, &newest.head).is_served() {
                         own.generation = newest.head.generations.current;
                         own.snapshot = Rc::clone(newest);
+                        // Nobody holds its token yet.
+                        hand_out = true;
                     }
                 }
             }

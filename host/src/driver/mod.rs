@@ -8,6 +8,8 @@ mod answer;
 mod bindings;
 mod call;
 mod component;
+#[cfg(test)]
+mod flat;
 mod imports;
 mod instance;
 #[cfg(feature = "compile")]

@@ -117,6 +117,86 @@ pub struct Capabilities {
 /// An answer that is there at the first poll of the future costs one pass through the component and no wake-up.
 /// A future that was polled once may be polled again by another task, and is dropped when the caller goes away
 /// before anything was written; after that it is always polled to its end.
+///
+/// # Example
+///
+/// A store of your own; this one counts what is read of another.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use tessera::store::{Capabilities, Entry, MemoryStore, Page, Placement, Store, StoreError};
+/// use tessera::{Sessions, Timestamp};
+///
+/// struct Counting {
+///     inner: MemoryStore,
+///     reads: Arc<AtomicU64>,
+/// }
+///
+/// impl Store for Counting {
+///     fn describe(&self) -> Capabilities {
+///         self.inner.describe()
+///     }
+///
+///     async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
+///         self.reads.fetch_add(1, Ordering::Relaxed);
+///         self.inner.get(now, key, fresh).await
+///     }
+///
+///     async fn get_many(&self, now: Timestamp, keys: &[String]) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
+///         self.inner.get_many(now, keys).await
+///     }
+///
+///     async fn insert(&self, now: Timestamp, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
+///         self.inner.insert(now, key, value, at).await
+///     }
+///
+///     async fn replace(
+///         &self,
+///         now: Timestamp,
+///         key: &str,
+///         value: &str,
+///         expected: u64,
+///         at: &Placement,
+///     ) -> Result<u64, StoreError> {
+///         self.inner.replace(now, key, value, expected, at).await
+///     }
+///
+///     async fn touch(
+///         &self,
+///         now: Timestamp,
+///         key: &str,
+///         owner: Option<&str>,
+///         expires_at: Timestamp,
+///     ) -> Result<(), StoreError> {
+///         self.inner.touch(now, key, owner, expires_at).await
+///     }
+///
+///     async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+///         self.inner.delete(now, key, owner).await
+///     }
+///
+///     async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+///         self.inner.delete_many(now, keys, owner).await
+///     }
+///
+///     async fn list_owned(&self, now: Timestamp, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
+///         self.inner.list_owned(now, owner, cursor, limit).await
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let reads = Arc::new(AtomicU64::new(0));
+/// let store = Counting { inner: MemoryStore::new(), reads: Arc::clone(&reads) };
+/// let sessions = Sessions::builder()?.signing_key("2026-11", [7; 32]).build(store)?;
+///
+/// let token = sessions.create()?.save().await?.token.expect("a new session has a token");
+/// sessions.open(&token).await?;
+/// assert_eq!(reads.load(Ordering::Relaxed), 1);
+/// # Ok(()) }
+/// ```
 pub trait Store: Send + Sync + 'static {
     /// What this store promises. The same for as long as it lives.
     fn describe(&self) -> Capabilities;
