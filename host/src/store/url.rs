@@ -1,6 +1,7 @@
 //! Stores named by a URL, as in a flag or a configuration file.
 
 use std::fmt;
+#[cfg(feature = "sqlite")]
 use std::path::PathBuf;
 use std::str::FromStr;
 
