@@ -324,11 +324,16 @@ pub(crate) fn enforce_cap(
     let own_rank = (head.authenticated_at.unwrap_or(head.created_at), own.id);
     // Ordered by rank; a page may list again what a page before it listed.
     let mut others: Vec<(u64, SessionId)> = Vec::new();
+    let mut listed = false;
     let mut cursor = Some(String::new());
     for _ in 0..CAP_PAGES {
         let Some(at) = cursor.take() else { break };
         let (owned, next) = page(engine, call, subject, &at, now)?;
-        for session in owned.iter().filter(|session| session.id != own.id) {
+        for session in &owned {
+            if session.id == own.id {
+                listed = true;
+                continue;
+            }
             let rank = (session.authenticated_at(), session.id);
             if let Err(place) = others.binary_search(&rank) {
                 others.insert(place, rank);
@@ -336,16 +341,22 @@ pub(crate) fn enforce_cap(
         }
         cursor = next;
     }
-    if others.len() < cap {
+    // A session that was ended since it was written takes nobody's place.
+    let ended = !listed && cursor.is_none() && engine.store.index_staleness_ms == 0;
+    let excess = (others.len() + usize::from(!ended)).saturating_sub(cap);
+    if excess == 0 {
         return Ok(());
     }
+    let older = others.partition_point(|rank| *rank < own_rank);
     match engine.policy.cap_rule {
         CapRule::EvictOldest => {
             // The first beyond the cap, in the order that every login sees: if the caller's own is among them it is
             // left to the login that came after it, or else two at once would end each other.
-            let excess = others.len() + 1 - cap;
-            let older = others.partition_point(|rank| *rank < own_rank);
-            let doomed = &others[..if older < excess { excess - 1 } else { excess }];
+            let doomed = &others[..if !ended && older < excess {
+                excess - 1
+            } else {
+                excess
+            }];
             for doomed in doomed.chunks(PAGE_ROWS as usize) {
                 let keys: Vec<String> = doomed.iter().map(|(_, id)| engine.key(*id)).collect();
                 call.delete_many(&keys, subject)?;
@@ -356,7 +367,7 @@ pub(crate) fn enforce_cap(
             Ok(())
         }
         CapRule::Refuse => {
-            if others.partition_point(|rank| *rank < own_rank) < cap {
+            if ended || older < cap {
                 return Ok(());
             }
             call.delete(&engine.key(own.id), Some(subject))?;

@@ -1,5 +1,6 @@
 //! What is shared by all hosts: the store suite and the scenarios.
 
+pub mod interleave;
 pub mod scenario;
 pub mod store_suite;
 pub mod stores;

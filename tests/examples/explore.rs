@@ -1,0 +1,44 @@
+//! Takes every order of several clients' steps in the store. `cargo xtask explore [NAME…]`
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use tessera::Component;
+use tessera_tests::interleave::campaign::{campaigns, explore_all};
+
+/// So many violations of a campaign are told.
+const TOLD: usize = 3;
+
+fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let named: Vec<String> = std::env::args().skip(1).collect();
+    let component = Component::embedded()?;
+    let mut found = 0;
+    for campaign in campaigns() {
+        let wanted = if named.is_empty() {
+            !campaign.long
+        } else {
+            named.iter().any(|name| campaign.name.starts_with(name))
+        };
+        if !wanted {
+            continue;
+        }
+        let began = Instant::now();
+        let (report, violations) = explore_all(&campaign.plans, &component, campaign.how);
+        let (plans, seconds) = (campaign.plans.len(), began.elapsed().as_secs_f32());
+        println!(
+            "{}: {plans} plans, {} violations: {report}; {seconds:.1} s",
+            campaign.name,
+            violations.len()
+        );
+        violations
+            .iter()
+            .take(TOLD)
+            .for_each(|violation| println!("{violation}"));
+        found += violations.len();
+    }
+    Ok(if found == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

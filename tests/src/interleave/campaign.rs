@@ -1,0 +1,177 @@
+//! Many plans on all cores.
+
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::thread;
+
+use tessera::Component;
+
+use super::explore::{Report, Violation, explore, sample};
+use super::plan::{Act, EVERYTHING, Event, Fault, LOGINS, Plan, RENEWALS, combinations};
+use super::store::lock;
+
+/// How a plan is run.
+#[derive(Clone, Copy, Debug)]
+pub enum How {
+    /// All runs, or so many.
+    All(u64),
+    /// So many, each choice taken at random from this seed.
+    Sample(u64, u64),
+}
+
+/// Explores all plans; answers what was seen in all, and the first violation of each plan that has one.
+pub fn explore_all(plans: &[Plan], component: &Component, how: How) -> (Report, Vec<Box<Violation>>) {
+    let (open, ended) = (
+        Mutex::new(plans.iter()),
+        Mutex::new((Report::default(), Vec::new())),
+    );
+    let work = || {
+        loop {
+            let Some(plan) = lock(&open).next() else { return };
+            let outcome = match how {
+                How::All(most_runs) => explore(plan, component, most_runs),
+                How::Sample(runs, seed) => sample(plan, component, runs, seed),
+            };
+            let mut ended = lock(&ended);
+            match outcome {
+                Ok(report) => ended.0.add(&report),
+                Err(violation) => ended.1.push(violation),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(work);
+        }
+    });
+    ended
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Plans of one kind.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    /// To be named on the command line.
+    pub name: String,
+    /// What is run.
+    pub plans: Vec<Plan>,
+    /// How.
+    pub how: How,
+    /// Whether it is left to the command, because it takes long.
+    pub long: bool,
+}
+
+/// How many runs of a plan are drawn where there are too many to take all.
+const DRAWN: u64 = 2_000;
+const SEED: u64 = 20_261_121;
+
+const LOSSES: &[Fault] = &[
+    Fault::Unavailable,
+    Fault::Lost,
+    Fault::ProcessGone,
+    Fault::ProcessGoneAfter,
+    Fault::CallerGone,
+];
+/// What one instance for all survives.
+const SHARED_LOSSES: &[Fault] = &[Fault::Unavailable, Fault::Lost, Fault::CallerGone];
+/// Just past the grace.
+const PAST_GRACE_MS: i64 = 10_001;
+
+/// All campaigns.
+pub fn campaigns() -> Vec<Campaign> {
+    let mut all = Vec::new();
+    let mut add = |name: &str,
+                   programs: &[&[Act]],
+                   clients: usize,
+                   how: How,
+                   long: bool,
+                   change: &dyn Fn(Plan) -> Plan| {
+        let plans = combinations(programs, clients).into_iter().map(change).collect();
+        all.push(Campaign {
+            name: name.to_owned(),
+            plans,
+            how,
+            long,
+        });
+    };
+    let every = How::All(u64::MAX);
+    let drawn = How::Sample(DRAWN, SEED);
+
+    add("faults-2-2", EVERYTHING, 2, every, false, &|plan| {
+        plan.failing(2, LOSSES)
+    });
+    add("faults-3-1", EVERYTHING, 3, every, false, &|plan| {
+        plan.failing(1, LOSSES)
+    });
+    add("faults-3-2", EVERYTHING, 3, every, true, &|plan| {
+        plan.failing(2, LOSSES)
+    });
+
+    let renewals = |plan: Plan| {
+        let mut plan = plan
+            .failing(2, &[Fault::Lost])
+            .with_events(2, &[Event::ClockJumps(PAST_GRACE_MS)]);
+        plan.rules.reuse_ends = true;
+        plan
+    };
+    add("renewals-2", RENEWALS, 2, every, false, &renewals);
+    add("renewals-3", RENEWALS, 3, drawn, false, &renewals);
+    add("renewals-3-all", RENEWALS, 3, every, true, &|plan| Plan {
+        most_faults: 1,
+        ..renewals(plan)
+    });
+
+    for (name, cap, evicts) in [
+        ("evict-1", 1, true),
+        ("evict-2", 2, true),
+        ("refuse-1", 1, false),
+        ("refuse-2", 2, false),
+    ] {
+        add(name, LOGINS, 3, every, false, &|plan| {
+            let mut plan = plan.failing(1, &[Fault::Unavailable, Fault::Lost]);
+            (plan.rules.cap, plan.rules.evicts) = (Some(cap), evicts);
+            plan
+        });
+    }
+
+    add("stale-2", EVERYTHING, 2, every, false, &|plan| {
+        plan.failing(2, &[Fault::StaleRead, Fault::Lost])
+    });
+    add("stale-3", EVERYTHING, 3, every, false, &|plan| {
+        plan.failing(1, &[Fault::StaleRead])
+    });
+
+    let clocks = |plan: Plan| {
+        let mut plan = plan.with_events(
+            2,
+            &[
+                Event::ClockJumps(PAST_GRACE_MS),
+                Event::ClockJumps(-PAST_GRACE_MS),
+            ],
+        );
+        plan.clocks = (0..plan.programs.len() as i64)
+            .map(|client| 4_000 * (client - 1))
+            .collect();
+        plan
+    };
+    add("clocks-2", RENEWALS, 2, every, false, &clocks);
+    add("clocks-3", EVERYTHING, 3, drawn, false, &clocks);
+
+    let failover = |plan: Plan| plan.with_events(1, &[Event::RolledBack(1), Event::RolledBack(2)]);
+    add("failover-2", EVERYTHING, 2, every, false, &failover);
+    add("failover-renewals-2", RENEWALS, 2, every, false, &failover);
+    add("failover-3", EVERYTHING, 3, drawn, false, &failover);
+
+    let shared = |faults: usize| {
+        move |plan: Plan| Plan {
+            shared: true,
+            ..plan.failing(faults, SHARED_LOSSES)
+        }
+    };
+    add("shared-2-1", EVERYTHING, 2, every, false, &shared(1));
+    add("shared-2-2", EVERYTHING, 2, every, true, &shared(2));
+    add("shared-3", EVERYTHING, 3, drawn, false, &shared(2));
+    add("shared-3-0", EVERYTHING, 3, every, true, &shared(0));
+    all
+}

@@ -1,0 +1,321 @@
+//! Clients: what they do, call by call, with what they were told written down.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use tessera::{Clock as _, Grant, Session, SessionError, Sessions};
+
+use super::calls::{Call, Told};
+use super::linear::Observed;
+use super::plan::Act;
+use super::store::{BoardClock, lock};
+
+/// The most handles one client makes.
+pub const HANDLES: usize = 16;
+
+/// A token that a client was given.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Granted {
+    /// The token.
+    pub token: String,
+    /// Whom the session stood for.
+    pub subject: Option<String>,
+}
+
+/// What one client did and was told.
+#[derive(Debug, Default)]
+pub struct Log {
+    /// In order; the last one may be under way.
+    pub calls: Vec<Observed>,
+    /// Every token it was given.
+    pub tokens: Vec<Granted>,
+}
+
+/// The record's key and the generation that a compact token names.
+pub fn key_and_generation(token: &str) -> (String, u32) {
+    let payload = token.split('.').nth(2).unwrap_or_default();
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
+    let id = bytes.get(..16).unwrap_or_default();
+    let counter = bytes
+        .get(16..20)
+        .and_then(|four| four.try_into().ok())
+        .map_or(0, u32::from_be_bytes);
+    (BASE64_URL_SAFE_NO_PAD.encode(id), counter)
+}
+
+/// One client, with all that it needs.
+pub struct Client {
+    /// Which.
+    pub number: usize,
+    /// Its way to the engine.
+    pub sessions: Sessions,
+    /// What it does.
+    pub program: Vec<Act>,
+    /// The token it starts with.
+    pub token: Option<String>,
+    /// Where what it was told is written.
+    pub log: Arc<Mutex<Log>>,
+    /// The clock of whose turn it is.
+    pub clock: BoardClock,
+    /// Set when the caller goes away: the call that is under way is its last, and nobody hears how it ended.
+    pub leaves: Arc<AtomicBool>,
+    /// How often a call that was not available is repeated.
+    pub repeats: usize,
+}
+
+/// The open session of a client.
+struct Open {
+    session: Session,
+    handle: usize,
+    key: String,
+}
+
+/// Whether a client goes on with its program.
+enum Then {
+    Next,
+    Again,
+    Reopen,
+    Stop,
+}
+
+impl Client {
+    /// Does the whole program.
+    pub async fn run(mut self) {
+        let (mut open, mut handles) = (None, 0);
+        for (place, act) in self.program.clone().into_iter().enumerate() {
+            let mut left = self.repeats;
+            loop {
+                match self.act(place, act, &mut open, &mut handles).await {
+                    Then::Next => break,
+                    Then::Again if left > 0 => left -= 1,
+                    Then::Reopen if left > 0 && self.token.is_some() => {
+                        left -= 1;
+                        open = None;
+                        if !matches!(
+                            self.act(place, Act::Open, &mut open, &mut handles).await,
+                            Then::Next
+                        ) {
+                            return;
+                        }
+                    }
+                    _ => return,
+                }
+            }
+        }
+    }
+
+    async fn act(&mut self, place: usize, act: Act, open: &mut Option<Open>, handles: &mut usize) -> Then {
+        let value = format!("{}.{place}", self.number);
+        match act {
+            Act::Open => {
+                let Some(token) = self.token.clone() else {
+                    return Then::Stop;
+                };
+                let (key, generation) = key_and_generation(&token);
+                let handle = self.new_handle(handles);
+                self.begin(Call::Open {
+                    handle,
+                    key: key.clone(),
+                    generation,
+                });
+                match self.sessions.open(&token).await {
+                    Err(error) => self.end(refused(&error)),
+                    Ok(session) => {
+                        let told = seen(&session);
+                        *open = Some(Open { session, handle, key });
+                        self.end(told)
+                    }
+                }
+            }
+            Act::Enter(subject) => {
+                let drafted = match open {
+                    Some(open) => Ok(open),
+                    None => self.sessions.create().map(|session| {
+                        let handle = self.new_handle(handles);
+                        open.insert(Open {
+                            session,
+                            handle,
+                            key: String::new(),
+                        })
+                    }),
+                };
+                match drafted {
+                    Ok(Open { session, handle, key }) => {
+                        self.login((session, *handle, key), subject, &value).await
+                    }
+                    Err(_) => Then::Stop,
+                }
+            }
+            Act::RevokeAll(subject) => {
+                self.begin(Call::RevokeAll {
+                    subject: subject.into(),
+                });
+                let told = match self.sessions.revoke_all(subject).await {
+                    Ok(_) => Told::Done,
+                    Err(error) => match refused(&error) {
+                        // Some pages may have been done.
+                        Told::Unavailable => Told::Unknown,
+                        told => told,
+                    },
+                };
+                self.end(told)
+            }
+            _ => match open {
+                Some(Open { session, handle, key }) => {
+                    self.act_on((session, *handle, key), act, &value).await
+                }
+                None => Then::Stop,
+            },
+        }
+    }
+
+    async fn act_on(
+        &mut self,
+        (session, handle, key): (&Session, usize, &String),
+        act: Act,
+        value: &str,
+    ) -> Then {
+        let key = key.clone();
+        match act {
+            Act::Save(field) => {
+                let fields = BTreeMap::from([(field.to_owned(), value.to_owned())]);
+                if let Err(error) = session.set(field, value) {
+                    return then(&refused(&error));
+                }
+                self.begin(Call::Save { handle, key, fields });
+                let granted = session.save().await;
+                self.granted(session, granted)
+            }
+            Act::Rotate => {
+                self.begin(Call::Rotate { handle, key });
+                let granted = session.rotate().await;
+                self.granted(session, granted)
+            }
+            Act::Touch => {
+                self.begin(Call::Touch { handle, key });
+                let touched = session.touch().await;
+                self.end(touched.map_or_else(|error| refused(&error), |_| Told::Done))
+            }
+            Act::Destroy => {
+                self.begin(Call::Destroy { handle, key });
+                let ended = session.destroy().await;
+                self.end(ended.map_or_else(|error| refused(&error), |()| Told::Done))
+            }
+            Act::Login(subject) => self.login((session, handle, &key), subject, value).await,
+            Act::Open | Act::Enter(_) | Act::RevokeAll(_) => Then::Stop,
+        }
+    }
+
+    async fn login(
+        &mut self,
+        (session, handle, key): (&Session, usize, &String),
+        subject: &str,
+        value: &str,
+    ) -> Then {
+        let fields = BTreeMap::from([("by".to_owned(), value.to_owned())]);
+        if let Err(error) = session.set("by", value) {
+            return then(&refused(&error));
+        }
+        let (key, subject_text) = (key.clone(), subject.to_owned());
+        self.begin(Call::Login {
+            handle,
+            key,
+            subject: subject_text,
+            fields,
+        });
+        let granted = session.authenticate(subject).await;
+        self.granted(session, granted)
+    }
+
+    fn new_handle(&self, handles: &mut usize) -> usize {
+        *handles += 1;
+        self.number * HANDLES + *handles - 1
+    }
+
+    fn begin(&self, call: Call) {
+        let now = self.clock.now().as_millis();
+        lock(&self.log).calls.push(Observed::new(call, now));
+    }
+
+    fn granted(&mut self, session: &Session, granted: Result<Grant, SessionError>) -> Then {
+        match granted {
+            Err(error) => self.end(refused(&error)),
+            Ok(Grant { token: None, .. }) => self.end(Told::Done),
+            Ok(Grant {
+                token: Some(token), ..
+            }) => {
+                let generation = key_and_generation(&token).1;
+                if !self.leaves.load(Ordering::Relaxed) {
+                    let subject = session.subject().unwrap_or_default();
+                    lock(&self.log).tokens.push(Granted {
+                        token: token.clone(),
+                        subject,
+                    });
+                }
+                self.token = Some(token);
+                self.end(Told::Token(generation))
+            }
+        }
+    }
+
+    fn end(&self, told: Told) -> Then {
+        if self.leaves.load(Ordering::Relaxed) {
+            return Then::Stop;
+        }
+        let next = then(&told);
+        let mut log = lock(&self.log);
+        // A touch that is not due asks nothing and is told nothing.
+        let asked_nothing = log
+            .calls
+            .last()
+            .is_some_and(|call| call.began.is_none() && told == Told::Done);
+        if asked_nothing {
+            log.calls.pop();
+        } else if let Some(call) = log.calls.last_mut() {
+            call.told = Some(told);
+        }
+        next
+    }
+}
+
+fn then(told: &Told) -> Then {
+    match told {
+        Told::Opened { .. } | Told::Done | Told::Token(_) => Then::Next,
+        Told::Unavailable | Told::Unknown => Then::Again,
+        Told::InstanceLost => Then::Reopen,
+        _ => Then::Stop,
+    }
+}
+
+/// What a client that has just opened a session sees of it.
+pub fn seen(session: &Session) -> Told {
+    let read = || -> Result<Told, SessionError> {
+        let subject = session.subject()?;
+        let fields = session.entries()?.into_iter().map(|(name, value)| match value {
+            tessera::Value::Text(text) => (name, text),
+            other => (name, format!("{other:?}")),
+        });
+        Ok(Told::Opened {
+            subject,
+            fields: fields.collect(),
+        })
+    };
+    read().unwrap_or_else(|error| Told::Odd(error.to_string()))
+}
+
+/// In the model's words.
+pub fn refused(error: &SessionError) -> Told {
+    match error {
+        SessionError::Missing => Told::Missing,
+        SessionError::Replaced => Told::Replaced,
+        SessionError::Reused => Told::Reused,
+        SessionError::TooManySessions => Told::TooMany,
+        SessionError::Unavailable { .. } => Told::Unavailable,
+        SessionError::InstanceLost { .. } => Told::InstanceLost,
+        SessionError::OutcomeUnknown { .. } => Told::Unknown,
+        other => Told::Odd(other.to_string()),
+    }
+}

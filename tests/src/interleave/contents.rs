@@ -1,0 +1,251 @@
+//! What the store holds, as plain data: it can be hashed, kept, and put back as it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tessera::Timestamp;
+use tessera::store::{Entry, Page, Placement, Row, StoreError};
+
+/// A record and where it belongs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Stored {
+    /// The record's text.
+    pub text: Arc<str>,
+    /// Names the write that made it.
+    pub version: u64,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
+impl Stored {
+    /// As the engine is told of it.
+    pub fn entry(&self) -> Entry {
+        Entry {
+            value: Arc::clone(&self.text),
+            version: self.version,
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+/// One question, with all that it says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    missing_docs,
+    reason = "each is a method of the trait `Store`, where it is described"
+)]
+pub enum Question {
+    Get {
+        key: String,
+        fresh: bool,
+    },
+    GetMany {
+        keys: Vec<String>,
+    },
+    Insert {
+        key: String,
+        text: String,
+        at: Placement,
+    },
+    Replace {
+        key: String,
+        text: String,
+        expected: u64,
+        at: Placement,
+    },
+    Touch {
+        key: String,
+        expires_at: Timestamp,
+    },
+    Delete {
+        key: String,
+        owner: Option<String>,
+    },
+    DeleteMany {
+        keys: Vec<String>,
+        owner: String,
+    },
+    ListOwned {
+        owner: String,
+    },
+}
+
+impl Question {
+    /// Whether it may change what is stored.
+    pub fn writes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Get { .. } | Self::GetMany { .. } | Self::ListOwned { .. }
+        )
+    }
+}
+
+/// What is answered to a [`Question`].
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each is what a method of the trait `Store` answers")]
+pub enum Answer {
+    Entry(Result<Entry, StoreError>),
+    Entries(Vec<Result<Entry, StoreError>>),
+    Version(Result<u64, StoreError>),
+    Done(Result<(), StoreError>),
+    WasThere(bool),
+    Count(u32),
+    Page(Page),
+    /// Any question can fail so.
+    Failed(StoreError),
+}
+
+impl Answer {
+    /// Tells answers to one question apart. A version stands for the text that was written under it.
+    pub fn digest(&self) -> (u64, Vec<u64>) {
+        let entry = |entry: &Result<Entry, StoreError>| match entry {
+            Ok(entry) => entry.version ^ entry.expires_at.as_millis(),
+            Err(_) => 0,
+        };
+        match self {
+            Self::Entry(answer) => (1, vec![entry(answer)]),
+            Self::Entries(answers) => (2, answers.iter().map(entry).collect()),
+            Self::Version(Ok(version)) => (3, vec![*version]),
+            Self::Version(Err(error)) => (4, vec![matches!(error, StoreError::Stale).into()]),
+            Self::Done(done) => (5, vec![done.is_ok().into()]),
+            Self::WasThere(was_there) => (6, vec![(*was_there).into()]),
+            Self::Count(count) => (7, vec![(*count).into()]),
+            Self::Page(page) => (8, page.rows.iter().map(|row| row.version).collect()),
+            Self::Failed(_) => (9, Vec::new()),
+        }
+    }
+}
+
+/// Records by key, and the owners' index.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Contents {
+    /// The records; one whose time is past stands here until it is written over or deleted.
+    pub records: BTreeMap<String, Stored>,
+    /// Owner and key.
+    pub index: BTreeSet<(String, String)>,
+    /// What each key held before its last writes, oldest first: what a stale read may answer.
+    pub before: BTreeMap<String, Vec<Option<Stored>>>,
+}
+
+impl Contents {
+    /// The record that lives under a key.
+    pub fn live(&self, key: &str, now: Timestamp) -> Result<&Stored, StoreError> {
+        let stored = self.records.get(key).ok_or(StoreError::Missing)?;
+        if stored.expires_at > now {
+            Ok(stored)
+        } else {
+            Err(StoreError::Missing)
+        }
+    }
+
+    fn remember(&mut self, key: &str) {
+        let before = self.records.get(key).cloned();
+        self.before.entry(key.to_owned()).or_default().push(before);
+    }
+
+    fn put(&mut self, key: &str, text: &str, version: u64, at: &Placement) {
+        self.remember(key);
+        if let Some(previous) = &at.previous_owner {
+            self.index.remove(&(previous.clone(), key.to_owned()));
+        }
+        if let Some(owner) = &at.owner {
+            self.index.insert((owner.clone(), key.to_owned()));
+        }
+        let stored = Stored {
+            text: text.into(),
+            version,
+            expires_at: at.expires_at.min(at.ends_at),
+        };
+        self.records.insert(key.to_owned(), stored);
+    }
+
+    fn remove(&mut self, key: &str, owner: Option<&str>, now: Timestamp) -> bool {
+        let was_live = self.live(key, now).is_ok();
+        self.remember(key);
+        self.records.remove(key);
+        if let Some(owner) = owner {
+            self.index.remove(&(owner.to_owned(), key.to_owned()));
+        }
+        was_live
+    }
+
+    /// Does what a question asks; `version` is what a write is to be named.
+    pub fn apply(&mut self, question: &Question, now: Timestamp, version: u64) -> Answer {
+        match question {
+            Question::Get { key, .. } => Answer::Entry(self.live(key, now).map(Stored::entry)),
+            Question::GetMany { keys } => Answer::Entries(
+                keys.iter()
+                    .map(|key| self.live(key, now).map(Stored::entry))
+                    .collect(),
+            ),
+            Question::Insert { key, text, at } => Answer::Version(match self.live(key, now) {
+                Ok(_) => Err(StoreError::Stale),
+                Err(_) => {
+                    self.put(key, text, version, at);
+                    Ok(version)
+                }
+            }),
+            Question::Replace {
+                key,
+                text,
+                expected,
+                at,
+            } => Answer::Version(match self.live(key, now) {
+                Err(missing) => Err(missing),
+                Ok(stored) if stored.version != *expected => Err(StoreError::Stale),
+                Ok(_) => {
+                    self.put(key, text, version, at);
+                    Ok(version)
+                }
+            }),
+            Question::Touch { key, expires_at } => Answer::Done(match self.live(key, now) {
+                Err(missing) => Err(missing),
+                Ok(_) => {
+                    if let Some(stored) = self.records.get_mut(key) {
+                        stored.expires_at = stored.expires_at.max(*expires_at);
+                    }
+                    Ok(())
+                }
+            }),
+            Question::Delete { key, owner } => Answer::WasThere(self.remove(key, owner.as_deref(), now)),
+            Question::DeleteMany { keys, owner } => {
+                let removed = keys
+                    .iter()
+                    .filter(|key| self.remove(key, Some(owner), now))
+                    .count();
+                Answer::Count(removed as u32)
+            }
+            Question::ListOwned { owner } => Answer::Page(self.list(owner, now)),
+        }
+    }
+
+    fn list(&self, owner: &str, now: Timestamp) -> Page {
+        let keys = self
+            .index
+            .iter()
+            .filter(|(of, _)| of == owner)
+            .map(|(_, key)| key);
+        let rows = keys.filter_map(|key| {
+            let stored = self.live(key, now).ok()?;
+            Some(Row {
+                key: key.clone(),
+                version: stored.version,
+                touched_at: now,
+                expires_at: stored.expires_at,
+                value: Some(Arc::clone(&stored.text)),
+            })
+        });
+        Page {
+            rows: rows.collect(),
+            next: None,
+        }
+    }
+
+    /// What a stale `get` answers: the key as it was before its last write.
+    pub fn stale(&self, key: &str) -> Option<Answer> {
+        let before = self.before.get(key)?.last()?;
+        Some(Answer::Entry(
+            before.as_ref().map(Stored::entry).ok_or(StoreError::Missing),
+        ))
+    }
+}

@@ -1,0 +1,188 @@
+//! Whether what clients were told, and what is stored in the end, can have come of calls made one after the other.
+//!
+//! A call takes its steps somewhere between its first question and its last answer, and after every call that had ended before
+//! it began. If no order of all steps gives each client what it was told and leaves what is stored, something was lost, came
+//! back, or was served to the wrong one. (Herlihy and Wing, *Linearizability*, 1990; searched as Wing and Gong did, 1993.)
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::calls::{Call, Handle, Progress, Rules, Told, World};
+use super::model;
+
+/// A call as it was seen from outside.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// What was called.
+    pub call: Call,
+    /// The client's clock then, in milliseconds.
+    pub now: u64,
+    /// The step of its first question; none if it asked nothing.
+    pub began: Option<usize>,
+    /// The step of its last answer.
+    pub ended: Option<usize>,
+    /// What was told; nothing if the client was gone.
+    pub told: Option<Told>,
+    /// A question of it failed.
+    pub faulted: bool,
+    /// May have been told of the past, as far back as the store's staleness goes.
+    pub stale: bool,
+}
+
+impl Observed {
+    /// A call about to be made.
+    pub fn new(call: Call, now: u64) -> Self {
+        Self {
+            call,
+            now,
+            began: None,
+            ended: None,
+            told: None,
+            faulted: false,
+            stale: false,
+        }
+    }
+
+    /// Whether it may have stopped anywhere on its way.
+    fn may_stop(&self) -> bool {
+        matches!(self.told, None | Some(Told::Unknown))
+    }
+
+    /// The handle it works on or makes.
+    fn handle(&self) -> Option<usize> {
+        match self.call {
+            Call::Open { handle, .. }
+            | Call::Save { handle, .. }
+            | Call::Rotate { handle, .. }
+            | Call::Touch { handle, .. }
+            | Call::Login { handle, .. }
+            | Call::Destroy { handle, .. } => Some(handle),
+            Call::RevokeAll { .. } => None,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct State {
+    world: World,
+    handles: Vec<Handle>,
+    progress: Vec<Progress>,
+    closed: Vec<bool>,
+}
+
+struct Search<'a> {
+    rules: &'a Rules,
+    calls: &'a [Observed],
+    end: &'a World,
+    /// Which calls must have ended before each.
+    after: Vec<Vec<usize>>,
+    seen: HashSet<u64>,
+}
+
+/// Looks for an order that explains everything.
+pub fn is_explained(rules: &Rules, start: &World, calls: &[Observed], end: &World) -> bool {
+    let before = |later: &Observed, earlier: &Observed| match (earlier.ended, later.began) {
+        (Some(ended), Some(began)) => ended < began && !later.stale,
+        _ => false,
+    };
+    let after = calls
+        .iter()
+        .map(|later| {
+            (0..calls.len())
+                .filter(|earlier| before(later, &calls[*earlier]))
+                .collect()
+        })
+        .collect();
+    let handles = calls
+        .iter()
+        .filter_map(Observed::handle)
+        .max()
+        .map_or(0, |most| most + 1);
+    let state = State {
+        world: start.clone(),
+        handles: vec![Handle::default(); handles],
+        progress: vec![Progress::Begun; calls.len()],
+        // What was refused before anything was done has no steps.
+        closed: calls
+            .iter()
+            .map(|call| matches!(call.told, Some(Told::Unavailable | Told::InstanceLost)))
+            .collect(),
+    };
+    Search {
+        rules,
+        calls,
+        end,
+        after,
+        seen: HashSet::new(),
+    }
+    .explains(&state)
+}
+
+impl Search<'_> {
+    fn explains(&mut self, state: &State) -> bool {
+        let mut hasher = DefaultHasher::new();
+        state.hash(&mut hasher);
+        if !self.seen.insert(hasher.finish()) {
+            return false;
+        }
+        if state.closed.iter().all(|closed| *closed) && same(&state.world, self.end) {
+            return true;
+        }
+        (0..self.calls.len()).any(|which| {
+            let free = !state.closed[which] && self.after[which].iter().all(|earlier| state.closed[*earlier]);
+            free && self.go_on(state, which)
+        })
+    }
+
+    fn go_on(&mut self, state: &State, which: usize) -> bool {
+        let (observed, at) = (&self.calls[which], &state.progress[which]);
+        let handle = observed.handle();
+        let held = handle.map_or_else(Handle::default, |handle| state.handles[handle].clone());
+        let steps = model::next(self.rules, &state.world, &held, &observed.call, at, observed.now);
+        for (world, held, progress) in steps {
+            let closes = match &progress {
+                Progress::Ended(told) if observed.may_stop() || observed.told.as_ref() == Some(told) => true,
+                Progress::Ended(_) => continue,
+                _ => false,
+            };
+            let mut next = state.clone();
+            // A theft signal is given also where ending the session failed.
+            let kept = closes && observed.faulted && matches!(progress, Progress::Ended(Told::Reused));
+            let worlds = if kept {
+                vec![world, state.world.clone()]
+            } else {
+                vec![world]
+            };
+            if let Some(handle) = handle {
+                // Who was not told what a call has done stands where it stood.
+                let heard = observed.told.as_ref().is_some_and(|told| *told != Told::Unknown);
+                let kept = Handle {
+                    tried: true,
+                    ..state.handles[handle].clone()
+                };
+                next.handles[handle] = if heard { held } else { kept };
+            }
+            next.progress[which] = progress;
+            next.closed[which] = closes;
+            for world in worlds {
+                next.world = world;
+                if self.explains(&next) {
+                    return true;
+                }
+            }
+        }
+        let mut stopped = state.clone();
+        stopped.closed[which] = true;
+        observed.may_stop() && self.explains(&stopped)
+    }
+}
+
+/// Who wrote last is for the model alone.
+fn same(model: &World, stored: &World) -> bool {
+    model.len() == stored.len()
+        && model.iter().zip(stored).all(|((key, mine), (other, theirs))| {
+            let mut mine = mine.clone();
+            mine.writer = None;
+            key == other && mine == *theirs
+        })
+}

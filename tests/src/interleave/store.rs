@@ -1,0 +1,253 @@
+//! A store that answers when the scheduler says so.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use sha2::{Digest as _, Sha256};
+use tessera::store::{Capabilities, Entry, Page, Placement, Store, StoreError};
+use tessera::{Clock, Random, Timestamp};
+
+use super::contents::{Answer, Question};
+
+/// 2026-01-01T00:00:00Z, where all clocks start.
+pub const START_MS: i64 = 1_767_225_600_000;
+
+/// Where a client's engine and the scheduler meet: at most one question waits, or its answer.
+#[derive(Debug, Default)]
+pub struct Port {
+    /// What is asked, and at which time of the client's clock.
+    pub asked: Option<(Timestamp, Question)>,
+    /// What the scheduler has answered.
+    pub answer: Option<Answer>,
+    /// How often the client has drawn random bytes.
+    pub drawn: u64,
+}
+
+/// All clients' ports, and whose turn it is: what an engine asks, it asks for that one.
+#[derive(Debug)]
+pub struct Board {
+    ports: Vec<Mutex<Port>>,
+    turn: AtomicUsize,
+    /// The time of all clocks that are right, in milliseconds.
+    time: AtomicI64,
+    /// How far each client's clock is off, in milliseconds.
+    off_by: Vec<i64>,
+}
+
+impl Board {
+    /// For so many clients.
+    pub fn new(clients: usize, off_by: &[i64]) -> Self {
+        let ports = (0..clients).map(|_| Mutex::default()).collect();
+        Self {
+            ports,
+            turn: AtomicUsize::new(0),
+            time: AtomicI64::new(START_MS),
+            off_by: off_by.to_vec(),
+        }
+    }
+
+    /// As it was at the beginning.
+    pub fn reset(&self) {
+        self.time.store(START_MS, Ordering::Relaxed);
+        self.ports.iter().for_each(|port| *lock(port) = Port::default());
+    }
+
+    /// Gives a client its turn.
+    pub fn turn_to(&self, client: usize) {
+        self.turn.store(client, Ordering::Relaxed);
+    }
+
+    /// A client's port.
+    pub fn port(&self, client: usize) -> MutexGuard<'_, Port> {
+        lock(&self.ports[client])
+    }
+
+    /// The time of all clocks that are right, in milliseconds.
+    pub fn time(&self) -> i64 {
+        self.time.load(Ordering::Relaxed)
+    }
+
+    /// Sets it.
+    pub fn set_time(&self, millis: i64) {
+        self.time.store(millis, Ordering::Relaxed);
+    }
+
+    fn turn(&self) -> usize {
+        self.turn.load(Ordering::Relaxed)
+    }
+}
+
+/// The clock of whose turn it is.
+#[derive(Clone, Debug)]
+pub struct BoardClock(pub Arc<Board>);
+
+impl Clock for BoardClock {
+    fn now(&self) -> Timestamp {
+        let off_by = self.0.off_by.get(self.0.turn()).copied().unwrap_or(0);
+        Timestamp::from_millis((self.0.time() + off_by).unsigned_abs())
+    }
+}
+
+/// Bytes that depend on whose turn it is and how many came before, so that a run can be repeated.
+#[derive(Clone, Debug)]
+pub struct BoardRandom {
+    /// Where the draws are counted.
+    pub board: Arc<Board>,
+    /// Sets apart the bytes of two boards.
+    pub seed: u64,
+}
+
+impl Random for BoardRandom {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let client = self.board.turn();
+        let mut port = self.board.port(client);
+        for (block, chunk) in bytes.chunks_mut(32).enumerate() {
+            let mut hash = Sha256::new();
+            for number in [self.seed, client as u64, port.drawn, block as u64] {
+                hash.update(number.to_le_bytes());
+            }
+            chunk.copy_from_slice(&hash.finalize()[..chunk.len()]);
+        }
+        port.drawn += 1;
+        Ok(())
+    }
+}
+
+/// The clients' way to the store.
+#[derive(Clone, Debug)]
+pub struct SteppedStore {
+    board: Arc<Board>,
+    capabilities: Capabilities,
+}
+
+/// The lock cannot be held across a panic that anybody outlives.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SteppedStore {
+    /// Asks at the ports of a board.
+    pub fn new(board: Arc<Board>, capabilities: Capabilities) -> Self {
+        Self { board, capabilities }
+    }
+
+    async fn ask(&self, now: Timestamp, question: Question) -> Answer {
+        let (mut question, client) = (Some(question), self.board.turn());
+        poll_fn(move |_| {
+            let mut port = self.board.port(client);
+            if let Some(question) = question.take() {
+                // An answer that nobody took belongs to a call that was dropped.
+                (port.asked, port.answer) = (Some((now, question)), None);
+                return Poll::Pending;
+            }
+            port.answer.take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
+/// The answer of the kind that was asked for.
+macro_rules! answer {
+    ($answer:expr, $kind:pat => $value:expr) => {
+        match $answer {
+            $kind => $value,
+            Answer::Failed(error) => Err(error),
+            other => Err(StoreError::Other(tessera::store::Cause::new(format!(
+                "answered {other:?}"
+            )))),
+        }
+    };
+}
+
+impl Store for SteppedStore {
+    fn describe(&self) -> Capabilities {
+        self.capabilities.clone()
+    }
+
+    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
+        let question = Question::Get {
+            key: key.into(),
+            fresh,
+        };
+        answer!(self.ask(now, question).await, Answer::Entry(entry) => entry)
+    }
+
+    async fn get_many(
+        &self,
+        now: Timestamp,
+        keys: &[String],
+    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
+        let question = Question::GetMany { keys: keys.to_vec() };
+        answer!(self.ask(now, question).await, Answer::Entries(entries) => Ok(entries))
+    }
+
+    async fn insert(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        let question = Question::Insert {
+            key: key.into(),
+            text: value.into(),
+            at: at.clone(),
+        };
+        answer!(self.ask(now, question).await, Answer::Version(version) => version)
+    }
+
+    async fn replace(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        expected: u64,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        let (key, text) = (key.into(), value.into());
+        let question = Question::Replace {
+            key,
+            text,
+            expected,
+            at: at.clone(),
+        };
+        answer!(self.ask(now, question).await, Answer::Version(version) => version)
+    }
+
+    async fn touch(
+        &self,
+        now: Timestamp,
+        key: &str,
+        _: Option<&str>,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let question = Question::Touch {
+            key: key.into(),
+            expires_at,
+        };
+        answer!(self.ask(now, question).await, Answer::Done(done) => done)
+    }
+
+    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+        let question = Question::Delete {
+            key: key.into(),
+            owner: owner.map(str::to_owned),
+        };
+        answer!(self.ask(now, question).await, Answer::WasThere(was_there) => Ok(was_there))
+    }
+
+    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+        let question = Question::DeleteMany {
+            keys: keys.to_vec(),
+            owner: owner.into(),
+        };
+        answer!(self.ask(now, question).await, Answer::Count(count) => Ok(count))
+    }
+
+    async fn list_owned(&self, now: Timestamp, owner: &str, _: &str, _: u32) -> Result<Page, StoreError> {
+        let question = Question::ListOwned { owner: owner.into() };
+        answer!(self.ask(now, question).await, Answer::Page(page) => Ok(page))
+    }
+}
