@@ -204,6 +204,7 @@ impl<'a> Call<'a> {
             StoreError::Pending => Kind::Pending.into(),
             StoreError::Corrupt => Error::because(Kind::Corrupt, "the store cannot read the entry"),
             StoreError::Unsupported => Error::because(Kind::Unsupported, "this question"),
+            StoreError::MalformedCursor => malformed_cursor(),
             _ if wrote => Kind::OutcomeUnknown.into(),
             StoreError::Throttled(pause) => Error::throttled(pause),
             StoreError::Unavailable(why) => Error::because(Kind::Unavailable, why),
@@ -233,10 +234,20 @@ impl<'a> Call<'a> {
             StoreError::Unsupported => Error::because(Kind::Unsupported, "this write"),
             StoreError::Missing
             | StoreError::Stale
+            | StoreError::MalformedCursor
             | StoreError::Corrupt
             | StoreError::OutcomeUnknown
             | StoreError::Unavailable(_)
             | StoreError::Other(_) => Kind::OutcomeUnknown.into(),
         }
     }
+}
+
+/// A cursor comes from the caller, who may have made it up.
+pub fn malformed_cursor() -> Error {
+    Error::about(
+        Kind::InvalidArgument,
+        "cursor",
+        "is not one that this call answered",
+    )
 }

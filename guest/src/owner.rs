@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::call::Call;
+use crate::call::{Call, malformed_cursor};
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::policy::{CapRule, check_subject};
@@ -225,13 +225,7 @@ impl<'a> Pass<'a> {
                 cursor,
             })
         };
-        read().ok_or_else(|| {
-            Error::about(
-                Kind::InvalidArgument,
-                "cursor",
-                "is not one that this call answered",
-            )
-        })
+        read().ok_or_else(malformed_cursor)
     }
 }
 
@@ -342,7 +336,7 @@ pub(crate) fn enforce_cap(
         cursor = next;
     }
     // A session that was ended since it was written takes nobody's place.
-    let ended = !listed && cursor.is_none() && engine.store.index_staleness_ms == 0;
+    let ended = !listed && cursor.is_none();
     let excess = (others.len() + usize::from(!ended)).saturating_sub(cap);
     if excess == 0 {
         return Ok(());

@@ -59,6 +59,7 @@ pub enum StoreError {
     Full,
     Throttled(u64),
     Unsupported,
+    MalformedCursor,
     Corrupt,
     OutcomeUnknown,
     Unavailable(String),

@@ -1,5 +1,7 @@
 //! Takes every order of several clients' steps in the store. `cargo xtask explore [NAME…]`
 
+#![expect(clippy::print_stdout, reason = "a command for the terminal")]
+
 use std::process::ExitCode;
 use std::time::Instant;
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
+#[path = "service/bodies.rs"]
+mod bodies;
 #[path = "service/client.rs"]
 mod client;
 #[path = "service/commands.rs"]

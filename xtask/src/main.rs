@@ -6,6 +6,7 @@
     reason = "a command for the terminal"
 )]
 
+mod fuzz;
 mod size;
 
 use std::env;
@@ -20,6 +21,8 @@ Usage: cargo xtask COMMAND
   lint    clippy over everything, warnings denied
   bench   criterion benchmarks beside jsonwebtoken and tower-sessions (tests/peers)
   load    100 000 sessions in a SQLite file: start, open, save, size
+  timing  whether the time of a refusal tells what the right token is (dudect)
+  fuzz    the engine against naive models, a minute in all; `fuzz SECONDS`: so long for each target
   size    the component at each level of optimisation, and what it is made of
 ";
 
@@ -41,6 +44,19 @@ fn main() -> ExitCode {
                 "load",
             ],
         ),
+        "timing" => cargo(
+            "timing",
+            &[
+                "run",
+                "--release",
+                "--locked",
+                "--package",
+                "tessera-tests",
+                "--example",
+                "timing",
+            ],
+        ),
+        "fuzz" => fuzz::run(env::args().nth(2).as_deref()),
         "size" => size::report(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

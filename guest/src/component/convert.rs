@@ -37,6 +37,7 @@ pub(super) fn store_error(error: store::Error) -> StoreError {
         store::Error::Full => StoreError::Full,
         store::Error::Throttled(pause) => StoreError::Throttled(pause),
         store::Error::Unsupported => StoreError::Unsupported,
+        store::Error::MalformedCursor => StoreError::MalformedCursor,
         store::Error::Corrupt => StoreError::Corrupt,
         store::Error::OutcomeUnknown => StoreError::OutcomeUnknown,
         store::Error::Unavailable(why) => StoreError::Unavailable(why),

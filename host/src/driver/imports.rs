@@ -129,6 +129,8 @@ enum Error {
     Throttled(u64),
     #[component(name = "unsupported")]
     Unsupported,
+    #[component(name = "malformed-cursor")]
+    MalformedCursor,
     #[component(name = "corrupt")]
     Corrupt,
     #[component(name = "outcome-unknown")]
@@ -148,6 +150,7 @@ impl From<StoreError> for Error {
             StoreError::Full => Self::Full,
             StoreError::Throttled(pause) => Self::Throttled(millis(pause)),
             StoreError::Unsupported => Self::Unsupported,
+            StoreError::MalformedCursor => Self::MalformedCursor,
             StoreError::Corrupt => Self::Corrupt,
             StoreError::OutcomeUnknown(_) => Self::OutcomeUnknown,
             StoreError::Unavailable(cause) => Self::Unavailable(cause.to_string()),

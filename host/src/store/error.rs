@@ -63,6 +63,9 @@ pub enum StoreError {
     /// The store does not offer this method.
     #[error("the store does not offer this")]
     Unsupported,
+    /// The cursor is none that this store answered.
+    #[error("the cursor is none that the store answered")]
+    MalformedCursor,
     /// The stored entry cannot be read.
     #[error("the stored entry cannot be read")]
     Corrupt,

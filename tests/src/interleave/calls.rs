@@ -33,6 +33,22 @@ pub struct Session {
 /// All sessions by key.
 pub type World = BTreeMap<String, Session>;
 
+impl Session {
+    /// As a login of a visitor without a session makes it.
+    pub fn logged_in(subject: &str, fields: &BTreeMap<String, String>, now: u64, writer: usize) -> Self {
+        Self {
+            subject: Some(subject.to_owned()),
+            fields: fields.clone(),
+            authenticated_at: Some(now),
+            current: 1,
+            previous: None,
+            floor: 1,
+            confirmed_at: Some(now),
+            writer: Some(writer),
+        }
+    }
+}
+
 /// What a client holds while it works on a session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Handle {
@@ -44,6 +60,18 @@ pub struct Handle {
     pub draft: bool,
     /// A call that stored the draft ended and was not heard of.
     pub tried: bool,
+}
+
+impl Handle {
+    /// Opened on the session with a token of this generation, or given one by it.
+    pub fn on(session: &Session, generation: u32) -> Self {
+        Self {
+            generation,
+            subject: session.subject.clone(),
+            draft: false,
+            tried: false,
+        }
+    }
 }
 
 impl Default for Handle {
@@ -94,6 +122,34 @@ pub enum Call {
     },
 }
 
+impl Call {
+    /// The session that it is about.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Open { key, .. }
+            | Self::Save { key, .. }
+            | Self::Rotate { key, .. }
+            | Self::Touch { key, .. }
+            | Self::Login { key, .. }
+            | Self::Destroy { key, .. } => Some(key),
+            Self::RevokeAll { .. } => None,
+        }
+    }
+
+    /// The handle it works on or makes.
+    pub fn handle(&self) -> Option<usize> {
+        match self {
+            Self::Open { handle, .. }
+            | Self::Save { handle, .. }
+            | Self::Rotate { handle, .. }
+            | Self::Touch { handle, .. }
+            | Self::Login { handle, .. }
+            | Self::Destroy { handle, .. } => Some(*handle),
+            Self::RevokeAll { .. } => None,
+        }
+    }
+}
+
 /// What a client was told.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "as in the API")]
@@ -117,6 +173,21 @@ pub enum Told {
     Unknown,
     /// Nothing of the above.
     Odd(String),
+}
+
+/// How a token stands to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Served.
+    Current,
+    /// Served, and handed the current one again.
+    Unconfirmed,
+    /// Served.
+    Grace,
+    /// A theft signal.
+    Reused,
+    /// Refused.
+    Replaced,
 }
 
 /// How far a call has come.

@@ -122,17 +122,16 @@ pub fn campaigns() -> Vec<Campaign> {
         ..renewals(plan)
     });
 
-    for (name, cap, evicts) in [
-        ("evict-1", 1, true),
-        ("evict-2", 2, true),
-        ("refuse-1", 1, false),
-        ("refuse-2", 2, false),
-    ] {
-        add(name, LOGINS, 3, every, false, &|plan| {
-            let mut plan = plan.failing(1, &[Fault::Unavailable, Fault::Lost]);
-            (plan.rules.cap, plan.rules.evicts) = (Some(cap), evicts);
-            plan
-        });
+    for (rule, evicts) in [("evict", true), ("refuse", false)] {
+        for cap in [1, 2] {
+            let capped = |mut plan: Plan| {
+                (plan.rules.cap, plan.rules.evicts) = (Some(cap), evicts);
+                plan
+            };
+            let failing = |plan: Plan| capped(plan.failing(2, &[Fault::Unavailable, Fault::Lost]));
+            add(&format!("{rule}-{cap}-2"), LOGINS, 2, every, false, &failing);
+            add(&format!("{rule}-{cap}-3"), LOGINS, 3, every, false, &capped);
+        }
     }
 
     add("stale-2", EVERYTHING, 2, every, false, &|plan| {
@@ -174,4 +173,22 @@ pub fn campaigns() -> Vec<Campaign> {
     add("shared-3", EVERYTHING, 3, drawn, false, &shared(2));
     add("shared-3-0", EVERYTHING, 3, every, true, &shared(0));
     all
+}
+
+/// For an engine that traps where the store answers `trap`.
+pub fn traps() -> Vec<Campaign> {
+    let campaign = |name: &str, clients: usize, faults: usize| {
+        let failing = |plan: Plan| plan.failing(faults, &[Fault::Trap]);
+        let plans = combinations(EVERYTHING, clients)
+            .into_iter()
+            .map(failing)
+            .collect();
+        Campaign {
+            name: name.to_owned(),
+            plans,
+            how: How::All(u64::MAX),
+            long: false,
+        }
+    };
+    vec![campaign("traps-2", 2, 2), campaign("traps-3", 3, 1)]
 }

@@ -131,6 +131,7 @@ impl Client {
                 }
             }
             Act::Enter(subject) => {
+                self.learn_key(open);
                 let drafted = match open {
                     Some(open) => Ok(open),
                     None => self.sessions.create().map(|session| {
@@ -157,18 +158,34 @@ impl Client {
                     Ok(_) => Told::Done,
                     Err(error) => match refused(&error) {
                         // Some pages may have been done.
-                        Told::Unavailable => Told::Unknown,
+                        Told::Unavailable | Told::InstanceLost => Told::Unknown,
                         told => told,
                     },
                 };
                 self.end(told)
             }
-            _ => match open {
-                Some(Open { session, handle, key }) => {
-                    self.act_on((session, *handle, key), act, &value).await
+            _ => {
+                self.learn_key(open);
+                match open {
+                    Some(Open { session, handle, key }) => {
+                        self.act_on((session, *handle, key), act, &value).await
+                    }
+                    None => Then::Stop,
                 }
-                None => Then::Stop,
-            },
+            }
+        }
+    }
+
+    /// A draft has got its key since, if it was stored; the question that stored it said so.
+    fn learn_key(&self, open: &mut Option<Open>) {
+        let Some(open) = open.as_mut().filter(|open| open.key.is_empty()) else {
+            return;
+        };
+        let log = lock(&self.log);
+        let of_handle = |observed: &&Observed| observed.call.handle() == Some(open.handle);
+        let call = log.calls.iter().rev().find(of_handle);
+        if let Some(key) = call.and_then(|observed| observed.call.key()) {
+            open.key = key.to_owned();
         }
     }
 

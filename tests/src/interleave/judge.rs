@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use tessera::{Component, ConfigurationError};
 
-use super::calls::{Session, Told, World};
+use super::calls::{Session, Standing, Told, World};
 use super::clients::key_and_generation;
 use super::contents::Contents;
 use super::explore::worlds;
 use super::linear::is_explained;
-use super::model::{Standing, judge};
+use super::model::{is_served, judge};
 use super::plan::Plan;
 use super::run::{Run, Start, Witness};
 
@@ -76,6 +76,10 @@ impl<'a> Judge<'a> {
         let mut served: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
         for granted in &tokens {
             let (key, generation) = key_and_generation(&granted.token);
+            if self.plan.rules.reuse_ends {
+                // A token that was stolen has ended the session for the next one.
+                contents.clone_from(run.contents());
+            }
             let told = self.witness.open(&mut contents, &granted.token, run.now());
             if let Told::Opened { subject, .. } = &told {
                 served.entry(key.clone()).or_default().insert(generation);
@@ -96,12 +100,11 @@ impl<'a> Judge<'a> {
             let expected = last
                 .get(&key)
                 .map(|session| judge(session, generation, now, self.plan.rules.grace));
-            let fits = match (expected, &told) {
-                (None, Told::Missing) | (Some(Standing::Replaced), Told::Replaced) => true,
-                (Some(Standing::Reused), Told::Reused) => true,
-                (Some(Standing::Current | Standing::Unconfirmed | Standing::Grace), Told::Opened { .. }) => {
-                    true
-                }
+            let fits = match told {
+                Told::Missing => expected.is_none(),
+                Told::Replaced => expected == Some(Standing::Replaced),
+                Told::Reused => expected == Some(Standing::Reused),
+                Told::Opened { .. } => expected.is_some_and(is_served),
                 _ => false,
             };
             if !fits {

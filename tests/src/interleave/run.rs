@@ -41,7 +41,7 @@ pub struct Start {
 /// What a store promises in a plan.
 fn capabilities(plan: &Plan) -> Capabilities {
     let staleness = if plan.is_stale() {
-        Duration::from_secs(60)
+        Duration::from_secs(5)
     } else {
         Duration::ZERO
     };
@@ -87,6 +87,8 @@ fn wire(
         })
         .policy(|policy| {
             policy.key_prefix = String::new();
+            // More than any clock here is off or jumps: beyond it a token is refused as not valid yet, as it should be.
+            policy.clock_skew = Duration::from_secs(60);
             policy.rotation_grace = Duration::from_millis(plan.rules.grace);
             policy.sessions_per_owner = plan.rules.cap.map(|cap| cap as u32);
             policy.cap_rule = if plan.rules.evicts {

@@ -121,7 +121,8 @@ impl<S: Store> Runner<S> {
         let keys = keys(args.optional("keys").or_else(|| self.scenario.keys.clone()))?;
         args.finish()?;
 
-        let mut builder = Sessions::builder().map_err(|error| error.to_string())?;
+        let mut builder =
+            Sessions::builder_with(self.component.clone()).map_err(|error| error.to_string())?;
         if let Some(preset) = preset {
             builder = builder
                 .preset(policy::level(&preset)?)

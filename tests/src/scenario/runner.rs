@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use tessera::store::Store;
-use tessera::{Clock, Session, SessionError, Sessions, Timestamp};
+use tessera::{Clock, Component, Session, SessionError, Sessions, Timestamp};
 use tokio::sync::mpsc;
 
 use super::args::{Args, as_text, as_texts};
@@ -48,6 +48,7 @@ impl Clock for ScenarioClock {
 
 /// All that the steps of one scenario share.
 pub(super) struct Runner<S> {
+    pub(super) component: Component,
     pub(super) scenario: Scenario,
     pub(super) pace: Pace,
     pub(super) store: Scripted<S>,
@@ -65,10 +66,25 @@ type Steps<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + 'a>>;
 /// # Errors
 /// With the file, the scenario and the step that did not end as expected.
 pub async fn run<S: Store>(scenario: &Scenario, store: S, pace: Pace) -> Result<(), String> {
+    let component = Component::embedded().map_err(|error| error.to_string())?;
+    run_on(&component, scenario, store, pace).await
+}
+
+/// Runs a scenario on another component than the embedded one.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on<S: Store>(
+    component: &Component,
+    scenario: &Scenario,
+    store: S,
+    pace: Pace,
+) -> Result<(), String> {
     let (store, paused) = Scripted::new(store);
     let clock = ScenarioClock(Arc::new(AtomicU64::new(BEGINNING_MS)));
     let (hosts, sessions, variables) = Default::default();
     let mut runner = Runner {
+        component: component.clone(),
         scenario: scenario.clone(),
         pace,
         store,

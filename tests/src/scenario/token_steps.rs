@@ -198,10 +198,7 @@ fn exchange(text: &str, edits: &[Value]) -> Result<String, String> {
 fn forge(args: &mut Args) -> Result<String, String> {
     let from = args.text("from")?;
     let (header, claims) = (args.one_or_more("header"), args.one_or_more("claims"));
-    let key = args
-        .optional_text("key")?
-        .map(|key| from_base64url(&key))
-        .transpose()?;
+    let key = args.optional_text("key")?;
     let segments: Vec<&str> = from.split('.').collect();
     let [old_header, old_claims, mac] = segments[..] else {
         return Err("it is not a JWT".to_owned());
@@ -213,13 +210,16 @@ fn forge(args: &mut Args) -> Result<String, String> {
     let signed = format!("{}.{}", part(old_header, &header)?, part(old_claims, &claims)?);
     let mac = match key {
         None => mac.to_owned(),
-        Some(key) => {
-            let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(|error| error.to_string())?;
-            mac.update(signed.as_bytes());
-            base64url(&mac.finalize().into_bytes())
-        }
+        Some(key) => mac_of(&key, &signed)?,
     };
     Ok(format!("{signed}.{mac}"))
+}
+
+/// HMAC-SHA256 under a key; both in base64url.
+fn mac_of(key: &str, text: &str) -> Result<String, String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(&from_base64url(key)?).map_err(|error| error.to_string())?;
+    mac.update(text.as_bytes());
+    Ok(base64url(&mac.finalize().into_bytes()))
 }
 
 /// One edit of a token's text. Segments are what stands between dots.
@@ -244,6 +244,11 @@ fn tamper(token: &str, edit: &Value) -> Result<String, String> {
         }
         segments.remove(dropped as usize);
         return Ok(segments.join("."));
+    }
+    if let Some(key) = args.optional_text("sign")? {
+        segments.pop();
+        let signed = segments.join(".");
+        return Ok(format!("{signed}.{}", mac_of(&key, &signed)?));
     }
     let segment = args.number("segment")? as usize;
     let text = segments.get_mut(segment).ok_or("there is no such segment")?;

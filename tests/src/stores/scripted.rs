@@ -38,6 +38,7 @@ impl Fault {
                 "full" => StoreError::Full,
                 "throttled" => StoreError::Throttled(Duration::from_millis(milliseconds)),
                 "unsupported" => StoreError::Unsupported,
+                "malformed-cursor" => StoreError::MalformedCursor,
                 "corrupt" => StoreError::Corrupt,
                 "outcome-unknown" => StoreError::OutcomeUnknown(cause()),
                 "unavailable" => StoreError::Unavailable(cause()),

@@ -260,10 +260,7 @@ impl Store for MemoryStore {
         }
         let after = match cursor {
             "" => None,
-            text => Some(
-                text.parse::<u64>()
-                    .map_err(|_| StoreError::Other(Cause::new("the cursor is malformed")))?,
-            ),
+            text => Some(text.parse::<u64>().map_err(|_| StoreError::MalformedCursor)?),
         };
         Ok(self.shared.list_owned(now, owner, after, limit))
     }

@@ -462,7 +462,5 @@ fn parse_cursor(cursor: &str) -> Result<i64, StoreError> {
     if cursor.is_empty() {
         return Ok(i64::MIN);
     }
-    cursor
-        .parse()
-        .map_err(|_| StoreError::Other(Cause::new("the cursor is malformed")))
+    cursor.parse().map_err(|_| StoreError::MalformedCursor)
 }

@@ -1,0 +1,147 @@
+//! A copy of the engine beside the workspace's own, changed and built as a component.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use tessera::Component;
+
+use super::{Failure, Mutant};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Where mutants are made.
+pub(crate) struct Workshop {
+    workspace: PathBuf,
+    copy: PathBuf,
+}
+
+impl Workshop {
+    /// Copies what the engine is built from.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let copy = workspace.join("target/mutants/engine");
+        fs::create_dir_all(&copy)?;
+        let manifest = fs::read_to_string(workspace.join("Cargo.toml"))?;
+        let members = "members = [\"guest\", \"host\", \"tests\", \"xtask\"]\ndefault-members = [\"host\"]";
+        if !manifest.contains(members) {
+            return Err("the workspace has other members than this knows".into());
+        }
+        fs::write(
+            copy.join("Cargo.toml"),
+            manifest.replace(members, "members = [\"guest\"]"),
+        )?;
+        fs::copy(workspace.join("Cargo.lock"), copy.join("Cargo.lock"))?;
+        let workshop = Self { workspace, copy };
+        for folder in ["guest", "wit"] {
+            workshop.copy_folder(Path::new(folder))?;
+        }
+        Ok(workshop)
+    }
+
+    fn copy_folder(&self, folder: &Path) -> Result<(), Failure> {
+        fs::create_dir_all(self.copy.join(folder))?;
+        for entry in fs::read_dir(self.workspace.join(folder))? {
+            let (entry, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+            let to = folder.join(name);
+            if entry.is_dir() {
+                self.copy_folder(&to)?
+            } else {
+                self.put(&to, &fs::read_to_string(&entry)?)?
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a file of the copy, unless it says that already: cargo builds by the time of the last change.
+    fn put(&self, file: &Path, text: &str) -> Result<(), Failure> {
+        let path = self.copy.join(file);
+        if fs::read_to_string(&path).is_ok_and(|old| old == text) {
+            return Ok(());
+        }
+        Ok(fs::write(path, text)?)
+    }
+
+    /// Reads a list of mutants.
+    pub(crate) fn mutants(&self, list: &str) -> Result<Vec<Mutant>, Failure> {
+        let text = fs::read_to_string(self.workspace.join("tests/mutants").join(list))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Each must fit in exactly one place.
+    pub(crate) fn check(&self, mutants: &[Mutant]) -> Result<(), Failure> {
+        for Mutant { name, file, find, .. } in mutants {
+            let places = fs::read_to_string(self.workspace.join(file))?
+                .matches(find.as_str())
+                .count();
+            if places != 1 {
+                return Err(format!("the mutant {name:?} fits {places} places in {file}").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds the engine with a fault in it, or without.
+    pub(crate) fn component(&self, mutant: Option<&Mutant>) -> Result<Component, Failure> {
+        let original = mutant
+            .map(|mutant| fs::read_to_string(self.workspace.join(&mutant.file)))
+            .transpose()?;
+        if let (Some(mutant), Some(original)) = (mutant, &original) {
+            self.put(
+                Path::new(&mutant.file),
+                &original.replacen(&mutant.find, &mutant.replace, 1),
+            )?;
+        }
+        let built = self.build();
+        if let (Some(mutant), Some(original)) = (mutant, &original) {
+            self.put(Path::new(&mutant.file), original)?;
+        }
+        let module = fs::read(built?)?;
+        let component = wit_component::ComponentEncoder::default()
+            .validate(true)
+            .module(&module)?
+            .encode()?;
+        Ok(Component::compile(&component)?)
+    }
+
+    fn build(&self) -> Result<PathBuf, Failure> {
+        let target = self.workspace.join("target/mutants/target");
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .current_dir(&self.copy)
+            .args(["rustc", "--quiet", "--package", "tessera-guest", "--lib"]);
+        cargo
+            .args([
+                "--crate-type",
+                "cdylib",
+                "--profile",
+                "guest",
+                "--target",
+                TARGET,
+                "--target-dir",
+            ])
+            .arg(&target);
+        // Quick to build matters more here than small and fast.
+        for setting in [
+            "lto=\"off\"",
+            "codegen-units=16",
+            "opt-level=1",
+            "incremental=true",
+        ] {
+            cargo.arg("--config").arg(format!("profile.guest.{setting}"));
+        }
+        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR"] {
+            cargo.env_remove(name);
+        }
+        // What a mutant leaves unused is no news.
+        let output = cargo.env("RUSTFLAGS", "-Awarnings").output()?;
+        if !output.status.success() {
+            return Err(format!(
+                "a mutant does not compile:\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+            .into());
+        }
+        Ok(target.join(TARGET).join("guest/tessera_guest.wasm"))
+    }
+}

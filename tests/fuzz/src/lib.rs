@@ -1,0 +1,11 @@
+//! What the fuzz targets share: a naive reading of JSON, and a store in memory.
+
+pub mod model;
+pub mod naive;
+pub mod script;
+pub mod world;
+
+/// A target's input as text: what is no UTF-8 never reaches the engine, for WIT's strings are.
+pub fn text(data: &[u8]) -> Option<&str> {
+    std::str::from_utf8(data).ok()
+}

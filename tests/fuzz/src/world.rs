@@ -1,0 +1,198 @@
+//! A clock that stands where it is put, random bytes that count, and a store in memory whose answers can get lost.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use tessera_guest::ports::{Capabilities, Entry, Page, Placement, Ports, Row, StoreError};
+
+/// What becomes of the next write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    /// It is done and answered.
+    #[default]
+    None,
+    /// It is done, and its answer lost.
+    AnswerLost,
+    /// It is lost on its way.
+    Lost,
+}
+
+struct Stored {
+    value: String,
+    version: u64,
+    owner: Option<String>,
+    expires_at: u64,
+    ends_at: u64,
+}
+
+/// All that the engine asks of.
+#[derive(Default)]
+pub struct World {
+    pub now: Cell<u64>,
+    pub fault: Cell<Fault>,
+    /// Rows of a page, for lists that end early; 0 is as many as asked for.
+    pub page: Cell<usize>,
+    drawn: Cell<u64>,
+    version: Cell<u64>,
+    records: RefCell<BTreeMap<String, Stored>>,
+}
+
+impl World {
+    pub fn at(now: u64) -> Self {
+        let world = Self::default();
+        world.now.set(now);
+        world
+    }
+
+    /// How many records live.
+    pub fn len(&self) -> usize {
+        let records = self.records.borrow();
+        records.values().filter(|stored| self.lives(stored)).count()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lives(&self, stored: &Stored) -> bool {
+        stored.expires_at > self.now.get()
+    }
+
+    /// Judges whether a write reaches the store, does it, and loses its answer where that is due.
+    fn write<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match self.fault.take() {
+            Fault::None => write(),
+            Fault::AnswerLost => write().and(Err(StoreError::OutcomeUnknown)),
+            Fault::Lost => Err(StoreError::OutcomeUnknown),
+        }
+    }
+
+    fn store(&self, key: &str, value: &str, at: &Placement<'_>) -> u64 {
+        self.version.set(self.version.get() + 1);
+        let stored = Stored {
+            value: value.into(),
+            version: self.version.get(),
+            owner: at.owner.map(str::to_owned),
+            expires_at: at.expires_at,
+            ends_at: at.ends_at,
+        };
+        self.records.borrow_mut().insert(key.into(), stored);
+        self.version.get()
+    }
+}
+
+impl Ports for World {
+    fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    fn random(&self, count: u32) -> Vec<u8> {
+        self.drawn.set(self.drawn.get() + 1);
+        let drawn = self.drawn.get().to_le_bytes();
+        drawn.into_iter().cycle().take(count as usize).collect()
+    }
+
+    fn describe(&self) -> Capabilities {
+        Capabilities {
+            compare_and_swap: true,
+            list_by_owner: true,
+            acknowledged_writes_survive_failover: true,
+            maximum_staleness_ms: 0,
+            index_staleness_ms: 0,
+            minimum_ttl_ms: 0,
+            expiry_resolution_ms: 1,
+            minimum_write_interval_ms: 0,
+            maximum_key_bytes: 1024,
+            maximum_owner_bytes: 1024,
+            maximum_value_bytes: 1 << 20,
+        }
+    }
+
+    fn get(&self, key: &str, known: Option<u64>, _fresh: bool) -> Result<Entry, StoreError> {
+        let records = self.records.borrow();
+        let stored = records
+            .get(key)
+            .filter(|stored| self.lives(stored))
+            .ok_or(StoreError::Missing)?;
+        Ok(Entry {
+            value: (known != Some(stored.version)).then(|| stored.value.clone()),
+            version: stored.version,
+            expires_at: stored.expires_at,
+        })
+    }
+
+    fn get_many(&self, keys: &[String]) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
+        Ok(keys.iter().map(|key| self.get(key, None, false)).collect())
+    }
+
+    fn insert(&self, key: &str, value: &str, at: &Placement<'_>) -> Result<u64, StoreError> {
+        self.write(|| match self.get(key, None, true) {
+            Ok(_) => Err(StoreError::Stale),
+            Err(_) => Ok(self.store(key, value, at)),
+        })
+    }
+
+    fn replace(&self, key: &str, value: &str, expected: u64, at: &Placement<'_>) -> Result<u64, StoreError> {
+        self.write(|| match self.get(key, None, true)?.version {
+            version if version == expected => Ok(self.store(key, value, at)),
+            _ => Err(StoreError::Stale),
+        })
+    }
+
+    fn touch(&self, key: &str, owner: Option<&str>, expires_at: u64) -> Result<(), StoreError> {
+        self.write(|| {
+            self.get(key, None, true)?;
+            let mut records = self.records.borrow_mut();
+            let stored = records.get_mut(key).ok_or(StoreError::Missing)?;
+            assert_eq!(stored.owner.as_deref(), owner);
+            assert!(expires_at <= stored.ends_at);
+            stored.expires_at = stored.expires_at.max(expires_at);
+            Ok(())
+        })
+    }
+
+    fn delete(&self, key: &str, _owner: Option<&str>) -> Result<bool, StoreError> {
+        self.write(|| {
+            let was_there = self.get(key, None, true).is_ok();
+            self.records.borrow_mut().remove(key);
+            Ok(was_there)
+        })
+    }
+
+    fn delete_many(&self, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+        let mut deleted = 0;
+        for key in keys {
+            deleted += u32::from(self.delete(key, Some(owner))?);
+        }
+        Ok(deleted)
+    }
+
+    fn list_owned(&self, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
+        let records = self.records.borrow();
+        let from = match cursor {
+            "" => Bound::Unbounded,
+            cursor => Bound::Excluded(cursor),
+        };
+        let limit = match self.page.get() {
+            0 => limit as usize,
+            page => page.min(limit as usize),
+        };
+        let mut live = records
+            .range::<str, _>((from, Bound::Unbounded))
+            .filter(|(_, stored)| stored.owner.as_deref() == Some(owner) && self.lives(stored));
+        let rows: Vec<Row> = live
+            .by_ref()
+            .take(limit)
+            .map(|(key, stored)| Row {
+                key: key.clone(),
+                version: stored.version,
+                touched_at: 0,
+                expires_at: stored.expires_at,
+                value: None,
+            })
+            .collect();
+        let next = live.next().and_then(|_| rows.last()).map(|row| row.key.clone());
+        Ok(Page { rows, next })
+    }
+}

@@ -1,0 +1,185 @@
+//! Random sequences of calls of the public API, each outcome foretold by a model: over a store that answers at once and over
+//! one that never does, through the same component.
+
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
+#[path = "boundary/foretell.rs"]
+mod foretell;
+#[path = "boundary/handle.rs"]
+mod handle;
+#[path = "boundary/model.rs"]
+mod model;
+#[path = "boundary/plan.rs"]
+mod plan;
+#[path = "boundary/setting.rs"]
+mod setting;
+#[path = "boundary/told.rs"]
+mod told;
+#[path = "boundary/values.rs"]
+mod values;
+#[path = "boundary/world.rs"]
+mod world;
+#[path = "boundary/writes.rs"]
+mod writes;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use tessera::Component;
+use tessera::store::MemoryStore;
+use tessera_tests::stores::NeverReady;
+
+use model::Model;
+use plan::{Call, Rules};
+use told::Told;
+use world::World;
+
+/// More with `PROPTEST_CASES`.
+const SEQUENCES: u32 = 1024;
+const CALLS: usize = 40;
+
+/// How often each kind of call ended in each way.
+type Counts = BTreeMap<(String, String), u32>;
+
+fn memory() -> MemoryStore {
+    MemoryStore::builder().sweep_interval(Duration::ZERO).build()
+}
+
+/// Errors that say a value as things are: what serde says of a value of another type quotes it.
+fn is_known(told: &Told) -> bool {
+    *told == Told::Refused("convert".into())
+}
+
+async fn judge(
+    component: &Component,
+    rules: Rules,
+    calls: &[Call],
+    counts: &RefCell<Counts>,
+    known: &RefCell<Vec<String>>,
+) -> Result<(), TestCaseError> {
+    let mut model = Model::new(rules);
+    let mut worlds = [
+        World::new(component, rules, memory()).await,
+        World::new(component, rules, NeverReady::new(memory())).await,
+    ];
+    for (step, call) in calls.iter().enumerate() {
+        let damage_shows = match call {
+            Call::Open(shown) | Call::Verify(shown) => worlds[0].damage_shows(shown),
+            _ => true,
+        };
+        let foretold = model.foretell(call, damage_shows);
+        for (world, name) in worlds.iter_mut().zip(["at once", "never at once"]) {
+            let said = world.said.len();
+            let told = world.call(call).await;
+            prop_assert_eq!(&told, &foretold, "step {}, {:?}, {}", step, call, name);
+            // A handle that was dropped holds no room, whether it was freed in the component by now or not.
+            prop_assert_eq!(
+                world.sessions.open_sessions(),
+                model.handles.len(),
+                "step {}",
+                step
+            );
+            let secrets = world.secrets();
+            let leak = world.said[said..]
+                .iter()
+                .find(|text| secrets.iter().any(|secret| text.contains(secret)));
+            if is_known(&told) {
+                known.borrow_mut().extend(leak.cloned());
+            } else {
+                prop_assert!(
+                    leak.is_none(),
+                    "step {}, {:?} says a secret: {:?}",
+                    step,
+                    call,
+                    leak
+                );
+            }
+        }
+        let [at_once, never] = &worlds;
+        prop_assert_eq!(&at_once.said, &never.said, "step {}", step);
+        // Random bytes are asked for once, however often a call is repeated.
+        prop_assert_eq!(
+            (&at_once.tokens, &at_once.csrf),
+            (&never.tokens, &never.csrf),
+            "step {}",
+            step
+        );
+        if foretold != Told::Skipped {
+            *counts
+                .borrow_mut()
+                .entry((call.kind(), foretold.kind()))
+                .or_default() += 1;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn whatever_is_called_answers_as_foretold_over_stores_that_answer_at_once_and_never() {
+    let component = Component::embedded().expect("the embedded component runs here");
+    let config = Config {
+        cases: SEQUENCES.max(Config::default().cases),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let (counts, cases) = (RefCell::new(Counts::new()), Cell::new(0_u32));
+    let known = RefCell::new(Vec::new());
+    let strategy = (plan::any_rules(), plan::any_calls(CALLS));
+    let ran = TestRunner::new(config).run(&strategy, |(rules, calls)| {
+        cases.set(cases.get() + 1);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        runtime
+            .expect("a runtime")
+            .block_on(judge(&component, rules, &calls, &counts, &known))
+    });
+    if let Err(refuted) = ran {
+        panic!("{refuted}");
+    }
+    let known = known.into_inner();
+    println!(
+        "{} errors of conversion quote a value, as: {:?}",
+        known.len(),
+        known.first()
+    );
+    let counts = counts.into_inner();
+    let calls: u32 = counts.values().sum();
+    println!(
+        "{calls} calls of {} sequences judged, each over two stores",
+        cases.get()
+    );
+    let mut ways: BTreeMap<&str, u32> = BTreeMap::new();
+    for ((_, way), count) in &counts {
+        *ways.entry(way).or_default() += count;
+    }
+    println!("{ways:?}");
+    // What is not reached is not tried.
+    for way in [
+        "closed",
+        "missing",
+        "replaced",
+        "reused",
+        "draft",
+        "token",
+        "csrf",
+        "argument",
+        "value",
+        "limit",
+        "conflict",
+        "subject-required",
+        "convert",
+        "overloaded",
+        "granted",
+        "listed",
+        "claimed",
+    ] {
+        assert!(ways.contains_key(way), "no call ended as {way}: {ways:?}");
+    }
+}
