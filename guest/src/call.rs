@@ -11,6 +11,10 @@ pub const MAXIMUM_QUESTIONS: u32 = 32;
 /// Moments are below 2^48 ms, so that six bytes hold one.
 pub const MAXIMUM_TIMESTAMP_MS: u64 = (1 << 48) - 1;
 
+/// A generation is raised later than the one before it, if need be by a millisecond that has not come yet: room for as many
+/// as can be counted.
+const MAXIMUM_NOW_MS: u64 = MAXIMUM_TIMESTAMP_MS - u32::MAX as u64;
+
 /// How a compare-and-swap ended, where the store answered at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Swap {
@@ -67,8 +71,8 @@ impl<'a> Call<'a> {
     pub fn now(&self) -> Result<u64, Error> {
         self.ask()?;
         let now = self.ports.now();
-        if now > MAXIMUM_TIMESTAMP_MS {
-            return Err(Error::because(Kind::Other, "the clock is past the year 10889"));
+        if now > MAXIMUM_NOW_MS {
+            return Err(Error::because(Kind::Other, "the clock is past June 10889"));
         }
         Ok(now)
     }

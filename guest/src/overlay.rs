@@ -21,6 +21,8 @@ impl Change {
 pub struct Overlay {
     changes: Vec<Change>,
     bytes: usize,
+    /// A save of these changes was not heard of: what they set may be stored.
+    tried: bool,
 }
 
 impl Overlay {
@@ -38,6 +40,27 @@ impl Overlay {
             }
             Err(index) => self.changes.insert(index, change),
         }
+    }
+
+    /// Notes that the changes may be stored already.
+    pub fn note_try(&mut self) {
+        self.tried = true;
+    }
+
+    /// Whether the change of a field may be stored already.
+    pub fn may_be_stored(&self, name: &str) -> bool {
+        self.tried && self.find(name).is_ok()
+    }
+
+    /// Removes all fields that are set here.
+    pub fn clear(&mut self) {
+        if !self.tried {
+            self.changes.clear();
+        }
+        for change in &mut self.changes {
+            change.value = None;
+        }
+        self.bytes = self.changes.iter().map(Change::bytes).sum();
     }
 
     /// Forgets the change of a field.

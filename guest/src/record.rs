@@ -139,10 +139,10 @@ fn read_members(scanner: &mut Scanner<'_>) -> Result<Head, Fault> {
     let confirmed_at = read_moment(scanner)?;
     scanner.literal(",\"writes\":[")?;
     let mut writes = Vec::new();
-    while writes.len() < KEPT_WRITES && scanner.peek() == Some(b'"') {
+    if scanner.peek() == Some(b'"') {
         writes.push(scanner.text()?.into_owned());
-        if !scanner.accept(b',') {
-            break;
+        while writes.len() < KEPT_WRITES && scanner.accept(b',') {
+            writes.push(scanner.text()?.into_owned());
         }
     }
     scanner.literal("],\"fields\":")?;

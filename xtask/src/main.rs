@@ -21,42 +21,26 @@ Usage: cargo xtask COMMAND
   lint    clippy over everything, warnings denied
   bench   criterion benchmarks beside jsonwebtoken and tower-sessions (tests/peers)
   load    100 000 sessions in a SQLite file: start, open, save, size
+  explore every order of several clients' steps, with faults; `explore NAME…`: these campaigns, also long ones
+  mutants deliberate faults in the engine, each of which must be found; `mutants N`: every Nth; `mutants NAME…`
   timing  whether the time of a refusal tells what the right token is (dudect)
   fuzz    the engine against naive models, a minute in all; `fuzz SECONDS`: so long for each target
   size    the component at each level of optimisation, and what it is made of
 ";
 
+/// With each change every fourth mutant is tried; `mutants` tries them all.
+const SOME_MUTANTS: &str = "4";
+
 fn main() -> ExitCode {
     let command = env::args().nth(1).unwrap_or_default();
+    let rest: Vec<String> = env::args().skip(2).collect();
     let ended = match command.as_str() {
         "test" => test(),
         "lint" => lint(),
         "bench" => bench(),
-        "load" => cargo(
-            "load",
-            &[
-                "run",
-                "--release",
-                "--locked",
-                "--package",
-                "tessera-tests",
-                "--example",
-                "load",
-            ],
-        ),
-        "timing" => cargo(
-            "timing",
-            &[
-                "run",
-                "--release",
-                "--locked",
-                "--package",
-                "tessera-tests",
-                "--example",
-                "timing",
-            ],
-        ),
-        "fuzz" => fuzz::run(env::args().nth(2).as_deref()),
+        "load" | "explore" | "timing" => example(&command, &[], &rest),
+        "mutants" => example("mutants", &["--features", "compile"], &rest),
+        "fuzz" => fuzz::run(rest.first().map(String::as_str)),
         "size" => size::report(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
@@ -84,7 +68,30 @@ fn test() -> Result<(), String> {
     cargo(
         "tests",
         &["test", "--release", "--locked", "--workspace", "--no-fail-fast"],
-    )
+    )?;
+    fuzz::run(None)?;
+    example("mutants", &["--features", "compile"], &[SOME_MUTANTS.into()])
+}
+
+/// A program of `tests/examples`.
+fn example(name: &str, with: &[&str], arguments: &[String]) -> Result<(), String> {
+    let run = [
+        "run",
+        "--release",
+        "--locked",
+        "--package",
+        "tessera-tests",
+        "--example",
+        name,
+    ];
+    let arguments = arguments.iter().map(String::as_str);
+    let arguments: Vec<&str> = run
+        .into_iter()
+        .chain(with.iter().copied())
+        .chain(["--"])
+        .chain(arguments)
+        .collect();
+    cargo(name, &arguments)
 }
 
 fn lint() -> Result<(), String> {
@@ -97,6 +104,21 @@ fn lint() -> Result<(), String> {
             "--locked",
             "--workspace",
             "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    )?;
+    cargo(
+        "clippy, fuzz targets",
+        &[
+            "clippy",
+            "--release",
+            "--locked",
+            "--manifest-path",
+            "tests/fuzz/Cargo.toml",
+            "--target-dir",
+            "target/fuzz",
             "--",
             "--deny",
             "warnings",

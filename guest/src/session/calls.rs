@@ -95,6 +95,9 @@ impl Session {
                 ) {
                     state.phase = Phase::Closed;
                 }
+                if error.is(Kind::OutcomeUnknown) && !intent.is_confirmation() {
+                    state.overlay.note_try();
+                }
                 Err(error)
             }
         }

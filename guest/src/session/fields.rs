@@ -1,11 +1,12 @@
 //! Reading and changing fields: the store is not asked.
 
 use std::cell::RefCell;
+use std::mem;
 use std::rc::Rc;
 
 use super::{Session, State};
 use crate::error::{Error, Kind};
-use crate::overlay::{Change, Overlay};
+use crate::overlay::Change;
 use crate::policy::check_name;
 use crate::snapshot::{Snapshot, escape};
 use crate::value::{self, Value};
@@ -64,19 +65,11 @@ impl Session {
         let before = (changes.len() > 1).then(|| state.overlay.clone());
         let mut undo = None;
         for change in changes {
-            let stored = state
-                .snapshot()?
-                .is_some_and(|snapshot| snapshot.raw(&change.name).is_some());
-            let name = change.name.clone();
             undo = Some((
-                name.clone(),
-                state.overlay.get(&name).map(|old| old.map(Box::from)),
+                change.name.clone(),
+                state.overlay.get(&change.name).map(|old| old.map(Box::from)),
             ));
-            if change.value.is_some() || stored {
-                state.overlay.put(change);
-            } else {
-                state.overlay.drop_change(&name);
-            }
+            state.note(change)?;
         }
         let exceeded = if state.overlay.bytes() > policy.maximum_record_bytes as usize {
             Some(("maximum-record-bytes", policy.maximum_record_bytes))
@@ -103,19 +96,9 @@ impl Session {
     /// `Closed`.
     pub fn remove(&self, name: &str) -> Result<bool, Error> {
         let mut state = self.state.borrow_mut();
-        let name = escape(name);
+        let name: Box<str> = escape(name).into();
         let was = state.raw(&name)?.is_some();
-        if state
-            .snapshot()?
-            .is_some_and(|snapshot| snapshot.raw(&name).is_some())
-        {
-            state.overlay.put(Change {
-                name: name.into(),
-                value: None,
-            });
-        } else {
-            state.overlay.drop_change(&name);
-        }
+        state.note(Change { name, value: None })?;
         Ok(was)
     }
 
@@ -135,7 +118,9 @@ impl Session {
     /// `Closed`.
     pub fn clear(&self) -> Result<(), Error> {
         let mut state = self.state.borrow_mut();
-        let mut overlay = Overlay::default();
+        state.snapshot()?;
+        let mut overlay = mem::take(&mut state.overlay);
+        overlay.clear();
         for (name, _) in state.snapshot()?.into_iter().flat_map(Snapshot::raw_fields) {
             overlay.put(Change {
                 name: name.into(),

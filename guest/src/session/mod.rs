@@ -11,7 +11,7 @@ use std::rc::Rc;
 use crate::engine::{Engine, Found};
 use crate::error::{Error, Kind};
 use crate::generation::{Generation, Standing};
-use crate::overlay::Overlay;
+use crate::overlay::{Change, Overlay};
 use crate::policy::TokenFormat;
 use crate::snapshot::Snapshot;
 use crate::token::{SessionId, Token};
@@ -130,6 +130,19 @@ impl State {
             Some(change) => change,
             None => stored.and_then(|snapshot| snapshot.raw(escaped_name)),
         })
+    }
+
+    /// Notes a change; to remove what is not stored is none.
+    fn note(&mut self, change: Change) -> Result<(), Error> {
+        let stored = self
+            .snapshot()?
+            .is_some_and(|snapshot| snapshot.raw(&change.name).is_some());
+        if change.value.is_some() || stored || self.overlay.may_be_stored(&change.name) {
+            self.overlay.put(change);
+        } else {
+            self.overlay.drop_change(&change.name);
+        }
+        Ok(())
     }
 
     /// How many fields there are, changes counted in.

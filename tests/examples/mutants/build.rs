@@ -23,14 +23,12 @@ impl Workshop {
         let copy = workspace.join("target/mutants/engine");
         fs::create_dir_all(&copy)?;
         let manifest = fs::read_to_string(workspace.join("Cargo.toml"))?;
-        let members = "members = [\"guest\", \"host\", \"tests\", \"xtask\"]\ndefault-members = [\"host\"]";
-        if !manifest.contains(members) {
-            return Err("the workspace has other members than this knows".into());
-        }
-        fs::write(
-            copy.join("Cargo.toml"),
-            manifest.replace(members, "members = [\"guest\"]"),
-        )?;
+        let alone = manifest.lines().map(|line| match line.split(' ').next() {
+            Some("members") => "members = [\"guest\"]\n".to_owned(),
+            Some("default-members" | "exclude") => String::new(),
+            _ => format!("{line}\n"),
+        });
+        fs::write(copy.join("Cargo.toml"), alone.collect::<String>())?;
         fs::copy(workspace.join("Cargo.lock"), copy.join("Cargo.lock"))?;
         let workshop = Self { workspace, copy };
         for folder in ["guest", "wit"] {
@@ -62,7 +60,7 @@ impl Workshop {
         Ok(fs::write(path, text)?)
     }
 
-    /// Reads a list of mutants.
+    /// Reads a list of mutants: one of the project's own, or another by its whole path.
     pub(crate) fn mutants(&self, list: &str) -> Result<Vec<Mutant>, Failure> {
         let text = fs::read_to_string(self.workspace.join("tests/mutants").join(list))?;
         Ok(serde_json::from_str(&text)?)
@@ -83,20 +81,11 @@ impl Workshop {
 
     /// Builds the engine with a fault in it, or without.
     pub(crate) fn component(&self, mutant: Option<&Mutant>) -> Result<Component, Failure> {
-        let original = mutant
-            .map(|mutant| fs::read_to_string(self.workspace.join(&mutant.file)))
-            .transpose()?;
-        if let (Some(mutant), Some(original)) = (mutant, &original) {
-            self.put(
-                Path::new(&mutant.file),
-                &original.replacen(&mutant.find, &mutant.replace, 1),
-            )?;
-        }
-        let built = self.build();
-        if let (Some(mutant), Some(original)) = (mutant, &original) {
-            self.put(Path::new(&mutant.file), original)?;
-        }
-        let module = fs::read(built?)?;
+        let built = match mutant {
+            Some(mutant) => self.with(mutant, Self::build)?,
+            None => self.build()?,
+        };
+        let module = fs::read(built)?;
         let component = wit_component::ComponentEncoder::default()
             .validate(true)
             .module(&module)?
@@ -104,12 +93,48 @@ impl Workshop {
         Ok(Component::compile(&component)?)
     }
 
-    fn build(&self) -> Result<PathBuf, Failure> {
-        let target = self.workspace.join("target/mutants/target");
+    /// The engine's own tests, which see what no caller does.
+    pub(crate) fn fails_its_own_tests(&self, mutant: &Mutant) -> Result<bool, Failure> {
+        self.with(mutant, |workshop| {
+            let output = workshop
+                .cargo()
+                .args(["test", "--quiet", "--package", "tessera-guest", "--lib"])
+                .arg("--target-dir")
+                .arg(workshop.target())
+                .output()?;
+            Ok(!output.status.success())
+        })
+    }
+
+    /// Does something with a fault in the copy, and takes it out again.
+    fn with<T>(&self, mutant: &Mutant, act: impl FnOnce(&Self) -> Result<T, Failure>) -> Result<T, Failure> {
+        let original = fs::read_to_string(self.workspace.join(&mutant.file))?;
+        let file = Path::new(&mutant.file);
+        self.put(file, &original.replacen(&mutant.find, &mutant.replace, 1))?;
+        let done = act(self);
+        self.put(file, &original)?;
+        done
+    }
+
+    fn target(&self) -> PathBuf {
+        self.workspace.join("target/mutants/target")
+    }
+
+    fn cargo(&self) -> Command {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(&self.copy);
+        for name in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR"] {
+            cargo.env_remove(name);
+        }
+        // What a mutant leaves unused is no news.
+        cargo.env("RUSTFLAGS", "-Awarnings");
         cargo
-            .current_dir(&self.copy)
-            .args(["rustc", "--quiet", "--package", "tessera-guest", "--lib"]);
+    }
+
+    fn build(&self) -> Result<PathBuf, Failure> {
+        let target = self.target();
+        let mut cargo = self.cargo();
+        cargo.args(["rustc", "--quiet", "--package", "tessera-guest", "--lib"]);
         cargo
             .args([
                 "--crate-type",
@@ -130,11 +155,7 @@ impl Workshop {
         ] {
             cargo.arg("--config").arg(format!("profile.guest.{setting}"));
         }
-        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR"] {
-            cargo.env_remove(name);
-        }
-        // What a mutant leaves unused is no news.
-        let output = cargo.env("RUSTFLAGS", "-Awarnings").output()?;
+        let output = cargo.output()?;
         if !output.status.success() {
             return Err(format!(
                 "a mutant does not compile:\n{}",

@@ -1,4 +1,4 @@
-//! Puts deliberate faults into copies of the engine, and has each found out. `cargo xtask mutants [every Nth] [name…]`
+//! Puts deliberate faults into copies of the engine, and has each found out. `cargo xtask mutants [every Nth] [LIST.json] [name…]`
 //!
 //! The faults are data, `tests/mutants/mutants.json`: a file, a text that stands in it once, and what to put there.
 
@@ -29,6 +29,14 @@ pub(crate) struct Mutant {
 
 type Failure = Box<dyn std::error::Error>;
 
+fn first_line(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    text.lines()
+        .find(|line| line.starts_with("error"))
+        .unwrap_or_default()
+        .to_owned()
+}
+
 fn main() -> Result<ExitCode, Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let every = arguments
@@ -36,12 +44,13 @@ fn main() -> Result<ExitCode, Failure> {
         .and_then(|first| first.parse::<usize>().ok())
         .unwrap_or(1)
         .max(1);
+    let list = arguments.iter().find(|argument| argument.ends_with(".json"));
     let named: Vec<&String> = arguments
         .iter()
-        .filter(|argument| argument.parse::<usize>().is_err())
+        .filter(|argument| argument.parse::<usize>().is_err() && Some(*argument) != list)
         .collect();
     let workshop = Workshop::new()?;
-    let mut all = workshop.mutants("mutants.json")?;
+    let mut all = workshop.mutants(list.map_or("mutants.json", String::as_str))?;
     let known = all.len();
     workshop.check(&all)?;
     all.retain(|mutant| named.is_empty() || named.iter().any(|name| mutant.name.contains(*name)));
@@ -54,9 +63,20 @@ fn main() -> Result<ExitCode, Failure> {
     }
     for mutant in all.iter().step_by(every) {
         let began = Instant::now();
-        let component = workshop.component(Some(mutant))?;
+        let component = match workshop.component(Some(mutant)) {
+            Ok(component) => component,
+            // Of a list that a tool has made, some do not compile.
+            Err(error) if list.is_some() => {
+                writeln!(out, "unviable {}: {}", mutant.name, first_line(&*error))?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         tried += 1;
-        let found = judge::find_fault(&component);
+        let found = match judge::find_fault(&component) {
+            None if workshop.fails_its_own_tests(mutant)? => Some("the engine's own tests".to_owned()),
+            found => found,
+        };
         let seconds = began.elapsed().as_secs_f32();
         match found {
             Some(by) => writeln!(out, "killed   {} ({seconds:.0} s): {by}", mutant.name)?,
@@ -75,7 +95,7 @@ fn main() -> Result<ExitCode, Failure> {
     let trapping = workshop.mutants("trapping.json")?;
     workshop.check(&trapping)?;
     let mut violations = 0;
-    if let Some(trapping) = trapping.first().filter(|_| named.is_empty()) {
+    if let Some(trapping) = trapping.first().filter(|_| named.is_empty() && list.is_none()) {
         let component = workshop.component(Some(trapping))?;
         for campaign in traps() {
             let (report, found) = explore_all(&campaign.plans, &component, campaign.how);

@@ -63,7 +63,7 @@ fn main() -> Result<ExitCode, Failure> {
     if failed.is_empty() && leaks.is_empty() {
         writeln!(out, "no leak seen: every |t| of a secret is below {SUSPICIOUS}")?;
     }
-    Ok(if failed.is_empty() {
+    Ok(if failed.is_empty() && leaks.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

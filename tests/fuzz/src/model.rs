@@ -82,6 +82,8 @@ pub struct Handle {
     pub revision: u64,
     pub changes: BTreeMap<String, Option<Held>>,
     pub closed: bool,
+    /// A save was not heard of: what the changes set may be stored.
+    pub tried: bool,
 }
 
 /// What a map becomes by changes.
@@ -103,10 +105,19 @@ impl Handle {
 
     /// Notes a change; one that removes what is not stored is none.
     pub fn change(&mut self, name: &str, value: Option<Held>) {
-        if value.is_none() && !self.base.contains_key(name) {
-            self.changes.remove(name);
-        } else {
+        let may_be_stored = self.base.contains_key(name) || (self.tried && self.changes.contains_key(name));
+        if value.is_some() || may_be_stored {
             self.changes.insert(name.into(), value);
+        } else {
+            self.changes.remove(name);
+        }
+    }
+
+    /// Notes the removal of all fields.
+    pub fn clear(&mut self) {
+        let names: Vec<String> = self.base.keys().chain(self.changes.keys()).cloned().collect();
+        for name in names {
+            self.change(&name, None);
         }
     }
 

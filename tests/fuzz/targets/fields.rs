@@ -102,7 +102,7 @@ impl Run {
                 let (session, handle) = &mut self.handles[at];
                 assert_eq!(session.clear().is_ok(), !handle.closed);
                 if !handle.closed {
-                    handle.changes = handle.base.keys().map(|name| (name.clone(), None)).collect();
+                    handle.clear();
                 }
             }
         }
@@ -253,9 +253,13 @@ impl Run {
             (None, lost) => lost.is_none(),
         };
         match fault {
-            Fault::Lost => assert!(result.unwrap_err().is(Kind::OutcomeUnknown)),
+            Fault::Lost => {
+                assert!(result.unwrap_err().is(Kind::OutcomeUnknown));
+                self.handles[at].1.tried = true;
+            }
             Fault::AnswerLost if meets => {
                 assert!(result.unwrap_err().is(Kind::OutcomeUnknown));
+                self.handles[at].1.tried = true;
                 let number = handle.session.unwrap_or_else(|| self.add());
                 self.store(number, handle.view());
                 if handle.session.is_none() {
