@@ -19,6 +19,12 @@ const REQUESTS: u32 = 4_000;
 /// Every status that the service has a word for, but those of a store that fails or a client that dawdles.
 const DOCUMENTED: [u16; 12] = [200, 201, 204, 400, 401, 403, 404, 405, 409, 413, 415, 422];
 
+/// What is looked at of an answer. The rest has to be JSON, but its numbers may be beyond what a float holds.
+#[derive(Default, serde::Deserialize)]
+struct Members {
+    token: Option<String>,
+}
+
 /// A server, and what was handed out by it.
 struct Speaker {
     client: Client,
@@ -76,13 +82,15 @@ impl Speaker {
         let said = format!("{answer:?}");
         if answer.status < 400 {
             *self.told.entry((answer.status, "fine".into())).or_default() += 1;
-            if answer.status != 204 && !answer.json().is_object() {
-                return fail("an answer that is no object");
-            }
-            if let Some(token) = answer.status.ne(&204).then(|| answer.json()["token"].clone())
-                && let Some(token) = token.as_str()
-            {
-                self.hold(token.to_owned());
+            let members = match answer.status {
+                204 => Members::default(),
+                _ => match serde_json::from_str::<Members>(&answer.text) {
+                    Ok(members) => members,
+                    Err(_) => return fail("an answer that is no object"),
+                },
+            };
+            if let Some(token) = members.token {
+                self.hold(token);
             }
             // A logout, or all sessions of the subject.
             if sent.ends_sessions() {
