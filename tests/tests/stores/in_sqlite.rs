@@ -103,7 +103,7 @@ fn the_listing_of_all_shows_live_entries_with_and_without_owner() {
     );
     assert!(matches!(
         store.list_all(NOW, "no cursor", 1),
-        Err(StoreError::Other(_))
+        Err(StoreError::MalformedCursor)
     ));
     assert!(matches!(store.list_all(NOW, "", 0), Err(StoreError::Other(_))));
 }

@@ -156,7 +156,12 @@ fn almost_right() -> impl Strategy<Value = Sent> {
     };
     let chosen = select(routes).prop_flat_map(move |(method, path, credentials, names)| {
         let body = prop_oneof![3 => fitting(&names), 1 => content::body()];
-        (Just((method, path, credentials)), body, prop::bool::weighted(0.1))
+        let credentials = match credentials {
+            Token => prop_oneof![9 => Just(Token), 1 => damaged()].boxed(),
+            credentials => Just(credentials).boxed(),
+        };
+        let route = credentials.prop_map(move |credentials| (method, path, credentials));
+        (route, body, prop::bool::weighted(0.1))
     });
     chosen.prop_map(|((method, path, credentials), body, chunked)| Sent {
         method: method.into(),
@@ -195,12 +200,16 @@ fn credentials() -> impl Strategy<Value = Credentials> {
         1 => Just(Credentials::Cookie),
         3 => Just(Credentials::Key),
         1 => Just(Credentials::Both),
-        3 => (any::<usize>(), select(b"ABCxyz019-_.".to_vec())).prop_map(|(at, with)| Credentials::Damaged(at, with)),
+        3 => damaged(),
         1 => "(Bearer |bearer|Basic |)[ -~]{0,80}".prop_map(Credentials::Noise),
         1 => "Bearer [\\u{20}-\\u{7e}\\u{a0}-\\u{ff}]{0,40}".prop_map(Credentials::Noise),
         1 => (4000..4200_usize).prop_map(|length| Credentials::Noise(format!("Bearer {}", "x".repeat(length)))),
         1 => "[!-~]{0,40}(; ?__Host-tessera=[a-z.]{0,5})?".prop_map(Credentials::NoiseCookie),
     ]
+}
+
+fn damaged() -> impl Strategy<Value = Credentials> {
+    (any::<usize>(), select(b"ABCxyz019-_.".to_vec())).prop_map(|(at, with)| Credentials::Damaged(at, with))
 }
 
 fn content_type() -> impl Strategy<Value = Option<String>> {
