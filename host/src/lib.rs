@@ -9,6 +9,8 @@
 mod clock;
 mod driver;
 mod error;
+#[cfg(feature = "http")]
+pub mod http;
 mod keys;
 mod limits;
 mod policy;

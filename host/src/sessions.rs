@@ -13,7 +13,7 @@ use crate::policy::{Policy, Preset};
 use crate::session::Session;
 use crate::store::Store;
 use crate::summary::{Claims, SessionPage};
-use crate::time::millis;
+use crate::time::{Timestamp, millis};
 
 /// Makes and opens sessions. Cheap to clone; usable from any number of threads.
 ///
@@ -42,6 +42,7 @@ use crate::time::millis;
 pub struct Sessions {
     calls: Arc<Calls>,
     policy: Arc<Policy>,
+    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Sessions {
@@ -72,6 +73,11 @@ impl Sessions {
     /// The policy in force.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// The time by the clock that sessions expire by, as [`Details::authenticated_within`](crate::Details) takes it.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Makes a draft: an empty session that is stored when it is saved.
@@ -361,6 +367,7 @@ impl SessionsBuilder {
     /// [`ConfigurationError::InvalidPolicy`] if the policy makes no sense or the store cannot honour it,
     /// [`ConfigurationError::InvalidKey`] if there is no key or one is unfit.
     pub fn build(self, store: impl Store) -> Result<Sessions, ConfigurationError> {
+        let clock = Arc::clone(&self.clock);
         let setup = Setup {
             component: self.component,
             sources: Sources {
@@ -375,6 +382,7 @@ impl SessionsBuilder {
         Ok(Sessions {
             calls: Arc::new(Calls::new(setup, self.instances)?),
             policy: Arc::new(self.policy),
+            clock,
         })
     }
 }

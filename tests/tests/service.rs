@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
+#[path = "service/auth.rs"]
+mod auth;
 #[path = "service/bodies.rs"]
 mod bodies;
 #[path = "service/client.rs"]
@@ -14,6 +16,8 @@ mod credentials;
 mod limits;
 #[path = "service/loss.rs"]
 mod loss;
+#[path = "service/nginx.rs"]
+mod nginx;
 #[path = "service/outage.rs"]
 mod outage;
 #[path = "service/server.rs"]

@@ -7,6 +7,7 @@
 )]
 
 mod fuzz;
+mod programs;
 mod size;
 
 use std::env;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
 /// The tests start the program itself, so it is built before them.
 fn test() -> Result<(), String> {
     ensure_target();
+    programs::ensure()?;
     cargo(
         "program",
         &["build", "--release", "--locked", "--package", "tessera", "--bins"],
@@ -119,6 +121,22 @@ fn lint() -> Result<(), String> {
             "tests/fuzz/Cargo.toml",
             "--target-dir",
             "target/fuzz",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    )?;
+    // A Worker serves the same handlers.
+    cargo(
+        "clippy, HTTP for a Worker",
+        &[
+            "clippy",
+            "--release",
+            "--locked",
+            "--package",
+            "tessera-http",
+            "--target",
+            "wasm32-unknown-unknown",
             "--",
             "--deny",
             "warnings",

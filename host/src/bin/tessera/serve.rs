@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use clap::{Args, ValueEnum};
 use tessera::store::AnyStore;
 use tessera::{Component, Sessions, SigningKey};
@@ -14,7 +15,7 @@ use tracing::level_filters::LevelFilter;
 use crate::output::{complain, say};
 use crate::policy::{PlaceFlags, PolicyFlags, TokenFlags};
 use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
-use crate::service::Service;
+use crate::service::{self, Service};
 use crate::store::{DataFlags, DurabilityFlag};
 use crate::{Failure, duration, files, server};
 
@@ -54,6 +55,9 @@ pub(crate) struct Serve {
         help_heading = "Store"
     )]
     durability: DurabilityFlag,
+    /// A field that proxies who ask `/auth` are told in a header, as in role=X-Role; may be given more than once
+    #[arg(long = "auth-header", value_name = "FIELD=HEADER", value_parser = service::parse_header, help_heading = "Proxies")]
+    auth_headers: Vec<(String, HeaderName)>,
     #[command(flatten)]
     place: PlaceFlags,
     #[command(flatten)]
@@ -126,7 +130,10 @@ impl Serve {
         let sessions = builder
             .build(store.clone())
             .map_err(Failure::during("cannot configure the engine"))?;
-        Ok((Arc::new(Service::new(sessions, store, service_key)), facts))
+        Ok((
+            Arc::new(Service::new(sessions, store, service_key, self.auth_headers)),
+            facts,
+        ))
     }
 }
 

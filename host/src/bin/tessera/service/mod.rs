@@ -1,5 +1,6 @@
 //! The JSON API under `/v1`: thin over the library, and without a word of connections, flags or files.
 
+mod auth;
 mod body;
 mod credentials;
 mod fields;
@@ -16,14 +17,16 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, map_response};
 use axum::response::Response;
-use axum::routing::{delete, get, post};
+use axum::routing::{any, delete, get, post};
 use tessera::Sessions;
+use tessera::http::Authorizer;
 use tessera::store::AnyStore;
 
 use crate::secrets::ServiceKey;
+pub(crate) use auth::parse_header;
 use problem::Problem;
 use touches::Touches;
 
@@ -35,12 +38,20 @@ pub(crate) struct Service {
     sessions: Sessions,
     store: AnyStore,
     key: ServiceKey,
+    authorizer: Authorizer,
     touches: Touches,
 }
 
 impl Service {
-    pub(crate) fn new(sessions: Sessions, store: AnyStore, key: ServiceKey) -> Self {
+    /// `told`: the fields that proxies are told, each with its header.
+    pub(crate) fn new(
+        sessions: Sessions,
+        store: AnyStore,
+        key: ServiceKey,
+        told: Vec<(String, HeaderName)>,
+    ) -> Self {
         Self {
+            authorizer: auth::authorizer(sessions.clone(), told),
             sessions,
             store,
             key,
@@ -79,6 +90,9 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .route("/verify", post(verify::verify));
     Router::new()
         .nest("/v1", api)
+        .route("/auth", any(auth::auth))
+        .route("/auth/", any(auth::auth))
+        .route("/auth/{*path}", any(auth::auth))
         .route("/healthz", get(health::health))
         .fallback(async || Problem::new(404, "not-found", "there is nothing at this path"))
         .method_not_allowed_fallback(async || {

@@ -1,0 +1,267 @@
+//! Sessions over HTTP with this host's engine: the types of `tessera-http`, named for it.
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use tessera::http::{Session, SessionLayer};
+//! use tessera::{SessionError, Sessions, store::MemoryStore};
+//!
+//! async fn home(session: Session) -> Result<String, SessionError> {
+//!     let visits = session.get::<u32>("visits")?.unwrap_or(0) + 1;
+//!     session.set("visits", &visits)?;
+//!     Ok(format!("{visits} visits"))
+//! }
+//!
+//! # fn app() -> Result<Router, Box<dyn std::error::Error>> {
+//! # let secret = [7; 32];
+//! let sessions = Sessions::builder()?.signing_key("2026-11", secret).build(MemoryStore::new())?;
+//! let app = Router::new().route("/", get(home)).layer(SessionLayer::new(sessions));
+//! # Ok(app) }
+//! ```
+
+use axum_core::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use tessera_http::{Device, Engine, EngineSession, Fault, Grant, Keep, Kind};
+
+pub use tessera_http::{
+    Arrival, CSRF_FIELD, CSRF_HEADER, Carrier, Cookie, CookieBuilder, CookieError, Details, Devices,
+    ID_HEADER, Lifetime, Problem, SUBJECT_HEADER, SameSite, TOKEN_HEADER,
+};
+
+use crate::error::{SessionError, TokenFault};
+use crate::sessions::Sessions;
+use crate::summary::{self, Status, Survivors};
+
+/// The session of a request; see [`tessera_http::Session`].
+pub type Session = tessera_http::Session<Sessions>;
+/// A session with a subject; see [`tessera_http::LoggedIn`].
+pub type LoggedIn = tessera_http::LoggedIn<Sessions>;
+/// Gives every request a session; see [`tessera_http::SessionLayer`].
+pub type SessionLayer = tessera_http::SessionLayer<Sessions>;
+/// Refuses forged requests; see [`tessera_http::CsrfLayer`].
+pub type CsrfLayer = tessera_http::CsrfLayer<Sessions>;
+/// Answers proxies; see [`tessera_http::Authorizer`].
+pub type Authorizer = tessera_http::Authorizer<Sessions>;
+/// Why a handler did not get its session; see [`tessera_http::Rejection`].
+pub type Rejection = tessera_http::Rejection<SessionError>;
+
+impl Fault for SessionError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Busy => Kind::Busy,
+            Self::Closed => Kind::Closed,
+            Self::Missing => Kind::Missing,
+            Self::Expired => Kind::Expired,
+            Self::Replaced => Kind::Replaced,
+            Self::Reused => Kind::Reused,
+            Self::InvalidToken(fault) => token_kind(*fault),
+            Self::InvalidCsrfToken => Kind::InvalidCsrfToken,
+            Self::InvalidArgument { .. } => Kind::InvalidArgument,
+            Self::InvalidValue { .. } => Kind::InvalidValue,
+            Self::LimitExceeded { .. } => Kind::LimitExceeded,
+            Self::Conflict(_) => Kind::Conflict,
+            Self::Contended => Kind::Contended,
+            Self::TooManySessions => Kind::TooManySessions,
+            Self::SubjectRequired => Kind::SubjectRequired,
+            Self::Draft => Kind::Draft,
+            Self::Unsupported { .. } => Kind::Unsupported,
+            Self::Throttled(_) => Kind::Throttled,
+            Self::Full => Kind::Full,
+            Self::Corrupt { .. } => Kind::Corrupt,
+            Self::OutcomeUnknown { .. } => Kind::OutcomeUnknown,
+            Self::Unavailable { .. } => Kind::Unavailable,
+            Self::Overloaded => Kind::Overloaded,
+            Self::InstanceLost { .. } => Kind::InstanceLost,
+            // A field that a handler reads as another type than it wrote is the service's mistake.
+            Self::Convert(_) | Self::Other { .. } => Kind::Other,
+        }
+    }
+
+    fn closed() -> Self {
+        Self::Closed
+    }
+
+    fn members(&self) -> Vec<(&'static str, Json)> {
+        match self {
+            Self::Conflict(fields) => vec![("fields", fields.clone().into())],
+            Self::LimitExceeded { limit, maximum } => {
+                vec![("limit", limit.as_str().into()), ("maximum", (*maximum).into())]
+            }
+            Self::InvalidArgument { argument, .. } => vec![("argument", argument.as_str().into())],
+            _ => Vec::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            Self::Throttled(pause) => Some(*pause),
+            _ => None,
+        }
+    }
+}
+
+fn token_kind(fault: TokenFault) -> Kind {
+    match fault {
+        TokenFault::TooLong => Kind::TokenTooLong,
+        TokenFault::Malformed => Kind::TokenMalformed,
+        TokenFault::HeaderRefused => Kind::TokenHeaderRefused,
+        TokenFault::UnknownKey => Kind::TokenKeyUnknown,
+        TokenFault::WrongMac => Kind::TokenMacWrong,
+        TokenFault::WrongIssuer => Kind::TokenIssuerWrong,
+        TokenFault::WrongAudience => Kind::TokenAudienceWrong,
+        TokenFault::NotYetValid => Kind::TokenNotYetValid,
+    }
+}
+
+/// As `application/problem+json` (RFC 9457), so that a handler may answer `Result<_, SessionError>`.
+impl IntoResponse for SessionError {
+    fn into_response(self) -> Response {
+        Problem::of(&self).into_response()
+    }
+}
+
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl Engine for Sessions {
+    type Session = crate::Session;
+    type Error = SessionError;
+
+    fn now_millis(&self) -> u64 {
+        self.now().as_millis()
+    }
+
+    fn create(&self) -> Result<crate::Session, SessionError> {
+        self.create()
+    }
+
+    async fn open(&self, token: &str) -> Result<crate::Session, SessionError> {
+        self.open(token).await
+    }
+
+    async fn list(
+        &self,
+        subject: &str,
+        current: &str,
+        cursor: Option<&str>,
+    ) -> Result<Devices, SessionError> {
+        let page = self.list(subject, Some(current), cursor).await?;
+        Ok(Devices {
+            items: page.items.into_iter().map(device).collect(),
+            next: page.next,
+        })
+    }
+
+    async fn revoke(&self, subject: &str, reference: &str) -> Result<bool, SessionError> {
+        self.revoke(subject, reference).await
+    }
+
+    async fn revoke_others(&self, session: &crate::Session) -> Result<u64, SessionError> {
+        self.revoke_others(session).await
+    }
+}
+
+fn device(summary: summary::SessionSummary) -> Device {
+    Device {
+        reference: summary.reference,
+        created_at: summary.created_at.as_millis(),
+        last_seen_at: summary.last_seen_at.as_millis(),
+        expires_at: summary.expires_at.as_millis(),
+        current: summary.current,
+        fields: summary
+            .fields
+            .into_iter()
+            .map(|(name, value)| (name, value.into_json()))
+            .collect(),
+    }
+}
+
+fn grant(grant: summary::Grant) -> Grant {
+    Grant {
+        token: grant.token,
+        ends_at: grant.ends_at.as_millis(),
+    }
+}
+
+impl EngineSession for crate::Session {
+    type Error = SessionError;
+
+    fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SessionError> {
+        self.get(name)
+    }
+
+    fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), SessionError> {
+        self.set(name, value)
+    }
+
+    fn remove(&self, name: &str) -> Result<bool, SessionError> {
+        self.remove(name)
+    }
+
+    fn clear(&self) -> Result<(), SessionError> {
+        self.clear()
+    }
+
+    fn entries_json(&self) -> Result<String, SessionError> {
+        self.entries_json()
+    }
+
+    fn details(&self) -> Result<Details, SessionError> {
+        let details = self.details()?;
+        Ok(Details {
+            is_live: details.status == Status::Live,
+            reference: details.reference,
+            subject: details.subject,
+            created_at: details.created_at.as_millis(),
+            authenticated_at: details.authenticated_at.map(crate::Timestamp::as_millis),
+            expires_at: details.expires_at.as_millis(),
+            ends_at: details.ends_at.as_millis(),
+            generation: details.generation,
+            touch_due: details.touch_due,
+            renew_due: details.renew_due,
+            reissue_due: details.reissue_due,
+            modified: details.modified,
+        })
+    }
+
+    async fn save(&self) -> Result<Grant, SessionError> {
+        self.save().await.map(grant)
+    }
+
+    async fn rotate(&self) -> Result<Grant, SessionError> {
+        self.rotate().await.map(grant)
+    }
+
+    async fn authenticate(&self, subject: &str, keep: &Keep) -> Result<Grant, SessionError> {
+        let survivors = match keep {
+            Keep::Nothing => Survivors::Nothing,
+            Keep::Everything => Survivors::Everything,
+            Keep::Named(names) => Survivors::Named(names.clone()),
+        };
+        self.authenticate_keeping(subject, &survivors).await.map(grant)
+    }
+
+    fn reissue(&self) -> Result<Grant, SessionError> {
+        self.reissue().map(grant)
+    }
+
+    async fn touch(&self) -> Result<bool, SessionError> {
+        self.touch().await
+    }
+
+    async fn destroy(&self) -> Result<(), SessionError> {
+        self.destroy().await
+    }
+
+    fn csrf_token(&self) -> Result<String, SessionError> {
+        self.csrf_token()
+    }
+
+    fn check_csrf_token(&self, token: &str) -> Result<(), SessionError> {
+        self.check_csrf_token(token)
+    }
+}

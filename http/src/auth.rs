@@ -1,0 +1,141 @@
+//! "Is this request logged in?", for proxies that ask before they pass a request on: nginx's `auth_request`, Traefik's
+//! `forwardAuth`, Envoy's `ext_authz` over HTTP.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use serde_json::Value;
+
+use crate::carrier::Carrier;
+use crate::engine::{Engine, EngineSession as _};
+use crate::problem::Problem;
+use crate::session::{Arrival, Open};
+use crate::slot::{Settings, Slot};
+
+/// Whom the session stands for.
+pub const SUBJECT_HEADER: HeaderName = HeaderName::from_static("x-session-subject");
+/// A hash of the session's id, fit for logs.
+pub const ID_HEADER: HeaderName = HeaderName::from_static("x-session-id");
+/// A value is at most so long in a header, in bytes; most proxies take 8 KiB for all headers together.
+pub const MAXIMUM_VALUE_BYTES: usize = 4096;
+
+/// Answers a proxy: 200 with headers about the session, 401 if nobody is logged in, 503 if that cannot be told now.
+///
+/// The proxy is to set these headers on what it passes on, over any that the client sent, and to hand a `Set-Cookie` of the
+/// answer to the client: tokens are renewed here as anywhere.
+#[derive(Clone, Debug)]
+pub struct Authorizer<E> {
+    engine: E,
+    settings: Arc<Settings>,
+    fields: Arc<[(String, HeaderName)]>,
+}
+
+impl<E: Engine> Authorizer<E> {
+    /// Takes the token from the first of these carriers that brings one, and tells these fields in headers of these names.
+    pub fn new(
+        engine: E,
+        carriers: impl IntoIterator<Item = Carrier>,
+        fields: impl IntoIterator<Item = (String, HeaderName)>,
+    ) -> Self {
+        let carriers = carriers.into_iter().collect();
+        Self {
+            engine,
+            settings: Arc::new(Settings {
+                carriers,
+                login: None,
+            }),
+            fields: fields.into_iter().collect(),
+        }
+    }
+
+    /// The answer to a request with these headers. Its body is empty, or a problem.
+    pub async fn answer<B: From<String>>(&self, headers: &HeaderMap) -> Response<B> {
+        let slot = Slot::new(self.engine.clone(), Arc::clone(&self.settings));
+        let open = match slot.open(headers).await {
+            Ok(open) => open,
+            Err(error) => return Problem::of(&error).response(),
+        };
+        match self.describe(&open) {
+            Ok(told) => {
+                let mut response = Response::new(B::from(String::new()));
+                *response.headers_mut() = told;
+                slot.finish(response).await
+            }
+            Err(problem) => problem.response(),
+        }
+    }
+
+    fn describe(&self, open: &Open<E>) -> Result<HeaderMap, Problem> {
+        let failed = |error: E::Error| Problem::of(&error);
+        let details = open.session.details().map_err(failed)?;
+        let Some(subject) = details.subject else {
+            return Err(match open.arrival {
+                Arrival::Refused(kind) => Problem::new(401, kind.code(), "the session's token opens nothing")
+                    .challenge(r#"Bearer error="invalid_token""#),
+                _ => Problem::new(401, "token-absent", "nobody is logged in").challenge("Bearer"),
+            });
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(SUBJECT_HEADER, value(&subject)?);
+        headers.insert(ID_HEADER, value(&details.reference)?);
+        for (field, header) in self.fields.iter() {
+            let text = match open.session.get::<Value>(field).map_err(failed)? {
+                None | Some(Value::Null) => continue,
+                Some(Value::String(text)) => text,
+                Some(other) => other.to_string(),
+            };
+            headers.insert(header.clone(), value(&text)?);
+        }
+        Ok(headers)
+    }
+}
+
+/// What is not visible ASCII is percent-encoded (RFC 3986, section 2.1), and so is `%`: nothing in a value ends a header.
+fn value(text: &str) -> Result<HeaderValue, Problem> {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'!'..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
+            _ => {
+                // Writing to a text does not fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+    }
+    let fits = encoded.len() <= MAXIMUM_VALUE_BYTES;
+    let value = HeaderValue::from_str(&encoded).ok().filter(|_| fits);
+    value.ok_or_else(|| {
+        tracing::error!("a field is too long for a header: {} bytes", encoded.len());
+        Problem::new(500, "other", "the service failed; its log says more")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::value;
+
+    #[test]
+    fn a_value_stays_in_its_header_and_can_be_read_back() {
+        for (text, header) in [
+            ("alice", "alice"),
+            ("a b", "a%20b"),
+            ("100%", "100%25"),
+            ("a\r\nX-Role: admin", "a%0D%0AX-Role:%20admin"),
+            ("zoë", "zo%C3%AB"),
+            ("\u{0}\u{7f}", "%00%7F"),
+            ("", ""),
+        ] {
+            assert_eq!(
+                value(text)
+                    .ok()
+                    .and_then(|value| value.to_str().map(str::to_owned).ok())
+                    .as_deref(),
+                Some(header)
+            );
+        }
+        assert!(value(&"x".repeat(4096)).is_ok() && value(&"x".repeat(4097)).is_err());
+        assert!(value(&" ".repeat(1365)).is_ok() && value(&" ".repeat(1366)).is_err());
+    }
+}

@@ -1,0 +1,141 @@
+//! What carries a token from the client and back: never a URL, which ends up in logs, histories and `Referer`.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use zeroize::Zeroizing;
+
+use crate::cookie::{Cookie, CookieError};
+
+/// The response header with a new token for clients that send theirs as `Authorization: Bearer`.
+pub const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-session-token");
+
+/// One way in which a token travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// A cookie, for browsers.
+    Cookie(Cookie),
+    /// `Authorization: Bearer` (RFC 6750), for programs; a new token comes back in [`TOKEN_HEADER`].
+    Bearer,
+    /// A header of this name, both ways.
+    Header(HeaderName),
+}
+
+/// What a request brings.
+#[derive(Debug)]
+pub(crate) enum Carried {
+    Nothing,
+    /// A token, not checked yet.
+    Token(Zeroizing<String>),
+    /// Something that cannot be a token, or more than one.
+    Unfit,
+}
+
+impl Carrier {
+    /// What stands in this carrier.
+    pub(crate) fn read(&self, headers: &HeaderMap) -> Carried {
+        match self {
+            Self::Cookie(cookie) => read_cookie(headers, cookie.name()),
+            Self::Header(name) => match one(headers, name) {
+                Ok(None) => Carried::Nothing,
+                Ok(Some(text)) => token(text),
+                Err(Unfit) => Carried::Unfit,
+            },
+            Self::Bearer => match one(headers, &header::AUTHORIZATION) {
+                Ok(None) => Carried::Nothing,
+                Ok(Some(text)) => match text.split_once(' ').unwrap_or((text, "")) {
+                    (scheme, credentials) if scheme.eq_ignore_ascii_case("bearer") => {
+                        token(credentials.trim_ascii())
+                    }
+                    // Somebody else's credentials.
+                    _ => Carried::Nothing,
+                },
+                Err(Unfit) => Carried::Unfit,
+            },
+        }
+    }
+
+    /// Hands a token out whose session ends in so many milliseconds.
+    pub(crate) fn hand_out(
+        &self,
+        headers: &mut HeaderMap,
+        token: &str,
+        remaining_millis: u64,
+    ) -> Result<(), CookieError> {
+        match self {
+            Self::Cookie(cookie) => {
+                headers.append(header::SET_COOKIE, cookie.set(token, remaining_millis)?);
+            }
+            Self::Bearer => insert_secret(headers, TOKEN_HEADER, token),
+            Self::Header(name) => insert_secret(headers, name.clone(), token),
+        }
+        self.forbid_sharing(headers);
+        Ok(())
+    }
+
+    /// Takes the token from the client. Programs drop theirs by themselves.
+    pub(crate) fn take_away(&self, headers: &mut HeaderMap) -> Result<(), CookieError> {
+        if let Self::Cookie(cookie) = self {
+            headers.append(header::SET_COOKIE, cookie.remove()?);
+            self.forbid_sharing(headers);
+        }
+        Ok(())
+    }
+
+    /// A response with a token is for one client alone.
+    fn forbid_sharing(&self, headers: &mut HeaderMap) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.append(
+            header::VARY,
+            match self {
+                Self::Cookie(_) => HeaderValue::from_static("cookie"),
+                Self::Bearer => HeaderValue::from_static("authorization"),
+                Self::Header(name) => HeaderValue::from_name(name.clone()),
+            },
+        );
+    }
+}
+
+/// A token is letters, digits, points and hyphens, so it always fits a header.
+fn insert_secret(headers: &mut HeaderMap, name: HeaderName, token: &str) {
+    if let Ok(mut value) = HeaderValue::from_str(token) {
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+}
+
+struct Unfit;
+
+/// A header that may stand once, in ASCII.
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Unfit> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| Unfit),
+        (Some(_), Some(_)) => Err(Unfit),
+    }
+}
+
+fn token(text: &str) -> Carried {
+    match text {
+        "" => Carried::Unfit,
+        text => Carried::Token(Zeroizing::new(text.to_owned())),
+    }
+}
+
+/// The cookie of this name. Of two with different values one was planted, and which cannot be told.
+fn read_cookie(headers: &HeaderMap, name: &str) -> Carried {
+    let mut found: Option<&str> = None;
+    let pairs = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim_ascii().split_once('='))
+        .filter(|(found, _)| *found == name);
+    for (_, value) in pairs {
+        if found.is_some_and(|found| found != value) {
+            return Carried::Unfit;
+        }
+        found = Some(value);
+    }
+    found.map_or(Carried::Nothing, token)
+}

@@ -1,0 +1,131 @@
+//! What a handler writes among its arguments, and how a request is refused that has not what it asks for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+
+use crate::engine::Engine;
+use crate::problem::Problem;
+use crate::session::{Arrival, Session};
+use crate::slot::Slot;
+
+/// Why a handler did not get its session.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection<F: std::error::Error + 'static> {
+    /// The request did not come through a [`SessionLayer`](crate::SessionLayer) of this engine.
+    #[error("there is no session layer: add `.layer(SessionLayer::new(sessions))` around this handler")]
+    LayerMissing,
+    /// Nobody is logged in.
+    #[error("nobody is logged in")]
+    NotLoggedIn {
+        /// Why the token that was sent is no good.
+        arrival: Arrival,
+        /// Where to log in, if the layer knows.
+        login: Option<HeaderValue>,
+    },
+    /// The session cannot be opened now: the store, or room in the host, is missing.
+    #[error("the session cannot be opened")]
+    Engine(#[source] F),
+}
+
+impl<F: crate::Fault> IntoResponse for Rejection<F> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::LayerMissing => {
+                tracing::error!("{self}");
+                Problem::new(500, "other", "the service failed; its log says more").into_response()
+            }
+            Self::NotLoggedIn {
+                login: Some(login), ..
+            } => {
+                let no_store = HeaderValue::from_static("no-store");
+                (
+                    StatusCode::SEE_OTHER,
+                    [(header::LOCATION, login), (header::CACHE_CONTROL, no_store)],
+                )
+                    .into_response()
+            }
+            Self::NotLoggedIn {
+                arrival: Arrival::Refused(kind),
+                ..
+            } => Problem::new(
+                401,
+                kind.code(),
+                "the session's token opens nothing; log in again",
+            )
+            .challenge(r#"Bearer error="invalid_token""#)
+            .into_response(),
+            Self::NotLoggedIn { .. } => Problem::new(401, "token-absent", "log in first")
+                .challenge("Bearer")
+                .into_response(),
+            Self::Engine(error) => Problem::of(&error).into_response(),
+        }
+    }
+}
+
+async fn open<E: Engine>(parts: &Parts) -> Result<Session<E>, Rejection<E::Error>> {
+    let slot = parts
+        .extensions
+        .get::<Arc<Slot<E>>>()
+        .ok_or(Rejection::LayerMissing)?;
+    let open = slot.open(&parts.headers).await.map_err(Rejection::Engine)?;
+    Ok(Session::new(open))
+}
+
+impl<S: Sync, E: Engine> FromRequestParts<S> for Session<E> {
+    type Rejection = Rejection<E::Error>;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        open(parts).await
+    }
+}
+
+/// `None` where there is no live session; nothing is made then.
+impl<S: Sync, E: Engine> OptionalFromRequestParts<S> for Session<E> {
+    type Rejection = Rejection<E::Error>;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        let session = open::<E>(parts).await?;
+        Ok((session.arrival() == Arrival::Live).then_some(session))
+    }
+}
+
+/// A session with a subject. Whoever is not logged in is answered 401, or sent to the layer's login path.
+pub struct LoggedIn<E: Engine> {
+    /// The session.
+    pub session: Session<E>,
+    /// Whom it stands for.
+    pub subject: String,
+}
+
+impl<E: Engine> fmt::Debug for LoggedIn<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoggedIn")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Sync, E: Engine> FromRequestParts<S> for LoggedIn<E> {
+    type Rejection = Rejection<E::Error>;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let session = open::<E>(parts).await?;
+        match session.subject().map_err(Rejection::Engine)? {
+            Some(subject) => Ok(Self { session, subject }),
+            None => {
+                let slot = parts
+                    .extensions
+                    .get::<Arc<Slot<E>>>()
+                    .ok_or(Rejection::LayerMissing)?;
+                let (arrival, login) = (session.arrival(), slot.settings.login.clone());
+                Err(Rejection::NotLoggedIn { arrival, login })
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The tower layer: puts a place for the session into each request, and saves it before the response leaves.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{HeaderValue, Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::carrier::Carrier;
+use crate::cookie::Cookie;
+use crate::engine::Engine;
+use crate::slot::{Settings, Slot};
+
+/// Gives every request a [`Session`](crate::Session), opened only if a handler asks for it.
+///
+/// Takes the token from the cookie `__Host-tessera` unless it is told otherwise.
+#[derive(Clone, Debug)]
+pub struct SessionLayer<E> {
+    engine: E,
+    settings: Arc<Settings>,
+}
+
+impl<E: Engine> SessionLayer<E> {
+    /// Over an engine, with the default cookie.
+    pub fn new(engine: E) -> Self {
+        let settings = Settings {
+            carriers: vec![Carrier::Cookie(Cookie::default())],
+            login: None,
+        };
+        Self {
+            engine,
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// Takes the token from another cookie.
+    #[must_use]
+    pub fn cookie(self, cookie: Cookie) -> Self {
+        self.carriers([Carrier::Cookie(cookie)])
+    }
+
+    /// Takes the token from the first of these that brings one. A new session's token goes out in the first of all.
+    /// None at all is as if it had not been called.
+    #[must_use]
+    pub fn carriers(mut self, carriers: impl IntoIterator<Item = Carrier>) -> Self {
+        let carriers: Vec<Carrier> = carriers.into_iter().collect();
+        if !carriers.is_empty() {
+            self.settings = Arc::new(Settings {
+                carriers,
+                login: self.settings.login.clone(),
+            });
+        }
+        self
+    }
+
+    /// Sends who is not logged in, and would have to be, to this path (303) instead of answering 401.
+    /// A path that does not begin with one slash, or does not fit a header, is as if it had not been given:
+    /// it would lead to another host.
+    #[must_use]
+    pub fn login_path(mut self, path: &str) -> Self {
+        let is_path = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
+        let login = HeaderValue::from_str(path).ok().filter(|_| is_path);
+        if login.is_none() {
+            tracing::error!(
+                "the login path is not a path of this host; whoever is not logged in is answered 401"
+            );
+        }
+        self.settings = Arc::new(Settings {
+            carriers: self.settings.carriers.clone(),
+            login,
+        });
+        self
+    }
+}
+
+impl<S, E: Clone> Layer<S> for SessionLayer<E> {
+    type Service = SessionService<S, E>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService {
+            inner,
+            engine: self.engine.clone(),
+            settings: Arc::clone(&self.settings),
+        }
+    }
+}
+
+/// What [`SessionLayer`] makes of a service.
+#[derive(Clone, Debug)]
+pub struct SessionService<S, E> {
+    inner: S,
+    engine: E,
+    settings: Arc<Settings>,
+}
+
+impl<S, E, B, R> Service<Request<B>> for SessionService<S, E>
+where
+    E: Engine,
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    R: From<String> + Send + 'static,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let slot = Arc::new(Slot::new(self.engine.clone(), Arc::clone(&self.settings)));
+        request.extensions_mut().insert(Arc::clone(&slot));
+        let response = self.inner.call(request);
+        Box::pin(async move {
+            let response = response.await?;
+            Ok(slot.finish(response).await)
+        })
+    }
+}

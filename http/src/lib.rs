@@ -1,0 +1,35 @@
+//! Tessera's sessions over HTTP: what carries a token, the cookie's attributes, a tower layer, extractors for axum, and a
+//! layer against forged requests.
+//!
+//! All of it is generic over a small trait, [`Engine`], and runs without wasmtime and without a runtime of its own.
+//! In a Rust service, `tessera` with the feature `http` implements it and names the types:
+//!
+//! ```ignore
+//! let app = Router::new().route("/", get(home)).layer(SessionLayer::new(sessions));
+//! async fn home(session: Session) -> Result<String, SessionError> {
+//!     Ok(format!("{:?}", session.get::<String>("role")?))
+//! }
+//! ```
+
+mod auth;
+mod carrier;
+mod cookie;
+mod csrf;
+mod engine;
+mod extract;
+mod fault;
+mod layer;
+mod problem;
+mod session;
+mod slot;
+
+pub use auth::{Authorizer, ID_HEADER, MAXIMUM_VALUE_BYTES, SUBJECT_HEADER};
+pub use carrier::{Carrier, TOKEN_HEADER};
+pub use cookie::{Cookie, CookieBuilder, CookieError, Lifetime, MAXIMUM_COOKIE_BYTES, SameSite};
+pub use csrf::{CSRF_FIELD, CSRF_HEADER, CsrfLayer, CsrfService, DEFAULT_FORM_BYTES};
+pub use engine::{Details, Device, Devices, Engine, EngineSession, Grant, Keep};
+pub use extract::{LoggedIn, Rejection};
+pub use fault::{Fault, Kind};
+pub use layer::{SessionLayer, SessionService};
+pub use problem::Problem;
+pub use session::{Arrival, Session};

@@ -1,0 +1,136 @@
+//! Errors as the client reads them (RFC 9457). What the operator reads goes to the log.
+
+use std::error::Error;
+
+use axum_core::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Map, Value};
+
+use crate::fault::{Fault, Kind};
+
+/// How long to wait before a store that failed is asked again.
+const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// Why a request was not done. No member of it ever holds a token, a key, a session id or a value.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    more: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem with its status, its stable code and a sentence. A status that is none is answered as 500.
+    pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            more: Map::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// What a session's error is to the client; what failed at the server is written to the log, and the client told only that.
+    pub fn of(error: &impl Fault) -> Self {
+        let kind = error.kind();
+        let (status, code) = (kind.status(), kind.code());
+        if kind == Kind::Reused {
+            tracing::warn!("a token was used that had been renewed long before: it may be stolen");
+        }
+        if status >= 500 {
+            tracing::error!(code, "{}", chain(error));
+        }
+        let detail = match status {
+            // What failed is the operator's to read.
+            500..=502 => "the service failed; its log says more".to_owned(),
+            _ => error.to_string(),
+        };
+        let mut problem = Self::new(status, code, detail);
+        for (name, value) in error.members() {
+            problem = problem.with(name, value);
+        }
+        match (status, kind) {
+            (401, _) => problem.challenge(r#"Bearer error="invalid_token""#),
+            (503, _) | (_, Kind::Contended) => {
+                let pause = error.retry_after().map_or(RETRY_AFTER_SECONDS, |pause| {
+                    pause.as_millis().div_ceil(1000).max(1) as u64
+                });
+                problem.header(header::RETRY_AFTER, pause.into())
+            }
+            _ => problem,
+        }
+    }
+
+    /// Its stable code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Adds a member.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.into(), value.into());
+        self
+    }
+
+    /// Asks for other credentials (RFC 6750, section 3).
+    #[must_use]
+    pub fn challenge(self, challenge: &'static str) -> Self {
+        self.header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The response, with a body of any kind that a text can become.
+    pub fn response<B: From<String>>(self) -> http::Response<B> {
+        let mut body = self.more;
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        body.insert("title".into(), title.into());
+        body.insert("status".into(), self.status.as_u16().into());
+        body.insert("code".into(), self.code.into());
+        body.insert("detail".into(), self.detail.into());
+        let mut response = http::Response::new(B::from(Value::Object(body).to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        // Why somebody was refused is for them alone, and old at once.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.extend(self.headers);
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.response()
+    }
+}
+
+/// An error with all that caused it.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,317 @@
+//! The session of a request: opened when it is first asked for, saved when the response leaves.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::engine::{Details, Devices, Engine, EngineSession as _, Grant, Keep};
+use crate::fault::{Fault as _, Kind};
+
+/// The field that holds flash messages.
+const FLASH_FIELD: &str = "_flash";
+
+/// What the request brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// No token.
+    Absent,
+    /// A token that opens nothing, and why. The session is an empty draft.
+    Refused(Kind),
+    /// The token of a live session.
+    Live,
+}
+
+/// The session of a request, as a handler takes it from its arguments.
+///
+/// A request without a token, or with one that opens nothing, has an empty draft: it is stored, and a token handed out, only
+/// if something was set. Changes are saved before the response leaves, unless it is a server error (5xx); once it has left,
+/// every call answers an error of the kind [`Kind::Closed`].
+pub struct Session<E: Engine> {
+    open: Arc<Open<E>>,
+}
+
+impl<E: Engine> Clone for Session<E> {
+    fn clone(&self) -> Self {
+        Self {
+            open: Arc::clone(&self.open),
+        }
+    }
+}
+
+impl<E: Engine> fmt::Debug for Session<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("arrival", &self.open.arrival)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The open session, and what the response is to tell the client of it.
+pub(crate) struct Open<E: Engine> {
+    pub(crate) engine: E,
+    pub(crate) session: E::Session,
+    pub(crate) arrival: Arrival,
+    /// Which carrier the token came in, if there was one.
+    pub(crate) carrier: Option<usize>,
+    /// Set when the response leaves. Held for reading while a field is read or changed, so that a change is saved or refused.
+    left: RwLock<bool>,
+    news: Mutex<Option<News>>,
+}
+
+/// What the client is to be told.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    /// Here is a token.
+    Token(Grant),
+    /// The one you have is no good any more.
+    Ended,
+}
+
+impl<E: Engine> Open<E> {
+    pub(crate) fn new(engine: E, session: E::Session, arrival: Arrival, carrier: Option<usize>) -> Self {
+        Self {
+            engine,
+            session,
+            arrival,
+            carrier,
+            left: RwLock::new(false),
+            news: Mutex::new(None),
+        }
+    }
+
+    /// From here on every call of a handler is refused.
+    pub(crate) fn leave(&self) {
+        *self.left.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    pub(crate) fn news(&self) -> MutexGuard<'_, Option<News>> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what a write handed back.
+    pub(crate) fn note(&self, grant: Grant) {
+        if grant.token.is_some() {
+            *self.news() = Some(News::Token(grant));
+        }
+    }
+}
+
+impl<E: Engine> Session<E> {
+    pub(crate) fn new(open: Arc<Open<E>>) -> Self {
+        Self { open }
+    }
+
+    fn at_once<T>(&self, call: impl FnOnce(&E::Session) -> Result<T, E::Error>) -> Result<T, E::Error> {
+        let left = self.open.left.read().unwrap_or_else(PoisonError::into_inner);
+        if *left {
+            Err(E::Error::closed())
+        } else {
+            call(&self.open.session)
+        }
+    }
+
+    fn check(&self) -> Result<(), E::Error> {
+        self.at_once(|_| Ok(()))
+    }
+
+    /// What the request brought.
+    pub fn arrival(&self) -> Arrival {
+        self.open.arrival
+    }
+
+    /// Reads one field as a Rust type; `None` if there is no such field.
+    ///
+    /// # Errors
+    /// If the field is of another type, or the response has left.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, E::Error> {
+        self.at_once(|session| session.get(name))
+    }
+
+    /// Sets one field to any value that serde can write.
+    ///
+    /// # Errors
+    /// If name or value is unfit, a limit is passed, or the response has left.
+    pub fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), E::Error> {
+        self.at_once(|session| session.set(name, value))
+    }
+
+    /// Removes a field, and answers whether it was there.
+    ///
+    /// # Errors
+    /// If the response has left.
+    pub fn remove(&self, name: &str) -> Result<bool, E::Error> {
+        self.at_once(|session| session.remove(name))
+    }
+
+    /// Reads a field and removes it.
+    ///
+    /// # Errors
+    /// As [`Session::get`]. A field of another type is removed all the same.
+    pub fn pop<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, E::Error> {
+        self.at_once(|session| {
+            let value = session.get(name);
+            session.remove(name)?;
+            value
+        })
+    }
+
+    /// Removes all fields.
+    ///
+    /// # Errors
+    /// If the response has left.
+    pub fn clear(&self) -> Result<(), E::Error> {
+        self.at_once(|session| session.clear())
+    }
+
+    /// All fields as one JSON object, in the form the record has.
+    ///
+    /// # Errors
+    /// If the response has left.
+    pub fn entries_json(&self) -> Result<String, E::Error> {
+        self.at_once(|session| session.entries_json())
+    }
+
+    /// What is known of the session without asking the store.
+    ///
+    /// # Errors
+    /// If the response has left.
+    pub fn details(&self) -> Result<Details, E::Error> {
+        self.at_once(|session| session.details())
+    }
+
+    /// Whom the session stands for.
+    ///
+    /// # Errors
+    /// If the response has left.
+    pub fn subject(&self) -> Result<Option<String>, E::Error> {
+        Ok(self.details()?.subject)
+    }
+
+    /// Whether the subject authenticated within this time, as a step-up asks before what is dangerous.
+    ///
+    /// # Errors
+    /// If the response has left.
+    pub fn authenticated_within(&self, age: Duration) -> Result<bool, E::Error> {
+        Ok(self
+            .details()?
+            .authenticated_within(age, self.open.engine.now_millis()))
+    }
+
+    /// Leaves a message for the next page that takes it.
+    ///
+    /// # Errors
+    /// As [`Session::set`].
+    pub fn flash(&self, message: &str) -> Result<(), E::Error> {
+        self.at_once(|session| {
+            let mut messages: Vec<String> = session.get(FLASH_FIELD)?.unwrap_or_default();
+            messages.push(message.to_owned());
+            session.set(FLASH_FIELD, &messages)
+        })
+    }
+
+    /// Takes the messages that were left; each is shown once.
+    ///
+    /// # Errors
+    /// As [`Session::get`].
+    pub fn take_flash(&self) -> Result<Vec<String>, E::Error> {
+        Ok(self.pop(FLASH_FIELD)?.unwrap_or_default())
+    }
+
+    /// Stores the changes now rather than when the response leaves, so that they hold whatever the response becomes.
+    ///
+    /// # Errors
+    /// Those of the engine's `save`.
+    pub async fn save(&self) -> Result<(), E::Error> {
+        self.check()?;
+        self.open.note(self.open.session.save().await?);
+        Ok(())
+    }
+
+    /// Saves, and renews the token. Other tabs with the old one are served until shortly after the first use of the new.
+    ///
+    /// # Errors
+    /// As [`Session::save`].
+    pub async fn rotate(&self) -> Result<(), E::Error> {
+        self.check()?;
+        self.open.note(self.open.session.rotate().await?);
+        Ok(())
+    }
+
+    /// Logs a subject in. The old token ends at once, and of the stored fields none is kept;
+    /// fields set in this request are.
+    ///
+    /// # Errors
+    /// As [`Session::save`]; if the subject is unfit, or has as many sessions as allowed.
+    pub async fn authenticate(&self, subject: &str) -> Result<(), E::Error> {
+        self.authenticate_keeping(subject, &Keep::Nothing).await
+    }
+
+    /// Logs a subject in, or confirms who it is, and keeps some of the stored fields.
+    ///
+    /// # Errors
+    /// As [`Session::authenticate`].
+    pub async fn authenticate_keeping(&self, subject: &str, keep: &Keep) -> Result<(), E::Error> {
+        self.check()?;
+        self.open
+            .note(self.open.session.authenticate(subject, keep).await?);
+        Ok(())
+    }
+
+    /// Logs out: ends the session, and takes the token from the client.
+    ///
+    /// # Errors
+    /// Those of the engine's `destroy`.
+    pub async fn destroy(&self) -> Result<(), E::Error> {
+        self.check()?;
+        self.open.session.destroy().await?;
+        *self.open.news() = Some(News::Ended);
+        Ok(())
+    }
+
+    /// A token against cross-site request forgery, for forms and scripts of this session.
+    ///
+    /// # Errors
+    /// If the session was never saved, or the response has left.
+    pub fn csrf_token(&self) -> Result<String, E::Error> {
+        self.at_once(|session| session.csrf_token())
+    }
+
+    pub(crate) fn check_csrf_token(&self, token: &str) -> Result<(), E::Error> {
+        self.at_once(|session| session.check_csrf_token(token))
+    }
+
+    /// One page of the sessions of this one's subject, for a page "your devices"; none if nobody is logged in.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn devices(&self, cursor: Option<&str>) -> Result<Devices, E::Error> {
+        let details = self.details()?;
+        match &details.subject {
+            Some(subject) => self.open.engine.list(subject, &details.reference, cursor).await,
+            None => Ok(Devices::default()),
+        }
+    }
+
+    /// Ends one session of the same subject, named by its reference; answers whether it was there.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn revoke(&self, reference: &str) -> Result<bool, E::Error> {
+        match self.subject()? {
+            Some(subject) => self.open.engine.revoke(&subject, reference).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Logs out everywhere else; answers how many sessions were ended.
+    ///
+    /// # Errors
+    /// Those of the store; if nobody is logged in.
+    pub async fn revoke_others(&self) -> Result<u64, E::Error> {
+        self.check()?;
+        self.open.engine.revoke_others(&self.open.session).await
+    }
+}

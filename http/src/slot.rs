@@ -1,0 +1,138 @@
+//! What stands in a request's extensions: how to open its session, and the session once it is open.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, HeaderValue, Response};
+
+use crate::carrier::{Carried, Carrier};
+use crate::engine::{Engine, EngineSession as _};
+use crate::fault::{Fault as _, Kind};
+use crate::problem::Problem;
+use crate::session::{Arrival, News, Open};
+
+/// What a layer was given, shared by all its requests.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// In order of preference; never empty.
+    pub(crate) carriers: Vec<Carrier>,
+    /// Where who is not logged in is sent.
+    pub(crate) login: Option<HeaderValue>,
+}
+
+/// One request's place for its session.
+pub(crate) struct Slot<E: Engine> {
+    pub(crate) engine: E,
+    pub(crate) settings: Arc<Settings>,
+    open: Mutex<Option<Arc<Open<E>>>>,
+}
+
+impl<E: Engine> Slot<E> {
+    pub(crate) fn new(engine: E, settings: Arc<Settings>) -> Self {
+        Self {
+            engine,
+            settings,
+            open: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn opened(&self) -> Option<Arc<Open<E>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The carrier that a token came in, and what it brought: the first that brought anything.
+    pub(crate) fn carried(&self, headers: &HeaderMap) -> Option<(usize, Carried)> {
+        self.settings
+            .carriers
+            .iter()
+            .map(|carrier| carrier.read(headers))
+            .enumerate()
+            .find(|(_, carried)| !matches!(carried, Carried::Nothing))
+    }
+
+    /// Opens the session, or answers the one that is open already. An outage is an error, and never a draft.
+    pub(crate) async fn open(&self, headers: &HeaderMap) -> Result<Arc<Open<E>>, E::Error> {
+        if let Some(open) = self.opened() {
+            return Ok(open);
+        }
+        let engine = &self.engine;
+        let (session, arrival, carrier) = match self.carried(headers) {
+            None => (engine.create()?, Arrival::Absent, None),
+            Some((carrier, Carried::Token(token))) => match engine.open(&token).await {
+                Ok(session) => (session, Arrival::Live, Some(carrier)),
+                Err(error) if error.kind().is_not_logged_in() => {
+                    if error.kind() == Kind::Reused {
+                        tracing::warn!(
+                            "a token was used that had been renewed long before: it may be stolen"
+                        );
+                    }
+                    (engine.create()?, Arrival::Refused(error.kind()), Some(carrier))
+                }
+                Err(error) => return Err(error),
+            },
+            Some((carrier, _)) => (
+                engine.create()?,
+                Arrival::Refused(Kind::TokenMalformed),
+                Some(carrier),
+            ),
+        };
+        let open = Arc::new(Open::new(engine.clone(), session, arrival, carrier));
+        let mut place = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where two opened it at once, the first one counts.
+        Ok(Arc::clone(place.get_or_insert(open)))
+    }
+
+    /// Saves what was changed, and tells the client what has become of its token.
+    pub(crate) async fn finish<B: From<String>>(&self, mut response: Response<B>) -> Response<B> {
+        let Some(open) = self.opened() else {
+            return response;
+        };
+        open.leave();
+        // What the handler has done itself, a login say, is done whatever the response; what waits for it is not.
+        if !response.status().is_server_error()
+            && let Err(error) = keep(&open).await
+        {
+            // The handler's answer would tell of changes that are not stored.
+            response = Problem::of(&error).response();
+        }
+        if let Err(problem) = self.tell(&open, response.headers_mut()) {
+            response = problem.response();
+        }
+        response
+    }
+
+    fn tell(&self, open: &Open<E>, headers: &mut HeaderMap) -> Result<(), Problem> {
+        let Some(carrier) = self.settings.carriers.get(open.carrier.unwrap_or(0)) else {
+            return Ok(());
+        };
+        let told = match open.news().take() {
+            None => return Ok(()),
+            Some(News::Token(grant)) => {
+                let remaining = grant.ends_at.saturating_sub(open.engine.now_millis());
+                carrier.hand_out(headers, grant.token.as_deref().unwrap_or_default(), remaining)
+            }
+            Some(News::Ended) => carrier.take_away(headers),
+        };
+        told.map_err(|error| {
+            tracing::error!("a token cannot be handed out: {error}");
+            Problem::new(500, "other", "the service failed; its log says more")
+        })
+    }
+}
+
+/// Stores what waits to be stored, and renews what is due.
+async fn keep<E: Engine>(open: &Open<E>) -> Result<(), E::Error> {
+    let due = open.session.details()?;
+    if due.modified || due.renew_due {
+        open.note(open.session.save().await?);
+    } else if due.reissue_due {
+        open.note(open.session.reissue()?);
+    }
+    // A save that had nothing to write has not moved the idle expiry.
+    if open.session.details()?.touch_due
+        && let Err(error) = open.session.touch().await
+    {
+        // The request was served all the same; the next one tries again.
+        tracing::debug!(code = error.kind().code(), "a session was not touched");
+    }
+    Ok(())
+}

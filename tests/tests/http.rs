@@ -1,0 +1,24 @@
+//! Sessions over HTTP: the layer, the extractors, the carriers and the guard against forged requests, in an axum application.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
+#[path = "http/carriers.rs"]
+mod carriers;
+#[path = "http/cookies.rs"]
+mod cookies;
+#[path = "http/csrf.rs"]
+mod csrf;
+#[path = "http/example.rs"]
+mod example;
+#[path = "http/lazy.rs"]
+mod lazy;
+#[path = "http/logins.rs"]
+mod logins;
+#[path = "http/tabs.rs"]
+mod tabs;
+#[path = "http/world.rs"]
+mod world;

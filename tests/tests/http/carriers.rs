@@ -1,0 +1,138 @@
+//! What brings a token, and what takes a new one back.
+
+use axum::body::Body;
+use axum::http::{HeaderName, Request, header};
+use tessera::http::{Carrier, Cookie, SessionLayer, TOKEN_HEADER};
+
+use crate::world::{Answer, COOKIE, World};
+
+const OWN: HeaderName = HeaderName::from_static("x-login");
+
+fn world() -> World {
+    let carriers = [
+        Carrier::Header(OWN),
+        Carrier::Bearer,
+        Carrier::Cookie(Cookie::default()),
+    ];
+    World::with(
+        |sessions| sessions,
+        |sessions| SessionLayer::new(sessions).carriers(carriers),
+    )
+}
+
+async fn call(world: &World, method: &str, path: &str, headers: &[(HeaderName, &str)]) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(name, *value);
+    }
+    world.send(request.body(Body::empty()).unwrap()).await
+}
+
+fn header_of<'a>(answer: &'a Answer, name: &HeaderName) -> &'a str {
+    answer.headers[name].to_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_token_goes_back_in_what_it_came_in() {
+    let world = world();
+    let first = call(&world, "POST", "/login/alice", &[]).await;
+    // The first of all, where none came.
+    let alice = header_of(&first, &OWN).to_owned();
+    assert_eq!(first.headers[header::CACHE_CONTROL], "no-store");
+    assert_eq!(first.headers[header::VARY], "x-login");
+
+    let bearer = format!("Bearer {alice}");
+    let answer = call(&world, "POST", "/login/bob", &[(header::AUTHORIZATION, &bearer)]).await;
+    let bob = header_of(&answer, &TOKEN_HEADER).to_owned();
+    assert!(answer.cookies().is_empty() && !answer.headers.contains_key(&OWN));
+
+    let cookie = format!("{COOKIE}={bob}");
+    let answer = call(&world, "POST", "/login/carol", &[(header::COOKIE, &cookie)]).await;
+    assert_eq!(answer.cookies().len(), 1);
+    assert!(!answer.headers.contains_key(&TOKEN_HEADER));
+}
+
+#[tokio::test]
+async fn the_first_carrier_that_brings_something_counts() {
+    let world = world();
+    let mut tokens = Vec::new();
+    for subject in ["alice", "bob", "carol"] {
+        let answer = call(&world, "POST", &format!("/login/{subject}"), &[]).await;
+        tokens.push(header_of(&answer, &OWN).to_owned());
+    }
+    let (bearer, cookie) = (
+        format!("bearer {}", tokens[1]),
+        format!("a=b; {COOKIE}={}; c=d", tokens[2]),
+    );
+    let all = [
+        (OWN, tokens[0].as_str()),
+        (header::AUTHORIZATION, &bearer),
+        (header::COOKIE, &cookie),
+    ];
+    assert_eq!(call(&world, "GET", "/me", &all).await.body, "alice");
+    assert_eq!(call(&world, "GET", "/me", &all[1..]).await.body, "bob");
+    assert_eq!(call(&world, "GET", "/me", &all[2..]).await.body, "carol");
+    // One that is no good is not made up for by the next: whoever sends it does not mean that one.
+    let bad = [(OWN, "nonsense"), all[1].clone()];
+    call(&world, "GET", "/me", &bad)
+        .await
+        .refused(401, "token-malformed");
+    // Credentials for somebody else are none of ours.
+    let basic = [(header::AUTHORIZATION, "Basic YTpi"), all[2].clone()];
+    assert_eq!(call(&world, "GET", "/me", &basic).await.body, "carol");
+}
+
+#[tokio::test]
+async fn what_stands_twice_or_is_no_text_opens_nothing() {
+    let world = world();
+    let answer = call(&world, "POST", "/login/alice", &[]).await;
+    let token = header_of(&answer, &OWN).to_owned();
+    let twice = [(OWN, token.as_str()), (OWN, token.as_str())];
+    call(&world, "GET", "/me", &twice)
+        .await
+        .refused(401, "token-malformed");
+    call(&world, "GET", "/me", &[(header::AUTHORIZATION, "Bearer")])
+        .await
+        .refused(401, "token-malformed");
+    call(&world, "GET", "/me", &[(OWN, "")])
+        .await
+        .refused(401, "token-malformed");
+    // A sibling domain can plant a cookie beside the real one.
+    let planted = format!("{COOKIE}=planted; {COOKIE}={token}");
+    call(&world, "GET", "/me", &[(header::COOKIE, &planted)])
+        .await
+        .refused(401, "token-malformed");
+    let same = format!("{COOKIE}={token}; {COOKIE}={token}");
+    assert_eq!(
+        call(&world, "GET", "/me", &[(header::COOKIE, &same)]).await.body,
+        "alice"
+    );
+    let bytes = Request::get("/arrival").header(OWN, axum::http::HeaderValue::from_bytes(b"\xff").unwrap());
+    assert_eq!(
+        world.send(bytes.body(Body::empty()).unwrap()).await.body,
+        "token-malformed"
+    );
+}
+
+#[tokio::test]
+async fn a_token_in_the_url_is_not_looked_at() {
+    let world = world();
+    let answer = call(&world, "POST", "/login/alice", &[]).await;
+    let token = header_of(&answer, &OWN).to_owned();
+    for path in [
+        format!("/arrival?{COOKIE}={token}"),
+        format!("/arrival?access_token={token}&x-login={token}"),
+    ] {
+        assert_eq!(call(&world, "GET", &path, &[]).await.body, "absent");
+    }
+}
+
+#[tokio::test]
+async fn tokens_that_are_handed_out_are_marked_as_secret() {
+    let world = world();
+    let first = call(&world, "POST", "/login/alice", &[]).await;
+    assert!(first.headers[&OWN].is_sensitive());
+    assert!(!format!("{first:?}").contains(header_of(&first, &OWN)));
+    let cookie = World::new().call("POST", "/login/alice", None).await;
+    assert!(cookie.headers[header::SET_COOKIE].is_sensitive());
+}

@@ -1,0 +1,193 @@
+//! Requests that another site makes a browser send.
+
+use axum::body::Body;
+use axum::http::{Request, header};
+use tessera::http::{CSRF_HEADER, Carrier, Cookie, CsrfLayer, SessionLayer};
+
+use crate::world::{Answer, COOKIE, World};
+
+const HOST: &str = "shop.example";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn world() -> World {
+    let carriers = [Carrier::Bearer, Carrier::Cookie(Cookie::default())];
+    World::guarded(
+        |sessions| sessions,
+        |sessions| SessionLayer::new(sessions).carriers(carriers),
+        |router| {
+            router.layer(
+                CsrfLayer::new()
+                    .trust_origin("https://app.example")
+                    .maximum_form_bytes(256),
+            )
+        },
+    )
+}
+
+/// A session of alice in a cookie, and its CSRF token.
+async fn logged_in(world: &World) -> (String, String) {
+    let token = world
+        .sessions
+        .create()
+        .unwrap()
+        .authenticate("alice")
+        .await
+        .unwrap()
+        .token
+        .unwrap();
+    let csrf = world.call("GET", "/csrf", Some(&token)).await.body;
+    (token, csrf)
+}
+
+async fn post(world: &World, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
+    let mut request = Request::post(path).header(header::HOST, HOST);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    world.send(request.body(Body::from(body)).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_change_by_cookie_needs_the_session_s_token() {
+    let world = world();
+    let (token, csrf) = logged_in(&world).await;
+    let cookie = format!("{COOKIE}={token}");
+    let by_cookie = ("cookie", cookie.as_str());
+    post(&world, "/set/a/b", &[by_cookie], String::new())
+        .await
+        .refused(403, "csrf-token-absent");
+    let wrong = [by_cookie, (CSRF_HEADER, "wrong")];
+    post(&world, "/set/a/b", &wrong, String::new())
+        .await
+        .refused(403, "invalid-csrf-token");
+    assert_eq!(world.call("GET", "/get/a", Some(&token)).await.body, "nothing");
+    let right = [by_cookie, (CSRF_HEADER, csrf.as_str())];
+    assert!(
+        post(&world, "/set/a/b", &right, String::new())
+            .await
+            .status
+            .is_success()
+    );
+    assert_eq!(world.call("GET", "/get/a", Some(&token)).await.body, "b");
+    // Another session's is none of this one's.
+    let (_, others) = logged_in(&world).await;
+    let others = [by_cookie, (CSRF_HEADER, others.as_str())];
+    post(&world, "/set/a/c", &others, String::new())
+        .await
+        .refused(403, "invalid-csrf-token");
+}
+
+#[tokio::test]
+async fn a_form_brings_it_in_a_field_and_reaches_the_handler_whole() {
+    let world = world();
+    let (token, csrf) = logged_in(&world).await;
+    let cookie = format!("{COOKIE}={token}");
+    let headers = [("cookie", cookie.as_str()), ("content-type", FORM)];
+    let form = format!("name=a+b&csrf_token={csrf}");
+    assert_eq!(post(&world, "/echo", &headers, form.clone()).await.body, form);
+    post(&world, "/echo", &headers, "name=a".into())
+        .await
+        .refused(403, "csrf-token-absent");
+    post(&world, "/echo", &headers, "csrf_token=x".into())
+        .await
+        .refused(403, "invalid-csrf-token");
+    let filled = |length: usize| format!("{form}&pad={}", "x".repeat(length - form.len() - 5));
+    assert!(
+        post(&world, "/echo", &headers, filled(256))
+            .await
+            .status
+            .is_success()
+    );
+    post(&world, "/echo", &headers, filled(257))
+        .await
+        .refused(413, "limit-exceeded");
+    // What is no form is not searched.
+    let json = [("cookie", cookie.as_str()), ("content-type", "application/json")];
+    post(&world, "/echo", &json, form)
+        .await
+        .refused(403, "csrf-token-absent");
+}
+
+#[tokio::test]
+async fn where_a_request_comes_from_is_looked_at_first() {
+    let world = world();
+    let (token, csrf) = logged_in(&world).await;
+    let cookie = format!("{COOKIE}={token}");
+    let from = |name: &'static str, value: &'static str| {
+        let headers = [
+            ("cookie", cookie.clone()),
+            (CSRF_HEADER, csrf.clone()),
+            (name, value.to_owned()),
+        ];
+        let world = &world;
+        async move {
+            let headers: Vec<(&str, &str)> = headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            post(world, "/set/a/b", &headers, String::new()).await
+        }
+    };
+    for site in ["cross-site", "same-site", "new-word"] {
+        from("sec-fetch-site", site).await.refused(403, "cross-site");
+    }
+    for origin in [
+        "https://evil.example",
+        "null",
+        "shop.example",
+        "https://shop.example.evil",
+        "https://shop.example:444",
+    ] {
+        from("origin", origin).await.refused(403, "cross-site");
+    }
+    for (name, value) in [
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-site", "none"),
+        ("origin", "https://shop.example"),
+        ("origin", "https://app.example"),
+    ] {
+        assert!(from(name, value).await.status.is_success(), "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_from_another_site_is_refused_although_there_is_no_session_yet() {
+    let world = world();
+    let headers = [("sec-fetch-site", "cross-site")];
+    post(&world, "/login/mallory", &headers, String::new())
+        .await
+        .refused(403, "cross-site");
+    assert!(
+        post(&world, "/login/alice", &[], String::new())
+            .await
+            .status
+            .is_success()
+    );
+}
+
+#[tokio::test]
+async fn what_no_browser_adds_by_itself_needs_no_token_and_reading_neither() {
+    let world = world();
+    let (token, _) = logged_in(&world).await;
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str())];
+    assert!(
+        post(&world, "/set/a/b", &headers, String::new())
+            .await
+            .status
+            .is_success()
+    );
+    assert_eq!(world.call("GET", "/get/a", Some(&token)).await.body, "b");
+}
+
+#[tokio::test]
+async fn an_outage_is_told_before_the_handler_runs() {
+    let world = world();
+    let (token, csrf) = logged_in(&world).await;
+    let cookie = format!("{COOKIE}={token}");
+    world.fail("get", "unavailable");
+    let headers = [("cookie", cookie.as_str()), (CSRF_HEADER, csrf.as_str())];
+    post(&world, "/set/a/b", &headers, String::new())
+        .await
+        .refused(503, "unavailable");
+}

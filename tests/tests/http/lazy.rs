@@ -1,0 +1,155 @@
+//! What a request costs, and what becomes of a session that nobody asked for, or that failed.
+
+use axum::http::header;
+use tessera::SessionError;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn a_handler_that_takes_no_session_causes_no_access() {
+    let world = World::new();
+    let token = world.login("alice").await;
+    world.questions();
+    let answer = world.call("GET", "/plain", Some(&token)).await;
+    assert_eq!(answer.body, "plain");
+    assert!(world.questions().is_empty() && answer.cookies().is_empty());
+    assert!(
+        !answer.headers.contains_key(header::VARY) && !answer.headers.contains_key(header::CACHE_CONTROL)
+    );
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_stored_unless_something_is_set() {
+    let world = World::new();
+    let answer = world.call("GET", "/get/theme", None).await;
+    assert_eq!(answer.body, "nothing");
+    assert!(world.questions().is_empty() && answer.cookies().is_empty());
+    let answer = world.call("POST", "/set/theme/dark", None).await;
+    assert_eq!(world.questions(), ["insert"]);
+    assert_eq!(
+        world.call("GET", "/get/theme", Some(&answer.token())).await.body,
+        "dark"
+    );
+}
+
+#[tokio::test]
+async fn reading_sets_no_cookie_and_writes_nothing() {
+    let world = World::new();
+    let token = world.call("POST", "/set/theme/dark", None).await.token();
+    world.questions();
+    let answer = world.call("GET", "/get/theme", Some(&token)).await;
+    assert_eq!(world.questions(), ["get"]);
+    assert!(answer.cookies().is_empty());
+}
+
+#[tokio::test]
+async fn a_change_of_a_live_session_is_saved_and_needs_no_new_cookie() {
+    let world = World::new();
+    let token = world.login("alice").await;
+    let answer = world.call("POST", "/set/theme/dark", Some(&token)).await;
+    assert!(answer.status.is_success() && answer.cookies().is_empty());
+    assert_eq!(world.call("GET", "/get/theme", Some(&token)).await.body, "dark");
+}
+
+#[tokio::test]
+async fn an_unknown_or_malformed_token_never_becomes_a_session() {
+    let world = World::new();
+    let token = world.login("alice").await;
+    world.call("POST", "/logout", Some(&token)).await;
+    for (bad, why) in [("nonsense", "token-malformed"), (token.as_str(), "missing")] {
+        assert_eq!(world.call("GET", "/arrival", Some(bad)).await.body, why);
+        assert_eq!(world.call("GET", "/maybe", Some(bad)).await.body, "nobody");
+        let answer = world.call("POST", "/set/theme/dark", Some(bad)).await;
+        assert_ne!(answer.token(), bad);
+        assert_eq!(world.call("GET", "/arrival", Some(bad)).await.body, why);
+    }
+}
+
+#[tokio::test]
+async fn what_a_failed_handler_has_set_is_not_saved() {
+    let world = World::new();
+    let token = world.login("alice").await;
+    assert_eq!(
+        world.call("POST", "/fail/theme/dark", Some(&token)).await.status,
+        502
+    );
+    assert_eq!(
+        world.call("GET", "/get/theme", Some(&token)).await.body,
+        "nothing"
+    );
+    assert!(
+        world
+            .call("POST", "/fail/theme/dark", None)
+            .await
+            .cookies()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_login_that_was_done_hands_out_its_token_though_the_handler_failed() {
+    let world = World::new();
+    let before = world.login("alice").await;
+    let answer = world.call("POST", "/login-and-fail/bob", Some(&before)).await;
+    assert_eq!(answer.status, 500);
+    assert_eq!(world.call("GET", "/me", Some(&answer.token())).await.body, "bob");
+}
+
+#[tokio::test]
+async fn once_the_response_has_left_the_session_is_closed() {
+    let world = World::new();
+    let token = world.login("alice").await;
+    world.call("GET", "/shelve", Some(&token)).await;
+    let session = world.shelf.take();
+    assert!(matches!(session.set("late", "x"), Err(SessionError::Closed)));
+    assert!(matches!(session.get::<String>("late"), Err(SessionError::Closed)));
+    assert!(matches!(session.save().await, Err(SessionError::Closed)));
+    assert!(matches!(
+        session.authenticate("bob").await,
+        Err(SessionError::Closed)
+    ));
+    assert!(matches!(session.destroy().await, Err(SessionError::Closed)));
+    assert_eq!(world.call("GET", "/me", Some(&token)).await.body, "alice");
+}
+
+#[tokio::test]
+async fn an_outage_is_503_and_never_a_visitor_who_is_not_logged_in() {
+    let world = World::new();
+    let token = world.login("alice").await;
+    for path in ["/maybe", "/me", "/get/theme"] {
+        world.fail("get", "unavailable");
+        let answer = world.call("GET", path, Some(&token)).await;
+        answer.refused(503, "unavailable");
+        assert!(answer.headers.contains_key(header::RETRY_AFTER) && answer.cookies().is_empty());
+    }
+    world.fail("replace", "unavailable");
+    world
+        .call("POST", "/set/theme/dark", Some(&token))
+        .await
+        .refused(503, "outcome-unknown");
+    assert_eq!(
+        world.call("GET", "/get/theme", Some(&token)).await.body,
+        "nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_save_that_comes_after_a_logout_is_told_so_and_brings_nothing_back() {
+    let world = World::new();
+    let token = world.login("alice").await;
+    let (clock, sessions, ended) = (world.clock.clone(), world.sessions.clone(), token.clone());
+    // Another request ends the session while this handler runs.
+    let meanwhile = axum::routing::post(async move |session: tessera::http::Session| {
+        session.set("theme", "dark").unwrap();
+        sessions.open(&ended).await.unwrap().destroy().await.unwrap();
+        clock.advance(std::time::Duration::from_millis(1));
+    });
+    let app = axum::Router::new().route("/slow", meanwhile);
+    let app = app.layer(tessera::http::SessionLayer::new(world.sessions.clone()));
+    let world = World { app, ..world };
+    world
+        .call("POST", "/slow", Some(&token))
+        .await
+        .refused(401, "missing");
+    assert!(world.sessions.open(&token).await.is_err());
+}

@@ -1,0 +1,167 @@
+//! `/auth`: what a proxy is told, and what it is not.
+
+use crate::client::{Answer, Client};
+use crate::{forged, serve};
+
+pub(crate) const FLAGS: [&str; 6] = [
+    "--auth-header",
+    "role=X-Role",
+    "--auth-header",
+    "name=X-Name",
+    "--auth-header",
+    "plan=X-Plan",
+];
+
+/// A session of a subject with these fields.
+fn create(client: &mut Client, key: &str, body: &str) -> String {
+    client.call("POST", "/v1/sessions", key, Some(body)).token()
+}
+
+fn ask(client: &mut Client, header: &str, value: &str) -> Answer {
+    client.send("GET", "/auth", &[(header, value)], None)
+}
+
+#[test]
+fn a_proxy_is_told_the_subject_the_reference_and_the_chosen_fields() {
+    let (_directory, server) = serve(&FLAGS);
+    let (mut client, key) = (server.client(), server.service_key());
+    let body = r#"{"subject":"alice","fields":{"role":"admin","plan":{"seats":3},"secret":"hush"}}"#;
+    let token = create(&mut client, &key, body);
+    for (header, value) in [
+        ("Authorization", format!("Bearer {token}")),
+        ("Cookie", format!("__Host-tessera={token}")),
+        ("Cookie", format!("a=b; tessera={token}")),
+    ] {
+        let answer = ask(&mut client, header, &value);
+        assert_eq!((answer.status, answer.text.as_str()), (200, ""));
+        assert_eq!(answer.header("x-session-subject"), Some("alice"));
+        assert_eq!(answer.header("x-role"), Some("admin"));
+        assert_eq!(answer.header("x-plan"), Some(r#"{"seats":3}"#));
+        assert_eq!(answer.header("x-name"), None);
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert!(!format!("{answer:?}").contains("hush"), "{answer:?}");
+        // The reference opens nothing, and is no part of the token.
+        let reference = answer.header("x-session-id").expect("a reference").to_owned();
+        assert!(!token.contains(&reference));
+        ask(&mut client, "Authorization", &format!("Bearer {reference}")).refused(401, "token-malformed");
+    }
+    // Whatever the proxy asks with.
+    let headers = [("Authorization", format!("Bearer {token}"))];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    for (method, path) in [("POST", "/auth"), ("PUT", "/auth/deep/er?x=y"), ("GET", "/auth/")] {
+        assert_eq!(
+            client.send(method, path, &headers, None).status,
+            200,
+            "{method} {path}"
+        );
+    }
+    server.stop();
+}
+
+#[test]
+fn who_is_not_logged_in_is_401() {
+    let (_directory, server) = serve(&FLAGS);
+    let (mut client, key) = (server.client(), server.service_key());
+    let token = create(&mut client, &key, r#"{"subject":"alice"}"#);
+    client
+        .send("GET", "/auth", &[], None)
+        .refused(401, "token-absent");
+    ask(
+        &mut client,
+        "Authorization",
+        &format!("Bearer {}", forged(&token)),
+    )
+    .refused(401, "token-mac-wrong");
+    ask(&mut client, "Cookie", "__Host-tessera=").refused(401, "token-malformed");
+    // A visitor's session has no subject.
+    let visitor = create(&mut client, &key, r#"{"fields":{"role":"admin"}}"#);
+    let answer = ask(&mut client, "Authorization", &format!("Bearer {visitor}"));
+    answer.refused(401, "token-absent");
+    assert_eq!(answer.header("x-role"), None);
+    client.call("DELETE", "/v1/session", &token, None);
+    ask(&mut client, "Authorization", &format!("Bearer {token}")).refused(401, "missing");
+    // Never from a URL.
+    let other = create(&mut client, &key, r#"{"subject":"alice"}"#);
+    client
+        .send("GET", &format!("/auth?__Host-tessera={other}"), &[], None)
+        .refused(401, "token-absent");
+    server.stop();
+}
+
+#[test]
+fn no_value_becomes_another_header() {
+    let (_directory, server) = serve(&FLAGS);
+    let (mut client, key) = (server.client(), server.service_key());
+    let fields = r#"{"role":"user\r\nX-Role: admin","name":"zoë \u0000%"}"#;
+    let token = create(
+        &mut client,
+        &key,
+        &format!(r#"{{"subject":"a b","fields":{fields}}}"#),
+    );
+    let answer = ask(&mut client, "Authorization", &format!("Bearer {token}"));
+    assert_eq!(answer.header("x-session-subject"), Some("a%20b"));
+    assert_eq!(answer.header("x-role"), Some("user%0D%0AX-Role:%20admin"));
+    assert_eq!(answer.header("x-name"), Some("zo%C3%AB%20%00%25"));
+    // One that is too long is no reason to let anybody pass without it.
+    let long = format!(
+        r#"{{"subject":"alice","fields":{{"role":"{}"}}}}"#,
+        "x".repeat(4097)
+    );
+    let token = create(&mut client, &key, &long);
+    ask(&mut client, "Authorization", &format!("Bearer {token}")).refused(500, "other");
+    server.stop();
+}
+
+#[test]
+fn an_outage_is_503() {
+    let (_directory, server) = serve(&FLAGS);
+    let (mut client, key) = (server.client(), server.service_key());
+    let token = create(&mut client, &key, r#"{"subject":"alice"}"#);
+    let other = rusqlite::Connection::open(server.data.join("sessions.db")).expect("the file opens");
+    other
+        .busy_timeout(std::time::Duration::from_secs(5))
+        .expect("a timeout");
+    other
+        .execute_batch("ALTER TABLE records RENAME TO gone")
+        .expect("another schema");
+    let answer = ask(&mut client, "Authorization", &format!("Bearer {token}"));
+    assert_eq!(
+        (answer.status, answer.header("x-session-subject")),
+        (503, None),
+        "{answer:?}"
+    );
+    other
+        .execute_batch("ALTER TABLE gone RENAME TO records")
+        .expect("the schema");
+    server.stop();
+}
+
+#[test]
+fn a_jwt_is_made_anew_on_its_way_through_the_proxy() {
+    let flags = [
+        "--token-format",
+        "jwt",
+        "--issuer",
+        "i",
+        "--audience",
+        "a",
+        "--token-lifetime",
+        "2s",
+    ];
+    let (_directory, server) = serve(&flags);
+    let (mut client, key) = (server.client(), server.service_key());
+    let token = create(&mut client, &key, r#"{"subject":"alice"}"#);
+    let cookie = format!("__Host-tessera={token}");
+    assert_eq!(ask(&mut client, "Cookie", &cookie).header("set-cookie"), None);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let answer = ask(&mut client, "Cookie", &cookie);
+    let set = answer.header("set-cookie").expect("a new token");
+    assert!(
+        set.starts_with("__Host-tessera=") && set.contains("; Secure; HttpOnly; SameSite=Lax"),
+        "{set}"
+    );
+    let (renewed, _) = set.split_once(';').expect("attributes");
+    assert_ne!(renewed, cookie);
+    assert_eq!(ask(&mut client, "Cookie", renewed).status, 200);
+    server.stop();
+}

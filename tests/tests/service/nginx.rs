@@ -1,0 +1,160 @@
+//! A real nginx with the configuration that `http/proxies/nginx.conf` gives as an example.
+
+use std::fs;
+use std::io::{BufRead as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::{Client, connect};
+use crate::serve;
+use crate::server::Server;
+
+struct Nginx(Child);
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Answers each request with the headers that it came with.
+fn upstream() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || echo(stream));
+        }
+    });
+    address
+}
+
+fn echo(stream: TcpStream) {
+    let mut reader = std::io::BufReader::new(stream);
+    let mut head = String::new();
+    while reader.read_line(&mut head).is_ok_and(|read| read > 2) {}
+    let head = head.to_ascii_lowercase();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{head}",
+        head.len()
+    );
+    let _ = reader.get_mut().write_all(answer.as_bytes());
+}
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").to_string()
+}
+
+/// The example with other addresses in it, in front of a server.
+fn start(directory: &Path, server: &Server) -> (Nginx, String) {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../http/proxies/nginx.conf");
+    let (address, behind) = (free_address(), upstream());
+    let mut example = fs::read_to_string(example).expect("the example");
+    for (given, actual) in [
+        ("127.0.0.1:8080", &address),
+        ("127.0.0.1:8787", &server.address),
+        ("127.0.0.1:3000", &behind),
+    ] {
+        assert_eq!(example.matches(given).count(), 1, "{given}");
+        example = example.replace(given, actual);
+    }
+    let temporary = |name: &str| format!("{name}_temp_path {name};\n");
+    let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(temporary)
+        .concat();
+    // Without a master there is one process, to be ended as one.
+    let text = format!(
+        "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {{}}\n\
+         http {{\naccess_log off;\n{paths}{example}}}\n"
+    );
+    fs::write(directory.join("nginx.conf"), text).expect("a configuration");
+    let log = fs::File::create(directory.join("nginx.log")).expect("a log");
+    // Where Debian has it, which is not on everybody's path.
+    let debian = Path::new("/usr/sbin/nginx");
+    let program = if debian.exists() {
+        debian
+    } else {
+        Path::new("nginx")
+    };
+    let child = Command::new(program)
+        .arg("-p")
+        .arg(directory)
+        .args(["-c", "nginx.conf", "-e", "stderr"])
+        .stderr(log)
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("nginx is installed by `cargo xtask test`");
+    let nginx = Nginx(child);
+    let started = Instant::now();
+    while connect(&address).is_err() {
+        let log = fs::read_to_string(directory.join("nginx.log")).unwrap_or_default();
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "nginx does not listen: {log}"
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+    (nginx, address)
+}
+
+#[test]
+fn nginx_passes_who_is_logged_in_and_no_other() {
+    let (directory, server) = serve(&crate::auth::FLAGS);
+    let (_nginx, address) = start(directory.path(), &server);
+    let (mut tessera, key) = (server.client(), server.service_key());
+    let body = r#"{"subject":"alice","fields":{"role":"admin"}}"#;
+    let token = tessera.call("POST", "/v1/sessions", &key, Some(body)).token();
+    let cookie = format!("__Host-tessera={token}");
+    let mut client = Client::new(&address);
+
+    let passed = client.send("GET", "/shop?a=b", &[("Cookie", &cookie)], None);
+    assert_eq!(passed.status, 200, "{passed:?}");
+    for line in [
+        "get /shop?a=b http",
+        "x-session-subject: alice\r\n",
+        "x-role: admin\r\n",
+        "x-session-id: ",
+    ] {
+        assert!(passed.text.contains(line), "{line}: {passed:?}");
+    }
+    // What a client claims of itself does not arrive, be it logged in or not.
+    let claims = [
+        ("Cookie", cookie.as_str()),
+        ("X-Session-Subject", "root"),
+        ("X-Role", "god"),
+    ];
+    let passed = client.send("POST", "/", &claims, Some("{}"));
+    assert_eq!(passed.status, 200);
+    assert!(
+        !passed.text.contains("root") && !passed.text.contains("god"),
+        "{passed:?}"
+    );
+    let plain = tessera.create(&key, Some("bob"));
+    let claims = [("Cookie", format!("tessera={plain}")), ("X-Role", "god".into())];
+    let claims = claims.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let passed = client.send("GET", "/", &claims, None);
+    assert!(
+        passed.status == 200 && !passed.text.contains("x-role"),
+        "{passed:?}"
+    );
+
+    for headers in [
+        vec![],
+        vec![("X-Session-Subject", "alice")],
+        vec![("Cookie", "__Host-tessera=nonsense")],
+    ] {
+        let refused = client.send("GET", "/", &headers, None);
+        assert_eq!(refused.status, 401, "{refused:?}");
+    }
+    tessera.call("DELETE", "/v1/session", &token, None);
+    assert_eq!(client.send("GET", "/", &[("Cookie", &cookie)], None).status, 401);
+    // Where Tessera is down nobody passes.
+    server.stop();
+    let refused = client.send("GET", "/", &[("Cookie", &cookie)], None);
+    assert_eq!(refused.status, 500, "{refused:?}");
+}
