@@ -22,11 +22,11 @@ use axum_core::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use tessera_http::{Device, Engine, EngineSession, Fault, Grant, Keep, Kind};
+use tessera_http::{Engine, EngineSession, Grant};
 
 pub use tessera_http::{
-    Arrival, CSRF_FIELD, CSRF_HEADER, Carrier, Cookie, CookieBuilder, CookieError, Details, Devices,
-    ID_HEADER, Lifetime, Problem, SUBJECT_HEADER, SameSite, TOKEN_HEADER,
+    Arrival, CSRF_FIELD, CSRF_HEADER, Carrier, Cookie, CookieBuilder, CookieError, Details, Device, Devices,
+    Fault, ID_HEADER, Keep, Kind, Lifetime, Problem, SUBJECT_HEADER, SameSite, TOKEN_HEADER,
 };
 
 use crate::error::{SessionError, TokenFault};

@@ -17,6 +17,8 @@ use crate::slot::{Settings, Slot};
 pub const SUBJECT_HEADER: HeaderName = HeaderName::from_static("x-session-subject");
 /// A hash of the session's id, fit for logs.
 pub const ID_HEADER: HeaderName = HeaderName::from_static("x-session-id");
+/// Headers of the client that Envoy is not to pass on (Envoy, HTTP filters, External Authorization).
+const ENVOY_REMOVE_HEADER: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 /// A value is at most so long in a header, in bytes; most proxies take 8 KiB for all headers together.
 pub const MAXIMUM_VALUE_BYTES: usize = 4096;
 
@@ -80,13 +82,21 @@ impl<E: Engine> Authorizer<E> {
         headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(SUBJECT_HEADER, value(&subject)?);
         headers.insert(ID_HEADER, value(&details.reference)?);
+        let mut absent = Vec::new();
         for (field, header) in self.fields.iter() {
             let text = match open.session.get::<Value>(field).map_err(failed)? {
-                None | Some(Value::Null) => continue,
+                None | Some(Value::Null) => {
+                    absent.push(header.as_str());
+                    continue;
+                }
                 Some(Value::String(text)) => text,
                 Some(other) => other.to_string(),
             };
             headers.insert(header.clone(), value(&text)?);
+        }
+        // Envoy would pass on what the client sent under these names.
+        if !absent.is_empty() {
+            headers.insert(ENVOY_REMOVE_HEADER, value(&absent.join(","))?);
         }
         Ok(headers)
     }

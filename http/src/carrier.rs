@@ -61,6 +61,7 @@ impl Carrier {
         remaining_millis: u64,
     ) -> Result<(), CookieError> {
         match self {
+            Self::Cookie(cookie) if cookie.is_set_by_others() => return Ok(()),
             Self::Cookie(cookie) => {
                 headers.append(header::SET_COOKIE, cookie.set(token, remaining_millis)?);
             }
@@ -73,7 +74,9 @@ impl Carrier {
 
     /// Takes the token from the client. Programs drop theirs by themselves.
     pub(crate) fn take_away(&self, headers: &mut HeaderMap) -> Result<(), CookieError> {
-        if let Self::Cookie(cookie) = self {
+        if let Self::Cookie(cookie) = self
+            && !cookie.is_set_by_others()
+        {
             headers.append(header::SET_COOKIE, cookie.remove()?);
             self.forbid_sharing(headers);
         }
@@ -123,19 +126,25 @@ fn token(text: &str) -> Carried {
 
 /// The cookie of this name. Of two with different values one was planted, and which cannot be told.
 fn read_cookie(headers: &HeaderMap, name: &str) -> Carried {
-    let mut found: Option<&str> = None;
-    let pairs = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim_ascii().split_once('='))
-        .filter(|(found, _)| *found == name);
-    for (_, value) in pairs {
+    let mut found: Option<&[u8]> = None;
+    // As bytes: another cookie beside ours may hold anything.
+    let lines = headers.get_all(header::COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    for pair in pairs.map(<[u8]>::trim_ascii) {
+        let Some(value) = pair
+            .strip_prefix(name.as_bytes())
+            .and_then(|rest| rest.strip_prefix(b"="))
+        else {
+            continue;
+        };
         if found.is_some_and(|found| found != value) {
             return Carried::Unfit;
         }
         found = Some(value);
     }
-    found.map_or(Carried::Nothing, token)
+    match found.map(str::from_utf8) {
+        None => Carried::Nothing,
+        Some(Ok(text)) if text.is_ascii() => token(text),
+        Some(_) => Carried::Unfit,
+    }
 }

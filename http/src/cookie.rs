@@ -80,6 +80,7 @@ pub struct Cookie {
     http_only: bool,
     same_site: SameSite,
     lifetime: Lifetime,
+    set_by_others: bool,
 }
 
 impl Default for Cookie {
@@ -109,6 +110,10 @@ impl Cookie {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn is_set_by_others(&self) -> bool {
+        self.set_by_others
     }
 
     /// `Set-Cookie` with a token whose session ends in so many milliseconds.
@@ -200,6 +205,7 @@ impl Default for CookieBuilder {
                 http_only: true,
                 same_site: SameSite::Lax,
                 lifetime: Lifetime::AbsoluteEnd,
+                set_by_others: false,
             },
         }
     }
@@ -252,6 +258,13 @@ impl CookieBuilder {
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.cookie.lifetime = lifetime;
+        self
+    }
+
+    /// Only reads it: another application sets and removes it, with attributes that only that one knows.
+    #[must_use]
+    pub fn set_by_others(mut self) -> Self {
+        self.cookie.set_by_others = true;
         self
     }
 

@@ -85,7 +85,7 @@ impl<S: Sync, E: Engine> FromRequestParts<S> for Session<E> {
     }
 }
 
-/// `None` where there is no live session; nothing is made then.
+/// `None` where there is no live session.
 impl<S: Sync, E: Engine> OptionalFromRequestParts<S> for Session<E> {
     type Rejection = Rejection<E::Error>;
 

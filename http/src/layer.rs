@@ -17,6 +17,7 @@ use crate::slot::{Settings, Slot};
 /// Gives every request a [`Session`](crate::Session), opened only if a handler asks for it.
 ///
 /// Takes the token from the cookie `__Host-tessera` unless it is told otherwise.
+/// The response's body has to be one that a text can become (`From<String>`), as axum's is.
 #[derive(Clone, Debug)]
 pub struct SessionLayer<E> {
     engine: E,
@@ -42,7 +43,8 @@ impl<E: Engine> SessionLayer<E> {
         self.carriers([Carrier::Cookie(cookie)])
     }
 
-    /// Takes the token from the first of these that brings one. A new session's token goes out in the first of all.
+    /// Takes the token from the first of these that brings one. **A new session's token goes out in the first of all**: where
+    /// browsers log in, the cookie has to come first.
     /// None at all is as if it had not been called.
     #[must_use]
     pub fn carriers(mut self, carriers: impl IntoIterator<Item = Carrier>) -> Self {

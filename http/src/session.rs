@@ -1,17 +1,21 @@
 //! The session of a request: opened when it is first asked for, saved when the response leaves.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::engine::{Details, Devices, Engine, EngineSession as _, Grant, Keep};
 use crate::fault::{Fault as _, Kind};
 
-/// The field that holds flash messages.
-const FLASH_FIELD: &str = "_flash";
+/// The fields that hold flash messages begin so.
+const FLASH_FIELDS: &str = "_flash.";
+const MAXIMUM_FLASHES: usize = 16;
 
 /// What the request brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +31,10 @@ pub enum Arrival {
 /// The session of a request, as a handler takes it from its arguments.
 ///
 /// A request without a token, or with one that opens nothing, has an empty draft: it is stored, and a token handed out, only
-/// if something was set. Changes are saved before the response leaves, unless it is a server error (5xx); once it has left,
-/// every call answers an error of the kind [`Kind::Closed`].
+/// if something was set. Changes are saved before the response leaves, unless it is a server error (5xx), or the last call
+/// that stores ([`Session::save`], [`Session::authenticate`] and their kin) has failed: what was set for a login is not
+/// stored in the session from before it. Once the response has left, every call answers an error of the kind
+/// [`Kind::Closed`]. A call that a task of the handler's has under way then is not waited for.
 pub struct Session<E: Engine> {
     open: Arc<Open<E>>,
 }
@@ -58,6 +64,8 @@ pub(crate) struct Open<E: Engine> {
     pub(crate) carrier: Option<usize>,
     /// Set when the response leaves. Held for reading while a field is read or changed, so that a change is saved or refused.
     left: RwLock<bool>,
+    /// Whether the last call that stores has failed: then nothing is stored that the handler does not ask for again.
+    failed: AtomicBool,
     news: Mutex<Option<News>>,
 }
 
@@ -78,6 +86,7 @@ impl<E: Engine> Open<E> {
             arrival,
             carrier,
             left: RwLock::new(false),
+            failed: AtomicBool::new(false),
             news: Mutex::new(None),
         }
     }
@@ -89,6 +98,16 @@ impl<E: Engine> Open<E> {
 
     pub(crate) fn news(&self) -> MutexGuard<'_, Option<News>> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// Notes how a call that stores has ended.
+    fn ended<T, F>(&self, ended: Result<T, F>) -> Result<T, F> {
+        self.failed.store(ended.is_err(), Ordering::SeqCst);
+        ended
     }
 
     /// Notes what a write handed back.
@@ -200,24 +219,40 @@ impl<E: Engine> Session<E> {
             .authenticated_within(age, self.open.engine.now_millis()))
     }
 
-    /// Leaves a message for the next page that takes it.
+    /// Leaves a message for the next page that takes it; of more than 16 the oldest goes.
     ///
     /// # Errors
     /// As [`Session::set`].
     pub fn flash(&self, message: &str) -> Result<(), E::Error> {
+        // A field for each, so that two requests at once lose none.
+        let name = format!(
+            "{FLASH_FIELDS}{:015}.{:08x}",
+            self.open.engine.now_millis(),
+            salt()
+        );
         self.at_once(|session| {
-            let mut messages: Vec<String> = session.get(FLASH_FIELD)?.unwrap_or_default();
-            messages.push(message.to_owned());
-            session.set(FLASH_FIELD, &messages)
+            let waiting = flashes::<E>(session)?;
+            let excess = (waiting.len() + 1).saturating_sub(MAXIMUM_FLASHES);
+            for oldest in &waiting[..excess] {
+                session.remove(oldest)?;
+            }
+            session.set(&name, message)
         })
     }
 
-    /// Takes the messages that were left; each is shown once.
+    /// Takes the messages that were left, the oldest first; each is shown once.
     ///
     /// # Errors
     /// As [`Session::get`].
     pub fn take_flash(&self) -> Result<Vec<String>, E::Error> {
-        Ok(self.pop(FLASH_FIELD)?.unwrap_or_default())
+        self.at_once(|session| {
+            let mut messages = Vec::new();
+            for name in flashes::<E>(session)? {
+                messages.extend(session.get::<String>(&name)?);
+                session.remove(&name)?;
+            }
+            Ok(messages)
+        })
     }
 
     /// Stores the changes now rather than when the response leaves, so that they hold whatever the response becomes.
@@ -226,7 +261,7 @@ impl<E: Engine> Session<E> {
     /// Those of the engine's `save`.
     pub async fn save(&self) -> Result<(), E::Error> {
         self.check()?;
-        self.open.note(self.open.session.save().await?);
+        self.open.note(self.open.ended(self.open.session.save().await)?);
         Ok(())
     }
 
@@ -236,7 +271,7 @@ impl<E: Engine> Session<E> {
     /// As [`Session::save`].
     pub async fn rotate(&self) -> Result<(), E::Error> {
         self.check()?;
-        self.open.note(self.open.session.rotate().await?);
+        self.open.note(self.open.ended(self.open.session.rotate().await)?);
         Ok(())
     }
 
@@ -255,8 +290,8 @@ impl<E: Engine> Session<E> {
     /// As [`Session::authenticate`].
     pub async fn authenticate_keeping(&self, subject: &str, keep: &Keep) -> Result<(), E::Error> {
         self.check()?;
-        self.open
-            .note(self.open.session.authenticate(subject, keep).await?);
+        let granted = self.open.session.authenticate(subject, keep).await;
+        self.open.note(self.open.ended(granted)?);
         Ok(())
     }
 
@@ -266,17 +301,21 @@ impl<E: Engine> Session<E> {
     /// Those of the engine's `destroy`.
     pub async fn destroy(&self) -> Result<(), E::Error> {
         self.check()?;
-        self.open.session.destroy().await?;
+        self.open.ended(self.open.session.destroy().await)?;
         *self.open.news() = Some(News::Ended);
         Ok(())
     }
 
-    /// A token against cross-site request forgery, for forms and scripts of this session.
+    /// A token against cross-site request forgery, for forms and scripts of this session. Empty for a draft: there is nothing
+    /// to forge yet, and [`CsrfLayer`](crate::CsrfLayer) asks for none.
     ///
     /// # Errors
-    /// If the session was never saved, or the response has left.
+    /// If the response has left.
     pub fn csrf_token(&self) -> Result<String, E::Error> {
-        self.at_once(|session| session.csrf_token())
+        match self.at_once(|session| session.csrf_token()) {
+            Err(error) if error.kind() == Kind::Draft => Ok(String::new()),
+            token => token,
+        }
     }
 
     pub(crate) fn check_csrf_token(&self, token: &str) -> Result<(), E::Error> {
@@ -314,4 +353,23 @@ impl<E: Engine> Session<E> {
         self.check()?;
         self.open.engine.revoke_others(&self.open.session).await
     }
+}
+
+/// The fields that hold flash messages, the oldest first.
+fn flashes<E: Engine>(session: &E::Session) -> Result<Vec<String>, E::Error> {
+    let fields = session.entries_json()?;
+    if !fields.contains(FLASH_FIELDS) {
+        return Ok(Vec::new());
+    }
+    // What the engine writes is an object; names come ordered.
+    let fields: BTreeMap<String, IgnoredAny> = serde_json::from_str(&fields).unwrap_or_default();
+    let names = fields.into_keys();
+    Ok(names.filter(|name| name.starts_with(FLASH_FIELDS)).collect())
+}
+
+/// Sets two messages of one millisecond apart, in one process and, most likely, in two.
+fn salt() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    RandomState::new().hash_one(next) as u32
 }

@@ -1,12 +1,13 @@
 //! What stands in a request's extensions: how to open its session, and the session once it is open.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderValue, Response};
 
 use crate::carrier::{Carried, Carrier};
 use crate::engine::{Engine, EngineSession as _};
-use crate::fault::{Fault as _, Kind};
+use crate::fault::{Fault, Kind};
 use crate::problem::Problem;
 use crate::session::{Arrival, News, Open};
 
@@ -24,6 +25,8 @@ pub(crate) struct Slot<E: Engine> {
     pub(crate) engine: E,
     pub(crate) settings: Arc<Settings>,
     open: Mutex<Option<Arc<Open<E>>>>,
+    /// Set when the response leaves: what is opened after it would be saved by nobody.
+    left: AtomicBool,
 }
 
 impl<E: Engine> Slot<E> {
@@ -32,6 +35,7 @@ impl<E: Engine> Slot<E> {
             engine,
             settings,
             open: Mutex::new(None),
+            left: AtomicBool::new(false),
         }
     }
 
@@ -77,13 +81,21 @@ impl<E: Engine> Slot<E> {
         };
         let open = Arc::new(Open::new(engine.clone(), session, arrival, carrier));
         let mut place = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.left.load(Ordering::SeqCst) {
+            return Err(E::Error::closed());
+        }
         // Where two opened it at once, the first one counts.
         Ok(Arc::clone(place.get_or_insert(open)))
     }
 
     /// Saves what was changed, and tells the client what has become of its token.
     pub(crate) async fn finish<B: From<String>>(&self, mut response: Response<B>) -> Response<B> {
-        let Some(open) = self.opened() else {
+        let opened = {
+            let opened = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            self.left.store(true, Ordering::SeqCst);
+            opened.clone()
+        };
+        let Some(open) = opened else {
             return response;
         };
         open.leave();
@@ -121,18 +133,31 @@ impl<E: Engine> Slot<E> {
 
 /// Stores what waits to be stored, and renews what is due.
 async fn keep<E: Engine>(open: &Open<E>) -> Result<(), E::Error> {
+    // What a login was to bring does not go into the session from before it.
+    if open.has_failed() {
+        return Ok(());
+    }
     let due = open.session.details()?;
-    if due.modified || due.renew_due {
+    if due.modified {
         open.note(open.session.save().await?);
-    } else if due.reissue_due {
-        open.note(open.session.reissue()?);
+    } else if due.renew_due {
+        let renewed = open.session.save().await;
+        spare(renewed.map(|grant| open.note(grant)), "renewed");
+    }
+    // A save renews by generations; a JWT ages all the same.
+    if due.reissue_due && open.news().is_none() {
+        spare(open.session.reissue().map(|grant| open.note(grant)), "reissued");
     }
     // A save that had nothing to write has not moved the idle expiry.
-    if open.session.details()?.touch_due
-        && let Err(error) = open.session.touch().await
-    {
-        // The request was served all the same; the next one tries again.
-        tracing::debug!(code = error.kind().code(), "a session was not touched");
+    if open.session.details()?.touch_due {
+        spare(open.session.touch().await, "touched");
     }
     Ok(())
+}
+
+/// The request was served although this was not done; the next one tries again.
+fn spare<T, F: Fault>(done: Result<T, F>, what: &str) {
+    if let Err(error) = done {
+        tracing::warn!(code = error.kind().code(), "a session was not {what}");
+    }
 }

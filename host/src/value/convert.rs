@@ -15,12 +15,17 @@ pub enum ConvertError {
     /// An integer that does not fit 64 bits with a sign.
     #[error("the integer does not fit 64 bits with a sign")]
     OutOfRange,
-    /// It cannot be written as JSON, or read from it.
-    #[error("as JSON")]
-    Json(#[source] serde_json::Error),
-    /// A value of another type was stored.
+    /// It cannot be written as JSON, or read from it. Serde's own words are not kept: they quote the value.
+    #[error("as JSON: {category:?} at column {column}")]
+    Json {
+        /// What kind of mistake it is.
+        category: serde_json::error::Category,
+        /// Where in the JSON text it is, in bytes from 1; 0 if it is not known.
+        column: usize,
+    },
+    /// A value of another type was stored. Serde's own words are not kept: they quote the value.
     #[error("the stored value is of another type")]
-    Type(#[source] ScalarError),
+    Type,
     /// The Rust type refuses to be written.
     #[error("the type cannot be stored: {0}")]
     Custom(String),
@@ -40,15 +45,22 @@ pub(super) fn from_rust<T: Serialize + ?Sized>(value: &T) -> Result<Value, Conve
     match value.serialize(Scalars) {
         Err(ConvertError::Compound) => serde_json::to_string(value)
             .map(Value::Json)
-            .map_err(ConvertError::Json),
+            .map_err(|error| as_json(&error)),
         scalar => scalar,
     }
 }
 
 pub(super) fn to_rust<T: DeserializeOwned>(value: Value) -> Result<T, ConvertError> {
     match value {
-        Value::Json(text) => serde_json::from_str(&text).map_err(ConvertError::Json),
-        scalar => T::deserialize(Stored(scalar)).map_err(ConvertError::Type),
+        Value::Json(text) => serde_json::from_str(&text).map_err(|error| as_json(&error)),
+        scalar => T::deserialize(Stored(scalar)).map_err(|_: ScalarError| ConvertError::Type),
+    }
+}
+
+fn as_json(error: &serde_json::Error) -> ConvertError {
+    ConvertError::Json {
+        category: error.classify(),
+        column: error.column(),
     }
 }
 
@@ -282,20 +294,20 @@ mod tests {
     fn another_type_or_range_is_refused() {
         assert!(matches!(
             to_rust::<u8>(Value::Integer(256)),
-            Err(ConvertError::Type(_))
+            Err(ConvertError::Type)
         ));
         assert!(matches!(
             to_rust::<u8>(Value::Text("1".into())),
-            Err(ConvertError::Type(_))
+            Err(ConvertError::Type)
         ));
         assert!(matches!(
             to_rust::<u8>(Value::Json("[]".into())),
-            Err(ConvertError::Json(_))
+            Err(ConvertError::Json { .. })
         ));
         assert!(matches!(from_rust(&u64::MAX), Err(ConvertError::OutOfRange)));
         assert!(matches!(
             from_rust(&BTreeMap::from([((1, 2), 3)])),
-            Err(ConvertError::Json(_))
+            Err(ConvertError::Json { .. })
         ));
     }
 }

@@ -136,3 +136,30 @@ async fn tokens_that_are_handed_out_are_marked_as_secret() {
     let cookie = World::new().call("POST", "/login/alice", None).await;
     assert!(cookie.headers[header::SET_COOKIE].is_sensitive());
 }
+
+#[tokio::test]
+async fn a_cookie_of_others_beside_ours_may_hold_any_bytes() {
+    let world = World::new();
+    let token = world.login("alice").await;
+    let line = [
+        b"name=Zo\xeb; ",
+        COOKIE.as_bytes(),
+        b"=",
+        token.as_bytes(),
+        b"; x",
+    ]
+    .concat();
+    let line = axum::http::HeaderValue::from_bytes(&line).unwrap();
+    let request = Request::get("/me").header(header::COOKIE, line);
+    assert_eq!(
+        world.send(request.body(Body::empty()).unwrap()).await.body,
+        "alice"
+    );
+    // Ours may not.
+    let line = axum::http::HeaderValue::from_bytes(&[COOKIE.as_bytes(), b"=Zo\xeb"].concat()).unwrap();
+    let request = Request::get("/arrival").header(header::COOKIE, line);
+    assert_eq!(
+        world.send(request.body(Body::empty()).unwrap()).await.body,
+        "token-malformed"
+    );
+}

@@ -154,6 +154,8 @@ async fn where_a_request_comes_from_is_looked_at_first() {
 async fn a_login_from_another_site_is_refused_although_there_is_no_session_yet() {
     let world = world();
     let headers = [("sec-fetch-site", "cross-site")];
+    // There is nothing to forge yet, so a page for a visitor needs no token.
+    assert_eq!(world.call("GET", "/csrf", None).await.body, "");
     post(&world, "/login/mallory", &headers, String::new())
         .await
         .refused(403, "cross-site");

@@ -153,3 +153,72 @@ async fn a_save_that_comes_after_a_logout_is_told_so_and_brings_nothing_back() {
         .refused(401, "missing");
     assert!(world.sessions.open(&token).await.is_err());
 }
+
+#[tokio::test]
+async fn a_login_that_fails_stores_nothing_of_what_was_set_for_it() {
+    let world = World::with(
+        |sessions| {
+            sessions.policy(|policy| {
+                (policy.sessions_per_owner, policy.cap_rule) = (Some(1), tessera::CapRule::Refuse);
+            })
+        },
+        tessera::http::SessionLayer::new,
+    );
+    let visitor = world.call("POST", "/set/basket/full", None).await.token();
+    world.login("alice").await;
+    world.clock.advance(std::time::Duration::from_millis(1));
+    let path = "/login-with/alice/role/admin";
+    // Told as what it is, and no token handed out.
+    let refused = world.call("POST", path, None).await;
+    refused.refused(409, "too-many-sessions");
+    assert!(refused.cookies().is_empty());
+    let path = format!("/login-with/{}/role/admin", "x".repeat(256));
+    for token in [None, Some(visitor.as_str())] {
+        let refused = world.call("POST", &path, token).await;
+        refused.refused(422, "invalid-argument");
+        assert!(refused.cookies().is_empty());
+    }
+    assert_eq!(
+        world.call("GET", "/get/role", Some(&visitor)).await.body,
+        "nothing"
+    );
+    assert_eq!(
+        world.call("GET", "/get/basket", Some(&visitor)).await.body,
+        "full"
+    );
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_is_no_reason_to_refuse_what_was_served() {
+    let world = World::with(
+        |sessions| sessions.policy(|policy| policy.renew_interval = Some(std::time::Duration::from_secs(60))),
+        tessera::http::SessionLayer::new,
+    );
+    let token = world.login("alice").await;
+    world.clock.advance(std::time::Duration::from_secs(60));
+    world.fail("replace", "full");
+    let answer = world.call("GET", "/me", Some(&token)).await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "alice"));
+    // The next one renews.
+    assert_eq!(world.call("GET", "/me", Some(&token)).await.cookies().len(), 1);
+}
+
+#[tokio::test]
+async fn a_jwt_is_made_anew_past_half_of_its_life_also_where_something_is_saved() {
+    let jwt = |sessions: tessera::SessionsBuilder| {
+        sessions.policy(|policy| {
+            policy.token_format = tessera::TokenFormat::Jwt;
+            (policy.issuer, policy.audience) = ("i".into(), "a".into());
+        })
+    };
+    let world = World::with(jwt, tessera::http::SessionLayer::new);
+    let mut token = world.login("alice").await;
+    for turn in 0..10 {
+        world.clock.advance(std::time::Duration::from_secs(160));
+        let path = if turn % 2 == 0 { "/set/n/x" } else { "/me" };
+        let method = if turn % 2 == 0 { "POST" } else { "GET" };
+        let answer = world.call(method, path, Some(&token)).await;
+        assert!(answer.status.is_success(), "{answer:?}");
+        token = answer.token();
+    }
+}

@@ -91,12 +91,35 @@ async fn a_login_path_of_another_host_is_not_taken() {
 async fn a_message_is_shown_once() {
     let world = World::new();
     let token = world.call("POST", "/flash/saved", None).await.token();
+    world.clock.advance(Duration::from_millis(1));
     world.call("POST", "/flash/twice", Some(&token)).await;
     assert_eq!(
         world.call("GET", "/messages", Some(&token)).await.body,
         "saved,twice"
     );
     assert_eq!(world.call("GET", "/messages", Some(&token)).await.body, "");
+}
+
+#[tokio::test]
+async fn messages_of_two_requests_at_once_are_both_shown_and_there_are_at_most_sixteen() {
+    let world = World::new();
+    let token = world.login("alice").await;
+    let (one, two) = tokio::join!(
+        world.call("POST", "/flash/one", Some(&token)),
+        world.call("POST", "/flash/two", Some(&token))
+    );
+    assert!(one.status.is_success() && two.status.is_success());
+    let shown = world.call("GET", "/messages", Some(&token)).await.body;
+    let mut shown: Vec<&str> = shown.split(',').collect();
+    shown.sort_unstable();
+    assert_eq!(shown, ["one", "two"]);
+    for n in 0..17 {
+        world.clock.advance(Duration::from_millis(1));
+        world.call("POST", &format!("/flash/m{n}"), Some(&token)).await;
+    }
+    let shown = world.call("GET", "/messages", Some(&token)).await.body;
+    let wanted: Vec<String> = (1..17).map(|n| format!("m{n}")).collect();
+    assert_eq!(shown, wanted.join(","));
 }
 
 #[tokio::test]

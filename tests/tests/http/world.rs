@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use tessera::http::{Arrival, LoggedIn, Session, SessionLayer};
 use tessera::store::MemoryStore;
 use tessera::{Clock, SessionError, Sessions, SessionsBuilder, Timestamp};
-use tessera_tests::stores::{Fault, Script, Scripted};
+use tessera_tests::stores::{Fault, NeverReady, Script, Scripted};
 use tower::ServiceExt as _;
 
 /// A cookie as a browser sends it back.
@@ -46,7 +46,8 @@ impl Shelf {
 
 pub(crate) struct World {
     pub(crate) sessions: Sessions,
-    pub(crate) store: Scripted<MemoryStore>,
+    /// Answers late, so that requests at once really meet.
+    pub(crate) store: Scripted<NeverReady<MemoryStore>>,
     pub(crate) clock: Hands,
     pub(crate) shelf: Shelf,
     pub(crate) app: Router,
@@ -110,7 +111,8 @@ impl World {
         guard: impl FnOnce(Router) -> Router,
     ) -> Self {
         let clock = Hands(Arc::new(AtomicU64::new(START)));
-        let (store, _) = Scripted::new(MemoryStore::builder().sweep_interval(Duration::ZERO).build());
+        let memory = MemoryStore::builder().sweep_interval(Duration::ZERO).build();
+        let (store, _) = Scripted::new(NeverReady::new(memory));
         let builder = Sessions::builder()
             .unwrap()
             .signing_key("k", [7; 32])

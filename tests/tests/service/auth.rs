@@ -38,6 +38,8 @@ fn a_proxy_is_told_the_subject_the_reference_and_the_chosen_fields() {
         assert_eq!(answer.header("x-role"), Some("admin"));
         assert_eq!(answer.header("x-plan"), Some(r#"{"seats":3}"#));
         assert_eq!(answer.header("x-name"), None);
+        // Or Envoy would pass on what a client claims of itself.
+        assert_eq!(answer.header("x-envoy-auth-headers-to-remove"), Some("x-name"));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert!(!format!("{answer:?}").contains("hush"), "{answer:?}");
         // The reference opens nothing, and is no part of the token.

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, connect};
+use crate::client::{Client, bearer, connect};
 use crate::serve;
 use crate::server::Server;
 
@@ -157,4 +157,56 @@ fn nginx_passes_who_is_logged_in_and_no_other() {
     server.stop();
     let refused = client.send("GET", "/", &[("Cookie", &cookie)], None);
     assert_eq!(refused.status, 500, "{refused:?}");
+}
+
+#[test]
+fn a_token_that_is_made_anew_reaches_the_client_through_nginx_and_is_kept_by_no_cache() {
+    let flags = [
+        "--token-format",
+        "jwt",
+        "--issuer",
+        "i",
+        "--audience",
+        "a",
+        "--token-lifetime",
+        "2s",
+    ];
+    let (directory, server) = serve(&flags);
+    let (_nginx, address) = start(directory.path(), &server);
+    let token = server.client().create(&server.service_key(), Some("alice"));
+    let mut client = Client::new(&address);
+    let headers = [
+        ("Cookie", format!("__Host-tessera={token}")),
+        ("Authorization", bearer(&token)),
+    ];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    for header in headers {
+        let passed = client.send("GET", "/", &[header], None);
+        assert_eq!(
+            (passed.status, passed.header("set-cookie")),
+            (200, None),
+            "{passed:?}"
+        );
+        assert_eq!(
+            (passed.header("x-session-token"), passed.header("cache-control")),
+            (None, None)
+        );
+    }
+    thread::sleep(Duration::from_millis(1100));
+    let [cookie, program] = headers.map(|header| client.send("GET", "/", &[header], None));
+    let set = cookie.header("set-cookie").expect("a new token");
+    assert!(
+        set.starts_with("__Host-tessera=") && !set.contains(&token),
+        "{set}"
+    );
+    assert!(
+        program
+            .header("x-session-token")
+            .is_some_and(|renewed| renewed != token),
+        "{program:?}"
+    );
+    for passed in [cookie, program] {
+        assert_eq!(passed.header("cache-control"), Some("no-store"), "{passed:?}");
+    }
+    server.stop();
 }

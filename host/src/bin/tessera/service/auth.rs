@@ -17,7 +17,7 @@ pub(super) async fn auth(State(service): State<Arc<Service>>, headers: HeaderMap
 
 /// Takes tokens from where the rest of the service takes them.
 pub(super) fn authorizer(sessions: Sessions, fields: Vec<(String, HeaderName)>) -> Authorizer {
-    let plain = Cookie::builder().name("tessera").build();
+    let plain = Cookie::builder().name("tessera").set_by_others().build();
     let carriers = [Carrier::Bearer, Carrier::Cookie(Cookie::default())];
     let plain = plain.ok().map(Carrier::Cookie);
     Authorizer::new(sessions, carriers.into_iter().chain(plain), fields)
