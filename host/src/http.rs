@@ -26,7 +26,7 @@ use tessera_http::{Engine, EngineSession, Grant};
 
 pub use tessera_http::{
     Arrival, CSRF_FIELD, CSRF_HEADER, Carrier, Cookie, CookieBuilder, CookieError, Details, Device, Devices,
-    Fault, ID_HEADER, Keep, Kind, Lifetime, Problem, SUBJECT_HEADER, SameSite, TOKEN_HEADER,
+    Fault, ID_HEADER, Keep, Kind, Lifetime, Problem, SUBJECT_HEADER, SameSite, TOKEN_HEADER, chain,
 };
 
 use crate::error::{SessionError, TokenFault};

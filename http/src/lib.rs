@@ -31,5 +31,5 @@ pub use engine::{Details, Device, Devices, Engine, EngineSession, Grant, Keep};
 pub use extract::{LoggedIn, Rejection};
 pub use fault::{Fault, Kind};
 pub use layer::{SessionLayer, SessionService};
-pub use problem::Problem;
+pub use problem::{Problem, chain};
 pub use session::{Arrival, Session};

@@ -123,14 +123,17 @@ impl IntoResponse for Problem {
     }
 }
 
-/// An error with all that caused it.
-fn chain(error: &dyn Error) -> String {
+/// An error and all its sources in one line, none said twice.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let said = source.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        next = source.source();
     }
     text
 }

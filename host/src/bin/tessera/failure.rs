@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use tessera::http::chain;
+
 /// An error with what was being done when it happened.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -49,19 +51,4 @@ impl fmt::Display for Failure {
             None => Ok(()),
         }
     }
-}
-
-/// An error and all its sources in one line, none said twice.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let said = source.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        next = source.source();
-    }
-    text
 }

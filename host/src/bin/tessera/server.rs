@@ -13,8 +13,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::Failure;
-use crate::failure::chain;
 use crate::service::{self, Service};
+use tessera::http::chain;
 
 /// A head that takes longer to arrive, or a connection idle for longer, is closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use tessera::store::{Store as _, StoreError};
 
 use super::Service;
 use super::problem::{Problem, answer_one};
-use crate::failure::chain;
+use tessera::http::chain;
 
 /// No session's key is this short; asking for it is one look into the store's index.
 const KEY: &str = "health";

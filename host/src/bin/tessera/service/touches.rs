@@ -3,7 +3,7 @@
 use tessera::Session;
 use tokio::sync::watch;
 
-use crate::failure::chain;
+use tessera::http::chain;
 
 /// Counts the touches under way, for the service to wait for them when it ends.
 pub(super) struct Touches {
