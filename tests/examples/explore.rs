@@ -14,12 +14,16 @@ const TOLD: usize = 3;
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let named: Vec<String> = std::env::args().skip(1).collect();
     let component = Component::embedded()?;
+    let known: Vec<String> = campaigns().into_iter().map(|campaign| campaign.name).collect();
+    if let Some(unknown) = named.iter().find(|name| !known.contains(name)) {
+        return Err(format!("there is no campaign {unknown}, but {}", known.join(", ")).into());
+    }
     let mut found = 0;
     for campaign in campaigns() {
         let wanted = if named.is_empty() {
             !campaign.long
         } else {
-            named.iter().any(|name| campaign.name.starts_with(name))
+            named.contains(&campaign.name)
         };
         if !wanted {
             continue;

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use tessera::Component;
-use tessera_tests::interleave::explore::{Report, repeat};
+use tessera_tests::interleave::explore::{Report, drawn};
 use tessera_tests::interleave::plan::{Act, Event, Fault, Plan};
 
 const CLIENTS: usize = 10;
@@ -34,7 +34,7 @@ fn act() -> impl Strategy<Value = Act> {
 fn program() -> impl Strategy<Value = Vec<Act>> {
     (
         prop_oneof![8 => Just(Act::Open), 1 => Just(Act::Enter("alice"))],
-        vec(act(), 2..6),
+        vec(act(), 6..14),
     )
         .prop_map(|(first, then)| [vec![first], then].concat())
 }
@@ -86,10 +86,9 @@ fn ten_clients_over_a_hundred_thousand_steps_lose_revive_and_misjudge_nothing() 
     let mut runner = TestRunner::new_with_rng(config.clone(), rng);
     let total = RefCell::new(Report::default());
     while total.borrow().steps < STEPS {
-        let strategy = (plan(), vec(any::<u16>(), 400));
-        let ran = runner.run(&strategy, |(plan, schedule)| {
-            let schedule: Vec<usize> = schedule.into_iter().map(usize::from).collect();
-            let report = repeat(&plan, &component, &schedule);
+        let strategy = (plan(), vec(any::<u16>(), 1_000));
+        let ran = runner.run(&strategy, |(plan, numbers)| {
+            let report = drawn(&plan, &component, &numbers);
             let report = report.map_err(|violation| TestCaseError::fail(violation.to_string()))?;
             total.borrow_mut().add(&report);
             Ok(())

@@ -165,6 +165,8 @@ pub enum Told {
     Replaced,
     Reused,
     TooMany,
+    /// Nothing was done, because others were faster eight times.
+    Contended,
     /// Nothing was done.
     Unavailable,
     /// Nothing was done, and the handle is gone with its instance.

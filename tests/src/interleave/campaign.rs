@@ -141,19 +141,24 @@ pub fn campaigns() -> Vec<Campaign> {
         plan.failing(1, &[Fault::StaleRead])
     });
 
-    let clocks = |plan: Plan| {
-        let mut plan = plan.with_events(
-            2,
-            &[
-                Event::ClockJumps(PAST_GRACE_MS),
-                Event::ClockJumps(-PAST_GRACE_MS),
-            ],
-        );
+    add("stale-renewals-2", RENEWALS, 2, every, false, &|plan| {
+        plan.failing(2, &[Fault::StaleRead, Fault::Lost])
+    });
+    add("stale-renewals-3", RENEWALS, 3, drawn, false, &|plan| {
+        plan.failing(3, &[Fault::StaleRead, Fault::Lost])
+    });
+
+    let apart = |mut plan: Plan| {
         plan.clocks = (0..plan.programs.len() as i64)
             .map(|client| 4_000 * (client - 1))
             .collect();
         plan
     };
+    let jumps = [
+        Event::ClockJumps(PAST_GRACE_MS),
+        Event::ClockJumps(-PAST_GRACE_MS),
+    ];
+    let clocks = |plan: Plan| apart(plan.with_events(2, &jumps));
     add("clocks-2", RENEWALS, 2, every, false, &clocks);
     add("clocks-3", EVERYTHING, 3, drawn, false, &clocks);
 
@@ -161,6 +166,9 @@ pub fn campaigns() -> Vec<Campaign> {
     add("failover-2", EVERYTHING, 2, every, false, &failover);
     add("failover-renewals-2", RENEWALS, 2, every, false, &failover);
     add("failover-3", EVERYTHING, 3, drawn, false, &failover);
+    add("failover-clocks-2", RENEWALS, 2, every, false, &|plan| {
+        apart(failover(plan))
+    });
 
     let shared = |faults: usize| {
         move |plan: Plan| Plan {

@@ -46,6 +46,13 @@ pub fn key_and_generation(token: &str) -> (String, u32) {
     (BASE64_URL_SAFE_NO_PAD.encode(id), counter)
 }
 
+/// What of a compact token names the session, the generation and the moment it was raised.
+pub fn generation_bytes(token: &str) -> Vec<u8> {
+    let payload = token.split('.').nth(2).unwrap_or_default();
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
+    bytes.get(..26).unwrap_or_default().to_vec()
+}
+
 /// One client, with all that it needs.
 pub struct Client {
     /// Which.
@@ -158,7 +165,7 @@ impl Client {
                     Ok(_) => Told::Done,
                     Err(error) => match refused(&error) {
                         // Some pages may have been done.
-                        Told::Unavailable | Told::InstanceLost => Told::Unknown,
+                        Told::Unavailable | Told::InstanceLost | Told::Contended => Told::Unknown,
                         told => told,
                     },
                 };
@@ -326,10 +333,12 @@ pub fn seen(session: &Session) -> Told {
 /// In the model's words.
 pub fn refused(error: &SessionError) -> Told {
     match error {
-        SessionError::Missing => Told::Missing,
+        // A handle that a call of its own has closed says so of itself.
+        SessionError::Missing | SessionError::Closed => Told::Missing,
         SessionError::Replaced => Told::Replaced,
         SessionError::Reused => Told::Reused,
         SessionError::TooManySessions => Told::TooMany,
+        SessionError::Contended => Told::Contended,
         SessionError::Unavailable { .. } => Told::Unavailable,
         SessionError::InstanceLost { .. } => Told::InstanceLost,
         SessionError::OutcomeUnknown { .. } => Told::Unknown,

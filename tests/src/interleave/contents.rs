@@ -211,7 +211,11 @@ impl Contents {
             Question::DeleteMany { keys, owner } => {
                 let removed = keys
                     .iter()
-                    .filter(|key| self.remove(key, Some(owner), now))
+                    .filter(|key| {
+                        // Only what is still that owner's, as the stores do.
+                        self.index.contains(&(owner.clone(), (*key).clone()))
+                            && self.remove(key, Some(owner), now)
+                    })
                     .count();
                 Answer::Count(removed as u32)
             }

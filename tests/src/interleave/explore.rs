@@ -7,9 +7,10 @@ use tessera::{Component, ConfigurationError};
 
 use super::calls::World;
 use super::contents::Contents;
+use super::engines::Engines;
 use super::judge::{Judge, record};
 use super::plan::{Act, Plan};
-use super::run::{Choice, Engines, Run, Start, alone};
+use super::run::{Choice, Run, Start, alone};
 
 /// What an exploration has seen.
 #[derive(Clone, Copy, Debug, Default)]
@@ -186,14 +187,36 @@ pub fn repeat(plan: &Plan, component: &Component, schedule: &[usize]) -> Result<
     one_after_the_other(plan, component, 1, |_| schedule.next().unwrap_or(0))
 }
 
-/// Takes so many runs, each choice at random. Faults are drawn as often as steps, while there may be more of them.
+/// Takes one run, each choice by one of these numbers.
+///
+/// # Errors
+/// If it is not as it should be.
+pub fn drawn(plan: &Plan, component: &Component, numbers: &[u16]) -> Result<Report, Box<Violation>> {
+    let mut numbers = numbers.iter().copied().map(u64::from);
+    one_after_the_other(plan, component, 1, |choices| {
+        pick(numbers.next().unwrap_or(1), choices)
+    })
+}
+
+/// One in sixteen is a fault or an event, where there may be one: drawn as often as steps, all would come at the start.
+fn pick(number: u64, choices: &[Choice]) -> usize {
+    let is_step = |choice: &&Choice| matches!(choice, Choice::Step(_));
+    let steps = choices.iter().take_while(is_step).count().max(1);
+    let others = choices.len() - steps;
+    match (number / 16) as usize {
+        number_left if number.is_multiple_of(16) && others > 0 => steps + number_left % others,
+        number_left => number_left % steps,
+    }
+}
+
+/// Takes so many runs, each choice at random.
 ///
 /// # Errors
 /// The first run that is not as it should be.
 pub fn sample(plan: &Plan, component: &Component, runs: u64, seed: u64) -> Result<Report, Box<Violation>> {
     let mut state = seed;
     one_after_the_other(plan, component, runs, |choices| {
-        (splitmix(&mut state) % choices as u64) as usize
+        pick(splitmix(&mut state), choices)
     })
 }
 
@@ -209,7 +232,7 @@ fn one_after_the_other(
     plan: &Plan,
     component: &Component,
     runs: u64,
-    mut choose: impl FnMut(usize) -> usize,
+    mut choose: impl FnMut(&[Choice]) -> usize,
 ) -> Result<Report, Box<Violation>> {
     let start = start(plan, component)?;
     let judge = Judge::new(plan, component, &start, worlds(&start.contents))?;
@@ -223,7 +246,7 @@ fn one_after_the_other(
             if choices.is_empty() {
                 break;
             }
-            let place = choose(choices.len()) % choices.len();
+            let place = choose(&choices) % choices.len();
             schedule.push(place);
             taken.push(choices[place]);
             run.take(choices[place]);

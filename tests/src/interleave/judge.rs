@@ -5,14 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use tessera::{Component, ConfigurationError};
 
-use super::calls::{Session, Standing, Told, World};
-use super::clients::key_and_generation;
+use super::calls::{Call, Session, Standing, Told, World};
+use super::clients::{Granted, generation_bytes, key_and_generation};
 use super::contents::Contents;
 use super::explore::worlds;
-use super::linear::is_explained;
+use super::linear::{Observed, is_explained};
 use super::model::{is_served, judge};
-use super::plan::Plan;
-use super::run::{Run, Start, Witness};
+use super::plan::{Event, Fault, Plan};
+use super::run::{Run, Start};
+use super::witness::Witness;
+
+/// How often a call writes before it gives up.
+const TRIES: usize = 8;
 
 /// Judges the runs of one plan.
 pub struct Judge<'a> {
@@ -56,16 +60,90 @@ impl<'a> Judge<'a> {
         if last.len() != live {
             return Err("a stored record cannot be read".into());
         }
-        if let Some(odd) = calls.iter().find(|call| matches!(call.told, Some(Told::Odd(_)))) {
-            return Err(format!("an answer that no such call gives: {odd:?}"));
+        if run.hangs() {
+            return Err("a call waits for something that does not come".into());
         }
+        let all = run.all_calls();
+        all.iter().try_for_each(|call| self.is_fitting(call, &all))?;
         indexed(contents, &last)?;
+        self.is_within_cap(&calls, &last)?;
         // A store that forgot what it had acknowledged is explained by no order; what holds of it all the same comes below.
         if !self.plan.rolls_back() && !is_explained(&self.plan.rules, &self.first, &calls, &last) {
             return Err("no order of the calls explains what was told and what is stored".into());
         }
         let tokens = self.show_tokens(run, &last)?;
         Ok((calls.len() as u64, tokens))
+    }
+
+    /// What no order could excuse.
+    fn is_fitting(&self, call: &Observed, all: &[Observed]) -> Result<(), String> {
+        let meanwhile = |other: &&Observed| other.ended >= call.began && other.began <= call.ended;
+        let traps = self.plan.faults.contains(&Fault::Trap);
+        let what = match &call.told {
+            Some(Told::Odd(_)) => "an answer that no such call gives",
+            Some(Told::InstanceLost) if traps => return Ok(()),
+            Some(Told::Unavailable | Told::Unknown | Told::InstanceLost) | None if !call.faulted => {
+                "a failure that nothing has caused"
+            }
+            // Each of its tries met a write; a call of another makes one, a login a few.
+            Some(Told::Contended) if all.iter().filter(meanwhile).count() <= TRIES / 2 => {
+                "a call that gave up among too few others"
+            }
+            Some(told) if call.began.is_none() && asks(&call.call, told) => {
+                "an answer for which the store was not asked"
+            }
+            Some(Told::Reused) if self.plan.rolls_back() => "a store that went back made a token look stolen",
+            _ => return Ok(()),
+        };
+        Err(format!("{what}: {call:?}"))
+    }
+
+    /// A subject has no more sessions than the cap allows, but for logins of which nobody knows how they ended.
+    fn is_within_cap(&self, calls: &[Observed], last: &World) -> Result<(), String> {
+        // Clocks that differ, or go back, say otherwise which login came last.
+        let back = |event: &Event| matches!(event, Event::ClockJumps(by) if *by < 0);
+        let (Some(cap), true) = (
+            self.plan.rules.cap,
+            self.plan.clock_spread() == 0 && !self.plan.events.iter().any(back),
+        ) else {
+            return Ok(());
+        };
+        let of = |world: &World, subject: &str| {
+            let of_subject = |session: &&Session| session.subject.as_deref() == Some(subject);
+            world.values().filter(of_subject).count()
+        };
+        for subject in last.values().filter_map(|session| session.subject.as_deref()) {
+            let is_open = |call: &&Observed| {
+                let whose = matches!(&call.call, Call::Login { subject: whose, .. } if whose == subject);
+                // One in a session that was the subject's already makes that the newest, under the eyes of who counts.
+                whose && !matches!(call.told, Some(Told::Token(1) | Told::TooMany))
+            };
+            let open = calls.iter().filter(is_open).count();
+            // Of logins in one millisecond the id says which was first, and that may be the one that came last.
+            let of_subject = last
+                .values()
+                .filter(|session| session.subject.as_deref() == Some(subject));
+            let logins: Vec<_> = of_subject.map(|session| session.authenticated_at).collect();
+            let at_once = logins
+                .iter()
+                .filter(|at| Some(*at) == logins.iter().max())
+                .count();
+            let count = of(last, subject);
+            if count > cap.max(of(&self.first, subject)) + open + at_once.saturating_sub(1) {
+                return Err(format!("{subject} has {count} sessions, and {cap} are allowed"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where clocks differ, a generation raised before a failover and lost with it, and another raised by a call that began
+    /// before it too, may be of one and the same millisecond: nothing tells those two apart.
+    fn is_twin(&self, tokens: &[Granted], granted: &Granted, subject: Option<&String>) -> bool {
+        let is_twin = |other: &Granted| {
+            let same = generation_bytes(&other.token) == generation_bytes(&granted.token);
+            same && other.subject.as_ref() == subject
+        };
+        self.plan.rolls_back() && self.plan.clock_spread() > 0 && tokens.iter().any(is_twin)
     }
 
     /// Shows every token that was handed out, to an engine that has seen nothing of the run.
@@ -83,7 +161,7 @@ impl<'a> Judge<'a> {
             let told = self.witness.open(&mut contents, &granted.token, run.now());
             if let Told::Opened { subject, .. } = &told {
                 served.entry(key.clone()).or_default().insert(generation);
-                if *subject != granted.subject {
+                if *subject != granted.subject && !self.is_twin(&tokens, granted, subject.as_ref()) {
                     return Err(format!(
                         "a token given to {:?} opens a session of {subject:?}",
                         granted.subject
@@ -120,6 +198,16 @@ impl<'a> Judge<'a> {
             )),
             None => Ok(tokens.len() as u64),
         }
+    }
+}
+
+/// Whether such an answer takes the store. Some are known beforehand: that a generation has had its grace, or is renewed.
+fn asks(call: &Call, told: &Told) -> bool {
+    match call {
+        Call::Open { .. } | Call::RevokeAll { .. } => true,
+        Call::Login { .. } | Call::Destroy { .. } => !matches!(told, Told::Replaced | Told::Missing),
+        Call::Save { .. } => matches!(told, Told::Done | Told::Token(_)),
+        Call::Rotate { .. } | Call::Touch { .. } => false,
     }
 }
 

@@ -71,7 +71,8 @@ struct Search<'a> {
 /// Looks for an order that explains everything.
 pub fn is_explained(rules: &Rules, start: &World, calls: &[Observed], end: &World) -> bool {
     let before = |later: &Observed, earlier: &Observed| match (earlier.ended, later.began) {
-        (Some(ended), Some(began)) => ended < began && !later.stale,
+        // One that was told of the past still comes after what was done on its own handle.
+        (Some(ended), Some(began)) => ended < began && (!later.stale || same_handle(later, earlier)),
         _ => false,
     };
     let after = calls
@@ -96,7 +97,12 @@ pub fn is_explained(rules: &Rules, start: &World, calls: &[Observed], end: &Worl
         // What was refused before anything was done has no steps.
         closed: calls
             .iter()
-            .map(|call| matches!(call.told, Some(Told::Unavailable | Told::InstanceLost)))
+            .map(|call| {
+                let told = call.told.as_ref();
+                told.is_some_and(|told| {
+                    matches!(told, Told::Unavailable | Told::InstanceLost | Told::Contended)
+                })
+            })
             .collect(),
     };
     Search {
@@ -189,6 +195,10 @@ impl Search<'_> {
         stopped.closed[which] = true;
         observed.may_stop() && self.explains(&stopped)
     }
+}
+
+fn same_handle(one: &Observed, other: &Observed) -> bool {
+    one.call.handle().is_some() && one.call.handle() == other.call.handle()
 }
 
 /// Who wrote last is for the model alone.

@@ -78,8 +78,10 @@ pub fn next(rules: &Rules, world: &World, held: &Handle, call: &Call, at: &Progr
             let doomed = beyond_cap(rules, world, key, subject);
             return vec![(after, handle, Progress::Evicting(*token, doomed))];
         }
-        (Call::Login { .. }, Progress::Evicting(token, doomed)) => {
-            doomed.iter().for_each(|key| drop(after.remove(key)));
+        (Call::Login { subject, .. }, Progress::Evicting(token, doomed)) => {
+            // One that has become another subject's is let be.
+            let is_doomed = |key: &String, session: &Session| doomed.contains(key) && is_of(session, subject);
+            after.retain(|key, session| !is_doomed(key, session));
             match doomed.iter().any(|doomed| doomed == key) {
                 true => Told::TooMany,
                 false => Told::Token(*token),
@@ -163,13 +165,16 @@ fn beyond_cap(rules: &Rules, world: &World, own: &str, subject: &str) -> Vec<Str
     beyond
 }
 
+fn is_of(session: &Session, subject: &str) -> bool {
+    session.subject.as_deref() == Some(subject)
+}
+
 fn of_subject(world: &World, subject: &str) -> Vec<String> {
-    let is_of = |session: &Session| session.subject.as_deref() == Some(subject);
-    let key = |(key, session): (&String, &Session)| is_of(session).then(|| key.clone());
+    let key = |(key, session): (&String, &Session)| is_of(session, subject).then(|| key.clone());
     world.iter().filter_map(key).collect()
 }
 
-/// Ends all that were there when it began, and may end any that was the subject's while it went on.
+/// Ends all that were there when it began and still are, and may end any that became the subject's while it went on.
 fn revoke(world: &World, held: &Handle, subject: &str, at: &Progress) -> Vec<Next> {
     let keys: BTreeSet<String> = of_subject(world, subject).into_iter().collect();
     let Progress::Revoking { must, may } = at else {
@@ -181,12 +186,12 @@ fn revoke(world: &World, held: &Handle, subject: &str, at: &Progress) -> Vec<Nex
         let (must, may) = (must.clone(), may | &keys);
         all.push((world.clone(), held.clone(), Progress::Revoking { must, may }));
     }
-    for key in may.iter().filter(|key| world.contains_key(*key)) {
+    for key in may.iter().filter(|key| keys.contains(*key)) {
         let mut after = world.clone();
         after.remove(key);
         all.push((after, held.clone(), at.clone()));
     }
-    if must.iter().all(|key| !world.contains_key(key)) {
+    if must.is_disjoint(&keys) {
         all.push((world.clone(), held.clone(), Progress::Ended(Told::Done)));
     }
     all

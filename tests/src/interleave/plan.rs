@@ -34,7 +34,7 @@ pub enum Fault {
     StaleRead,
     /// The guest traps on the answer.
     Trap,
-    /// The caller goes away; the call is run to its end.
+    /// The caller goes away: a call that has asked for a write is run to its end, any other is dropped where it waits.
     CallerGone,
     /// The process goes away before the question is heard.
     ProcessGone,
@@ -50,7 +50,7 @@ pub enum Event {
     /// The store is as it was so many writes ago: a replica took over.
     ///
     /// Every step takes a millisecond then: of two generations raised in the same one, before a failover and after it, nothing
-    /// but chance could tell one from the other.
+    /// but chance could tell one from the other. And it takes as long as clocks differ.
     RolledBack(usize),
 }
 
@@ -118,6 +118,12 @@ impl Plan {
     /// Whether reads may be stale.
     pub fn is_stale(&self) -> bool {
         self.faults.contains(&Fault::StaleRead)
+    }
+
+    /// How far the clocks of two clients differ at most, in milliseconds.
+    pub fn clock_spread(&self) -> i64 {
+        let (first, last) = (self.clocks.iter().min(), self.clocks.iter().max());
+        first.zip(last).map_or(0, |(first, last)| last - first)
     }
 
     /// Whether what was acknowledged may be undone.

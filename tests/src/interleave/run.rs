@@ -5,18 +5,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Waker};
 
-use tessera::store::{Capabilities, Cause, StoreError};
-use tessera::{CapRule, Component, ConfigurationError, ReuseRule, Sessions};
+use tessera::store::{Cause, StoreError};
+use tessera::{Component, ConfigurationError, Sessions};
 
-use super::calls::{Call, Told};
-use super::clients::{Client, Granted, Log, refused, seen};
+use super::calls::Call;
+use super::clients::{Client, Granted, Log};
 use super::contents::{Answer, Contents, Question};
+use super::engines::{Engines, wire};
 use super::linear::Observed;
 use super::plan::{Act, Event, Fault, Plan};
-use super::store::{Board, BoardClock, BoardRandom, SteppedStore, lock};
+use super::store::{Board, BoardClock, lock};
 
 /// What the scheduler can do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,28 +38,6 @@ pub struct Start {
     pub token: Granted,
 }
 
-/// What a store promises in a plan.
-fn capabilities(plan: &Plan) -> Capabilities {
-    let staleness = if plan.is_stale() {
-        Duration::from_secs(5)
-    } else {
-        Duration::ZERO
-    };
-    Capabilities {
-        compare_and_swap: true,
-        list_by_owner: true,
-        acknowledged_writes_survive_failover: !plan.rolls_back(),
-        maximum_staleness: staleness,
-        index_staleness: Duration::ZERO,
-        minimum_ttl: Duration::ZERO,
-        expiry_resolution: Duration::from_millis(1),
-        minimum_write_interval: Duration::ZERO,
-        maximum_key_bytes: 512,
-        maximum_owner_bytes: 512,
-        maximum_value_bytes: 1 << 20,
-    }
-}
-
 /// One client as the scheduler sees it.
 struct Live {
     future: Option<Pin<Box<dyn Future<Output = ()>>>>,
@@ -69,71 +47,8 @@ struct Live {
     heard: u64,
     asked: u64,
     asked_in_call: usize,
-}
-
-fn wire(
-    plan: &Plan,
-    component: &Component,
-    board: &Arc<Board>,
-    seed: u64,
-) -> Result<Sessions, ConfigurationError> {
-    Sessions::builder_with(component.clone())?
-        .signing_key("plan", [7; 32])
-        .instances(1)
-        .clock(BoardClock(Arc::clone(board)))
-        .random(BoardRandom {
-            board: Arc::clone(board),
-            seed,
-        })
-        .policy(|policy| {
-            policy.key_prefix = String::new();
-            // More than any clock here is off or jumps: beyond it a token is refused as not valid yet, as it should be.
-            policy.clock_skew = Duration::from_secs(60);
-            policy.rotation_grace = Duration::from_millis(plan.rules.grace);
-            policy.sessions_per_owner = plan.rules.cap.map(|cap| cap as u32);
-            policy.cap_rule = if plan.rules.evicts {
-                CapRule::EvictOldest
-            } else {
-                CapRule::Refuse
-            };
-            policy.reuse_rule = if plan.rules.reuse_ends {
-                ReuseRule::EndSession
-            } else {
-                ReuseRule::Report
-            };
-        })
-        .build(SteppedStore::new(Arc::clone(board), capabilities(plan)))
-}
-
-/// The engines of a plan's clients: one for each, or one for all.
-///
-/// They are used for run after run: what an engine remembers of one is which text belongs to which version, and that is the
-/// same in all runs, because a version is made of the text. Clients that share an engine find it cold in each run: there the
-/// number of the run is part of a version.
-pub struct Engines {
-    sessions: Vec<Sessions>,
-    board: Arc<Board>,
-    runs: u64,
-}
-
-impl Engines {
-    /// For all clients of a plan.
-    ///
-    /// # Errors
-    /// If the component refuses the plan's policy.
-    pub fn new(plan: &Plan, component: &Component) -> Result<Self, ConfigurationError> {
-        let clients = plan.programs.len();
-        let board = Arc::new(Board::new(clients, &plan.clocks));
-        let engines = if plan.shared { 1 } else { clients };
-        let sessions = (0..engines)
-            .map(|_| wire(plan, component, &board, 0))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            sessions,
-            board,
-            runs: 0,
-        })
-    }
+    /// The call under way has asked for a write: whoever waits for it, it goes on to its end.
+    has_written: bool,
 }
 
 /// What a run has come to.
@@ -206,6 +121,7 @@ impl<'a> Run<'a> {
             heard: 0,
             asked: 0,
             asked_in_call: 0,
+            has_written: false,
         });
         let last = self.clients.len() - 1;
         self.poll(last);
@@ -225,7 +141,7 @@ impl<'a> Run<'a> {
             client.future = None;
         }
         if lock(&client.log).calls.len() != calls {
-            client.asked_in_call = 0;
+            (client.asked_in_call, client.has_written) = (0, false);
         }
     }
 
@@ -294,6 +210,7 @@ impl<'a> Run<'a> {
                 match event {
                     Event::ClockJumps(by) => self.board.set_time(self.board.time() + by),
                     Event::RolledBack(writes) => {
+                        self.board.set_time(self.board.time() + self.plan.clock_spread());
                         let place = self.earlier.len() - writes;
                         self.contents = self.earlier.swap_remove(place);
                         self.earlier.truncate(place);
@@ -308,12 +225,16 @@ impl<'a> Run<'a> {
             return;
         };
         self.note(which, &question, fault);
-        if fault == Some(Fault::ProcessGone) {
-            self.clients[which].future = None;
+        let client = &mut self.clients[which];
+        client.has_written |= question.writes();
+        // A call that only reads ends with its caller.
+        let is_dropped = fault == Some(Fault::CallerGone) && !client.has_written;
+        if is_dropped || fault == Some(Fault::ProcessGone) {
+            client.future = None;
             return;
         }
         if fault == Some(Fault::CallerGone) {
-            self.clients[which].leaves.store(true, Ordering::Relaxed);
+            client.leaves.store(true, Ordering::Relaxed);
         }
         let done = !matches!(fault, Some(Fault::Unavailable | Fault::Trap | Fault::StaleRead));
         let mut answer = Answer::Failed(StoreError::Unavailable(Cause::new("as the plan asks")));
@@ -397,6 +318,17 @@ impl<'a> Run<'a> {
             .collect()
     }
 
+    /// Every call of all clients, those that asked nothing too.
+    pub fn all_calls(&self) -> Vec<Observed> {
+        let calls = |client: &Live| lock(&client.log).calls.clone();
+        self.clients.iter().flat_map(calls).collect()
+    }
+
+    /// Whether a client waits for something else than the store.
+    pub fn hangs(&self) -> bool {
+        self.clients.iter().any(|client| client.future.is_some())
+    }
+
     /// All tokens that were handed out.
     pub fn tokens(&self) -> Vec<Granted> {
         self.clients
@@ -427,6 +359,8 @@ impl<'a> Run<'a> {
         // Of the past, only which calls came after which matters; a call that began later comes after all that have ended.
         let calls = self.calls();
         for later in &calls {
+            // When a call began it read its clock, for good.
+            (later.now, &later.told).hash(&mut hasher);
             for earlier in &calls {
                 earlier
                     .ended
@@ -438,7 +372,8 @@ impl<'a> Run<'a> {
     }
 }
 
-fn digest(of: &impl Hash) -> u64 {
+/// A number that stands for a value.
+pub(super) fn digest(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
     hasher.finish()
@@ -463,43 +398,4 @@ pub fn alone(
         run.take(choice);
     }
     Ok((run.contents.clone(), run.tokens()))
-}
-
-/// An engine that has seen nothing of a run, and is shown its tokens at the end.
-pub struct Witness {
-    sessions: Sessions,
-    board: Arc<Board>,
-}
-
-impl Witness {
-    /// For the runs of a plan.
-    ///
-    /// # Errors
-    /// If the component refuses the plan's policy.
-    pub fn new(plan: &Plan, component: &Component) -> Result<Self, ConfigurationError> {
-        let board = Arc::new(Board::new(1, &[]));
-        Ok(Self {
-            sessions: wire(plan, component, &board, 2)?,
-            board,
-        })
-    }
-
-    /// Opens a session with nobody else about.
-    pub fn open(&self, contents: &mut Contents, token: &str, now: i64) -> Told {
-        self.board.set_time(now);
-        let mut opening = Box::pin(async {
-            let opened = self.sessions.open(token).await;
-            opened.map_or_else(|error| refused(&error), |session| seen(&session))
-        });
-        loop {
-            if let Poll::Ready(told) = opening.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                return told;
-            }
-            let mut port = self.board.port(0);
-            let Some((now, question)) = port.asked.take() else {
-                return Told::Odd("it waits for nothing".into());
-            };
-            port.answer = Some(contents.apply(&question, now, digest(&question)));
-        }
-    }
 }

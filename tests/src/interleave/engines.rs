@@ -1,0 +1,98 @@
+//! The engines of a plan, each over the stepped store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tessera::store::Capabilities;
+use tessera::{CapRule, Component, ConfigurationError, ReuseRule, Sessions};
+
+use super::plan::Plan;
+use super::store::{Board, BoardClock, BoardRandom, SteppedStore};
+
+/// What a store promises in a plan.
+fn capabilities(plan: &Plan) -> Capabilities {
+    let staleness = if plan.is_stale() {
+        Duration::from_secs(5)
+    } else {
+        Duration::ZERO
+    };
+    Capabilities {
+        compare_and_swap: true,
+        list_by_owner: true,
+        acknowledged_writes_survive_failover: !plan.rolls_back(),
+        maximum_staleness: staleness,
+        index_staleness: Duration::ZERO,
+        minimum_ttl: Duration::ZERO,
+        expiry_resolution: Duration::from_millis(1),
+        minimum_write_interval: Duration::ZERO,
+        maximum_key_bytes: 512,
+        maximum_owner_bytes: 512,
+        maximum_value_bytes: 1 << 20,
+    }
+}
+
+/// An engine over a board; `seed` sets its random bytes apart from another's.
+pub(super) fn wire(
+    plan: &Plan,
+    component: &Component,
+    board: &Arc<Board>,
+    seed: u64,
+) -> Result<Sessions, ConfigurationError> {
+    Sessions::builder_with(component.clone())?
+        .signing_key("plan", [7; 32])
+        .instances(1)
+        .clock(BoardClock(Arc::clone(board)))
+        .random(BoardRandom {
+            board: Arc::clone(board),
+            seed,
+        })
+        .policy(|policy| {
+            policy.key_prefix = String::new();
+            // More than any clock here is off or jumps: beyond it a token is refused as not valid yet, as it should be.
+            policy.clock_skew = Duration::from_secs(60);
+            policy.rotation_grace = Duration::from_millis(plan.rules.grace);
+            policy.sessions_per_owner = plan.rules.cap.map(|cap| cap as u32);
+            policy.cap_rule = if plan.rules.evicts {
+                CapRule::EvictOldest
+            } else {
+                CapRule::Refuse
+            };
+            policy.reuse_rule = if plan.rules.reuse_ends {
+                ReuseRule::EndSession
+            } else {
+                ReuseRule::Report
+            };
+        })
+        .build(SteppedStore::new(Arc::clone(board), capabilities(plan)))
+}
+
+/// The engines of a plan's clients: one for each, or one for all.
+///
+/// They are used for run after run: what an engine remembers of one is which text belongs to which version, and that is the
+/// same in all runs, because a version is made of the text. Clients that share an engine find it cold in each run: there the
+/// number of the run is part of a version.
+pub struct Engines {
+    pub(super) sessions: Vec<Sessions>,
+    pub(super) board: Arc<Board>,
+    pub(super) runs: u64,
+}
+
+impl Engines {
+    /// For all clients of a plan.
+    ///
+    /// # Errors
+    /// If the component refuses the plan's policy.
+    pub fn new(plan: &Plan, component: &Component) -> Result<Self, ConfigurationError> {
+        let clients = plan.programs.len();
+        let board = Arc::new(Board::new(clients, &plan.clocks));
+        let engines = if plan.shared { 1 } else { clients };
+        let sessions = (0..engines)
+            .map(|_| wire(plan, component, &board, 0))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            sessions,
+            board,
+            runs: 0,
+        })
+    }
+}
