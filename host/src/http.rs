@@ -18,16 +18,21 @@
 //! # Ok(app) }
 //! ```
 
+use std::time::Duration;
+
 use axum_core::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use tessera_http::{Engine, EngineSession, Grant};
+use tessera_http::{Change, Claims, Engine, EngineSession, Grant};
 
 pub use tessera_http::{
     Arrival, CSRF_FIELD, CSRF_HEADER, Carrier, Cookie, CookieBuilder, CookieError, Details, Device, Devices,
-    Fault, ID_HEADER, Keep, Kind, Lifetime, Problem, SUBJECT_HEADER, SameSite, TOKEN_HEADER, chain,
+    Fault, ID_HEADER, Keep, Kind, Lifetime, Problem, SUBJECT_HEADER, SameSite, TOKEN_HEADER, Value, chain,
 };
+
+#[cfg(feature = "api")]
+pub use tessera_http::api;
 
 use crate::error::{SessionError, TokenFault};
 use crate::sessions::Sessions;
@@ -93,7 +98,7 @@ impl Fault for SessionError {
         }
     }
 
-    fn retry_after(&self) -> Option<std::time::Duration> {
+    fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled(pause) => Some(*pause),
             _ => None,
@@ -143,13 +148,25 @@ impl Engine for Sessions {
         self.open(token).await
     }
 
+    fn verify(&self, token: &str, max_age: Option<Duration>) -> Result<Claims, SessionError> {
+        let claims = self.verify(token, max_age)?;
+        Ok(Claims {
+            reference: claims.reference,
+            generation: claims.generation,
+            issued_at: claims.issued_at.as_millis(),
+            expires_at: claims.expires_at.as_millis(),
+            subject: claims.subject,
+            data: claims.data.into_iter().collect(),
+        })
+    }
+
     async fn list(
         &self,
         subject: &str,
-        current: &str,
+        current: Option<&str>,
         cursor: Option<&str>,
     ) -> Result<Devices, SessionError> {
-        let page = self.list(subject, Some(current), cursor).await?;
+        let page = self.list(subject, current, cursor).await?;
         Ok(Devices {
             items: page.items.into_iter().map(device).collect(),
             next: page.next,
@@ -158,6 +175,10 @@ impl Engine for Sessions {
 
     async fn revoke(&self, subject: &str, reference: &str) -> Result<bool, SessionError> {
         self.revoke(subject, reference).await
+    }
+
+    async fn revoke_all(&self, subject: &str) -> Result<u64, SessionError> {
+        self.revoke_all(subject).await
     }
 
     async fn revoke_others(&self, session: &crate::Session) -> Result<u64, SessionError> {
@@ -169,14 +190,44 @@ fn device(summary: summary::SessionSummary) -> Device {
     Device {
         reference: summary.reference,
         created_at: summary.created_at.as_millis(),
+        authenticated_at: summary.authenticated_at.as_millis(),
         last_seen_at: summary.last_seen_at.as_millis(),
         expires_at: summary.expires_at.as_millis(),
+        ends_at: summary.ends_at.as_millis(),
         current: summary.current,
         fields: summary
             .fields
             .into_iter()
-            .map(|(name, value)| (name, value.into_json()))
+            .map(|(name, value)| (name, value.into()))
             .collect(),
+    }
+}
+
+impl From<crate::Value> for Value {
+    fn from(value: crate::Value) -> Self {
+        match value {
+            crate::Value::Null => Self::Null,
+            crate::Value::Boolean(value) => Self::Boolean(value),
+            crate::Value::Integer(value) => Self::Integer(value),
+            crate::Value::Float(value) => Self::Float(value),
+            crate::Value::Text(value) => Self::Text(value),
+            crate::Value::Bytes(value) => Self::Bytes(value),
+            crate::Value::Json(value) => Self::Json(value),
+        }
+    }
+}
+
+impl From<Value> for crate::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Boolean(value) => Self::Boolean(value),
+            Value::Integer(value) => Self::Integer(value),
+            Value::Float(value) => Self::Float(value),
+            Value::Text(value) => Self::Text(value),
+            Value::Bytes(value) => Self::Bytes(value),
+            Value::Json(value) => Self::Json(value),
+        }
     }
 }
 
@@ -196,6 +247,11 @@ impl EngineSession for crate::Session {
 
     fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), SessionError> {
         self.set(name, value)
+    }
+
+    fn update(&self, changes: Vec<Change>) -> Result<(), SessionError> {
+        let changes = changes.into_iter();
+        self.update(changes.map(|(name, value)| (name, value.map(crate::Value::from))))
     }
 
     fn remove(&self, name: &str) -> Result<bool, SessionError> {

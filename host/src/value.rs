@@ -53,12 +53,6 @@ impl Value {
         convert::to_rust(self)
     }
 
-    /// As it looks in JSON; bytes, which it has none of, as null.
-    #[cfg(feature = "http")]
-    pub(crate) fn into_json(self) -> serde_json::Value {
-        self.to().unwrap_or_default()
-    }
-
     /// Bytes that it takes, about.
     pub(crate) fn bytes(&self) -> usize {
         match self {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::carrier::Carrier;
 use crate::engine::{Engine, EngineSession as _};
 use crate::problem::Problem;
-use crate::session::{Arrival, Open};
+use crate::session::Open;
 use crate::slot::{Settings, Slot};
 
 /// Whom the session stands for.
@@ -72,11 +72,7 @@ impl<E: Engine> Authorizer<E> {
         let failed = |error: E::Error| Problem::of(&error);
         let details = open.session.details().map_err(failed)?;
         let Some(subject) = details.subject else {
-            return Err(match open.arrival {
-                Arrival::Refused(kind) => Problem::new(401, kind.code(), "the session's token opens nothing")
-                    .challenge(r#"Bearer error="invalid_token""#),
-                _ => Problem::new(401, "token-absent", "nobody is logged in").challenge("Bearer"),
-            });
+            return Err(Problem::not_logged_in(open.arrival));
         };
         let mut headers = HeaderMap::new();
         headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

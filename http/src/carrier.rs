@@ -25,8 +25,10 @@ pub(crate) enum Carried {
     Nothing,
     /// A token, not checked yet.
     Token(Zeroizing<String>),
-    /// Something that cannot be a token, or more than one.
+    /// Something that cannot be a token.
     Unfit,
+    /// Two cookies of one name with different values.
+    Ambiguous,
 }
 
 impl Carrier {
@@ -138,7 +140,7 @@ fn read_cookie(headers: &HeaderMap, name: &str) -> Carried {
             continue;
         };
         if found.is_some_and(|found| found != value) {
-            return Carried::Unfit;
+            return Carried::Ambiguous;
         }
         found = Some(value);
     }

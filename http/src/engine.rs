@@ -2,12 +2,14 @@
 //!
 //! A host implements the two traits for its own types, so that a handler gets the errors and values that its host has.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::fault::Fault;
+use crate::value::{Change, Value};
 
 /// Makes and opens sessions; in the Rust host, `tessera::Sessions`.
 pub trait Engine: Clone + Send + Sync + 'static {
@@ -31,6 +33,12 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Those that say that nobody is logged in, and those of the store.
     fn open(&self, token: &str) -> impl Future<Output = Result<Self::Session, Self::Error>> + Send;
 
+    /// What a token says of itself, its mac and dates checked, and whether it is no older than `max_age`. Asks no store.
+    ///
+    /// # Errors
+    /// Those that say what is wrong with the token.
+    fn verify(&self, token: &str, max_age: Option<Duration>) -> Result<Claims, Self::Error>;
+
     /// Lists one page of a subject's live sessions; `current` is the reference of the caller's own.
     ///
     /// # Errors
@@ -38,7 +46,7 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn list(
         &self,
         subject: &str,
-        current: &str,
+        current: Option<&str>,
         cursor: Option<&str>,
     ) -> impl Future<Output = Result<Devices, Self::Error>> + Send;
 
@@ -51,6 +59,12 @@ pub trait Engine: Clone + Send + Sync + 'static {
         subject: &str,
         reference: &str,
     ) -> impl Future<Output = Result<bool, Self::Error>> + Send;
+
+    /// Ends every session of a subject, and answers how many.
+    ///
+    /// # Errors
+    /// Those of the store.
+    fn revoke_all(&self, subject: &str) -> impl Future<Output = Result<u64, Self::Error>> + Send;
 
     /// Ends every session of a session's subject but this one, and answers how many.
     ///
@@ -76,6 +90,12 @@ pub trait EngineSession: Send + Sync + 'static {
     /// # Errors
     /// If name or value is unfit, a limit is passed, or the handle is closed.
     fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Self::Error>;
+
+    /// Sets and removes fields, all or none.
+    ///
+    /// # Errors
+    /// As [`EngineSession::set`].
+    fn update(&self, changes: Vec<Change>) -> Result<(), Self::Error>;
 
     /// Removes a field, and answers whether it was there.
     ///
@@ -229,14 +249,18 @@ pub struct Device {
     pub reference: String,
     /// When it was made.
     pub created_at: u64,
+    /// When the subject last authenticated.
+    pub authenticated_at: u64,
     /// When it was last written or touched.
     pub last_seen_at: u64,
     /// When it ends unless it is used.
     pub expires_at: u64,
+    /// When it ends however much it is used.
+    pub ends_at: u64,
     /// Whether it is the caller's own.
     pub current: bool,
-    /// Those of the policy's public fields that it has, in JSON.
-    pub fields: serde_json::Map<String, serde_json::Value>,
+    /// Those of the policy's public fields that it has.
+    pub fields: BTreeMap<String, Value>,
 }
 
 /// One page of a subject's sessions.
@@ -246,4 +270,21 @@ pub struct Devices {
     pub items: Vec<Device>,
     /// The cursor of the next page; `None` at the end.
     pub next: Option<String>,
+}
+
+/// What a token says of itself. Moments are milliseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// A hash of the session id, fit for logs and pages.
+    pub reference: String,
+    /// The counter of the token's generation.
+    pub generation: u32,
+    /// When it was made.
+    pub issued_at: u64,
+    /// From when on it is refused.
+    pub expires_at: u64,
+    /// JWT only: whom it stands for.
+    pub subject: Option<String>,
+    /// JWT only: the `data` claim.
+    pub data: BTreeMap<String, String>,
 }

@@ -50,19 +50,7 @@ impl<F: crate::Fault> IntoResponse for Rejection<F> {
                 )
                     .into_response()
             }
-            Self::NotLoggedIn {
-                arrival: Arrival::Refused(kind),
-                ..
-            } => Problem::new(
-                401,
-                kind.code(),
-                "the session's token opens nothing; log in again",
-            )
-            .challenge(r#"Bearer error="invalid_token""#)
-            .into_response(),
-            Self::NotLoggedIn { .. } => Problem::new(401, "token-absent", "log in first")
-                .challenge("Bearer")
-                .into_response(),
+            Self::NotLoggedIn { arrival, .. } => Problem::not_logged_in(arrival).into_response(),
             Self::Engine(error) => Problem::of(&error).into_response(),
         }
     }

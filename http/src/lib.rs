@@ -11,6 +11,8 @@
 //! }
 //! ```
 
+#[cfg(feature = "api")]
+pub mod api;
 mod auth;
 mod carrier;
 mod cookie;
@@ -22,14 +24,16 @@ mod layer;
 mod problem;
 mod session;
 mod slot;
+mod value;
 
 pub use auth::{Authorizer, ID_HEADER, MAXIMUM_VALUE_BYTES, SUBJECT_HEADER};
 pub use carrier::{Carrier, TOKEN_HEADER};
 pub use cookie::{Cookie, CookieBuilder, CookieError, Lifetime, MAXIMUM_COOKIE_BYTES, SameSite};
 pub use csrf::{CSRF_FIELD, CSRF_HEADER, CsrfLayer, CsrfService, DEFAULT_FORM_BYTES};
-pub use engine::{Details, Device, Devices, Engine, EngineSession, Grant, Keep};
+pub use engine::{Claims, Details, Device, Devices, Engine, EngineSession, Grant, Keep};
 pub use extract::{LoggedIn, Rejection};
 pub use fault::{Fault, Kind};
 pub use layer::{SessionLayer, SessionService};
 pub use problem::{Problem, chain};
 pub use session::{Arrival, Session};
+pub use value::{Change, Value};

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
 
 use crate::fault::{Fault, Kind};
+use crate::session::Arrival;
 
 /// How long to wait before a store that failed is asked again.
 const RETRY_AFTER_SECONDS: u64 = 1;
@@ -38,9 +39,7 @@ impl Problem {
     pub fn of(error: &impl Fault) -> Self {
         let kind = error.kind();
         let (status, code) = (kind.status(), kind.code());
-        if kind == Kind::Reused {
-            tracing::warn!("a token was used that had been renewed long before: it may be stolen");
-        }
+        warn_of_theft(kind);
         if status >= 500 {
             tracing::error!(code, "{}", chain(error));
         }
@@ -62,6 +61,17 @@ impl Problem {
                 problem.header(header::RETRY_AFTER, pause.into())
             }
             _ => problem,
+        }
+    }
+
+    /// Nobody is logged in who has to be.
+    pub(crate) fn not_logged_in(arrival: Arrival) -> Self {
+        match arrival {
+            Arrival::Refused(kind) => {
+                let detail = "the session's token opens nothing; log in again";
+                Self::new(401, kind.code(), detail).challenge(r#"Bearer error="invalid_token""#)
+            }
+            _ => Self::new(401, "token-absent", "log in first").challenge("Bearer"),
         }
     }
 
@@ -120,6 +130,13 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.response()
+    }
+}
+
+/// What the operator is told of a token that was renewed long ago and is shown again.
+pub(crate) fn warn_of_theft(kind: Kind) {
+    if kind == Kind::Reused {
+        tracing::warn!("a token was used that had been renewed long before: it may be stolen");
     }
 }
 

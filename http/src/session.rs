@@ -329,7 +329,10 @@ impl<E: Engine> Session<E> {
     pub async fn devices(&self, cursor: Option<&str>) -> Result<Devices, E::Error> {
         let details = self.details()?;
         match &details.subject {
-            Some(subject) => self.open.engine.list(subject, &details.reference, cursor).await,
+            Some(subject) => {
+                let current = Some(details.reference.as_str());
+                self.open.engine.list(subject, current, cursor).await
+            }
             None => Ok(Devices::default()),
         }
     }

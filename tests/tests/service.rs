@@ -18,6 +18,8 @@ mod limits;
 mod loss;
 #[path = "service/nginx.rs"]
 mod nginx;
+#[path = "service/openapi.rs"]
+mod openapi;
 #[path = "service/outage.rs"]
 mod outage;
 #[path = "service/server.rs"]

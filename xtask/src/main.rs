@@ -8,6 +8,7 @@
 
 mod fuzz;
 mod programs;
+mod python;
 mod size;
 
 use std::env;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
 fn test() -> Result<(), String> {
     ensure_target();
     programs::ensure()?;
+    python::ensure()?;
     cargo(
         "program",
         &["build", "--release", "--locked", "--package", "tessera", "--bins"],
@@ -135,6 +137,8 @@ fn lint() -> Result<(), String> {
             "--locked",
             "--package",
             "tessera-http",
+            "--features",
+            "api",
             "--target",
             "wasm32-unknown-unknown",
             "--",

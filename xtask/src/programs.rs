@@ -16,15 +16,20 @@ pub(crate) fn ensure() -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
-    println!("xtask: installing {}", missing.join(", "));
-    apt_get(&["update", "--quiet"])?;
-    apt_get(
-        &[
-            &["install", "--quiet", "--yes", "--no-install-recommends"],
-            &missing[..],
-        ]
-        .concat(),
-    )
+    install(&missing)
+}
+
+/// Installs packages of Debian's.
+pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
+    println!("xtask: installing {}", packages.join(", "));
+    let how = ["install", "--quiet", "--yes", "--no-install-recommends"];
+    if apt_get(&["update", "--quiet"]) && apt_get(&[&how, packages].concat()) {
+        return Ok(());
+    }
+    let packages = packages.join(", ");
+    Err(format!(
+        "the tests need these, which could not be installed: {packages}"
+    ))
 }
 
 fn is_there(program: &str) -> bool {
@@ -33,7 +38,7 @@ fn is_there(program: &str) -> bool {
     places.iter().any(|place| Path::new(place).join(program).exists())
 }
 
-fn apt_get(arguments: &[&str]) -> Result<(), String> {
+fn apt_get(arguments: &[&str]) -> bool {
     let run = |program: &str, before: &[&str]| {
         Command::new(program)
             .args(before)
@@ -44,21 +49,6 @@ fn apt_get(arguments: &[&str]) -> Result<(), String> {
             .status()
             .is_ok_and(|status| status.success())
     };
-    if run("apt-get", &[])
-        || run(
-            "sudo",
-            &[
-                "--non-interactive",
-                "--preserve-env=DEBIAN_FRONTEND,RUNLEVEL",
-                "apt-get",
-            ],
-        )
-    {
-        return Ok(());
-    }
-    let packages: Vec<&str> = PROGRAMS.iter().map(|(_, package)| *package).collect();
-    Err(format!(
-        "the tests need these, which could not be installed: {}",
-        packages.join(", ")
-    ))
+    let preserve = "--preserve-env=DEBIAN_FRONTEND,RUNLEVEL";
+    run("apt-get", &[]) || run("sudo", &["--non-interactive", preserve, "apt-get"])
 }

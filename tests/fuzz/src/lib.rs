@@ -1,7 +1,8 @@
-//! What the fuzz targets share: a naive reading of JSON, and a store in memory.
+//! What the fuzz targets share: a naive reading of JSON, a store in memory, and an engine for the HTTP side.
 
 pub mod model;
 pub mod naive;
+pub mod plain;
 pub mod script;
 pub mod world;
 

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use tessera::http::api::ServiceKey;
 use tessera::{SigningKey, Timestamp};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -14,7 +13,6 @@ use crate::{Failure, files, moment};
 
 /// Where the service key is taken from before any file.
 pub(crate) const SERVICE_KEY_VARIABLE: &str = "TESSERA_SERVICE_KEY";
-const MINIMUM_SERVICE_KEY_BYTES: usize = 32;
 const SECRET_BYTES: usize = 32;
 
 #[derive(Serialize, Deserialize)]
@@ -114,25 +112,6 @@ pub(crate) fn keys_or_new(path: &Path) -> Result<(Vec<SigningKey>, bool), Failur
     Ok((keys, true))
 }
 
-/// What proves that a caller is a service of the operator's and no browser.
-pub(crate) struct ServiceKey {
-    digest: [u8; 32],
-}
-
-impl ServiceKey {
-    fn new(text: &str) -> Self {
-        Self {
-            digest: Sha256::digest(text).into(),
-        }
-    }
-
-    /// Compares in constant time; by digests, so that the length does not show either.
-    pub(crate) fn is(&self, offered: &str) -> bool {
-        let offered: [u8; 32] = Sha256::digest(offered).into();
-        self.digest.ct_eq(&offered).into()
-    }
-}
-
 /// Where a service key came from.
 pub(crate) enum Origin {
     /// The environment.
@@ -161,15 +140,10 @@ pub(crate) fn service_key(path: &Path) -> Result<(ServiceKey, Origin), Failure> 
         URL_SAFE_NO_PAD.encode(*random::<SECRET_BYTES>()?)
     ));
     files::create_secret(path, &Zeroizing::new(format!("{}\n", *text)))?;
-    Ok((ServiceKey::new(&text), Origin::Made(path.to_owned(), text)))
+    let key = checked(&text, &path.display().to_string())?;
+    Ok((key, Origin::Made(path.to_owned(), text)))
 }
 
 fn checked(text: &str, place: &str) -> Result<ServiceKey, Failure> {
-    let text = text.trim_ascii();
-    if text.len() < MINIMUM_SERVICE_KEY_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Failure::new(format!(
-            "the service key in {place} must be at least {MINIMUM_SERVICE_KEY_BYTES} visible ASCII characters"
-        )));
-    }
-    Ok(ServiceKey::new(text))
+    ServiceKey::new(text).map_err(Failure::during(format!("the service key in {place} is refused")))
 }

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::Failure;
-use crate::service::{self, Service};
+use crate::service::Service;
 use tessera::http::chain;
 
 /// A head that takes longer to arrive, or a connection idle for longer, is closed.
@@ -81,7 +81,7 @@ pub(crate) async fn run(
 async fn finish(graceful: GracefulShutdown, service: &Service, patience: Duration) {
     let finishing = async {
         graceful.shutdown().await;
-        service.finish_touches().await;
+        service.finish_tasks().await;
     };
     if timeout(patience, finishing).await.is_err() {
         tracing::warn!("some requests did not end within {patience:?}; their clients were told nothing");
@@ -89,7 +89,7 @@ async fn finish(graceful: GracefulShutdown, service: &Service, patience: Duratio
 }
 
 async fn accept(listener: &TcpListener, service: &Arc<Service>, graceful: &GracefulShutdown) {
-    let router = service::router(service);
+    let router = service.router();
     let slots = Arc::new(Semaphore::new(MAXIMUM_CONNECTIONS));
     loop {
         // Never closed, so never an error.

@@ -1,45 +1,39 @@
-//! The JSON API under `/v1`: thin over the library, and without a word of connections, flags or files.
+//! What is served: the API of `tessera-http`, the health of the store, and one line of log a request.
 
-mod auth;
-mod body;
-mod credentials;
-mod fields;
+mod deadline;
 mod health;
-mod problem;
-mod session;
-mod subjects;
-mod touches;
-mod verify;
-mod view;
+mod later;
+mod told;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware::{Next, from_fn, map_response};
-use axum::response::Response;
-use axum::routing::{any, delete, get, post};
+use axum::extract::{MatchedPath, Request};
+use axum::http::HeaderName;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use tessera::Sessions;
-use tessera::http::Authorizer;
+use tessera::http::Problem;
+use tessera::http::api::{Api, ServiceKey};
 use tessera::store::AnyStore;
+use tokio::time::timeout;
 
-use crate::secrets::ServiceKey;
-pub(crate) use auth::parse_header;
-use problem::Problem;
-use touches::Touches;
+use deadline::Deadline;
+use later::Tasks;
+pub(crate) use told::parse_header;
 
-/// A request's body.
-const MAXIMUM_BODY_BYTES: usize = 1 << 20;
+/// A body that takes longer to arrive is given up.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A request that takes longer, its body included, is given up; what it has begun to write goes on.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the handlers share.
+/// All that answers requests.
 pub(crate) struct Service {
-    sessions: Sessions,
+    router: Router,
     store: AnyStore,
-    key: ServiceKey,
-    authorizer: Authorizer,
-    touches: Touches,
+    tasks: Tasks,
 }
 
 impl Service {
@@ -50,74 +44,41 @@ impl Service {
         key: ServiceKey,
         told: Vec<(String, HeaderName)>,
     ) -> Self {
-        Self {
-            authorizer: auth::authorizer(sessions.clone(), told),
-            sessions,
-            store,
-            key,
-            touches: Touches::default(),
-        }
+        let tasks = Tasks::default();
+        let later = tasks.clone();
+        let api = Api::new(sessions, key, told, move |task| later.start(task));
+        let health = Router::new()
+            .route("/healthz", get(health::health))
+            .with_state(Arc::new(store.clone()));
+        let router = api.router(health).layer(from_fn(attend));
+        Self { router, store, tasks }
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
     }
 
     pub(crate) fn store(&self) -> &AnyStore {
         &self.store
     }
 
-    /// Waits for the touches that run after their responses.
-    pub(crate) async fn finish_touches(&self) {
-        self.touches.finish().await;
+    /// Waits for what goes on after its response.
+    pub(crate) async fn finish_tasks(&self) {
+        self.tasks.finish().await;
     }
 }
 
-/// Every route of the service.
-pub(crate) fn router(service: &Arc<Service>) -> Router {
-    let api = Router::new()
-        .route("/sessions", post(session::create))
-        .route(
-            "/session",
-            get(session::read).patch(session::change).delete(session::destroy),
-        )
-        .route("/session/rotate", post(session::rotate))
-        .route("/session/authenticate", post(session::authenticate))
-        .route(
-            "/subjects/{subject}/sessions",
-            get(subjects::list).delete(subjects::revoke_all),
-        )
-        .route(
-            "/subjects/{subject}/sessions/{reference}",
-            delete(subjects::revoke),
-        )
-        .route("/verify", post(verify::verify));
-    Router::new()
-        .nest("/v1", api)
-        .route("/auth", any(auth::auth))
-        .route("/auth/", any(auth::auth))
-        .route("/auth/{*path}", any(auth::auth))
-        .route("/healthz", get(health::health))
-        .fallback(async || Problem::new(404, "not-found", "there is nothing at this path"))
-        .method_not_allowed_fallback(async || {
-            Problem::new(405, "method-not-allowed", "this path does not take this method")
-        })
-        .layer(DefaultBodyLimit::max(MAXIMUM_BODY_BYTES))
-        .layer(map_response(forbid_storing))
-        .layer(from_fn(log))
-        .with_state(Arc::clone(service))
-}
-
-/// What is answered is for the caller alone, and old at once.
-async fn forbid_storing(mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// One line a request. Only the route's pattern: a path or a query may hold what no log should.
-async fn log(request: Request, next: Next) -> Response {
+/// Limits a request's time, and logs one line of it. Only the route's pattern: a path or a query may hold what no log should.
+async fn attend(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
     let started = Instant::now();
-    let response = next.run(request).await;
+    let request = request.map(|body| axum::body::Body::new(Deadline::new(body, BODY_TIMEOUT)));
+    let response = timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    let response = response.unwrap_or_else(|_| {
+        let detail = format!("the request took longer than {REQUEST_TIMEOUT:?}; what it wrote may be done");
+        Problem::new(503, "request-timeout", detail).into_response()
+    });
     let path = path.as_ref().map_or("unknown path", MatchedPath::as_str);
     tracing::debug!(%method, path, status = response.status().as_u16(), time = ?started.elapsed(), "request");
     response

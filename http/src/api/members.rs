@@ -2,30 +2,33 @@
 //!
 //! By hand rather than derived: serde's own messages quote what they do not expect, and that may be a token.
 
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
 
-use super::MAXIMUM_BODY_BYTES;
-use super::problem::Problem;
+use crate::problem::Problem;
 
-/// A body that takes longer to arrive is given up.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A longer request body is refused.
+pub const MAXIMUM_BODY_BYTES: usize = 1 << 20;
 /// A longer name is not said again: nothing that is secret is as short.
 const MAXIMUM_SAID_BYTES: usize = 32;
 
+/// The error of a body that took longer to arrive than the host allows; told to the client as 408.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body took longer than {0:?}")]
+pub struct BodyTimeout(pub Duration);
+
 /// The members of a JSON object, in their order, none twice, each as it was written.
 #[derive(Debug)]
-pub(super) struct Members(pub(super) Vec<(String, Box<RawValue>)>);
+pub struct Members(pub(super) Vec<(String, Box<RawValue>)>);
 
 /// What deserializing answers for a name that stands twice; told apart by its text, for serde has no other way.
 const TWICE: &str = "a name stands twice";
@@ -62,17 +65,10 @@ impl<S: Send + Sync> FromRequest<S> for Members {
     type Rejection = Problem;
 
     /// A request without a body is one with an empty object.
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
-        let read = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
-        let Ok(read) = read else {
-            return Err(Problem::new(
-                408,
-                "body-timeout",
-                format!("the body took longer than {BODY_TIMEOUT:?}"),
-            ));
-        };
-        let bytes = read.map_err(unread)?;
+        let read = Limited::new(request.into_body(), MAXIMUM_BODY_BYTES).collect();
+        let bytes = read.await.map_err(|error| unread(&*error))?.to_bytes();
         if bytes.is_empty() {
             return Ok(Self(Vec::new()));
         }
@@ -87,16 +83,19 @@ impl<S: Send + Sync> FromRequest<S> for Members {
     }
 }
 
-fn unread(rejection: BytesRejection) -> Problem {
-    match rejection.status().as_u16() {
-        413 => Problem::new(
-            413,
-            "body-too-large",
-            format!("a body is at most {MAXIMUM_BODY_BYTES} bytes"),
-        )
-        .with("maximum", MAXIMUM_BODY_BYTES),
-        _ => Problem::new(400, "body-unreadable", "the body ended early or is malformed"),
+fn unread(error: &(dyn Error + 'static)) -> Problem {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<LengthLimitError>() {
+            let detail = format!("a body is at most {MAXIMUM_BODY_BYTES} bytes");
+            return Problem::new(413, "body-too-large", detail).with("maximum", MAXIMUM_BODY_BYTES);
+        }
+        if let Some(timeout) = error.downcast_ref::<BodyTimeout>() {
+            return Problem::new(408, "body-timeout", timeout.to_string());
+        }
+        next = error.source();
     }
+    Problem::new(400, "body-unreadable", "the body ended early or is malformed")
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -109,7 +108,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 impl Members {
-    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+    /// Reads one JSON object.
+    ///
+    /// # Errors
+    /// A problem with the place and kind of what is wrong, and none of what was sent.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         serde_json::from_slice(bytes).map_err(|error| {
             let what = match error.classify() {
                 Category::Syntax => "not JSON",
@@ -145,6 +148,23 @@ impl Members {
             Problem::new(422, "invalid-member", format!("`{name}` must be {kind}")).with("member", name)
         })?;
         Ok(value)
+    }
+
+    /// Takes a whole number of milliseconds out. `75.0` is one (JSON Schema, section 6.1.1).
+    pub(super) fn take_millis(&mut self, name: &str) -> Result<Option<u64>, Problem> {
+        const KIND: &str = "a whole number of milliseconds";
+        let Some(number) = self.take_as::<serde_json::Number>(name, KIND)? else {
+            return Ok(None);
+        };
+        let float = || {
+            number
+                .as_f64()
+                .filter(|float| float.fract() == 0.0 && (0.0..1e15).contains(float))
+        };
+        let millis = number.as_u64().or_else(|| float().map(|float| float as u64));
+        let unfit =
+            || Problem::new(422, "invalid-member", format!("`{name}` must be {KIND}")).with("member", name);
+        millis.map(Some).ok_or_else(unfit)
     }
 
     /// Takes a member out that has to be there.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use http::StatusCode;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::Service;
-use super::body::Members;
-use super::problem::{Problem, answer};
+use super::answer::{Answer, answer};
+use super::{Api, Members};
+use crate::engine::Engine;
+use crate::problem::Problem;
 
 #[derive(Serialize)]
 struct View {
@@ -25,20 +25,21 @@ struct View {
 }
 
 /// `POST /v1/verify`: what a token says, its mac and dates checked. That its session was ended goes unnoticed.
-pub(super) async fn verify(State(service): State<Arc<Service>>, body: Members) -> Result<Response, Problem> {
+pub(super) async fn verify<E: Engine>(State(api): State<Arc<Api<E>>>, body: Members) -> Answer {
     let mut body = body.only(&["token", "max_age_ms"])?;
     let token: Zeroizing<String> = Zeroizing::new(body.require("token", "a text")?);
-    let max_age: Option<u64> = body.take_as("max_age_ms", "a whole number of milliseconds")?;
-    let claims = service
-        .sessions
-        .verify(&token, max_age.map(Duration::from_millis))?;
+    let max_age = body.take_millis("max_age_ms")?.map(Duration::from_millis);
+    let claims = api
+        .engine
+        .verify(&token, max_age)
+        .map_err(|error| Problem::of(&error))?;
     let view = View {
         reference: claims.reference,
         generation: claims.generation,
-        issued_at: claims.issued_at.as_millis(),
-        expires_at: claims.expires_at.as_millis(),
+        issued_at: claims.issued_at,
+        expires_at: claims.expires_at,
         subject: claims.subject,
-        data: claims.data.into_iter().collect(),
+        data: claims.data,
     };
     answer(StatusCode::OK, &view)
 }

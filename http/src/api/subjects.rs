@@ -5,19 +5,18 @@ use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tessera::SessionSummary;
 
-use super::Service;
+use super::answer::{Answer, answer, answer_one};
 use super::credentials::ByService;
-use super::fields;
-use super::problem::{Problem, answer, answer_one};
+use super::{Api, write_field};
+use crate::engine::{Device, Engine};
+use crate::problem::Problem;
 
-type Answer = Result<Response, Problem>;
-type Shared = State<Arc<Service>>;
+type Shared<E> = State<Arc<Api<E>>>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,8 +46,8 @@ struct Listing<'a> {
 }
 
 /// `GET /v1/subjects/{subject}/sessions`.
-pub(super) async fn list(
-    State(service): Shared,
+pub(super) async fn list<E: Engine>(
+    State(api): Shared<E>,
     _: ByService,
     subject: Result<Path<String>, PathRejection>,
     part: Result<Query<Part>, QueryRejection>,
@@ -56,10 +55,11 @@ pub(super) async fn list(
     let Path(subject) = subject.map_err(|_| malformed_path())?;
     let Query(part) =
         part.map_err(|_| Problem::new(400, "query-malformed", "the query takes `current` and `cursor`"))?;
-    let page = service
-        .sessions
+    let page = api
+        .engine
         .list(&subject, part.current.as_deref(), part.cursor.as_deref())
-        .await?;
+        .await
+        .map_err(|error| Problem::of(&error))?;
     let sessions = page.items.iter().map(listed).collect();
     answer(
         StatusCode::OK,
@@ -71,23 +71,25 @@ pub(super) async fn list(
 }
 
 /// `DELETE /v1/subjects/{subject}/sessions`.
-pub(super) async fn revoke_all(
-    State(service): Shared,
+pub(super) async fn revoke_all<E: Engine>(
+    State(api): Shared<E>,
     _: ByService,
     subject: Result<Path<String>, PathRejection>,
 ) -> Answer {
     let Path(subject) = subject.map_err(|_| malformed_path())?;
-    answer_one("ended", service.sessions.revoke_all(&subject).await?)
+    let ended = api.engine.revoke_all(&subject).await;
+    answer_one("ended", ended.map_err(|error| Problem::of(&error))?)
 }
 
 /// `DELETE /v1/subjects/{subject}/sessions/{reference}`.
-pub(super) async fn revoke(
-    State(service): Shared,
+pub(super) async fn revoke<E: Engine>(
+    State(api): Shared<E>,
     _: ByService,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Answer {
     let Path((subject, reference)) = path.map_err(|_| malformed_path())?;
-    match service.sessions.revoke(&subject, &reference).await? {
+    let revoked = api.engine.revoke(&subject, &reference).await;
+    match revoked.map_err(|error| Problem::of(&error))? {
         true => Ok(StatusCode::NO_CONTENT.into_response()),
         false => Err(Problem::new(
             404,
@@ -97,19 +99,19 @@ pub(super) async fn revoke(
     }
 }
 
-fn listed(session: &SessionSummary) -> Listed<'_> {
+fn listed(session: &Device) -> Listed<'_> {
     Listed {
         reference: &session.reference,
-        created_at: session.created_at.as_millis(),
-        authenticated_at: session.authenticated_at.as_millis(),
-        last_seen_at: session.last_seen_at.as_millis(),
-        expires_at: session.expires_at.as_millis(),
-        ends_at: session.ends_at.as_millis(),
+        created_at: session.created_at,
+        authenticated_at: session.authenticated_at,
+        last_seen_at: session.last_seen_at,
+        expires_at: session.expires_at,
+        ends_at: session.ends_at,
         current: session.current,
         fields: session
             .fields
             .iter()
-            .map(|(name, value)| (name.as_str(), fields::write(value)))
+            .map(|(name, value)| (name.as_str(), write_field(value)))
             .collect(),
     }
 }

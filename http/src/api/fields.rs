@@ -5,29 +5,40 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
-use tessera::Value;
 
-use super::body::Members;
-use super::problem::Problem;
+use super::Members;
+use crate::problem::Problem;
+use crate::value::{Change, Value};
 
 const TAG: &str = "$t";
 const MAXIMUM_PLAIN_INTEGER: u64 = (1 << 53) - 1;
 
-/// Changes to fields, as `Session::update` takes them.
-pub(super) type Changes = Vec<(String, Option<Value>)>;
-
 /// Reads an object of fields to set.
-pub(super) fn to_set(fields: Members) -> Result<Changes, Problem> {
+pub(super) fn to_set(fields: Members) -> Result<Vec<Change>, Problem> {
     fields
         .0
         .into_iter()
-        .map(|(name, raw)| Ok((name, Some(read(raw.get())?))))
+        .map(|(name, raw)| Ok((name, Some(read_field(raw.get())?))))
         .collect()
 }
 
-/// Reads one value.
-fn read(text: &str) -> Result<Value, Problem> {
-    let parse = |what: &str| Problem::new(422, "invalid-value", format!("a value is unfit: {what}"));
+/// A text that is no field's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a value is unfit: {0}")]
+pub struct InvalidField(&'static str);
+
+impl From<InvalidField> for Problem {
+    fn from(error: InvalidField) -> Self {
+        Self::new(422, "invalid-value", error.to_string())
+    }
+}
+
+/// Reads one value from its JSON text.
+///
+/// # Errors
+/// If it is none: an integer beyond 64 bits, a float beyond what one holds, a tag of another kind.
+pub fn read_field(text: &str) -> Result<Value, InvalidField> {
+    let parse = InvalidField;
     match text.as_bytes().first() {
         Some(b'n') => Ok(Value::Null),
         Some(b't') => Ok(Value::Boolean(true)),
@@ -66,7 +77,14 @@ fn read_object(text: &str) -> Result<Value, &'static str> {
     let (kind, content): (String, Box<RawValue>) = serde_json::from_str(tagged.get()).map_err(|_| UNKNOWN)?;
     let content_text = || serde_json::from_str::<String>(content.get()).map_err(|_| UNKNOWN);
     match kind.as_str() {
-        "int" => content_text()?.parse().map(Value::Integer).map_err(|_| UNKNOWN),
+        "int" => {
+            let text = content_text()?;
+            let number: i64 = text.parse().map_err(|_| UNKNOWN)?;
+            // One number has one text.
+            (number.to_string() == text)
+                .then_some(Value::Integer(number))
+                .ok_or(UNKNOWN)
+        }
         "bytes" => URL_SAFE_NO_PAD
             .decode(content_text()?)
             .map(Value::Bytes)
@@ -76,8 +94,8 @@ fn read_object(text: &str) -> Result<Value, &'static str> {
     }
 }
 
-/// Writes one value.
-pub(super) fn write(value: &Value) -> Box<RawValue> {
+/// Writes one value as JSON.
+pub fn write_field(value: &Value) -> Box<RawValue> {
     let text = match value {
         Value::Null => "null".into(),
         Value::Boolean(value) => value.to_string(),
@@ -134,12 +152,15 @@ mod tests {
             (r#"{"$t":["json",{"$t":1}]}"#, Value::Json(r#"{"$t":1}"#.into())),
             (r#"{"$t":["json",5]}"#, Value::Json("5".into())),
         ] {
-            assert_eq!(read(text).ok().as_ref(), Some(&value), "{text}");
-            assert_eq!(write(&value).get(), text);
+            assert_eq!(read_field(text).ok().as_ref(), Some(&value), "{text}");
+            assert_eq!(write_field(&value).get(), text);
         }
         // Plain where a tag is not needed, tagged all the same.
-        assert_eq!(read("9223372036854775807").ok(), Some(Value::Integer(i64::MAX)));
-        assert_eq!(read("1e2").ok(), Some(Value::Float(100.0)));
+        assert_eq!(
+            read_field("9223372036854775807").ok(),
+            Some(Value::Integer(i64::MAX))
+        );
+        assert_eq!(read_field("1e2").ok(), Some(Value::Float(100.0)));
     }
 
     #[test]
@@ -150,12 +171,14 @@ mod tests {
             r#"{"$t":1}"#,
             r#"{"$t":["date","x"]}"#,
             r#"{"$t":["int",5]}"#,
+            r#"{"$t":["int","05"]}"#,
+            r#"{"$t":["int","+5"]}"#,
             r#"{"$t":["bytes","AB"]}"#,
             r#"{"\u0024t":["int","x"]}"#,
             r#"{"$t":["int","1"],"a":1}"#,
             r#""\ud800""#,
         ] {
-            assert!(read(text).is_err(), "{text}");
+            assert!(read_field(text).is_err(), "{text}");
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What is answered of a session. Moments are milliseconds since 1970.
 
-use axum::http::StatusCode;
-use axum::response::Response;
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tessera::{Session, SessionError};
 
-use super::problem::{Problem, answer};
+use super::answer::{Answer, answer};
+use crate::engine::EngineSession;
+use crate::problem::Problem;
 
 #[derive(Serialize)]
 struct View {
@@ -27,22 +27,23 @@ struct View {
 /// Answers a session as a handle has it.
 pub(super) fn answer_session(
     status: StatusCode,
-    session: &Session,
+    session: &impl EngineSession,
     token: Option<String>,
-) -> Result<Response, Problem> {
-    let details = session.details()?;
-    let fields = RawValue::from_string(session.entries_json()?);
-    let fields = fields.map_err(|_| SessionError::Corrupt {
-        reason: "the fields are not JSON".into(),
+) -> Answer {
+    let details = session.details().map_err(|error| Problem::of(&error))?;
+    let fields = session.entries_json().map_err(|error| Problem::of(&error))?;
+    let fields = RawValue::from_string(fields).map_err(|_| {
+        tracing::error!("the fields that the engine has written are not JSON");
+        Problem::new(500, "other", "the service failed; its log says more")
     })?;
     let view = View {
         token,
         reference: details.reference,
         subject: details.subject,
-        created_at: details.created_at.as_millis(),
-        authenticated_at: details.authenticated_at.map(|at| at.as_millis()),
-        expires_at: details.expires_at.as_millis(),
-        ends_at: details.ends_at.as_millis(),
+        created_at: details.created_at,
+        authenticated_at: details.authenticated_at,
+        expires_at: details.expires_at,
+        ends_at: details.ends_at,
         generation: details.generation,
         renew_due: details.renew_due,
         fields,

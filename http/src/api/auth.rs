@@ -1,0 +1,15 @@
+//! `/auth`, for proxies that ask whether a request is logged in.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::HeaderMap;
+
+use super::Api;
+use crate::engine::Engine;
+
+/// `ANY /auth`, and any path below it: some proxies add that of the request.
+pub(super) async fn auth<E: Engine>(State(api): State<Arc<Api<E>>>, headers: HeaderMap) -> Response {
+    api.authorizer.answer(&headers).await
+}

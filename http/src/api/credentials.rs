@@ -1,0 +1,130 @@
+//! Who asks: a session's token, or the service key.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Method, header};
+use zeroize::Zeroizing;
+
+use super::{Api, ServiceKey};
+use crate::carrier::{Carried, Carrier};
+use crate::engine::Engine;
+use crate::fault::Kind;
+use crate::problem::Problem;
+
+/// The header for the service key, which leaves `Authorization` to a token.
+const SERVICE_KEY_HEADER: HeaderName = HeaderName::from_static("x-tessera-service-key");
+const CHALLENGE: &str = "Bearer";
+
+/// A session's token, from `Authorization: Bearer` or else a cookie; not checked yet.
+pub(super) struct Token(pub(super) Zeroizing<String>);
+
+impl<E: Engine> FromRequestParts<Arc<Api<E>>> for Token {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api<E>>) -> Result<Self, Problem> {
+        for carrier in &api.carriers {
+            let token = match carrier.read(&parts.headers) {
+                Carried::Nothing => continue,
+                Carried::Token(token) => token,
+                Carried::Unfit => {
+                    let code = Kind::TokenMalformed.code();
+                    return Err(Problem::new(401, code, "the token is malformed")
+                        .challenge(r#"Bearer error="invalid_token""#));
+                }
+                Carried::Ambiguous => {
+                    // Which of them is the planted one cannot be told.
+                    let detail = "there are two different cookies of one name";
+                    return Err(Problem::new(400, "token-ambiguous", detail));
+                }
+            };
+            if matches!(carrier, Carrier::Cookie(_)) {
+                refuse_cross_site(parts)?;
+            }
+            return Ok(Self(token));
+        }
+        let detail = "send the session's token as `Authorization: Bearer` or in the cookie `__Host-tessera`";
+        Err(Problem::new(401, "token-absent", detail).challenge(CHALLENGE))
+    }
+}
+
+/// A cookie is sent by the browser without the page's doing; a page of another site changes nothing with it.
+fn refuse_cross_site(parts: &Parts) -> Result<(), Problem> {
+    let site = parts.headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    let is_safe = matches!(parts.method, Method::GET | Method::HEAD);
+    match site {
+        Some(b"cross-site" | b"same-site") if !is_safe => Err(Problem::new(
+            403,
+            "cross-site",
+            "a cookie changes nothing from a page of another origin",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The caller holds the service key.
+pub(super) struct ByService;
+
+impl<E: Engine> FromRequestParts<Arc<Api<E>>> for ByService {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api<E>>) -> Result<Self, Problem> {
+        let key = match one(&parts.headers, &SERVICE_KEY_HEADER)? {
+            Some(key) => Some(key),
+            None => bearer(&parts.headers)?,
+        };
+        check(key, &api.key).map(|()| Self)
+    }
+}
+
+/// The caller holds the service key besides a token, which has `Authorization` to itself.
+pub(super) struct WithService;
+
+impl<E: Engine> FromRequestParts<Arc<Api<E>>> for WithService {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api<E>>) -> Result<Self, Problem> {
+        check(one(&parts.headers, &SERVICE_KEY_HEADER)?, &api.key).map(|()| Self)
+    }
+}
+
+fn check(offered: Option<&str>, key: &ServiceKey) -> Result<(), Problem> {
+    match offered {
+        None => {
+            let detail = "this needs the service key, as `X-Tessera-Service-Key` or, where no token is sent, `Authorization: Bearer`";
+            Err(Problem::new(401, "service-key-absent", detail).challenge(CHALLENGE))
+        }
+        Some(offered) if key.is(offered) => Ok(()),
+        Some(_) => Err(Problem::new(
+            403,
+            "service-key-wrong",
+            "this is not the service key",
+        )),
+    }
+}
+
+/// A header that may stand once.
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let text = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(value), None) => value.to_str().ok(),
+        (Some(_), Some(_)) => None,
+    };
+    let unfit = || format!("the header `{name}` must stand once, in ASCII");
+    text.map(Some)
+        .ok_or_else(|| Problem::new(400, "header-malformed", unfit()))
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = one(headers, &header::AUTHORIZATION)? else {
+        return Ok(None);
+    };
+    match value.split_once(' ').unwrap_or((value, "")) {
+        (scheme, credentials) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(credentials.trim_ascii())),
+        _ => Err(
+            Problem::new(401, "scheme-unknown", "`Authorization` takes `Bearer` only").challenge(CHALLENGE),
+        ),
+    }
+}

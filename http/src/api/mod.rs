@@ -1,0 +1,124 @@
+//! The JSON API under `/v1`, the answers to proxies at `/auth`, and their description at `/openapi.json`.
+//!
+//! Thin over the engine, and without a word of connections, runtimes or files: a Worker serves the same.
+
+mod answer;
+mod auth;
+mod credentials;
+mod fields;
+mod members;
+mod openapi;
+mod service_key;
+mod session;
+mod subjects;
+mod verify;
+mod view;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::map_response;
+use axum::routing::{any, delete, get, post};
+use http::{HeaderName, HeaderValue, header};
+
+use crate::auth::Authorizer;
+use crate::carrier::Carrier;
+use crate::cookie::Cookie;
+use crate::engine::Engine;
+use crate::problem::Problem;
+
+pub use fields::{InvalidField, read_field, write_field};
+pub use members::{BodyTimeout, MAXIMUM_BODY_BYTES, Members};
+pub use service_key::{MINIMUM_SERVICE_KEY_BYTES, ServiceKey, WeakServiceKey};
+
+/// Work that need not be waited for.
+pub type Later = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The service over an engine. [`Api::router`] serves it.
+pub struct Api<E> {
+    engine: E,
+    key: ServiceKey,
+    /// Where a session's token may stand, in this order.
+    carriers: Vec<Carrier>,
+    authorizer: Authorizer<E>,
+    later: Box<dyn Fn(Later) + Send + Sync>,
+}
+
+impl<E> fmt::Debug for Api<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").finish_non_exhaustive()
+    }
+}
+
+impl<E: Engine> Api<E> {
+    /// Over an engine. `told`: the fields that proxies are told at `/auth`, each with its header. `later` is handed what a
+    /// request has left to do once it is answered: it is to be run to its end, and not waited for.
+    ///
+    /// A token is taken from `Authorization: Bearer`, or else from the cookies `__Host-tessera` and `tessera`: the first
+    /// cannot be planted by a sibling domain (RFC 6265bis, section 4.1.3.2). No cookie is set here.
+    pub fn new(
+        engine: E,
+        key: ServiceKey,
+        told: Vec<(String, HeaderName)>,
+        later: impl Fn(Later) + Send + Sync + 'static,
+    ) -> Self {
+        let plain = Cookie::builder().name("tessera").set_by_others().build();
+        let carriers: Vec<Carrier> = [Carrier::Bearer, Carrier::Cookie(Cookie::default())]
+            .into_iter()
+            .chain(plain.ok().map(Carrier::Cookie))
+            .collect();
+        Self {
+            authorizer: Authorizer::new(engine.clone(), carriers.clone(), told),
+            engine,
+            key,
+            carriers,
+            later: Box::new(later),
+        }
+    }
+
+    /// Every route, and those of the host's own beside them. What is at no route is answered by a problem as well, and nothing
+    /// that is answered may be kept.
+    pub fn router(self, beside: Router) -> Router {
+        let v1 = Router::new()
+            .route("/sessions", post(session::create::<E>))
+            .route(
+                "/session",
+                get(session::read::<E>)
+                    .patch(session::change::<E>)
+                    .delete(session::destroy::<E>),
+            )
+            .route("/session/rotate", post(session::rotate::<E>))
+            .route("/session/authenticate", post(session::authenticate::<E>))
+            .route(
+                "/subjects/{subject}/sessions",
+                get(subjects::list::<E>).delete(subjects::revoke_all::<E>),
+            )
+            .route(
+                "/subjects/{subject}/sessions/{reference}",
+                delete(subjects::revoke::<E>),
+            )
+            .route("/verify", post(verify::verify::<E>));
+        Router::new()
+            .nest("/v1", v1)
+            .route("/auth", any(auth::auth::<E>))
+            .route("/auth/", any(auth::auth::<E>))
+            .route("/auth/{*path}", any(auth::auth::<E>))
+            .route("/openapi.json", get(openapi::document))
+            .with_state(Arc::new(self))
+            .merge(beside)
+            .fallback(async || Problem::new(404, "not-found", "there is nothing at this path"))
+            .method_not_allowed_fallback(async || {
+                Problem::new(405, "method-not-allowed", "this path does not take this method")
+            })
+            .layer(map_response(
+                async |mut response: http::Response<axum::body::Body>| {
+                    // What is answered is for the caller alone, and old at once.
+                    let no_store = HeaderValue::from_static("no-store");
+                    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+                    response
+                },
+            ))
+    }
+}

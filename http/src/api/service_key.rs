@@ -1,0 +1,59 @@
+//! The key that services of the operator's know, and browsers do not.
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+/// A shorter service key is refused.
+pub const MINIMUM_SERVICE_KEY_BYTES: usize = 32;
+
+/// A service key that could be guessed, or does not fit a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a service key is at least {MINIMUM_SERVICE_KEY_BYTES} visible ASCII characters")]
+pub struct WeakServiceKey;
+
+/// What proves that a caller is a service of the operator's. Only a digest of it is kept.
+pub struct ServiceKey {
+    digest: [u8; 32],
+}
+
+impl std::fmt::Debug for ServiceKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServiceKey").finish_non_exhaustive()
+    }
+}
+
+impl ServiceKey {
+    /// White space around it does not count.
+    ///
+    /// # Errors
+    /// If it is shorter than [`MINIMUM_SERVICE_KEY_BYTES`], or holds anything but visible ASCII.
+    pub fn new(text: &str) -> Result<Self, WeakServiceKey> {
+        let text = text.trim_ascii();
+        let is_fit =
+            text.len() >= MINIMUM_SERVICE_KEY_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let digest = Sha256::digest(text).into();
+        is_fit.then_some(Self { digest }).ok_or(WeakServiceKey)
+    }
+
+    /// Compares in constant time; by digests, so that the length does not show either.
+    pub(super) fn is(&self, offered: &str) -> bool {
+        let offered: [u8; 32] = Sha256::digest(offered).into();
+        self.digest.ct_eq(&offered).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_itself_and_nothing_else() {
+        let text = "k".repeat(MINIMUM_SERVICE_KEY_BYTES);
+        let key = ServiceKey::new(&format!(" {text}\n"));
+        assert!(key.as_ref().is_ok_and(|key| key.is(&text)));
+        assert!(key.is_ok_and(|key| !key.is(&text[1..]) && !key.is("") && !key.is(&format!("{text} "))));
+        assert_eq!(ServiceKey::new(&text[1..]).err(), Some(WeakServiceKey));
+        assert!(ServiceKey::new(&format!("{text}\u{e9}")).is_err());
+        assert!(ServiceKey::new(&format!("{text} {text}")).is_err());
+    }
+}

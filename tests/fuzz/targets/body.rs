@@ -1,0 +1,118 @@
+//! Bodies of `/v1`: what is accepted is one JSON object as serde_json reads it, and reaches the engine as it was sent.
+//!
+//! An input is the body of `PATCH /v1/session`.
+
+#![no_main]
+
+use std::collections::BTreeMap;
+
+use http_body_util::BodyExt as _;
+use libfuzzer_sys::fuzz_target;
+use serde_json::value::RawValue;
+use tessera_fuzz::naive;
+use tessera_fuzz::plain::{Plain, run, same};
+use tessera_http::api::{Api, ServiceKey, read_field, write_field};
+use tessera_http::{Change, Value};
+use tower_service::Service as _;
+
+fuzz_target!(|data: &[u8]| {
+    let plain = Plain::default();
+    let key = ServiceKey::new(&"k".repeat(32)).unwrap();
+    let mut router = Api::new(plain.clone(), key, Vec::new(), drop).router(Default::default());
+    let request = http::Request::patch("/v1/session")
+        .header("authorization", "Bearer t")
+        .header("content-type", "application/json")
+        .body(axum_core::body::Body::from(data.to_vec()))
+        .unwrap();
+    let response = run(router.call(request)).unwrap();
+    let status = response.status().as_u16();
+    let body = run(response.into_body().collect()).unwrap().to_bytes();
+    let answer: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&body).unwrap();
+    match (status, expected(data)) {
+        (200, Some(expected)) => {
+            let changes = plain.asked().changes.clone();
+            assert_eq!(changes.len(), expected.len());
+            for ((name, value), (wanted, text)) in changes.iter().zip(&expected) {
+                assert_eq!(name, wanted);
+                is_as_sent(value.as_ref(), text.as_deref());
+            }
+        }
+        (200, None) => panic!("accepted"),
+        (400 | 422, None) => {
+            assert!(answer.contains_key("code") && plain.asked().changes.is_empty());
+            // Nothing that could be a token is said back.
+            assert!(answer["detail"].get().len() < 400);
+        }
+        (422, Some(changes)) => assert!(changes.iter().any(is_unfit)),
+        (status, _) => panic!("{status}"),
+    }
+});
+
+/// The changes that a body asks for, each with the value's text; `None` if it asks for none that could be done.
+fn expected(body: &[u8]) -> Option<Vec<(String, Option<String>)>> {
+    if body.is_empty() {
+        return Some(Vec::new());
+    }
+    let members = unique(std::str::from_utf8(body).ok()?)?;
+    let mut changes = Vec::new();
+    let member = |wanted: &str| {
+        let found = members.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, text)| *text).filter(|text| *text != "null")
+    };
+    if let Some(set) = member("set") {
+        for (name, text) in unique(set)? {
+            changes.push((name, Some(text.to_owned())));
+        }
+    }
+    if let Some(remove) = member("remove") {
+        for name in serde_json::from_str::<Vec<String>>(remove).ok()? {
+            if changes.iter().any(|(set, text)| *set == name && text.is_some()) {
+                return None;
+            }
+            changes.push((name, None));
+        }
+    }
+    let known = |(name, _): &(String, &str)| name == "set" || name == "remove";
+    members.iter().all(known).then_some(changes)
+}
+
+fn unique(text: &str) -> Option<Vec<(String, &str)>> {
+    naive::members(text).filter(|members| naive::are_unique(members))
+}
+
+/// A text that is JSON and no value: too large a number, half of a surrogate pair, or a tag that is none.
+fn is_unfit((_, text): &(String, Option<String>)) -> bool {
+    let Some(text) = text else { return false };
+    match serde_json::from_str::<serde_json::Value>(text) {
+        // Too deep for this reader, and nothing wrong with it.
+        Err(_) if text.starts_with('[') => false,
+        Err(_) => true,
+        Ok(serde_json::Value::Number(number)) => number.as_i64().is_none() && !text.contains(['.', 'e', 'E']),
+        Ok(serde_json::Value::Object(object)) => {
+            // One that hides behind an escape is found all the same.
+            object.contains_key("$t")
+                || naive::members(text).is_none_or(|members| !naive::are_unique(&members))
+        }
+        Ok(_) => false,
+    }
+}
+
+/// The engine was handed what stood there, and it can be written and read again.
+fn is_as_sent(value: Option<&Value>, text: Option<&str>) {
+    let (Some(value), Some(text)) = (value, text) else {
+        return assert!(value.is_none() && text.is_none());
+    };
+    let again = write_field(value);
+    assert!(same(&read_field(again.get()).unwrap(), value), "{text}");
+    let plain: Result<serde_json::Value, _> = serde_json::from_str(text);
+    match value {
+        Value::Null => assert_eq!(text, "null"),
+        Value::Boolean(value) => assert_eq!(text, value.to_string()),
+        Value::Text(value) => assert_eq!(plain.unwrap(), value.as_str()),
+        Value::Float(value) => assert_eq!(plain.unwrap().as_f64().unwrap().to_bits(), value.to_bits()),
+        Value::Json(value) if !text.contains("$t") && !text.contains('\\') => assert_eq!(text, value),
+        // `-0`, and what stands in a tag.
+        Value::Integer(_) | Value::Bytes(_) | Value::Json(_) => {}
+    }
+    let _: Change = (String::new(), Some(value.clone()));
+}
