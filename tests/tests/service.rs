@@ -24,6 +24,8 @@ mod openapi;
 mod outage;
 #[path = "service/server.rs"]
 mod server;
+#[path = "service/slow.rs"]
+mod slow;
 #[path = "service/start.rs"]
 mod start;
 #[path = "service/walk.rs"]

@@ -15,6 +15,7 @@ use tracing::level_filters::LevelFilter;
 use crate::output::{complain, say};
 use crate::policy::{PlaceFlags, PolicyFlags, TokenFlags};
 use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
+use crate::server::Limits;
 use crate::service::{self, Service};
 use crate::store::{DataFlags, DurabilityFlag};
 use crate::{Failure, duration, files, server};
@@ -59,6 +60,8 @@ pub(crate) struct Serve {
     #[arg(long = "auth-header", value_name = "FIELD=HEADER", value_parser = service::parse_header, help_heading = "Proxies")]
     auth_headers: Vec<(String, HeaderName)>,
     #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
     place: PlaceFlags,
     #[command(flatten)]
     policy: PolicyFlags,
@@ -87,7 +90,7 @@ struct Facts {
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         start_log(self.log);
-        let (shutdown_timeout, listen) = (self.shutdown_timeout, self.listen.clone());
+        let (shutdown_timeout, listen, limits) = (self.shutdown_timeout, self.listen.clone(), self.limits);
         let (service, facts) = self.prepare()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(Failure::during("cannot start"))?;
@@ -103,7 +106,7 @@ impl Serve {
                 complain(&format!("tessera: {error}"));
             }
             drop(facts);
-            server::run(listener, service, signals, shutdown_timeout).await
+            server::run(listener, service, signals, limits, shutdown_timeout).await
         })
     }
 
@@ -131,7 +134,13 @@ impl Serve {
             .build(store.clone())
             .map_err(Failure::during("cannot configure the engine"))?;
         Ok((
-            Arc::new(Service::new(sessions, store, service_key, self.auth_headers)),
+            Arc::new(Service::new(
+                sessions,
+                store,
+                service_key,
+                self.auth_headers,
+                self.limits,
+            )),
             facts,
         ))
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -12,18 +13,42 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::Failure;
+use crate::{Failure, duration};
 use crate::service::Service;
 use tessera::http::chain;
 
-/// A head that takes longer to arrive, or a connection idle for longer, is closed.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A request's head, with all headers.
 const MAXIMUM_HEAD_BYTES: usize = 32 * 1024;
 const MAXIMUM_HEADERS: usize = 100;
-const MAXIMUM_CONNECTIONS: usize = 4096;
 /// After an error of `accept`, as for want of file descriptors: try again when some may be free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What holds nobody up but who goes past it.
+#[derive(Clone, Copy, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct Limits {
+    /// A request may take so long; its head, and its body, half of that each. A connection may be idle for the half, too
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = request_timeout)]
+    pub(crate) request_timeout: Duration,
+    /// So many connections at once; further ones wait
+    #[arg(long, value_name = "NUMBER", default_value = "4096", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    maximum_connections: u32,
+}
+
+impl Limits {
+    /// For what a client has to send.
+    pub(crate) fn part_timeout(&self) -> Duration {
+        self.request_timeout / 2
+    }
+}
+
+fn request_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration::parse(text)?;
+    let is_fit = timeout >= Duration::from_secs(1) && timeout <= Duration::from_secs(3600);
+    is_fit
+        .then_some(timeout)
+        .ok_or_else(|| "it is 1s to 1h".to_owned())
+}
 
 /// The signals that end the service.
 pub(crate) struct Signals {
@@ -56,11 +81,12 @@ pub(crate) async fn run(
     listener: TcpListener,
     service: Arc<Service>,
     mut signals: Signals,
+    limits: Limits,
     patience: Duration,
 ) -> Result<(), Failure> {
     let graceful = GracefulShutdown::new();
     tokio::select! {
-        () = accept(&listener, &service, &graceful) => {}
+        () = accept(&listener, &service, limits, &graceful) => {}
         () = signals.next() => {}
     }
     drop(listener);
@@ -88,9 +114,9 @@ async fn finish(graceful: GracefulShutdown, service: &Service, patience: Duratio
     }
 }
 
-async fn accept(listener: &TcpListener, service: &Arc<Service>, graceful: &GracefulShutdown) {
+async fn accept(listener: &TcpListener, service: &Service, limits: Limits, graceful: &GracefulShutdown) {
     let router = service.router();
-    let slots = Arc::new(Semaphore::new(MAXIMUM_CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(limits.maximum_connections as usize));
     loop {
         // Never closed, so never an error.
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
@@ -104,7 +130,7 @@ async fn accept(listener: &TcpListener, service: &Arc<Service>, graceful: &Grace
                 continue;
             }
         };
-        let connection = graceful.watch(connection(stream, router.clone()));
+        let connection = graceful.watch(connection(stream, router.clone(), limits));
         tokio::spawn(async move {
             // Clients that go away are their own affair.
             if let Err(error) = connection.await {
@@ -118,12 +144,13 @@ async fn accept(listener: &TcpListener, service: &Arc<Service>, graceful: &Grace
 fn connection(
     stream: TcpStream,
     router: axum::Router,
+    limits: Limits,
 ) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<axum::Router>> {
     // Answers are small and each is written at once.
     let _ = stream.set_nodelay(true);
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(limits.part_timeout())
         .max_buf_size(MAXIMUM_HEAD_BYTES)
         .max_headers(MAXIMUM_HEADERS)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))

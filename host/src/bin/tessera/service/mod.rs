@@ -6,7 +6,7 @@ mod later;
 mod told;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
@@ -20,14 +20,10 @@ use tessera::http::api::{Api, ServiceKey};
 use tessera::store::AnyStore;
 use tokio::time::timeout;
 
+use crate::server::Limits;
 use deadline::Deadline;
 use later::Tasks;
 pub(crate) use told::parse_header;
-
-/// A body that takes longer to arrive is given up.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// A request that takes longer, its body included, is given up; what it has begun to write goes on.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// All that answers requests.
 pub(crate) struct Service {
@@ -43,6 +39,7 @@ impl Service {
         store: AnyStore,
         key: ServiceKey,
         told: Vec<(String, HeaderName)>,
+        limits: Limits,
     ) -> Self {
         let tasks = Tasks::default();
         let later = tasks.clone();
@@ -50,7 +47,7 @@ impl Service {
         let health = Router::new()
             .route("/healthz", get(health::health))
             .with_state(Arc::new(store.clone()));
-        let router = api.router(health).layer(from_fn(attend));
+        let router = api.router(health).layer(from_fn(move |request, next| attend(request, next, limits)));
         Self { router, store, tasks }
     }
 
@@ -68,15 +65,16 @@ impl Service {
     }
 }
 
-/// Limits a request's time, and logs one line of it. Only the route's pattern: a path or a query may hold what no log should.
-async fn attend(request: Request, next: Next) -> Response {
+/// Limits a request's time (what it has begun to write goes on all the same), and logs one line of it. Only the route's pattern: a path or a query may hold what no log should.
+async fn attend(request: Request, next: Next, limits: Limits) -> Response {
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
     let started = Instant::now();
-    let request = request.map(|body| axum::body::Body::new(Deadline::new(body, BODY_TIMEOUT)));
-    let response = timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    let request = request.map(|body| axum::body::Body::new(Deadline::new(body, limits.part_timeout())));
+    let response = timeout(limits.request_timeout, next.run(request)).await;
     let response = response.unwrap_or_else(|_| {
-        let detail = format!("the request took longer than {REQUEST_TIMEOUT:?}; what it wrote may be done");
+        let limit = limits.request_timeout;
+        let detail = format!("the request took longer than {limit:?}; what it wrote may be done");
         Problem::new(503, "request-timeout", detail).into_response()
     });
     let path = path.as_ref().map_or("unknown path", MatchedPath::as_str);
