@@ -12,6 +12,7 @@ use tessera::{Component, Sessions, SigningKey};
 use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
 
+use crate::demo::{self, Demo, DemoFlags};
 use crate::output::{complain, say};
 use crate::policy::{PlaceFlags, PolicyFlags, TokenFlags};
 use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
@@ -59,6 +60,8 @@ pub(crate) struct Serve {
     #[arg(long = "auth-header", value_name = "FIELD=HEADER", value_parser = service::parse_header, help_heading = "Proxies")]
     auth_headers: Vec<(String, HeaderName)>,
     #[command(flatten)]
+    demo: DemoFlags,
+    #[command(flatten)]
     place: PlaceFlags,
     #[command(flatten)]
     policy: PolicyFlags,
@@ -88,7 +91,7 @@ impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         start_log(self.log);
         let (shutdown_timeout, listen) = (self.shutdown_timeout, self.listen.clone());
-        let (service, facts) = self.prepare()?;
+        let (service, demo, facts) = self.prepare()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(Failure::during("cannot start"))?;
         runtime.block_on(async {
@@ -98,16 +101,24 @@ impl Serve {
             let address = listener
                 .local_addr()
                 .map_err(Failure::during("cannot tell the address"))?;
+            let demo = demo.map_or(Ok(None), |demo| demo.at(address))?;
             // A closed standard output is no reason not to serve.
-            if let Err(error) = say(&introduction(&facts, address)) {
+            if let Err(error) = say(&introduction(&facts, address, demo.is_some())) {
                 complain(&format!("tessera: {error}"));
             }
             drop(facts);
-            server::run(listener, service, signals, shutdown_timeout).await
+            server::run(
+                listener,
+                service,
+                demo.unwrap_or_default(),
+                signals,
+                shutdown_timeout,
+            )
+            .await
         })
     }
 
-    fn prepare(self) -> Result<(Arc<Service>, Facts), Failure> {
+    fn prepare(self) -> Result<(Arc<Service>, Option<Demo>, Facts), Failure> {
         let beside =
             |given: Option<PathBuf>, name: &str| given.unwrap_or_else(|| self.data.directory().join(name));
         let key_file = beside(self.key_file.clone(), "keys.json");
@@ -124,6 +135,7 @@ impl Serve {
             keys: describe_keys(&keys, &key_file.display().to_string(), made),
             service_key: origin,
         };
+        let demo = self.demo.prepare(self.policy.clone())?;
         let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
         let builder = self.tokens.apply(self.place.apply(self.policy.apply(builder)?));
         let builder = keys.into_iter().fold(builder, |builder, key| builder.key(key));
@@ -132,6 +144,7 @@ impl Serve {
             .map_err(Failure::during("cannot configure the engine"))?;
         Ok((
             Arc::new(Service::new(sessions, store, service_key, self.auth_headers)),
+            demo,
             facts,
         ))
     }
@@ -177,7 +190,7 @@ fn describe_keys(keys: &[SigningKey], path: &str, made: bool) -> String {
     }
 }
 
-fn introduction(facts: &Facts, address: SocketAddr) -> String {
+fn introduction(facts: &Facts, address: SocketAddr, has_demo: bool) -> String {
     let sha256 = Component::sha256();
     let (shown, key) = match &facts.service_key {
         Origin::Variable => (
@@ -193,6 +206,11 @@ fn introduction(facts: &Facts, address: SocketAddr) -> String {
             format!("$(cat {})", path.display()),
         ),
     };
+    let open = if has_demo {
+        demo::introduction(address)
+    } else {
+        String::new()
+    };
     format!(
         "tessera {version}
   component    sha256 {short}...
@@ -200,7 +218,7 @@ fn introduction(facts: &Facts, address: SocketAddr) -> String {
   keys         {keys}
   service key  {shown}
   listening    http://{address}
-
+{open}
 Log a subject in:
   curl http://{address}/v1/sessions -H \"Authorization: Bearer {key}\" \\
     -H 'Content-Type: application/json' -d '{{\"subject\":\"alice\",\"fields\":{{\"role\":\"admin\"}}}}'

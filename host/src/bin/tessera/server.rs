@@ -51,16 +51,17 @@ impl Signals {
     }
 }
 
-/// Serves until a signal comes; then ends what is in flight, for as long as `patience` allows, and closes the store.
+/// Serves the service, and beside it the demonstration, until a signal comes; then ends what is in flight, for as long as `patience` allows, and closes the store.
 pub(crate) async fn run(
     listener: TcpListener,
     service: Arc<Service>,
+    demo: axum::Router,
     mut signals: Signals,
     patience: Duration,
 ) -> Result<(), Failure> {
     let graceful = GracefulShutdown::new();
     tokio::select! {
-        () = accept(&listener, &service, &graceful) => {}
+        () = accept(&listener, &service, demo, &graceful) => {}
         () = signals.next() => {}
     }
     drop(listener);
@@ -88,8 +89,13 @@ async fn finish(graceful: GracefulShutdown, service: &Service, patience: Duratio
     }
 }
 
-async fn accept(listener: &TcpListener, service: &Arc<Service>, graceful: &GracefulShutdown) {
-    let router = service::router(service);
+async fn accept(
+    listener: &TcpListener,
+    service: &Arc<Service>,
+    demo: axum::Router,
+    graceful: &GracefulShutdown,
+) {
+    let router = service::router(service, demo);
     let slots = Arc::new(Semaphore::new(MAXIMUM_CONNECTIONS));
     loop {
         // Never closed, so never an error.

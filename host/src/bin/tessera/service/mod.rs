@@ -69,8 +69,8 @@ impl Service {
     }
 }
 
-/// Every route of the service.
-pub(crate) fn router(service: &Arc<Service>) -> Router {
+/// Every route of the service, and those of the demonstration, if there are any.
+pub(crate) fn router(service: &Arc<Service>, demo: Router) -> Router {
     let api = Router::new()
         .route("/sessions", post(session::create))
         .route(
@@ -94,6 +94,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .route("/auth/", any(auth::auth))
         .route("/auth/{*path}", any(auth::auth))
         .route("/healthz", get(health::health))
+        .merge(demo.with_state(()))
         .fallback(async || Problem::new(404, "not-found", "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Problem::new(405, "method-not-allowed", "this path does not take this method")
