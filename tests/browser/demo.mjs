@@ -76,30 +76,41 @@ async function login(context) {
   return page;
 }
 
-/** The one tab saves slowly; while it waits, the other saves another field, on a page from before. */
-async function twoTabs(context, first) {
-  const second = await context.newPage();
-  await second.goto(url);
-  await first.getByLabel("City").fill("Lisbon");
-  await second.getByLabel("Colour").fill("<b>ochre</b> & \"teal\"");
-  const slowly = first.waitForResponse((response) => response.request().method() === "POST");
-  let slowlyDone = false;
-  slowly.then(() => (slowlyDone = true));
-  await first.locator("form", { has: first.getByLabel("City") }).getByRole("button", { name: "Slowly" }).click({ noWaitAfter: true });
-  await second.locator("form", { has: second.getByLabel("Colour") }).getByRole("button", { name: "Save" }).click();
+const saves = (page, label, how) =>
+  page.locator("form", { has: page.getByLabel(label, { exact: true }) }).getByRole("button", { name: how });
+
+/** One tab saves slowly, and the other another field meanwhile; answers whether it was meanwhile. */
+async function saveAtOnce(first, second, city, colour) {
+  await first.getByLabel("City").fill(city);
+  await second.getByLabel("Colour").fill(colour);
+  let ended = false;
+  const slowly = first.waitForResponse((response) => response.request().method() === "POST").then(() => (ended = true));
+  await saves(first, "City", "Slowly").click({ noWaitAfter: true });
+  await saves(second, "Colour", "Save").click();
   await message(second, "Colour was saved.");
-  assert(!slowlyDone, "the other tab was saved meanwhile");
+  const wasMeanwhile = !ended;
   await slowly;
   await message(first, "City was saved.");
   await second.reload();
   for (const page of [first, second]) {
-    assert.equal(await value(page, "City"), "Lisbon");
-    assert.equal(await value(page, "Colour"), '<b>ochre</b> & "teal"');
+    assert.equal(await value(page, "City"), city);
+    assert.equal(await value(page, "Colour"), colour);
   }
+  return wasMeanwhile;
+}
+
+async function twoTabs(context, first) {
+  const second = await context.newPage();
+  await second.goto(url);
+  await first.goto(url);
+  // On a machine that is busy the one may be over before the other begins.
+  let wasMeanwhile = false;
+  for (let attempt = 1; attempt <= 5 && !wasMeanwhile; attempt += 1) {
+    wasMeanwhile = await saveAtOnce(first, second, `Lisbon ${attempt}`, `<b>ochre</b> & "${attempt}"`);
+  }
+  assert(wasMeanwhile, "the two tabs never saved at once");
   step("two tabs at once: both fields are there, as they were written");
-  await second.getByLabel("Colour").fill("ochre");
-  await second.locator("form", { has: second.getByLabel("Colour") }).getByRole("button", { name: "Save" }).click();
-  await message(second, "Colour was saved.");
+  await saveAtOnce(first, second, "Lisbon", "ochre");
   return second;
 }
 
@@ -166,8 +177,8 @@ async function withoutScript(browser) {
   const plain = watch(await browser.newContext({ javaScriptEnabled: false }));
   const page = await plain.newPage();
   await signIn(page, "bob");
-  await page.locator("form", { has: page.getByLabel("Note") }).getByLabel("Note").fill("without a script");
-  await page.locator("form", { has: page.getByLabel("Note") }).getByRole("button", { name: "Save" }).click();
+  await page.getByLabel("Note").fill("without a script");
+  await saves(page, "Note", "Save").click();
   await message(page, "Note was saved.");
   assert.equal(await value(page, "Note"), "without a script");
   await plain.close();

@@ -176,8 +176,8 @@ impl Home {
                 }
                 p.small.foot {
                     strong { "Two tabs at once: " }
-                    "open this page twice. Save one field " em { "slowly" } " here, and meanwhile another one there. "
-                    "Both survive: only what was changed is written."
+                    "open this page twice. Save one field " em { "slowly" } " here (three seconds), and meanwhile another there. "
+                    "Both survive: only what changed is written."
                 }
             }
         }

@@ -54,60 +54,51 @@ enum When {
     Off,
 }
 
-/// The demonstration, before it is known where the service listens.
-pub(crate) struct Demo {
-    when: When,
-    sessions: Sessions,
-}
-
 impl DemoFlags {
-    /// With the service's policy, so that its timeouts can be seen.
-    pub(crate) fn prepare(self, policy: PolicyFlags) -> Result<Option<Demo>, Failure> {
-        if self.demo == When::Off {
+    /// Its routes, if it is to be there when the service listens on this address; with the service's policy, so that its
+    /// timeouts can be seen.
+    pub(crate) fn at(self, address: SocketAddr, policy: PolicyFlags) -> Result<Option<Router>, Failure> {
+        let is_local = is_loopback_address(address.ip());
+        if self.demo == When::Off || (self.demo == When::Auto && !is_local) {
             return Ok(None);
         }
-        let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
-        let sessions = policy
-            .apply(builder)?
-            .policy(|policy| policy.public_fields = vec![example::AGENT.into()])
-            .key(secrets::new_key(Some("demo".into()))?)
-            .instances(1)
-            .build(MemoryStore::builder().capacity(MAXIMUM_SESSIONS).build())
-            .map_err(Failure::during(
-                "cannot set up the demonstration (`--demo off` leaves it out)",
-            ))?;
-        let when = self.demo;
-        Ok(Some(Demo { when, sessions }))
-    }
-}
-
-impl Demo {
-    /// Its routes, if it is to be there when the service listens on this address.
-    pub(crate) fn at(self, address: SocketAddr) -> Result<Option<Router>, Failure> {
-        let is_local = address.ip().to_canonical().is_loopback();
-        if self.when == When::Auto && !is_local {
-            return Ok(None);
-        }
+        let what = "cannot set up the demonstration (`--demo off` leaves it out)";
         let cookie = if is_local {
             // Plain http, which `Secure` cookies do not travel over in every browser.
             Cookie::builder().name(COOKIE).secure(false)
         } else {
             Cookie::builder().name(HOST_COOKIE)
         };
-        let cookie = cookie
-            .build()
-            .map_err(Failure::during("cannot set up the demonstration"))?;
-        let router = example::app(self.sessions, cookie);
-        Ok(Some(match self.when {
+        let cookie = cookie.build().map_err(Failure::during(what))?;
+        let router = example::app(sessions(policy, what)?, cookie);
+        Ok(Some(match self.demo {
             When::Auto => router.layer(from_fn(only_locally)),
-            _ => router,
+            When::On | When::Off => router,
         }))
     }
 }
 
+fn sessions(policy: PolicyFlags, what: &'static str) -> Result<Sessions, Failure> {
+    let builder = Sessions::builder().map_err(Failure::during(what))?;
+    let builder = policy.apply(builder)?.policy(|policy| {
+        policy.public_fields = vec![example::AGENT.into()];
+        // Only a JWT has them, and this makes none.
+        policy.token_fields.clear();
+    });
+    builder
+        .key(secrets::new_key(Some("demo".into()))?)
+        .instances(1)
+        .build(MemoryStore::builder().capacity(MAXIMUM_SESSIONS).build())
+        .map_err(Failure::during(what))
+}
+
+fn is_loopback_address(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
 /// What the service says at its start.
 pub(crate) fn introduction(address: SocketAddr) -> String {
-    let who = if address.ip().to_canonical().is_loopback() {
+    let who = if is_loopback_address(address.ip()) {
         "from this machine alone"
     } else {
         "FROM WHEREVER THIS ADDRESS CAN BE REACHED"
@@ -151,7 +142,7 @@ fn is_loopback(host: &str) -> bool {
         .strip_prefix('[')
         .and_then(|name| name.strip_suffix(']'))
         .unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    name.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(is_loopback_address)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tessera::{Component, Sessions, SigningKey};
 use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
 
-use crate::demo::{self, Demo, DemoFlags};
+use crate::demo::{self, DemoFlags};
 use crate::output::{complain, say};
 use crate::policy::{PlaceFlags, PolicyFlags, TokenFlags};
 use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
@@ -91,7 +91,8 @@ impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         start_log(self.log);
         let (shutdown_timeout, listen) = (self.shutdown_timeout, self.listen.clone());
-        let (service, demo, facts) = self.prepare()?;
+        let (demo, policy) = (self.demo, self.policy.clone());
+        let (service, facts) = self.prepare()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(Failure::during("cannot start"))?;
         runtime.block_on(async {
@@ -101,7 +102,7 @@ impl Serve {
             let address = listener
                 .local_addr()
                 .map_err(Failure::during("cannot tell the address"))?;
-            let demo = demo.map_or(Ok(None), |demo| demo.at(address))?;
+            let demo = demo.at(address, policy)?;
             // A closed standard output is no reason not to serve.
             if let Err(error) = say(&introduction(&facts, address, demo.is_some())) {
                 complain(&format!("tessera: {error}"));
@@ -118,7 +119,7 @@ impl Serve {
         })
     }
 
-    fn prepare(self) -> Result<(Arc<Service>, Option<Demo>, Facts), Failure> {
+    fn prepare(self) -> Result<(Arc<Service>, Facts), Failure> {
         let beside =
             |given: Option<PathBuf>, name: &str| given.unwrap_or_else(|| self.data.directory().join(name));
         let key_file = beside(self.key_file.clone(), "keys.json");
@@ -135,7 +136,6 @@ impl Serve {
             keys: describe_keys(&keys, &key_file.display().to_string(), made),
             service_key: origin,
         };
-        let demo = self.demo.prepare(self.policy.clone())?;
         let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
         let builder = self.tokens.apply(self.place.apply(self.policy.apply(builder)?));
         let builder = keys.into_iter().fold(builder, |builder, key| builder.key(key));
@@ -144,7 +144,6 @@ impl Serve {
             .map_err(Failure::during("cannot configure the engine"))?;
         Ok((
             Arc::new(Service::new(sessions, store, service_key, self.auth_headers)),
-            demo,
             facts,
         ))
     }
