@@ -6,12 +6,16 @@
 mod auth;
 #[path = "service/bodies.rs"]
 mod bodies;
+#[path = "service/browser.rs"]
+mod browser;
 #[path = "service/client.rs"]
 mod client;
 #[path = "service/commands.rs"]
 mod commands;
 #[path = "service/credentials.rs"]
 mod credentials;
+#[path = "service/demo.rs"]
+mod demo;
 #[path = "service/limits.rs"]
 mod limits;
 #[path = "service/loss.rs"]

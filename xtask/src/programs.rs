@@ -1,13 +1,25 @@
-//! Programs that the tests start and cargo does not build: Debian's, installed where they are missing.
+//! Programs that the tests start and cargo does not build: Debian's, installed where they are missing; and what drives the
+//! browser, from npm.
 
 use std::path::Path;
 use std::process::Command;
+use std::{env, fs};
 
 /// Each with the package it comes in.
-const PROGRAMS: [(&str, &str); 1] = [("nginx", "nginx-light")];
+const PROGRAMS: [(&str, &str); 4] = [
+    ("nginx", "nginx-light"),
+    ("chromium", "chromium"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+];
 
 /// Installs what is missing.
 pub(crate) fn ensure() -> Result<(), String> {
+    debian()?;
+    npm()
+}
+
+fn debian() -> Result<(), String> {
     let missing: Vec<&str> = PROGRAMS
         .iter()
         .filter(|(program, _)| !is_there(program))
@@ -36,6 +48,29 @@ fn is_there(program: &str) -> bool {
     // Not on everybody's path.
     let places = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/local/sbin"];
     places.iter().any(|place| Path::new(place).join(program).exists())
+        || env::var_os("PATH")
+            .is_some_and(|path| env::split_paths(&path).any(|place| place.join(program).exists()))
+}
+
+/// Installs what `tests/browser` is locked to, once.
+fn npm() -> Result<(), String> {
+    let directory = super::root().join("tests/browser");
+    let lock = fs::read(directory.join("package-lock.json")).map_err(|error| error.to_string())?;
+    // What was installed last.
+    let note = directory.join("node_modules/.locked");
+    if fs::read(&note).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    println!("xtask: npm ci in tests/browser");
+    let status = Command::new("npm")
+        .current_dir(&directory)
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .status()
+        .map_err(|error| format!("npm cannot be started: {error}"))?;
+    if !status.success() {
+        return Err("npm ci failed in tests/browser".into());
+    }
+    fs::write(note, lock).map_err(|error| error.to_string())
 }
 
 fn apt_get(arguments: &[&str]) -> bool {

@@ -80,7 +80,7 @@ impl<E: Engine> Api<E> {
 
     /// Every route, and those of the host's own beside them. What is at no route is answered by a problem as well, and nothing
     /// that is answered may be kept.
-    pub fn router(self, beside: Router) -> Router {
+    pub fn router(self: Arc<Self>, beside: Router) -> Router {
         let v1 = Router::new()
             .route("/sessions", post(session::create::<E>))
             .route(
@@ -106,7 +106,7 @@ impl<E: Engine> Api<E> {
             .route("/auth/", any(auth::auth::<E>))
             .route("/auth/{*path}", any(auth::auth::<E>))
             .route("/openapi.json", get(openapi::document))
-            .with_state(Arc::new(self))
+            .with_state(self)
             .merge(beside)
             .fallback(async || Problem::new(404, "not-found", "there is nothing at this path"))
             .method_not_allowed_fallback(async || {

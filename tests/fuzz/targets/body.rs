@@ -5,6 +5,7 @@
 #![no_main]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
 use libfuzzer_sys::fuzz_target;
@@ -18,7 +19,8 @@ use tower_service::Service as _;
 fuzz_target!(|data: &[u8]| {
     let plain = Plain::default();
     let key = ServiceKey::new(&"k".repeat(32)).unwrap();
-    let mut router = Api::new(plain.clone(), key, Vec::new(), drop).router(Default::default());
+    let api = Arc::new(Api::new(plain.clone(), key, Vec::new(), drop));
+    let mut router = api.router(Default::default());
     let request = http::Request::patch("/v1/session")
         .header("authorization", "Bearer t")
         .header("content-type", "application/json")

@@ -123,7 +123,7 @@ fn names(text: &str, token: &str) -> bool {
 
 #[test]
 fn whatever_is_sent_is_answered_as_documented_and_says_no_secret() {
-    let (_directory, server) = serve(&["--store", "memory:"]);
+    let (_directory, server) = serve(&["--store", "memory:", "--demo", "off"]);
     let speaker = RefCell::new(Speaker::new(&server));
     let judged = Cell::new(0_u32);
     let config = Config {

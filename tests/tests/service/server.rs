@@ -55,11 +55,20 @@ impl Server {
             .append(true)
             .open(log_path(data))
             .expect("a log");
+        let elsewhere = flags.contains(&"--listen");
+        let listen: &[&str] = if elsewhere {
+            &[]
+        } else {
+            &["--listen", "127.0.0.1:0"]
+        };
         let mut child = Command::new(program())
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg("serve")
+            .args(listen)
+            .arg("--data")
             .arg(data)
             .args(flags)
             .env_remove("TESSERA_SERVICE_KEY")
+            .env_remove("TESSERA_DEMO")
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

@@ -1,6 +1,7 @@
 //! `tessera`: a session service over HTTP, and the tools that go with it.
 
 mod component;
+mod demo;
 mod duration;
 mod failure;
 mod files;

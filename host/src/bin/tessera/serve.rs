@@ -12,6 +12,7 @@ use tessera::{Component, Sessions, SigningKey};
 use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
 
+use crate::demo::DemoFlags;
 use crate::output::{complain, say};
 use crate::policy::{PlaceFlags, PolicyFlags, TokenFlags};
 use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
@@ -62,6 +63,8 @@ pub(crate) struct Serve {
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
+    demo: DemoFlags,
+    #[command(flatten)]
     place: PlaceFlags,
     #[command(flatten)]
     policy: PolicyFlags,
@@ -91,6 +94,7 @@ impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         start_log(self.log);
         let (shutdown_timeout, listen, limits) = (self.shutdown_timeout, self.listen.clone(), self.limits);
+        let (flags, policy) = (self.demo, self.policy.clone());
         let (service, facts) = self.prepare()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(Failure::during("cannot start"))?;
@@ -101,12 +105,21 @@ impl Serve {
             let address = listener
                 .local_addr()
                 .map_err(Failure::during("cannot tell the address"))?;
+            let demo = flags.at(address, policy)?;
             // A closed standard output is no reason not to serve.
-            if let Err(error) = say(&introduction(&facts, address)) {
+            if let Err(error) = say(&introduction(&facts, address, demo.as_ref().map(|_| flags))) {
                 complain(&format!("tessera: {error}"));
             }
             drop(facts);
-            server::run(listener, service, signals, limits, shutdown_timeout).await
+            server::run(
+                listener,
+                service,
+                demo.unwrap_or_default(),
+                signals,
+                limits,
+                shutdown_timeout,
+            )
+            .await
         })
     }
 
@@ -186,7 +199,7 @@ fn describe_keys(keys: &[SigningKey], path: &str, made: bool) -> String {
     }
 }
 
-fn introduction(facts: &Facts, address: SocketAddr) -> String {
+fn introduction(facts: &Facts, address: SocketAddr, demo: Option<DemoFlags>) -> String {
     let sha256 = Component::sha256();
     let (shown, key) = match &facts.service_key {
         Origin::Variable => (
@@ -202,6 +215,7 @@ fn introduction(facts: &Facts, address: SocketAddr) -> String {
             format!("$(cat {})", path.display()),
         ),
     };
+    let open = demo.map_or_else(String::new, |demo| demo.introduction(address));
     format!(
         "tessera {version}
   component    sha256 {short}...
@@ -209,7 +223,7 @@ fn introduction(facts: &Facts, address: SocketAddr) -> String {
   keys         {keys}
   service key  {shown}
   listening    http://{address}
-
+{open}
 Log a subject in:
   curl http://{address}/v1/sessions -H \"Authorization: Bearer {key}\" \\
     -H 'Content-Type: application/json' -d '{{\"subject\":\"alice\",\"fields\":{{\"role\":\"admin\"}}}}'

@@ -13,8 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::{Failure, duration};
 use crate::service::Service;
+use crate::{Failure, duration};
 use tessera::http::chain;
 
 /// A request's head, with all headers.
@@ -76,17 +76,18 @@ impl Signals {
     }
 }
 
-/// Serves until a signal comes; then ends what is in flight, for as long as `patience` allows, and closes the store.
+/// Serves the service, and beside it the demonstration, until a signal comes; then ends what is in flight, for as long as `patience` allows, and closes the store.
 pub(crate) async fn run(
     listener: TcpListener,
     service: Arc<Service>,
+    demo: axum::Router,
     mut signals: Signals,
     limits: Limits,
     patience: Duration,
 ) -> Result<(), Failure> {
     let graceful = GracefulShutdown::new();
     tokio::select! {
-        () = accept(&listener, &service, limits, &graceful) => {}
+        () = accept(&listener, service.router(demo), limits, &graceful) => {}
         () = signals.next() => {}
     }
     drop(listener);
@@ -114,8 +115,7 @@ async fn finish(graceful: GracefulShutdown, service: &Service, patience: Duratio
     }
 }
 
-async fn accept(listener: &TcpListener, service: &Service, limits: Limits, graceful: &GracefulShutdown) {
-    let router = service.router();
+async fn accept(listener: &TcpListener, router: axum::Router, limits: Limits, graceful: &GracefulShutdown) {
     let slots = Arc::new(Semaphore::new(limits.maximum_connections as usize));
     loop {
         // Never closed, so never an error.

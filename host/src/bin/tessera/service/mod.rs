@@ -27,9 +27,10 @@ pub(crate) use told::parse_header;
 
 /// All that answers requests.
 pub(crate) struct Service {
-    router: Router,
+    api: Arc<Api<Sessions>>,
     store: AnyStore,
     tasks: Tasks,
+    limits: Limits,
 }
 
 impl Service {
@@ -44,15 +45,23 @@ impl Service {
         let tasks = Tasks::default();
         let later = tasks.clone();
         let api = Api::new(sessions, key, told, move |task| later.start(task));
-        let health = Router::new()
-            .route("/healthz", get(health::health))
-            .with_state(Arc::new(store.clone()));
-        let router = api.router(health).layer(from_fn(move |request, next| attend(request, next, limits)));
-        Self { router, store, tasks }
+        Self {
+            api: Arc::new(api),
+            store,
+            tasks,
+            limits,
+        }
     }
 
-    pub(crate) fn router(&self) -> Router {
-        self.router.clone()
+    /// Every route, and those of the demonstration, if there are any.
+    pub(crate) fn router(&self, demo: Router) -> Router {
+        let health = Router::new()
+            .route("/healthz", get(health::health))
+            .with_state(Arc::new(self.store.clone()));
+        let limits = self.limits;
+        Arc::clone(&self.api)
+            .router(health.merge(demo))
+            .layer(from_fn(move |request, next| attend(request, next, limits)))
     }
 
     pub(crate) fn store(&self) -> &AnyStore {

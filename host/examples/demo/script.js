@@ -1,0 +1,42 @@
+// Lets the clocks run and shows moments in the visitor's own time. The page says the same without it, standing still.
+"use strict";
+
+const pad = (number) => String(number).padStart(2, "0");
+
+/** A length of time in its two largest units, as the server writes it. */
+function words(milliseconds) {
+  const all = Math.floor(milliseconds / 1000);
+  const days = Math.floor(all / 86400);
+  const hours = Math.floor(all / 3600) % 24;
+  const minutes = Math.floor(all / 60) % 60;
+  const seconds = all % 60;
+  if (days > 0) return `${days} d ${hours} h`;
+  if (hours > 0) return `${hours} h ${pad(minutes)} min`;
+  if (minutes > 0) return `${minutes} min ${pad(seconds)} s`;
+  return `${seconds} s`;
+}
+
+for (const clock of document.querySelectorAll("[data-left]")) {
+  // Counted from now: the visitor's clock may be wrong.
+  const end = performance.now() + Number(clock.dataset.left);
+  const show = () => {
+    const left = end - performance.now();
+    clock.textContent = left > 0 ? words(left) : "over";
+    clock.classList.toggle("soon", left < 60000);
+  };
+  show();
+  setInterval(show, 1000);
+}
+
+for (const moment of document.querySelectorAll("[data-at]")) {
+  const at = new Date(Number(moment.dataset.at));
+  const today = at.toDateString() === new Date().toDateString();
+  moment.title = at.toLocaleString();
+  moment.textContent = today ? at.toLocaleTimeString() : at.toLocaleString();
+}
+
+// A save that takes its time says so, and is sent once.
+for (const form of document.forms) {
+  form.addEventListener("submit", () => form.classList.add("sent"));
+  addEventListener("pageshow", () => form.classList.remove("sent"));
+}

@@ -1,0 +1,179 @@
+//! The demonstration at `/`: the example `demo`, mounted where it can do no harm.
+//!
+//! Whoever reaches its page signs in as anybody, without the service key. So:
+//!
+//! - it has **a key and a store of its own**, in memory: what it signs, `/v1` and `/auth` refuse, and no record of it reaches
+//!   the service's store. A subject there begins with `demo:` all the same, and its cookie has another name;
+//! - it is there only if the service **listens on a loopback address**, unless it is asked for;
+//! - it answers only who calls it **by a loopback name**: a page of the internet whose own name is made to lead to this machine
+//!   (DNS rebinding) sends that name in `Host`.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
+use clap::{Args, ValueEnum};
+use tessera::Sessions;
+use tessera::http::{Cookie, Problem};
+use tessera::store::MemoryStore;
+
+use crate::policy::PolicyFlags;
+use crate::{Failure, secrets};
+
+#[expect(dead_code, reason = "its main is for the command line")]
+#[path = "../../../examples/demo/main.rs"]
+mod example;
+
+/// Anybody may make sessions here: this bounds what they take of the memory.
+const MAXIMUM_SESSIONS: usize = 10_000;
+/// Not those of `/v1`: a browser may hold both.
+const COOKIE: &str = "tessera-demo";
+const HOST_COOKIE: &str = "__Host-tessera-demo";
+
+#[derive(Args, Clone, Copy)]
+pub(crate) struct DemoFlags {
+    /// The demonstration at `/`, where anybody signs in as anybody, with keys and sessions of its own: auto is on
+    /// for a loopback address; elsewhere it needs TLS in front
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        env = "TESSERA_DEMO",
+        help_heading = "Demonstration"
+    )]
+    demo: When,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    Auto,
+    On,
+    Off,
+}
+
+impl DemoFlags {
+    /// Its routes, if it is to be there when the service listens on this address; with the service's policy, so that its
+    /// timeouts can be seen.
+    pub(crate) fn at(self, address: SocketAddr, policy: PolicyFlags) -> Result<Option<Router>, Failure> {
+        let is_local = is_loopback_address(address.ip());
+        if self.demo == When::Off || (self.demo == When::Auto && !is_local) {
+            return Ok(None);
+        }
+        let what = "cannot set up the demonstration (`--demo off` leaves it out)";
+        let cookie = if self.demo == When::Auto {
+            // Plain http, which `Secure` cookies do not travel over in every browser.
+            Cookie::builder().name(COOKIE).secure(false)
+        } else {
+            Cookie::builder().name(HOST_COOKIE)
+        };
+        let cookie = cookie.build().map_err(Failure::during(what))?;
+        let router = example::app(sessions(policy, what)?, cookie);
+        Ok(Some(match self.demo {
+            When::Auto => router.layer(from_fn(only_locally)),
+            When::On | When::Off => router,
+        }))
+    }
+}
+
+fn sessions(policy: PolicyFlags, what: &'static str) -> Result<Sessions, Failure> {
+    let builder = Sessions::builder().map_err(Failure::during(what))?;
+    let builder = policy.apply(builder)?.policy(|policy| {
+        policy.public_fields = vec![example::AGENT.into()];
+        // Only a JWT has them, and this makes none.
+        policy.token_fields.clear();
+    });
+    builder
+        .key(secrets::new_key(Some("demo".into()))?)
+        .instances(1)
+        .build(MemoryStore::builder().capacity(MAXIMUM_SESSIONS).build())
+        .map_err(Failure::during(what))
+}
+
+fn is_loopback_address(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+impl DemoFlags {
+    /// What the service says at its start.
+    pub(crate) fn introduction(self, address: SocketAddr) -> String {
+        let whence = match self.demo {
+            When::Auto => "from this machine alone",
+            When::On | When::Off => "FROM WHEREVER THIS ADDRESS CAN BE REACHED, over TLS",
+        };
+        format!(
+            "\nOpen http://{address}/ to see it work: a demonstration, {whence}, in which anybody signs in as anybody,
+with a key and sessions of its own; --demo off turns it off.\n"
+        )
+    }
+}
+
+async fn only_locally(request: Request, next: Next) -> Response {
+    if is_for_this_machine(&request) {
+        return next.run(request).await;
+    }
+    let detail = "the demonstration is called by a name of this machine, as localhost";
+    Problem::new(403, "host-refused", detail).into_response()
+}
+
+/// Whether the host that the client asked for is this machine, by a name that cannot be made to mean another.
+fn is_for_this_machine(request: &Request) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let named = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().is_ok_and(is_loopback),
+        _ => false,
+    };
+    // A client of a proxy names the host in the request's first line as well.
+    named
+        && request
+            .uri()
+            .authority()
+            .is_none_or(|host| is_loopback(host.as_str()))
+}
+
+/// `localhost`, or a loopback address; with any port.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'))
+        .unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(is_loopback_address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_names_of_this_machine_are_taken_for_it() {
+        for host in [
+            "localhost",
+            "LocalHost:8787",
+            "127.0.0.1:8787",
+            "127.0.0.1",
+            "[::1]:8787",
+            "[::1]",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "",
+            ":80",
+            "example.com",
+            "localhost.example.com:8787",
+            "127.0.0.1.example.com",
+            "example.com:127.0.0.1",
+            "192.168.0.2:8787",
+            "[::2]:8787",
+            "user@localhost",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}
