@@ -9,12 +9,16 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
+#[cfg(feature = "cache")]
+mod cached;
 mod error;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod url;
 
+#[cfg(feature = "cache")]
+pub use cached::CachedStore;
 pub use error::{Cause, StoreError};
 pub use memory::{Eviction, MemoryStore, MemoryStoreBuilder};
 #[cfg(feature = "sqlite")]

@@ -1,0 +1,256 @@
+//! A bounded memory in front of any store.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::Duration;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use tokio::time::Instant;
+
+use super::{Capabilities, Entry, Page, Placement, Store, StoreError};
+use crate::time::Timestamp;
+
+/// What is kept in memory unless it is told otherwise.
+const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
+/// What an entry takes beside its key and text, about.
+const ENTRY_BYTES: u64 = 160;
+/// For the size of the tables, not for what fits.
+const TYPICAL_ENTRY_BYTES: u64 = 1024;
+
+/// Keeps what was read from another store in memory, and answers from there for a bounded time.
+///
+/// - **In one process it is exact.** Every write goes through to the store and is forgotten here before it is acknowledged: a
+///   `get` that begins after a write was acknowledged by this `CachedStore` or a clone of its engine answers that write.
+/// - **Across processes an answer may be old by `max_stale`**, counted from when the store was asked, beside what the store
+///   itself may be late. What another process has destroyed or revoked is served no longer than that. `describe` says so:
+///   the policy's rotation grace has to be at least as long.
+/// - `fresh` reads, lists and everything that writes ask the store.
+/// - Many that miss the same key at once ask the store once. If that one question fails, each asks for itself.
+///
+/// An answer from memory is there at the first poll: it costs one pass through the component and no wake-up.
+///
+/// ```
+/// use std::time::Duration;
+/// use tessera::store::{CachedStore, MemoryStore, Store};
+///
+/// let store = CachedStore::new(MemoryStore::new(), Duration::from_secs(5));
+/// assert_eq!(store.describe().maximum_staleness, Duration::from_secs(5));
+/// ```
+pub struct CachedStore<S> {
+    inner: S,
+    /// `None`: no other process writes to the store, so that nothing here grows old.
+    max_stale: Option<Duration>,
+    cache: Cache<String, Held, Weigh>,
+}
+
+/// An entry, and when the store was asked for it.
+#[derive(Clone)]
+struct Held {
+    entry: Entry,
+    asked_at: Instant,
+}
+
+#[derive(Clone)]
+struct Weigh;
+
+impl Weighter<String, Held> for Weigh {
+    fn weight(&self, key: &String, held: &Held) -> u64 {
+        (key.len() + held.entry.value.len()) as u64 + ENTRY_BYTES
+    }
+}
+
+impl<S> fmt::Debug for CachedStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedStore")
+            .field("max_stale", &self.max_stale)
+            .field("entries", &self.cache.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Store> CachedStore<S> {
+    /// In front of a store to which other processes write as well.
+    pub fn new(inner: S, max_stale: Duration) -> Self {
+        Self::with(inner, Some(max_stale), DEFAULT_CAPACITY_BYTES)
+    }
+
+    /// In front of a store to which **no other process writes**: what is answered is never old.
+    /// If one does, what it has destroyed is served here until it expires.
+    pub fn for_one_process(inner: S) -> Self {
+        Self::with(inner, None, DEFAULT_CAPACITY_BYTES)
+    }
+
+    /// Keeps so many bytes of keys, texts and what goes with them (64 MiB unless this is called). An entry that is larger than
+    /// a part of that is not kept.
+    #[must_use]
+    pub fn capacity_bytes(self, bytes: u64) -> Self {
+        Self::with(self.inner, self.max_stale, bytes)
+    }
+
+    fn with(inner: S, max_stale: Option<Duration>, bytes: u64) -> Self {
+        let entries = usize::try_from(bytes / TYPICAL_ENTRY_BYTES).unwrap_or(usize::MAX);
+        let cache = Cache::with_weighter(entries.max(1), bytes, Weigh);
+        Self {
+            inner,
+            max_stale,
+            cache,
+        }
+    }
+
+    /// The store behind.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// Forgets one key, as when it is known that another process has written it.
+    pub fn forget(&self, key: &str) {
+        self.cache.remove(key);
+    }
+
+    /// Forgets everything, as when it is not known what others have written.
+    pub fn forget_all(&self) {
+        self.cache.clear();
+    }
+
+    /// Whether what is held may still be answered. What has expired may have been touched elsewhere: the store knows.
+    fn may_serve(&self, held: &Held, now: Timestamp) -> bool {
+        let is_young = |most| held.asked_at.elapsed() < most;
+        held.entry.expires_at > now && self.max_stale.is_none_or(is_young)
+    }
+
+    /// Asks the store, or waits for somebody else's answer to the same question.
+    async fn read(&self, now: Timestamp, key: &str) -> Result<Entry, StoreError> {
+        let mut waited = false;
+        let mut joined = pin!(self.cache.get_value_or_guard_async(key));
+        let found = poll_fn(|context| {
+            let polled = joined.as_mut().poll(context);
+            waited |= polled.is_pending();
+            polled
+        });
+        let guard = match found.await {
+            Ok(held) if self.may_serve(&held, now) => return Ok(held.entry),
+            Ok(_) => return self.inner.get(now, key, false).await,
+            // Whom this one has waited for found nothing, or an error; those who wait as well are not to wait in turn.
+            Err(guard) if waited => {
+                drop(guard);
+                return self.inner.get(now, key, false).await;
+            }
+            Err(guard) => guard,
+        };
+        let asked_at = Instant::now();
+        let entry = self.inner.get(now, key, false).await?;
+        let held = Held {
+            entry: entry.clone(),
+            asked_at,
+        };
+        // Refused if a write was forgotten meanwhile: what was read may be from before it.
+        let _ = guard.insert(held);
+        Ok(entry)
+    }
+}
+
+/// Forgets a key when it goes, however the write has ended.
+struct Forget<'a, S: Store>(&'a CachedStore<S>, &'a str);
+
+impl<S: Store> Drop for Forget<'_, S> {
+    fn drop(&mut self) {
+        self.0.forget(self.1);
+    }
+}
+
+impl<S: Store> Store for CachedStore<S> {
+    fn describe(&self) -> Capabilities {
+        let inner = self.inner.describe();
+        let maximum_staleness = inner
+            .maximum_staleness
+            .saturating_add(self.max_stale.unwrap_or(Duration::ZERO));
+        Capabilities {
+            maximum_staleness,
+            ..inner
+        }
+    }
+
+    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
+        if fresh {
+            let answer = self.inner.get(now, key, true).await;
+            let is_other = |held: &Held| answer.as_ref().map_or(true, |entry| *entry != held.entry);
+            if self.cache.peek(key).is_some_and(|held| is_other(&held)) {
+                self.forget(key);
+            }
+            return answer;
+        }
+        match self.cache.get(key) {
+            Some(held) if self.may_serve(&held, now) => return Ok(held.entry),
+            Some(held) => {
+                let same = |other: &Held| other.asked_at == held.asked_at;
+                self.cache.remove_if(key, same);
+            }
+            None => {}
+        }
+        self.read(now, key).await
+    }
+
+    async fn get_many(
+        &self,
+        now: Timestamp,
+        keys: &[String],
+    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
+        self.inner.get_many(now, keys).await
+    }
+
+    async fn insert(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        let _forget = Forget(self, key);
+        self.inner.insert(now, key, value, at).await
+    }
+
+    async fn replace(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        expected: u64,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        let _forget = Forget(self, key);
+        self.inner.replace(now, key, value, expected, at).await
+    }
+
+    async fn touch(
+        &self,
+        now: Timestamp,
+        key: &str,
+        owner: Option<&str>,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let _forget = Forget(self, key);
+        self.inner.touch(now, key, owner, expires_at).await
+    }
+
+    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+        let _forget = Forget(self, key);
+        self.inner.delete(now, key, owner).await
+    }
+
+    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+        let _forget: Vec<Forget<'_, S>> = keys.iter().map(|key| Forget(self, key)).collect();
+        self.inner.delete_many(now, keys, owner).await
+    }
+
+    async fn list_owned(
+        &self,
+        now: Timestamp,
+        owner: &str,
+        cursor: &str,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        self.inner.list_owned(now, owner, cursor, limit).await
+    }
+}
