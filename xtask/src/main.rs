@@ -146,22 +146,26 @@ fn lint() -> Result<(), String> {
             "warnings",
         ],
     )?;
-    // The library as others take it who bring a store of their own.
-    cargo(
-        "clippy, bare library",
-        &[
-            "clippy",
-            "--release",
-            "--locked",
+    // The library as others take it who bring a store of their own, with middleware and without.
+    for features in ["", "http"] {
+        let library = [
             "--package",
             "tessera",
             "--lib",
             "--no-default-features",
-            "--",
-            "--deny",
-            "warnings",
-        ],
-    )
+            "--features",
+        ];
+        cargo(
+            "clippy, bare library",
+            &[
+                &["clippy", "--release", "--locked"],
+                &library[..],
+                &[features, "--", "--deny", "warnings"],
+            ]
+            .concat(),
+        )?;
+    }
+    Ok(())
 }
 
 fn bench() -> Result<(), String> {

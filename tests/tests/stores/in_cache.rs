@@ -21,7 +21,11 @@ async fn a_cache_keeps_the_suite() {
 /// Sweeping is the store's behind.
 #[track_caller]
 fn nothing_but_the_sweep_skipped(name: &str, report: &Report) {
-    let _ = writeln!(std::io::stderr(), "{name}: {} properties asked", report.lines.len());
+    let _ = writeln!(
+        std::io::stderr(),
+        "{name}: {} properties asked",
+        report.lines.len()
+    );
     assert!(report.is_clean(), "{report}");
     let others: Vec<&str> = report.skipped().filter(|name| !name.contains("swe")).collect();
     assert!(others.is_empty(), "{others:?}");
