@@ -1,14 +1,23 @@
-//! Programs that the tests start and cargo does not build: Debian's, installed where they are missing.
+//! Programs that tests and benchmarks start and cargo does not build: Debian's, installed where they are missing.
 
 use std::path::Path;
 use std::process::Command;
 
-/// Each with the package it comes in.
+/// Those of the tests, each with the package it comes in.
 const PROGRAMS: [(&str, &str); 1] = [("nginx", "nginx-light")];
 
-/// Installs what is missing.
+/// Installs what the tests need and is missing.
 pub(crate) fn ensure() -> Result<(), String> {
-    let missing: Vec<&str> = PROGRAMS
+    install(&PROGRAMS)
+}
+
+/// Installs one program of a package, where it is missing.
+pub(crate) fn ensure_one(program: &'static str, package: &'static str) -> Result<(), String> {
+    install(&[(program, package)])
+}
+
+fn install(programs: &[(&str, &'static str)]) -> Result<(), String> {
+    let missing: Vec<&str> = programs
         .iter()
         .filter(|(program, _)| !is_there(program))
         .map(|(_, package)| *package)
@@ -17,14 +26,17 @@ pub(crate) fn ensure() -> Result<(), String> {
         return Ok(());
     }
     println!("xtask: installing {}", missing.join(", "));
-    apt_get(&["update", "--quiet"])?;
-    apt_get(
-        &[
-            &["install", "--quiet", "--yes", "--no-install-recommends"],
-            &missing[..],
-        ]
-        .concat(),
-    )
+    let install = [
+        &["install", "--quiet", "--yes", "--no-install-recommends"],
+        &missing[..],
+    ];
+    if apt_get(&["update", "--quiet"]) && apt_get(&install.concat()) {
+        return Ok(());
+    }
+    Err(format!(
+        "these are needed and could not be installed: {}",
+        missing.join(", ")
+    ))
 }
 
 fn is_there(program: &str) -> bool {
@@ -33,7 +45,7 @@ fn is_there(program: &str) -> bool {
     places.iter().any(|place| Path::new(place).join(program).exists())
 }
 
-fn apt_get(arguments: &[&str]) -> Result<(), String> {
+fn apt_get(arguments: &[&str]) -> bool {
     let run = |program: &str, before: &[&str]| {
         Command::new(program)
             .args(before)
@@ -44,7 +56,7 @@ fn apt_get(arguments: &[&str]) -> Result<(), String> {
             .status()
             .is_ok_and(|status| status.success())
     };
-    if run("apt-get", &[])
+    run("apt-get", &[])
         || run(
             "sudo",
             &[
@@ -53,12 +65,4 @@ fn apt_get(arguments: &[&str]) -> Result<(), String> {
                 "apt-get",
             ],
         )
-    {
-        return Ok(());
-    }
-    let packages: Vec<&str> = PROGRAMS.iter().map(|(_, package)| *package).collect();
-    Err(format!(
-        "the tests need these, which could not be installed: {}",
-        packages.join(", ")
-    ))
 }
