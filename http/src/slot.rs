@@ -133,19 +133,21 @@ async fn keep<E: Engine>(open: &Open<E>) -> Result<(), E::Error> {
     if open.has_failed() {
         return Ok(());
     }
-    let due = open.session.details()?;
+    let mut due = open.session.details()?;
     if due.modified {
         open.note(open.session.save().await?);
+        // A save that had nothing to write has not moved the idle expiry.
+        due = open.session.details()?;
     } else if due.renew_due {
         let renewed = open.session.save().await;
         spare(renewed.map(|grant| open.note(grant)), "renewed");
+        due = open.session.details()?;
     }
     // A save renews by generations; a JWT ages all the same.
     if due.reissue_due && open.news().is_none() {
         spare(open.session.reissue().map(|grant| open.note(grant)), "reissued");
     }
-    // A save that had nothing to write has not moved the idle expiry.
-    if open.session.details()?.touch_due {
+    if due.touch_due {
         spare(open.session.touch().await, "touched");
     }
     Ok(())

@@ -8,8 +8,6 @@ mod auth;
 mod bodies;
 #[path = "service/browser.rs"]
 mod browser;
-#[path = "service/client.rs"]
-mod client;
 #[path = "service/commands.rs"]
 mod commands;
 #[path = "service/credentials.rs"]
@@ -38,6 +36,7 @@ mod walk;
 use std::path::PathBuf;
 
 use server::Server;
+use tessera_tests::http_client as client;
 
 /// A directory that is removed at the end, and in it the one for the program, which does not exist yet.
 fn place() -> (tempfile::TempDir, PathBuf) {

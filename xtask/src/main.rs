@@ -7,6 +7,7 @@
 )]
 
 mod fuzz;
+mod http;
 mod programs;
 mod python;
 mod size;
@@ -22,6 +23,7 @@ Usage: cargo xtask COMMAND
   test    install what the tests need, build everything, run all tests
   lint    clippy over everything, warnings denied
   bench   criterion benchmarks beside jsonwebtoken and tower-sessions (tests/peers)
+  bench-http  requests a second beside the same axum program with tower-sessions, driven by wrk; `bench-http N`: N rounds
   load    100 000 sessions in a SQLite file: start, open, save, size
   explore every order of several clients' steps, with faults; `explore NAME…`: these campaigns, also long ones
   mutants deliberate faults in the engine, each of which must be found; `mutants N`: every Nth; `mutants NAME…`
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "lint" => lint(),
         "bench" => bench(),
+        "bench-http" => http::bench(rest.first().map(String::as_str)),
         "load" | "explore" | "timing" => example(&command, &[], &rest),
         "mutants" => example("mutants", &["--features", "compile"], &rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),

@@ -1,4 +1,4 @@
-//! Programs that the tests start and cargo does not build: Debian's, installed where they are missing; and what drives the
+//! Programs that tests and benchmarks start and cargo does not build: Debian's, installed where they are missing; and what drives the
 //! browser, from npm.
 
 use std::path::Path;
@@ -17,6 +17,14 @@ const PROGRAMS: [(&str, &str); 4] = [
 pub(crate) fn ensure() -> Result<(), String> {
     debian()?;
     npm()
+}
+
+/// Installs one program of a package, where it is missing.
+pub(crate) fn ensure_one(program: &str, package: &'static str) -> Result<(), String> {
+    if is_there(program) {
+        return Ok(());
+    }
+    install(&[package])
 }
 
 fn debian() -> Result<(), String> {

@@ -1,4 +1,6 @@
-//! HTTP/1.1 as far as the service speaks it: one connection, kept alive.
+//! HTTP/1.1 as far as the tests need it: one connection, kept alive, and every byte of a request as it was written.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,27 +10,36 @@ use serde_json::Value;
 
 /// One answer of the service.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    headers: Vec<(String, String)>,
-    pub(crate) text: String,
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// All headers, in their order.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub text: String,
 }
 
 impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(other, _)| other.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+    /// The first header of a name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
     }
 
-    pub(crate) fn json(&self) -> Value {
+    /// All headers of a name.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let named = move |(other, _): &&(String, String)| other.eq_ignore_ascii_case(name);
+        self.headers.iter().filter(named).map(|(_, value)| value.as_str())
+    }
+
+    /// The body, as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).expect("a JSON body")
     }
 
     /// The code of a problem, checked for its form.
     #[track_caller]
-    pub(crate) fn code(&self) -> String {
+    pub fn code(&self) -> String {
         assert_eq!(
             self.header("content-type"),
             Some("application/problem+json"),
@@ -45,32 +56,34 @@ impl Answer {
 
     /// Asserts a status and a code.
     #[track_caller]
-    pub(crate) fn refused(&self, status: u16, code: &str) -> &Self {
+    pub fn refused(&self, status: u16, code: &str) -> &Self {
         assert_eq!((self.status, self.code().as_str()), (status, code), "{self:?}");
         self
     }
 
     /// Asserts success and answers the body.
     #[track_caller]
-    pub(crate) fn ok(&self) -> Value {
+    pub fn ok(&self) -> Value {
         assert!(matches!(self.status, 200 | 201), "{self:?}");
         self.json()
     }
 
     /// The token that was handed out.
     #[track_caller]
-    pub(crate) fn token(&self) -> String {
+    pub fn token(&self) -> String {
         self.ok()["token"].as_str().expect("a token").to_owned()
     }
 }
 
-pub(crate) struct Client {
+/// Speaks to one address.
+pub struct Client {
     address: String,
     connection: Option<BufReader<TcpStream>>,
 }
 
 impl Client {
-    pub(crate) fn new(address: &str) -> Self {
+    /// Connects when the first request is sent.
+    pub fn new(address: &str) -> Self {
         Self {
             address: address.to_owned(),
             connection: None,
@@ -78,7 +91,10 @@ impl Client {
     }
 
     /// Sends a request and reads the answer; after an error the next request opens a new connection.
-    pub(crate) fn try_send(&mut self, request: &[u8]) -> io::Result<Answer> {
+    ///
+    /// # Errors
+    /// Those of the connection, and what is no answer.
+    pub fn try_send(&mut self, request: &[u8]) -> io::Result<Answer> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => connect(&self.address)?,
@@ -91,27 +107,22 @@ impl Client {
         Ok(answer)
     }
 
+    /// Sends a request and reads the answer.
     #[track_caller]
-    pub(crate) fn send(
-        &mut self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Option<&str>,
-    ) -> Answer {
+    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
         self.try_send(&request(method, path, headers, body))
             .expect("an answer")
     }
 
     /// With credentials in `Authorization: Bearer`.
     #[track_caller]
-    pub(crate) fn call(&mut self, method: &str, path: &str, credentials: &str, body: Option<&str>) -> Answer {
+    pub fn call(&mut self, method: &str, path: &str, credentials: &str, body: Option<&str>) -> Answer {
         self.send(method, path, &[("Authorization", &bearer(credentials))], body)
     }
 
     /// Makes a session, of a subject where one is named.
     #[track_caller]
-    pub(crate) fn create(&mut self, service_key: &str, subject: Option<&str>) -> String {
+    pub fn create(&mut self, service_key: &str, subject: Option<&str>) -> String {
         let body = match subject {
             Some(subject) => serde_json::json!({ "subject": subject }).to_string(),
             None => "{}".into(),
@@ -121,12 +132,13 @@ impl Client {
     }
 }
 
-pub(crate) fn bearer(credentials: &str) -> String {
+/// What `Authorization` holds.
+pub fn bearer(credentials: &str) -> String {
     format!("Bearer {credentials}")
 }
 
 /// The bytes of a request; a body is JSON unless a header says otherwise.
-pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Vec<u8> {
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
@@ -145,14 +157,22 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
     text.into_bytes()
 }
 
-pub(crate) fn connect(address: &str) -> io::Result<BufReader<TcpStream>> {
+/// Opens a connection.
+///
+/// # Errors
+/// Those of the connection.
+pub fn connect(address: &str) -> io::Result<BufReader<TcpStream>> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     Ok(BufReader::new(stream))
 }
 
-pub(crate) fn read_answer(connection: &mut BufReader<TcpStream>) -> io::Result<Answer> {
+/// Reads one answer; without `Content-Length`, one without a body.
+///
+/// # Errors
+/// Those of the connection, and what is no answer.
+pub fn read_answer(connection: &mut BufReader<TcpStream>) -> io::Result<Answer> {
     let mut line = String::new();
     let mut next = |connection: &mut BufReader<TcpStream>| {
         line.clear();

@@ -1,0 +1,240 @@
+//! Requests a second over HTTP, beside the same program with `tower-sessions` and without any session.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// In this order, again and again, so that what else the machine does meets all of them.
+const PROGRAMS: [&str; 3] = ["tessera", "tower-sessions", "none"];
+const ROUNDS: usize = 5;
+const SECONDS: usize = 5;
+const CONNECTIONS: usize = 64;
+/// `USER_HZ`, in which Linux counts a process's time.
+const TICKS_A_SECOND: f64 = 100.0;
+/// What `/` answers of a session, and to whom has none.
+const FIELD: &str = "some text of usual length";
+const NOBODY: &str = "nobody";
+
+/// What one run of `wrk` says.
+#[derive(Clone, Copy)]
+struct Run {
+    per_second: f64,
+    median_millis: f64,
+    p99_millis: f64,
+    /// What the program's processor time comes to, in microseconds for each request: hardly changed by what runs beside it.
+    cpu_micros: f64,
+}
+
+/// Builds the program and drives it in all its ways; `rounds` instead of five.
+pub(crate) fn bench(rounds: Option<&str>) -> Result<(), String> {
+    let rounds = match rounds {
+        None => ROUNDS,
+        Some(rounds) => match rounds.parse() {
+            Ok(rounds @ 1..) => rounds,
+            _ => return Err("how many rounds? A whole number".into()),
+        },
+    };
+    super::programs::ensure_one("wrk", "wrk")?;
+    let program = build()?;
+    let mut runs = vec![Vec::new(); PROGRAMS.len()];
+    for round in 1..=rounds {
+        for (name, runs) in PROGRAMS.iter().zip(&mut runs) {
+            let run = run(&program, name)?;
+            println!("xtask: round {round}: {name:<15}{:>9.0}/s", run.per_second);
+            runs.push(run);
+        }
+    }
+    println!("\nwrk -t1 -c{CONNECTIONS} -d{SECONDS}s, medians of {rounds} rounds\n");
+    println!("| `GET /` | requests/s | median | 99th of 100 | processor time a request |");
+    println!("|---|---|---|---|---|");
+    for (name, runs) in PROGRAMS.iter().zip(&runs) {
+        println!(
+            "| {name} | {:.0} | {:.2} ms | {:.2} ms | {:.1} µs |",
+            median(runs, |run| run.per_second),
+            median(runs, |run| run.median_millis),
+            median(runs, |run| run.p99_millis),
+            median(runs, |run| run.cpu_micros)
+        );
+    }
+    Ok(())
+}
+
+fn median(runs: &[Run], of: impl Fn(&Run) -> f64) -> f64 {
+    let mut values: Vec<f64> = runs.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// In the workspace of its own that keeps what others need out of this one.
+fn build() -> Result<PathBuf, String> {
+    let target = super::root().join("target/peers");
+    let text = |path: &Path| path.to_str().map(str::to_owned);
+    let manifest = text(&super::root().join("tests/peers/Cargo.toml"));
+    let (Some(manifest), Some(directory)) = (manifest, text(&target)) else {
+        return Err("the path of the project is not Unicode".into());
+    };
+    super::ensure_target();
+    super::cargo(
+        "bench-http",
+        &[
+            "build",
+            "--release",
+            "--locked",
+            "--bin",
+            "http",
+            "--manifest-path",
+            &manifest,
+            "--target-dir",
+            &directory,
+        ],
+    )?;
+    Ok(target.join("release/http"))
+}
+
+/// The program on a port of its own, ended when this is dropped.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// The processor time that it has taken so far (`proc(5)`: user and system time are the 12th and 13th after the name).
+    fn ticks(&self) -> Result<u64, String> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        let fields = stat.rsplit(") ").next().unwrap_or_default();
+        let times = fields.split(' ').skip(11).take(2);
+        Ok(times.filter_map(|time| time.parse::<u64>().ok()).sum())
+    }
+}
+
+fn start(program: &Path, name: &str) -> Result<Server, String> {
+    let mut child = Command::new(program)
+        .arg(name)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{}: {error}", program.display()))?;
+    let output = child.stdout.take();
+    let mut server = Server {
+        child,
+        address: String::new(),
+    };
+    let mut line = String::new();
+    if let Some(output) = output {
+        // What cannot be read leaves the line empty.
+        let _ = BufReader::new(output).read_line(&mut line);
+    }
+    server.address = line.trim().to_owned();
+    if server.address.is_empty() {
+        return Err(format!("{name} does not start"));
+    }
+    Ok(server)
+}
+
+fn run(program: &Path, name: &str) -> Result<Run, String> {
+    let server = start(program, name)?;
+    let address = &server.address;
+    let mut cookie = String::new();
+    if name != "none" {
+        let login = ask(address, "POST /login", "")?;
+        cookie = cookie_of(&login).ok_or_else(|| format!("{name}: a login sets no cookie:\n{login}"))?;
+        expect(name, &ask(address, "GET /", "")?, NOBODY)?;
+    }
+    // Both do the work, and go on doing it.
+    expect(name, &ask(address, "GET /", &cookie)?, FIELD)?;
+    let began = server.ticks()?;
+    let said = wrk(address, &cookie)?;
+    let ticks = server.ticks()? - began;
+    let run = read(&said, ticks).ok_or_else(|| format!("wrk says something else:\n{said}"))?;
+    expect(name, &ask(address, "GET /", &cookie)?, FIELD)?;
+    Ok(run)
+}
+
+fn expect(name: &str, answer: &str, body: &str) -> Result<(), String> {
+    if answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("\r\n\r\n{body}")) {
+        Ok(())
+    } else {
+        Err(format!("{name} does not answer {body:?}:\n{answer}"))
+    }
+}
+
+/// One request on a connection of its own; the whole answer.
+fn ask(address: &str, request: &str, cookie: &str) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("{address}: {error}");
+    let mut stream = TcpStream::connect(address).map_err(failed)?;
+    let cookie = match cookie {
+        "" => String::new(),
+        cookie => format!("Cookie: {cookie}\r\n"),
+    };
+    let head = format!(
+        "{request} HTTP/1.1\r\nHost: localhost\r\n{cookie}Content-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).map_err(failed)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(failed)?;
+    Ok(answer)
+}
+
+/// The cookie as a browser sends it back.
+fn cookie_of(answer: &str) -> Option<String> {
+    let line = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: "))?;
+    Some(line.split(';').next()?.to_owned())
+}
+
+fn wrk(address: &str, cookie: &str) -> Result<String, String> {
+    let mut command = Command::new("wrk");
+    command.args([
+        "-t1",
+        &format!("-c{CONNECTIONS}"),
+        &format!("-d{SECONDS}s"),
+        "--latency",
+    ]);
+    if !cookie.is_empty() {
+        command.arg("--header").arg(format!("Cookie: {cookie}"));
+    }
+    let output = command.arg(format!("http://{address}/")).output();
+    let output = output.map_err(|error| format!("wrk cannot be started: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() || said.contains("Non-2xx") || said.contains("Socket errors") {
+        return Err(format!("wrk:\n{said}"));
+    }
+    Ok(said)
+}
+
+/// Takes the figures out of what `wrk --latency` prints.
+fn read(said: &str, ticks: u64) -> Option<Run> {
+    let after = |start: &str| {
+        let mut lines = said.lines().map(str::trim);
+        lines.find_map(|line| line.strip_prefix(start)).map(str::trim)
+    };
+    let requests = said
+        .lines()
+        .find_map(|line| line.trim().split_once(" requests in "))?
+        .0;
+    Some(Run {
+        per_second: after("Requests/sec:")?.parse().ok()?,
+        median_millis: millis(after("50%")?)?,
+        p99_millis: millis(after("99%")?)?,
+        cpu_micros: ticks as f64 / TICKS_A_SECOND * 1e6 / requests.parse::<f64>().ok()?,
+    })
+}
+
+/// `930.00us`, `1.21ms` or `1.02s`.
+fn millis(text: &str) -> Option<f64> {
+    let units = [("us", 0.001), ("ms", 1.0), ("s", 1000.0)];
+    let (number, factor) = units
+        .iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
+    Some(number.parse::<f64>().ok()? * factor)
+}
