@@ -28,7 +28,7 @@ struct Run {
     per_second: f64,
     median_millis: f64,
     p99_millis: f64,
-    /// What the program's processor time comes to, in microseconds for each request: hardly changed by what runs beside it.
+    /// What the program's processor time comes to, in microseconds for each request: what runs beside it shows least here.
     cpu_micros: f64,
 }
 
