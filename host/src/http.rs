@@ -27,8 +27,9 @@ use serde_json::Value as Json;
 use tessera_http::{Change, Claims, Engine, EngineSession, Grant};
 
 pub use tessera_http::{
-    Arrival, CSRF_FIELD, CSRF_HEADER, Carrier, Cookie, CookieBuilder, CookieError, Details, Device, Devices,
-    Fault, ID_HEADER, Keep, Kind, Lifetime, Problem, SUBJECT_HEADER, SameSite, TOKEN_HEADER, Value, chain,
+    Arrival, BodyTimeout, CSRF_FIELD, CSRF_HEADER, Carrier, Cookie, CookieBuilder, CookieError, Details,
+    Device, Devices, ENVOY_REMOVE_HEADER, Fault, ID_HEADER, Keep, Kind, Lifetime, Problem, SUBJECT_HEADER,
+    SameSite, TOKEN_HEADER, Value, chain,
 };
 
 #[cfg(feature = "api")]

@@ -18,7 +18,7 @@ pub const SUBJECT_HEADER: HeaderName = HeaderName::from_static("x-session-subjec
 /// A hash of the session's id, fit for logs.
 pub const ID_HEADER: HeaderName = HeaderName::from_static("x-session-id");
 /// Headers of the client that Envoy is not to pass on (Envoy, HTTP filters, External Authorization).
-const ENVOY_REMOVE_HEADER: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+pub const ENVOY_REMOVE_HEADER: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 /// A value is at most so long in a header, in bytes; most proxies take 8 KiB for all headers together.
 pub const MAXIMUM_VALUE_BYTES: usize = 4096;
 

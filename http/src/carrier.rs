@@ -107,10 +107,11 @@ fn insert_secret(headers: &mut HeaderMap, name: HeaderName, token: &str) {
     }
 }
 
-struct Unfit;
+/// A header that stands twice, or not in ASCII.
+pub(crate) struct Unfit;
 
 /// A header that may stand once, in ASCII.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Unfit> {
+pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Unfit> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),

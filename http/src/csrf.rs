@@ -15,6 +15,7 @@ use http_body_util::{BodyExt as _, Limited};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::body::unread;
 use crate::carrier::Carrier;
 use crate::engine::Engine;
 use crate::problem::Problem;
@@ -189,7 +190,7 @@ where
         return Ok(request);
     }
     let (parts, body) = request.into_parts();
-    check_origin(settings, &parts)?;
+    check_origin(&settings.trusted, &parts)?;
     let Some(session) = session_of_cookie::<E>(&parts).await? else {
         return Ok(Request::from_parts(parts, body));
     };
@@ -202,7 +203,7 @@ where
     }
     let collected = Limited::new(body, settings.form_bytes).collect().await;
     let body = collected
-        .map_err(|_| form_too_long(settings.form_bytes))?
+        .map_err(|error| unread(&*error, || form_too_long(settings.form_bytes)))?
         .to_bytes();
     let token = form_urlencoded::parse(&body).find(|(name, _)| name == CSRF_FIELD);
     check(&session, &token.ok_or_else(absent)?.1)?;
@@ -239,7 +240,7 @@ fn check<E: Engine>(session: &Session<E>, token: &str) -> Result<(), Problem> {
 }
 
 /// What the browser says of where the request comes from; what is no browser says nothing.
-fn check_origin(settings: &Settings, parts: &request::Parts) -> Result<(), Problem> {
+pub(crate) fn check_origin(trusted: &BTreeSet<String>, parts: &request::Parts) -> Result<(), Problem> {
     let text = |name: HeaderName| {
         parts
             .headers
@@ -247,10 +248,7 @@ fn check_origin(settings: &Settings, parts: &request::Parts) -> Result<(), Probl
             .map(|value| value.to_str().unwrap_or("null"))
     };
     let origin = text(header::ORIGIN).map(str::to_ascii_lowercase);
-    if origin
-        .as_ref()
-        .is_some_and(|origin| settings.trusted.contains(origin))
-    {
+    if origin.as_ref().is_some_and(|origin| trusted.contains(origin)) {
         return Ok(());
     }
     match text(HeaderName::from_static("sec-fetch-site")) {

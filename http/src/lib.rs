@@ -14,6 +14,7 @@
 #[cfg(feature = "api")]
 pub mod api;
 mod auth;
+mod body;
 mod carrier;
 mod cookie;
 mod csrf;
@@ -26,7 +27,8 @@ mod session;
 mod slot;
 mod value;
 
-pub use auth::{Authorizer, ID_HEADER, MAXIMUM_VALUE_BYTES, SUBJECT_HEADER};
+pub use auth::{Authorizer, ENVOY_REMOVE_HEADER, ID_HEADER, MAXIMUM_VALUE_BYTES, SUBJECT_HEADER};
+pub use body::BodyTimeout;
 pub use carrier::{Carrier, TOKEN_HEADER};
 pub use cookie::{Cookie, CookieBuilder, CookieError, Lifetime, MAXIMUM_COOKIE_BYTES, SameSite};
 pub use csrf::{CSRF_FIELD, CSRF_HEADER, CsrfLayer, CsrfService, DEFAULT_FORM_BYTES};

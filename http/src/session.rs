@@ -104,8 +104,10 @@ impl<E: Engine> Open<E> {
         self.failed.load(Ordering::SeqCst)
     }
 
-    /// Notes how a call that stores has ended.
-    fn ended<T, F>(&self, ended: Result<T, F>) -> Result<T, F> {
+    /// Notes how a call that stores ends. Until it has, and if it is dropped before, it counts as failed.
+    async fn ends<T, F>(&self, call: impl Future<Output = Result<T, F>>) -> Result<T, F> {
+        self.failed.store(true, Ordering::SeqCst);
+        let ended = call.await;
         self.failed.store(ended.is_err(), Ordering::SeqCst);
         ended
     }
@@ -261,7 +263,7 @@ impl<E: Engine> Session<E> {
     /// Those of the engine's `save`.
     pub async fn save(&self) -> Result<(), E::Error> {
         self.check()?;
-        self.open.note(self.open.ended(self.open.session.save().await)?);
+        self.open.note(self.open.ends(self.open.session.save()).await?);
         Ok(())
     }
 
@@ -271,7 +273,7 @@ impl<E: Engine> Session<E> {
     /// As [`Session::save`].
     pub async fn rotate(&self) -> Result<(), E::Error> {
         self.check()?;
-        self.open.note(self.open.ended(self.open.session.rotate().await)?);
+        self.open.note(self.open.ends(self.open.session.rotate()).await?);
         Ok(())
     }
 
@@ -290,8 +292,8 @@ impl<E: Engine> Session<E> {
     /// As [`Session::authenticate`].
     pub async fn authenticate_keeping(&self, subject: &str, keep: &Keep) -> Result<(), E::Error> {
         self.check()?;
-        let granted = self.open.session.authenticate(subject, keep).await;
-        self.open.note(self.open.ended(granted)?);
+        let granted = self.open.ends(self.open.session.authenticate(subject, keep));
+        self.open.note(granted.await?);
         Ok(())
     }
 
@@ -301,7 +303,7 @@ impl<E: Engine> Session<E> {
     /// Those of the engine's `destroy`.
     pub async fn destroy(&self) -> Result<(), E::Error> {
         self.check()?;
-        self.open.ended(self.open.session.destroy().await)?;
+        self.open.ends(self.open.session.destroy()).await?;
         *self.open.news() = Some(News::Ended);
         Ok(())
     }

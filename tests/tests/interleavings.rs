@@ -6,7 +6,9 @@ use std::io::Write as _;
 use tessera::Component;
 use tessera_tests::interleave::calls::{Call, Rules, Session, Told, World};
 use tessera_tests::interleave::campaign::{campaigns, explore_all};
+use tessera_tests::interleave::explore::explore_by;
 use tessera_tests::interleave::linear::{Observed, is_explained};
+use tessera_tests::interleave::plan::{Act, Event, Plan};
 
 #[test]
 fn no_order_of_steps_and_no_fault_loses_revives_or_misjudges_anything() {
@@ -34,6 +36,38 @@ fn no_order_of_steps_and_no_fault_loses_revives_or_misjudges_anything() {
             report.most_asked
         );
         assert!(report.runs >= campaign.plans.len() as u64 && report.calls > report.runs);
+    }
+}
+
+/// The engine keeps the rules that it is given; a judge who goes by others must say no.
+#[test]
+fn an_engine_that_keeps_other_rules_is_found_out() {
+    let component = Component::embedded().expect("the embedded component runs here");
+    let logins = Plan {
+        ticks: true,
+        ..Plan::new(vec![vec![Act::Enter("alice")], vec![Act::Enter("alice")]])
+    };
+    let renewals = Plan::new(vec![
+        vec![Act::Open, Act::Rotate, Act::Open, Act::Touch],
+        vec![Act::Open, Act::Save("a"), Act::Open],
+    ])
+    .with_events(1, &[Event::ClockJumps(10_001)]);
+    type Change = fn(&mut Plan);
+    let others: [(&Plan, Change, &str); 6] = [
+        (&logins, |plan| plan.rules.cap = Some(3), "explains"),
+        (&logins, |plan| plan.rules.evicts = false, "explains"),
+        (&renewals, |plan| plan.rules.grace = 0, ""),
+        (&renewals, |plan| plan.rules.grace = 1_000_000, ""),
+        (&renewals, |plan| plan.rules.reuse_ends = true, ""),
+        (&logins, |plan| plan.rules.cap = None, "explains"),
+    ];
+    for (place, (plan, change, said)) in others.into_iter().enumerate() {
+        let mut judged_by = plan.clone();
+        change(&mut judged_by);
+        match explore_by(plan, &judged_by, &component, u64::MAX) {
+            Err(violation) => assert!(violation.what.contains(said), "{place}: {violation}"),
+            Ok(_) => panic!("{place}: nothing was found"),
+        }
     }
 }
 
@@ -72,6 +106,7 @@ fn world(session: Session) -> World {
 fn observed(call: Call, began: usize, ended: usize, told: Told) -> Observed {
     let mut observed = Observed::new(call, 1);
     (observed.began, observed.ended, observed.told) = (Some(began), Some(ended), Some(told));
+    observed.asked = true;
     observed
 }
 

@@ -28,7 +28,7 @@ Usage: cargo xtask COMMAND
   explore every order of several clients' steps, with faults; `explore NAME…`: these campaigns, also long ones
   mutants deliberate faults in the engine, each of which must be found; `mutants N`: every Nth; `mutants NAME…`
   timing  whether the time of a refusal tells what the right token is (dudect)
-  fuzz    the engine against naive models, a minute in all; `fuzz SECONDS`: so long for each target
+  fuzz    the engine and the HTTP side against naive models, some ten seconds each target; `fuzz SECONDS`: so long each
   size    the component at each level of optimisation, and what it is made of
 ";
 

@@ -14,6 +14,9 @@ use crate::time::Timestamp;
 
 /// What is kept in memory unless it is told otherwise.
 const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
+/// A write whose outcome nobody knows has taken effect by then, or never does: well past every store's time-out.
+const DOUBT: Duration = Duration::from_secs(60);
+const MAXIMUM_DOUBTFUL: usize = 100_000;
 /// What an entry takes beside its key and text, about.
 const ENTRY_BYTES: u64 = 160;
 /// For the size of the tables, not for what fits.
@@ -27,6 +30,8 @@ const TYPICAL_ENTRY_BYTES: u64 = 1024;
 ///   itself may be late. What another process has destroyed or revoked is served no longer than that. `describe` says so:
 ///   the policy's rotation grace has to be at least as long.
 /// - `fresh` reads, lists and everything that writes ask the store.
+/// - After a write that failed without saying how (a time-out, a lost connection) its key is not kept for a minute: the write
+///   may take effect yet.
 /// - Many that miss the same key at once ask the store once. If that one question fails, each asks for itself.
 ///
 /// An answer from memory is there at the first poll: it costs one pass through the component and no wake-up.
@@ -43,6 +48,8 @@ pub struct CachedStore<S> {
     /// `None`: no other process writes to the store, so that nothing here grows old.
     max_stale: Option<Duration>,
     cache: Cache<String, Held, Weigh>,
+    /// Keys of writes that have failed lately: they may be done yet.
+    doubtful: Cache<String, Instant>,
 }
 
 /// An entry, and when the store was asked for it.
@@ -96,6 +103,7 @@ impl<S: Store> CachedStore<S> {
             inner,
             max_stale,
             cache,
+            doubtful: Cache::new(MAXIMUM_DOUBTFUL),
         }
     }
 
@@ -120,6 +128,13 @@ impl<S: Store> CachedStore<S> {
         held.entry.expires_at > now && self.max_stale.is_none_or(is_young)
     }
 
+    /// Whether a write of this key may still take effect, of which nothing would be heard here.
+    fn is_doubtful(&self, key: &str) -> bool {
+        self.doubtful
+            .get(key)
+            .is_some_and(|since| since.elapsed() < DOUBT)
+    }
+
     /// Asks the store, or waits for somebody else's answer to the same question.
     async fn read(&self, now: Timestamp, key: &str) -> Result<Entry, StoreError> {
         let mut waited = false;
@@ -141,6 +156,9 @@ impl<S: Store> CachedStore<S> {
         };
         let asked_at = Instant::now();
         let entry = self.inner.get(now, key, false).await?;
+        if self.is_doubtful(key) {
+            return Ok(entry);
+        }
         let held = Held {
             entry: entry.clone(),
             asked_at,
@@ -152,11 +170,35 @@ impl<S: Store> CachedStore<S> {
 }
 
 /// Forgets a key when it goes, however the write has ended.
-struct Forget<'a, S: Store>(&'a CachedStore<S>, &'a str);
+struct Forget<'a, S: Store> {
+    store: &'a CachedStore<S>,
+    key: &'a str,
+    /// Nobody has heard whether the write is done.
+    in_doubt: bool,
+}
+
+impl<'a, S: Store> Forget<'a, S> {
+    fn new(store: &'a CachedStore<S>, key: &'a str) -> Self {
+        Self {
+            store,
+            key,
+            in_doubt: true,
+        }
+    }
+
+    /// Notes how the write has ended.
+    fn ended<T>(mut self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.in_doubt = !matches!(answer, Ok(_) | Err(StoreError::Missing | StoreError::Stale));
+        answer
+    }
+}
 
 impl<S: Store> Drop for Forget<'_, S> {
     fn drop(&mut self) {
-        self.0.forget(self.1);
+        if self.in_doubt {
+            self.store.doubtful.insert(self.key.to_owned(), Instant::now());
+        }
+        self.store.forget(self.key);
     }
 }
 
@@ -207,8 +249,8 @@ impl<S: Store> Store for CachedStore<S> {
         value: &str,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        let _forget = Forget(self, key);
-        self.inner.insert(now, key, value, at).await
+        let forget = Forget::new(self, key);
+        forget.ended(self.inner.insert(now, key, value, at).await)
     }
 
     async fn replace(
@@ -219,8 +261,8 @@ impl<S: Store> Store for CachedStore<S> {
         expected: u64,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        let _forget = Forget(self, key);
-        self.inner.replace(now, key, value, expected, at).await
+        let forget = Forget::new(self, key);
+        forget.ended(self.inner.replace(now, key, value, expected, at).await)
     }
 
     async fn touch(
@@ -230,18 +272,23 @@ impl<S: Store> Store for CachedStore<S> {
         owner: Option<&str>,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        let _forget = Forget(self, key);
-        self.inner.touch(now, key, owner, expires_at).await
+        let forget = Forget::new(self, key);
+        forget.ended(self.inner.touch(now, key, owner, expires_at).await)
     }
 
     async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-        let _forget = Forget(self, key);
-        self.inner.delete(now, key, owner).await
+        let forget = Forget::new(self, key);
+        forget.ended(self.inner.delete(now, key, owner).await)
     }
 
     async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        let _forget: Vec<Forget<'_, S>> = keys.iter().map(|key| Forget(self, key)).collect();
-        self.inner.delete_many(now, keys, owner).await
+        let forget: Vec<Forget<'_, S>> = keys.iter().map(|key| Forget::new(self, key)).collect();
+        let deleted = self.inner.delete_many(now, keys, owner).await;
+        for forget in forget {
+            // Each has ended as all of them.
+            let _ = forget.ended(deleted.clone());
+        }
+        deleted
     }
 
     async fn list_owned(

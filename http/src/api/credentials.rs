@@ -1,5 +1,6 @@
 //! Who asks: a session's token, or the service key.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -8,7 +9,8 @@ use http::{HeaderMap, HeaderName, Method, header};
 use zeroize::Zeroizing;
 
 use super::{Api, ServiceKey};
-use crate::carrier::{Carried, Carrier};
+use crate::carrier::{self, Carried, Carrier};
+use crate::csrf::check_origin;
 use crate::engine::Engine;
 use crate::fault::Kind;
 use crate::problem::Problem;
@@ -49,17 +51,11 @@ impl<E: Engine> FromRequestParts<Arc<Api<E>>> for Token {
     }
 }
 
-/// A cookie is sent by the browser without the page's doing; a page of another site changes nothing with it.
+/// A cookie is sent by the browser without the page's doing; a page of another origin changes nothing with it.
 fn refuse_cross_site(parts: &Parts) -> Result<(), Problem> {
-    let site = parts.headers.get("sec-fetch-site").map(|site| site.as_bytes());
-    let is_safe = matches!(parts.method, Method::GET | Method::HEAD);
-    match site {
-        Some(b"cross-site" | b"same-site") if !is_safe => Err(Problem::new(
-            403,
-            "cross-site",
-            "a cookie changes nothing from a page of another origin",
-        )),
-        _ => Ok(()),
+    match parts.method {
+        Method::GET | Method::HEAD => Ok(()),
+        _ => check_origin(&BTreeSet::new(), parts),
     }
 }
 
@@ -106,15 +102,8 @@ fn check(offered: Option<&str>, key: &ServiceKey) -> Result<(), Problem> {
 
 /// A header that may stand once.
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
-    let mut values = headers.get_all(name).iter();
-    let text = match (values.next(), values.next()) {
-        (None, _) => return Ok(None),
-        (Some(value), None) => value.to_str().ok(),
-        (Some(_), Some(_)) => None,
-    };
     let unfit = || format!("the header `{name}` must stand once, in ASCII");
-    text.map(Some)
-        .ok_or_else(|| Problem::new(400, "header-malformed", unfit()))
+    carrier::one(headers, name).map_err(|_| Problem::new(400, "header-malformed", unfit()))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {

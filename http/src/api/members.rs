@@ -2,29 +2,23 @@
 //!
 //! By hand rather than derived: serde's own messages quote what they do not expect, and that may be a token.
 
-use std::error::Error;
 use std::fmt;
-use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use crate::body::unread;
 use crate::problem::Problem;
 
 /// A longer request body is refused.
 pub const MAXIMUM_BODY_BYTES: usize = 1 << 20;
-/// A longer name is not said again: nothing that is secret is as short.
-const MAXIMUM_SAID_BYTES: usize = 32;
-
-/// The error of a body that took longer to arrive than the host allows; told to the client as 408.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the body took longer than {0:?}")]
-pub struct BodyTimeout(pub Duration);
+/// A longer name is not said again: a session id in the wrong place has more.
+const MAXIMUM_SAID_BYTES: usize = 16;
 
 /// The members of a JSON object, in their order, none twice, each as it was written.
 #[derive(Debug)]
@@ -68,7 +62,7 @@ impl<S: Send + Sync> FromRequest<S> for Members {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
         let read = Limited::new(request.into_body(), MAXIMUM_BODY_BYTES).collect();
-        let bytes = read.await.map_err(|error| unread(&*error))?.to_bytes();
+        let bytes = read.await.map_err(|error| unread(&*error, too_large))?.to_bytes();
         if bytes.is_empty() {
             return Ok(Self(Vec::new()));
         }
@@ -83,19 +77,9 @@ impl<S: Send + Sync> FromRequest<S> for Members {
     }
 }
 
-fn unread(error: &(dyn Error + 'static)) -> Problem {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<LengthLimitError>() {
-            let detail = format!("a body is at most {MAXIMUM_BODY_BYTES} bytes");
-            return Problem::new(413, "body-too-large", detail).with("maximum", MAXIMUM_BODY_BYTES);
-        }
-        if let Some(timeout) = error.downcast_ref::<BodyTimeout>() {
-            return Problem::new(408, "body-timeout", timeout.to_string());
-        }
-        next = error.source();
-    }
-    Problem::new(400, "body-unreadable", "the body ended early or is malformed")
+fn too_large() -> Problem {
+    let detail = format!("a body is at most {MAXIMUM_BODY_BYTES} bytes");
+    Problem::new(413, "body-too-large", detail).with("maximum", MAXIMUM_BODY_BYTES)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -152,7 +136,7 @@ impl Members {
 
     /// Takes a whole number of milliseconds out. `75.0` is one (JSON Schema, section 6.1.1).
     pub(super) fn take_millis(&mut self, name: &str) -> Result<Option<u64>, Problem> {
-        const KIND: &str = "a whole number of milliseconds";
+        const KIND: &str = "a whole number of milliseconds below 2^48";
         let Some(number) = self.take_as::<serde_json::Number>(name, KIND)? else {
             return Ok(None);
         };
@@ -162,6 +146,8 @@ impl Members {
                 .filter(|float| float.fract() == 0.0 && (0.0..1e15).contains(float))
         };
         let millis = number.as_u64().or_else(|| float().map(|float| float as u64));
+        // As far as the engine's moments go.
+        let millis = millis.filter(|millis| *millis < 1 << 48);
         let unfit =
             || Problem::new(422, "invalid-member", format!("`{name}` must be {KIND}")).with("member", name);
         millis.map(Some).ok_or_else(unfit)

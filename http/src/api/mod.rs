@@ -30,7 +30,7 @@ use crate::engine::Engine;
 use crate::problem::Problem;
 
 pub use fields::{InvalidField, read_field, write_field};
-pub use members::{BodyTimeout, MAXIMUM_BODY_BYTES, Members};
+pub use members::{MAXIMUM_BODY_BYTES, Members};
 pub use service_key::{MINIMUM_SERVICE_KEY_BYTES, ServiceKey, WeakServiceKey};
 
 /// Work that need not be waited for.

@@ -131,6 +131,19 @@ pub fn campaigns() -> Vec<Campaign> {
             let failing = |plan: Plan| capped(plan.failing(2, &[Fault::Unavailable, Fault::Lost]));
             add(&format!("{rule}-{cap}-2"), LOGINS, 2, every, false, &failing);
             add(&format!("{rule}-{cap}-3"), LOGINS, 3, every, false, &capped);
+            // Each run with one more login at its end, which makes good for what was passed.
+            let ticking = |plan: Plan| Plan {
+                ticks: true,
+                ..capped(plan)
+            };
+            add(
+                &format!("{rule}-{cap}-ticking-3"),
+                LOGINS,
+                3,
+                every,
+                false,
+                &ticking,
+            );
         }
     }
 
@@ -186,7 +199,7 @@ pub fn campaigns() -> Vec<Campaign> {
 /// For an engine that traps where the store answers `trap`.
 pub fn traps() -> Vec<Campaign> {
     let campaign = |name: &str, clients: usize, faults: usize| {
-        let failing = |plan: Plan| plan.failing(faults, &[Fault::Trap]);
+        let failing = |plan: Plan| plan.failing(faults, &[Fault::Trap, Fault::TrapAfter]);
         let plans = combinations(EVERYTHING, clients)
             .into_iter()
             .map(failing)

@@ -295,7 +295,11 @@ impl Client {
         let asked_nothing = log
             .calls
             .last()
-            .is_some_and(|call| call.began.is_none() && told == Told::Done);
+            .is_some_and(|call| call.began.is_none() && told == Told::Done)
+            && log
+                .calls
+                .last()
+                .is_some_and(|call| matches!(call.call, Call::Touch { .. }));
         if asked_nothing {
             log.calls.pop();
         } else if let Some(call) = log.calls.last_mut() {

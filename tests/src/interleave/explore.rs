@@ -124,9 +124,22 @@ pub fn start(plan: &Plan, component: &Component) -> Result<Start, ConfigurationE
 /// # Errors
 /// The first run that is not as it should be.
 pub fn explore(plan: &Plan, component: &Component, most_runs: u64) -> Result<Report, Box<Violation>> {
+    explore_by(plan, plan, component, most_runs)
+}
+
+/// The same, judged by the rules of another plan: an engine that keeps others is found out.
+///
+/// # Errors
+/// The first run that is not as it should be.
+pub fn explore_by(
+    plan: &Plan,
+    judged_by: &Plan,
+    component: &Component,
+    most_runs: u64,
+) -> Result<Report, Box<Violation>> {
     let start = start(plan, component)?;
     let first = worlds(&start.contents);
-    let judge = Judge::new(plan, component, &start, first)?;
+    let judge = Judge::new(judged_by, component, &start, first)?;
     let mut engines = Engines::new(plan, component)?;
     let (mut report, mut seen, mut path) = (Report::default(), HashSet::new(), Vec::<(usize, usize)>::new());
     loop {

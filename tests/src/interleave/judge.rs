@@ -66,7 +66,7 @@ impl<'a> Judge<'a> {
         let all = run.all_calls();
         all.iter().try_for_each(|call| self.is_fitting(call, &all))?;
         indexed(contents, &last)?;
-        self.is_within_cap(&calls, &last)?;
+        self.is_within_cap(run, &calls, &last)?;
         // A store that forgot what it had acknowledged is explained by no order; what holds of it all the same comes below.
         if !self.plan.rolls_back() && !is_explained(&self.plan.rules, &self.first, &calls, &last) {
             return Err("no order of the calls explains what was told and what is stored".into());
@@ -78,7 +78,11 @@ impl<'a> Judge<'a> {
     /// What no order could excuse.
     fn is_fitting(&self, call: &Observed, all: &[Observed]) -> Result<(), String> {
         let meanwhile = |other: &&Observed| other.ended >= call.began && other.began <= call.ended;
-        let traps = self.plan.faults.contains(&Fault::Trap);
+        let traps = self
+            .plan
+            .faults
+            .iter()
+            .any(|fault| matches!(fault, Fault::Trap | Fault::TrapAfter));
         let what = match &call.told {
             Some(Told::Odd(_)) => "an answer that no such call gives",
             Some(Told::InstanceLost) if traps => return Ok(()),
@@ -89,7 +93,7 @@ impl<'a> Judge<'a> {
             Some(Told::Contended) if all.iter().filter(meanwhile).count() <= TRIES / 2 => {
                 "a call that gave up among too few others"
             }
-            Some(told) if call.began.is_none() && asks(&call.call, told) => {
+            Some(told) if !call.asked && asks(&call.call, told) => {
                 "an answer for which the store was not asked"
             }
             Some(Told::Reused) if self.plan.rolls_back() => "a store that went back made a token look stolen",
@@ -99,7 +103,7 @@ impl<'a> Judge<'a> {
     }
 
     /// A subject has no more sessions than the cap allows, but for logins of which nobody knows how they ended.
-    fn is_within_cap(&self, calls: &[Observed], last: &World) -> Result<(), String> {
+    fn is_within_cap(&self, run: &Run<'_>, calls: &[Observed], last: &World) -> Result<(), String> {
         // Clocks that differ, or go back, say otherwise which login came last.
         let back = |event: &Event| matches!(event, Event::ClockJumps(by) if *by < 0);
         let (Some(cap), true) = (
@@ -112,6 +116,9 @@ impl<'a> Judge<'a> {
             let of_subject = |session: &&Session| session.subject.as_deref() == Some(subject);
             world.values().filter(of_subject).count()
         };
+        if self.plan.ticks {
+            return self.is_made_good(run, cap, &|contents, subject| of(&worlds(contents), subject));
+        }
         for subject in last.values().filter_map(|session| session.subject.as_deref()) {
             let is_open = |call: &&Observed| {
                 let whose = matches!(&call.call, Call::Login { subject: whose, .. } if whose == subject);
@@ -131,6 +138,32 @@ impl<'a> Judge<'a> {
             let count = of(last, subject);
             if count > cap.max(of(&self.first, subject)) + open + at_once.saturating_sub(1) {
                 return Err(format!("{subject} has {count} sessions, and {cap} are allowed"));
+            }
+        }
+        Ok(())
+    }
+
+    /// However many logins were under way: the next one alone ends what is beyond the cap, or is refused where there is no room.
+    fn is_made_good(
+        &self,
+        run: &Run<'_>,
+        cap: usize,
+        count: &dyn Fn(&Contents, &str) -> usize,
+    ) -> Result<(), String> {
+        for subject in ["alice", "bob"] {
+            let mut contents = run.contents().clone();
+            let before = count(&contents, subject);
+            let told = self.witness.enter(&mut contents, subject, run.now() + 1);
+            let after = count(&contents, subject);
+            let expected = match self.plan.rules.evicts {
+                true => (Told::Token(1), (before + 1).min(cap)),
+                false if before >= cap => (Told::TooMany, before),
+                false => (Told::Token(1), before + 1),
+            };
+            if (&told, after) != (&expected.0, expected.1) {
+                return Err(format!(
+                    "{subject} has {before} sessions, logs in again, is told {told:?} and has {after}"
+                ));
             }
         }
         Ok(())

@@ -17,7 +17,9 @@ pub struct Observed {
     pub call: Call,
     /// The client's clock then, in milliseconds.
     pub now: u64,
-    /// The step of its first question; none if it asked nothing.
+    /// Whether it asked the store anything.
+    pub asked: bool,
+    /// The step of its first question, or of its answer if it asked nothing and was refused.
     pub began: Option<usize>,
     /// The step of its last answer.
     pub ended: Option<usize>,
@@ -35,6 +37,7 @@ impl Observed {
         Self {
             call,
             now,
+            asked: false,
             began: None,
             ended: None,
             told: None,
@@ -72,7 +75,7 @@ struct Search<'a> {
 pub fn is_explained(rules: &Rules, start: &World, calls: &[Observed], end: &World) -> bool {
     let before = |later: &Observed, earlier: &Observed| match (earlier.ended, later.began) {
         // One that was told of the past still comes after what was done on its own handle.
-        (Some(ended), Some(began)) => ended < began && (!later.stale || same_handle(later, earlier)),
+        (Some(ended), Some(began)) => ended < began && (!is_late(later) || same_handle(later, earlier)),
         _ => false,
     };
     let after = calls
@@ -195,6 +198,11 @@ impl Search<'_> {
         stopped.closed[which] = true;
         observed.may_stop() && self.explains(&stopped)
     }
+}
+
+/// Told of the past. Only an `open` may be: whatever writes asks afresh.
+fn is_late(call: &Observed) -> bool {
+    call.stale && matches!(call.call, Call::Open { .. })
 }
 
 fn same_handle(one: &Observed, other: &Observed) -> bool {

@@ -32,8 +32,10 @@ pub enum Fault {
     Lost,
     /// A `get` is told what was there before the last write.
     StaleRead,
-    /// The guest traps on the answer.
+    /// The guest traps on the answer, and nothing was done.
     Trap,
+    /// It is done, and the guest traps on the answer.
+    TrapAfter,
     /// The caller goes away: a call that has asked for a write is run to its end, any other is dropped where it waits.
     CallerGone,
     /// The process goes away before the question is heard.
@@ -67,6 +69,8 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// What may go wrong between questions.
     pub events: Vec<Event>,
+    /// Every step takes a millisecond, so that no two logins are of one.
+    pub ticks: bool,
     /// How much may go wrong in one run.
     pub most_faults: usize,
     /// All clients share one instance of the component.
@@ -91,6 +95,7 @@ impl Plan {
             programs,
             faults: Vec::new(),
             events: Vec::new(),
+            ticks: false,
             most_faults: 0,
             shared: false,
             rules: Rules {

@@ -10,7 +10,7 @@ use std::task::{Context, Waker};
 use tessera::store::{Cause, StoreError};
 use tessera::{Component, ConfigurationError, Sessions};
 
-use super::calls::Call;
+use super::calls::{Call, Told};
 use super::clients::{Client, Granted, Log};
 use super::contents::{Answer, Contents, Question};
 use super::engines::{Engines, wire};
@@ -140,6 +140,17 @@ impl<'a> Run<'a> {
         {
             client.future = None;
         }
+        // What was refused without a question is known by now: the model has to agree.
+        let step = self.step;
+        let is_refusal = |call: &&mut Observed| {
+            let refused = matches!(call.told, Some(Told::Missing | Told::Replaced | Told::Reused));
+            refused && call.began.is_none()
+        };
+        lock(&client.log)
+            .calls
+            .iter_mut()
+            .filter(is_refusal)
+            .for_each(|call| (call.began, call.ended) = (Some(step), Some(step)));
         if lock(&client.log).calls.len() != calls {
             (client.asked_in_call, client.has_written) = (0, false);
         }
@@ -183,7 +194,7 @@ impl<'a> Run<'a> {
             return false;
         };
         match fault {
-            Fault::Lost | Fault::ProcessGoneAfter => question.writes(),
+            Fault::Lost | Fault::ProcessGoneAfter | Fault::TrapAfter => question.writes(),
             Fault::StaleRead => match question {
                 Question::Get { key, fresh: false } => self.contents.stale(key).is_some(),
                 _ => false,
@@ -196,7 +207,7 @@ impl<'a> Run<'a> {
     /// Does it.
     pub fn take(&mut self, choice: Choice) {
         self.step += 1;
-        if self.plan.rolls_back() {
+        if self.plan.rolls_back() || self.plan.ticks {
             self.board.set_time(self.board.time() + 1);
         }
         match choice {
@@ -246,7 +257,9 @@ impl<'a> Run<'a> {
             (Some(Fault::Lost), _) => {
                 answer = Answer::Failed(StoreError::Unavailable(Cause::new("as the plan asks")))
             }
-            (Some(Fault::Trap), _) => answer = Answer::Failed(StoreError::Other(Cause::new("trap"))),
+            (Some(Fault::Trap | Fault::TrapAfter), _) => {
+                answer = Answer::Failed(StoreError::Other(Cause::new("trap")))
+            }
             (Some(Fault::StaleRead), Question::Get { key, .. }) => {
                 answer = self.contents.stale(key).unwrap_or(answer);
             }
@@ -269,6 +282,7 @@ impl<'a> Run<'a> {
         self.most_asked = self.most_asked.max(client.asked_in_call);
         let mut log = lock(&client.log);
         let Some(call) = log.calls.last_mut() else { return };
+        call.asked = true;
         call.began = call.began.or(Some(self.step));
         call.ended = Some(self.step);
         call.faulted |= fault.is_some();

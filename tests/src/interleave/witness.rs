@@ -1,6 +1,7 @@
 //! An engine that judges what a run has left.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -35,20 +36,36 @@ impl Witness {
 
     /// Opens a session with nobody else about.
     pub fn open(&self, contents: &mut Contents, token: &str, now: i64) -> Told {
-        self.board.set_time(now);
-        let mut opening = Box::pin(async {
+        self.drive(contents, now, async {
             let opened = self.sessions.open(token).await;
             opened.map_or_else(|error| refused(&error), |session| seen(&session))
-        });
+        })
+    }
+
+    /// Logs a subject in with nobody else about.
+    pub fn enter(&self, contents: &mut Contents, subject: &str, now: i64) -> Told {
+        self.drive(contents, now, async {
+            let entered = async { self.sessions.create()?.authenticate(subject).await };
+            entered
+                .await
+                .map_or_else(|error| refused(&error), |_| Told::Token(1))
+        })
+    }
+
+    fn drive(&self, contents: &mut Contents, now: i64, call: impl Future<Output = Told>) -> Told {
+        self.board.set_time(now);
+        let mut call = pin!(call);
+        let mut asked = 0_u64;
         loop {
-            if let Poll::Ready(told) = opening.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            if let Poll::Ready(told) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 return told;
             }
             let mut port = self.board.port(0);
             let Some((now, question)) = port.asked.take() else {
                 return Told::Odd("it waits for nothing".into());
             };
-            port.answer = Some(contents.apply(&question, now, digest(&question)));
+            asked += 1;
+            port.answer = Some(contents.apply(&question, now, digest(&(asked, &question))));
         }
     }
 }

@@ -133,6 +133,19 @@ fn a_cookie_holds_the_token_as_well() {
             .refused(403, "cross-site");
         client.send("GET", "/v1/session", &headers, None).ok();
     }
+    // Browsers that do not say it so, or do not know how to.
+    for origin in ["http://evil.example", "http://localhost.evil.example", "null"] {
+        let headers = [("Cookie", cookie.as_str()), ("Origin", origin)];
+        client
+            .send("POST", "/v1/session/rotate", &headers, None)
+            .refused(403, "cross-site");
+    }
+    let headers = [("Cookie", cookie.as_str()), ("Sec-Fetch-Site", "unheard-of")];
+    client
+        .send("POST", "/v1/session/rotate", &headers, None)
+        .refused(403, "cross-site");
+    let headers = [("Cookie", cookie.as_str()), ("Origin", "http://localhost")];
+    client.send("POST", "/v1/session/rotate", &headers, None).ok();
     let headers = [("Cookie", cookie.as_str()), ("Sec-Fetch-Site", "same-origin")];
     let renewed = client.send("POST", "/v1/session/rotate", &headers, None).token();
     // What is said in words comes before what the browser sends by itself.

@@ -282,6 +282,24 @@ fn who_calls_it_by_another_name_than_this_machines_is_refused() {
     for host in ["localhost:8787", "127.0.0.1", "[::1]:8787"] {
         assert_eq!(ask(&mut client, "GET", "/", host).status, 200, "{host}");
     }
+    // A proxy on this machine asks for others.
+    for header in [
+        "X-Forwarded-For",
+        "X-Real-IP",
+        "Via",
+        "Forwarded",
+        "X-Forwarded-Proto",
+    ] {
+        let forwarded = [(header, "192.0.2.1")];
+        client
+            .send("GET", "/", &forwarded, None)
+            .refused(403, "host-refused");
+    }
+    let old = b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    client
+        .try_send(old)
+        .expect("an answer")
+        .refused(403, "host-refused");
     server.stop();
 }
 

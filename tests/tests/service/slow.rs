@@ -125,3 +125,18 @@ fn beyond_the_most_connections_others_wait_their_turn() {
     drop(third);
     server.stop();
 }
+
+#[test]
+fn a_client_that_reads_no_answer_is_sent_away_and_makes_room() {
+    let (_directory, server) = serve(&["--maximum-connections", "1", "--request-timeout", "2s"]);
+    let mut deaf = connect(&server);
+    deaf.set_write_timeout(Some(Duration::from_secs(1)))
+        .expect("a time-out");
+    // Answers of many kilobytes each, more of them than lie on the way.
+    let request = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(4_000);
+    let _ = deaf.write_all(&request);
+    let answer = server.client().send("GET", "/healthz", &[], None);
+    assert_eq!(answer.status, 200);
+    drop(deaf);
+    server.stop();
+}

@@ -118,6 +118,17 @@ fn what_cannot_be_done_is_refused_with_its_name() {
         (vec!["--cap-rule", "refuse"], "--sessions-per-subject"),
         (vec!["--listen", &address], "cannot listen on"),
         (vec!["--liste", "x"], "'--listen'"),
+        (vec!["--auth-header", "a=X-Session-Token"], "x-session-token"),
+        (
+            vec!["--auth-header", "a=X-Envoy-Auth-Headers-To-Remove"],
+            "begins with X-",
+        ),
+        (
+            vec!["--auth-header", "a=X-Role", "--auth-header", "b=x-role"],
+            "two fields are to be told in the header x-role",
+        ),
+        (vec!["--request-timeout", "999ms"], "1s to 1h"),
+        (vec!["--maximum-connections", "0"], "1..=65536"),
     ] {
         let mut arguments = vec!["serve", "--data", directory];
         if !flags.contains(&"--listen") {

@@ -38,6 +38,8 @@ struct Held {
     reads: Arc<AtomicUsize>,
     holds: Arc<AtomicBool>,
     fails: Arc<AtomicBool>,
+    /// Deletes are done later than they are answered, with an error.
+    late: Arc<AtomicBool>,
     released: Arc<Notify>,
 }
 
@@ -48,6 +50,7 @@ impl Held {
             reads: Arc::default(),
             holds: Arc::default(),
             fails: Arc::default(),
+            late: Arc::default(),
             released: Arc::default(),
         }
     }
@@ -114,6 +117,9 @@ impl Store for Held {
     }
 
     async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+        if self.late.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable(Cause::new("as the test asks")));
+        }
         self.inner.delete(now, key, owner).await
     }
 
@@ -301,6 +307,64 @@ async fn who_goes_away_while_others_wait_leaves_the_question_to_them() {
     assert_eq!(text(second.await.expect("no panic")), "1");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_write_of_unknown_outcome_that_takes_effect_late_is_seen_at_once() {
+    let held = Held::new();
+    let cached = CachedStore::for_one_process(held.clone());
+    cached
+        .insert(NOW, "key", "1", &until(600))
+        .await
+        .expect("inserted");
+    assert_eq!(text(cached.get(NOW, "key", false).await), "1");
+    held.late.store(true, Ordering::SeqCst);
+    cached.delete(NOW, "key", None).await.expect_err("nobody knows");
+    assert_eq!(text(cached.get(NOW, "key", false).await), "1");
+    tokio::time::advance(Duration::from_secs(59)).await;
+    assert_eq!(text(cached.get(NOW, "key", false).await), "1");
+    // Only now the server does what it was asked.
+    held.inner.delete(NOW, "key", None).await.expect("deleted");
+    let gone = cached.get(NOW, "key", false).await;
+    assert!(matches!(gone, Err(StoreError::Missing)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_in_doubt_is_kept_again_after_a_minute() {
+    let held = Held::new();
+    let cached = CachedStore::for_one_process(held.clone());
+    cached
+        .insert(NOW, "key", "1", &until(600))
+        .await
+        .expect("inserted");
+    held.late.store(true, Ordering::SeqCst);
+    cached.delete(NOW, "key", None).await.expect_err("nobody knows");
+    tokio::time::advance(Duration::from_secs(60)).await;
+    for _ in 0..3 {
+        assert_eq!(text(cached.get(NOW, "key", false).await), "1");
+    }
+    assert_eq!(held.reads(), 1);
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_read_again() {
+    let held = Held::new();
+    let cached = CachedStore::for_one_process(held.clone());
+    cached
+        .insert(NOW, "key", "1", &until(60))
+        .await
+        .expect("inserted");
+    for reads in 1..=3 {
+        for _ in 0..2 {
+            assert_eq!(text(cached.get(NOW, "key", false).await), "1");
+        }
+        assert_eq!(held.reads(), reads);
+        if reads == 1 {
+            cached.forget("key");
+        } else {
+            cached.forget_all();
+        }
+    }
+}
+
 /// Readers and writers at once: no `get` that begins after a write was acknowledged answers what was there before it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_one_process_no_read_is_older_than_an_acknowledged_write() {
@@ -351,15 +415,12 @@ async fn it_keeps_no_more_than_it_is_given() {
             .expect("inserted");
         cached.get(NOW, &key, false).await.expect("read");
     }
-    let before = held.reads();
     let mut hits = 0;
     for n in 0..1_000 {
         let reads = held.reads();
         cached.get(NOW, &format!("key {n}"), false).await.expect("read");
         hits += usize::from(held.reads() == reads);
     }
-    assert!(
-        held.reads() - before >= 1_000 - hits && hits <= 64,
-        "{hits} are kept"
-    );
+    // A KiB each, and what goes with it.
+    assert!((10..=64).contains(&hits), "{hits} are kept");
 }

@@ -6,13 +6,13 @@
 //!   the service's store. A subject there begins with `demo:` all the same, and its cookie has another name;
 //! - it is there only if the service **listens on a loopback address**, unless it is asked for;
 //! - it answers only who calls it **by a loopback name**: a page of the internet whose own name is made to lead to this machine
-//!   (DNS rebinding) sends that name in `Host`.
+//!   (DNS rebinding) sends that name in `Host`; and nobody for whom a proxy asks, as far as that shows.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{Version, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use clap::{Args, ValueEnum};
@@ -114,12 +114,30 @@ async fn only_locally(request: Request, next: Next) -> Response {
     if is_for_this_machine(&request) {
         return next.run(request).await;
     }
-    let detail = "the demonstration is called by a name of this machine, as localhost";
+    let detail =
+        "the demonstration is called on this machine, by a name of it as localhost, and through no proxy";
     Problem::new(403, "host-refused", detail).into_response()
 }
 
-/// Whether the host that the client asked for is this machine, by a name that cannot be made to mean another.
+/// What proxies say of those they ask for.
+const FORWARDED: [&str; 7] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-real-ip",
+];
+
+/// Whether the host that the client asked for is this machine, by a name that cannot be made to mean another, and nothing
+/// shows a proxy in between. One that says nothing of itself cannot be told from a browser.
 fn is_for_this_machine(request: &Request) -> bool {
+    // Browsers speak 1.1; nginx by default 1.0 to what it passes on to.
+    let is_forwarded = request.version() != Version::HTTP_11;
+    if is_forwarded || FORWARDED.iter().any(|name| request.headers().contains_key(*name)) {
+        return false;
+    }
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let named = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().is_ok_and(is_loopback),

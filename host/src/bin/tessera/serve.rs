@@ -124,6 +124,7 @@ impl Serve {
     }
 
     fn prepare(self) -> Result<(Arc<Service>, Facts), Failure> {
+        service::check_headers(&self.auth_headers).map_err(Failure::new)?;
         let beside =
             |given: Option<PathBuf>, name: &str| given.unwrap_or_else(|| self.data.directory().join(name));
         let key_file = beside(self.key_file.clone(), "keys.json");

@@ -1,6 +1,7 @@
 //! Connections: accepted with limits, and ended in order.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
 
 use crate::service::Service;
 use crate::{Failure, duration};
@@ -27,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct Limits {
-    /// A request may take so long; its head, and its body, half of that each. A connection may be idle for the half, too
+    /// A request may take so long; its head, its body, and a client that reads no answer, half of that each. A connection may be idle for the half, too
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = request_timeout)]
     pub(crate) request_timeout: Duration,
     /// So many connections at once; further ones wait
@@ -145,13 +147,16 @@ fn connection(
     stream: TcpStream,
     router: axum::Router,
     limits: Limits,
-) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<axum::Router>> {
+) -> http1::Connection<TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>, TowerToHyperService<axum::Router>> {
     // Answers are small and each is written at once.
     let _ = stream.set_nodelay(true);
+    // A client that reads nothing of what it has asked for.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.part_timeout()));
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.part_timeout())
         .max_buf_size(MAXIMUM_HEAD_BYTES)
         .max_headers(MAXIMUM_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router))
 }

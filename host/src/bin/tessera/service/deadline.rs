@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
-use tessera::http::api::BodyTimeout;
+use tessera::http::BodyTimeout;
 use tokio::time::Sleep;
 
 /// Ends with [`BodyTimeout`] when its time is over.

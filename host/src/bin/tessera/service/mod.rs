@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use crate::server::Limits;
 use deadline::Deadline;
 use later::Tasks;
-pub(crate) use told::parse_header;
+pub(crate) use told::{check_headers, parse_header};
 
 /// All that answers requests.
 pub(crate) struct Service {

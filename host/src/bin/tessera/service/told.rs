@@ -1,7 +1,7 @@
 //! What proxies are told of a session beside its subject.
 
 use axum::http::HeaderName;
-use tessera::http::{ID_HEADER, SUBJECT_HEADER};
+use tessera::http::{ENVOY_REMOVE_HEADER, ID_HEADER, SUBJECT_HEADER, TOKEN_HEADER};
 
 /// Reads `FIELD=HEADER`.
 pub(crate) fn parse_header(text: &str) -> Result<(String, HeaderName), String> {
@@ -10,10 +10,21 @@ pub(crate) fn parse_header(text: &str) -> Result<(String, HeaderName), String> {
         .filter(|(field, _)| !field.is_empty())
         .ok_or("it takes a field and a header, as in role=X-Role")?;
     let name = HeaderName::try_from(header).map_err(|_| format!("{header:?} is no name of a header"))?;
-    if !name.as_str().starts_with("x-") || name == SUBJECT_HEADER || name == ID_HEADER {
-        return Err(
-            "a header of your own begins with X-, and is not X-Session-Subject or X-Session-Id".into(),
-        );
+    let taken = [SUBJECT_HEADER, ID_HEADER, TOKEN_HEADER, ENVOY_REMOVE_HEADER];
+    if !name.as_str().starts_with("x-") || taken.contains(&name) {
+        let taken = taken.map(|name| name.to_string()).join(", ");
+        return Err(format!(
+            "a header of your own begins with X-, and is none of {taken}"
+        ));
     }
     Ok((field.to_owned(), name))
+}
+
+/// Refuses a header that two fields are to be told in.
+pub(crate) fn check_headers(told: &[(String, HeaderName)]) -> Result<(), String> {
+    let mut seen = std::collections::HashSet::new();
+    match told.iter().find(|(_, name)| !seen.insert(name)) {
+        Some((_, name)) => Err(format!("two fields are to be told in the header {name}")),
+        None => Ok(()),
+    }
 }
