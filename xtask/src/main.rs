@@ -6,6 +6,7 @@
     reason = "a command for the terminal"
 )]
 
+mod edge;
 mod fuzz;
 mod http;
 mod programs;
@@ -29,6 +30,7 @@ Usage: cargo xtask COMMAND
   mutants deliberate faults in the engine, each of which must be found; `mutants N`: every Nth; `mutants NAME…`
   timing  whether the time of a refusal tells what the right token is (dudect)
   fuzz    the engine and the HTTP side against naive models, some ten seconds each target; `fuzz SECONDS`: so long each
+  edge    the Worker's bundle, ready to be deployed: target/edge/bundle; `edge tests`: with the tests' routes
   size    the component at each level of optimisation, and what it is made of
 ";
 
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         "load" | "explore" | "timing" => example(&command, &[], &rest),
         "mutants" => example("mutants", &["--features", "compile"], &rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),
+        "edge" => edge::run_command(rest.first().map(String::as_str)),
         "size" => size::report(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
@@ -72,9 +75,19 @@ fn test() -> Result<(), String> {
         "program",
         &["build", "--release", "--locked", "--package", "tessera", "--bins"],
     )?;
+    edge::for_tests()?;
+    // The Worker is built for another machine than the tests run on.
     cargo(
         "tests",
-        &["test", "--release", "--locked", "--workspace", "--no-fail-fast"],
+        &[
+            "test",
+            "--release",
+            "--locked",
+            "--workspace",
+            "--exclude",
+            "tessera-edge",
+            "--no-fail-fast",
+        ],
     )?;
     fuzz::run(None)?;
     example("mutants", &["--features", "compile"], &[SOME_MUTANTS.into()])
@@ -110,6 +123,8 @@ fn lint() -> Result<(), String> {
             "--release",
             "--locked",
             "--workspace",
+            "--exclude",
+            "tessera-edge",
             "--all-targets",
             "--",
             "--deny",
@@ -131,19 +146,39 @@ fn lint() -> Result<(), String> {
             "warnings",
         ],
     )?;
-    // A Worker serves the same handlers.
+    // With the routes of the tests and without.
+    for features in ["", "test-routes"] {
+        cargo(
+            "clippy, the Worker",
+            &[
+                "clippy",
+                "--locked",
+                "--profile",
+                "edge",
+                "--package",
+                "tessera-edge",
+                "--features",
+                features,
+                "--target",
+                "wasm32-unknown-unknown",
+                "--target-dir",
+                "target/edge-worker",
+                "--",
+                "--deny",
+                "warnings",
+            ],
+        )?;
+    }
     cargo(
-        "clippy, HTTP for a Worker",
+        "clippy, the Worker's build",
         &[
             "clippy",
             "--release",
             "--locked",
-            "--package",
-            "tessera-http",
-            "--features",
-            "api",
-            "--target",
-            "wasm32-unknown-unknown",
+            "--manifest-path",
+            "edge/build/Cargo.toml",
+            "--target-dir",
+            "target/edge-build",
             "--",
             "--deny",
             "warnings",

@@ -16,7 +16,14 @@ const PROGRAMS: [(&str, &str); 4] = [
 /// Installs what is missing.
 pub(crate) fn ensure() -> Result<(), String> {
     debian()?;
-    npm()
+    npm("tests/browser")?;
+    npm("edge/tools")
+}
+
+/// Installs node and npm, where they are missing.
+pub(crate) fn node() -> Result<(), String> {
+    ensure_one("node", "nodejs")?;
+    ensure_one("npm", "npm")
 }
 
 /// Installs one program of a package, where it is missing.
@@ -60,23 +67,23 @@ fn is_there(program: &str) -> bool {
             .is_some_and(|path| env::split_paths(&path).any(|place| place.join(program).exists()))
 }
 
-/// Installs what `tests/browser` is locked to, once.
-fn npm() -> Result<(), String> {
-    let directory = super::root().join("tests/browser");
+/// Installs what a directory's lock file names, once.
+pub(crate) fn npm(place: &str) -> Result<(), String> {
+    let directory = super::root().join(place);
     let lock = fs::read(directory.join("package-lock.json")).map_err(|error| error.to_string())?;
     // What was installed last.
     let note = directory.join("node_modules/.locked");
     if fs::read(&note).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
-    println!("xtask: npm ci in tests/browser");
+    println!("xtask: npm ci in {place}");
     let status = Command::new("npm")
         .current_dir(&directory)
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
         .status()
         .map_err(|error| format!("npm cannot be started: {error}"))?;
     if !status.success() {
-        return Err("npm ci failed in tests/browser".into());
+        return Err(format!("npm ci failed in {place}"));
     }
     fs::write(note, lock).map_err(|error| error.to_string())
 }

@@ -11,6 +11,7 @@ mod openapi;
 mod service_key;
 mod session;
 mod subjects;
+mod told;
 mod verify;
 mod view;
 
@@ -32,6 +33,7 @@ use crate::problem::Problem;
 pub use fields::{InvalidField, read_field, write_field};
 pub use members::{MAXIMUM_BODY_BYTES, Members};
 pub use service_key::{MINIMUM_SERVICE_KEY_BYTES, ServiceKey, WeakServiceKey};
+pub use told::{check_headers, parse_header};
 
 /// Work that need not be waited for.
 pub type Later = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -3,7 +3,6 @@
 mod deadline;
 mod health;
 mod later;
-mod told;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +22,7 @@ use tokio::time::timeout;
 use crate::server::Limits;
 use deadline::Deadline;
 use later::Tasks;
-pub(crate) use told::{check_headers, parse_header};
+pub(crate) use tessera::http::api::{check_headers, parse_header};
 
 /// All that answers requests.
 pub(crate) struct Service {

@@ -1,10 +1,15 @@
-//! What proxies are told of a session beside its subject.
+//! What proxies are told of a session beside its subject, as an operator writes it.
 
-use axum::http::HeaderName;
-use tessera::http::{ENVOY_REMOVE_HEADER, ID_HEADER, SUBJECT_HEADER, TOKEN_HEADER};
+use http::HeaderName;
+
+use crate::auth::{ENVOY_REMOVE_HEADER, ID_HEADER, SUBJECT_HEADER};
+use crate::carrier::TOKEN_HEADER;
 
 /// Reads `FIELD=HEADER`.
-pub(crate) fn parse_header(text: &str) -> Result<(String, HeaderName), String> {
+///
+/// # Errors
+/// If it is no such pair, or the header is none of the operator's own: those begin with `X-`.
+pub fn parse_header(text: &str) -> Result<(String, HeaderName), String> {
     let (field, header) = text
         .rsplit_once('=')
         .filter(|(field, _)| !field.is_empty())
@@ -21,7 +26,10 @@ pub(crate) fn parse_header(text: &str) -> Result<(String, HeaderName), String> {
 }
 
 /// Refuses a header that two fields are to be told in.
-pub(crate) fn check_headers(told: &[(String, HeaderName)]) -> Result<(), String> {
+///
+/// # Errors
+/// With the header's name.
+pub fn check_headers(told: &[(String, HeaderName)]) -> Result<(), String> {
     let mut seen = std::collections::HashSet::new();
     match told.iter().find(|(_, name)| !seen.insert(name)) {
         Some((_, name)) => Err(format!("two fields are to be told in the header {name}")),

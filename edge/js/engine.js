@@ -1,0 +1,10 @@
+// What the Worker asks of the component. Its module comes with the bundle: a Worker may not compile one from bytes.
+
+import module from './engine.wasm';
+import { Call, Engine } from './call.js';
+
+export const makeEngine = (capabilities) => new Engine(module, JSON.parse(capabilities));
+
+export const makeCall = (engine, name, args) => new Call(engine, name, args);
+
+export const makeCallAt = (engine, name, args, now) => new Call(engine, name, args, () => now);

@@ -1,0 +1,354 @@
+//! Logical calls: passes through the component until one ends, with the store awaited in between.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use worker::Delay;
+
+use super::bindings::{self, Call};
+use super::error::CallError;
+use super::instance::{Instance, Setup, message};
+use super::question::{Answer, Question, Told};
+use super::wit;
+use crate::number::U64;
+use crate::store::{AnyStore, Entry, StoreError};
+use crate::{deadline, random};
+
+/// The most bytes of records in one answer: an isolate has 128 MiB for everything.
+const MAXIMUM_ANSWER_BYTES: usize = 16 << 20;
+/// The longest pause before a record is read again that others keep changing, in milliseconds.
+const MAXIMUM_PAUSE_MS: u64 = 50;
+
+/// How a pass ended.
+pub(super) enum Passed {
+    Done(Box<RawValue>),
+    Asked(Question, u64),
+}
+
+/// Reads what `pass` of `js/call.js` answers.
+pub(super) fn read(text: &str) -> Result<Passed, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Pass {
+        done: Option<Box<RawValue>>,
+        asked: Option<Question>,
+        #[serde(default)]
+        now: u64,
+    }
+    let Pass { done, asked, now } = serde_json::from_str(text)?;
+    Ok(match asked {
+        Some(asked) => Passed::Asked(asked, now),
+        None => Passed::Done(done.unwrap_or_default()),
+    })
+}
+
+/// An entry as this request saw or wrote it last: a call on a session begins where the one before it ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    key: String,
+    entry: Entry,
+}
+
+/// Runs logical calls on the isolate's instance, over one store.
+pub(crate) struct Driver {
+    setup: Setup,
+    store: AnyStore,
+    store_timeout_ms: u64,
+    instance: RefCell<Option<Rc<Instance>>>,
+}
+
+impl Driver {
+    /// Makes the first instance, so that a policy or key that is refused is refused now.
+    pub(crate) fn new(
+        setup: Setup,
+        store: AnyStore,
+        store_timeout_ms: u64,
+    ) -> Result<Self, super::ConfigureError> {
+        let first = Instance::new(&setup)?;
+        Ok(Self {
+            setup,
+            store,
+            store_timeout_ms,
+            instance: RefCell::new(Some(first)),
+        })
+    }
+
+    pub(crate) fn store(&self) -> &AnyStore {
+        &self.store
+    }
+
+    /// The instance that is there now, made if it has to be.
+    pub(crate) fn instance(&self) -> Result<Rc<Instance>, CallError> {
+        let there = self
+            .instance
+            .borrow()
+            .as_ref()
+            .filter(|instance| !instance.js.lost())
+            .cloned();
+        if let Some(instance) = there {
+            return Ok(instance);
+        }
+        let made = Instance::new(&self.setup)?;
+        *self.instance.borrow_mut() = Some(Rc::clone(&made));
+        Ok(made)
+    }
+
+    /// A logical call of a function of `flat`; `arguments` are those after the engine. `known` answers the first question if
+    /// that is for the same entry, and becomes what the call saw or wrote last.
+    pub(crate) async fn run<T: DeserializeOwned>(
+        &self,
+        function: &str,
+        arguments: &impl Serialize,
+        known: &mut Option<Known>,
+    ) -> Result<T, CallError> {
+        let arguments = serde_json::to_string(arguments).map_err(CallError::Unreadable)?;
+        let answer = self.finish(function, arguments, known).await?;
+        serde_json::from_str(answer.get()).map_err(CallError::Unreadable)
+    }
+
+    /// The same where the store need not be asked.
+    pub(crate) fn at_once<T: DeserializeOwned>(
+        &self,
+        function: &str,
+        arguments: &impl Serialize,
+        known: &mut Option<Known>,
+    ) -> Result<T, CallError> {
+        let arguments = serde_json::to_string(arguments).map_err(CallError::Unreadable)?;
+        let answer = self.finish_at_once(function, arguments, known)?;
+        serde_json::from_str(answer.get()).map_err(CallError::Unreadable)
+    }
+
+    // Boxed, and by texts: there is one of it, however many kinds of answers there are.
+    fn finish<'a>(
+        &'a self,
+        function: &'a str,
+        arguments: String,
+        known: &'a mut Option<Known>,
+    ) -> LocalBoxFuture<'a, Result<Box<RawValue>, CallError>> {
+        Box::pin(async move {
+            let mut call = LogicalCall::begin(self, function, arguments, known)?;
+            loop {
+                if let Some(ended) = call.pass()? {
+                    return ended;
+                }
+                call.wait().await?;
+            }
+        })
+    }
+
+    fn finish_at_once(
+        &self,
+        function: &str,
+        arguments: String,
+        known: &mut Option<Known>,
+    ) -> Result<Box<RawValue>, CallError> {
+        let mut call = LogicalCall::begin(self, function, arguments, known)?;
+        loop {
+            if let Some(ended) = call.pass()? {
+                return ended;
+            }
+            let answer = call.known_answer().ok_or(CallError::CannotWait)?;
+            call.note(answer)?;
+        }
+    }
+}
+
+/// One export call with all its repeats.
+struct LogicalCall<'a> {
+    driver: &'a Driver,
+    name: String,
+    /// Those after the engine, as a list in JSON.
+    arguments: String,
+    known: &'a mut Option<Known>,
+    instance: Rc<Instance>,
+    call: Call,
+    asked: Option<(Question, u64)>,
+    /// Whether a question was answered already: what is known answers the first alone.
+    answered: bool,
+    wrote: bool,
+    /// How often a compare-and-swap found another version.
+    stale: u32,
+    /// The last error of the store that says that something failed.
+    failure: Option<StoreError>,
+    /// It may begin again on a new instance once.
+    starts_over: bool,
+}
+
+fn begin(instance: &Instance, name: &str, arguments: &str) -> Result<Call, CallError> {
+    // Every function of `flat` takes the engine and more.
+    let all = format!("[{},{}", instance.engine, arguments.get(1..).unwrap_or_default());
+    bindings::make_call(&instance.js, name, &all).map_err(|error| CallError::Trapped(message(&error)))
+}
+
+impl<'a> LogicalCall<'a> {
+    fn begin(
+        driver: &'a Driver,
+        function: &str,
+        arguments: String,
+        known: &'a mut Option<Known>,
+    ) -> Result<Self, CallError> {
+        let (instance, name) = (driver.instance()?, format!("flat#{function}"));
+        let call = begin(&instance, &name, &arguments)?;
+        Ok(Self {
+            driver,
+            name,
+            arguments,
+            known,
+            instance,
+            call,
+            asked: None,
+            answered: false,
+            wrote: false,
+            stale: 0,
+            failure: None,
+            starts_over: true,
+        })
+    }
+
+    /// One pass; `None` if it ended with a question.
+    fn pass(&mut self) -> Result<Option<Result<Box<RawValue>, CallError>>, CallError> {
+        if self.instance.js.lost() {
+            self.start_over()?;
+        }
+        let text = self.call.pass().map_err(|error| {
+            let message = message(&error);
+            tracing::error!("the component failed, and its instance is discarded: {message}");
+            if self.wrote {
+                CallError::OutcomeUnknown
+            } else {
+                CallError::Trapped(message)
+            }
+        })?;
+        match read(&text).map_err(CallError::Unreadable)? {
+            Passed::Asked(question, now) => {
+                self.asked = Some((question, now));
+                Ok(None)
+            }
+            Passed::Done(outcome) => {
+                let outcome: wit::Outcome =
+                    serde_json::from_str(outcome.get()).map_err(CallError::Unreadable)?;
+                let outcome = outcome.read().map_err(CallError::Unreadable)?;
+                let store = self.failure.take();
+                Ok(Some(outcome.map_err(|error| CallError::Engine { error, store })))
+            }
+        }
+    }
+
+    /// Another request's call has lost the instance that this one began on.
+    fn start_over(&mut self) -> Result<(), CallError> {
+        if self.wrote {
+            return Err(CallError::OutcomeUnknown);
+        }
+        if !self.starts_over {
+            return Err(CallError::Trapped("its instance was lost twice".into()));
+        }
+        self.instance = self.driver.instance()?;
+        self.call = begin(&self.instance, &self.name, &self.arguments)?;
+        (self.asked, self.answered, self.starts_over) = (None, false, false);
+        Ok(())
+    }
+
+    /// Awaits the answer to what the last pass asked, and notes it.
+    async fn wait(&mut self) -> Result<(), CallError> {
+        if let Some(answer) = self.known_answer() {
+            return self.note(answer);
+        }
+        self.pause().await;
+        let Some((question, now)) = &self.asked else {
+            return Ok(());
+        };
+        self.wrote |= question.writes();
+        let asked = deadline::within(
+            self.driver.store_timeout_ms,
+            question.ask(&self.driver.store, *now),
+        );
+        let answer = asked.await.unwrap_or_else(|| question.too_late());
+        let answer = if answer.bytes() > MAXIMUM_ANSWER_BYTES {
+            Answer::failed(StoreError::Corrupt)
+        } else {
+            answer
+        };
+        self.note(answer)
+    }
+
+    /// What is known already, where it answers the first question.
+    fn known_answer(&self) -> Option<Answer> {
+        let known = self.known.as_ref().filter(|_| !self.answered)?;
+        match &self.asked {
+            Some((Question::Get { key, fresh: false }, now)) if *key == known.key => {
+                let entry = known.entry.clone();
+                let is_alive = entry.expires_at.0 > *now;
+                Some(Answer::Entry(if is_alive {
+                    Told::Ok(entry)
+                } else {
+                    Told::Err(StoreError::Missing)
+                }))
+            }
+            _ => None,
+        }
+    }
+
+    /// Rivals for one record fall out of step.
+    async fn pause(&self) {
+        if self.stale >= 2 && matches!(self.asked, Some((Question::Get { .. }, _))) {
+            let longest = (1 << self.stale.min(6)).min(MAXIMUM_PAUSE_MS);
+            Delay::from(Duration::from_millis(longest * u64::from(random::byte()) / 255)).await;
+        }
+    }
+
+    fn note(&mut self, answer: Answer) -> Result<(), CallError> {
+        self.answered = true;
+        if let Some(error) = answer.error() {
+            self.stale += u32::from(*error == StoreError::Stale);
+            if error.is_failure() {
+                self.failure = Some(error.clone());
+            }
+        }
+        let text = serde_json::to_string(&answer).map_err(CallError::Unreadable)?;
+        // No case of a result: it throws where it crosses into the component.
+        #[cfg(feature = "test-routes")]
+        let text = if crate::testing::faults::traps() {
+            r#"{"tag":"none"}"#.to_owned()
+        } else {
+            text
+        };
+        if let Some((question, _)) = self.asked.take() {
+            self.remember(question, answer);
+        }
+        // Only of an instance that was lost meanwhile, which the next pass finds out.
+        self.call
+            .answer(&text)
+            .map_err(|error| CallError::Trapped(message(&error)))
+    }
+
+    /// Keeps what was read or written last.
+    fn remember(&mut self, question: Question, answer: Answer) {
+        match (question, answer) {
+            (Question::Get { key, .. }, Answer::Entry(Told::Ok(entry))) => {
+                *self.known = Some(Known { key, entry })
+            }
+            (
+                Question::Insert { key, value, at } | Question::Replace { key, value, at, .. },
+                Answer::Version(Told::Ok(version)),
+            ) => {
+                let entry = Entry {
+                    value,
+                    version,
+                    expires_at: U64(at.expires_at()),
+                };
+                *self.known = Some(Known { key, entry });
+            }
+            (Question::Touch { expires_at, .. }, Answer::Done(Told::Ok(()))) => {
+                if let Some(known) = self.known {
+                    known.entry.expires_at = known.entry.expires_at.max(expires_at);
+                }
+            }
+            (question, _) if question.writes() => *self.known = None,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Why a logical call did not do as asked.
+
+use super::wit;
+use crate::store::StoreError;
+
+/// None of them carries a token, a key, a session id or a value.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The engine's own answer; what the store said last, where that is why.
+    #[error("{}", .error.words())]
+    Engine {
+        error: wit::Error,
+        #[source]
+        store: Option<StoreError>,
+    },
+    /// A call that cannot wait has to ask the store.
+    #[error("the store has to be asked, and this call cannot wait")]
+    CannotWait,
+    /// The component trapped; its instance is discarded.
+    #[error("the engine failed: {0}")]
+    Trapped(String),
+    /// The instance that the call began on is gone, and a write was asked.
+    #[error("a write was asked and how it ended is not known")]
+    OutcomeUnknown,
+    /// No new instance could be made.
+    #[error("the engine cannot be started")]
+    Configure(#[from] super::ConfigureError),
+    /// What the engine answered, or is to be asked, cannot be read.
+    #[error("what goes into the engine, or comes out of it, cannot be read")]
+    Unreadable(#[source] serde_json::Error),
+}

@@ -1,0 +1,21 @@
+//! Runs the component without ever waiting inside it.
+//!
+//! A *logical call* is one export of `flat` with all its repeats. Each pass runs to its end at once, in `js/call.js`, which
+//! keeps what was asked and answered; where the store is to be asked, the pass ends with the question, it is awaited here, and
+//! the same call is made again. Nothing of the component is held meanwhile: any number of requests share one instance.
+
+mod bindings;
+mod call;
+mod error;
+mod instance;
+mod question;
+pub(crate) mod wit;
+
+pub(crate) use call::{Driver, Known};
+pub(crate) use error::CallError;
+pub(crate) use instance::{ConfigureError, Setup};
+
+#[cfg(feature = "test-routes")]
+pub(crate) use bindings::{Call, Engine, make_call_at, make_engine};
+#[cfg(feature = "test-routes")]
+pub(crate) use question::{Answer, Question};

@@ -1,0 +1,227 @@
+//! The types of `wit/policy.wit`, as they cross in JSON.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::number::U64;
+
+/// A `result` as it crosses: where it holds nothing, `val` is left out.
+#[derive(Deserialize)]
+pub(crate) struct Outcome {
+    tag: String,
+    val: Option<Box<RawValue>>,
+}
+
+impl Outcome {
+    /// The text of what it holds, or the error.
+    pub(crate) fn read(self) -> Result<Result<Box<RawValue>, Error>, serde_json::Error> {
+        let val = self.val.unwrap_or_default();
+        match self.tag.as_str() {
+            "ok" => Ok(Ok(val)),
+            _ => Ok(Err(serde_json::from_str(val.get())?)),
+        }
+    }
+}
+
+/// Why a call did not do as asked; `kind` is one of `error-kind`.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Error {
+    pub(crate) kind: String,
+    pub(crate) about: String,
+    pub(crate) reason: String,
+    pub(crate) number: U64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Grant {
+    pub(crate) token: Option<String>,
+    pub(crate) ends_at: U64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Details {
+    pub(crate) status: String,
+    pub(crate) reference: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) created_at: U64,
+    pub(crate) authenticated_at: Option<U64>,
+    pub(crate) expires_at: U64,
+    pub(crate) ends_at: U64,
+    pub(crate) generation: u32,
+    pub(crate) touch_due: bool,
+    pub(crate) renew_due: bool,
+    pub(crate) reissue_due: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Loaded {
+    pub(crate) details: Details,
+    pub(crate) fields: String,
+    pub(crate) version: U64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "tag", content = "val", rename_all = "kebab-case", try_from = "Case")]
+pub(crate) enum Value {
+    Null,
+    Boolean(bool),
+    /// In decimal digits.
+    Integer(String),
+    Float(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+    Json(String),
+}
+
+/// A value as it crosses: its case, and what it holds.
+#[derive(Deserialize)]
+struct Case {
+    tag: String,
+    val: Option<Box<RawValue>>,
+}
+
+impl TryFrom<Case> for Value {
+    type Error = serde_json::Error;
+
+    fn try_from(Case { tag, val }: Case) -> Result<Self, serde_json::Error> {
+        let val = val.unwrap_or_default();
+        let text = || serde_json::from_str::<String>(val.get());
+        Ok(match tag.as_str() {
+            "boolean" => Self::Boolean(val.get() == "true"),
+            "integer" => Self::Integer(text()?),
+            // As a text where JSON has no words for it.
+            "float" => Self::Float(serde_json::from_str(val.get().trim_matches('"'))?),
+            "text" => Self::Text(text()?),
+            "bytes" => Self::Bytes(serde_json::from_str(val.get())?),
+            "json" => Self::Json(text()?),
+            _ => Self::Null,
+        })
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) value: Value,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Change {
+    pub(crate) name: String,
+    pub(crate) value: Option<Value>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "tag", content = "val", rename_all = "kebab-case")]
+pub(crate) enum Survivors {
+    Nothing,
+    Everything,
+    Named(Vec<String>),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Claims {
+    pub(crate) reference: String,
+    pub(crate) generation: u32,
+    pub(crate) issued_at: U64,
+    pub(crate) expires_at: U64,
+    pub(crate) subject: Option<String>,
+    pub(crate) data: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Summary {
+    pub(crate) reference: String,
+    pub(crate) created_at: U64,
+    pub(crate) authenticated_at: U64,
+    pub(crate) last_seen_at: U64,
+    pub(crate) expires_at: U64,
+    pub(crate) ends_at: U64,
+    pub(crate) current: bool,
+    pub(crate) fields: Vec<Field>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Summaries {
+    pub(crate) items: Vec<Summary>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Progress {
+    pub(crate) ended: u32,
+    pub(crate) next: Option<String>,
+}
+
+/// A key that makes and checks tokens. It is wiped when it is dropped, and never stands in `Debug`.
+#[derive(Serialize)]
+pub(crate) struct SigningKey {
+    pub(crate) id: String,
+    pub(crate) secret: Vec<u8>,
+}
+
+impl Drop for SigningKey {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.secret);
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Error {
+    /// What is wrong, for whoever asked.
+    pub(crate) fn words(&self) -> String {
+        let Self {
+            about,
+            reason,
+            number,
+            ..
+        } = self;
+        match self.kind.as_str() {
+            "missing" => "there is no such session".into(),
+            "expired" => "the session or token has expired".into(),
+            "replaced" => "the token was replaced by a later login".into(),
+            "reused" => "a token was used that had been renewed long before".into(),
+            "token-too-long" => "the token is refused: it is longer than the policy allows".into(),
+            "token-malformed" => "the token is refused: it is malformed".into(),
+            "token-header-refused" => "the token is refused: its header is not the one accepted".into(),
+            "token-key-unknown" => {
+                "the token is refused: it was signed with a key that is not in the ring".into()
+            }
+            "token-mac-wrong" => "the token is refused: its mac does not fit".into(),
+            "token-issuer-wrong" => "the token is refused: it has another issuer".into(),
+            "token-audience-wrong" => "the token is refused: it is for another audience".into(),
+            "token-not-yet-valid" => "the token is refused: it is not valid yet".into(),
+            "invalid-csrf-token" => "the CSRF token is refused".into(),
+            "invalid-policy" | "invalid-key" | "invalid-argument" => format!("{about} {reason}"),
+            "invalid-value" => format!("the value is unfit: {reason}"),
+            "limit-exceeded" => format!("{about} is at most {}", number.0),
+            "conflict" => format!(
+                "others have changed the same fields: {}",
+                about.replace('\n', ", ")
+            ),
+            "contended" => "too many others write the same session at once".into(),
+            "too-many-sessions" => "the subject has as many sessions as allowed".into(),
+            "subject-required" => "a JWT needs a subject: authenticate the session first".into(),
+            "draft" => "the session was never saved".into(),
+            "closed" => "the session is closed".into(),
+            "unsupported" => format!("the store does not offer {reason}"),
+            "throttled" => format!("the store asks to be left alone for {} ms", number.0),
+            "full" => "the store is full".into(),
+            "corrupt" => format!("the stored record cannot be read: {reason}"),
+            "outcome-unknown" => "a write was asked and how it ended is not known".into(),
+            "unavailable" => "the store cannot be reached".into(),
+            _ => reason.clone(),
+        }
+    }
+}

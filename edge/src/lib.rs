@@ -1,0 +1,38 @@
+//! Tessera in a Cloudflare Worker: the same component, byte for byte, over Durable Objects and Workers KV.
+//!
+//! `js/main.js` is the Worker's entry and hands each request to [`fetch`]; `js/call.js` runs the component.
+
+mod budget;
+mod clock;
+mod config;
+mod deadline;
+mod driver;
+mod duration;
+mod engine;
+mod fault;
+mod log;
+mod number;
+mod random;
+mod requests;
+mod service;
+mod session;
+mod store;
+#[cfg(feature = "test-routes")]
+mod testing;
+
+use js_sys::Promise;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
+use worker::{Context, Env, worker_sys};
+
+/// Answers one request.
+#[wasm_bindgen]
+pub fn fetch(request: web_sys::Request, env: Env, context: worker_sys::Context) -> Promise {
+    let answered = requests::run(Context::new(context), service::answer(request, env));
+    future_to_promise(async {
+        let answered = answered
+            .await
+            .unwrap_or_else(|| Err(JsValue::from("the request was given up")));
+        answered.map(JsValue::from)
+    })
+}

@@ -1,0 +1,23 @@
+//! Random numbers from the runtime.
+
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
+    fn fill(bytes: &mut [u8]);
+}
+
+/// 64 random bits: what is never used twice.
+pub(crate) fn number() -> u64 {
+    let mut bytes = [0; 8];
+    fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+/// A byte.
+pub(crate) fn byte() -> u8 {
+    let mut bytes = [0];
+    fill(&mut bytes);
+    bytes[0]
+}

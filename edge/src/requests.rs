@@ -1,0 +1,140 @@
+//! The requests under way: each with its own budget, and none kept longer than it can last.
+//!
+//! When a client goes away the runtime may end a request without running what was to come. Its future would then be kept for
+//! ever by a promise that nobody settles; here it is found by its age and dropped.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use worker::Context;
+
+use crate::clock;
+
+/// No request lasts as long as this, in milliseconds: it has been given up by the runtime.
+const ABANDONED_MS: u64 = 600_000;
+
+thread_local! {
+    static UNDER_WAY: RefCell<BTreeMap<u64, Rc<Work>>> = const { RefCell::new(BTreeMap::new()) };
+    static NEXT: Cell<u64> = const { Cell::new(0) };
+    static CURRENT: RefCell<Option<Rc<Request>>> = const { RefCell::new(None) };
+    static ABANDONED: Cell<u64> = const { Cell::new(ABANDONED_MS) };
+}
+
+/// What belongs to one request.
+pub(crate) struct Request {
+    context: Context,
+    /// How often storage was asked.
+    operations: Cell<u32>,
+}
+
+/// Something that is done for a request.
+struct Work {
+    began: u64,
+    /// Taken out while it runs, and for good once it was abandoned.
+    future: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
+}
+
+/// Runs a request's work; answers nothing if it was given up before its end.
+pub(crate) fn run<T: 'static>(
+    context: Context,
+    work: impl Future<Output = T> + 'static,
+) -> impl Future<Output = Option<T>> + 'static {
+    let request = Request {
+        context,
+        operations: Cell::new(0),
+    };
+    within(Rc::new(request), work)
+}
+
+/// Does something for the current request that it does not wait for, to its end.
+pub(crate) fn later(work: impl Future<Output = ()> + 'static) {
+    let Some(request) = CURRENT.with_borrow(Option::clone) else {
+        return;
+    };
+    let work = within(Rc::clone(&request), work);
+    request.context.wait_until(async {
+        work.await;
+    });
+}
+
+/// Counts one operation on storage of the current request, and answers how many there were.
+pub(crate) fn count_operation() -> u32 {
+    CURRENT.with_borrow(|current| {
+        current.as_ref().map_or(0, |request| {
+            request.operations.set(request.operations.get() + 1);
+            request.operations.get()
+        })
+    })
+}
+
+fn within<T: 'static>(
+    request: Rc<Request>,
+    work: impl Future<Output = T> + 'static,
+) -> impl Future<Output = Option<T>> + 'static {
+    drop_abandoned();
+    let ended: Rc<RefCell<Option<T>>> = Rc::default();
+    let outcome = Rc::clone(&ended);
+    let future = Box::pin(async move {
+        let value = work.await;
+        *outcome.borrow_mut() = Some(value);
+    });
+    let work = Rc::new(Work {
+        began: clock::now(),
+        future: RefCell::new(Some(future)),
+    });
+    let number = NEXT.replace(NEXT.get() + 1);
+    UNDER_WAY.with_borrow_mut(|all| all.insert(number, Rc::clone(&work)));
+    let listed = Listed(number);
+    poll_fn(move |context| {
+        let _ = &listed;
+        let Some(mut future) = work.future.borrow_mut().take() else {
+            return Poll::Ready(None);
+        };
+        let before = CURRENT.replace(Some(Rc::clone(&request)));
+        let polled = future.as_mut().poll(context);
+        CURRENT.set(before);
+        if polled.is_pending() {
+            *work.future.borrow_mut() = Some(future);
+            return Poll::Pending;
+        }
+        Poll::Ready(ended.borrow_mut().take())
+    })
+}
+
+/// Takes work off the list when it is gone.
+struct Listed(u64);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        UNDER_WAY.with_borrow_mut(|all| all.remove(&self.0));
+    }
+}
+
+fn drop_abandoned() {
+    let (now, most) = (clock::now(), ABANDONED.get());
+    // The oldest come first.
+    while let Some(work) = UNDER_WAY.with_borrow_mut(|all| {
+        let oldest = all
+            .first_entry()
+            .filter(|entry| now.saturating_sub(entry.get().began) > most)?;
+        Some(oldest.remove())
+    }) {
+        let future = work.future.borrow_mut().take();
+        tracing::warn!("a request was given up by the runtime; what it held is dropped");
+        drop(future);
+    }
+}
+
+#[cfg(feature = "test-routes")]
+pub(crate) fn under_way() -> usize {
+    UNDER_WAY.with_borrow(BTreeMap::len)
+}
+
+#[cfg(feature = "test-routes")]
+pub(crate) fn abandon_after(milliseconds: u64) {
+    ABANDONED.set(milliseconds);
+}

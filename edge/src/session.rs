@@ -1,0 +1,349 @@
+//! A request's session: what was read of it, and what the request has changed. Nothing of the component stays with it; each
+//! call names the token, and begins at the record that the one before it saw or wrote.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::{RawValue, to_raw_value};
+use tessera_http::api::{read_field, write_field};
+use tessera_http::{Change, Details, EngineSession, Grant, Keep, Value};
+use worker::send::SendFuture;
+
+use crate::driver::{Known, wit};
+use crate::engine::{EdgeEngine, value_into};
+use crate::fault::EdgeError;
+
+/// What is called on a session that was saved at least once.
+const SAVE: &str = "save";
+const ROTATE: &str = "rotate";
+
+pub(crate) struct EdgeSession {
+    engine: EdgeEngine,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for EdgeSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EdgeSession").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// None for a draft.
+    open: Option<Open>,
+    changes: BTreeMap<String, Option<Value>>,
+    closed: bool,
+    /// A call on it has not ended.
+    busy: bool,
+}
+
+#[derive(Clone)]
+struct Open {
+    token: String,
+    loaded: wit::Loaded,
+    known: Option<Known>,
+}
+
+/// Marks a session as busy until a call has ended, or was given up.
+struct Busy<'a>(&'a EdgeSession);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.state().busy = false;
+    }
+}
+
+impl EdgeSession {
+    pub(crate) fn draft(engine: EdgeEngine) -> Self {
+        Self {
+            engine,
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) async fn open(engine: EdgeEngine, token: String) -> Result<Self, EdgeError> {
+        let open = load(&engine, token, None).await?;
+        let state = State {
+            open: Some(open),
+            ..State::default()
+        };
+        Ok(Self {
+            engine,
+            state: Mutex::new(state),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state of a session that may be read and changed now.
+    fn idle(&self) -> Result<MutexGuard<'_, State>, EdgeError> {
+        let state = self.state();
+        match (state.busy, state.closed) {
+            (true, _) => Err(EdgeError::Busy),
+            (_, true) => Err(EdgeError::Closed),
+            _ => Ok(state),
+        }
+    }
+
+    fn begin(&self) -> Result<(Busy<'_>, Option<Open>, Vec<wit::Change>), EdgeError> {
+        let mut state = self.idle()?;
+        state.busy = true;
+        let changes = state.changes.clone().into_iter();
+        let changes = changes
+            .map(|(name, value)| wit::Change {
+                name,
+                value: value.map(value_into),
+            })
+            .collect();
+        Ok((Busy(self), state.open.clone(), changes))
+    }
+
+    /// A call that writes, and hands out a token. A draft is made by it.
+    async fn write(&self, function: &str, login: Option<(&str, &Keep)>) -> Result<Grant, EdgeError> {
+        let (_busy, open, changes) = self.begin()?;
+        let driver = self.engine.driver();
+        let Some(Open {
+            token,
+            loaded,
+            mut known,
+        }) = open
+        else {
+            let mut known = None;
+            let subject = login.map(|(subject, _)| subject);
+            let grant: wit::Grant = driver.run("create", &(subject, &changes), &mut known).await?;
+            return self.end(String::new(), known, grant).await;
+        };
+        let grant: Result<wit::Grant, _> = match login {
+            Some((subject, keep)) => {
+                driver
+                    .run(
+                        "authenticate",
+                        &(&token, subject, survivors(keep), &changes),
+                        &mut known,
+                    )
+                    .await
+            }
+            None if function == SAVE => {
+                driver
+                    .run(SAVE, &(&token, loaded.version, &changes), &mut known)
+                    .await
+            }
+            None => driver.run(function, &(&token, &changes), &mut known).await,
+        };
+        self.end(token, known, grant?).await
+    }
+
+    /// Reads the session as it was left by a write; the store need not be asked.
+    async fn end(&self, token: String, known: Option<Known>, grant: wit::Grant) -> Result<Grant, EdgeError> {
+        let token = grant.token.clone().unwrap_or(token);
+        let open = load(&self.engine, token, known).await?;
+        let mut state = self.state();
+        state.changes.clear();
+        state.open = Some(open);
+        Ok(Grant {
+            token: grant.token,
+            ends_at: grant.ends_at.0,
+        })
+    }
+
+    /// A call that asks no store beyond what is known.
+    fn at_once<T: DeserializeOwned>(
+        &self,
+        function: &str,
+        arguments: impl FnOnce(&str) -> Vec<String>,
+    ) -> Result<T, EdgeError> {
+        let Open { token, mut known, .. } = self.idle()?.open.clone().ok_or(EdgeError::Draft)?;
+        Ok(self
+            .engine
+            .driver()
+            .at_once(function, &arguments(&token), &mut known)?)
+    }
+
+    /// The stored fields, each as the engine wrote it.
+    fn stored(state: &State) -> Result<BTreeMap<String, Box<RawValue>>, EdgeError> {
+        let open = state.open.as_ref();
+        open.map_or(Ok(BTreeMap::new()), |open| {
+            serde_json::from_str(&open.loaded.fields).map_err(EdgeError::Convert)
+        })
+    }
+
+    fn value(&self, name: &str) -> Result<Option<Value>, EdgeError> {
+        let state = self.idle()?;
+        if let Some(changed) = state.changes.get(name) {
+            return Ok(changed.clone());
+        }
+        match Self::stored(&state)?.get(name) {
+            Some(text) => Ok(Some(read_field(text.get())?)),
+            None => Ok(None),
+        }
+    }
+}
+
+async fn load(engine: &EdgeEngine, token: String, mut known: Option<Known>) -> Result<Open, EdgeError> {
+    let loaded = engine.driver().run("load", &[&token], &mut known).await?;
+    Ok(Open { token, loaded, known })
+}
+
+fn survivors(keep: &Keep) -> wit::Survivors {
+    match keep {
+        Keep::Nothing => wit::Survivors::Nothing,
+        Keep::Everything => wit::Survivors::Everything,
+        Keep::Named(names) => wit::Survivors::Named(names.clone()),
+    }
+}
+
+impl EngineSession for EdgeSession {
+    type Error = EdgeError;
+
+    fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, EdgeError> {
+        let json = match self.value(name)? {
+            None => return Ok(None),
+            Some(Value::Bytes(bytes)) => serde_json::Value::from(bytes),
+            Some(Value::Json(text)) => serde_json::from_str(&text).map_err(EdgeError::Convert)?,
+            Some(value) => serde_json::from_str(write_field(&value).get()).map_err(EdgeError::Convert)?,
+        };
+        serde_json::from_value(json).map(Some).map_err(EdgeError::Convert)
+    }
+
+    fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), EdgeError> {
+        let text = to_raw_value(value).map_err(EdgeError::Convert)?;
+        let value = match text.get().as_bytes().first() {
+            // An object of the caller's own, whatever its names are.
+            Some(b'{') => Value::Json(text.get().to_owned()),
+            _ => read_field(text.get())?,
+        };
+        self.update(vec![(name.to_owned(), Some(value))])
+    }
+
+    fn update(&self, changes: Vec<Change>) -> Result<(), EdgeError> {
+        // Whether they are fit, the engine says when they are saved.
+        self.idle()?.changes.extend(changes);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> Result<bool, EdgeError> {
+        let was_there = self.value(name)?.is_some();
+        self.update(vec![(name.to_owned(), None)])?;
+        Ok(was_there)
+    }
+
+    fn clear(&self) -> Result<(), EdgeError> {
+        let mut state = self.idle()?;
+        let stored = Self::stored(&state)?;
+        state.changes = stored.into_keys().map(|name| (name, None)).collect();
+        Ok(())
+    }
+
+    fn entries_json(&self) -> Result<String, EdgeError> {
+        let state = self.idle()?;
+        if let (Some(open), true) = (&state.open, state.changes.is_empty()) {
+            return Ok(open.loaded.fields.clone());
+        }
+        let mut fields = Self::stored(&state)?;
+        for (name, value) in &state.changes {
+            match value {
+                Some(value) => fields.insert(name.clone(), write_field(value)),
+                None => fields.remove(name),
+            };
+        }
+        serde_json::to_string(&fields).map_err(EdgeError::Convert)
+    }
+
+    fn details(&self) -> Result<Details, EdgeError> {
+        let state = self.state();
+        if state.busy {
+            return Err(EdgeError::Busy);
+        }
+        let modified = !state.changes.is_empty();
+        let Some(open) = &state.open else {
+            return Ok(Details {
+                is_live: false,
+                reference: String::new(),
+                subject: None,
+                created_at: 0,
+                authenticated_at: None,
+                expires_at: 0,
+                ends_at: 0,
+                generation: 0,
+                touch_due: false,
+                renew_due: false,
+                reissue_due: false,
+                modified,
+            });
+        };
+        let details = &open.loaded.details;
+        Ok(Details {
+            is_live: details.status == "live" && !state.closed,
+            reference: details.reference.clone(),
+            subject: details.subject.clone(),
+            created_at: details.created_at.0,
+            authenticated_at: details.authenticated_at.map(|at| at.0),
+            expires_at: details.expires_at.0,
+            ends_at: details.ends_at.0,
+            generation: details.generation,
+            touch_due: details.touch_due,
+            renew_due: details.renew_due,
+            reissue_due: details.reissue_due,
+            modified,
+        })
+    }
+
+    fn save(&self) -> impl Future<Output = Result<Grant, EdgeError>> + Send {
+        SendFuture::new(self.write(SAVE, None))
+    }
+
+    fn rotate(&self) -> impl Future<Output = Result<Grant, EdgeError>> + Send {
+        SendFuture::new(self.write(ROTATE, None))
+    }
+
+    fn authenticate(
+        &self,
+        subject: &str,
+        keep: &Keep,
+    ) -> impl Future<Output = Result<Grant, EdgeError>> + Send {
+        SendFuture::new(async move { self.write("authenticate", Some((subject, keep))).await })
+    }
+
+    fn reissue(&self) -> Result<Grant, EdgeError> {
+        let grant: wit::Grant = self.at_once("reissue", |token| vec![token.into()])?;
+        Ok(Grant {
+            token: grant.token,
+            ends_at: grant.ends_at.0,
+        })
+    }
+
+    fn touch(&self) -> impl Future<Output = Result<bool, EdgeError>> + Send {
+        SendFuture::new(async move {
+            let (_busy, open, _) = self.begin()?;
+            let Open { token, mut known, .. } = open.ok_or(EdgeError::Draft)?;
+            Ok(self.engine.driver().run("touch", &[&token], &mut known).await?)
+        })
+    }
+
+    fn destroy(&self) -> impl Future<Output = Result<(), EdgeError>> + Send {
+        SendFuture::new(async move {
+            let (_busy, open, _) = self.begin()?;
+            if let Some(Open { token, mut known, .. }) = open {
+                self.engine
+                    .driver()
+                    .run::<()>("destroy", &[&token], &mut known)
+                    .await?;
+            }
+            self.state().closed = true;
+            Ok(())
+        })
+    }
+
+    fn csrf_token(&self) -> Result<String, EdgeError> {
+        self.at_once("csrf-token", |token| vec![token.into()])
+    }
+
+    fn check_csrf_token(&self, csrf: &str) -> Result<(), EdgeError> {
+        self.at_once("check-csrf-token", |token| vec![token.into(), csrf.into()])
+    }
+}

@@ -1,0 +1,158 @@
+//! A fast store as cache over one that is always right: cheap reads, and revocation that is late by no more than is stated.
+//!
+//! What is cached carries the time at which it was read from the store below, and is answered until `max_stale` after it,
+//! whatever the cache itself makes of its age.
+
+use super::kv::{Cached, KvCache};
+use super::{Capabilities, Entry, Page, Placement, Store, StoreError};
+use crate::number::U64;
+use crate::{clock, requests};
+
+/// Workers KV over another store.
+#[derive(Clone)]
+pub(crate) struct CombinedStore<S> {
+    cache: KvCache,
+    inner: S,
+    max_stale_ms: u64,
+}
+
+impl<S: Store> CombinedStore<S> {
+    /// `max_stale_ms`: how old an answer may be.
+    pub(crate) fn new(kv: worker::kv::KvStore, space: &str, inner: S, max_stale_ms: u64) -> Self {
+        Self {
+            cache: KvCache::new(kv, space),
+            inner,
+            max_stale_ms,
+        }
+    }
+
+    fn may_serve(&self, cached: &Cached, now: u64) -> bool {
+        let read_at = cached.read_at.0;
+        // By the runtime's own clock, as it was when the entry was read; one that was set back makes nothing younger.
+        let wall = clock::now();
+        let is_young = read_at <= wall && wall - read_at < self.max_stale_ms;
+        // What has expired may have been touched meanwhile: the store below knows.
+        is_young && cached.expires_at.0 > now
+    }
+
+    /// Forgets what a write has changed; if that fails, what is cached grows old all the same.
+    async fn forget(&self, key: &str) {
+        if let Err(error) = self.cache.remove(key).await {
+            tracing::debug!("a cached entry is left to grow old: {error}");
+        }
+    }
+
+    /// The store's answer to a write, and what was cached forgotten however it ended.
+    async fn written<T>(&self, key: &str, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        if !matches!(answer, Err(StoreError::Missing | StoreError::TooLarge)) {
+            self.forget(key).await;
+        }
+        answer
+    }
+}
+
+impl<S: Store> Store for CombinedStore<S> {
+    fn describe(&self) -> Capabilities {
+        let inner = self.inner.describe();
+        Capabilities {
+            maximum_staleness_ms: inner.maximum_staleness_ms + self.max_stale_ms,
+            maximum_key_bytes: inner.maximum_key_bytes.min(KvCache::MAXIMUM_KEY_BYTES),
+            ..inner
+        }
+    }
+
+    async fn get(&self, now: u64, key: &str, fresh: bool) -> Result<Entry, StoreError> {
+        if !self.describe().has_room_for(key) {
+            return Err(StoreError::Missing);
+        }
+        if fresh {
+            return self.inner.get(now, key, true).await;
+        }
+        match self.cache.get(key).await {
+            Ok(Some((value, cached))) if self.may_serve(&cached, now) => {
+                let Cached {
+                    version, expires_at, ..
+                } = cached;
+                return Ok(Entry {
+                    value,
+                    version,
+                    expires_at,
+                });
+            }
+            Ok(_) => {}
+            // A cache that fails is none.
+            Err(error) => tracing::debug!("the cache cannot be read: {error}"),
+        }
+        let read_at = U64(clock::now());
+        let entry = self.inner.get(now, key, false).await?;
+        let cached = Cached {
+            version: entry.version,
+            expires_at: entry.expires_at,
+            read_at,
+        };
+        let (cache, key, value, max_stale_ms) = (
+            self.cache.clone(),
+            key.to_owned(),
+            entry.value.clone(),
+            self.max_stale_ms,
+        );
+        requests::later(async move {
+            if let Err(error) = cache.put(&key, &value, &cached, max_stale_ms).await {
+                tracing::debug!("an entry is not cached: {error}");
+            }
+        });
+        Ok(entry)
+    }
+
+    async fn get_many(
+        &self,
+        now: u64,
+        keys: &[String],
+    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
+        self.inner.get_many(now, keys).await
+    }
+
+    async fn insert(&self, now: u64, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
+        self.describe().check(key, value, at)?;
+        self.inner.insert(now, key, value, at).await
+    }
+
+    async fn replace(
+        &self,
+        now: u64,
+        key: &str,
+        value: &str,
+        expected: u64,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        self.describe().check(key, value, at)?;
+        let answer = self.inner.replace(now, key, value, expected, at).await;
+        self.written(key, answer).await
+    }
+
+    async fn touch(
+        &self,
+        now: u64,
+        key: &str,
+        owner: Option<&str>,
+        expires_at: u64,
+    ) -> Result<(), StoreError> {
+        let answer = self.inner.touch(now, key, owner, expires_at).await;
+        self.written(key, answer).await
+    }
+
+    async fn delete(&self, now: u64, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+        let answer = self.inner.delete(now, key, owner).await;
+        self.written(key, answer).await
+    }
+
+    async fn delete_many(&self, now: u64, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+        let answer = self.inner.delete_many(now, keys, owner).await;
+        futures_util::future::join_all(keys.iter().map(|key| self.forget(key))).await;
+        answer
+    }
+
+    async fn list_owned(&self, now: u64, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
+        self.inner.list_owned(now, owner, cursor, limit).await
+    }
+}

@@ -1,0 +1,459 @@
+//! `DurableStore`: a Durable Object for each record and one for each owner's index. Strongly consistent.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
+use js_sys::Promise;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use worker::{ObjectNamespace, Storage};
+
+use super::index::{self, Line};
+use super::record::{self, Listing, Place};
+use super::{
+    Capabilities, END_OF_TIME_MS, Entry, LONGEST_CALL_MS, Page, Placement, Row, Store, StoreError,
+    check_batch, check_limit,
+};
+use crate::number::U64;
+use crate::{budget, random};
+
+/// How long to leave an object alone that says it is overloaded, in milliseconds.
+const OVERLOADED_PAUSE_MS: u64 = 1000;
+/// What every cursor begins with; the last key of the page before follows, in base64url.
+const CURSOR: char = 'k';
+
+#[wasm_bindgen]
+extern "C" {
+    /// A record's or an owner's object, as seen from elsewhere.
+    type Remote;
+
+    #[wasm_bindgen(method, catch)]
+    fn ask(this: &Remote, question: &str) -> Result<Promise, JsValue>;
+
+    type Alarms;
+
+    #[wasm_bindgen(method, catch, js_name = setAlarm)]
+    fn set_alarm(this: &Alarms, at: f64) -> Result<Promise, JsValue>;
+}
+
+/// Wakes an object then. Not awaited: the runtime answers nobody before this is kept as well.
+pub(crate) fn set_alarm(storage: &Storage, at: u64) -> Result<(), worker::Error> {
+    let alarms: &Alarms = storage.as_raw().unchecked_ref();
+    let _kept = alarms.set_alarm(at.min(END_OF_TIME_MS) as f64)?;
+    Ok(())
+}
+
+/// Records and indexes in Durable Objects.
+#[derive(Clone)]
+pub(crate) struct DurableStore {
+    sessions: ObjectNamespace,
+    owners: ObjectNamespace,
+    space: String,
+}
+
+impl DurableStore {
+    /// `space` stands before every name: what is in one space is in no other.
+    pub(crate) fn new(sessions: ObjectNamespace, owners: ObjectNamespace, space: &str) -> Self {
+        Self {
+            sessions,
+            owners,
+            space: space.to_owned(),
+        }
+    }
+
+    async fn record(&self, key: &str, question: &record::Question) -> Result<record::Answer, StoreError> {
+        let name = format!("{}k:{key}", self.space);
+        match ask(&self.sessions, &name, question)
+            .await
+            .map_err(|failure| failure.of(question))?
+        {
+            record::Answer::Refused { error } => Err(error),
+            answer => Ok(answer),
+        }
+    }
+
+    async fn index(&self, owner: &str, question: &index::Question) -> Result<index::Answer, StoreError> {
+        let asked = ask(&self.owners, &format!("{}o:{owner}", self.space), question).await;
+        // Nothing depends on a line too many, so that a write whose answer was lost can be asked again.
+        match asked.map_err(Failure::of_read)? {
+            index::Answer::Refused { error } => Err(error),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Enters a record in an owner's index, before it is written.
+    async fn enter(&self, now: u64, key: &str, owner: &str, ends_at: u64) -> Result<Listing, StoreError> {
+        let entry = U64(random::number());
+        let question = index::Question::Enter {
+            now,
+            key: key.to_owned(),
+            ends_at,
+            entry,
+        };
+        self.index(owner, &question).await?;
+        Ok(Listing::Entered(Place {
+            owner: owner.to_owned(),
+            entry,
+        }))
+    }
+
+    /// Takes a record out of an index, after it was written. What stays is one line too many.
+    async fn leave(&self, key: &str, left: Option<Place>) {
+        if let Some(Place { owner, entry }) = left {
+            self.leave_many(&owner, vec![(key.to_owned(), entry)]).await;
+        }
+    }
+
+    async fn leave_many(&self, owner: &str, entries: Vec<(String, U64)>) {
+        if entries.is_empty() {
+            return;
+        }
+        if let Err(error) = self.index(owner, &index::Question::Leave { entries }).await {
+            tracing::debug!("lines of an index are left to be removed later: {error}");
+        }
+    }
+
+    async fn read(&self, now: u64, key: &str) -> Result<Read, StoreError> {
+        match self.record(key, &record::Question::Get { now }).await? {
+            record::Answer::Entry {
+                value,
+                version,
+                expires_at,
+                touched_at,
+                owner,
+            } => {
+                let entry = Entry {
+                    value,
+                    version,
+                    expires_at: U64(expires_at),
+                };
+                Ok(Read {
+                    entry,
+                    touched_at,
+                    owner,
+                })
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The row of a line, if its record is there and of that owner; else what is to be removed, if it is old enough.
+    async fn row(
+        &self,
+        now: u64,
+        owner: &str,
+        line: Line,
+    ) -> Result<Result<Row, Option<(String, U64)>>, StoreError> {
+        let read = match self.read(now, &line.key).await {
+            Ok(read) if read.owner.as_deref() == Some(owner) => read,
+            Ok(_) | Err(StoreError::Missing) => {
+                // It may be about to be written.
+                let is_old = line.entered_at.saturating_add(LONGEST_CALL_MS) < now;
+                let entry = line.entry.parse().ok().map(|entry| (line.key, U64(entry)));
+                return Ok(Err(entry.filter(|_| is_old)));
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Ok(Row {
+            key: line.key,
+            version: read.entry.version,
+            touched_at: U64(read.touched_at),
+            expires_at: read.entry.expires_at,
+            value: Some(read.entry.value),
+        }))
+    }
+
+    async fn remove(
+        &self,
+        now: u64,
+        key: &str,
+        of: Option<&str>,
+    ) -> Result<(bool, Option<Place>), StoreError> {
+        if !self.describe().has_room_for(key) {
+            return Ok((false, None));
+        }
+        let question = record::Question::Delete {
+            now,
+            of: of.map(str::to_owned),
+        };
+        match self.record(key, &question).await? {
+            record::Answer::Deleted { was_there, left } => Ok((was_there, left)),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+struct Read {
+    entry: Entry,
+    touched_at: u64,
+    owner: Option<String>,
+}
+
+impl Store for DurableStore {
+    fn describe(&self) -> Capabilities {
+        Capabilities {
+            compare_and_swap: true,
+            list_by_owner: true,
+            acknowledged_writes_survive_failover: true,
+            maximum_staleness_ms: 0,
+            index_staleness_ms: 0,
+            minimum_ttl_ms: 0,
+            expiry_resolution_ms: 1,
+            minimum_write_interval_ms: 0,
+            maximum_key_bytes: 512,
+            maximum_owner_bytes: 512,
+            maximum_value_bytes: 1 << 20,
+        }
+    }
+
+    async fn get(&self, now: u64, key: &str, _fresh: bool) -> Result<Entry, StoreError> {
+        if !self.describe().has_room_for(key) {
+            return Err(StoreError::Missing);
+        }
+        Ok(self.read(now, key).await?.entry)
+    }
+
+    async fn get_many(
+        &self,
+        now: u64,
+        keys: &[String],
+    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
+        check_batch(keys)?;
+        let answers = join_all(keys.iter().map(|key| self.get(now, key, true))).await;
+        // What has failed for one answers for all.
+        match answers
+            .iter()
+            .find_map(|answer| answer.as_ref().err().filter(|error| concerns_all(error)))
+        {
+            Some(error) => Err(error.clone()),
+            None => Ok(answers),
+        }
+    }
+
+    async fn insert(&self, now: u64, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
+        self.describe().check(key, value, at)?;
+        let ends_at = at.ends_at();
+        let listing = match &at.owner {
+            None => Listing::Nowhere,
+            Some(owner) => self.enter(now, key, owner, ends_at).await?,
+        };
+        let (value, version) = (value.to_owned(), U64(random::number()));
+        let expires_at = at.expires_at();
+        let question = record::Question::Insert {
+            now,
+            value,
+            version,
+            expires_at,
+            ends_at,
+            listing,
+        };
+        match self.record(key, &question).await? {
+            record::Answer::Written { left } => {
+                self.leave(key, left).await;
+                Ok(version.0)
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn replace(
+        &self,
+        now: u64,
+        key: &str,
+        value: &str,
+        expected: u64,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        self.describe().check(key, value, at)?;
+        let (version, ends_at) = (U64(random::number()), at.ends_at());
+        let question = |listing| record::Question::Replace {
+            now,
+            value: value.to_owned(),
+            version,
+            expected: U64(expected),
+            expires_at: at.expires_at(),
+            ends_at,
+            listing,
+        };
+        let owner = at.owner.as_deref();
+        let listing = owner.map_or(Listing::Nowhere, |owner| Listing::AsBefore(owner.to_owned()));
+        let mut answer = self.record(key, &question(listing)).await?;
+        if let (record::Answer::EnterFirst, Some(owner)) = (&answer, owner) {
+            let listing = self.enter(now, key, owner, ends_at).await?;
+            answer = self.record(key, &question(listing)).await?;
+        }
+        match answer {
+            record::Answer::Written { left } => {
+                self.leave(key, left).await;
+                Ok(version.0)
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn touch(
+        &self,
+        now: u64,
+        key: &str,
+        _owner: Option<&str>,
+        expires_at: u64,
+    ) -> Result<(), StoreError> {
+        if !self.describe().has_room_for(key) {
+            return Err(StoreError::Missing);
+        }
+        let expires_at = expires_at.min(END_OF_TIME_MS);
+        self.record(key, &record::Question::Touch { now, expires_at })
+            .await?;
+        Ok(())
+    }
+
+    async fn delete(&self, now: u64, key: &str, _owner: Option<&str>) -> Result<bool, StoreError> {
+        let (was_there, left) = self.remove(now, key, None).await?;
+        self.leave(key, left).await;
+        Ok(was_there)
+    }
+
+    async fn delete_many(&self, now: u64, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+        check_batch(keys)?;
+        let removed = join_all(keys.iter().map(|key| self.remove(now, key, Some(owner)))).await;
+        let (mut count, mut left, mut failed) = (0, Vec::new(), None);
+        for (key, removed) in keys.iter().zip(removed) {
+            match removed {
+                Ok((was_there, place)) => {
+                    count += u32::from(was_there);
+                    left.extend(place.map(|place| (key.clone(), place.entry)));
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        self.leave_many(owner, left).await;
+        failed.map_or(Ok(count), Err)
+    }
+
+    async fn list_owned(&self, now: u64, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
+        check_limit(limit)?;
+        let after = read_cursor(cursor)?;
+        if owner.len() > self.describe().maximum_owner_bytes as usize {
+            return Ok(Page::default());
+        }
+        let index::Answer::Lines { lines } =
+            self.index(owner, &index::Question::List { after, limit }).await?
+        else {
+            return Err(unexpected());
+        };
+        let is_full = lines.len() == limit as usize;
+        let next = lines
+            .last()
+            .filter(|_| is_full)
+            .map(|line| write_cursor(&line.key));
+        let (mut rows, mut gone) = (Vec::with_capacity(lines.len()), Vec::new());
+        for row in join_all(lines.into_iter().map(|line| self.row(now, owner, line))).await {
+            match row? {
+                Ok(row) => rows.push(row),
+                Err(entry) => gone.extend(entry),
+            }
+        }
+        self.leave_many(owner, gone).await;
+        Ok(Page { rows, next })
+    }
+}
+
+fn write_cursor(key: &str) -> String {
+    format!("{CURSOR}{}", URL_SAFE_NO_PAD.encode(key))
+}
+
+fn read_cursor(cursor: &str) -> Result<Option<String>, StoreError> {
+    if cursor.is_empty() {
+        return Ok(None);
+    }
+    let key = cursor
+        .strip_prefix(CURSOR)
+        .and_then(|key| URL_SAFE_NO_PAD.decode(key).ok());
+    let key = key.and_then(|key| String::from_utf8(key).ok());
+    key.map(Some).ok_or(StoreError::MalformedCursor)
+}
+
+fn concerns_all(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Unavailable(_) | StoreError::Throttled(_) | StoreError::Other(_)
+    )
+}
+
+fn unexpected() -> StoreError {
+    StoreError::Other("a Durable Object answers something else than it was asked".into())
+}
+
+/// Why an object did not answer.
+struct Failure {
+    is_overloaded: bool,
+    message: String,
+}
+
+impl Failure {
+    /// Of a question that may be asked again.
+    fn of_read(self) -> StoreError {
+        if self.is_overloaded {
+            return StoreError::Throttled(U64(OVERLOADED_PAUSE_MS));
+        }
+        StoreError::Unavailable(self.message)
+    }
+
+    fn of(self, question: &record::Question) -> StoreError {
+        match question {
+            record::Question::Get { .. } => self.of_read(),
+            // An overloaded object has not begun.
+            _ if self.is_overloaded => self.of_read(),
+            _ => StoreError::OutcomeUnknown,
+        }
+    }
+}
+
+async fn ask<Q: Serialize, A: DeserializeOwned>(
+    objects: &ObjectNamespace,
+    name: &str,
+    question: &Q,
+) -> Result<A, Failure> {
+    let failed = |message: &str| Failure {
+        is_overloaded: false,
+        message: message.to_owned(),
+    };
+    if !budget::spend() {
+        return Err(Failure {
+            is_overloaded: true,
+            message: String::new(),
+        });
+    }
+    #[cfg(feature = "test-routes")]
+    crate::testing::faults::before_operation().await;
+    let question = serde_json::to_string(question).map_err(|_| failed("a question cannot be written"))?;
+    let stub = objects
+        .get_by_name(name)
+        .map_err(|_| failed("a Durable Object cannot be named"))?;
+    let remote: Remote = stub.into_rpc();
+    let answer = async { JsFuture::from(remote.ask(&question)?).await };
+    let answer = answer.await.map_err(|error| read_failure(&error))?;
+    let answer = answer
+        .as_string()
+        .ok_or_else(|| failed("a Durable Object answers no text"))?;
+    serde_json::from_str(&answer)
+        .map_err(|_| failed("a Durable Object answers something that cannot be read"))
+}
+
+/// What the runtime says of a call that failed; its text is its own, and holds none of ours.
+fn read_failure(error: &JsValue) -> Failure {
+    let is = |name: &str| js_sys::Reflect::get(error, &name.into()).is_ok_and(|value| value.is_truthy());
+    Failure {
+        is_overloaded: is("overloaded"),
+        message: format!(
+            "a Durable Object failed{}",
+            if is("retryable") {
+                "; it may work again"
+            } else {
+                ""
+            }
+        ),
+    }
+}

@@ -1,0 +1,290 @@
+//! The Durable Object that holds one record. All that it is asked is done at once, without awaiting anything in between: that
+//! is what makes its comparing and swapping one step.
+
+use std::cell::Cell;
+
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+use worker::worker_sys::DurableObjectState;
+use worker::{SqlStorage, SqlStorageValue, State, Storage};
+
+use super::record::{Answer, Listing, Place, Question};
+use super::{SWEEP_GRACE_MS, StoreError};
+use crate::clock;
+use crate::number::U64;
+
+const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS record (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    value TEXT NOT NULL,
+    version TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    ends_at INTEGER NOT NULL,
+    touched_at INTEGER NOT NULL,
+    owner TEXT,
+    entry TEXT
+)";
+
+/// One record. The runtime makes it, and asks it one question after the other.
+#[wasm_bindgen]
+pub struct SessionObject {
+    storage: Storage,
+    /// Nothing is stored for a key that was only looked for.
+    has_table: Cell<bool>,
+}
+
+impl std::fmt::Debug for SessionObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionObject").finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    value: String,
+    version: String,
+    expires_at: f64,
+    ends_at: f64,
+    touched_at: f64,
+    owner: Option<String>,
+    entry: Option<String>,
+}
+
+impl Stored {
+    fn version(&self) -> Option<u64> {
+        self.version.parse().ok()
+    }
+
+    fn is_alive(&self, now: u64) -> bool {
+        self.expires_at as u64 > now
+    }
+
+    fn place(&self) -> Option<Place> {
+        let entry = self.entry.as_ref()?.parse().ok()?;
+        Some(Place {
+            owner: self.owner.clone()?,
+            entry: U64(entry),
+        })
+    }
+}
+
+#[wasm_bindgen]
+impl SessionObject {
+    /// Over the storage that the runtime gives.
+    #[wasm_bindgen(constructor)]
+    pub fn new(state: DurableObjectState) -> Self {
+        let storage = State::from(state).storage();
+        let there = storage
+            .sql()
+            .exec("SELECT 1 FROM sqlite_master WHERE name = 'record'", None);
+        let has_table = there
+            .and_then(|rows| rows.to_array::<serde_json::Value>())
+            .is_ok_and(|rows| !rows.is_empty());
+        Self {
+            storage,
+            has_table: Cell::new(has_table),
+        }
+    }
+
+    /// Answers one question, both as texts of JSON.
+    ///
+    /// # Errors
+    /// If the storage fails; the runtime then takes back what was written.
+    pub fn ask(&self, question: &str) -> Result<String, JsError> {
+        let question: Question = serde_json::from_str(question)?;
+        let answer = self.answer(question).unwrap_or_else(|failure| match failure {
+            Failure::Refused(error) => Answer::Refused { error },
+            Failure::Storage(error) => Answer::Refused {
+                error: StoreError::Other(error.to_string()),
+            },
+        });
+        Ok(serde_json::to_string(&answer)?)
+    }
+
+    /// Removes what has expired; otherwise says when to look again.
+    ///
+    /// # Errors
+    /// If the storage fails; the runtime then calls again.
+    pub async fn alarm(&self) -> Result<(), JsError> {
+        let due = self
+            .read()?
+            .map(|stored| stored.expires_at as u64 + SWEEP_GRACE_MS);
+        match due {
+            Some(due) if due > clock::now() => self.wake_at(due)?,
+            _ => {
+                self.has_table.set(false);
+                self.storage.delete_all().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a question is not answered as asked.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Refused(#[from] StoreError),
+    #[error(transparent)]
+    Storage(#[from] worker::Error),
+}
+
+impl SessionObject {
+    fn sql(&self) -> SqlStorage {
+        self.storage.sql()
+    }
+
+    fn answer(&self, question: Question) -> Result<Answer, Failure> {
+        match question {
+            Question::Get { now } => {
+                let stored = self.live(now)?;
+                Ok(Answer::Entry {
+                    version: U64(stored.version().ok_or(StoreError::Corrupt)?),
+                    expires_at: stored.expires_at as u64,
+                    touched_at: stored.touched_at as u64,
+                    value: stored.value,
+                    owner: stored.owner,
+                })
+            }
+            Question::Insert {
+                now,
+                value,
+                version,
+                expires_at,
+                ends_at,
+                listing,
+            } => {
+                let before = self.read()?;
+                if before.as_ref().is_some_and(|stored| stored.is_alive(now)) {
+                    return Err(StoreError::Stale.into());
+                }
+                self.write(before.as_ref(), now, value, version, expires_at, ends_at, listing)
+            }
+            Question::Replace {
+                now,
+                value,
+                version,
+                expected,
+                expires_at,
+                ends_at,
+                listing,
+            } => {
+                let before = self.live(now)?;
+                if before.version() != Some(expected.0) {
+                    return Err(StoreError::Stale.into());
+                }
+                self.write(Some(&before), now, value, version, expires_at, ends_at, listing)
+            }
+            Question::Touch { now, expires_at } => {
+                let stored = self.live(now)?;
+                let later = (expires_at as f64).min(stored.ends_at);
+                if later > stored.expires_at {
+                    let set = vec![SqlStorageValue::Float(later), number(now)];
+                    self.sql()
+                        .exec("UPDATE record SET expires_at = ?, touched_at = ?", Some(set))?;
+                }
+                Ok(Answer::Touched)
+            }
+            Question::Delete { now, of } => {
+                let Some(stored) = self.read()? else {
+                    return Ok(Answer::Deleted {
+                        was_there: false,
+                        left: None,
+                    });
+                };
+                if of.is_some() && of != stored.owner {
+                    return Ok(Answer::Deleted {
+                        was_there: false,
+                        left: None,
+                    });
+                }
+                // What has expired is left to the alarm: to a caller whose clock is behind it may be alive.
+                if !stored.is_alive(now) {
+                    return Ok(Answer::Deleted {
+                        was_there: false,
+                        left: None,
+                    });
+                }
+                self.sql().exec("DELETE FROM record", None)?;
+                Ok(Answer::Deleted {
+                    was_there: true,
+                    left: stored.place(),
+                })
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one row")]
+    fn write(
+        &self,
+        before: Option<&Stored>,
+        now: u64,
+        value: String,
+        version: U64,
+        expires_at: u64,
+        ends_at: u64,
+        listing: Listing,
+    ) -> Result<Answer, Failure> {
+        let old = before.and_then(Stored::place);
+        let place = match listing {
+            Listing::Nowhere => None,
+            Listing::Entered(place) => Some(place),
+            Listing::AsBefore(owner) => {
+                let known = before.is_some_and(|stored| stored.ends_at as u64 >= ends_at);
+                match &old {
+                    Some(place) if place.owner == owner && known => Some(place.clone()),
+                    _ => return Ok(Answer::EnterFirst),
+                }
+            }
+        };
+        if !self.has_table.get() {
+            self.sql().exec(SCHEMA, None)?;
+            self.has_table.set(true);
+        }
+        let (owner, entry) = place
+            .clone()
+            .map(|place| (place.owner, place.entry.0.to_string()))
+            .unzip();
+        let row: Vec<SqlStorageValue> = vec![
+            value.into(),
+            version.0.to_string().into(),
+            number(expires_at),
+            number(ends_at),
+            number(now),
+            owner.into(),
+            entry.into(),
+        ];
+        self.sql().exec(
+            "INSERT OR REPLACE INTO record (one, value, version, expires_at, ends_at, touched_at, owner, entry)
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+            Some(row),
+        )?;
+        if before.is_none() {
+            self.wake_at(expires_at + SWEEP_GRACE_MS)?;
+        }
+        // An entry of the same owner's that was entered anew stands there no longer.
+        let left = old.filter(|old| place.as_ref().is_none_or(|place| place.owner != old.owner));
+        Ok(Answer::Written { left })
+    }
+
+    fn read(&self) -> Result<Option<Stored>, worker::Error> {
+        if !self.has_table.get() {
+            return Ok(None);
+        }
+        let rows: Vec<Stored> = self.sql().exec("SELECT * FROM record", None)?.to_array()?;
+        Ok(rows.into_iter().next())
+    }
+
+    fn live(&self, now: u64) -> Result<Stored, Failure> {
+        let stored = self.read()?.filter(|stored| stored.is_alive(now));
+        stored.ok_or(Failure::Refused(StoreError::Missing))
+    }
+
+    /// Not awaited: the runtime answers nobody before it has kept the alarm, too.
+    fn wake_at(&self, at: u64) -> Result<(), worker::Error> {
+        super::durable::set_alarm(&self.storage, at)
+    }
+}
+
+fn number(number: u64) -> SqlStorageValue {
+    SqlStorageValue::Float(number as f64)
+}

@@ -1,0 +1,156 @@
+//! The Durable Object that holds an owner's index: which records may be theirs. It may list too much, never too little.
+
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+use worker::worker_sys::DurableObjectState;
+use worker::{SqlStorage, SqlStorageValue, State, Storage};
+
+use super::index::{Answer, Line, Question};
+use super::{SWEEP_GRACE_MS, StoreError};
+use crate::clock;
+
+const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS entries (
+    key TEXT PRIMARY KEY,
+    ends_at INTEGER NOT NULL,
+    entered_at INTEGER NOT NULL,
+    entry TEXT NOT NULL
+) WITHOUT ROWID";
+
+/// One owner's index. The runtime makes it, and asks it one question after the other.
+#[wasm_bindgen]
+pub struct OwnerObject {
+    storage: Storage,
+}
+
+impl std::fmt::Debug for OwnerObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnerObject").finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    key: String,
+    entry: String,
+    entered_at: f64,
+}
+
+#[derive(Deserialize)]
+struct Earliest {
+    ends_at: Option<f64>,
+}
+
+#[wasm_bindgen]
+impl OwnerObject {
+    /// Over the storage that the runtime gives.
+    #[wasm_bindgen(constructor)]
+    pub fn new(state: DurableObjectState) -> Self {
+        Self {
+            storage: State::from(state).storage(),
+        }
+    }
+
+    /// Answers one question, both as texts of JSON.
+    ///
+    /// # Errors
+    /// If the storage fails; the runtime then takes back what was written.
+    pub fn ask(&self, question: &str) -> Result<String, JsError> {
+        let question: Question = serde_json::from_str(question)?;
+        let answer = self.answer(question).unwrap_or_else(|error| Answer::Refused {
+            error: StoreError::Other(error.to_string()),
+        });
+        Ok(serde_json::to_string(&answer)?)
+    }
+
+    /// Removes entries past their end, and says when to look again.
+    ///
+    /// # Errors
+    /// If the storage fails; the runtime then calls again.
+    pub async fn alarm(&self) -> Result<(), JsError> {
+        let ended = clock::now().saturating_sub(SWEEP_GRACE_MS);
+        let sql = self.table()?;
+        sql.exec(
+            "DELETE FROM entries WHERE ends_at <= ?",
+            Some(vec![number(ended)]),
+        )?;
+        match self.earliest(&sql)? {
+            Some(ends_at) => super::durable::set_alarm(&self.storage, ends_at + SWEEP_GRACE_MS)?,
+            None => self.storage.delete_all().await?,
+        }
+        Ok(())
+    }
+}
+
+impl OwnerObject {
+    fn table(&self) -> Result<SqlStorage, worker::Error> {
+        let sql = self.storage.sql();
+        sql.exec(SCHEMA, None)?;
+        Ok(sql)
+    }
+
+    fn earliest(&self, sql: &SqlStorage) -> Result<Option<u64>, worker::Error> {
+        let earliest: Earliest = sql
+            .exec("SELECT min(ends_at) AS ends_at FROM entries", None)?
+            .one()?;
+        Ok(earliest.ends_at.map(|at| at as u64))
+    }
+
+    fn answer(&self, question: Question) -> Result<Answer, worker::Error> {
+        let sql = self.table()?;
+        match question {
+            Question::Enter {
+                now,
+                key,
+                ends_at,
+                entry,
+            } => {
+                let before = self.earliest(&sql)?;
+                let row = vec![
+                    key.into(),
+                    number(ends_at),
+                    number(now),
+                    entry.0.to_string().into(),
+                ];
+                // Of two that enter one record, whose write wins is not known here: the later end counts.
+                sql.exec(
+                    "INSERT INTO entries (key, ends_at, entered_at, entry) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
+                     SET ends_at = max(ends_at, excluded.ends_at), entered_at = max(entered_at, excluded.entered_at),
+                     entry = excluded.entry",
+                    Some(row),
+                )?;
+                if before.is_none_or(|before| before > ends_at) {
+                    super::durable::set_alarm(&self.storage, ends_at + SWEEP_GRACE_MS)?;
+                }
+                Ok(Answer::Done)
+            }
+            Question::Leave { entries } => {
+                for (key, entry) in entries {
+                    let which = vec![key.into(), entry.0.to_string().into()];
+                    sql.exec("DELETE FROM entries WHERE key = ? AND entry = ?", Some(which))?;
+                }
+                Ok(Answer::Done)
+            }
+            Question::List { after, limit } => {
+                let which = vec![after.clone().unwrap_or_default().into(), i64::from(limit).into()];
+                let query = if after.is_some() {
+                    "SELECT key, entry, entered_at FROM entries WHERE key > ? ORDER BY key LIMIT ?"
+                } else {
+                    "SELECT key, entry, entered_at FROM entries WHERE key >= ? ORDER BY key LIMIT ?"
+                };
+                let rows: Vec<Stored> = sql.exec(query, Some(which))?.to_array()?;
+                let line = |stored: Stored| Line {
+                    key: stored.key,
+                    entry: stored.entry,
+                    entered_at: stored.entered_at as u64,
+                };
+                Ok(Answer::Lines {
+                    lines: rows.into_iter().map(line).collect(),
+                })
+            }
+        }
+    }
+}
+
+fn number(number: u64) -> SqlStorageValue {
+    SqlStorageValue::Float(number as f64)
+}

@@ -1,0 +1,113 @@
+//! Storage that fails as the real one does: late, throttled, stale, or never answering.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::pending;
+use std::time::Duration;
+
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::Value;
+use worker::Delay;
+
+thread_local! {
+    static ORDERED: Cell<Faults> = const { Cell::new(Faults::NONE) };
+    /// What KV had under a key before it was last written, and how many reads still answer that.
+    static BEFORE: RefCell<HashMap<String, (Stored, u32)>> = RefCell::default();
+}
+
+/// A text with its metadata, if there was one.
+pub(crate) type Stored = Option<(String, Value)>;
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+struct Faults {
+    /// So many operations never answer.
+    never: u32,
+    /// Every operation takes so long, in milliseconds.
+    slow_ms: u64,
+    /// So many writes to KV are answered 429.
+    throttled: u32,
+    /// After each write, so many reads of the key by KV answer what was there before.
+    stale_reads: u32,
+    /// So many answers trap the component.
+    traps: u32,
+}
+
+impl Faults {
+    const NONE: Self = Self {
+        never: 0,
+        slow_ms: 0,
+        throttled: 0,
+        stale_reads: 0,
+        traps: 0,
+    };
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// Orders faults from now on, in the place of those before.
+pub(super) async fn order(body: String) -> Response {
+    match serde_json::from_str(&body) {
+        Ok(faults) => {
+            ORDERED.set(faults);
+            super::answer(&serde_json::json!({}))
+        }
+        Err(error) => super::unfit(&error.to_string()),
+    }
+}
+
+/// Takes one of a number, if there are any left.
+fn take(of: impl Fn(&mut Faults) -> &mut u32) -> bool {
+    let mut faults = ORDERED.get();
+    let left = of(&mut faults);
+    let any = *left > 0;
+    *left = left.saturating_sub(1);
+    ORDERED.set(faults);
+    any
+}
+
+/// Comes before each operation on storage.
+pub(crate) async fn before_operation() {
+    if take(|faults| &mut faults.never) {
+        pending::<()>().await;
+    }
+    let slow_ms = ORDERED.get().slow_ms;
+    if slow_ms > 0 {
+        Delay::from(Duration::from_millis(slow_ms)).await;
+    }
+}
+
+/// Whether this write is refused with 429.
+pub(crate) fn is_throttled() -> bool {
+    take(|faults| &mut faults.throttled)
+}
+
+/// Whether this answer traps the component.
+pub(crate) fn traps() -> bool {
+    take(|faults| &mut faults.traps)
+}
+
+/// Whether what KV has before a write is to be kept.
+pub(crate) fn is_stale() -> bool {
+    ORDERED.get().stale_reads > 0
+}
+
+/// Keeps what KV had before a write.
+pub(crate) fn keep(key: &str, before: Stored) {
+    let reads = ORDERED.get().stale_reads;
+    BEFORE.with_borrow_mut(|all| all.insert(key.to_owned(), (before, reads)));
+}
+
+/// What KV answers instead of what it has.
+pub(crate) fn stale(key: &str) -> Option<Stored> {
+    BEFORE.with_borrow_mut(|all| {
+        let (before, reads) = all.get_mut(key).filter(|(_, reads)| *reads > 0)?;
+        *reads -= 1;
+        Some(before.clone())
+    })
+}

@@ -1,0 +1,211 @@
+//! Routes that the tests ask a store and the engine by, and faults that they order. Compiled in with the feature
+//! `test-routes` alone: nothing of it is deployed.
+
+pub(crate) mod faults;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+use wasm_bindgen::JsValue;
+use worker::Env;
+use worker::send::SendFuture;
+
+use crate::driver::{Answer, Call, Engine, Question, make_call_at, make_engine};
+use crate::engine::EdgeEngine;
+use crate::requests;
+use crate::store::{Store as _, StoreKind};
+
+thread_local! {
+    static ENV: RefCell<Option<Env>> = const { RefCell::new(None) };
+    static ENGINES: RefCell<HashMap<u32, Engine>> = RefCell::default();
+    static CALLS: RefCell<HashMap<u32, Call>> = RefCell::default();
+    static NEXT: Cell<u32> = const { Cell::new(1) };
+}
+
+pub(crate) fn routes(env: &Env, engine: EdgeEngine) -> Router {
+    ENV.set(Some(env.clone()));
+    Router::new()
+        .route("/test/store/{kind}", get(describe))
+        .route("/test/store/{kind}/{space}", post(ask))
+        .route("/test/engine", post(new_engine))
+        .route("/test/engine/{number}", axum::routing::delete(drop_engine))
+        .route("/test/call", post(begin))
+        .route("/test/answer", post(go_on))
+        .route("/test/faults", post(faults::order))
+        .route("/test/abandon/{milliseconds}", post(abandon))
+        .route("/test/panic", post(panic_now))
+        .route("/test/state", get(state))
+        .with_state(engine)
+}
+
+fn number() -> u32 {
+    NEXT.replace(NEXT.get() + 1)
+}
+
+fn text(status: StatusCode, text: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+fn answer(value: &impl Serialize) -> Response {
+    match serde_json::to_string(value) {
+        Ok(written) => text(StatusCode::OK, written),
+        Err(error) => unfit(&error.to_string()),
+    }
+}
+
+fn unfit(what: &str) -> Response {
+    text(StatusCode::BAD_REQUEST, json!({ "error": what }).to_string())
+}
+
+/// What was thrown: the instance is lost.
+fn thrown(error: &JsValue) -> Response {
+    text(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        json!({ "error": format!("{error:?}") }).to_string(),
+    )
+}
+
+fn open(kind: &str, space: &str) -> Result<crate::store::AnyStore, String> {
+    let named = StoreKind::NAMES
+        .into_iter()
+        .find(|(name, _)| *name == kind)
+        .map(|(_, kind)| kind);
+    let kind = named.ok_or("there is no such store")?;
+    ENV.with_borrow(|env| {
+        let env = env.as_ref().ok_or("there is no environment")?;
+        crate::config::open(env, kind, space).map_err(|error| error.to_string())
+    })
+}
+
+async fn describe(Path(kind): Path<String>) -> Response {
+    match open(&kind, "") {
+        Ok(store) => answer(&store.describe()),
+        Err(error) => unfit(&error),
+    }
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    now: u64,
+    asked: Question,
+}
+
+async fn ask(Path((kind, space)): Path<(String, String)>, body: String) -> Response {
+    let (store, asked) = match (open(&kind, &space), serde_json::from_str::<Asked>(&body)) {
+        (Ok(store), Ok(asked)) => (store, asked),
+        (Err(error), _) => return unfit(&error),
+        (_, Err(error)) => return unfit(&error.to_string()),
+    };
+    let told: Answer = SendFuture::new(async move { asked.asked.ask(&store, asked.now).await }).await;
+    answer(&told)
+}
+
+async fn new_engine(body: String) -> Response {
+    match make_engine(&body) {
+        Ok(engine) => {
+            let number = number();
+            ENGINES.with_borrow_mut(|engines| engines.insert(number, engine));
+            answer(&json!({ "engine": number }))
+        }
+        Err(error) => thrown(&error),
+    }
+}
+
+async fn drop_engine(Path(number): Path<u32>) -> Response {
+    ENGINES.with_borrow_mut(|engines| engines.remove(&number));
+    answer(&json!({}))
+}
+
+#[derive(Deserialize)]
+struct Begin {
+    engine: u32,
+    name: String,
+    arguments: Box<RawValue>,
+    now: f64,
+}
+
+async fn begin(body: String) -> Response {
+    let begin: Begin = match serde_json::from_str(&body) {
+        Ok(begin) => begin,
+        Err(error) => return unfit(&error.to_string()),
+    };
+    let made = ENGINES.with_borrow(|engines| {
+        let engine = engines.get(&begin.engine)?;
+        Some(make_call_at(
+            engine,
+            &begin.name,
+            begin.arguments.get(),
+            begin.now,
+        ))
+    });
+    match made {
+        None => unfit("there is no such engine"),
+        Some(Err(error)) => thrown(&error),
+        Some(Ok(call)) => pass(number(), call),
+    }
+}
+
+#[derive(Deserialize)]
+struct GoOn {
+    call: u32,
+    answer: Box<RawValue>,
+}
+
+async fn go_on(body: String) -> Response {
+    let on: GoOn = match serde_json::from_str(&body) {
+        Ok(on) => on,
+        Err(error) => return unfit(&error.to_string()),
+    };
+    let Some(call) = CALLS.with_borrow_mut(|calls| calls.remove(&on.call)) else {
+        return unfit("there is no such call");
+    };
+    match call.answer(on.answer.get()) {
+        Ok(()) => pass(on.call, call),
+        Err(error) => thrown(&error),
+    }
+}
+
+/// One pass; a call that has not ended is kept for its answer.
+fn pass(number: u32, call: Call) -> Response {
+    let passed = match call.pass() {
+        Ok(passed) => passed,
+        Err(error) => return thrown(&error),
+    };
+    if passed.starts_with(r#"{"asked""#) {
+        CALLS.with_borrow_mut(|calls| calls.insert(number, call));
+    }
+    text(
+        StatusCode::OK,
+        format!(r#"{{"call":{number},"passed":{passed}}}"#),
+    )
+}
+
+async fn abandon(Path(milliseconds): Path<u64>) -> Response {
+    requests::abandon_after(milliseconds);
+    answer(&json!({}))
+}
+
+async fn panic_now() -> Response {
+    panic!("as the test asks")
+}
+
+/// What is held: requests under way (this is one), and bytes of both memories.
+async fn state(State(engine): State<EdgeEngine>) -> Response {
+    let memory: js_sys::WebAssembly::Memory = wasm_bindgen::memory().into();
+    let worker = js_sys::ArrayBuffer::from(memory.buffer()).byte_length();
+    let component = engine.driver().instance().map(|instance| instance.js.bytes());
+    answer(&json!({
+        "under-way": requests::under_way(),
+        "worker-bytes": worker,
+        "component-bytes": component.unwrap_or_default(),
+        "calls": CALLS.with_borrow(HashMap::len),
+    }))
+}

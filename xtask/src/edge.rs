@@ -1,0 +1,217 @@
+//! The Worker's bundle: the component's module, the Worker compiled to a module, and the JavaScript between the two.
+//!
+//! The component is the one that `tessera component export` writes, byte for byte. What else is needed comes from Cargo and
+//! npm, both locked; nothing is downloaded beside that.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{cargo, ensure_target, programs, root};
+
+/// What is uploaded, beside `wrangler.toml`.
+const BUNDLE: [&str; 3] = ["worker.js", "worker_bg.wasm", "engine.wasm"];
+const TOOLS: &str = "edge/tools";
+const TARGET: &str = "wasm32-unknown-unknown";
+const WORKER_TARGET: &str = "target/edge-worker";
+
+/// `cargo xtask edge`: the bundle that is deployed, or with `tests` the one that the tests run.
+pub(crate) fn run_command(which: Option<&str>) -> Result<(), String> {
+    match which {
+        None => deployable(),
+        Some("tests") => for_tests(),
+        Some(other) => Err(format!("there is no bundle {other}")),
+    }
+}
+
+fn deployable() -> Result<(), String> {
+    let bundle = build(&[], "target/edge/bundle")?;
+    let mut whole = 0;
+    for name in BUNDLE {
+        let bytes = zipped(&bundle.join(name))?;
+        whole += bytes;
+        println!("xtask: {name}: {bytes} bytes with gzip");
+    }
+    println!("xtask: the upload: {whole} bytes with gzip");
+    println!(
+        "xtask: deploy it with `npx wrangler deploy --config {}/wrangler.toml`",
+        relative(&bundle)
+    );
+    Ok(())
+}
+
+/// The bundle that the tests run, with routes of their own.
+pub(crate) fn for_tests() -> Result<(), String> {
+    build(&["test-routes"], "target/edge/test-bundle").map(|_| ())
+}
+
+/// Builds a bundle and answers where it is.
+pub(crate) fn build(features: &[&str], place: &str) -> Result<PathBuf, String> {
+    ensure_target();
+    programs::node()?;
+    programs::npm(TOOLS)?;
+    let component = export()?;
+    let tool = build_tool()?;
+    let module = compile(features)?;
+
+    let (bundle, work) = (root().join(place), root().join(place).with_extension("work"));
+    for directory in [&bundle, &work] {
+        // What an earlier build left there is not to be uploaded.
+        let _ = fs::remove_dir_all(directory);
+        fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
+    }
+    run(
+        "the engine",
+        Command::new(&tool).arg("engine").arg(&component).arg(&work),
+    )?;
+    run(
+        "wasm-bindgen",
+        Command::new(&tool).arg("worker").arg(&module).arg(&work),
+    )?;
+    for name in ["abi.js", "call.js", "engine.js", "main.js"] {
+        copy(&root().join("edge/js").join(name), &work.join(name))?;
+    }
+    optimise(&work.join("worker_bg.wasm"), &bundle.join("worker_bg.wasm"))?;
+    copy(&work.join("engine.wasm"), &bundle.join("engine.wasm"))?;
+    copy(&root().join("edge/wrangler.toml"), &bundle.join("wrangler.toml"))?;
+    let mut esbuild = tool_of_npm("esbuild/bin/esbuild");
+    esbuild
+        .current_dir(&work)
+        .args([
+            "main.js",
+            "--bundle",
+            "--minify",
+            "--format=esm",
+            "--target=es2022",
+            "--log-level=warning",
+        ])
+        .args(["--external:*.wasm", "--external:cloudflare:workers"])
+        .arg(format!(
+            "--outfile={}",
+            absolute(&bundle)?.join("worker.js").display()
+        ));
+    run("esbuild", &mut esbuild)?;
+    Ok(bundle)
+}
+
+/// The component, as the program has it embedded.
+fn export() -> Result<PathBuf, String> {
+    cargo(
+        "program",
+        &["build", "--release", "--locked", "--package", "tessera", "--bins"],
+    )?;
+    let place = root().join("target/edge/component.wasm");
+    let directory = root().join("target/edge");
+    fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
+    let program = root().join("target/release/tessera");
+    run(
+        "the component",
+        Command::new(program).args(["component", "export"]).arg(&place),
+    )?;
+    Ok(place)
+}
+
+fn build_tool() -> Result<PathBuf, String> {
+    cargo(
+        "edge/build",
+        &[
+            "build",
+            "--release",
+            "--locked",
+            "--manifest-path",
+            "edge/build/Cargo.toml",
+            "--target-dir",
+            "target/edge-build",
+        ],
+    )?;
+    Ok(root().join("target/edge-build/release/tessera-edge-build"))
+}
+
+fn compile(features: &[&str]) -> Result<PathBuf, String> {
+    let features = features.join(",");
+    cargo(
+        "edge",
+        &[
+            "build",
+            "--locked",
+            "--package",
+            "tessera-edge",
+            "--profile",
+            "edge",
+            "--target",
+            TARGET,
+            "--target-dir",
+            WORKER_TARGET,
+            "--features",
+            &features,
+        ],
+    )?;
+    Ok(root()
+        .join(WORKER_TARGET)
+        .join(TARGET)
+        .join("edge/tessera_edge.wasm"))
+}
+
+fn optimise(from: &Path, to: &Path) -> Result<(), String> {
+    let mut optimise = tool_of_npm("binaryen/bin/wasm-opt");
+    // What LLVM makes for this target by default, and reference types, which wasm-bindgen adds.
+    let features = [
+        "--enable-bulk-memory",
+        "--enable-multivalue",
+        "--enable-mutable-globals",
+        "--enable-nontrapping-float-to-int",
+        "--enable-reference-types",
+        "--enable-sign-ext",
+    ];
+    run(
+        "wasm-opt",
+        optimise.arg("-Oz").args(features).arg(from).arg("-o").arg(to),
+    )
+}
+
+/// A program that npm has installed, run by node: what it ships for this machine is found by itself.
+fn tool_of_npm(program: &str) -> Command {
+    let mut command = Command::new("node");
+    // Run elsewhere: the path has to be whole.
+    let place = root().join(TOOLS).join("node_modules").join(program);
+    command.arg(absolute(&place).unwrap_or(place));
+    command
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| failed(path, &error))
+}
+
+fn relative(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+fn run(what: &str, command: &mut Command) -> Result<(), String> {
+    println!("xtask: {what}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(format!("{what} failed")),
+        Err(error) => Err(format!("{what} cannot be started: {error}")),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    fs::copy(from, to)
+        .map(|_| ())
+        .map_err(|error| failed(from, &error))
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> String {
+    format!("{}: {error}", path.display())
+}
+
+/// How many bytes `gzip -9` makes of a file, as uploads are counted.
+fn zipped(path: &Path) -> Result<usize, String> {
+    let output = Command::new("gzip").arg("-9c").arg(path).output();
+    let output = output.map_err(|error| format!("gzip cannot be started: {error}"))?;
+    if output.status.success() {
+        Ok(output.stdout.len())
+    } else {
+        Err(format!("gzip failed on {}", path.display()))
+    }
+}
