@@ -437,7 +437,7 @@ export const instantiate = (module, world, imports) => {
   for (const [name, resources] of Object.entries(world.resources)) {
     for (const resource of resources) {
       const key = `${name}#[dtor]${resource}`;
-      exports.set(key, core[key]);
+      exports.set(key, ([representation]) => core[key](representation));
     }
   }
   return { exports, memory: core.memory };

@@ -7,4 +7,9 @@ export const makeEngine = (capabilities) => new Engine(module, JSON.parse(capabi
 
 export const makeCall = (engine, name, args) => new Call(engine, name, args);
 
-export const makeCallAt = (engine, name, args, now) => new Call(engine, name, args, () => now);
+// By a clock that stands until `at` is set anew: for tests.
+export const makeCallAt = (engine, name, args, now) => {
+  const call = new Call(engine, name, args, () => call.at);
+  call.at = now;
+  return call;
+};

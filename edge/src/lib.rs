@@ -23,7 +23,22 @@ mod testing;
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
-use worker::{Context, Env, worker_sys};
+use worker::{Context, Env, console_error, worker_sys};
+
+#[wasm_bindgen(raw_module = "./panic.js")]
+extern "C" {
+    /// Gives up the requests under way, and has the Worker made anew.
+    fn panicked();
+}
+
+/// Runs when the Worker is made.
+#[wasm_bindgen(start)]
+pub fn start() {
+    std::panic::set_hook(Box::new(|panic| {
+        console_error!("the Worker panicked, and begins anew: {panic}");
+        panicked();
+    }));
+}
 
 /// Answers one request.
 #[wasm_bindgen]

@@ -24,7 +24,6 @@ use crate::{clock, deadline, log, requests};
 
 /// No session's key is this short.
 const HEALTH_KEY: &str = "health";
-const HEALTH_TIMEOUT_MS: u64 = 10_000;
 
 thread_local! {
     /// One for the isolate, made by its first request. It holds nothing of any request.
@@ -43,8 +42,10 @@ pub(crate) async fn answer(request: web_sys::Request, env: Env) -> Result<web_sy
     let request = match worker::request_from_wasm(request) {
         Ok(request) => request.map(Body::new),
         Err(_) => {
-            return give(Problem::new(400, "malformed-request", "the request cannot be read").into_response())
-                .await;
+            return give(
+                Problem::new(400, "malformed-request", "the request cannot be read").into_response(),
+            )
+            .await;
         }
     };
     let request = in_one_line(request);
@@ -91,8 +92,8 @@ fn in_one_line(mut request: Request) -> Request {
 /// `GET /healthz`: the store can be read.
 async fn health(State(engine): State<EdgeEngine>) -> Response {
     let asked = SendFuture::new(async move {
-        let store = engine.driver().store();
-        deadline::within(HEALTH_TIMEOUT_MS, store.get(clock::now(), HEALTH_KEY, true)).await
+        let (store, timeout_ms) = (engine.driver().store(), engine.driver().store_timeout_ms());
+        deadline::within(timeout_ms, store.get(clock::now(), HEALTH_KEY, true)).await
     });
     match asked.await {
         Some(Ok(_) | Err(StoreError::Missing)) => {

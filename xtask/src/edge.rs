@@ -68,7 +68,7 @@ pub(crate) fn build(features: &[&str], place: &str) -> Result<PathBuf, String> {
         "wasm-bindgen",
         Command::new(&tool).arg("worker").arg(&module).arg(&work),
     )?;
-    for name in ["abi.js", "call.js", "engine.js", "main.js"] {
+    for name in ["abi.js", "call.js", "engine.js", "main.js", "panic.js"] {
         copy(&root().join("edge/js").join(name), &work.join(name))?;
     }
     optimise(&work.join("worker_bg.wasm"), &bundle.join("worker_bg.wasm"))?;

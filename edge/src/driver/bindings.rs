@@ -37,6 +37,11 @@ extern "C" {
         now: f64,
     ) -> Result<Call, JsValue>;
 
+    /// Sets that clock.
+    #[cfg(feature = "test-routes")]
+    #[wasm_bindgen(method, setter)]
+    pub(crate) fn set_at(this: &Call, now: f64);
+
     /// Makes the call, or makes it again; a text of JSON.
     #[wasm_bindgen(method, catch)]
     pub(crate) fn pass(this: &Call) -> Result<String, JsValue>;

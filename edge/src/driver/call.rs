@@ -81,6 +81,11 @@ impl Driver {
         &self.store
     }
 
+    /// How long an answer of the store is waited for, in milliseconds.
+    pub(crate) fn store_timeout_ms(&self) -> u64 {
+        self.store_timeout_ms
+    }
+
     /// The instance that is there now, made if it has to be.
     pub(crate) fn instance(&self) -> Result<Rc<Instance>, CallError> {
         let there = self
@@ -262,10 +267,12 @@ impl<'a> LogicalCall<'a> {
             return Ok(());
         };
         self.wrote |= question.writes();
-        let asked = deadline::within(
-            self.driver.store_timeout_ms,
-            question.ask(&self.driver.store, *now),
-        );
+        let asked = async {
+            #[cfg(feature = "test-routes")]
+            crate::testing::faults::before_question(question.writes()).await;
+            question.ask(&self.driver.store, *now).await
+        };
+        let asked = deadline::within(self.driver.store_timeout_ms, asked);
         let answer = asked.await.unwrap_or_else(|| question.too_late());
         let answer = if answer.bytes() > MAXIMUM_ANSWER_BYTES {
             Answer::failed(StoreError::Corrupt)
@@ -311,7 +318,9 @@ impl<'a> LogicalCall<'a> {
         let text = serde_json::to_string(&answer).map_err(CallError::Unreadable)?;
         // No case of a result: it throws where it crosses into the component.
         #[cfg(feature = "test-routes")]
-        let text = if crate::testing::faults::traps() {
+        let text = if crate::testing::faults::traps(
+            self.asked.as_ref().is_some_and(|(question, _)| question.writes()),
+        ) {
             r#"{"tag":"none"}"#.to_owned()
         } else {
             text

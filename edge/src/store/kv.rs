@@ -18,14 +18,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use worker::kv::KvError;
 
-use super::{
-    Capabilities, END_OF_TIME_MS, Entry, Page, Placement, Row, Store, StoreError, check_batch, check_limit,
-};
+use super::{Capabilities, Entry, Page, Placement, Row, Store, StoreError, check_batch, check_limit};
 use crate::number::U64;
 use crate::{budget, clock, random};
 
 /// The shortest life that KV gives a key, in seconds.
 const MINIMUM_TTL_S: u64 = 60;
+/// What is to live longer is kept until it is deleted, in seconds.
+const FOR_EVER_S: u64 = 1_000_000_000;
 /// How long KV may go on answering what was there before, as it documents itself.
 const MAXIMUM_STALENESS_MS: u64 = 60_000;
 /// How long two writes to one key have to be apart, as it documents itself.
@@ -83,13 +83,14 @@ impl Namespace {
         #[cfg(feature = "test-routes")]
         self.before_write(key).await?;
         let left_s = until.saturating_sub(clock::now()) / 1000;
-        let ttl_s = left_s.clamp(MINIMUM_TTL_S, END_OF_TIME_MS / 1_000_000);
-        let put = self
-            .kv
-            .put(&self.key(key), value)
-            .and_then(|put| put.metadata(metadata))
-            .map_err(write_failed)?;
-        put.expiration_ttl(ttl_s).execute().await.map_err(write_failed)
+        let put = self.kv.put(&self.key(key), value);
+        let put = put.and_then(|put| put.metadata(metadata)).map_err(write_failed)?;
+        let put = if left_s > FOR_EVER_S {
+            put
+        } else {
+            put.expiration_ttl(left_s.max(MINIMUM_TTL_S))
+        };
+        put.execute().await.map_err(write_failed)
     }
 
     async fn remove(&self, key: &str) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ use worker::Delay;
 
 thread_local! {
     static ORDERED: Cell<Faults> = const { Cell::new(Faults::NONE) };
+    static OBJECT_QUESTIONS: Cell<u32> = const { Cell::new(0) };
     /// What KV had under a key before it was last written, and how many reads still answer that.
     static BEFORE: RefCell<HashMap<String, (Stored, u32)>> = RefCell::default();
 }
@@ -32,6 +33,10 @@ struct Faults {
     stale_reads: u32,
     /// So many answers trap the component.
     traps: u32,
+    /// So many answers to writes do.
+    write_traps: u32,
+    /// So many writes never answer.
+    never_write: u32,
 }
 
 impl Faults {
@@ -41,6 +46,8 @@ impl Faults {
         throttled: 0,
         stale_reads: 0,
         traps: 0,
+        write_traps: 0,
+        never_write: 0,
     };
 }
 
@@ -71,6 +78,17 @@ fn take(of: impl Fn(&mut Faults) -> &mut u32) -> bool {
     any
 }
 
+/// Comes before each question to a Durable Object.
+pub(crate) async fn before_object() {
+    OBJECT_QUESTIONS.set(OBJECT_QUESTIONS.get() + 1);
+    before_operation().await;
+}
+
+/// How many there were.
+pub(super) fn object_questions() -> u32 {
+    OBJECT_QUESTIONS.get()
+}
+
 /// Comes before each operation on storage.
 pub(crate) async fn before_operation() {
     if take(|faults| &mut faults.never) {
@@ -88,8 +106,15 @@ pub(crate) fn is_throttled() -> bool {
 }
 
 /// Whether this answer traps the component.
-pub(crate) fn traps() -> bool {
-    take(|faults| &mut faults.traps)
+pub(crate) fn traps(is_of_write: bool) -> bool {
+    take(|faults| &mut faults.traps) || (is_of_write && take(|faults| &mut faults.write_traps))
+}
+
+/// Comes before a question is asked.
+pub(crate) async fn before_question(is_write: bool) {
+    if is_write && take(|faults| &mut faults.never_write) {
+        pending::<()>().await;
+    }
 }
 
 /// Whether what KV has before a write is to be kept.
@@ -100,7 +125,12 @@ pub(crate) fn is_stale() -> bool {
 /// Keeps what KV had before a write.
 pub(crate) fn keep(key: &str, before: Stored) {
     let reads = ORDERED.get().stale_reads;
-    BEFORE.with_borrow_mut(|all| all.insert(key.to_owned(), (before, reads)));
+    BEFORE.with_borrow_mut(|all| {
+        // What is stale stays so when it is written again.
+        if all.get(key).is_none_or(|(_, reads)| *reads == 0) {
+            all.insert(key.to_owned(), (before, reads));
+        }
+    });
 }
 
 /// What KV answers instead of what it has.

@@ -43,6 +43,7 @@ pub(crate) fn routes(env: &Env, engine: EdgeEngine) -> Router {
         .route("/test/abandon/{milliseconds}", post(abandon))
         .route("/test/panic", post(panic_now))
         .route("/test/state", get(state))
+        .layer(axum::extract::DefaultBodyLimit::disable())
         .with_state(engine)
 }
 
@@ -79,6 +80,8 @@ fn open(kind: &str, space: &str) -> Result<crate::store::AnyStore, String> {
         .find(|(name, _)| *name == kind)
         .map(|(_, kind)| kind);
     let kind = named.ok_or("there is no such store")?;
+    // The service's own has no name.
+    let space = if space == "-" { "" } else { space };
     ENV.with_borrow(|env| {
         let env = env.as_ref().ok_or("there is no environment")?;
         crate::config::open(env, kind, space).map_err(|error| error.to_string())
@@ -157,6 +160,7 @@ async fn begin(body: String) -> Response {
 struct GoOn {
     call: u32,
     answer: Box<RawValue>,
+    now: f64,
 }
 
 async fn go_on(body: String) -> Response {
@@ -167,6 +171,7 @@ async fn go_on(body: String) -> Response {
     let Some(call) = CALLS.with_borrow_mut(|calls| calls.remove(&on.call)) else {
         return unfit("there is no such call");
     };
+    call.set_at(on.now);
     match call.answer(on.answer.get()) {
         Ok(()) => pass(on.call, call),
         Err(error) => thrown(&error),
@@ -206,6 +211,7 @@ async fn state(State(engine): State<EdgeEngine>) -> Response {
         "under-way": requests::under_way(),
         "worker-bytes": worker,
         "component-bytes": component.unwrap_or_default(),
+        "object-questions": faults::object_questions(),
         "calls": CALLS.with_borrow(HashMap::len),
     }))
 }

@@ -7,6 +7,8 @@ mod compare;
 mod host_steps;
 mod outcome;
 mod policy;
+mod remote;
+mod remote_steps;
 mod runner;
 mod session_steps;
 mod text;
@@ -17,7 +19,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-pub use runner::{Pace, run, run_on};
+pub use runner::{Pace, run, run_in_worker, run_on};
 
 /// When every scenario begins: 2026-01-01T00:00:00Z, in milliseconds since 1970.
 pub const BEGINNING_MS: u64 = 1_767_225_600_000;

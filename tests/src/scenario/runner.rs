@@ -14,7 +14,9 @@ use tokio::sync::mpsc;
 use super::args::{Args, as_text, as_texts};
 use super::compare::{Match, difference};
 use super::outcome::Outcome;
+use super::remote::Remote;
 use super::{BEGINNING_MS, Scenario, outcome, text};
+use crate::edge::Worker;
 use crate::stores::{Fault, Paused, Script, Scripted};
 
 /// Whether the store's answers are kept back.
@@ -56,6 +58,8 @@ pub(super) struct Runner<S> {
     pub(super) hosts: BTreeMap<String, Sessions>,
     pub(super) sessions: BTreeMap<String, Arc<Session>>,
     pub(super) variables: BTreeMap<String, String>,
+    /// Where the engine is in a Worker, its hosts and sessions, in the place of those above.
+    pub(super) remote: Option<Remote<S>>,
     paused: mpsc::UnboundedReceiver<Paused>,
 }
 
@@ -80,6 +84,26 @@ pub async fn run_on<S: Store>(
     store: S,
     pace: Pace,
 ) -> Result<(), String> {
+    run_with(component, scenario, store, pace, None).await
+}
+
+/// Runs a scenario on the engine in a Worker. Every answer of the store is waited for.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_in_worker<S: Store>(scenario: &Scenario, store: S, worker: &Worker) -> Result<(), String> {
+    let component = Component::embedded().map_err(|error| error.to_string())?;
+    let remote = Remote::new(worker.clone());
+    run_with(&component, scenario, store, Pace::NeverReady, Some(remote)).await
+}
+
+async fn run_with<S: Store>(
+    component: &Component,
+    scenario: &Scenario,
+    store: S,
+    pace: Pace,
+    remote: Option<Remote<S>>,
+) -> Result<(), String> {
     let (store, paused) = Scripted::new(store);
     let clock = ScenarioClock(Arc::new(AtomicU64::new(BEGINNING_MS)));
     let (hosts, sessions, variables) = Default::default();
@@ -92,10 +116,11 @@ pub async fn run_on<S: Store>(
         hosts,
         sessions,
         variables,
+        remote,
         paused,
     };
     let ran = async {
-        runner.begin()?;
+        runner.begin().await?;
         runner.steps(&scenario.steps).await?;
         runner.end()
     };
@@ -114,9 +139,14 @@ fn brief(message: &str) -> String {
 }
 
 impl<S: Store> Runner<S> {
-    fn begin(&mut self) -> Result<(), String> {
+    async fn begin(&mut self) -> Result<(), String> {
         let none = Args::new(&Value::Object(Default::default()))?;
-        match self.configure("main", none)? {
+        let configured = if self.remote.is_some() {
+            self.far_configure("main", none).await?
+        } else {
+            self.configure("main", none)?
+        };
+        match configured {
             Ok(_) => Ok(()),
             Err(error) => Err(format!("the host main is refused: {error}")),
         }
@@ -187,9 +217,15 @@ impl<S: Store> Runner<S> {
     async fn perform(&mut self, what: &str, args: Args) -> Result<(Outcome, Match), String> {
         match what {
             "configure" | "policy" | "create" | "open" | "verify" | "list" | "revoke" | "revoke-all"
-            | "revoke-others" | "jwt-key" => self.host_step(what, args).await,
+            | "revoke-others" | "jwt-key" => {
+                if self.remote.is_some() {
+                    return self.far_host_step(what, args).await;
+                }
+                self.host_step(what, args).await
+            }
             "advance" | "set-clock" | "tamper" | "forge" | "compare" | "measure" | "read-record"
             | "put-record" | "delete-record" => self.token_step(what, args).await,
+            _ if self.remote.is_some() => self.far_session_step(what, args).await,
             _ => self.session_step(what, args).await,
         }
     }
@@ -221,6 +257,14 @@ impl<S: Store> Runner<S> {
             .get(&name)
             .cloned()
             .ok_or_else(|| format!("there is no host {name:?}"))
+    }
+
+    /// What stands before every key of a host's.
+    pub(super) fn key_prefix(&self, args: &mut Args) -> Result<String, String> {
+        if self.remote.is_some() {
+            return self.far_key_prefix(args);
+        }
+        Ok(self.host(args)?.policy().key_prefix.clone())
     }
 
     pub(super) fn session(&self, args: &mut Args) -> Result<Arc<Session>, String> {

@@ -79,7 +79,7 @@ impl<S: Store> Runner<S> {
     }
 
     async fn record_step(&mut self, what: &str, mut args: Args) -> Result<(Outcome, Match), String> {
-        let prefix = self.host(&mut args)?.policy().key_prefix.clone();
+        let prefix = self.key_prefix(&mut args)?;
         let key = format!("{prefix}{}", session_id(&args.text("token")?)?);
         let (store, now) = (self.store.inner(), Timestamp::from_millis(self.clock.read()));
         let entry = store.get(now, &key, true).await.ok();

@@ -1,0 +1,177 @@
+//! A Worker, started by `tests/edge/run.mjs` and ended when this is dropped.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::http_client::{Answer, Client, request};
+
+/// The service key of every Worker of the tests.
+pub const SERVICE_KEY: &str = "the-service-key-of-the-edge-tests";
+/// Its signing key: the id, and the secret bytes.
+pub const SIGNING_KEY: (&str, [u8; 32]) = ("2026-01", [7; 32]);
+
+/// The bundle with the tests' routes, made by `cargo xtask edge tests`.
+///
+/// # Panics
+/// If it was not made.
+pub fn bundle() -> PathBuf {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/edge/test-bundle");
+    assert!(
+        place.join("worker.js").exists(),
+        "there is no {}: make it with `cargo xtask edge tests`",
+        place.display()
+    );
+    place
+}
+
+/// workerd with the bundle in it. A clone is the same one.
+#[derive(Clone)]
+pub struct Worker {
+    process: Arc<Process>,
+    clients: Arc<Mutex<Vec<Client>>>,
+}
+
+struct Process {
+    child: Mutex<Child>,
+    input: Mutex<Option<ChildStdin>>,
+    address: String,
+    log: PathBuf,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let lock = |error: PoisonError<_>| error.into_inner();
+        // Its input ends, and so does it.
+        drop(self.input.lock().unwrap_or_else(lock).take());
+        let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
+        let _ = std::fs::remove_file(&self.log);
+    }
+}
+
+impl Worker {
+    /// Starts one with these variables beside its keys; a variable that is null is not set at all.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start(variables: &Value) -> Result<Self, String> {
+        let secret: Vec<u8> = SIGNING_KEY.1.to_vec();
+        let keys = json!({"keys": [{"id": SIGNING_KEY.0, "secret": base64url(&secret)}]});
+        let mut bindings = json!({
+            "TESSERA_KEYS": keys.to_string(),
+            "TESSERA_SERVICE_KEY": SERVICE_KEY,
+        });
+        for (name, value) in variables.as_object().into_iter().flatten() {
+            bindings[name] = value.clone();
+        }
+        if let Some(bindings) = bindings.as_object_mut() {
+            bindings.retain(|_, value| !value.is_null());
+        }
+        Self::run(&json!({"bundle": bundle(), "bindings": bindings}))
+    }
+
+    /// Starts `run.mjs` with these options.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn run(options: &Value) -> Result<Self, String> {
+        static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut options = options.clone();
+        options["tools"] = json!(here.join("../edge/tools"));
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let log = std::env::temp_dir().join(format!("tessera-edge-{}-{number}.log", std::process::id()));
+        let errors = std::fs::File::create(&log).map_err(|error| error.to_string())?;
+        let mut child = Command::new("node")
+            .arg(here.join("edge/run.mjs"))
+            .arg(options.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| format!("node cannot be started: {error}"))?;
+        let mut line = String::new();
+        if let Some(output) = child.stdout.take() {
+            BufReader::new(output)
+                .read_line(&mut line)
+                .map_err(|error| error.to_string())?;
+        }
+        let address = line.trim().trim_start_matches("http://").to_owned();
+        let process = Process {
+            input: Mutex::new(child.stdin.take()),
+            child: Mutex::new(child),
+            address: address.clone(),
+            log,
+        };
+        let worker = Self {
+            process: Arc::new(process),
+            clients: Arc::default(),
+        };
+        if address.is_empty() {
+            return Err(format!("the Worker does not start:\n{}", worker.log()));
+        }
+        Ok(worker)
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> &str {
+        &self.process.address
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.process.log).unwrap_or_default()
+    }
+
+    /// A connection of its own.
+    pub fn client(&self) -> Client {
+        Client::new(self.address())
+    }
+
+    /// Sends a request on any connection that is free.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Result<Answer, String> {
+        let request = request(method, path, headers, body);
+        let free = || self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = free().pop();
+        let was_kept = kept.is_some();
+        let mut client = kept.unwrap_or_else(|| self.client());
+        let answer = match client.try_send(&request) {
+            // The server has closed a connection that nobody used for a while.
+            Err(_) if was_kept => client.try_send(&request),
+            answer => answer,
+        };
+        let answer = answer.map_err(|error| format!("{method} {path}: {error}\n{}", self.log()))?;
+        free().push(client);
+        Ok(answer)
+    }
+
+    /// Asks a test route, which answers JSON.
+    ///
+    /// # Errors
+    /// If it answers anything but 200.
+    pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let body = body.map(Value::to_string);
+        let answer = self.send(method, path, &[], body.as_deref())?;
+        if answer.status != 200 {
+            return Err(format!("{method} {path}: {} {}", answer.status, answer.text));
+        }
+        serde_json::from_str(&answer.text).map_err(|error| format!("{method} {path}: {error}"))
+    }
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}

@@ -1,0 +1,348 @@
+//! One HTTP contract: the Worker and `tessera serve` are sent the same requests and answer alike.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tessera_tests::edge::{SERVICE_KEY, SIGNING_KEY, Worker};
+use tessera_tests::http_client::{Answer, Client, bearer};
+
+use crate::{nothing, start, tell};
+
+/// What says how an answer is to be taken; the others are the server's own.
+const HEADERS: [&str; 8] = [
+    "content-type",
+    "cache-control",
+    "www-authenticate",
+    "retry-after",
+    "set-cookie",
+    "vary",
+    "x-session-subject",
+    "x-role",
+];
+
+struct Host {
+    child: Child,
+    address: String,
+    _data: TempDir,
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `tessera serve` with the Worker's keys.
+fn serve() -> Host {
+    use base64::Engine as _;
+    let data = TempDir::new().expect("a directory");
+    let secret = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(SIGNING_KEY.1);
+    let keys = json!({"keys": [{"id": SIGNING_KEY.0, "secret": secret}]});
+    let key_file = data.path().join("keys.json");
+    std::fs::write(&key_file, keys.to_string()).expect("a key file");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o600)).expect("for us alone");
+    }
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/tessera");
+    let mut child = Command::new(program)
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--demo",
+            "off",
+            "--auth-header",
+            "role=X-Role",
+        ])
+        .arg("--data")
+        .arg(data.path())
+        .env("TESSERA_SERVICE_KEY", SERVICE_KEY)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let line = lines
+        .map_while(Result::ok)
+        .find(|line| line.contains("listening"))
+        .expect("it listens");
+    let address = line.split_once("http://").expect("a URL").1.trim().to_owned();
+    Host {
+        child,
+        address,
+        _data: data,
+    }
+}
+
+/// What of an answer is the contract: its status, headers and body, without what is different in every run.
+fn told(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
+    let body = serde_json::from_str(&answer.text).unwrap_or_else(|_| Value::from(answer.text.as_str()));
+    let headers = HEADERS.iter().flat_map(|name| {
+        answer
+            .all(name)
+            .map(move |value| ((*name).to_owned(), value.to_owned()))
+    });
+    (answer.status, headers.collect(), steady(body))
+}
+
+/// Tokens, references and moments are others in every run.
+fn steady(body: Value) -> Value {
+    match body {
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| {
+                let value = match name.as_str() {
+                    "token" | "reference" if value.is_string() => Value::from("…"),
+                    _ if name.ends_with("_at") && value.is_number() => Value::from(0),
+                    _ => steady(value),
+                };
+                (name, value)
+            })
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        Value::Array(list) => list.into_iter().map(steady).collect(),
+        plain => plain,
+    }
+}
+
+/// The same requests for both, in step.
+struct Both {
+    edge: Client,
+    host: Client,
+    asked: usize,
+}
+
+impl Both {
+    /// Sends each its own headers; answers what both told.
+    fn send(
+        &mut self,
+        method: &str,
+        path: [&str; 2],
+        headers: [&[(&str, &str)]; 2],
+        body: Option<&str>,
+    ) -> [Answer; 2] {
+        let edge = self.edge.send(method, path[0], headers[0], body);
+        let host = self.host.send(method, path[1], headers[1], body);
+        assert_eq!(
+            told(&edge),
+            told(&host),
+            "{method} {} {body:?}: the Worker, and `tessera serve`",
+            path[0]
+        );
+        self.asked += 1;
+        [edge, host]
+    }
+
+    fn service(&mut self, method: &str, path: &str, body: Option<&str>) -> [Answer; 2] {
+        let key = bearer(SERVICE_KEY);
+        let headers: &[(&str, &str)] = &[("Authorization", &key)];
+        self.send(method, [path, path], [headers, headers], body)
+    }
+
+    fn holder(&mut self, method: &str, path: &str, tokens: &[String; 2], body: Option<&str>) -> [Answer; 2] {
+        let credentials = [bearer(&tokens[0]), bearer(&tokens[1])];
+        let headers = credentials
+            .each_ref()
+            .map(|bearer| [("Authorization", bearer.as_str())]);
+        self.send(method, [path, path], [&headers[0], &headers[1]], body)
+    }
+}
+
+fn tokens(answers: &[Answer; 2]) -> [String; 2] {
+    answers.each_ref().map(Answer::token)
+}
+
+fn reference(answer: &Answer) -> String {
+    answer.json()["reference"]
+        .as_str()
+        .expect("a reference")
+        .to_owned()
+}
+
+#[test]
+fn the_worker_and_tessera_serve_answer_the_same_requests_alike() {
+    let worker: Worker = start(&json!({"TESSERA_AUTH_HEADERS": "role=X-Role"}));
+    let host = serve();
+    let mut both = Both {
+        edge: worker.client(),
+        host: Client::new(&host.address),
+        asked: 0,
+    };
+    let none: [&[(&str, &str)]; 2] = [&[], &[]];
+
+    for (method, path) in [
+        ("GET", "/healthz"),
+        ("GET", "/openapi.json"),
+        ("GET", "/nowhere"),
+        ("PUT", "/v1/session"),
+        ("GET", "/v1/session"),
+        ("POST", "/v1/sessions"),
+        ("GET", "/auth"),
+        ("GET", "/auth/any/path"),
+    ] {
+        both.send(method, [path, path], none, None);
+    }
+    let wrong: &[(&str, &str)] = &[("Authorization", "Bearer not-the-service-key")];
+    both.send("POST", ["/v1/sessions"; 2], [wrong, wrong], Some("{}"));
+    for body in [
+        "",
+        "[]",
+        "{",
+        r#"{"subject":1}"#,
+        r#"{"unknown":1}"#,
+        r#"{"fields":{"a":1,"a":2}}"#,
+        r#"{"fields":{"n":9223372036854775808}}"#,
+    ] {
+        both.service("POST", "/v1/sessions", Some(body));
+    }
+    let long = "x".repeat(300);
+    both.service(
+        "POST",
+        "/v1/sessions",
+        Some(&json!({ "subject": long }).to_string()),
+    );
+    both.service(
+        "POST",
+        "/v1/sessions",
+        Some(&json!({"fields": {&long: 1}}).to_string()),
+    );
+    both.service(
+        "POST",
+        "/v1/sessions",
+        Some(&json!({"fields": {"big": "x".repeat(20_000)}}).to_string()),
+    );
+    both.service("POST", "/v1/sessions", Some(&"x".repeat((1 << 20) + 1)));
+
+    let fields = r#"{"role":"admin","n":1,"f":1.0,"z":-0.0,"list":[1,{"a":null}],"bytes":{"$t":["bytes","AP8"]},"big":{"$t":["int","9007199254740993"]},"own":{"$t":["json",{"$t":1}]}}"#;
+    let created = both.service(
+        "POST",
+        "/v1/sessions",
+        Some(&format!(r#"{{"subject":"alice","fields":{fields}}}"#)),
+    );
+    let first = tokens(&created);
+    both.holder("GET", "/v1/session", &first, None);
+    both.holder("GET", "/auth", &first, None);
+    both.holder(
+        "PATCH",
+        "/v1/session",
+        &first,
+        Some(r#"{"set":{"n":2},"remove":["f","no such field"]}"#),
+    );
+    both.holder(
+        "PATCH",
+        "/v1/session",
+        &first,
+        Some(r#"{"set":{"n":2},"remove":["n"]}"#),
+    );
+    both.holder("PATCH", "/v1/session", &first, Some(r#"{"set":{"":1}}"#));
+    both.holder("PATCH", "/v1/session", &first, Some("{}"));
+    let rotated = tokens(&both.holder("POST", "/v1/session/rotate", &first, Some("{}")));
+    both.holder("GET", "/v1/session", &first, None);
+    both.holder("GET", "/v1/session", &rotated, None);
+    both.holder("GET", "/v1/session", &first, None);
+
+    let login = |tokens: &[String; 2], side: usize| {
+        [
+            ("Authorization".to_owned(), bearer(&tokens[side])),
+            ("X-Tessera-Service-Key".to_owned(), SERVICE_KEY.to_owned()),
+        ]
+    };
+    let logins = [login(&rotated, 0), login(&rotated, 1)];
+    let headers = logins.each_ref().map(|pairs| {
+        pairs
+            .each_ref()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    });
+    both.holder(
+        "POST",
+        "/v1/session/authenticate",
+        &rotated,
+        Some(r#"{"subject":"bob"}"#),
+    );
+    let stepped = both.send(
+        "POST",
+        ["/v1/session/authenticate"; 2],
+        [&headers[0], &headers[1]],
+        Some(r#"{"subject":"alice","keep":["role"],"set":{"at":"login"}}"#),
+    );
+    let stepped = tokens(&stepped);
+    both.holder("GET", "/v1/session", &rotated, None);
+    both.holder("GET", "/v1/session", &stepped, None);
+
+    for token in ["", "ts1", "ts1.2026-01.AAAA.AAAA", "a.b.c", &"x".repeat(5000)] {
+        both.holder("GET", "/v1/session", &[token.into(), token.into()], None);
+    }
+    let verify = |token: &str| json!({ "token": token }).to_string();
+    for (side, path) in [(0, "edge"), (1, "host")] {
+        let client = if side == 0 { &mut both.edge } else { &mut both.host };
+        let verified = client.call("POST", "/v1/verify", SERVICE_KEY, Some(&verify(&stepped[side])));
+        assert_eq!(verified.status, 200, "{path}: {verified:?}");
+    }
+    both.service("POST", "/v1/verify", Some(&verify("ts1.2026-01.AAAA.AAAA")));
+
+    let other = both.service("POST", "/v1/sessions", Some(r#"{"subject":"alice"}"#));
+    both.service("GET", "/v1/subjects/nobody/sessions", None);
+    both.service("GET", "/v1/subjects/alice/sessions?cursor=no-cursor", None);
+    let listed = both
+        .edge
+        .call("GET", "/v1/subjects/alice/sessions", SERVICE_KEY, None)
+        .ok();
+    assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(2), "{listed}");
+    let paths = other
+        .each_ref()
+        .map(|answer| format!("/v1/subjects/alice/sessions/{}", reference(answer)));
+    let key = bearer(SERVICE_KEY);
+    let service: &[(&str, &str)] = &[("Authorization", &key)];
+    both.send("DELETE", [&paths[0], &paths[1]], [service, service], None);
+    both.holder("GET", "/v1/session", &tokens(&other), None);
+    both.service("DELETE", "/v1/subjects/alice/sessions", None);
+    both.service("DELETE", "/v1/subjects/alice/sessions", None);
+    both.holder("GET", "/v1/session", &stepped, None);
+
+    let anonymous = tokens(&both.service("POST", "/v1/sessions", Some("{}")));
+    both.holder("GET", "/auth", &anonymous, None);
+    both.holder("DELETE", "/v1/session", &anonymous, None);
+    both.holder("DELETE", "/v1/session", &anonymous, None);
+    let cookies = anonymous
+        .each_ref()
+        .map(|token| format!("__Host-tessera={token}"));
+    let headers = cookies.each_ref().map(|cookie| {
+        [
+            ("Cookie", cookie.as_str()),
+            ("Origin", "https://elsewhere.example"),
+            ("Sec-Fetch-Site", "cross-site"),
+        ]
+    });
+    both.send("DELETE", ["/v1/session"; 2], [&headers[0], &headers[1]], None);
+    tell(&format!("contract: {} requests answered alike", both.asked));
+}
+
+/// More sessions than one request may ask storage about.
+#[test]
+fn a_subject_with_many_sessions_is_listed_in_pages_and_logged_out_everywhere() {
+    let worker = start(&nothing());
+    let mut client = worker.client();
+    for _ in 0..120 {
+        client.create(SERVICE_KEY, Some("alice"));
+    }
+    let (mut listed, mut path) = (0, "/v1/subjects/alice/sessions".to_owned());
+    loop {
+        let page = client.call("GET", &path, SERVICE_KEY, None).ok();
+        listed += page["sessions"].as_array().map_or(0, Vec::len);
+        match page["next"].as_str() {
+            Some(next) => path = format!("/v1/subjects/alice/sessions?cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(listed, 120);
+    let ended = client
+        .call("DELETE", "/v1/subjects/alice/sessions", SERVICE_KEY, None)
+        .ok();
+    assert_eq!(ended["ended"], 120, "{ended}");
+}

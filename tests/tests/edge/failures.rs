@@ -1,0 +1,217 @@
+//! What the Worker does where something fails: its configuration, the component, itself, or its storage.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tessera_tests::edge::{SERVICE_KEY, Worker};
+
+use crate::{nothing, order, start, state, tell};
+
+/// A short time-out, so that the tests wait for less.
+const TIMEOUT_MS: u64 = 300;
+
+fn impatient() -> Worker {
+    start(&json!({"TESSERA_STORE_TIMEOUT": format!("{TIMEOUT_MS}ms")}))
+}
+
+#[test]
+fn what_is_missing_or_weak_is_named_in_a_500_and_in_the_log() {
+    let zeros = json!({"keys": [{"id": "k", "secret": "AAAA"}]}).to_string();
+    for (variables, named) in [
+        (json!({"TESSERA_KEYS": null}), "TESSERA_KEYS"),
+        (json!({"TESSERA_KEYS": "not-a-key-file-SECRET"}), "TESSERA_KEYS"),
+        (json!({ "TESSERA_KEYS": zeros }), "keys[0]"),
+        (json!({"TESSERA_SERVICE_KEY": null}), "TESSERA_SERVICE_KEY"),
+        (
+            json!({"TESSERA_SERVICE_KEY": "short-SECRET"}),
+            "TESSERA_SERVICE_KEY",
+        ),
+        (json!({"TESSERA_STORE": "somewhere"}), "TESSERA_STORE"),
+        (json!({"TESSERA_IDLE_TIMEOUT": "soon"}), "TESSERA_IDLE_TIMEOUT"),
+        (json!({"TESSERA_TOKEN_FORMAT": "paseto"}), "TESSERA_TOKEN_FORMAT"),
+        (json!({"TESSERA_STORE_TIMEOUT": "61s"}), "TESSERA_STORE_TIMEOUT"),
+        (
+            json!({"TESSERA_AUTH_HEADERS": "role=Cookie"}),
+            "TESSERA_AUTH_HEADERS",
+        ),
+        // The engine's own word: no policy is honoured without compare-and-swap.
+        (json!({"TESSERA_STORE": "kv"}), "compare-and-swap"),
+        (
+            json!({"TESSERA_STORE": "combined", "TESSERA_MAX_STALE": "11s"}),
+            "rotation-grace-ms",
+        ),
+    ] {
+        let worker = start(&variables);
+        for path in ["/v1/session", "/healthz"] {
+            let answer = worker.send("GET", path, &[], None).expect("an answer");
+            answer.refused(500, "not-configured");
+            let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
+            assert!(detail.contains(named), "{variables} is answered {detail}");
+            assert!(!answer.text.contains("SECRET"), "{}", answer.text);
+        }
+        let log = worker.log();
+        assert!(
+            log.contains("not configured") && log.contains(named),
+            "{variables} is logged as {log}"
+        );
+        assert!(!log.contains("SECRET"), "{log}");
+    }
+}
+
+#[test]
+fn a_trap_costs_one_request_its_answer_and_the_next_finds_a_new_instance() {
+    let worker = start(&nothing());
+    let token = worker.client().create(SERVICE_KEY, Some("alice"));
+    for _ in 0..3 {
+        order(&worker, &json!({"traps": 1}));
+        worker
+            .client()
+            .call("GET", "/v1/session", &token, None)
+            .refused(500, "other");
+        let read = worker.client().call("GET", "/v1/session", &token, None).ok();
+        assert_eq!(read["subject"], "alice");
+    }
+    assert!(
+        worker.log().contains("its instance is discarded"),
+        "{}",
+        worker.log()
+    );
+    assert!(!worker.log().contains(&token), "a token stands in the log");
+}
+
+#[test]
+fn a_trap_after_a_write_was_asked_is_an_outcome_that_is_not_known() {
+    let worker = start(&nothing());
+    let token = worker.client().create(SERVICE_KEY, None);
+    let change = json!({"set": {"n": 1}}).to_string();
+    // The answers of a change: the read, then the write.
+    order(&worker, &json!({"traps": 0}));
+    worker
+        .client()
+        .call("PATCH", "/v1/session", &token, Some(&change))
+        .ok();
+    order(&worker, &json!({"write-traps": 1}));
+    worker
+        .client()
+        .call("PATCH", "/v1/session", &token, Some(&change))
+        .refused(503, "outcome-unknown");
+    worker.client().call("GET", "/v1/session", &token, None).ok();
+}
+
+#[test]
+fn a_panic_costs_the_requests_under_way_and_the_worker_begins_anew() {
+    let worker = start(&nothing());
+    let token = worker.client().create(SERVICE_KEY, Some("alice"));
+    for _ in 0..3 {
+        worker
+            .client()
+            .send("POST", "/test/panic", &[], None)
+            .refused(500, "other");
+        let read = worker.client().call("GET", "/v1/session", &token, None).ok();
+        assert_eq!(read["subject"], "alice");
+    }
+}
+
+#[test]
+fn storage_that_never_answers_is_503_in_time_and_leaves_nothing_behind() {
+    let worker = impatient();
+    let token = worker.client().create(SERVICE_KEY, Some("alice"));
+    let change = json!({"set": {"text": "x".repeat(10_000)}}).to_string();
+    let round = |times: usize| {
+        for _ in 0..times {
+            order(&worker, &json!({"never": 1}));
+            let asked = Instant::now();
+            worker
+                .client()
+                .call("GET", "/v1/session", &token, None)
+                .refused(503, "unavailable");
+            let took = asked.elapsed();
+            assert!(took >= Duration::from_millis(TIMEOUT_MS - 50), "{took:?}");
+            assert!(took < Duration::from_secs(5), "{took:?}");
+            order(&worker, &nothing());
+            worker
+                .client()
+                .call("PATCH", "/v1/session", &token, Some(&change))
+                .ok();
+        }
+    };
+    round(3);
+    let before = state(&worker);
+    round(12);
+    let after = state(&worker);
+    tell(&format!(
+        "storage that never answers: before {before}, after {after}"
+    ));
+    assert_eq!(after["under-way"], 1, "{after}");
+    assert_eq!(after["worker-bytes"], before["worker-bytes"], "memory grows");
+    assert_eq!(
+        after["component-bytes"], before["component-bytes"],
+        "the engine's memory grows"
+    );
+}
+
+#[test]
+fn a_write_that_never_answers_is_an_outcome_that_is_not_known() {
+    let worker = impatient();
+    let token = worker.client().create(SERVICE_KEY, None);
+    order(&worker, &json!({"never-write": 1}));
+    let change = json!({"set": {"n": 1}}).to_string();
+    worker
+        .client()
+        .call("PATCH", "/v1/session", &token, Some(&change))
+        .refused(503, "outcome-unknown");
+    worker
+        .client()
+        .call("PATCH", "/v1/session", &token, Some(&change))
+        .ok();
+}
+
+/// The client goes away, the runtime ends the request, and nobody ever runs what was to come: its memory is found by its age.
+#[test]
+fn a_request_that_was_given_up_is_dropped_once_it_is_older_than_any_can_be() {
+    let worker = start(&json!({"TESSERA_STORE_TIMEOUT": "60s"}));
+    let token = worker.client().create(SERVICE_KEY, Some("alice"));
+    const GIVEN_UP: u64 = 20;
+    order(&worker, &json!({ "never": GIVEN_UP }));
+    for _ in 0..GIVEN_UP {
+        let headers = [("Authorization", &*tessera_tests::http_client::bearer(&token))];
+        let request = tessera_tests::http_client::request("GET", "/v1/session", &headers, None);
+        let mut connection = tessera_tests::http_client::connect(worker.address()).expect("a connection");
+        std::io::Write::write_all(connection.get_mut(), &request).expect("it is sent");
+        std::thread::sleep(Duration::from_millis(20));
+        drop(connection);
+    }
+    let held = state(&worker)["under-way"].as_u64();
+    assert_eq!(held, Some(GIVEN_UP + 1), "they wait for storage");
+    std::thread::sleep(Duration::from_millis(50));
+    worker.ask("POST", "/test/abandon/40", None).expect("an age");
+    let left: Value = state(&worker);
+    assert_eq!(left["under-way"], 1, "{left}");
+    worker.client().call("GET", "/v1/session", &token, None).ok();
+}
+
+#[test]
+fn an_outage_is_never_an_answer_about_a_login() {
+    let worker = impatient();
+    let token = worker.client().create(SERVICE_KEY, Some("alice"));
+    for path in ["/v1/session", "/auth"] {
+        order(&worker, &json!({"never": 1}));
+        worker
+            .client()
+            .call("GET", path, &token, None)
+            .refused(503, "unavailable");
+    }
+    order(&worker, &json!({"never": 1}));
+    worker
+        .send("GET", "/healthz", &[], None)
+        .map(|_| ())
+        .unwrap_or_default();
+    order(&worker, &nothing());
+    assert_eq!(
+        worker
+            .send("GET", "/healthz", &[], None)
+            .expect("an answer")
+            .status,
+        200
+    );
+}

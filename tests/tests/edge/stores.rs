@@ -1,0 +1,151 @@
+//! The Worker's stores keep the suite, and what is theirs alone.
+
+use std::time::{Duration, Instant};
+
+use tessera::Timestamp;
+use tessera::store::{Placement, SWEEP_GRACE, Store as _, StoreError};
+use tessera_tests::edge::RemoteStore;
+use tessera_tests::store_suite::Suite;
+
+use crate::{nothing, start, tell};
+
+/// What only a store is asked that can be swept by hand: here alarms do it, as is shown below.
+const SWEEPS: [&str; 4] = [
+    "a sweep removes nothing that expired within the grace",
+    "a sweep removes what expired before the grace",
+    "a sweep takes no live entry and no live row",
+    "a touched entry is swept by its new expiry",
+];
+
+/// Runs the suite on one kind of store; those of these names are excused, and why.
+async fn keeps_the_suite(kind: &'static str, excused: &[(&'static str, &'static str)]) -> Vec<String> {
+    let worker = start(&nothing());
+    let suite = Suite::new(async || RemoteStore::new(&worker, kind).expect("a store"));
+    let suite = excused
+        .iter()
+        .fold(suite, |suite, (name, why)| suite.excuse(name, why));
+    let report = suite.run().await;
+    let skipped: Vec<String> = report.skipped().map(str::to_owned).collect();
+    tell(&format!(
+        "{kind}: {} properties, {} skipped",
+        report.lines.len(),
+        skipped.len()
+    ));
+    assert!(report.is_clean(), "{kind}:\n{report}\n{}", worker.log());
+    skipped
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn durable_objects_keep_the_store_suite() {
+    assert_eq!(keeps_the_suite("durable", &[]).await, SWEEPS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn kv_over_durable_objects_keeps_the_store_suite() {
+    assert_eq!(keeps_the_suite("combined", &[]).await, SWEEPS);
+}
+
+/// What KV's weaker contract leaves out is skipped by `describe`; what is excused beside that is its own rule.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn kv_alone_keeps_what_it_promises_of_the_store_suite() {
+    let raised = "it inserts a key again that was deleted: here a deleted record never comes back";
+    let raced = "two writes of one key at once: without compare-and-swap the later wins";
+    let excused = [
+        ("versions are never used twice for one key", raised),
+        (
+            "an entry is changed until the millisecond before it expires",
+            raised,
+        ),
+        ("an expired entry is missing to every method", raised),
+        ("of 64 parallel deletes exactly one finds the entry", raced),
+        ("of 64 parallel touches the latest expiry stays", raced),
+    ];
+    let skipped = keeps_the_suite("kv", &excused).await;
+    for name in [
+        "of 64 parallel inserts exactly one wins",
+        "an acknowledged insert is listed",
+    ] {
+        assert!(
+            skipped.iter().any(|skipped| skipped == name),
+            "{name} was asked: {skipped:?}"
+        );
+    }
+    assert!(!skipped.iter().any(|skipped| skipped == "a touch never shortens"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_kv_a_deleted_record_is_not_raised_by_a_save_that_saw_it_alive() {
+    let worker = start(&nothing());
+    let store = RemoteStore::new(&worker, "kv").expect("a store");
+    let now = Timestamp::now();
+    let expires_at = now.saturating_add(Duration::from_secs(3600));
+    let at = Placement {
+        owner: None,
+        previous_owner: None,
+        expires_at,
+        ends_at: expires_at,
+    };
+    let version = store.insert(now, "key", "alive", &at).await.expect("inserted");
+    assert!(store.delete(now, "key", None).await.expect("deleted"));
+    // A save that read it before, and whose read was answered from an old copy, writes it all the same.
+    crate::order(&worker, &serde_json::json!({"stale-reads": 0}));
+    assert!(matches!(
+        store.replace(now, "key", "risen", version, &at).await,
+        Err(StoreError::Missing)
+    ));
+    assert!(matches!(
+        store.insert(now, "key", "risen", &at).await,
+        Err(StoreError::Stale)
+    ));
+    assert!(matches!(
+        store.get(now, "key", true).await,
+        Err(StoreError::Missing)
+    ));
+}
+
+/// An alarm removes a record that expired before the grace, and leaves one that a slower clock may still see.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alarms_remove_what_expired_before_the_grace_and_nothing_else() {
+    let worker = start(&nothing());
+    let store = RemoteStore::new(&worker, "durable").expect("a store");
+    let ago = |duration: Duration| Timestamp::now().saturating_sub(duration);
+    // To this clock, both are alive.
+    let then = ago(SWEEP_GRACE * 3);
+    let until = |expires_at: Timestamp| Placement {
+        owner: Some("owner".into()),
+        previous_owner: None,
+        expires_at,
+        ends_at: expires_at,
+    };
+    let (long, lately) = (ago(SWEEP_GRACE + Duration::from_secs(5)), ago(SWEEP_GRACE / 2));
+    store
+        .insert(then, "lately", "1", &until(lately))
+        .await
+        .expect("inserted");
+    store
+        .insert(then, "long ago", "1", &until(long))
+        .await
+        .expect("inserted");
+    let start = Instant::now();
+    while store.get(then, "long ago", true).await.is_ok() {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "no alarm has removed it"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(matches!(
+        store.get(then, "long ago", true).await,
+        Err(StoreError::Missing)
+    ));
+    store.get(then, "lately", true).await.expect("it is there");
+    let rows = store
+        .list_owned(then, "owner", "", 10)
+        .await
+        .expect("listed")
+        .rows;
+    assert_eq!(
+        rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(),
+        ["lately"]
+    );
+}
