@@ -116,7 +116,8 @@ impl EdgeSession {
             let mut known = None;
             let subject = login.map(|(subject, _)| subject);
             let grant: wit::Grant = driver.run("create", &(subject, &changes), &mut known).await?;
-            return self.end(String::new(), known, grant).await;
+            let token = grant.token.clone().unwrap_or_default();
+            return self.end(token, known, grant).await;
         };
         let grant: Result<wit::Grant, _> = match login {
             Some((subject, keep)) => {
@@ -135,12 +136,15 @@ impl EdgeSession {
             }
             None => driver.run(function, &(&token, &changes), &mut known).await,
         };
-        self.end(token, known, grant?).await
+        let grant = grant?;
+        // A login has ended the token from before it. A renewal has not: whoever asked goes on with theirs, and only the
+        // client's use of the new one confirms that.
+        let token = grant.token.clone().filter(|_| login.is_some()).unwrap_or(token);
+        self.end(token, known, grant).await
     }
 
     /// Reads the session as it was left by a write; the store need not be asked.
     async fn end(&self, token: String, known: Option<Known>, grant: wit::Grant) -> Result<Grant, EdgeError> {
-        let token = grant.token.clone().unwrap_or(token);
         let open = load(&self.engine, token, known).await?;
         let mut state = self.state();
         state.changes.clear();

@@ -40,6 +40,39 @@ fn deployable() -> Result<(), String> {
     Ok(())
 }
 
+/// `cargo xtask bench-edge`: the upload's size, and requests beside a Worker that does nothing but read KV.
+pub(crate) fn bench() -> Result<(), String> {
+    deployable()?;
+    let bundle = absolute(&root().join("target/edge/bundle"))?;
+    let options = format!(
+        r#"{{"bundle":{:?},"tools":{:?}}}"#,
+        bundle.display().to_string(),
+        absolute(&root().join(TOOLS))?.display().to_string()
+    );
+    let bench = root().join("tests/edge/bench.mjs");
+    run("bench-edge", Command::new("node").arg(bench).arg(options))
+}
+
+/// `cargo xtask soak-edge`: 50 000 requests of forty clients, over slow storage.
+pub(crate) fn soak() -> Result<(), String> {
+    for_tests()?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut test = Command::new(cargo);
+    test.current_dir(root())
+        .env("TESSERA_SOAK_REQUESTS", "50000")
+        .args([
+            "test",
+            "--release",
+            "--locked",
+            "--package",
+            "tessera-tests",
+            "--test",
+            "edge",
+            "soak",
+        ]);
+    run("soak-edge", &mut test)
+}
+
 /// The bundle that the tests run, with routes of their own.
 pub(crate) fn for_tests() -> Result<(), String> {
     build(&["test-routes"], "target/edge/test-bundle").map(|_| ())

@@ -31,6 +31,8 @@ Usage: cargo xtask COMMAND
   timing  whether the time of a refusal tells what the right token is (dudect)
   fuzz    the engine and the HTTP side against naive models, some ten seconds each target; `fuzz SECONDS`: so long each
   edge    the Worker's bundle, ready to be deployed: target/edge/bundle; `edge tests`: with the tests' routes
+  bench-edge  the Worker beside one that does nothing but read KV: upload, first and warm request, requests a second
+  soak-edge   50 000 requests of 40 clients to the Worker, over slow storage
   size    the component at each level of optimisation, and what it is made of
 ";
 
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
         "mutants" => example("mutants", &["--features", "compile"], &rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),
         "edge" => edge::run_command(rest.first().map(String::as_str)),
+        "bench-edge" => edge::bench(),
+        "soak-edge" => edge::soak(),
         "size" => size::report(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
