@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tessera_http::{Claims, Device, Devices, Engine, EngineSession as _, Value};
-use worker::send::{SendFuture, SendWrapper};
+use worker::send::SendWrapper;
 
+use crate::boxed::boxed;
 use crate::clock;
 use crate::driver::{CallError, Driver, wit};
 use crate::fault::EdgeError;
@@ -61,8 +62,8 @@ impl Engine for EdgeEngine {
         Ok(EdgeSession::draft(self.clone()))
     }
 
-    fn open(&self, token: &str) -> impl Future<Output = Result<EdgeSession, EdgeError>> + Send {
-        SendFuture::new(EdgeSession::open(self.clone(), token.to_owned()))
+    async fn open(&self, token: &str) -> Result<EdgeSession, EdgeError> {
+        boxed(EdgeSession::open(self.clone(), token.to_owned())).await
     }
 
     fn verify(&self, token: &str, max_age: Option<Duration>) -> Result<Claims, EdgeError> {
@@ -78,13 +79,13 @@ impl Engine for EdgeEngine {
         })
     }
 
-    fn list(
+    async fn list(
         &self,
         subject: &str,
         current: Option<&str>,
         cursor: Option<&str>,
-    ) -> impl Future<Output = Result<Devices, EdgeError>> + Send {
-        SendFuture::new(async move {
+    ) -> Result<Devices, EdgeError> {
+        boxed(async move {
             let arguments = (subject, current, cursor);
             let page: wit::Summaries = self.driver.run("list-sessions", &arguments, &mut None).await?;
             Ok(Devices {
@@ -92,10 +93,11 @@ impl Engine for EdgeEngine {
                 next: page.next,
             })
         })
+        .await
     }
 
-    fn revoke(&self, subject: &str, reference: &str) -> impl Future<Output = Result<bool, EdgeError>> + Send {
-        SendFuture::new(async move {
+    async fn revoke(&self, subject: &str, reference: &str) -> Result<bool, EdgeError> {
+        boxed(async move {
             let mut cursor: Option<String> = None;
             loop {
                 let arguments = (subject, reference, &cursor);
@@ -106,19 +108,21 @@ impl Engine for EdgeEngine {
                 cursor = progress.next;
             }
         })
+        .await
     }
 
-    fn revoke_all(&self, subject: &str) -> impl Future<Output = Result<u64, EdgeError>> + Send {
-        SendFuture::new(async move { Ok(self.revoke_each(subject, None).await?) })
+    async fn revoke_all(&self, subject: &str) -> Result<u64, EdgeError> {
+        boxed(async move { Ok(self.revoke_each(subject, None).await?) }).await
     }
 
-    fn revoke_others(&self, session: &EdgeSession) -> impl Future<Output = Result<u64, EdgeError>> + Send {
+    async fn revoke_others(&self, session: &EdgeSession) -> Result<u64, EdgeError> {
         let details = session.details();
-        SendFuture::new(async move {
+        boxed(async move {
             let details = details?;
             let subject = details.subject.ok_or(EdgeError::SubjectRequired)?;
             Ok(self.revoke_each(&subject, Some(&details.reference)).await?)
         })
+        .await
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `js/main.js` is the Worker's entry and hands each request to [`fetch`]; `js/call.js` runs the component.
 
+mod boxed;
 mod budget;
 mod clock;
 mod config;

@@ -70,7 +70,7 @@ fn router(env: &Env) -> Result<Router, ConfigError> {
         .with_state(engine.clone());
     #[cfg(feature = "test-routes")]
     let beside = beside.merge(crate::testing::routes(env, engine.clone()));
-    let api = Api::new(engine, service_key, told, |work| requests::later(work));
+    let api = Api::new(engine, service_key, told, requests::later);
     let router = Arc::new(api).router(beside);
     ROUTER.set(Some(router.clone()));
     Ok(router)

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 use tessera_http::api::{read_field, write_field};
 use tessera_http::{Change, Details, EngineSession, Grant, Keep, Value};
-use worker::send::SendFuture;
 
+use crate::boxed::boxed;
 use crate::driver::{Known, wit};
 use crate::engine::{EdgeEngine, value_into};
 use crate::fault::EdgeError;
@@ -297,20 +297,16 @@ impl EngineSession for EdgeSession {
         })
     }
 
-    fn save(&self) -> impl Future<Output = Result<Grant, EdgeError>> + Send {
-        SendFuture::new(self.write(SAVE, None))
+    async fn save(&self) -> Result<Grant, EdgeError> {
+        boxed(self.write(SAVE, None)).await
     }
 
-    fn rotate(&self) -> impl Future<Output = Result<Grant, EdgeError>> + Send {
-        SendFuture::new(self.write(ROTATE, None))
+    async fn rotate(&self) -> Result<Grant, EdgeError> {
+        boxed(self.write(ROTATE, None)).await
     }
 
-    fn authenticate(
-        &self,
-        subject: &str,
-        keep: &Keep,
-    ) -> impl Future<Output = Result<Grant, EdgeError>> + Send {
-        SendFuture::new(async move { self.write("authenticate", Some((subject, keep))).await })
+    async fn authenticate(&self, subject: &str, keep: &Keep) -> Result<Grant, EdgeError> {
+        boxed(async move { self.write("authenticate", Some((subject, keep))).await }).await
     }
 
     fn reissue(&self) -> Result<Grant, EdgeError> {
@@ -321,16 +317,17 @@ impl EngineSession for EdgeSession {
         })
     }
 
-    fn touch(&self) -> impl Future<Output = Result<bool, EdgeError>> + Send {
-        SendFuture::new(async move {
+    async fn touch(&self) -> Result<bool, EdgeError> {
+        boxed(async move {
             let (_busy, open, _) = self.begin()?;
             let Open { token, mut known, .. } = open.ok_or(EdgeError::Draft)?;
             Ok(self.engine.driver().run("touch", &[&token], &mut known).await?)
         })
+        .await
     }
 
-    fn destroy(&self) -> impl Future<Output = Result<(), EdgeError>> + Send {
-        SendFuture::new(async move {
+    async fn destroy(&self) -> Result<(), EdgeError> {
+        boxed(async move {
             let (_busy, open, _) = self.begin()?;
             if let Some(Open { token, mut known, .. }) = open {
                 self.engine
@@ -341,6 +338,7 @@ impl EngineSession for EdgeSession {
             self.state().closed = true;
             Ok(())
         })
+        .await
     }
 
     fn csrf_token(&self) -> Result<String, EdgeError> {
