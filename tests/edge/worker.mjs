@@ -33,6 +33,8 @@ export const start = async ({ bundle, script, bindings = {}, tools }) => {
     ...(script ? {} : { durableObjects: objects }),
     log: new Log(LogLevel.ERROR),
     handleRuntimeStdio: (out, err) => {
+      // One process may start many.
+      process.stderr.setMaxListeners(0);
       out.pipe(process.stderr);
       err.pipe(process.stderr);
     },
