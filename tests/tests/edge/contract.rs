@@ -372,3 +372,23 @@ fn a_subject_with_many_sessions_is_listed_in_pages_and_logged_out_everywhere() {
         .ok();
     assert_eq!(ended["ended"], 120, "{ended}");
 }
+
+/// The platform ends a request that asks storage too often; this one says so before, and goes on when it is asked again.
+#[test]
+fn ending_more_sessions_than_one_request_may_ask_about_goes_on_with_the_next() {
+    let worker = start(&nothing());
+    let mut client = worker.client();
+    const SESSIONS: usize = 700;
+    for _ in 0..SESSIONS {
+        client.create(SERVICE_KEY, Some("alice"));
+    }
+    let path = "/v1/subjects/alice/sessions";
+    let mut refused = 0;
+    while client.call("DELETE", path, SERVICE_KEY, None).status != 200 {
+        refused += 1;
+        assert!(refused < 10, "it never ends");
+    }
+    assert!(refused > 0, "one request has asked about {SESSIONS} sessions");
+    let left = client.call("GET", path, SERVICE_KEY, None).ok();
+    assert_eq!(left["sessions"], json!([]), "{left}");
+}
