@@ -1,6 +1,7 @@
-//! What is shared by all hosts: the store suite and the scenarios.
+//! What is shared by all hosts: the store suite and the scenarios, and the servers they run over.
 
 pub mod interleave;
 pub mod scenario;
+pub mod servers;
 pub mod store_suite;
 pub mod stores;

@@ -18,7 +18,12 @@ pub(crate) struct DataFlags {
         env = "TESSERA_DATA"
     )]
     data: PathBuf,
-    /// The store: memory: or sqlite:PATH [default: sqlite:<data>/sessions.db]
+    /// The store: memory:, sqlite:PATH, redis://USER:PASSWORD@HOST:PORT, redis+cluster://HOST,HOST or
+    /// redis+sentinel://HOST,HOST/MASTER [default: sqlite:<data>/sessions.db]
+    ///
+    /// Over TLS: rediss://, rediss+cluster://, rediss+sentinel://. Options follow a `?`, as in ?prefix=shop:&db=2;
+    /// what is special in a password is written as % and two digits. A flag is seen by every user of the
+    /// machine: put a URL with a password into TESSERA_STORE.
     #[arg(long, value_name = "URL", value_parser = parse_url, env = "TESSERA_STORE", hide_env_values = true)]
     store: Option<StoreUrl>,
 }
@@ -57,7 +62,7 @@ impl DataFlags {
     }
 
     /// Opens the store for the service, and makes it where there is none.
-    pub(crate) fn open_or_make(&self, durability: Durability) -> Result<AnyStore, Failure> {
+    pub(crate) async fn open_or_make(&self, durability: Durability) -> Result<AnyStore, Failure> {
         let url = self.url();
         let doing = format!("cannot open the store {url}");
         if let StoreUrl::Sqlite(path) = &url {
@@ -67,11 +72,23 @@ impl DataFlags {
             let store = SqliteStore::builder().durability(durability).open(path);
             return store.map(Into::into).map_err(Failure::during(doing));
         }
-        url.open().map_err(Failure::during(doing))
+        url.open().await.map_err(Failure::during(doing))
     }
 
     /// Opens a store that other processes use as well, and makes none.
-    pub(crate) fn open_shared(&self) -> Result<SqliteStore, Failure> {
+    pub(crate) async fn open_shared(&self) -> Result<AnyStore, Failure> {
+        match self.url() {
+            StoreUrl::Sqlite(_) => self.open_file().map(Into::into),
+            StoreUrl::Memory => Err(memory()),
+            url => {
+                let doing = format!("cannot open the store {url}");
+                url.open().await.map_err(Failure::during(doing))
+            }
+        }
+    }
+
+    /// Opens a store that can be walked from end to end, which is one in a file.
+    pub(crate) fn open_file(&self) -> Result<SqliteStore, Failure> {
         match self.url() {
             StoreUrl::Sqlite(path) if !path.exists() => {
                 Err(Failure::new(format!("there is no file {}", path.display())))
@@ -80,9 +97,14 @@ impl DataFlags {
                 let doing = format!("cannot open the store {}", path.display());
                 SqliteStore::open(path).map_err(Failure::during(doing))
             }
+            StoreUrl::Memory => Err(memory()),
             _ => Err(Failure::new(
-                "a memory store lives in the server's own process: nobody else can look into it",
+                "only a store in a SQLite file is read from end to end: name a subject, as in `list --subject alice`",
             )),
         }
     }
+}
+
+fn memory() -> Failure {
+    Failure::new("a memory store lives in the server's own process: nobody else can look into it")
 }
