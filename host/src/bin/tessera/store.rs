@@ -1,8 +1,11 @@
 //! The store as flags.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Command, ValueEnum};
 use tessera::store::{AnyStore, Durability, SqliteStore, StoreUrl, StoreUrlError};
 
 use crate::{Failure, files};
@@ -24,13 +27,26 @@ pub(crate) struct DataFlags {
     /// Over TLS: rediss://, rediss+cluster://, rediss+sentinel://. Options follow a `?`, as in ?prefix=shop:&db=2;
     /// what is special in a password is written as % and two digits. A flag is seen by every user of the
     /// machine: put a URL with a password into TESSERA_STORE.
-    #[arg(long, value_name = "URL", value_parser = parse_url, env = "TESSERA_STORE", hide_env_values = true)]
+    #[arg(long, value_name = "URL", value_parser = UrlParser, env = "TESSERA_STORE", hide_env_values = true)]
     store: Option<StoreUrl>,
 }
 
-/// With clap's, so that an unknown scheme is refused as a wrong flag is.
-fn parse_url(text: &str) -> Result<StoreUrl, StoreUrlError> {
-    text.parse()
+/// Refuses a URL as a wrong flag is, and does not repeat it as clap does: it may hold a password.
+#[derive(Clone)]
+struct UrlParser;
+
+impl TypedValueParser for UrlParser {
+    type Value = StoreUrl;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<StoreUrl, clap::Error> {
+        let refuse = |why: String| {
+            let message = format!("invalid value for '--store <URL>': {why}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        };
+        let text = value.to_str().ok_or_else(|| refuse("it is not UTF-8".into()))?;
+        text.parse()
+            .map_err(|error: StoreUrlError| refuse(error.to_string()))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -127,7 +127,7 @@ impl RedisStoreBuilder {
 ///   the minutes since the last one. Without any of them a restart ends all sessions.
 /// - **Sentinel and Cluster**: replicas follow asynchronously. A failover loses what was acknowledged by the old master
 ///   and had not reached the new one: usually milliseconds; under a partition up to as long as the old master goes on
-///   taking writes. Logouts of those moments are undone, as `SECURITY.md` says. `min-replicas-to-write` and
+///   taking writes, and answering whoever is on its side. Logouts of those moments are undone, as `SECURITY.md` says. `min-replicas-to-write` and
 ///   `min-replicas-max-lag` bound it; `WAIT` would lessen and not end it, so the store does not use it.
 ///
 /// `maxmemory-policy` has to be `noeviction`: any other ends sessions when memory is short. A server that is full answers

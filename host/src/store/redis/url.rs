@@ -42,6 +42,8 @@ const MAXIMUM_PREFIX_BYTES: usize = 128;
 /// | `ca=PATH` | the PEM file of who signed the servers' certificates, in place of the system's |
 /// | `sentinel_user=`, `sentinel_password=` | for the Sentinels, which do not get the servers' |
 ///
+/// Cluster nodes and Sentinels name servers by the address that those announce: their certificates need to be for that.
+///
 /// In user, password, master and options, `%` and two digits stand for a byte: `:` is `%3A`, `@` is `%40`, `/` is `%2F`, `%` is `%25`.
 ///
 /// Neither `Display` nor `Debug` shows a user or a password, and no error of parsing shows any part of the text.
