@@ -50,7 +50,7 @@ pub enum StoreUrl {
     Sqlite(PathBuf),
     /// `redis://` and its kin: a [`RedisStore`]. `Display` leaves out user and password.
     #[cfg(feature = "redis")]
-    Redis(RedisUrl),
+    Redis(Box<RedisUrl>),
 }
 
 /// Why a store's URL is refused, or its store does not open.
@@ -90,7 +90,7 @@ impl FromStr for StoreUrl {
         let (scheme, rest) = url.split_once(':').ok_or(StoreUrlError::NoScheme)?;
         #[cfg(feature = "redis")]
         if let Some(url) = RedisUrl::parse(scheme, rest) {
-            return url.map(Self::Redis);
+            return url.map(|url| Self::Redis(Box::new(url)));
         }
         match scheme {
             "memory" if rest.is_empty() => Ok(Self::Memory),

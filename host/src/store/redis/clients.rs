@@ -54,7 +54,7 @@ impl Clients {
         match self.url.kind {
             Kind::Single => {
                 let (host, port) = &self.url.hosts[0];
-                let source = Source::Address(self.of(host, *port).map_err(not_opened)?);
+                let source = Source::Address(Box::new(self.of(host, *port).map_err(not_opened)?));
                 connect_master(source, 1, limits).await
             }
             Kind::Sentinel => {
@@ -68,7 +68,7 @@ impl Clients {
                     .set_response_timeout(Some(limits.call));
                 let cluster = Cluster::new(self, client, config);
                 cluster.connect().await.map_err(not_opened)?;
-                Ok(Link::Cluster(cluster))
+                Ok(Link::Cluster(Box::new(cluster)))
             }
         }
     }

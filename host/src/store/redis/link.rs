@@ -22,7 +22,7 @@ pub(super) enum Link {
     /// To one server, which may be another one tomorrow.
     Master(Master),
     /// To many, by key.
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 /// Whether a command may be sent again when its answer was lost.

@@ -18,7 +18,7 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)
 
 /// Who tells where the server is.
 pub(super) enum Source {
-    Address(Client),
+    Address(Box<Client>),
     /// Asked anew for each connection.
     Sentinels(Box<SentinelClient>),
 }
