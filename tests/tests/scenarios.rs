@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tessera::store::{Durability, MemoryStore, SqliteStore};
+use tessera::store::{Durability, MemoryStore, RedisStore, RedisUrl, SqliteStore};
 use tessera_tests::scenario::{self, Pace, Scenario};
+use tessera_tests::servers::RedisServer;
 
 #[path = "scenarios/coverage.rs"]
 mod coverage;
@@ -40,9 +41,7 @@ fn all_pass(over: &str, run: impl AsyncFn(Scenario) -> Result<(), String> + Sync
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_time()
-                    .build();
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.expect("a runtime");
                 while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let ran = runtime.block_on(run(scenario.clone()));
@@ -145,5 +144,16 @@ fn all_scenarios_pass_over_sqlite_that_never_answers_at_once() {
     let directory = TempDir::new().expect("a directory");
     all_pass("sqlite, never ready", async |scenario| {
         scenario::run(&scenario, sqlite(&directory, &scenario), Pace::NeverReady).await
+    });
+}
+
+#[test]
+fn all_scenarios_pass_over_redis() {
+    let (server, stores) = (RedisServer::start(&[]), AtomicUsize::new(0));
+    all_pass("redis", async |scenario| {
+        let n = stores.fetch_add(1, Ordering::Relaxed);
+        let url: RedisUrl = format!("{}?prefix={n}:", server.url()).parse().expect("a URL");
+        let store = RedisStore::open(&url).await.expect("an open store");
+        scenario::run(&scenario, store, Pace::Own).await
     });
 }

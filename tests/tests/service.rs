@@ -24,6 +24,8 @@ mod nginx;
 mod openapi;
 #[path = "service/outage.rs"]
 mod outage;
+#[path = "service/redis.rs"]
+mod redis;
 #[path = "service/server.rs"]
 mod server;
 #[path = "service/slow.rs"]

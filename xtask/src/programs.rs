@@ -6,11 +6,13 @@ use std::process::Command;
 use std::{env, fs};
 
 /// Each with the package it comes in.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("nginx", "nginx-light"),
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("openssl", "openssl"),
+    ("redis-server", "redis-server"),
 ];
 
 /// Installs what is missing.

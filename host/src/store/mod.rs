@@ -13,12 +13,16 @@ use crate::time::Timestamp;
 mod cached;
 mod error;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod url;
 
 #[cfg(feature = "cache")]
 pub use cached::CachedStore;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisStore, RedisStoreBuilder, RedisStoreError, RedisUrl};
 pub use error::{Cause, StoreError};
 pub use memory::{Eviction, MemoryStore, MemoryStoreBuilder};
 #[cfg(feature = "sqlite")]

@@ -6,26 +6,39 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{Capabilities, Entry, MemoryStore, Page, Placement, Store, StoreError};
+#[cfg(feature = "redis")]
+use super::{RedisStore, RedisStoreError, RedisUrl};
 #[cfg(feature = "sqlite")]
 use super::{SqliteStore, SqliteStoreError};
 use crate::time::Timestamp;
 
 /// Every scheme, with what follows it.
-#[cfg(feature = "sqlite")]
-const KNOWN: &str = "memory:, sqlite:PATH";
-#[cfg(not(feature = "sqlite"))]
-const KNOWN: &str = "memory:";
+const KNOWN: [&str; 3] = [
+    "memory:",
+    if cfg!(feature = "sqlite") {
+        ", sqlite:PATH"
+    } else {
+        ""
+    },
+    if cfg!(feature = "redis") {
+        ", redis://HOST, redis+cluster://HOST,…, redis+sentinel://HOST,…/MASTER"
+    } else {
+        ""
+    },
+];
 
 /// Where a store is.
 ///
 /// ```
 /// use tessera::store::StoreUrl;
 ///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let url: StoreUrl = "memory:".parse()?;
-/// let store = url.open()?;
-/// assert_eq!("redis:x".parse::<StoreUrl>().unwrap_err().to_string(),
-///     "there is no store `redis:`; the known ones are memory:, sqlite:PATH");
-/// # drop(store); Ok::<(), Box<dyn std::error::Error>>(())
+/// let store = url.open().await?;
+/// let error = "mongodb:x".parse::<StoreUrl>().unwrap_err().to_string();
+/// assert!(error.starts_with("there is no store `mongodb:`; the known ones are memory:"));
+/// # drop(store); Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -35,6 +48,9 @@ pub enum StoreUrl {
     /// `sqlite:PATH`: a [`SqliteStore`]. The path is taken as it stands, relative or absolute, nothing in it decoded.
     #[cfg(feature = "sqlite")]
     Sqlite(PathBuf),
+    /// `redis://` and its kin: a [`RedisStore`]. `Display` leaves out user and password.
+    #[cfg(feature = "redis")]
+    Redis(Box<RedisUrl>),
 }
 
 /// Why a store's URL is refused, or its store does not open.
@@ -44,10 +60,10 @@ pub enum StoreUrl {
 #[non_exhaustive]
 pub enum StoreUrlError {
     /// There is no scheme.
-    #[error("a store is named by a URL; the known ones are {KNOWN}")]
+    #[error("a store is named by a URL; the known ones are {}", KNOWN.concat())]
     NoScheme,
     /// There is no such store.
-    #[error("there is no store `{0}:`; the known ones are {KNOWN}")]
+    #[error("there is no store `{0}:`; the known ones are {known}", known = KNOWN.concat())]
     UnknownScheme(String),
     /// What follows the scheme is not what that scheme takes.
     #[error("`{scheme}:` {reason}")]
@@ -61,6 +77,10 @@ pub enum StoreUrlError {
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Sqlite(#[from] SqliteStoreError),
+    /// Redis does not open.
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Redis(#[from] RedisStoreError),
 }
 
 impl FromStr for StoreUrl {
@@ -68,6 +88,10 @@ impl FromStr for StoreUrl {
 
     fn from_str(url: &str) -> Result<Self, StoreUrlError> {
         let (scheme, rest) = url.split_once(':').ok_or(StoreUrlError::NoScheme)?;
+        #[cfg(feature = "redis")]
+        if let Some(url) = RedisUrl::parse(scheme, rest) {
+            return url.map(|url| Self::Redis(Box::new(url)));
+        }
         match scheme {
             "memory" if rest.is_empty() => Ok(Self::Memory),
             "memory" => Err(StoreUrlError::Malformed {
@@ -117,20 +141,24 @@ impl fmt::Display for StoreUrl {
             Self::Memory => f.write_str("memory:"),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => url.fmt(f),
         }
     }
 }
 
 impl StoreUrl {
-    /// Opens the store with its builder's defaults.
+    /// Opens the store with its builder's defaults. One that is elsewhere needs a tokio runtime with time and I/O.
     ///
     /// # Errors
-    /// [`StoreUrlError::Sqlite`].
-    pub fn open(&self) -> Result<AnyStore, StoreUrlError> {
+    /// [`StoreUrlError::Sqlite`], [`StoreUrlError::Redis`].
+    pub async fn open(&self) -> Result<AnyStore, StoreUrlError> {
         match self {
             Self::Memory => Ok(MemoryStore::new().into()),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => Ok(SqliteStore::open(path)?.into()),
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => Ok(RedisStore::open(url).await?.into()),
         }
     }
 }
@@ -144,6 +172,9 @@ pub enum AnyStore {
     /// In one SQLite file.
     #[cfg(feature = "sqlite")]
     Sqlite(SqliteStore),
+    /// In Redis.
+    #[cfg(feature = "redis")]
+    Redis(RedisStore),
 }
 
 impl From<MemoryStore> for AnyStore {
@@ -159,6 +190,13 @@ impl From<SqliteStore> for AnyStore {
     }
 }
 
+#[cfg(feature = "redis")]
+impl From<RedisStore> for AnyStore {
+    fn from(store: RedisStore) -> Self {
+        Self::Redis(store)
+    }
+}
+
 impl AnyStore {
     /// Does the writes that wait and closes the store, which may block. Afterwards a store on disk answers
     /// [`StoreError::Unavailable`].
@@ -170,6 +208,9 @@ impl AnyStore {
             Self::Memory(_) => Ok(()),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(store) => store.close(),
+            // Nothing waits there: what was acknowledged was done.
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => Ok(()),
         }
     }
 }
@@ -181,6 +222,8 @@ macro_rules! each {
             Self::Memory(store) => store.$method($($argument),*).await,
             #[cfg(feature = "sqlite")]
             Self::Sqlite(store) => store.$method($($argument),*).await,
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => store.$method($($argument),*).await,
         }
     };
 }
@@ -191,6 +234,8 @@ impl Store for AnyStore {
             Self::Memory(store) => store.describe(),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(store) => store.describe(),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => store.describe(),
         }
     }
 
@@ -278,7 +323,7 @@ mod tests {
     #[test]
     fn anything_else_is_refused_and_the_known_ones_are_listed() {
         for text in [
-            "redis:localhost",
+            "mongodb:localhost",
             "",
             "sessions.db",
             "postgres://u:secret@h/d",

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use tessera::store::{BATCH_LIMIT, SqliteRow, SqliteStore, Store as _};
+use tessera::store::{AnyStore, BATCH_LIMIT, Row, SqliteRow, SqliteStore, Store as _};
 use tessera::{SessionSummary, Timestamp};
 
 use crate::output::{say, table};
@@ -111,8 +111,8 @@ impl Sessions {
 }
 
 /// The engine over the store, with a key for one run: nothing that is done with it makes or reads a token.
-fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
-    let store = place.data.open_shared()?;
+async fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
+    let store = place.data.open_shared().await?;
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
     let builder = place
         .place
@@ -154,7 +154,7 @@ fn heading() -> Vec<String> {
 }
 
 fn list_all(place: &Place) -> Result<(), Failure> {
-    let store = place.data.open_shared()?;
+    let store = place.data.open_file()?;
     let mut rows = vec![heading()];
     walk(&store, |row| {
         if let Some(reference) = reference_of(&row.key) {
@@ -168,7 +168,7 @@ fn list_all(place: &Place) -> Result<(), Failure> {
 }
 
 async fn list(place: Place, subject: &str) -> Result<(), Failure> {
-    let sessions = engine(place)?;
+    let sessions = engine(place).await?;
     let row = |session: &SessionSummary| {
         let moments = [session.last_seen_at, session.expires_at, session.ends_at].map(moment::show);
         [session.reference.clone(), subject.to_owned()]
@@ -189,15 +189,9 @@ async fn list(place: Place, subject: &str) -> Result<(), Failure> {
 }
 
 async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> Result<(), Failure> {
-    let store = place.data.open_shared()?;
-    let mut found = None;
-    walk(&store, |row| {
-        if row.owner.as_deref() == subject && reference_of(&row.key).as_deref() == reference {
-            found = Some(row.clone());
-        }
-        found.is_none()
-    })?;
-    let row = found.ok_or_else(|| Failure::new("there is no such session"))?;
+    let store = place.data.open_shared().await?;
+    let row = row_of(&store, subject.unwrap_or_default(), reference).await?;
+    let row = row.ok_or_else(|| Failure::new("there is no such session"))?;
     // A listing brings values along only up to a size.
     let entry = store
         .get(Timestamp::now(), &row.key, true)
@@ -212,7 +206,7 @@ async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> 
             .and_then(Value::as_u64)
             .map(|at| moment::show(Timestamp::from_millis(at)))
     };
-    let (created, authenticated) = (at("created"), at("authenticated"));
+    let (created, authenticated, ends) = (at("created"), at("authenticated"), at("ends"));
     print_session(json!({
         "reference": reference,
         "subject": subject,
@@ -220,9 +214,26 @@ async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> 
         "authenticated": authenticated,
         "last seen": moment::show(row.touched_at),
         "expires": moment::show(row.expires_at),
-        "ends": moment::show(row.ends_at),
+        "ends": ends,
         "fields": record.remove("fields"),
     }))
+}
+
+/// The subject's row with this reference.
+async fn row_of(store: &AnyStore, subject: &str, reference: Option<&str>) -> Result<Option<Row>, Failure> {
+    let (now, mut cursor) = (Timestamp::now(), String::new());
+    loop {
+        let page = store.list_owned(now, subject, &cursor, PAGE_ROWS).await;
+        let page = page.map_err(Failure::during("cannot read the store"))?;
+        let mut rows = page.rows.into_iter();
+        if let Some(row) = rows.find(|row| reference_of(&row.key).as_deref() == reference) {
+            return Ok(Some(row));
+        }
+        match page.next {
+            Some(next) => cursor = next,
+            None => return Ok(None),
+        }
+    }
 }
 
 async fn show_by_token(
@@ -235,7 +246,7 @@ async fn show_by_token(
     let path = key_file.unwrap_or_else(|| place.data.directory().join("keys.json"));
     let keys = secrets::read_keys(&path)?;
     let keys = keys.ok_or_else(|| Failure::new(format!("there is no file {}", path.display())))?;
-    let store = place.data.open_shared()?;
+    let store = place.data.open_shared().await?;
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
     let builder = tokens.apply(place.place.apply(builder.instances(1)));
     let builder = keys.into_iter().fold(builder, |builder, key| builder.key(key));
@@ -266,7 +277,7 @@ fn print_session(session: Value) -> Result<(), Failure> {
 }
 
 async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<(), Failure> {
-    let sessions = engine(place)?;
+    let sessions = engine(place).await?;
     let doing = "cannot end the sessions";
     let Some(reference) = reference else {
         let ended = sessions
@@ -286,7 +297,7 @@ async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<
 }
 
 fn count(place: &Place) -> Result<(), Failure> {
-    let store = place.data.open_shared()?;
+    let store = place.data.open_file()?;
     let doing = "cannot count the sessions";
     let live = store
         .count_live(Timestamp::now())
