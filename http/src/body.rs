@@ -39,7 +39,7 @@ mod tests {
         let cut = std::io::Error::other("cut");
         assert_eq!(unread(&cut, too_long).code(), "body-unreadable");
         // As frameworks wrap it.
-        let wrapped = std::io::Error::other(late);
+        let wrapped = axum_core::Error::new(late);
         assert_eq!(unread(&wrapped, too_long).code(), "body-timeout");
     }
 }

@@ -1,39 +1,53 @@
-//! Takes every order of several clients' steps in the store. `cargo xtask explore [NAME…]`
+//! Takes every order of several clients' steps in the store. `cargo xtask explore [NAME[@FIRST[..END]]…]`
+//!
+//! `faults-3-2@40..50` takes ten plans of a campaign that would run for hours, so that it can be done in parts.
 
 #![expect(clippy::print_stdout, reason = "a command for the terminal")]
 
+use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use tessera::Component;
-use tessera_tests::interleave::campaign::{campaigns, explore_all};
+use tessera_tests::interleave::campaign::{Campaign, campaigns, explore_each};
+use tessera_tests::interleave::explore::Report;
+use tessera_tests::interleave::plan::Plan;
 
 /// So many violations of a campaign are told.
 const TOLD: usize = 3;
 
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let named: Vec<String> = std::env::args().skip(1).collect();
+    let named = std::env::args().skip(1).map(|name| part(&name));
+    let named: Vec<(String, Range<usize>)> = named.collect::<Result<_, _>>()?;
     let component = Component::embedded()?;
     let known: Vec<String> = campaigns().into_iter().map(|campaign| campaign.name).collect();
-    if let Some(unknown) = named.iter().find(|name| !known.contains(name)) {
-        return Err(format!("there is no campaign {unknown}, but {}", known.join(", ")).into());
+    if let Some(unknown) = named.iter().find(|(name, _)| !known.contains(name)) {
+        return Err(format!("there is no campaign {}, but {}", unknown.0, known.join(", ")).into());
     }
     let mut found = 0;
-    for campaign in campaigns() {
-        let wanted = if named.is_empty() {
-            !campaign.long
-        } else {
-            named.contains(&campaign.name)
+    for Campaign {
+        name,
+        plans,
+        how,
+        long,
+    } in campaigns()
+    {
+        let wanted = match named.iter().find(|(wanted, _)| *wanted == name) {
+            Some((_, part)) => part.start.min(plans.len())..part.end.min(plans.len()),
+            None if named.is_empty() && !long => 0..plans.len(),
+            None => continue,
         };
-        if !wanted {
-            continue;
-        }
         let began = Instant::now();
-        let (report, violations) = explore_all(&campaign.plans, &component, campaign.how);
-        let (plans, seconds) = (campaign.plans.len(), began.elapsed().as_secs_f32());
+        let told = |plan: &Plan, report: &Report| {
+            let at = plans.iter().position(|other| std::ptr::eq(other, plan));
+            println!("{name}@{}: {}: {report}", at.unwrap_or_default(), plan.name);
+        };
+        let quiet = |_: &Plan, _: &Report| ();
+        let each: &(dyn Fn(&Plan, &Report) + Sync) = if long { &told } else { &quiet };
+        let (report, violations) = explore_each(&plans[wanted.clone()], &component, how, each);
+        let (plans, seconds) = (wanted.len(), began.elapsed().as_secs_f32());
         println!(
-            "{}: {plans} plans, {} violations: {report}; {seconds:.1} s",
-            campaign.name,
+            "{name}: {plans} plans, {} violations: {report}; {seconds:.1} s",
             violations.len()
         );
         violations
@@ -47,4 +61,24 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// `NAME`, `NAME@5`, `NAME@5..9`, `NAME@5..`.
+fn part(named: &str) -> Result<(String, Range<usize>), String> {
+    let Some((name, part)) = named.split_once('@') else {
+        return Ok((named.to_owned(), 0..usize::MAX));
+    };
+    let number = |text: &str| {
+        let wrong = |error| format!("{named}: {text:?} is no number of a plan: {error}");
+        text.parse::<usize>().map_err(wrong)
+    };
+    let range = match part.split_once("..") {
+        None => number(part)?..number(part)?.saturating_add(1),
+        Some((first, "")) => number(first)?..usize::MAX,
+        Some((first, end)) => number(first)?..number(end)?,
+    };
+    match range.start < range.end {
+        true => Ok((name.to_owned(), range)),
+        false => Err(format!("{named}: no plan is in {part}")),
+    }
 }

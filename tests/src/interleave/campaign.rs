@@ -21,6 +21,16 @@ pub enum How {
 
 /// Explores all plans; answers what was seen in all, and the first violation of each plan that has one.
 pub fn explore_all(plans: &[Plan], component: &Component, how: How) -> (Report, Vec<Box<Violation>>) {
+    explore_each(plans, component, how, &|_, _| ())
+}
+
+/// The same, telling of each plan that ended well.
+pub fn explore_each(
+    plans: &[Plan],
+    component: &Component,
+    how: How,
+    told: &(dyn Fn(&Plan, &Report) + Sync),
+) -> (Report, Vec<Box<Violation>>) {
     let (open, ended) = (
         Mutex::new(plans.iter()),
         Mutex::new((Report::default(), Vec::new())),
@@ -34,7 +44,10 @@ pub fn explore_all(plans: &[Plan], component: &Component, how: How) -> (Report, 
             };
             let mut ended = lock(&ended);
             match outcome {
-                Ok(report) => ended.0.add(&report),
+                Ok(report) => {
+                    told(plan, &report);
+                    ended.0.add(&report);
+                }
                 Err(violation) => ended.1.push(violation),
             }
         }

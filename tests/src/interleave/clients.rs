@@ -34,10 +34,14 @@ pub struct Log {
     pub tokens: Vec<Granted>,
 }
 
+fn payload(token: &str) -> Vec<u8> {
+    let payload = token.split('.').nth(2).unwrap_or_default();
+    BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default()
+}
+
 /// The record's key and the generation that a compact token names.
 pub fn key_and_generation(token: &str) -> (String, u32) {
-    let payload = token.split('.').nth(2).unwrap_or_default();
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
+    let bytes = payload(token);
     let id = bytes.get(..16).unwrap_or_default();
     let counter = bytes
         .get(16..20)
@@ -48,9 +52,7 @@ pub fn key_and_generation(token: &str) -> (String, u32) {
 
 /// What of a compact token names the session, the generation and the moment it was raised.
 pub fn generation_bytes(token: &str) -> Vec<u8> {
-    let payload = token.split('.').nth(2).unwrap_or_default();
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
-    bytes.get(..26).unwrap_or_default().to_vec()
+    payload(token).get(..26).unwrap_or_default().to_vec()
 }
 
 /// One client, with all that it needs.
@@ -292,14 +294,8 @@ impl Client {
         let next = then(&told);
         let mut log = lock(&self.log);
         // A touch that is not due asks nothing and is told nothing.
-        let asked_nothing = log
-            .calls
-            .last()
-            .is_some_and(|call| call.began.is_none() && told == Told::Done)
-            && log
-                .calls
-                .last()
-                .is_some_and(|call| matches!(call.call, Call::Touch { .. }));
+        let is_idle = |call: &Observed| !call.asked && matches!(call.call, Call::Touch { .. });
+        let asked_nothing = told == Told::Done && log.calls.last().is_some_and(is_idle);
         if asked_nothing {
             log.calls.pop();
         } else if let Some(call) = log.calls.last_mut() {

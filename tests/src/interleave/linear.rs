@@ -19,7 +19,7 @@ pub struct Observed {
     pub now: u64,
     /// Whether it asked the store anything.
     pub asked: bool,
-    /// The step of its first question, or of its answer if it asked nothing and was refused.
+    /// The step of its first question; none if it asked nothing.
     pub began: Option<usize>,
     /// The step of its last answer.
     pub ended: Option<usize>,

@@ -10,7 +10,7 @@ use std::task::{Context, Waker};
 use tessera::store::{Cause, StoreError};
 use tessera::{Component, ConfigurationError, Sessions};
 
-use super::calls::{Call, Told};
+use super::calls::Call;
 use super::clients::{Client, Granted, Log};
 use super::contents::{Answer, Contents, Question};
 use super::engines::{Engines, wire};
@@ -140,17 +140,6 @@ impl<'a> Run<'a> {
         {
             client.future = None;
         }
-        // What was refused without a question is known by now: the model has to agree.
-        let step = self.step;
-        let is_refusal = |call: &&mut Observed| {
-            let refused = matches!(call.told, Some(Told::Missing | Told::Replaced | Told::Reused));
-            refused && call.began.is_none()
-        };
-        lock(&client.log)
-            .calls
-            .iter_mut()
-            .filter(is_refusal)
-            .for_each(|call| (call.began, call.ended) = (Some(step), Some(step)));
         if lock(&client.log).calls.len() != calls {
             (client.asked_in_call, client.has_written) = (0, false);
         }

@@ -76,6 +76,18 @@ impl DemoFlags {
             When::On | When::Off => router,
         }))
     }
+
+    /// What the service says at its start.
+    pub(crate) fn introduction(self, address: SocketAddr) -> String {
+        let whence = match self.demo {
+            When::Auto => "from this machine alone",
+            When::On | When::Off => "FROM WHEREVER THIS ADDRESS CAN BE REACHED, over TLS",
+        };
+        format!(
+            "\nOpen http://{address}/ to see it work: a demonstration, {whence}, in which anybody signs in as anybody,
+with a key and sessions of its own; --demo off turns it off.\n"
+        )
+    }
 }
 
 fn sessions(policy: PolicyFlags, what: &'static str) -> Result<Sessions, Failure> {
@@ -94,20 +106,6 @@ fn sessions(policy: PolicyFlags, what: &'static str) -> Result<Sessions, Failure
 
 fn is_loopback_address(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
-}
-
-impl DemoFlags {
-    /// What the service says at its start.
-    pub(crate) fn introduction(self, address: SocketAddr) -> String {
-        let whence = match self.demo {
-            When::Auto => "from this machine alone",
-            When::On | When::Off => "FROM WHEREVER THIS ADDRESS CAN BE REACHED, over TLS",
-        };
-        format!(
-            "\nOpen http://{address}/ to see it work: a demonstration, {whence}, in which anybody signs in as anybody,
-with a key and sessions of its own; --demo off turns it off.\n"
-        )
-    }
 }
 
 async fn only_locally(request: Request, next: Next) -> Response {

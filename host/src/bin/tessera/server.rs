@@ -143,11 +143,14 @@ async fn accept(listener: &TcpListener, router: axum::Router, limits: Limits, gr
     }
 }
 
+/// A connection whose client has to read what it is sent.
+type Wire = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+
 fn connection(
     stream: TcpStream,
     router: axum::Router,
     limits: Limits,
-) -> http1::Connection<TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>, TowerToHyperService<axum::Router>> {
+) -> http1::Connection<Wire, TowerToHyperService<axum::Router>> {
     // Answers are small and each is written at once.
     let _ = stream.set_nodelay(true);
     // A client that reads nothing of what it has asked for.
