@@ -2,5 +2,6 @@
 
 pub mod interleave;
 pub mod scenario;
+pub mod servers;
 pub mod store_suite;
 pub mod stores;

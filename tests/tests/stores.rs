@@ -21,6 +21,8 @@ use tessera_tests::store_suite::{Report, Suite};
 
 #[path = "stores/in_memory.rs"]
 mod in_memory;
+#[path = "stores/in_sql.rs"]
+mod in_sql;
 #[path = "stores/in_sqlite.rs"]
 mod in_sqlite;
 

@@ -11,12 +11,16 @@ use crate::time::Timestamp;
 
 mod error;
 mod memory;
+#[cfg(feature = "sql")]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod url;
 
 pub use error::{Cause, StoreError};
 pub use memory::{Eviction, MemoryStore, MemoryStoreBuilder};
+#[cfg(feature = "sql")]
+pub use sql::{SqlCode, SqlEntry, SqlError, SqlListing, SqlStore, SqlStoreBuilder, SqlStoreError, SqlUrl};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, SqliteListing, SqliteRow, SqliteStore, SqliteStoreBuilder, SqliteStoreError};
 pub use url::{AnyStore, StoreUrl, StoreUrlError};

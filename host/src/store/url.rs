@@ -6,26 +6,37 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{Capabilities, Entry, MemoryStore, Page, Placement, Store, StoreError};
+#[cfg(feature = "sql")]
+use super::{SqlStore, SqlStoreError, SqlUrl};
 #[cfg(feature = "sqlite")]
 use super::{SqliteStore, SqliteStoreError};
 use crate::time::Timestamp;
 
 /// Every scheme, with what follows it.
-#[cfg(feature = "sqlite")]
-const KNOWN: &str = "memory:, sqlite:PATH";
-#[cfg(not(feature = "sqlite"))]
-const KNOWN: &str = "memory:";
+const KNOWN: &str = if cfg!(feature = "sql") {
+    if cfg!(feature = "sqlite") {
+        "memory:, sqlite:PATH, postgres://…, mysql://…"
+    } else {
+        "memory:, postgres://…, mysql://…"
+    }
+} else if cfg!(feature = "sqlite") {
+    "memory:, sqlite:PATH"
+} else {
+    "memory:"
+};
 
 /// Where a store is.
 ///
 /// ```
 /// use tessera::store::StoreUrl;
 ///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let url: StoreUrl = "memory:".parse()?;
-/// let store = url.open()?;
-/// assert_eq!("redis:x".parse::<StoreUrl>().unwrap_err().to_string(),
-///     "there is no store `redis:`; the known ones are memory:, sqlite:PATH");
-/// # drop(store); Ok::<(), Box<dyn std::error::Error>>(())
+/// let store = url.open().await?;
+/// let error = "redis:x".parse::<StoreUrl>().unwrap_err().to_string();
+/// assert!(error.starts_with("there is no store `redis:`; the known ones are memory:"));
+/// # drop(store); Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -35,6 +46,9 @@ pub enum StoreUrl {
     /// `sqlite:PATH`: a [`SqliteStore`]. The path is taken as it stands, relative or absolute, nothing in it decoded.
     #[cfg(feature = "sqlite")]
     Sqlite(PathBuf),
+    /// `postgres://…` or `mysql://…`: a [`SqlStore`].
+    #[cfg(feature = "sql")]
+    Sql(Box<SqlUrl>),
 }
 
 /// Why a store's URL is refused, or its store does not open.
@@ -61,6 +75,10 @@ pub enum StoreUrlError {
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Sqlite(#[from] SqliteStoreError),
+    /// The database's URL is refused, or its store does not open.
+    #[cfg(feature = "sql")]
+    #[error(transparent)]
+    Sql(#[from] SqlStoreError),
 }
 
 impl FromStr for StoreUrl {
@@ -81,6 +99,8 @@ impl FromStr for StoreUrl {
                     scheme: "sqlite",
                     reason,
                 }),
+            #[cfg(feature = "sql")]
+            scheme if SqlUrl::is_scheme(scheme) => Ok(Self::Sql(Box::new(url.parse()?))),
             // What stands before the colon of something that is no URL may be anything, a secret too.
             _ if is_scheme(scheme) => Err(StoreUrlError::UnknownScheme(scheme.to_owned())),
             _ => Err(StoreUrlError::NoScheme),
@@ -111,26 +131,31 @@ fn sqlite_path(rest: &str) -> Result<PathBuf, &'static str> {
     }
 }
 
+/// A database's without user and password.
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory => f.write_str("memory:"),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            #[cfg(feature = "sql")]
+            Self::Sql(url) => url.fmt(f),
         }
     }
 }
 
 impl StoreUrl {
-    /// Opens the store with its builder's defaults.
+    /// Opens the store with its builder's defaults; a database's on a tokio runtime, where it stays.
     ///
     /// # Errors
-    /// [`StoreUrlError::Sqlite`].
-    pub fn open(&self) -> Result<AnyStore, StoreUrlError> {
+    /// [`StoreUrlError::Sqlite`] or [`StoreUrlError::Sql`].
+    pub async fn open(&self) -> Result<AnyStore, StoreUrlError> {
         match self {
             Self::Memory => Ok(MemoryStore::new().into()),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => Ok(SqliteStore::open(path)?.into()),
+            #[cfg(feature = "sql")]
+            Self::Sql(url) => Ok(SqlStore::builder().open_at(url).await?.into()),
         }
     }
 }
@@ -144,6 +169,9 @@ pub enum AnyStore {
     /// In one SQLite file.
     #[cfg(feature = "sqlite")]
     Sqlite(SqliteStore),
+    /// In a database.
+    #[cfg(feature = "sql")]
+    Sql(SqlStore),
 }
 
 impl From<MemoryStore> for AnyStore {
@@ -159,9 +187,16 @@ impl From<SqliteStore> for AnyStore {
     }
 }
 
+#[cfg(feature = "sql")]
+impl From<SqlStore> for AnyStore {
+    fn from(store: SqlStore) -> Self {
+        Self::Sql(store)
+    }
+}
+
 impl AnyStore {
-    /// Does the writes that wait and closes the store, which may block. Afterwards a store on disk answers
-    /// [`StoreError::Unavailable`].
+    /// Does the writes that wait and closes the store, which may block. Afterwards a store that is not
+    /// in memory answers [`StoreError::Unavailable`].
     ///
     /// # Errors
     /// As [`SqliteStore::close`].
@@ -170,6 +205,11 @@ impl AnyStore {
             Self::Memory(_) => Ok(()),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(store) => store.close(),
+            #[cfg(feature = "sql")]
+            Self::Sql(store) => {
+                store.close();
+                Ok(())
+            }
         }
     }
 }
@@ -181,6 +221,8 @@ macro_rules! each {
             Self::Memory(store) => store.$method($($argument),*).await,
             #[cfg(feature = "sqlite")]
             Self::Sqlite(store) => store.$method($($argument),*).await,
+            #[cfg(feature = "sql")]
+            Self::Sql(store) => store.$method($($argument),*).await,
         }
     };
 }
@@ -191,6 +233,8 @@ impl Store for AnyStore {
             Self::Memory(store) => store.describe(),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(store) => store.describe(),
+            #[cfg(feature = "sql")]
+            Self::Sql(store) => store.describe(),
         }
     }
 
@@ -281,7 +325,7 @@ mod tests {
             "redis:localhost",
             "",
             "sessions.db",
-            "postgres://u:secret@h/d",
+            "mongodb://u:secret@h/d",
             "p4ssw0rd and more:x",
         ] {
             let error = text.parse::<StoreUrl>().map_err(|error| error.to_string());

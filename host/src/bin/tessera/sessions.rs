@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use tessera::store::{BATCH_LIMIT, SqliteRow, SqliteStore, Store as _};
+use tessera::store::{AnyStore, BATCH_LIMIT, Store as _};
 use tessera::{SessionSummary, Timestamp};
 
 use crate::output::{say, table};
@@ -82,7 +82,7 @@ impl Sessions {
 
     async fn answer(self) -> Result<(), Failure> {
         match self {
-            Self::List { place, subject: None } => list_all(&place),
+            Self::List { place, subject: None } => list_all(&place).await,
             Self::List {
                 place,
                 subject: Some(subject),
@@ -105,14 +105,14 @@ impl Sessions {
                 subject,
                 reference,
             } => revoke(place, &subject, reference.as_deref()).await,
-            Self::Count { place } => count(&place),
+            Self::Count { place } => count(&place).await,
         }
     }
 }
 
 /// The engine over the store, with a key for one run: nothing that is done with it makes or reads a token.
-fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
-    let store = place.data.open_shared()?;
+async fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
+    let store = place.data.open_shared().await?;
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
     let builder = place
         .place
@@ -123,17 +123,55 @@ fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
         .map_err(Failure::during("cannot configure the engine"))
 }
 
+/// An entry, as every store that is shared can list it.
+#[derive(Clone)]
+struct Listed {
+    key: String,
+    owner: Option<String>,
+    touched_at: Timestamp,
+    expires_at: Timestamp,
+    ends_at: Timestamp,
+}
+
+/// A page of all live entries, and the cursor of the next.
+async fn page(
+    store: &AnyStore,
+    now: Timestamp,
+    cursor: &str,
+) -> Result<(Vec<Listed>, Option<String>), Failure> {
+    macro_rules! listed {
+        ($page:expr) => {{
+            let page = $page.map_err(Failure::during("cannot read the store"))?;
+            let rows = page.rows.into_iter().map(|row| Listed {
+                key: row.key,
+                owner: row.owner,
+                touched_at: row.touched_at,
+                expires_at: row.expires_at,
+                ends_at: row.ends_at,
+            });
+            Ok((rows.collect(), page.next))
+        }};
+    }
+    match store {
+        AnyStore::Sqlite(store) => listed!(store.list_all(now, cursor, PAGE_ROWS)),
+        AnyStore::Sql(store) => listed!(store.list_all(now, cursor, PAGE_ROWS).await),
+        _ => Err(cannot_list()),
+    }
+}
+
+fn cannot_list() -> Failure {
+    Failure::new("this store cannot list what it holds: name a subject")
+}
+
 /// Walks over every live entry of a store until `visit` has seen enough.
-fn walk(store: &SqliteStore, mut visit: impl FnMut(&SqliteRow) -> bool) -> Result<(), Failure> {
+async fn walk(store: &AnyStore, mut visit: impl FnMut(&Listed) -> bool) -> Result<(), Failure> {
     let (now, mut cursor) = (Timestamp::now(), String::new());
     loop {
-        let page = store
-            .list_all(now, &cursor, PAGE_ROWS)
-            .map_err(Failure::during("cannot read the store"))?;
-        if page.rows.iter().any(|row| !visit(row)) {
+        let (rows, next) = page(store, now, &cursor).await?;
+        if rows.iter().any(|row| !visit(row)) {
             return Ok(());
         }
-        match page.next {
+        match next {
             Some(next) => cursor = next,
             None => return Ok(()),
         }
@@ -153,8 +191,8 @@ fn heading() -> Vec<String> {
         .to_vec()
 }
 
-fn list_all(place: &Place) -> Result<(), Failure> {
-    let store = place.data.open_shared()?;
+async fn list_all(place: &Place) -> Result<(), Failure> {
+    let store = place.data.open_shared().await?;
     let mut rows = vec![heading()];
     walk(&store, |row| {
         if let Some(reference) = reference_of(&row.key) {
@@ -163,12 +201,13 @@ fn list_all(place: &Place) -> Result<(), Failure> {
             rows.push([reference, owner].into_iter().chain(moments).collect());
         }
         true
-    })?;
+    })
+    .await?;
     say(&table(&rows))
 }
 
 async fn list(place: Place, subject: &str) -> Result<(), Failure> {
-    let sessions = engine(place)?;
+    let sessions = engine(place).await?;
     let row = |session: &SessionSummary| {
         let moments = [session.last_seen_at, session.expires_at, session.ends_at].map(moment::show);
         [session.reference.clone(), subject.to_owned()]
@@ -189,14 +228,15 @@ async fn list(place: Place, subject: &str) -> Result<(), Failure> {
 }
 
 async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> Result<(), Failure> {
-    let store = place.data.open_shared()?;
+    let store = place.data.open_shared().await?;
     let mut found = None;
     walk(&store, |row| {
         if row.owner.as_deref() == subject && reference_of(&row.key).as_deref() == reference {
             found = Some(row.clone());
         }
         found.is_none()
-    })?;
+    })
+    .await?;
     let row = found.ok_or_else(|| Failure::new("there is no such session"))?;
     // A listing brings values along only up to a size.
     let entry = store
@@ -235,7 +275,7 @@ async fn show_by_token(
     let path = key_file.unwrap_or_else(|| place.data.directory().join("keys.json"));
     let keys = secrets::read_keys(&path)?;
     let keys = keys.ok_or_else(|| Failure::new(format!("there is no file {}", path.display())))?;
-    let store = place.data.open_shared()?;
+    let store = place.data.open_shared().await?;
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
     let builder = tokens.apply(place.place.apply(builder.instances(1)));
     let builder = keys.into_iter().fold(builder, |builder, key| builder.key(key));
@@ -266,7 +306,7 @@ fn print_session(session: Value) -> Result<(), Failure> {
 }
 
 async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<(), Failure> {
-    let sessions = engine(place)?;
+    let sessions = engine(place).await?;
     let doing = "cannot end the sessions";
     let Some(reference) = reference else {
         let ended = sessions
@@ -285,13 +325,19 @@ async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<
     }
 }
 
-fn count(place: &Place) -> Result<(), Failure> {
-    let store = place.data.open_shared()?;
+async fn count(place: &Place) -> Result<(), Failure> {
+    let store = place.data.open_shared().await?;
     let doing = "cannot count the sessions";
-    let live = store
-        .count_live(Timestamp::now())
-        .map_err(Failure::during(doing))?;
-    let held = store.len().map_err(Failure::during(doing))?;
+    let now = Timestamp::now();
+    let (live, held) = match &store {
+        AnyStore::Sqlite(store) => (store.count_live(now), store.len()),
+        AnyStore::Sql(store) => (store.count_live(now).await, store.count().await),
+        _ => return Err(cannot_list()),
+    };
+    let (live, held) = (
+        live.map_err(Failure::during(doing))?,
+        held.map_err(Failure::during(doing))?,
+    );
     say(&format!(
         "live {live}\nexpired, not swept yet {}\n",
         held.saturating_sub(live)

@@ -18,7 +18,8 @@ pub(crate) struct DataFlags {
         env = "TESSERA_DATA"
     )]
     data: PathBuf,
-    /// The store: memory: or sqlite:PATH [default: sqlite:<data>/sessions.db]
+    /// The store: memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE
+    /// [default: sqlite:<data>/sessions.db]. With a password, better in TESSERA_STORE: flags are in the list of processes
     #[arg(long, value_name = "URL", value_parser = parse_url, env = "TESSERA_STORE", hide_env_values = true)]
     store: Option<StoreUrl>,
 }
@@ -57,7 +58,7 @@ impl DataFlags {
     }
 
     /// Opens the store for the service, and makes it where there is none.
-    pub(crate) fn open_or_make(&self, durability: Durability) -> Result<AnyStore, Failure> {
+    pub(crate) async fn open_or_make(&self, durability: Durability) -> Result<AnyStore, Failure> {
         let url = self.url();
         let doing = format!("cannot open the store {url}");
         if let StoreUrl::Sqlite(path) = &url {
@@ -67,19 +68,18 @@ impl DataFlags {
             let store = SqliteStore::builder().durability(durability).open(path);
             return store.map(Into::into).map_err(Failure::during(doing));
         }
-        url.open().map_err(Failure::during(doing))
+        url.open().await.map_err(Failure::during(doing))
     }
 
-    /// Opens a store that other processes use as well, and makes none.
-    pub(crate) fn open_shared(&self) -> Result<SqliteStore, Failure> {
-        match self.url() {
-            StoreUrl::Sqlite(path) if !path.exists() => {
+    /// Opens a store that other processes use as well, and makes no file.
+    pub(crate) async fn open_shared(&self) -> Result<AnyStore, Failure> {
+        let url = self.url();
+        let doing = format!("cannot open the store {url}");
+        match url {
+            StoreUrl::Sqlite(ref path) if !path.exists() => {
                 Err(Failure::new(format!("there is no file {}", path.display())))
             }
-            StoreUrl::Sqlite(path) => {
-                let doing = format!("cannot open the store {}", path.display());
-                SqliteStore::open(path).map_err(Failure::during(doing))
-            }
+            StoreUrl::Sqlite(_) | StoreUrl::Sql(_) => url.open().await.map_err(Failure::during(doing)),
             _ => Err(Failure::new(
                 "a memory store lives in the server's own process: nobody else can look into it",
             )),

@@ -1,0 +1,120 @@
+//! A server's process, ended by its id.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
+
+use std::fs::{self, OpenOptions};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One process, that is there or was killed.
+#[derive(Default)]
+pub(super) struct Process(Mutex<Option<Child>>);
+
+impl Process {
+    pub(super) fn start(&self, command: &mut Command, log: &Path, is_up: impl Fn() -> bool) {
+        let started = Instant::now();
+        loop {
+            let output = OpenOptions::new().create(true).append(true).open(log);
+            let output = output.expect("a log");
+            let errors = output.try_clone().expect("a log");
+            command.stdin(Stdio::null()).stdout(output).stderr(errors);
+            let mut child = command.spawn().expect("the server starts");
+            while child.try_wait().expect("a child").is_none() {
+                if is_up() {
+                    *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+                    return;
+                }
+                if started.elapsed() > PATIENCE {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            // After a kill, what is left of the one before may hold its files for a moment.
+            assert!(
+                started.elapsed() < PATIENCE,
+                "it does not start:\n{}",
+                fs::read_to_string(log).unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// SIGKILL.
+    pub(super) fn kill(&self) {
+        let child = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut child) = child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub(super) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+pub(super) fn listens(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+/// Runs a command to its end.
+pub(super) fn done(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().expect("the command starts");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A command that runs as the server's own user, for those who run the tests as root, which a server refuses.
+pub(super) fn as_user(user: &str, program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args([format!("--reuid={user}"), format!("--regid={user}")]);
+    command.args(["--clear-groups", "--"]).arg(program);
+    command
+}
+
+/// Gives a directory to the server's user.
+pub(super) fn give(user: &str, directory: &Path) {
+    if is_root() {
+        done(
+            Command::new("chown")
+                .args(["-R", &format!("{user}:{user}")])
+                .arg(directory),
+        );
+    }
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+/// Finds a program on the path or in one of these directories.
+pub(super) fn program(name: &str, elsewhere: &[PathBuf]) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(elsewhere.iter().cloned())
+        .map(|directory| directory.join(name))
+        .find(|program| program.exists())
+        .unwrap_or_else(|| panic!("{name} is installed by `cargo xtask test`"))
+}
