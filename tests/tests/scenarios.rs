@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tessera::store::{Durability, MemoryStore, SqliteStore};
+use tessera::store::{Durability, MemoryStore, SqlStore, SqliteStore};
 use tessera_tests::scenario::{self, Pace, Scenario};
+use tessera_tests::servers::{MariaDb, Postgres, Server};
 
 #[path = "scenarios/coverage.rs"]
 mod coverage;
@@ -41,7 +42,7 @@ fn all_pass(over: &str, run: impl AsyncFn(Scenario) -> Result<(), String> + Sync
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_time()
+                    .enable_all()
                     .build();
                 let runtime = runtime.expect("a runtime");
                 while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -146,4 +147,27 @@ fn all_scenarios_pass_over_sqlite_that_never_answers_at_once() {
     all_pass("sqlite, never ready", async |scenario| {
         scenario::run(&scenario, sqlite(&directory, &scenario), Pace::NeverReady).await
     });
+}
+
+/// All over one server, each in a table of its own.
+fn all_pass_in(over: &str, server: &impl Server, pace: Pace) {
+    let tables = AtomicUsize::new(0);
+    all_pass(over, async |scenario| {
+        let builder = SqlStore::builder()
+            .sweep_interval(Duration::ZERO)
+            .max_connections(4)
+            .table(format!("scenario{}", tables.fetch_add(1, Ordering::Relaxed)));
+        let store = builder.open(&server.url()).await.expect("a store");
+        scenario::run(&scenario, store, pace).await
+    });
+}
+
+#[test]
+fn all_scenarios_pass_over_postgres() {
+    all_pass_in("postgres", &Postgres::start(), Pace::Own);
+}
+
+#[test]
+fn all_scenarios_pass_over_mariadb() {
+    all_pass_in("mariadb", &MariaDb::start(), Pace::Own);
 }
