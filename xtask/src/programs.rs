@@ -57,7 +57,10 @@ fn is_there(program: &str) -> bool {
 
 /// Debian keeps the programs of each version in a directory of their own.
 fn postgres_versions() -> impl Iterator<Item = PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     versions.map(|version| version.path().join("bin"))
 }
 

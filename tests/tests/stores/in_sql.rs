@@ -296,8 +296,49 @@ async fn a_row_that_another_holds_is_unavailable_within_the_timeout_and_then_wor
         .expect("replaced");
 }
 
-/// Writers that lock several rows in different orders: whoever is chosen to lose is tried again.
-async fn deadlocks_are_overcome<S: Server>(server: &S) {
+/// Another holds `b` and wants `a`; the store holds `a` and wants `b`. One of them has to give way, and it is the store.
+async fn a_deadlock_is_tried_again<S: Server>(server: &S) {
+    let table = table();
+    let store = builder().table(&table).open(&server.url()).await.expect("opened");
+    let at = Placement {
+        owner: Some("owner".to_owned()),
+        ..until(60)
+    };
+    for key in ["a", "b"] {
+        store.insert(NOW, key, "1", &at).await.expect("inserted");
+    }
+    // Who has written much is not chosen to give way.
+    for n in 0..50 {
+        store
+            .insert(NOW, &format!("x{n}"), "1", &at)
+            .await
+            .expect("inserted");
+    }
+    let mut other = Other::connect(&server.url()).await;
+    let touch = format!("UPDATE {table} SET touched_at = touched_at + 1 WHERE session_key");
+    other.run("BEGIN").await;
+    for n in 0..50 {
+        let (postgres, mariadb) = (format!("{touch} = 'x{n}'::bytea"), format!("{touch} = 'x{n}'"));
+        other.run_either(&postgres, &mariadb).await;
+    }
+    other
+        .run_either(&format!("{touch} = 'b'::bytea"), &format!("{touch} = 'b'"))
+        .await;
+    let deleting = tokio::spawn(async move {
+        let keys = ["a".to_owned(), "b".to_owned()];
+        store.delete_many(NOW, &keys, "owner").await
+    });
+    // Until it waits.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    other
+        .run_either(&format!("{touch} = 'a'::bytea"), &format!("{touch} = 'a'"))
+        .await;
+    other.run("COMMIT").await;
+    let deleted = deleting.await.expect("no panic");
+    assert_eq!(deleted.expect("deleted"), 2);
+}
+
+async fn parallel_inserts_and_deletes_of_the_same_keys_all_get_their_answer<S: Server>(server: &S) {
     let store = fresh(server).await;
     let keys: Vec<String> = (0..40).map(|n| format!("key {n}")).collect();
     let at = Placement {
@@ -605,7 +646,8 @@ over_both! {
     a_user_without_the_right_to_make_tables_uses_those_that_are_there,
     wrong_credentials_are_told_and_not_shown,
     a_row_that_another_holds_is_unavailable_within_the_timeout_and_then_works,
-    deadlocks_are_overcome,
+    a_deadlock_is_tried_again,
+    parallel_inserts_and_deletes_of_the_same_keys_all_get_their_answer,
     a_cut_connection_costs_a_question_nothing_and_a_write_its_answer,
     a_server_that_says_nothing_is_an_outage_within_the_timeout,
     more_callers_than_connections_all_get_their_answer,

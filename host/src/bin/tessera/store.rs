@@ -1,5 +1,6 @@
 //! The store as flags.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -21,12 +22,16 @@ pub(crate) struct DataFlags {
     /// The store: memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE
     /// [default: sqlite:<data>/sessions.db]. With a password, better in TESSERA_STORE: flags are in the list of processes
     #[arg(long, value_name = "URL", value_parser = parse_url, env = "TESSERA_STORE", hide_env_values = true)]
-    store: Option<StoreUrl>,
+    store: Option<GivenUrl>,
 }
 
-/// With clap's, so that an unknown scheme is refused as a wrong flag is.
-fn parse_url(text: &str) -> Result<StoreUrl, StoreUrlError> {
-    text.parse()
+/// A URL, or why it is none. clap would quote it with the reason, password and all.
+#[derive(Clone)]
+struct GivenUrl(Result<StoreUrl, String>);
+
+fn parse_url(text: &str) -> Result<GivenUrl, Infallible> {
+    let url = text.parse();
+    Ok(GivenUrl(url.map_err(|error: StoreUrlError| error.to_string())))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,15 +56,19 @@ impl DataFlags {
         &self.data
     }
 
-    pub(crate) fn url(&self) -> StoreUrl {
-        self.store
-            .clone()
-            .unwrap_or_else(|| StoreUrl::Sqlite(self.data.join("sessions.db")))
+    pub(crate) fn url(&self) -> Result<StoreUrl, Failure> {
+        match &self.store {
+            None => Ok(StoreUrl::Sqlite(self.data.join("sessions.db"))),
+            Some(GivenUrl(Ok(url))) => Ok(url.clone()),
+            Some(GivenUrl(Err(reason))) => {
+                Err(Failure::new(format!("the URL of the store is refused: {reason}")))
+            }
+        }
     }
 
     /// Opens the store for the service, and makes it where there is none.
     pub(crate) async fn open_or_make(&self, durability: Durability) -> Result<AnyStore, Failure> {
-        let url = self.url();
+        let url = self.url()?;
         let doing = format!("cannot open the store {url}");
         if let StoreUrl::Sqlite(path) = &url {
             if self.store.is_none() {
@@ -73,7 +82,7 @@ impl DataFlags {
 
     /// Opens a store that other processes use as well, and makes no file.
     pub(crate) async fn open_shared(&self) -> Result<AnyStore, Failure> {
-        let url = self.url();
+        let url = self.url()?;
         let doing = format!("cannot open the store {url}");
         match url {
             StoreUrl::Sqlite(ref path) if !path.exists() => {

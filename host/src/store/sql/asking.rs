@@ -61,10 +61,10 @@ impl Asking {
             let again = match fault.verdict {
                 Verdict::Again | Verdict::Reconnect => true,
                 // Not what timed out: it would again.
-                Verdict::Unknown => kind == Kind::Read && matches!(fault.error, SqlError::Connection(_)),
+                Verdict::Unknown => kind == Kind::Read && fault.error != SqlError::TimedOut,
                 _ => false,
             };
-            let pause = jittered(PAUSE * 2_u32.pow(tries));
+            let pause = jittered(PAUSE * 2_u32.pow(tries - 1));
             if !again || tries >= MAXIMUM_TRIES || Instant::now() + pause >= deadline {
                 return Err(fault);
             }
@@ -84,13 +84,11 @@ impl Asking {
         let answer = self
             .within(deadline, lease.ask(sql, params, kind == Kind::Read))
             .await;
-        if let Err(Fault {
-            verdict: Verdict::Unknown | Verdict::Reconnect,
-            ..
-        }) = answer
-        {
+        let is_useless = |fault: &Fault| matches!(fault.verdict, Verdict::Unknown | Verdict::Reconnect);
+        if answer.as_ref().is_err_and(is_useless) {
             self.suspicion.raise();
-            lease.cut();
+        } else {
+            lease.give_back();
         }
         answer
     }

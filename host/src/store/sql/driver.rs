@@ -198,7 +198,7 @@ impl Pool {
         };
         Ok(Lease {
             pooled: Some(pooled),
-            is_settled: true,
+            is_answered: true,
         })
     }
 
@@ -213,12 +213,12 @@ impl Pool {
 
 /// A connection of the pool, for some statements.
 ///
-/// If one of them was not answered to its end, because the caller went away or the time was up, the connection is not
-/// given back but cut: what it would answer next belongs to the last question.
+/// What is not given back is cut, and so is what was given back while an answer was due, because the time was up:
+/// what it would answer next belongs to the last question. So it goes when the caller goes away, too.
 pub(super) struct Lease {
-    /// There until the drop.
+    /// There until the end.
     pooled: Option<Pooled>,
-    is_settled: bool,
+    is_answered: bool,
 }
 
 enum Pooled {
@@ -233,28 +233,27 @@ impl Lease {
         params: &[Param<'_>],
         wants_rows: bool,
     ) -> Result<Answer, sqlx::Error> {
-        self.is_settled = false;
+        self.is_answered = false;
         let answer = match &mut self.pooled {
             Some(Pooled::Postgres(connection)) => ask_postgres(connection, sql, params, wants_rows).await,
             Some(Pooled::MySql(connection)) => ask_mysql(connection, sql, params, wants_rows).await,
             None => return Err(sqlx::Error::PoolClosed),
         };
         // A server's error is an answer, after which the connection goes on.
-        self.is_settled = matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));
+        self.is_answered = matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));
         answer
     }
 
-    /// Not to be given back.
-    pub(super) fn cut(mut self) {
-        self.is_settled = false;
+    /// For others to use.
+    pub(super) fn give_back(mut self) {
+        if self.is_answered {
+            drop(self.pooled.take());
+        }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.is_settled {
-            return;
-        }
         match self.pooled.take() {
             Some(Pooled::Postgres(connection)) => drop(connection.detach()),
             Some(Pooled::MySql(connection)) => drop(connection.detach()),

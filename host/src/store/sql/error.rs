@@ -119,7 +119,7 @@ impl fmt::Debug for SqlCode {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqlStoreError {
-    /// The URL is none, or a setting in it is out of range.
+    /// The URL is none, or a setting is out of range.
     #[error("the URL {0}")]
     Url(&'static str),
     /// The name of the table is none.

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::SqlStore;
 use super::driver::Param;
-use super::{SqlStore, check_limit, millis, moment, next_cursor, number, parse_cursor, row};
+use super::rows::{check_limit, millis, moment, next_cursor, number, parse_cursor, row};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 

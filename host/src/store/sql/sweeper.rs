@@ -8,8 +8,9 @@ use tokio::time::sleep;
 
 use super::Shared;
 use super::asking::Kind;
-use super::driver::{Lease, Param};
+use super::driver::{Lease, Param, Sql};
 use super::error::Fault;
+use super::rows::millis;
 use crate::store::SWEEP_GRACE;
 use crate::time::Timestamp;
 
@@ -41,6 +42,7 @@ async fn round(store: &Shared, before: Timestamp) -> Result<Option<u64>, Fault> 
     let statements = &store.statements;
     // The lock is the connection's: it ends with it, whatever becomes of this task.
     if !is_one(store, &mut lease, &statements.try_sweep_lock).await? {
+        lease.give_back();
         return Ok(None);
     }
     let mut swept = 0;
@@ -56,15 +58,17 @@ async fn round(store: &Shared, before: Timestamp) -> Result<Option<u64>, Fault> 
         }
         sleep(PAUSE).await;
     };
-    match is_one(store, &mut lease, &statements.sweep_unlock).await {
-        Ok(true) => {}
-        // With a lock that cannot be given back, the connection is not given back either.
-        Ok(false) | Err(_) => lease.cut(),
+    // With a lock that cannot be given back, the connection is not given back either.
+    if matches!(
+        is_one(store, &mut lease, &statements.sweep_unlock).await,
+        Ok(true)
+    ) {
+        lease.give_back();
     }
     outcome
 }
 
-async fn is_one(store: &Shared, lease: &mut Lease, sql: &super::driver::Sql) -> Result<bool, Fault> {
+async fn is_one(store: &Shared, lease: &mut Lease, sql: &Sql) -> Result<bool, Fault> {
     let asking = &store.asking;
     let answer = asking
         .within(asking.deadline(), lease.ask(sql, &[], true))
@@ -73,7 +77,7 @@ async fn is_one(store: &Shared, lease: &mut Lease, sql: &super::driver::Sql) -> 
 }
 
 async fn batch(store: &Shared, lease: &mut Lease, before: Timestamp) -> Result<u64, Fault> {
-    let before = super::millis(before);
+    let before = millis(before);
     let params = [Param::Number(before), Param::Number(before), Param::Number(BATCH)];
     let asking = &store.asking;
     let answer = lease.ask(&store.statements.sweep, &params, false);
@@ -82,7 +86,7 @@ async fn batch(store: &Shared, lease: &mut Lease, before: Timestamp) -> Result<u
 
 /// One batch, on whatever connection is free, without the lock: for those who sweep by hand.
 pub(super) async fn sweep_batch(store: &Shared, before: Timestamp) -> Result<u64, Fault> {
-    let before = super::millis(before);
+    let before = millis(before);
     let params = [Param::Number(before), Param::Number(before), Param::Number(BATCH)];
     let asking = &store.asking;
     let answer = asking
