@@ -39,7 +39,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the service: a JSON API over HTTP.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Make signing keys.
     #[command(subcommand, arg_required_else_help = true)]
     Key(key::Key),

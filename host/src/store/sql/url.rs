@@ -235,7 +235,6 @@ impl fmt::Debug for SqlUrl {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 mod tests {
     use super::*;
 
