@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tessera::store::{Durability, MemoryStore, RedisStore, RedisUrl, SqliteStore};
+use tessera::store::{Durability, MemoryStore, RedisStore, RedisUrl, SqlStore, SqliteStore};
 use tessera_tests::scenario::{self, Pace, Scenario};
-use tessera_tests::servers::RedisServer;
+use tessera_tests::servers::{MariaDb, Postgres, RedisServer, Server};
 
 #[path = "scenarios/coverage.rs"]
 mod coverage;
@@ -156,4 +156,27 @@ fn all_scenarios_pass_over_redis() {
         let store = RedisStore::open(&url).await.expect("an open store");
         scenario::run(&scenario, store, Pace::Own).await
     });
+}
+
+/// All over one server, each in a table of its own.
+fn all_pass_in(over: &str, server: &impl Server, pace: Pace) {
+    let tables = AtomicUsize::new(0);
+    all_pass(over, async |scenario| {
+        let builder = SqlStore::builder()
+            .sweep_interval(Duration::ZERO)
+            .max_connections(4)
+            .table(format!("scenario{}", tables.fetch_add(1, Ordering::Relaxed)));
+        let store = builder.open(&server.url()).await.expect("a store");
+        scenario::run(&scenario, store, pace).await
+    });
+}
+
+#[test]
+fn all_scenarios_pass_over_postgres() {
+    all_pass_in("postgres", &Postgres::start(), Pace::Own);
+}
+
+#[test]
+fn all_scenarios_pass_over_mariadb() {
+    all_pass_in("mariadb", &MariaDb::start(), Pace::Own);
 }

@@ -14,6 +14,8 @@ mod commands;
 mod credentials;
 #[path = "service/demo.rs"]
 mod demo;
+#[path = "service/in_database.rs"]
+mod in_database;
 #[path = "service/limits.rs"]
 mod limits;
 #[path = "service/loss.rs"]

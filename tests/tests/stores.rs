@@ -25,6 +25,8 @@ mod in_cache;
 mod in_memory;
 #[path = "stores/in_redis.rs"]
 mod in_redis;
+#[path = "stores/in_sql.rs"]
+mod in_sql;
 #[path = "stores/in_sqlite.rs"]
 mod in_sqlite;
 #[path = "stores/redis_trouble.rs"]

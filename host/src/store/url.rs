@@ -5,15 +5,18 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Capabilities, Entry, MemoryStore, Page, Placement, Store, StoreError};
+#[cfg(feature = "cache")]
+use super::CacheUrl;
+use super::{AnyStore, MemoryStore, PlainStore};
 #[cfg(feature = "redis")]
 use super::{RedisStore, RedisStoreError, RedisUrl};
+#[cfg(feature = "sql")]
+use super::{SqlStore, SqlStoreError, SqlUrl};
 #[cfg(feature = "sqlite")]
 use super::{SqliteStore, SqliteStoreError};
-use crate::time::Timestamp;
 
 /// Every scheme, with what follows it.
-const KNOWN: [&str; 3] = [
+const KNOWN: [&str; 5] = [
     "memory:",
     if cfg!(feature = "sqlite") {
         ", sqlite:PATH"
@@ -25,24 +28,22 @@ const KNOWN: [&str; 3] = [
     } else {
         ""
     },
+    if cfg!(feature = "sql") {
+        ", postgres://HOST/DATABASE, mysql://HOST/DATABASE"
+    } else {
+        ""
+    },
+    if cfg!(feature = "cache") {
+        ", cached+URL of another"
+    } else {
+        ""
+    },
 ];
 
-/// Where a store is.
-///
-/// ```
-/// use tessera::store::StoreUrl;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let url: StoreUrl = "memory:".parse()?;
-/// let store = url.open().await?;
-/// let error = "mongodb:x".parse::<StoreUrl>().unwrap_err().to_string();
-/// assert!(error.starts_with("there is no store `mongodb:`; the known ones are memory:"));
-/// # drop(store); Ok(()) }
-/// ```
+/// Where a store is that keeps sessions itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum StoreUrl {
+pub enum PlainUrl {
     /// `memory:`: a [`MemoryStore`].
     Memory,
     /// `sqlite:PATH`: a [`SqliteStore`]. The path is taken as it stands, relative or absolute, nothing in it decoded.
@@ -51,6 +52,9 @@ pub enum StoreUrl {
     /// `redis://` and its kin: a [`RedisStore`]. `Display` leaves out user and password.
     #[cfg(feature = "redis")]
     Redis(Box<RedisUrl>),
+    /// `postgres://…` or `mysql://…`: a [`SqlStore`]. `Display` leaves out user and password.
+    #[cfg(feature = "sql")]
+    Sql(Box<SqlUrl>),
 }
 
 /// Why a store's URL is refused, or its store does not open.
@@ -81,9 +85,13 @@ pub enum StoreUrlError {
     #[cfg(feature = "redis")]
     #[error(transparent)]
     Redis(#[from] RedisStoreError),
+    /// The database's URL is refused, or its store does not open.
+    #[cfg(feature = "sql")]
+    #[error(transparent)]
+    Sql(#[from] SqlStoreError),
 }
 
-impl FromStr for StoreUrl {
+impl FromStr for PlainUrl {
     type Err = StoreUrlError;
 
     fn from_str(url: &str) -> Result<Self, StoreUrlError> {
@@ -105,6 +113,8 @@ impl FromStr for StoreUrl {
                     scheme: "sqlite",
                     reason,
                 }),
+            #[cfg(feature = "sql")]
+            scheme if SqlUrl::is_scheme(scheme) => Ok(Self::Sql(Box::new(url.parse()?))),
             // What stands before the colon of something that is no URL may be anything, a secret too.
             _ if is_scheme(scheme) => Err(StoreUrlError::UnknownScheme(scheme.to_owned())),
             _ => Err(StoreUrlError::NoScheme),
@@ -135,7 +145,7 @@ fn sqlite_path(rest: &str) -> Result<PathBuf, &'static str> {
     }
 }
 
-impl fmt::Display for StoreUrl {
+impl fmt::Display for PlainUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory => f.write_str("memory:"),
@@ -143,161 +153,101 @@ impl fmt::Display for StoreUrl {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             #[cfg(feature = "redis")]
             Self::Redis(url) => url.fmt(f),
+            #[cfg(feature = "sql")]
+            Self::Sql(url) => url.fmt(f),
         }
     }
 }
 
-impl StoreUrl {
-    /// Opens the store with its builder's defaults. One that is elsewhere needs a tokio runtime with time and I/O.
+impl PlainUrl {
+    /// Opens the store with its builder's defaults. One that is elsewhere needs a tokio runtime with time and I/O, where it stays.
     ///
     /// # Errors
-    /// [`StoreUrlError::Sqlite`], [`StoreUrlError::Redis`].
-    pub async fn open(&self) -> Result<AnyStore, StoreUrlError> {
+    /// [`StoreUrlError::Sqlite`], [`StoreUrlError::Redis`], [`StoreUrlError::Sql`].
+    pub async fn open(&self) -> Result<PlainStore, StoreUrlError> {
         match self {
             Self::Memory => Ok(MemoryStore::new().into()),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => Ok(SqliteStore::open(path)?.into()),
             #[cfg(feature = "redis")]
             Self::Redis(url) => Ok(RedisStore::open(url).await?.into()),
+            #[cfg(feature = "sql")]
+            Self::Sql(url) => Ok(SqlStore::builder().open_at(url).await?.into()),
         }
     }
 }
 
-/// One of the stores that a [`StoreUrl`] names. A clone is the same store.
-#[derive(Clone, Debug)]
+/// Where a store is, and whether a cache is in front.
+///
+/// ```
+/// use tessera::store::StoreUrl;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let url: StoreUrl = "memory:".parse()?;
+/// let store = url.open().await?;
+/// let error = "mongodb:x".parse::<StoreUrl>().unwrap_err().to_string();
+/// assert!(error.starts_with("there is no store `mongodb:`; the known ones are memory:"));
+/// # drop(store); Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AnyStore {
-    /// In the process's own memory.
-    Memory(MemoryStore),
-    /// In one SQLite file.
-    #[cfg(feature = "sqlite")]
-    Sqlite(SqliteStore),
-    /// In Redis.
-    #[cfg(feature = "redis")]
-    Redis(RedisStore),
+pub enum StoreUrl {
+    /// The store itself.
+    Plain(PlainUrl),
+    /// `cached+…`: a [`CachedStore`](super::CachedStore) in front of it.
+    #[cfg(feature = "cache")]
+    Cached(CacheUrl),
 }
 
-impl From<MemoryStore> for AnyStore {
-    fn from(store: MemoryStore) -> Self {
-        Self::Memory(store)
+impl FromStr for StoreUrl {
+    type Err = StoreUrlError;
+
+    fn from_str(url: &str) -> Result<Self, StoreUrlError> {
+        #[cfg(feature = "cache")]
+        if let Some(inner) = url.strip_prefix(CacheUrl::PREFIX) {
+            return CacheUrl::parse(inner).map(Self::Cached);
+        }
+        url.parse().map(Self::Plain)
     }
 }
 
-#[cfg(feature = "sqlite")]
-impl From<SqliteStore> for AnyStore {
-    fn from(store: SqliteStore) -> Self {
-        Self::Sqlite(store)
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(url) => url.fmt(f),
+            #[cfg(feature = "cache")]
+            Self::Cached(url) => url.fmt(f),
+        }
     }
 }
 
-#[cfg(feature = "redis")]
-impl From<RedisStore> for AnyStore {
-    fn from(store: RedisStore) -> Self {
-        Self::Redis(store)
+impl From<PlainUrl> for StoreUrl {
+    fn from(url: PlainUrl) -> Self {
+        Self::Plain(url)
     }
 }
 
-impl AnyStore {
-    /// Does the writes that wait and closes the store, which may block. Afterwards a store on disk answers
-    /// [`StoreError::Unavailable`].
+impl StoreUrl {
+    /// The store itself, without the cache that may be in front.
+    pub fn plain(&self) -> &PlainUrl {
+        match self {
+            Self::Plain(url) => url,
+            #[cfg(feature = "cache")]
+            Self::Cached(url) => url.inner(),
+        }
+    }
+
+    /// Opens the store, as [`PlainUrl::open`] does, and the cache.
     ///
     /// # Errors
-    /// As [`SqliteStore::close`].
-    pub fn close(&self) -> Result<(), StoreError> {
+    /// As [`PlainUrl::open`].
+    pub async fn open(&self) -> Result<AnyStore, StoreUrlError> {
         match self {
-            Self::Memory(_) => Ok(()),
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.close(),
-            // Nothing waits there: what was acknowledged was done.
-            #[cfg(feature = "redis")]
-            Self::Redis(_) => Ok(()),
+            Self::Plain(url) => url.open().await.map(AnyStore::Plain),
+            #[cfg(feature = "cache")]
+            Self::Cached(url) => Ok(AnyStore::Cached(url.open().await?)),
         }
-    }
-}
-
-/// The same method of whichever store it is.
-macro_rules! each {
-    ($self:ident.$method:ident($($argument:expr),*)) => {
-        match $self {
-            Self::Memory(store) => store.$method($($argument),*).await,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.$method($($argument),*).await,
-            #[cfg(feature = "redis")]
-            Self::Redis(store) => store.$method($($argument),*).await,
-        }
-    };
-}
-
-impl Store for AnyStore {
-    fn describe(&self) -> Capabilities {
-        match self {
-            Self::Memory(store) => store.describe(),
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.describe(),
-            #[cfg(feature = "redis")]
-            Self::Redis(store) => store.describe(),
-        }
-    }
-
-    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-        each!(self.get(now, key, fresh))
-    }
-
-    async fn get_many(
-        &self,
-        now: Timestamp,
-        keys: &[String],
-    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        each!(self.get_many(now, keys))
-    }
-
-    async fn insert(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        each!(self.insert(now, key, value, at))
-    }
-
-    async fn replace(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        expected: u64,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        each!(self.replace(now, key, value, expected, at))
-    }
-
-    async fn touch(
-        &self,
-        now: Timestamp,
-        key: &str,
-        owner: Option<&str>,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        each!(self.touch(now, key, owner, expires_at))
-    }
-
-    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-        each!(self.delete(now, key, owner))
-    }
-
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        each!(self.delete_many(now, keys, owner))
-    }
-
-    async fn list_owned(
-        &self,
-        now: Timestamp,
-        owner: &str,
-        cursor: &str,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        each!(self.list_owned(now, owner, cursor, limit))
     }
 }
 
@@ -307,9 +257,9 @@ mod tests {
 
     #[test]
     fn a_url_names_one_store() {
-        let sqlite = |path: &str| StoreUrl::Sqlite(path.into());
+        let sqlite = |path: &str| StoreUrl::Plain(PlainUrl::Sqlite(path.into()));
         for (text, url) in [
-            ("memory:", StoreUrl::Memory),
+            ("memory:", PlainUrl::Memory.into()),
             ("sqlite:sessions.db", sqlite("sessions.db")),
             ("sqlite:./a b.db", sqlite("./a b.db")),
             ("sqlite:/var/x.db", sqlite("/var/x.db")),
@@ -326,7 +276,7 @@ mod tests {
             "mongodb:localhost",
             "",
             "sessions.db",
-            "postgres://u:secret@h/d",
+            "oracle://u:secret@h/d",
             "p4ssw0rd and more:x",
         ] {
             let error = text.parse::<StoreUrl>().map_err(|error| error.to_string());

@@ -17,7 +17,16 @@ impl Process {
     /// # Panics
     /// If it is not installed.
     pub fn start(program: &str, arguments: &[String], directory: &Path) -> Self {
-        let log = directory.join("log");
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(directory);
+        Self::spawn(&mut command, directory.join("log"))
+    }
+
+    /// Starts a command; what it prints is appended to this file.
+    ///
+    /// # Panics
+    /// If it is not installed.
+    pub fn spawn(command: &mut Command, log: PathBuf) -> Self {
         let open = || {
             File::options()
                 .create(true)
@@ -25,15 +34,11 @@ impl Process {
                 .open(&log)
                 .expect("a log")
         };
-        let child = Command::new(program)
-            .args(arguments)
-            .current_dir(directory)
-            .stdin(Stdio::null())
-            .stdout(open())
-            .stderr(open())
-            .spawn();
-        let child = child
-            .unwrap_or_else(|error| panic!("{program} is installed by `cargo xtask test`, and yet: {error}"));
+        command.stdin(Stdio::null()).stdout(open()).stderr(open());
+        let child = command.spawn().unwrap_or_else(|error| {
+            let program = command.get_program().display();
+            panic!("{program} is installed by `cargo xtask test`, and yet: {error}")
+        });
         Self { child, log }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::HeaderName;
 use clap::{Args, ValueEnum};
-use tessera::store::AnyStore;
+use tessera::store::{AnyStore, PlainStore, StoreUrl};
 use tessera::{Component, Sessions, SigningKey};
 use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
@@ -125,6 +125,8 @@ impl Serve {
 
     async fn prepare(self) -> Result<(Arc<Service>, Facts), Failure> {
         service::check_headers(&self.auth_headers).map_err(Failure::new)?;
+        // Before anything is made.
+        let url = self.data.url();
         let beside =
             |given: Option<PathBuf>, name: &str| given.unwrap_or_else(|| self.data.directory().join(name));
         let key_file = beside(self.key_file.clone(), "keys.json");
@@ -137,7 +139,7 @@ impl Serve {
         let store = self.data.open_or_make(self.durability.into()).await?;
 
         let facts = Facts {
-            store: describe_store(&self.data, &store, self.durability),
+            store: describe_store(&url, &store, self.durability),
             keys: describe_keys(&keys, &key_file.display().to_string(), made),
             service_key: origin,
         };
@@ -176,14 +178,15 @@ fn start_log(level: Level) {
         .init();
 }
 
-fn describe_store(data: &DataFlags, store: &AnyStore, durability: DurabilityFlag) -> String {
-    let promise = match (store, durability) {
-        (AnyStore::Memory(_), _) => "sessions end with this process",
-        (AnyStore::Redis(_), _) => "what an acknowledged write survives is up to Redis's settings",
+fn describe_store(url: &StoreUrl, store: &AnyStore, durability: DurabilityFlag) -> String {
+    let promise = match (store.plain(), durability) {
+        (PlainStore::Memory(_), _) => "sessions end with this process",
+        (PlainStore::Redis(_), _) => "what an acknowledged write survives is up to Redis's settings",
+        (PlainStore::Sql(_), _) => "an acknowledged write is committed",
         (_, DurabilityFlag::PowerLoss) => "an acknowledged write survives the loss of power",
         (_, DurabilityFlag::ProcessCrash) => "an acknowledged write survives a killed process",
     };
-    format!("{} ({promise})", data.url())
+    format!("{url} ({promise})")
 }
 
 fn describe_keys(keys: &[SigningKey], path: &str, made: bool) -> String {

@@ -1,12 +1,13 @@
 //! `tessera sessions`: what an operator does with the sessions in a store.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use tessera::store::{AnyStore, BATCH_LIMIT, Row, SqliteRow, SqliteStore, Store as _};
+use tessera::store::{BATCH_LIMIT, Listed, Listing, PlainStore, Row, Store as _};
 use tessera::{SessionSummary, Timestamp};
 
 use crate::output::{say, table};
@@ -82,7 +83,7 @@ impl Sessions {
 
     async fn answer(self) -> Result<(), Failure> {
         match self {
-            Self::List { place, subject: None } => list_all(&place),
+            Self::List { place, subject: None } => list_all(&place).await,
             Self::List {
                 place,
                 subject: Some(subject),
@@ -105,7 +106,7 @@ impl Sessions {
                 subject,
                 reference,
             } => revoke(place, &subject, reference.as_deref()).await,
-            Self::Count { place } => count(&place),
+            Self::Count { place } => count(&place).await,
         }
     }
 }
@@ -124,16 +125,15 @@ async fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
 }
 
 /// Walks over every live entry of a store until `visit` has seen enough.
-fn walk(store: &SqliteStore, mut visit: impl FnMut(&SqliteRow) -> bool) -> Result<(), Failure> {
+async fn walk(store: &PlainStore, mut visit: impl FnMut(&Listed) -> bool) -> Result<(), Failure> {
     let (now, mut cursor) = (Timestamp::now(), String::new());
     loop {
-        let page = store
-            .list_all(now, &cursor, PAGE_ROWS)
-            .map_err(Failure::during("cannot read the store"))?;
-        if page.rows.iter().any(|row| !visit(row)) {
+        let page = store.list_all(now, &cursor, PAGE_ROWS).await;
+        let Listing { rows, next } = page.map_err(Failure::during("cannot read the store"))?;
+        if rows.iter().any(|row| !visit(row)) {
             return Ok(());
         }
-        match page.next {
+        match next {
             Some(next) => cursor = next,
             None => return Ok(()),
         }
@@ -153,8 +153,8 @@ fn heading() -> Vec<String> {
         .to_vec()
 }
 
-fn list_all(place: &Place) -> Result<(), Failure> {
-    let store = place.data.open_file()?;
+async fn list_all(place: &Place) -> Result<(), Failure> {
+    let store = place.data.open_shared().await?;
     let mut rows = vec![heading()];
     walk(&store, |row| {
         if let Some(reference) = reference_of(&row.key) {
@@ -163,7 +163,8 @@ fn list_all(place: &Place) -> Result<(), Failure> {
             rows.push([reference, owner].into_iter().chain(moments).collect());
         }
         true
-    })?;
+    })
+    .await?;
     say(&table(&rows))
 }
 
@@ -220,7 +221,7 @@ async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> 
 }
 
 /// The subject's row with this reference.
-async fn row_of(store: &AnyStore, subject: &str, reference: Option<&str>) -> Result<Option<Row>, Failure> {
+async fn row_of(store: &PlainStore, subject: &str, reference: Option<&str>) -> Result<Option<Row>, Failure> {
     let (now, mut cursor) = (Timestamp::now(), String::new());
     loop {
         let page = store.list_owned(now, subject, &cursor, PAGE_ROWS).await;
@@ -296,13 +297,28 @@ async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<
     }
 }
 
-fn count(place: &Place) -> Result<(), Failure> {
-    let store = place.data.open_file()?;
+async fn count(place: &Place) -> Result<(), Failure> {
+    let store = place.data.open_shared().await?;
     let doing = "cannot count the sessions";
-    let live = store
-        .count_live(Timestamp::now())
-        .map_err(Failure::during(doing))?;
-    let held = store.len().map_err(Failure::during(doing))?;
+    let now = Timestamp::now();
+    let (live, held) = match &store {
+        PlainStore::Sqlite(store) => (store.count_live(now), store.len()),
+        PlainStore::Sql(store) => (store.count_live(now).await, store.count().await),
+        store => {
+            let mut live = HashSet::new();
+            walk(store, |row| {
+                live.insert(row.key.clone());
+                true
+            })
+            .await?;
+            // Redis sweeps by itself, and tells nobody how much there is to sweep.
+            return say(&format!("live {}\n", live.len()));
+        }
+    };
+    let (live, held) = (
+        live.map_err(Failure::during(doing))?,
+        held.map_err(Failure::during(doing))?,
+    );
     say(&format!(
         "live {live}\nexpired, not swept yet {}\n",
         held.saturating_sub(live)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command, ValueEnum};
-use tessera::store::{AnyStore, Durability, SqliteStore, StoreUrl, StoreUrlError};
+use tessera::store::{AnyStore, Durability, PlainStore, PlainUrl, SqliteStore, StoreUrl, StoreUrlError};
 
 use crate::{Failure, files};
 
@@ -21,10 +21,11 @@ pub(crate) struct DataFlags {
         env = "TESSERA_DATA"
     )]
     data: PathBuf,
-    /// The store: memory:, sqlite:PATH, redis://USER:PASSWORD@HOST:PORT, redis+cluster://HOST,HOST or
-    /// redis+sentinel://HOST,HOST/MASTER [default: sqlite:<data>/sessions.db]
+    /// The store: memory:, sqlite:PATH, redis://USER:PASSWORD@HOST:PORT, redis+cluster://HOST,HOST,
+    /// redis+sentinel://HOST,HOST/MASTER, postgres://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE
+    /// [default: sqlite:<data>/sessions.db]
     ///
-    /// Over TLS: rediss://, rediss+cluster://, rediss+sentinel://. Options follow a `?`, as in ?prefix=shop:&db=2;
+    /// Redis over TLS: rediss://, rediss+cluster://, rediss+sentinel://. Options follow a `?`, as in ?prefix=shop:&db=2;
     /// what is special in a password is written as % and two digits. A flag is seen by every user of the
     /// machine: put a URL with a password into TESSERA_STORE.
     #[arg(long, value_name = "URL", value_parser = UrlParser, env = "TESSERA_STORE", hide_env_values = true)]
@@ -74,53 +75,45 @@ impl DataFlags {
     pub(crate) fn url(&self) -> StoreUrl {
         self.store
             .clone()
-            .unwrap_or_else(|| StoreUrl::Sqlite(self.data.join("sessions.db")))
+            .unwrap_or_else(|| PlainUrl::Sqlite(self.data.join("sessions.db")).into())
     }
 
     /// Opens the store for the service, and makes it where there is none.
     pub(crate) async fn open_or_make(&self, durability: Durability) -> Result<AnyStore, Failure> {
         let url = self.url();
         let doing = format!("cannot open the store {url}");
-        if let StoreUrl::Sqlite(path) = &url {
-            if self.store.is_none() {
-                files::make_directory(&self.data)?;
-            }
-            let store = SqliteStore::builder().durability(durability).open(path);
-            return store.map(Into::into).map_err(Failure::during(doing));
+        if self.store.is_none() {
+            files::make_directory(&self.data)?;
         }
-        url.open().await.map_err(Failure::during(doing))
+        let plain = match url.plain() {
+            PlainUrl::Sqlite(path) => {
+                let store = SqliteStore::builder().durability(durability).open(path);
+                store.map(Into::into).map_err(Failure::during(doing))?
+            }
+            other => other.open().await.map_err(Failure::during(doing))?,
+        };
+        Ok(match url {
+            StoreUrl::Cached(url) => AnyStore::Cached(url.in_front_of(plain)),
+            _ => plain.into(),
+        })
     }
 
-    /// Opens a store that other processes use as well, and makes none.
-    pub(crate) async fn open_shared(&self) -> Result<AnyStore, Failure> {
-        match self.url() {
-            StoreUrl::Sqlite(_) => self.open_file().map(Into::into),
-            StoreUrl::Memory => Err(memory()),
-            url => {
-                let doing = format!("cannot open the store {url}");
-                url.open().await.map_err(Failure::during(doing))
-            }
-        }
-    }
-
-    /// Opens a store that can be walked from end to end, which is one in a file.
-    pub(crate) fn open_file(&self) -> Result<SqliteStore, Failure> {
-        match self.url() {
-            StoreUrl::Sqlite(path) if !path.exists() => {
-                Err(Failure::new(format!("there is no file {}", path.display())))
-            }
-            StoreUrl::Sqlite(path) => {
-                let doing = format!("cannot open the store {}", path.display());
-                SqliteStore::open(path).map_err(Failure::during(doing))
-            }
-            StoreUrl::Memory => Err(memory()),
-            _ => Err(Failure::new(
-                "only a store in a SQLite file is read from end to end: name a subject, as in `list --subject alice`",
-            )),
-        }
+    /// Opens the store as a command beside the service does: without a cache, and without making a file.
+    pub(crate) async fn open_shared(&self) -> Result<PlainStore, Failure> {
+        open_shared(&self.url()).await
     }
 }
 
-fn memory() -> Failure {
-    Failure::new("a memory store lives in the server's own process: nobody else can look into it")
+/// Opens a store that others use as well, without a cache, and without making a file.
+pub(crate) async fn open_shared(url: &StoreUrl) -> Result<PlainStore, Failure> {
+    let doing = format!("cannot open the store {url}");
+    match url.plain() {
+        PlainUrl::Sqlite(path) if !path.exists() => {
+            Err(Failure::new(format!("there is no file {}", path.display())))
+        }
+        PlainUrl::Memory => Err(Failure::new(
+            "a memory store lives in the server's own process: nobody else can look into it",
+        )),
+        url => url.open().await.map_err(Failure::during(doing)),
+    }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
 use tokio::time::{Instant, timeout_at};
 
 use super::clients::Clients;
 use super::error::Failure;
-use super::link::{send_over, timed_out};
+use super::link::{Node, send_over, timed_out};
 
 /// How long calls have to fail before all connections are made anew, from the nodes that the URL names.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
@@ -48,15 +49,7 @@ impl Cluster {
     }
 
     pub(super) async fn send(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
-        let current = self
-            .shared
-            .current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let Some(mut connection) = current else {
-            return Err(Failure::Passing(timed_out("the Cluster was never reached")));
-        };
+        let mut connection = self.current()?;
         let failure = match send_over(&mut connection, command, deadline).await {
             Ok(value) => {
                 self.shared.went_well();
@@ -76,6 +69,29 @@ impl Cluster {
             }
             failure => Err(failure),
         }
+    }
+
+    /// Sends a command to one node.
+    pub(super) async fn send_to(
+        &self,
+        node: &Node,
+        command: &Cmd,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let mut connection = self.current()?;
+        let (host, port) = (node.host.clone(), node.port);
+        let route = RoutingInfo::SingleNode(SingleNodeRoutingInfo::ByAddress { host, port });
+        match timeout_at(deadline, connection.route_command(command.clone(), route)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Failure::of(error)),
+            Err(_) => Err(Failure::Lost(timed_out("Redis does not answer in time"))),
+        }
+    }
+
+    fn current(&self) -> Result<ClusterConnection, Failure> {
+        let current = self.shared.current.read().unwrap_or_else(PoisonError::into_inner);
+        let never = || Failure::Passing(timed_out("the Cluster was never reached"));
+        current.clone().ok_or_else(never)
     }
 
     /// The slot is being moved, and this key is there already: for this one command the other node is asked.

@@ -25,6 +25,29 @@ pub(super) enum Link {
     Cluster(Box<Cluster>),
 }
 
+/// One of the servers that have records.
+pub(super) struct Node {
+    pub(super) host: String,
+    pub(super) port: u16,
+    name: String,
+}
+
+impl Node {
+    fn new(host: String, port: u16) -> Self {
+        let name = format!("{host}:{port}");
+        Self { host, port, name }
+    }
+
+    /// The one there is.
+    fn only() -> Self {
+        Self::new(String::new(), 0)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// Whether a command may be sent again when its answer was lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
@@ -69,6 +92,46 @@ impl Link {
                 Err(StoreError::OutcomeUnknown(cause(error)))
             }
             Err(Failure::Passing(error) | Failure::Lost(error)) => Err(StoreError::Unavailable(cause(error))),
+        }
+    }
+
+    /// The servers that have records, in the order of their names.
+    pub(super) async fn nodes(&self, deadline: Instant) -> Result<Vec<Node>, StoreError> {
+        if matches!(self, Self::Master(_)) {
+            return Ok(vec![Node::only()]);
+        }
+        let mut command = redis::cmd("CLUSTER");
+        command.arg("SLOTS");
+        let slots: Vec<Vec<Value>> = self.ask(&command, Effect::Repeatable, deadline).await?;
+        // From, to, the master as address, port and more; then its replicas.
+        let master = |slot: &Vec<Value>| {
+            let master: Vec<Value> = redis::from_redis_value(slot.get(2)?.clone()).ok()?;
+            let host: String = redis::from_redis_value(master.first()?.clone()).ok()?;
+            let port: u16 = redis::from_redis_value(master.get(1)?.clone()).ok()?;
+            Some(Node::new(host, port))
+        };
+        let nodes: Option<Vec<Node>> = slots.iter().map(master).collect();
+        let mut nodes = nodes.ok_or(StoreError::Corrupt)?;
+        nodes.sort_by(|a, b| a.name().cmp(b.name()));
+        nodes.dedup_by(|a, b| a.name() == b.name());
+        Ok(nodes)
+    }
+
+    /// Sends a command that changes nothing to one server.
+    pub(super) async fn ask_node<T: FromRedisValue>(
+        &self,
+        node: &Node,
+        command: &Cmd,
+        deadline: Instant,
+    ) -> Result<T, StoreError> {
+        let Self::Cluster(cluster) = self else {
+            return self.ask(command, Effect::Repeatable, deadline).await;
+        };
+        match cluster.send_to(node, command, deadline).await {
+            Ok(value) => read(value),
+            Err(Failure::Refused(error)) => Err(error),
+            Err(Failure::Passing(error) | Failure::Lost(error)) => Err(StoreError::Unavailable(cause(error))),
+            Err(Failure::NoScript) => Err(StoreError::Corrupt),
         }
     }
 

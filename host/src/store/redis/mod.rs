@@ -15,6 +15,7 @@ mod cluster;
 mod error;
 mod index;
 mod link;
+mod listing;
 mod master;
 mod records;
 mod scripts;

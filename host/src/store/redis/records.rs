@@ -204,7 +204,7 @@ fn entry(owner: Option<String>, listed: Option<String>) -> Option<(String, Tag)>
     Some((owner?, Tag::parse(&listed?)?))
 }
 
-fn moment(text: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn moment(text: &str) -> Result<Timestamp, StoreError> {
     number(text)
         .map(Timestamp::from_millis)
         .ok_or(StoreError::Corrupt)

@@ -181,6 +181,21 @@ return {'live', old[3], old[4], old[5], value}
     ])
 });
 
+/// Reads a record for an operator. ARGV: now, and how many bytes of value are brought along.
+/// Answers nothing, or version, owner, moments and the value.
+pub(super) static LISTED: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&[
+        SHARED,
+        "
+local old = redis.call('HMGET', KEYS[1], 'version', 'owner', 'touched_at', 'expires_at', 'ends_at')
+if number(old[4]) <= number(ARGV[1]) then return false end
+old[6] = false
+if redis.call('HSTRLEN', KEYS[1], 'value') <= number(ARGV[2]) then old[6] = redis.call('HGET', KEYS[1], 'value') end
+return old
+",
+    ])
+});
+
 /// Enters a member into an owner's index. ARGV: now, ends_at, member.
 ///
 /// Its score never goes down: a walk by score passes no entry that stays. What is long past its end goes.

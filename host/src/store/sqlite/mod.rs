@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{BATCH_LIMIT, Capabilities, Cause, Entry, Page, Placement, SWEEP_GRACE, Store, StoreError};
+use super::{
+    BATCH_LIMIT, Capabilities, Cause, Entry, Listing, Page, Placement, SWEEP_GRACE, Store, StoreError,
+};
 use crate::time::Timestamp;
 
 mod error;
-mod listing;
 mod queue;
 mod readers;
 mod schema;
@@ -17,7 +18,6 @@ mod statements;
 mod writer;
 
 pub use error::SqliteStoreError;
-pub use listing::{SqliteListing, SqliteRow};
 use queue::{Queue, Write};
 use readers::Readers;
 use schema::Database;
@@ -250,7 +250,7 @@ impl SqliteStore {
     /// # Errors
     ///
     /// [`StoreError::Other`] for a limit or cursor that is none, otherwise as [`len`](Self::len).
-    pub fn list_all(&self, now: Timestamp, cursor: &str, limit: u32) -> Result<SqliteListing, StoreError> {
+    pub fn list_all(&self, now: Timestamp, cursor: &str, limit: u32) -> Result<Listing, StoreError> {
         let after = parse_cursor(cursor)?;
         check_limit(limit)?;
         self.shared

@@ -8,8 +8,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row as SqlRow, pa
 
 use super::error::not_done;
 use super::queue::{Reply, Write};
-use super::{SqliteListing, SqliteRow};
-use crate::store::{Cause, Entry, Page, Placement, Row, StoreError};
+use crate::store::{Cause, Entry, Listed, Listing, Page, Placement, Row, StoreError};
 use crate::time::Timestamp;
 
 /// How many entries are swept in one transaction.
@@ -214,7 +213,7 @@ pub(super) fn list_all(
     now: Timestamp,
     after: i64,
     limit: u32,
-) -> Result<SqliteListing, StoreError> {
+) -> Result<Listing, StoreError> {
     let mut statement = prepare(
         connection,
         "SELECT id, key, owner, version, touched_at, expires_at, ends_at, value FROM records
@@ -223,12 +222,12 @@ pub(super) fn list_all(
     let mut found = statement
         .query(params![after, millis(now), limit])
         .map_err(not_done)?;
-    let mut listing = SqliteListing::default();
+    let mut listing = Listing::default();
     let mut bytes = 0;
     let mut last = after;
     while let Some(row) = found.next().map_err(not_done)? {
         last = row.get(0).map_err(not_done)?;
-        listing.rows.push(SqliteRow {
+        listing.rows.push(Listed {
             key: row.get(1).map_err(not_done)?,
             owner: row.get(2).map_err(not_done)?,
             version: version(row, 3)?,

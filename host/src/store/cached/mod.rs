@@ -12,6 +12,10 @@ use tokio::time::Instant;
 use super::{Capabilities, Entry, Page, Placement, Store, StoreError};
 use crate::time::Timestamp;
 
+mod url;
+
+pub use url::CacheUrl;
+
 /// What is kept in memory unless it is told otherwise.
 const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
 /// A write whose outcome nobody knows has taken effect by then, or never does: well past every store's time-out.
