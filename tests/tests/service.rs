@@ -20,6 +20,8 @@ mod in_database;
 mod limits;
 #[path = "service/loss.rs"]
 mod loss;
+#[path = "service/migrate.rs"]
+mod migrate;
 #[path = "service/nginx.rs"]
 mod nginx;
 #[path = "service/openapi.rs"]

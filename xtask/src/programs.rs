@@ -6,7 +6,7 @@ use std::process::Command;
 use std::{env, fs};
 
 /// Each with the package it comes in.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("nginx", "nginx-light"),
     ("chromium", "chromium"),
     ("node", "nodejs"),

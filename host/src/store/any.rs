@@ -1,12 +1,10 @@
 //! The store that a URL names, as one type.
 
-#[cfg(feature = "cache")]
+#[cfg(any(feature = "cache", feature = "redis", feature = "sql", feature = "sqlite"))]
 use std::sync::Arc;
 
 #[cfg(feature = "cache")]
 use super::CachedStore;
-#[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
-use super::Listing;
 #[cfg(feature = "redis")]
 use super::RedisStore;
 #[cfg(feature = "sql")]
@@ -14,6 +12,8 @@ use super::SqlStore;
 #[cfg(feature = "sqlite")]
 use super::SqliteStore;
 use super::{Capabilities, Entry, MemoryStore, Page, Placement, Store, StoreError};
+#[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
+use super::{Listed, Listing};
 use crate::time::Timestamp;
 
 /// One of the stores that a [`StoreUrl`](super::StoreUrl) names, cached or not. A clone is the same store.
@@ -96,6 +96,32 @@ impl PlainStore {
             Self::Redis(store) => store.list_all(now, cursor, limit).await,
             #[cfg(feature = "sql")]
             Self::Sql(store) => store.list_all(now, cursor, limit).await,
+        }
+    }
+
+    /// Writes an entry as another store has it, with its version and its moments: where no live entry is at `now`, or over
+    /// the version `over`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Stale`] if a live entry of another version is there, [`StoreError::Unsupported`] by a store in
+    /// memory, otherwise as [`Store::insert`].
+    #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
+    pub async fn import(
+        &self,
+        now: Timestamp,
+        row: &Listed,
+        value: &Arc<str>,
+        over: Option<u64>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Memory(_) => Err(StoreError::Unsupported),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(store) => store.import(now, row, value, over).await,
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => store.import(now, row, value, over).await,
+            #[cfg(feature = "sql")]
+            Self::Sql(store) => store.import(now, row, value, over).await,
         }
     }
 

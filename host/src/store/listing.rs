@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Placement;
 use crate::time::Timestamp;
 
 /// A part of all entries.
@@ -31,6 +32,18 @@ pub struct Listed {
     pub ends_at: Timestamp,
     /// The text; `None` where a listing does not bring it along because of its size.
     pub value: Option<Arc<str>>,
+}
+
+impl Listed {
+    /// Where the record belongs and how long it lives, as a write of it says.
+    pub fn placement(&self) -> Placement {
+        Placement {
+            owner: self.owner.clone(),
+            previous_owner: None,
+            expires_at: self.expires_at,
+            ends_at: self.ends_at,
+        }
+    }
 }
 
 impl fmt::Debug for Listed {

@@ -34,14 +34,20 @@ pub(crate) struct DataFlags {
 
 /// Refuses a URL as a wrong flag is, and does not repeat it as clap does: it may hold a password.
 #[derive(Clone)]
-struct UrlParser;
+pub(crate) struct UrlParser;
 
 impl TypedValueParser for UrlParser {
     type Value = StoreUrl;
 
-    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<StoreUrl, clap::Error> {
+    fn parse_ref(
+        &self,
+        command: &Command,
+        flag: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<StoreUrl, clap::Error> {
         let refuse = |why: String| {
-            let message = format!("invalid value for '--store <URL>': {why}\n");
+            let flag = flag.map_or_else(|| "URL".to_owned(), ToString::to_string);
+            let message = format!("invalid value for '{flag}': {why}\n");
             clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
         };
         let text = value.to_str().ok_or_else(|| refuse("it is not UTF-8".into()))?;

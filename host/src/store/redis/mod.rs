@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 mod clients;
 mod cluster;
 mod error;
+mod import;
 mod index;
 mod link;
 mod listing;

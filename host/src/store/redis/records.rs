@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::index::{Listed, Tag, millis, number};
 use super::link::{Effect, Link};
-use super::scripts::{Call, DELETE, INSERT, REPLACE, ROW, TOUCH};
+use super::scripts::{Call, DELETE, IMPORT, INSERT, REPLACE, ROW, TOUCH};
 use crate::store::{Entry, Placement, Row, StoreError};
 use crate::time::Timestamp;
 
@@ -81,6 +81,33 @@ impl Record<'_> {
     /// Answers by which entry an expired record that was there is listed.
     pub(super) async fn insert(&self, text: &Text<'_>, listed: Option<Tag>) -> Result<Moved, StoreError> {
         let call = self.write(Call::new(&INSERT, self.name.clone()), text, 0, listed);
+        let answer: Vec<Option<String>> = self.link.run(&call, Effect::Once, self.deadline).await?;
+        match state(answer)? {
+            (state, ..) if state == "stale" => Err(StoreError::Stale),
+            answer => done(answer),
+        }
+    }
+
+    /// As [`Self::insert`], with another store's version and moments; over the version `over`, too.
+    pub(super) async fn import(
+        &self,
+        text: &Text<'_>,
+        touched_at: Timestamp,
+        over: u64,
+        listed: Option<Tag>,
+    ) -> Result<Moved, StoreError> {
+        let call = Call::new(&IMPORT, self.name.clone())
+            .arg(millis(self.now))
+            .arg(text.value)
+            .arg(text.version)
+            .arg(millis(text.at.expires_at.min(text.at.ends_at)))
+            .arg(millis(text.at.ends_at))
+            .arg(over)
+            .arg(millis(touched_at));
+        let call = match (&text.at.owner, listed) {
+            (Some(owner), Some(tag)) => call.arg(owner).arg(tag.to_string()),
+            _ => call,
+        };
         let answer: Vec<Option<String>> = self.link.run(&call, Effect::Once, self.deadline).await?;
         match state(answer)? {
             (state, ..) if state == "stale" => Err(StoreError::Stale),

@@ -133,6 +133,32 @@ return {'done', listed or false, old[2], old[3]}
     ])
 });
 
+/// Writes another store's record where no live one is, or over the version ARGV[6].
+/// ARGV: now, value, version, expires_at, ends_at, over, touched_at, then owner and entry.
+/// Answers as [`INSERT`] does.
+pub(super) static IMPORT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&[
+        SHARED,
+        "
+local now = number(ARGV[1])
+local old = redis.call('HMGET', KEYS[1], 'expires_at', 'owner', 'listed', 'version', 'ends_at')
+if number(old[1]) > now and old[4] ~= ARGV[6] then return {'stale'} end
+local listed = ARGV[9]
+-- As in REPLACE: an entry is kept as long as the owner is.
+if listed and old[3] and old[2] == ARGV[8] and number(ARGV[5]) <= number(old[5]) then listed = old[3] end
+redis.call('HSET', KEYS[1], 'value', ARGV[2], 'version', ARGV[3], 'touched_at', ARGV[7],
+  'expires_at', ARGV[4], 'ends_at', ARGV[5])
+if listed then
+  redis.call('HSET', KEYS[1], 'owner', ARGV[8], 'listed', listed)
+else
+  redis.call('HDEL', KEYS[1], 'owner', 'listed')
+end
+keep(KEYS[1], now, number(ARGV[4]), true)
+return {'done', listed or false, old[2], old[3]}
+",
+    ])
+});
+
 /// Moves the expiry later. ARGV: now, expires_at. Answers 1, or 0 if there is no live record.
 pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[

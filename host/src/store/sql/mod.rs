@@ -16,6 +16,7 @@ mod builder;
 mod dialect;
 mod driver;
 mod error;
+mod import;
 mod listing;
 mod rows;
 mod schema;

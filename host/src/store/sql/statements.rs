@@ -15,6 +15,7 @@ pub(super) struct Statements {
     pub(super) insert: Sql,
     pub(super) revive: Option<Sql>,
     pub(super) replace: Sql,
+    pub(super) overwrite: Sql,
     pub(super) touch: Sql,
     pub(super) is_live: Sql,
     pub(super) delete_live: Sql,
@@ -46,6 +47,10 @@ impl Statements {
             replace: sql(
                 "UPDATE {table} SET value = ?, version = ?, owner = ?, touched_at = ?, expires_at = ?, ends_at = ?
                  WHERE session_key = ? AND version = ? AND expires_at > ?",
+            ),
+            overwrite: sql(
+                "UPDATE {table} SET value = ?, version = ?, owner = ?, touched_at = ?, expires_at = ?, ends_at = ?
+                 WHERE session_key = ? AND (expires_at <= ? OR version = ?)",
             ),
             touch: sql(
                 "UPDATE {table} SET expires_at = least(?, ends_at), touched_at = greatest(?, touched_at)

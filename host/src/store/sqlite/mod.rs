@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::{
-    BATCH_LIMIT, Capabilities, Cause, Entry, Listing, Page, Placement, SWEEP_GRACE, Store, StoreError,
+    BATCH_LIMIT, Capabilities, Cause, Entry, Listed, Listing, Page, Placement, SWEEP_GRACE, Store, StoreError,
 };
 use crate::time::Timestamp;
 
@@ -256,6 +256,29 @@ impl SqliteStore {
         self.shared
             .readers
             .ask(|connection| statements::list_all(connection, now, after, limit))
+    }
+
+    /// Writes an entry as another store has it, with its version and its moments: where no live entry is at `now`, or over
+    /// the version `over`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Stale`] if a live entry of another version is there, otherwise as [`Store::insert`].
+    pub async fn import(
+        &self,
+        now: Timestamp,
+        row: &Listed,
+        value: &Arc<str>,
+        over: Option<u64>,
+    ) -> Result<(), StoreError> {
+        self.check_sizes(&row.key, value, &row.placement())?;
+        let write = Write::Import {
+            now,
+            row: row.clone(),
+            value: Arc::clone(value),
+            over: over.unwrap_or(row.version),
+        };
+        self.write(write).await.map(|_| ())
     }
 
     /// Does the writes that wait, moves the log into the database and closes the file. Blocks until that is done.

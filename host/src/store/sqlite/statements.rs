@@ -27,6 +27,12 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Reply {
             expected,
             at,
         } => replace(connection, *now, key, value, *expected, at),
+        Write::Import {
+            now,
+            row,
+            value,
+            over,
+        } => import(connection, *now, row, value, *over),
         Write::Touch { now, key, expires_at } => touch(connection, *now, key, *expires_at),
         Write::Delete { now, key } => delete(connection, *now, key).map(u64::from).map_err(not_done),
         Write::DeleteMany { now, keys, owner } => {
@@ -92,6 +98,33 @@ fn replace(
         0 if is_live(connection, now, key)? => Err(StoreError::Stale),
         0 => Err(StoreError::Missing),
         _ => Ok(version),
+    }
+}
+
+fn import(connection: &Connection, now: Timestamp, row: &Listed, value: &str, over: u64) -> Reply {
+    let written = execute(
+        connection,
+        "INSERT INTO records (key, value, version, owner, touched_at, expires_at, ends_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (key) DO UPDATE SET value = ?2, version = ?3, owner = ?4,
+             touched_at = ?5, expires_at = ?6, ends_at = ?7
+         WHERE expires_at <= ?8 OR version = ?9",
+        params![
+            row.key,
+            value,
+            row.version.cast_signed(),
+            row.owner,
+            millis(row.touched_at),
+            millis(row.expires_at),
+            millis(row.ends_at),
+            millis(now),
+            over.cast_signed()
+        ],
+    )?;
+    if written == 0 {
+        Err(StoreError::Stale)
+    } else {
+        Ok(row.version)
     }
 }
 

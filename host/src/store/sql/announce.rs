@@ -1,0 +1,80 @@
+//! PostgreSQL tells what is written: `LISTEN` and `NOTIFY`. What goes over the channel, which every user of the database may
+//! hear, is a place of many keys and no key.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use tokio::time::sleep;
+
+use super::SqlStore;
+use super::driver::{Param, Target};
+use crate::store::{Announce, Heard, Listening, StoreError};
+
+/// The pause before a lost connection is made again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Announce for SqlStore {
+    /// In PostgreSQL, and of what is written by stores that announce: this one does from now on; others if they listen as
+    /// well, or by [`SqlStoreBuilder::announce`](super::SqlStoreBuilder::announce).
+    fn announce(&self, heard: Arc<Heard>) -> Option<Listening> {
+        let Target::Postgres(options) = &self.shared.target else {
+            return None;
+        };
+        self.shared.announces.store(true, Ordering::Release);
+        let (options, channel) = ((**options).clone(), self.shared.channel.clone());
+        let limit = self.shared.asking.acquire_timeout;
+        Some(Listening::new(self.shared.runtime.spawn(async move {
+            loop {
+                let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(limit);
+                let pool = pool.connect_lazy_with(options.clone());
+                let listening = async {
+                    let mut listener = PgListener::connect_with(&pool).await?;
+                    // What is told while there is no connection is lost; then everything may have been written.
+                    listener.eager_reconnect(false);
+                    listener.listen(&channel).await?;
+                    heard.missed();
+                    while let Some(told) = listener.try_recv().await? {
+                        tell(&heard, told.payload());
+                    }
+                    Ok::<_, sqlx::Error>(())
+                };
+                if listening.await.is_err() {
+                    tracing::warn!("PostgreSQL does not tell of writes");
+                }
+                heard.missed();
+                sleep(PAUSE).await;
+            }
+        })))
+    }
+}
+
+fn tell(heard: &Heard, payload: &str) {
+    for place in payload.split(',') {
+        match place.parse() {
+            Ok(place) => heard.written(place),
+            Err(_) => heard.missed(),
+        }
+    }
+}
+
+impl SqlStore {
+    /// Tells others that these were written, if they were or may have been. That it cannot be told is no error: what others hold
+    /// of it grows too old soon.
+    pub(super) async fn tell<T>(&self, keys: &[&str], written: Result<T, StoreError>) -> Result<T, StoreError> {
+        let may_be_written = matches!(written, Ok(_) | Err(StoreError::OutcomeUnknown(_)));
+        if may_be_written && !keys.is_empty() && self.shared.announces.load(Ordering::Acquire) {
+            let places: Vec<String> = keys.iter().map(|key| Heard::place(key).to_string()).collect();
+            let places = places.join(",");
+            let params = [
+                Param::Bytes(self.shared.channel.as_bytes()),
+                Param::Bytes(places.as_bytes()),
+            ];
+            if self.read(&self.shared.statements.notify, &params).await.is_err() {
+                tracing::debug!("others were not told of a write");
+            }
+        }
+        written
+    }
+}
