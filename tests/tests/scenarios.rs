@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tessera::store::{Durability, MemoryStore, RedisStore, RedisUrl, SqlStore, SqliteStore};
+use tessera::store::{CachedStore, Durability, MemoryStore, RedisStore, RedisUrl, SqlStore, SqliteStore};
 use tessera_tests::scenario::{self, Pace, Scenario};
 use tessera_tests::servers::{MariaDb, Postgres, RedisServer, Server};
 
@@ -155,6 +155,25 @@ fn all_scenarios_pass_over_redis() {
         let url: RedisUrl = format!("{}?prefix={n}:", server.url()).parse().expect("a URL");
         let store = RedisStore::open(&url).await.expect("an open store");
         scenario::run(&scenario, store, Pace::Own).await
+    });
+}
+
+#[test]
+fn all_scenarios_pass_over_a_cache_over_redis_and_over_one_over_postgres() {
+    let (redis, postgres, stores) = (RedisServer::start(&[]), Postgres::start(), AtomicUsize::new(0));
+    all_pass("cached, redis", async |scenario| {
+        let n = stores.fetch_add(1, Ordering::Relaxed);
+        let url: RedisUrl = format!("{}?prefix={n}:", redis.url()).parse().expect("a URL");
+        let store = RedisStore::open(&url).await.expect("an open store");
+        scenario::run(&scenario, CachedStore::for_one_process(store), Pace::Own).await
+    });
+    all_pass("cached, postgres", async |scenario| {
+        let builder = SqlStore::builder()
+            .sweep_interval(Duration::ZERO)
+            .max_connections(4);
+        let builder = builder.table(format!("cached{}", stores.fetch_add(1, Ordering::Relaxed)));
+        let store = builder.open(&postgres.url()).await.expect("a store");
+        scenario::run(&scenario, CachedStore::for_one_process(store), Pace::Own).await
     });
 }
 

@@ -19,6 +19,8 @@ use tessera::store::{
 };
 use tessera_tests::store_suite::{Report, Suite};
 
+#[path = "stores/cache_over.rs"]
+mod cache_over;
 #[path = "stores/in_cache.rs"]
 mod in_cache;
 #[path = "stores/in_memory.rs"]

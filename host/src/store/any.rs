@@ -11,6 +11,8 @@ use super::RedisStore;
 use super::SqlStore;
 #[cfg(feature = "sqlite")]
 use super::SqliteStore;
+#[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
+use super::{Announce, Heard, Listening};
 use super::{Capabilities, Entry, MemoryStore, Page, Placement, Store, StoreError};
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 use super::{Listed, Listing};
@@ -143,6 +145,21 @@ impl PlainStore {
                 store.close();
                 Ok(())
             }
+        }
+    }
+}
+
+#[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
+impl Announce for PlainStore {
+    fn announce(&self, heard: Arc<Heard>) -> Option<Listening> {
+        match self {
+            Self::Memory(_) => None,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => None,
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => store.announce(heard),
+            #[cfg(feature = "sql")]
+            Self::Sql(store) => store.announce(heard),
         }
     }
 }

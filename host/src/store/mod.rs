@@ -13,6 +13,8 @@ mod any;
 #[cfg(feature = "cache")]
 mod cached;
 mod error;
+#[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
+mod heard;
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 mod listing;
 mod memory;
@@ -30,6 +32,8 @@ pub use any::{AnyStore, PlainStore};
 #[cfg(feature = "cache")]
 pub use cached::{CacheUrl, CachedStore};
 pub use error::{Cause, StoreError};
+#[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
+pub use heard::{Announce, Heard, Listening};
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 pub use listing::{Listed, Listing};
 pub use memory::{Eviction, MemoryStore, MemoryStoreBuilder};

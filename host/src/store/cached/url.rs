@@ -80,9 +80,9 @@ impl CacheUrl {
         Ok(self.in_front_of(self.inner.open().await?))
     }
 
-    /// The cache in front of a store that is open already.
+    /// The cache in front of a store that is open already, [listening](CachedStore::listening). Needs a tokio runtime.
     pub fn in_front_of(&self, store: PlainStore) -> Arc<CachedStore<PlainStore>> {
-        let cached = CachedStore::new(store, self.max_stale);
+        let cached = CachedStore::new(store, self.max_stale).listening();
         Arc::new(match self.capacity_bytes {
             Some(bytes) => cached.capacity_bytes(bytes),
             None => cached,

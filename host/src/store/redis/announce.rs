@@ -53,7 +53,10 @@ async fn round(
     let nodes = match store.link.nodes(Instant::now() + PATIENCE).await {
         Ok(nodes) => nodes,
         Err(error) => {
-            tracing::debug!(error = &error as &dyn std::error::Error, "nothing is heard of Redis");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "nothing is heard of Redis"
+            );
             return;
         }
     };
@@ -71,7 +74,7 @@ async fn round(
             .set_response_timeout(Some(PATIENCE))
             .set_push_sender(pushed.clone());
         let tracked = async {
-            let mut connection = store.link.connect_apart(&node, &config).await?;
+            let mut connection = store.clients.pushing(&node, &config).await?;
             track(&mut connection, names).await?;
             Ok::<_, RedisError>(connection)
         };
@@ -93,9 +96,7 @@ async fn round(
 
 async fn track(connection: &mut MultiplexedConnection, names: &str) -> Result<(), RedisError> {
     let mut command = cmd("CLIENT");
-    command
-        .arg(&["TRACKING", "ON", "BCAST", "PREFIX"][..])
-        .arg(names);
+    command.arg(&["TRACKING", "ON", "BCAST", "PREFIX"][..]).arg(names);
     command.query_async(connection).await
 }
 

@@ -1,18 +1,20 @@
 //! From a URL to clients that know how to log in.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, TlsCertificates, TlsMode,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, RedisError, TlsCertificates, TlsMode,
 };
 
 use super::cluster::Cluster;
 use super::error::{RedisStoreError, not_opened};
-use super::link::Link;
+use super::link::{Link, Node};
 use super::master::{Master, Source};
 use super::url::{Kind, Login, RedisUrl};
 
@@ -50,7 +52,7 @@ impl Clients {
     }
 
     /// The first connection, or why there is none.
-    pub(super) async fn connect(self, limits: Limits) -> Result<Link, RedisStoreError> {
+    pub(super) async fn connect(self: Arc<Self>, limits: Limits) -> Result<Link, RedisStoreError> {
         match self.url.kind {
             Kind::Single => {
                 let (host, port) = &self.url.hosts[0];
@@ -58,7 +60,8 @@ impl Clients {
                 connect_master(source, 1, limits).await
             }
             Kind::Sentinel => {
-                let source = Source::Sentinels(Box::new(self.sentinels().map_err(not_opened)?));
+                let sentinels = self.sentinels(ProtocolVersion::RESP2).map_err(not_opened)?;
+                let source = Source::Sentinels(Box::new(sentinels));
                 connect_master(source, self.url.hosts.len(), limits).await
             }
             Kind::Cluster => {
@@ -66,16 +69,40 @@ impl Clients {
                 let config = AsyncConnectionConfig::new()
                     .set_connection_timeout(Some(limits.connect))
                     .set_response_timeout(Some(limits.call));
-                let cluster = Cluster::new(self, client, config);
+                let cluster = Cluster::new(Arc::clone(&self), client, config);
                 cluster.connect().await.map_err(not_opened)?;
                 Ok(Link::Cluster(Box::new(cluster)))
             }
         }
     }
 
+    /// A connection of its own to one server, to which it may say something unasked.
+    pub(super) async fn pushing(
+        &self,
+        node: &Node,
+        config: &AsyncConnectionConfig,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let (host, port) = match self.url.kind {
+            Kind::Single => (self.url.hosts[0].0.as_str(), self.url.hosts[0].1),
+            Kind::Cluster => (node.host.as_str(), node.port),
+            Kind::Sentinel => {
+                let mut sentinels = self.sentinels(ProtocolVersion::RESP3)?;
+                return sentinels.get_async_connection_with_config(config).await;
+            }
+        };
+        let client = self.client(host, port, ProtocolVersion::RESP3)?;
+        client.get_multiplexed_async_connection_with_config(config).await
+    }
+
     /// A client of one server.
     pub(super) fn of(&self, host: &str, port: u16) -> Result<Client, RedisError> {
+        self.client(host, port, ProtocolVersion::RESP2)
+    }
+
+    fn client(&self, host: &str, port: u16, protocol: ProtocolVersion) -> Result<Client, RedisError> {
         let info = self.info(host, port)?;
+        let settings = info.redis_settings().clone().set_protocol(protocol);
+        let info = info.set_redis_settings(settings);
         match &self.certificates {
             Some(certificates) => Client::build_with_tls(info, certificates.clone()),
             None => Client::open(info),
@@ -109,7 +136,7 @@ impl Clients {
         }
     }
 
-    fn sentinels(&self) -> Result<SentinelClient, RedisError> {
+    fn sentinels(&self, protocol: ProtocolVersion) -> Result<SentinelClient, RedisError> {
         let addresses: Vec<_> = self
             .url
             .hosts
@@ -118,7 +145,8 @@ impl Clients {
             .collect();
         let mut builder =
             SentinelClientBuilder::new(addresses, &self.url.master, SentinelServerType::Master)?
-                .set_client_to_redis_db(i64::from(self.url.database));
+                .set_client_to_redis_db(i64::from(self.url.database))
+                .set_client_to_redis_protocol(protocol);
         if let Some(user) = &self.url.login.user {
             builder = builder.set_client_to_redis_username(user);
         }

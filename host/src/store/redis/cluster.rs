@@ -18,7 +18,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 
 /// The nodes of one Cluster.
 pub(super) struct Cluster {
-    clients: Clients,
+    clients: Arc<Clients>,
     config: AsyncConnectionConfig,
     shared: Arc<Shared>,
 }
@@ -31,7 +31,7 @@ struct Shared {
 }
 
 impl Cluster {
-    pub(super) fn new(clients: Clients, client: ClusterClient, config: AsyncConnectionConfig) -> Self {
+    pub(super) fn new(clients: Arc<Clients>, client: ClusterClient, config: AsyncConnectionConfig) -> Self {
         Self {
             clients,
             config,

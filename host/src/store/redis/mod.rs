@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{BATCH_LIMIT, Capabilities, Cause, Entry, Page, Placement, Store, StoreError};
 use crate::time::Timestamp;
 
+mod announce;
 mod clients;
 mod cluster;
 mod error;
@@ -97,10 +98,12 @@ impl RedisStoreBuilder {
             call: url.timeout.unwrap_or(self.timeout),
             connect: url.connect_timeout.unwrap_or(self.connect_timeout),
         };
-        let link = Clients::new(url.clone())?.connect(limits).await?;
+        let clients = Arc::new(Clients::new(url.clone())?);
+        let link = Arc::clone(&clients).connect(limits).await?;
         let store = RedisStore {
             shared: Arc::new(Shared {
                 link,
+                clients,
                 prefix: url.prefix.clone().unwrap_or(self.prefix),
                 timeout: limits.call,
                 maximum_value_bytes: self.maximum_value_bytes,
@@ -178,6 +181,7 @@ pub struct RedisStore {
 
 struct Shared {
     link: Link,
+    clients: Arc<Clients>,
     prefix: String,
     timeout: Duration,
     maximum_value_bytes: u32,

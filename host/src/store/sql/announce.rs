@@ -1,19 +1,23 @@
 //! PostgreSQL tells what is written: `LISTEN` and `NOTIFY`. What goes over the channel, which every user of the database may
 //! hear, is a place of many keys and no key.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::SqlStore;
 use super::driver::{Param, Target};
+use super::{Shared, SqlStore};
 use crate::store::{Announce, Heard, Listening, StoreError};
 
 /// The pause before a lost connection is made again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often one tells oneself nothing, to hear whether one is heard.
+const BEAT: Duration = Duration::from_secs(2);
+/// After so long without hearing that, the connection is taken to be dead.
+const SILENCE: Duration = Duration::from_secs(7);
 
 impl Announce for SqlStore {
     /// In PostgreSQL, and of what is written by stores that announce: this one does from now on; others if they listen as
@@ -25,8 +29,9 @@ impl Announce for SqlStore {
         self.shared.announces.store(true, Ordering::Release);
         let (options, channel) = ((**options).clone(), self.shared.channel.clone());
         let limit = self.shared.asking.acquire_timeout;
+        let store = Arc::downgrade(&self.shared);
         Some(Listening::new(self.shared.runtime.spawn(async move {
-            loop {
+            while store.strong_count() > 0 {
                 let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(limit);
                 let pool = pool.connect_lazy_with(options.clone());
                 let listening = async {
@@ -35,13 +40,17 @@ impl Announce for SqlStore {
                     listener.eager_reconnect(false);
                     listener.listen(&channel).await?;
                     heard.missed();
-                    while let Some(told) = listener.try_recv().await? {
+                    // Cut off in the middle, it is not used again.
+                    while let Ok(told) = timeout(SILENCE, listener.try_recv()).await
+                        && let Some(told) = told?
+                    {
                         tell(&heard, told.payload());
                     }
                     Ok::<_, sqlx::Error>(())
                 };
-                if listening.await.is_err() {
-                    tracing::warn!("PostgreSQL does not tell of writes");
+                tokio::select! {
+                    _ = listening => tracing::warn!("PostgreSQL does not tell of writes"),
+                    () = beat(&store) => {}
                 }
                 heard.missed();
                 sleep(PAUSE).await;
@@ -50,8 +59,17 @@ impl Announce for SqlStore {
     }
 }
 
+async fn beat(store: &Weak<Shared>) {
+    loop {
+        sleep(BEAT).await;
+        let Some(shared) = store.upgrade() else { return };
+        let store = SqlStore { shared };
+        store.notify("").await;
+    }
+}
+
 fn tell(heard: &Heard, payload: &str) {
-    for place in payload.split(',') {
+    for place in payload.split(',').filter(|place| !place.is_empty()) {
         match place.parse() {
             Ok(place) => heard.written(place),
             Err(_) => heard.missed(),
@@ -62,19 +80,26 @@ fn tell(heard: &Heard, payload: &str) {
 impl SqlStore {
     /// Tells others that these were written, if they were or may have been. That it cannot be told is no error: what others hold
     /// of it grows too old soon.
-    pub(super) async fn tell<T>(&self, keys: &[&str], written: Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) async fn tell<T>(
+        &self,
+        keys: &[&str],
+        written: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let may_be_written = matches!(written, Ok(_) | Err(StoreError::OutcomeUnknown(_)));
         if may_be_written && !keys.is_empty() && self.shared.announces.load(Ordering::Acquire) {
             let places: Vec<String> = keys.iter().map(|key| Heard::place(key).to_string()).collect();
-            let places = places.join(",");
-            let params = [
-                Param::Bytes(self.shared.channel.as_bytes()),
-                Param::Bytes(places.as_bytes()),
-            ];
-            if self.read(&self.shared.statements.notify, &params).await.is_err() {
-                tracing::debug!("others were not told of a write");
-            }
+            self.notify(&places.join(",")).await;
         }
         written
+    }
+
+    async fn notify(&self, payload: &str) {
+        let params = [
+            Param::Bytes(self.shared.channel.as_bytes()),
+            Param::Bytes(payload.as_bytes()),
+        ];
+        if self.read(&self.shared.statements.notify, &params).await.is_err() {
+            tracing::debug!("others were not told of a write");
+        }
     }
 }

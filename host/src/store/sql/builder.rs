@@ -27,6 +27,7 @@ pub struct SqlStoreBuilder {
     statement_timeout: Duration,
     sweep_interval: Duration,
     survives_failover: bool,
+    announces: bool,
     maximum_value_bytes: u32,
 }
 
@@ -39,6 +40,7 @@ impl Default for SqlStoreBuilder {
             statement_timeout: Duration::from_secs(3),
             sweep_interval: Duration::from_secs(60),
             survives_failover: false,
+            announces: false,
             maximum_value_bytes: MAXIMUM_VALUE_BYTES,
         }
     }
@@ -88,6 +90,14 @@ impl SqlStoreBuilder {
     /// (PostgreSQL's `synchronous_standby_names`, Galera, group replication with `group_replication_consistency`).
     pub fn survives_failover(mut self, survives: bool) -> Self {
         self.survives_failover = survives;
+        self
+    }
+
+    /// Whether the caches of other processes are told of what is written here (PostgreSQL: `NOTIFY`, a statement more for
+    /// each write). Default: no, unless there is a [`CachedStore`](crate::store::CachedStore) in front that listens.
+    /// In a URL: `announce=true`. MySQL has nothing of the kind.
+    pub fn announce(mut self, announces: bool) -> Self {
+        self.announces = announces;
         self
     }
 
@@ -144,6 +154,9 @@ impl SqlStoreBuilder {
             },
             statements: Statements::new(dialect, &table),
             survives_failover: given.survives_failover.unwrap_or(self.survives_failover),
+            target: url.target.clone(),
+            channel: format!("tessera {table}"),
+            announces: AtomicBool::new(given.announces.unwrap_or(self.announces)),
             maximum_value_bytes: self.maximum_value_bytes.min(room),
             sweeper: Mutex::new(
                 (!sweep_interval.is_zero()).then(|| sweeper::start(shared.clone(), sweep_interval)),

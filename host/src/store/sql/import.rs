@@ -49,7 +49,8 @@ impl SqlStore {
         ];
         let statements = &self.shared.statements;
         let answer = self.write(&statements.overwrite, &params).await;
-        if answer.map_err(Fault::of_write)?.affected > 0 {
+        let answer = self.tell(&[&row.key], answer.map_err(Fault::of_write)).await;
+        if answer?.affected > 0 {
             return Ok(());
         }
         // Whatever it meets is another's, or came between the two.

@@ -1,7 +1,7 @@
 //! A store in PostgreSQL, MySQL or MariaDB.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::{Capabilities, Cause, Entry, Page, Placement, SWEEP_GRACE, Store, StoreError};
 use crate::time::Timestamp;
 
+mod announce;
 mod asking;
 mod builder;
 mod dialect;
@@ -26,7 +27,7 @@ mod url;
 
 use asking::{Asking, Kind};
 pub use builder::SqlStoreBuilder;
-use driver::{Answer, Param, Row as SqlRow, Sql};
+use driver::{Answer, Param, Row as SqlRow, Sql, Target};
 use error::{Fault, Verdict};
 pub use error::{SqlCode, SqlError, SqlStoreError};
 use rows::{check_batch, check_limit, entry, millis, new_version, next_cursor, parse_cursor, row};
@@ -114,6 +115,10 @@ struct Shared {
     statements: Statements,
     survives_failover: bool,
     maximum_value_bytes: u32,
+    target: Target,
+    /// Where writes are told, if they are.
+    channel: String,
+    announces: AtomicBool,
     sweeper: Mutex<Option<JoinHandle<()>>>,
     /// Where the store was opened, and its connections live.
     runtime: Handle,
@@ -368,7 +373,8 @@ impl Store for SqlStore {
             touched_at,
         ];
         let answer = self.write(&self.shared.statements.replace, &params).await;
-        match answer.map_err(Fault::of_write)?.affected {
+        let answer = self.tell(&[key], answer.map_err(Fault::of_write)).await;
+        match answer?.affected {
             0 if self.is_live(now, key).await? => Err(StoreError::Stale),
             0 => Err(StoreError::Missing),
             _ => Ok(version),
@@ -397,7 +403,8 @@ impl Store for SqlStore {
         let statements = &self.shared.statements;
         let params = [Param::Bytes(key.as_bytes()), Param::Number(millis(now))];
         let answer = self.write(&statements.delete_live, &params).await;
-        if answer.map_err(Fault::of_write)?.affected > 0 {
+        let answer = self.tell(&[key], answer.map_err(Fault::of_write)).await;
+        if answer?.affected > 0 {
             return Ok(true);
         }
         // Expired to this clock, perhaps not yet to another host's.
@@ -414,7 +421,9 @@ impl Store for SqlStore {
         let mut params = several(keys, first, size);
         params.push(Param::Bytes(owner.as_bytes()));
         params.push(Param::Number(millis(now)));
-        let deleted = self.write(live, &params).await.map_err(Fault::of_write)?.affected;
+        let answer = self.write(live, &params).await.map_err(Fault::of_write);
+        let told: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let deleted = self.tell(&told, answer).await?.affected;
         if deleted < keys.len() as u64 {
             // As in `delete`.
             self.write(expired, &params).await.map_err(Fault::of_write)?;

@@ -25,6 +25,8 @@ pub(super) struct Statements {
     pub(super) count: Sql,
     pub(super) count_live: Sql,
     pub(super) sweep: Sql,
+    /// PostgreSQL's.
+    pub(super) notify: Sql,
     pub(super) try_sweep_lock: Sql,
     pub(super) sweep_unlock: Sql,
     get_many: [Sql; 3],
@@ -70,6 +72,7 @@ impl Statements {
             count: sql("SELECT count(*) FROM {table}"),
             count_live: sql("SELECT count(*) FROM {table} WHERE expires_at > ?"),
             sweep: sql(dialect.sweep()),
+            notify: sql("SELECT pg_notify(convert_from(?, 'UTF8'), convert_from(?, 'UTF8'))"),
             try_sweep_lock: sql(&dialect.try_lock(Purpose::Sweep)),
             sweep_unlock: sql(&dialect.unlock(Purpose::Sweep)),
             get_many: batches(

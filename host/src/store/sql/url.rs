@@ -49,6 +49,7 @@ pub(super) struct Given {
     pub(super) statement_timeout: Option<Duration>,
     pub(super) sweep_interval: Option<Duration>,
     pub(super) survives_failover: Option<bool>,
+    pub(super) announces: Option<bool>,
 }
 
 impl SqlUrl {
@@ -101,12 +102,12 @@ impl FromStr for SqlUrl {
                 return Err(url(match dialect {
                     Dialect::Postgres => {
                         "has an unknown parameter; there are table, max_connections, acquire_timeout_ms, \
-                         statement_timeout_ms, sweep_interval_s, failover, sslmode, sslrootcert, sslcert, sslkey, \
+                         statement_timeout_ms, sweep_interval_s, failover, announce, sslmode, sslrootcert, sslcert, sslkey, \
                          host, application_name, options"
                     }
                     Dialect::MySql => {
                         "has an unknown parameter; there are table, max_connections, acquire_timeout_ms, \
-                         statement_timeout_ms, sweep_interval_s, failover, ssl-mode, ssl-ca, ssl-cert, ssl-key, socket"
+                         statement_timeout_ms, sweep_interval_s, failover, announce, ssl-mode, ssl-ca, ssl-cert, ssl-key, socket"
                     }
                 }));
             }
@@ -175,6 +176,11 @@ impl Given {
                         ));
                     }
                 });
+            }
+            "announce" => {
+                let announces = value.parse();
+                let reason = "has an announce that is neither true nor false";
+                self.announces = Some(announces.map_err(|_| SqlStoreError::Url(reason))?);
             }
             _ => return Ok(false),
         }
@@ -271,6 +277,7 @@ mod tests {
             "mysql://h/d?statement_timeout_ms=60001",
             "mysql://h/d?sweep_interval_s=s3cret",
             "mysql://h/d?failover=s3cret",
+            "postgres://h/d?announce=s3cret",
         ] {
             let error = text.parse::<SqlUrl>().expect_err(text);
             assert!(matches!(error, SqlStoreError::Url(_)), "{text}: {error}");
