@@ -20,7 +20,7 @@ fn row(number: usize, call: usize) -> usize {
 }
 
 #[derive(Clone)]
-pub enum Floor {
+pub(crate) enum Floor {
     Sqlite(Arc<Mutex<Connection>>),
     Redis(MultiplexedConnection),
     Postgres(PgPool),
@@ -28,7 +28,7 @@ pub enum Floor {
 }
 
 impl Floor {
-    pub fn sqlite(path: &std::path::Path) -> Result<Self, Failure> {
+    pub(crate) fn sqlite(path: &std::path::Path) -> Result<Self, Failure> {
         let connection = Connection::open(path)?;
         connection.execute_batch(
             "PRAGMA journal_mode = wal; PRAGMA synchronous = normal; CREATE TABLE floor (k INTEGER PRIMARY KEY, v TEXT)",
@@ -39,7 +39,7 @@ impl Floor {
         Ok(Self::Sqlite(Arc::new(Mutex::new(connection))))
     }
 
-    pub async fn redis(url: &str) -> Result<Self, Failure> {
+    pub(crate) async fn redis(url: &str) -> Result<Self, Failure> {
         let mut connection = redis::Client::open(url)?
             .get_multiplexed_async_connection()
             .await?;
@@ -51,7 +51,7 @@ impl Floor {
         Ok(Self::Redis(connection))
     }
 
-    pub async fn postgres(url: &str) -> Result<Self, Failure> {
+    pub(crate) async fn postgres(url: &str) -> Result<Self, Failure> {
         let options = sqlx::postgres::PgPoolOptions::new().max_connections(10);
         let pool = options.test_before_acquire(false).connect(url).await?;
         for sql in [
@@ -67,7 +67,7 @@ impl Floor {
         Ok(Self::Postgres(pool))
     }
 
-    pub async fn mariadb(url: &str) -> Result<Self, Failure> {
+    pub(crate) async fn mariadb(url: &str) -> Result<Self, Failure> {
         let options = sqlx::mysql::MySqlPoolOptions::new().max_connections(10);
         let pool = options.test_before_acquire(false).connect(url).await?;
         for sql in [
@@ -83,7 +83,7 @@ impl Floor {
         Ok(Self::MariaDb(pool))
     }
 
-    pub async fn read(&self, at_once: usize, length: Duration) -> Measured {
+    pub(crate) async fn read(&self, at_once: usize, length: Duration) -> Measured {
         let floor = self.clone();
         measure(at_once, length, move |number, call| {
             let (floor, key) = (floor.clone(), row(number, call));
@@ -95,7 +95,7 @@ impl Floor {
         .await
     }
 
-    pub async fn write(&self, at_once: usize, length: Duration) -> Measured {
+    pub(crate) async fn write(&self, at_once: usize, length: Duration) -> Measured {
         let floor = self.clone();
         measure(at_once, length, move |number, _| {
             let floor = floor.clone();

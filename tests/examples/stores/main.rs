@@ -21,11 +21,11 @@ use tessera::store::{Durability, SqliteStore, StoreUrl};
 use tessera::{Session, Sessions};
 use tessera_tests::servers::{MariaDb, Postgres, RedisServer, Server as _};
 
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-pub const TEXT: &str = "some text of usual length";
+pub(crate) const TEXT: &str = "some text of usual length";
 /// Of every store.
-pub const ROWS: usize = 2_000;
+pub(crate) const ROWS: usize = 2_000;
 const AT_ONCE: [usize; 3] = [1, 64, 1024];
 /// Each figure is the median of so many runs, one after the other with what it is held against.
 const RUNS: usize = 3;

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 /// What came of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// Calls a second, of all.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
     /// Half of the calls took no longer, in microseconds.
-    pub median: f64,
+    pub(crate) median: f64,
     /// 99 of 100 took no longer, in microseconds.
-    pub p99: f64,
+    pub(crate) p99: f64,
 }
 
 /// Runs so many loops of calls at once, for this long. A loop is given its number, and which of its calls it is.
-pub async fn measure<F, C>(at_once: usize, length: Duration, call: F) -> Measured
+pub(crate) async fn measure<F, C>(at_once: usize, length: Duration, call: F) -> Measured
 where
     F: Fn(usize, usize) -> C + Send + Sync + 'static,
     C: Future<Output = ()> + Send + 'static,
