@@ -31,6 +31,9 @@ const AT_ONCE: [usize; 3] = [1, 64, 1024];
 const RUNS: usize = 3;
 const LENGTH: Duration = Duration::from_millis(1_000);
 
+/// 1024 at once wait longer for one of few connections than a service would let them; the floor has as many.
+const DATABASE: &str = "max_connections=10&acquire_timeout_ms=30000&statement_timeout_ms=30000";
+
 struct Subject {
     name: &'static str,
     sessions: Sessions,
@@ -125,13 +128,13 @@ async fn subjects(
         },
         Subject {
             name: "PostgreSQL",
-            sessions: at(postgres.to_owned()).await?,
+            sessions: at(format!("{postgres}?{DATABASE}")).await?,
             floor: Some(Floor::postgres(postgres).await?),
             peer: None,
         },
         Subject {
             name: "MariaDB",
-            sessions: at(mariadb.to_owned()).await?,
+            sessions: at(format!("{mariadb}?{DATABASE}")).await?,
             floor: Some(Floor::mariadb(mariadb).await?),
             peer: None,
         },
@@ -260,9 +263,9 @@ fn beside(peer: &Path, kind: &str, place: &str, at_once: usize) -> Result<[Measu
     Ok([line("open ")?, line("save ")?])
 }
 
-/// What a waiting request costs in memory: Redis is told to keep 1024 and then 8192 of them waiting.
+/// What a waiting request costs in memory: Redis is told to keep 256 and then 2048 of them waiting.
 async fn in_flight(redis: &RedisServer) -> Result<(), Failure> {
-    const WAITING: usize = 8192;
+    const WAITING: usize = 2048;
     let sessions = sessions(redis.url().parse::<StoreUrl>()?.open().await?)?;
     let tokens = fill(&sessions).await?;
     let wait = async |requests: usize| -> Result<f64, Failure> {
@@ -281,10 +284,10 @@ async fn in_flight(redis: &RedisServer) -> Result<(), Failure> {
         Ok(resident)
     };
     // Once before, so that what is kept for next time is there.
-    wait(1024).await?;
-    let few = wait(1024).await?;
+    wait(WAITING).await?;
+    let few = wait(256).await?;
     let many = wait(WAITING).await?;
-    let each = (many - few) / (WAITING - 1024) as f64;
+    let each = (many - few) / (WAITING - 256) as f64;
     println!("\nwith two instances of the component, a request that waits for Redis takes {each:.0} bytes");
     Ok(())
 }
