@@ -25,7 +25,7 @@ Usage: cargo xtask COMMAND
   lint    clippy over everything, warnings denied
   bench   criterion benchmarks beside jsonwebtoken and tower-sessions (tests/peers)
   bench-http  requests a second beside the same axum program with tower-sessions, driven by wrk; `bench-http N`: N rounds
-  bench-stores  opens and saves over every store, beside bare reads and writes and beside tower-sessions over its own
+  bench-stores  opens and saves over every store, beside bare reads and writes and beside tower-sessions over its own; `bench-stores NAME…`: these
   load    100 000 sessions in a SQLite file: start, open, save, size
   explore every order of several clients' steps, with faults; `explore NAME…`: these campaigns, also long ones
   mutants deliberate faults in the engine, each of which must be found; `mutants N`: every Nth; `mutants NAME…`
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         "lint" => lint(),
         "bench" => bench(),
         "bench-http" => http::bench(rest.first().map(String::as_str)),
-        "bench-stores" => stores::bench(),
+        "bench-stores" => stores::bench(&rest),
         "load" | "explore" | "timing" => example(&command, &[], &rest),
         "mutants" => example("mutants", &["--features", "compile"], &rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),

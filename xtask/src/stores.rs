@@ -23,9 +23,6 @@ pub(crate) fn bench() -> Result<(), String> {
             &text(&target)?,
         ],
     )?;
-    super::example(
-        "stores",
-        &[],
-        &[text(&target.join("release/tessera-peer-stores"))?],
-    )
+    let peer = text(&target.join("release/tessera-peer-stores"))?;
+    super::example("stores", &[], &[&[peer], names].concat())
 }

@@ -1,5 +1,5 @@
 //! Opens and saves over every store, beside what its server does without Tessera, and beside `tower-sessions` over its own
-//! stores. `cargo xtask bench-stores`
+//! stores. `cargo xtask bench-stores [NAME…]`
 
 #![expect(
     clippy::print_stdout,
@@ -48,13 +48,15 @@ async fn main() -> Result<(), Failure> {
     let peer = peer.ok_or("the path of the peer's program, as `cargo xtask bench-stores` gives it")?;
     let folder = tempfile::tempdir()?;
     let (redis, postgres, mariadb) = (RedisServer::start(&[]), Postgres::start(), MariaDb::start());
+    let named: Vec<String> = std::env::args().skip(2).collect();
+    let is_wanted = |name: &str| named.is_empty() || named.iter().any(|part| name.contains(part));
     let subjects = subjects(folder.path(), &redis.url(), &postgres.url(), &mariadb.url()).await?;
     println!(
         "Latency in microseconds (half of the calls, 99 of 100), calls a second; medians of {RUNS} runs\n"
     );
     println!("| store | at once | open | | | save | | |\n|---|---|---|---|---|---|---|---|");
     let mut ratio = None;
-    for subject in &subjects {
+    for subject in subjects.iter().filter(|subject| is_wanted(subject.name)) {
         let tokens = fill(&subject.sessions).await?;
         for at_once in AT_ONCE {
             let rows = rows(subject, &tokens, at_once, &peer).await?;
@@ -284,7 +286,7 @@ async fn in_flight(redis: &RedisServer) -> Result<(), Failure> {
         Ok(resident)
     };
     // Once before, so that what is kept for next time is there.
-    wait(WAITING).await?;
+    wait(256).await?;
     let few = wait(256).await?;
     let many = wait(WAITING).await?;
     let each = (many - few) / (WAITING - 256) as f64;
