@@ -26,6 +26,7 @@ Usage: cargo xtask COMMAND
   bench-http  requests a second beside the same axum program with tower-sessions, driven by wrk; `bench-http N`: N rounds
   load    100 000 sessions in a SQLite file: start, open, save, size
   explore every order of several clients' steps, with faults; `explore NAME…`: these campaigns, also long ones
+  faulted every store under load while it is killed, cut off and slowed; `faulted SECONDS STORE…`: so long, and these
   mutants deliberate faults in the engine, each of which must be found; `mutants N`: every Nth; `mutants NAME…`
   timing  whether the time of a refusal tells what the right token is (dudect)
   fuzz    the engine and the HTTP side against naive models, some ten seconds each target; `fuzz SECONDS`: so long each
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         "bench" => bench(),
         "bench-http" => http::bench(rest.first().map(String::as_str)),
         "load" | "explore" | "timing" => example(&command, &[], &rest),
+        "faulted" => program().and_then(|()| example(&command, &[], &rest)),
         "mutants" => example("mutants", &["--features", "compile"], &rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),
         "size" => size::report(),
@@ -68,16 +70,21 @@ fn test() -> Result<(), String> {
     ensure_target();
     programs::ensure()?;
     python::ensure()?;
-    cargo(
-        "program",
-        &["build", "--release", "--locked", "--package", "tessera", "--bins"],
-    )?;
+    program()?;
     cargo(
         "tests",
         &["test", "--release", "--locked", "--workspace", "--no-fail-fast"],
     )?;
     fuzz::run(None)?;
     example("mutants", &["--features", "compile"], &[SOME_MUTANTS.into()])
+}
+
+/// `tessera` itself.
+fn program() -> Result<(), String> {
+    cargo(
+        "program",
+        &["build", "--release", "--locked", "--package", "tessera", "--bins"],
+    )
 }
 
 /// A program of `tests/examples`.
