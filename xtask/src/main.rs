@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         "bench" => bench(),
         "bench-http" => http::bench(rest.first().map(String::as_str)),
         "load" | "explore" | "timing" => example(&command, &[], &rest),
-        "faulted" => program().and_then(|()| example(&command, &[], &rest)),
+        "faulted" => faulted(&rest),
         "mutants" => example("mutants", &["--features", "compile"], &rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),
         "size" => size::report(),
@@ -77,6 +77,19 @@ fn test() -> Result<(), String> {
     )?;
     fuzz::run(None)?;
     example("mutants", &["--features", "compile"], &[SOME_MUTANTS.into()])
+}
+
+fn faulted(arguments: &[String]) -> Result<(), String> {
+    for (program, package) in [
+        ("redis-server", "redis-server"),
+        ("postgres", "postgresql"),
+        ("mariadbd", "mariadb-server"),
+    ] {
+        programs::ensure_one(program, package)?;
+    }
+    ensure_target();
+    program()?;
+    example("faulted", &[], arguments)
 }
 
 /// `tessera` itself.

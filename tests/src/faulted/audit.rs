@@ -13,7 +13,9 @@ impl LoadClient<'_> {
     pub(super) fn audit(&mut self) {
         // What a cache may still answer would be no finding.
         std::thread::sleep(self.world.max_stale);
-        self.list();
+        if !(0..TRIES).any(|_| self.list()) {
+            self.wrong("at the end: no list of sessions");
+        }
         for session in std::mem::take(&mut self.sessions) {
             let found = self.audit_live(&session);
             self.world.tally.find(&found);

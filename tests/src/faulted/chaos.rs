@@ -39,14 +39,15 @@ pub(super) enum Fault {
     ServicePaused,
 }
 
-/// Those between a service and its database.
-const OF_DATABASES: [Fault; 6] = [
+/// Where services share a database.
+const OF_DATABASES: [Fault; 7] = [
     Fault::Killed,
     Fault::Cut,
     Fault::HalfAnswered,
     Fault::Slow,
     Fault::Silent,
     Fault::Closed,
+    Fault::ServicePaused,
 ];
 /// Those where there is no database but a file.
 const OF_FILES: [Fault; 3] = [

@@ -61,7 +61,7 @@ impl<'a> LoadClient<'a> {
             83..86 => self.log_in(),
             86..91 => self.rotate(),
             91..96 => self.logout(),
-            96..99 => self.list(),
+            96..99 => drop(self.list()),
             _ => self.revoke_all(),
         }
     }

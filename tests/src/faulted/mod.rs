@@ -40,8 +40,8 @@ const CLIENTS: usize = 8;
 const SHARED_SESSIONS: usize = 2;
 /// Between two calls of a client, in milliseconds: load, and room for others on the machine.
 const THINKING: [u64; 2] = [1, 10];
-/// Connections to a database that a service may have at one time and not at another, and those of clients.
-const DESCRIPTOR_SLACK: usize = 16;
+/// Connections that a service may have at one time and not at another: ten to a database, one of each client, and a few.
+const DESCRIPTOR_SLACK: usize = 10 + CLIENTS + 4;
 /// What memory may grow by after the warm-up, unless it doubles less.
 const RESIDENT_SLACK: u64 = 64 << 20;
 

@@ -130,14 +130,14 @@ impl LoadClient<'_> {
         self.strays = 0;
     }
 
-    /// The owner's list has what lives, and nothing that has ended.
-    pub(super) fn list(&mut self) {
+    /// The owner's list has what lives, and nothing that has ended. Answers whether there was a list.
+    pub(super) fn list(&mut self) -> bool {
         let asked = self.ask();
         let (mut listed, mut cursor) = (HashSet::new(), String::new());
         loop {
             let path = format!("/v1/subjects/{}/sessions{cursor}", self.subject);
             let said = self.caller.call(asked, ("GET", &path), &self.world.key, None);
-            let Said::Done(page, _) = said else { return };
+            let Said::Done(page, _) = said else { return false };
             let rows = page["sessions"].as_array().into_iter().flatten();
             listed.extend(rows.filter_map(|row| row["reference"].as_str().map(str::to_owned)));
             match page["next"].as_str() {
@@ -164,5 +164,6 @@ impl LoadClient<'_> {
                 self.strays
             ));
         }
+        true
     }
 }

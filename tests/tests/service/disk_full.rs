@@ -1,7 +1,7 @@
 //! A disk without room: writes are refused, nothing acknowledged is lost, and room is all it takes to go on.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
@@ -26,7 +26,8 @@ struct Disk {
 }
 
 impl Disk {
-    fn new() -> Self {
+    /// `None` where only root may mount, and we are not: said, so that nobody takes it for a success.
+    fn new() -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
         let script = r#"mount -t tmpfs -o size="$1" tmpfs "$2" && echo mounted && exec cat"#;
         let mut holder = Command::new("unshare")
@@ -40,15 +41,19 @@ impl Disk {
         let mut line = String::new();
         let output = holder.stdout.take().expect("piped");
         let _ = BufReader::new(output).read_line(&mut line);
-        assert_eq!(
-            line, "mounted\n",
-            "this takes root, or a system that lets everybody make user namespaces"
-        );
-        Self {
+        if line != "mounted\n" {
+            let _ = holder.wait();
+            let thread = std::thread::current();
+            let test = thread.name().unwrap_or_default();
+            let line = format!("skipped: {test}: nobody but root may mount a disk here\n");
+            let _ = std::io::stdout().write_all(line.as_bytes());
+            return None;
+        }
+        Some(Self {
             _input: holder.stdin.take().expect("piped"),
             holder,
             directory,
-        }
+        })
     }
 
     fn data(&self) -> PathBuf {
@@ -151,7 +156,7 @@ impl Load {
 
 #[test]
 fn a_full_disk_refuses_writes_and_serves_reads_and_room_is_the_end_of_it() {
-    let disk = Disk::new();
+    let Some(disk) = Disk::new() else { return };
     let mut server = disk.start();
     let key = disk.service_key();
     let mut load = Load::new(&server, &key);
@@ -215,7 +220,7 @@ fn a_full_disk_refuses_writes_and_serves_reads_and_room_is_the_end_of_it() {
 
 #[test]
 fn a_service_killed_on_a_full_disk_starts_there_and_has_lost_nothing_that_it_acknowledged() {
-    let disk = Disk::new();
+    let Some(disk) = Disk::new() else { return };
     let mut server = disk.start();
     let mut load = Load::new(&server, &disk.service_key());
     disk.fill(ROOM_BYTES);
