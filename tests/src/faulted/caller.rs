@@ -31,12 +31,23 @@ pub(super) enum Said {
 /// A client's connections, one to each instance.
 pub(super) struct Caller<'a> {
     world: &'a World,
-    connections: Vec<(Client, Instant)>,
+    connections: Vec<Connection>,
+}
+
+struct Connection {
+    client: Client,
+    used_at: Instant,
+    /// How often the instance had died when it last answered.
+    deaths: u64,
 }
 
 impl<'a> Caller<'a> {
     pub(super) fn new(world: &'a World) -> Self {
-        let connect = |at: &super::instance::Instance| (Client::new(&at.address), Instant::now());
+        let connect = |to: &super::instance::Instance| Connection {
+            client: Client::new(&to.address),
+            used_at: Instant::now(),
+            deaths: to.deaths(),
+        };
         Self {
             world,
             connections: world.instances.iter().map(connect).collect(),
@@ -78,24 +89,30 @@ impl<'a> Caller<'a> {
     ) -> Said {
         let body = body.map(Value::to_string);
         let bytes = request(method, path, headers, body.as_deref());
-        let (client, last) = &mut self.connections[asked.at];
-        if last.elapsed() > LONGEST_IDLE {
-            *client = Client::new(&self.world.instances[asked.at].address);
+        let (instance, tally) = (&self.world.instances[asked.at], &self.world.tally);
+        let connection = &mut self.connections[asked.at];
+        if connection.used_at.elapsed() > LONGEST_IDLE {
+            connection.client = Client::new(&instance.address);
         }
-        let answer = client.try_send(&bytes);
-        *last = Instant::now();
-        let (took, tally) = (asked.begun.elapsed(), &self.world.tally);
+        let deaths = instance.deaths();
+        let answer = connection.client.try_send(&bytes);
+        connection.used_at = Instant::now();
+        let has_died = instance.is_down() || instance.deaths() != connection.deaths;
+        if answer.is_ok() && !instance.is_down() {
+            connection.deaths = deaths;
+        }
+        let told = Told {
+            by: asked.at,
+            at: connection.used_at,
+        };
+        let took = asked.begun.elapsed();
         tally.took(took);
         if took > super::REQUEST_TIMEOUT + SLACK {
             tally.wrong(format!("{method} {path} took {took:?}: {answer:?}"));
         }
-        let told = Told {
-            by: asked.at,
-            at: *last,
-        };
         match answer {
             Ok(answer) => self.judge((method, path), &answer, told),
-            Err(error) => self.lost((method, path), &error),
+            Err(error) => self.lost((method, path), &error, has_died),
         }
     }
 
@@ -132,11 +149,11 @@ impl<'a> Caller<'a> {
         }
     }
 
-    fn lost(&self, (method, path): (&str, &str), error: &std::io::Error) -> Said {
+    fn lost(&self, (method, path): (&str, &str), error: &std::io::Error, has_died: bool) -> Said {
         let tally = &self.world.tally;
-        if !self.world.services_die {
+        if !has_died {
             tally.wrong(format!(
-                "{method} {path}: {error}, and the service was never ended"
+                "{method} {path}: {error}, and the service was not killed"
             ));
             return Said::Lingering;
         }

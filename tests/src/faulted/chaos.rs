@@ -31,7 +31,7 @@ pub(super) enum Fault {
     Silent,
     /// Nobody is let in.
     Closed,
-    /// SIGKILL for a service.
+    /// SIGKILL for a service; over a database for the last alone, so that the others show what many faults leave in one.
     ServiceKilled,
     /// SIGKILL for both services at once.
     AllServicesKilled,
@@ -40,13 +40,14 @@ pub(super) enum Fault {
 }
 
 /// Where services share a database.
-const OF_DATABASES: [Fault; 7] = [
+const OF_DATABASES: [Fault; 8] = [
     Fault::Killed,
     Fault::Cut,
     Fault::HalfAnswered,
     Fault::Slow,
     Fault::Silent,
     Fault::Closed,
+    Fault::ServiceKilled,
     Fault::ServicePaused,
 ];
 /// Those where there is no database but a file.
@@ -105,7 +106,11 @@ pub(super) fn rage(world: &World, place: &Place, seed: u64, load: Duration) -> V
 /// One fault, from its begin to its end.
 fn strike(world: &World, place: &Place, fault: Fault, dice: &mut Dice) {
     let span = dice.pause(200, 2000);
-    let victim = dice.below(world.instances.len());
+    let last = world.instances.len() - 1;
+    let victim = match (fault, place) {
+        (Fault::ServiceKilled, Place::Redis(..) | Place::Sql(..)) => last,
+        _ => dice.below(last + 1),
+    };
     match fault {
         Fault::ServiceKilled => {
             world.instances[victim].kill();

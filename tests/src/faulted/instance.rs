@@ -4,6 +4,7 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ pub(super) struct Instance {
     log: PathBuf,
     store: String,
     process: Mutex<Process>,
+    deaths: AtomicU64,
+    is_down: AtomicBool,
 }
 
 /// What a process takes of the machine.
@@ -44,17 +47,32 @@ impl Instance {
             log,
             store: store.to_owned(),
             process: Mutex::new(process),
+            deaths: AtomicU64::new(0),
+            is_down: AtomicBool::new(false),
         }
     }
 
     /// SIGKILL.
     pub(super) fn kill(&self) {
+        self.is_down.store(true, Ordering::SeqCst);
+        self.deaths.fetch_add(1, Ordering::SeqCst);
         self.process().kill();
+    }
+
+    /// Whether it was killed and has not come back, or is being killed.
+    pub(super) fn is_down(&self) -> bool {
+        self.is_down.load(Ordering::SeqCst)
+    }
+
+    /// How often it was killed, this time included if it is down.
+    pub(super) fn deaths(&self) -> u64 {
+        self.deaths.load(Ordering::SeqCst)
     }
 
     pub(super) fn restart(&self) {
         let started = spawn(&self.address, &self.data, &self.store, &self.log);
         *self.process() = started;
+        self.is_down.store(false, Ordering::SeqCst);
     }
 
     /// SIGSTOP, for so long.

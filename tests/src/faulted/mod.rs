@@ -64,8 +64,6 @@ struct World {
     key: String,
     /// How old may be what one instance answers of the other's writes.
     max_stale: Duration,
-    /// Whether services are killed, too.
-    services_die: bool,
     shared: Vec<Shared>,
     /// The token of a session that is asked for after each fault.
     probed: String,
@@ -137,7 +135,6 @@ impl World {
             instances,
             key,
             max_stale: store.max_stale(),
-            services_die: store == Store::Sqlite,
             shared,
             probed,
             tally,
