@@ -1,5 +1,6 @@
 //! What is shared by all hosts: the store suite, the scenarios, the servers they run over; and what several tests share.
 
+pub mod faulted;
 pub mod http_client;
 pub mod interleave;
 pub mod scenario;

@@ -14,6 +14,8 @@ mod commands;
 mod credentials;
 #[path = "service/demo.rs"]
 mod demo;
+#[path = "service/disk_full.rs"]
+mod disk_full;
 #[path = "service/in_database.rs"]
 mod in_database;
 #[path = "service/limits.rs"]

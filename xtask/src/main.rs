@@ -28,6 +28,7 @@ Usage: cargo xtask COMMAND
   bench-stores  opens and saves over every store, beside bare reads and writes and beside tower-sessions over its own; `bench-stores NAME…`: these
   load    100 000 sessions in a SQLite file: start, open, save, size
   explore every order of several clients' steps, with faults; `explore NAME…`: these campaigns, also long ones
+  faulted every store under load while it is killed, cut off and slowed; `faulted SECONDS STORE…`: so long, and these
   mutants deliberate faults in the engine, each of which must be found; `mutants N`: every Nth; `mutants NAME…`
   timing  whether the time of a refusal tells what the right token is (dudect)
   fuzz    the engine and the HTTP side against naive models, some ten seconds each target; `fuzz SECONDS`: so long each
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         "bench-http" => http::bench(rest.first().map(String::as_str)),
         "bench-stores" => stores::bench(&rest),
         "load" | "explore" | "timing" => example(&command, &[], &rest),
+        "faulted" => faulted(&rest),
         "mutants" => example("mutants", &["--features", "compile"], &rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),
         "size" => size::report(),
@@ -71,16 +73,34 @@ fn test() -> Result<(), String> {
     ensure_target();
     programs::ensure()?;
     python::ensure()?;
-    cargo(
-        "program",
-        &["build", "--release", "--locked", "--package", "tessera", "--bins"],
-    )?;
+    program()?;
     cargo(
         "tests",
         &["test", "--release", "--locked", "--workspace", "--no-fail-fast"],
     )?;
     fuzz::run(None)?;
     example("mutants", &["--features", "compile"], &[SOME_MUTANTS.into()])
+}
+
+fn faulted(arguments: &[String]) -> Result<(), String> {
+    for (program, package) in [
+        ("redis-server", "redis-server"),
+        ("postgres", "postgresql"),
+        ("mariadbd", "mariadb-server"),
+    ] {
+        programs::ensure_one(program, package)?;
+    }
+    ensure_target();
+    program()?;
+    example("faulted", &[], arguments)
+}
+
+/// `tessera` itself.
+fn program() -> Result<(), String> {
+    cargo(
+        "program",
+        &["build", "--release", "--locked", "--package", "tessera", "--bins"],
+    )
 }
 
 /// A program of `tests/examples`.

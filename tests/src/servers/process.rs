@@ -42,6 +42,11 @@ impl Process {
         Self { child, log }
     }
 
+    /// Its id, as `/proc` has it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_some()
