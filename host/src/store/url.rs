@@ -160,6 +160,24 @@ impl fmt::Display for PlainUrl {
 }
 
 impl PlainUrl {
+    /// Tells whether two URLs name the same sessions, without user and password: hosts, database and prefix or table, or the
+    /// file's absolute path.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Memory => self.to_string(),
+            // Of no path there is only one reason not to be absolute: that there is no current directory.
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path) => match std::path::absolute(path) {
+                Ok(path) => format!("sqlite:{}", path.display()),
+                Err(_) => self.to_string(),
+            },
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => url.identity(),
+            #[cfg(feature = "sql")]
+            Self::Sql(url) => url.identity(),
+        }
+    }
+
     /// Opens the store with its builder's defaults. One that is elsewhere needs a tokio runtime with time and I/O, where it stays.
     ///
     /// # Errors

@@ -163,8 +163,9 @@ fn a_migration_that_is_killed_again_and_again_goes_on_and_loses_nothing() {
     let runtime = runtime();
     let from = runtime.block_on(open(&migration.from));
     runtime.block_on(fill(&from, 2_000));
-    let mut killed = 0;
-    for pause in [20, 40, 60, 80] {
+    let copied = || runtime.block_on(async { all(&open(&redis.url()).await).await.len() });
+    let (mut killed, mut in_the_middle) = (0, 0);
+    for pause in [20, 40, 60, 80, 120, 160] {
         let mut child = Command::new(program())
             .args(migration.arguments())
             .stdout(Stdio::null())
@@ -174,7 +175,12 @@ fn a_migration_that_is_killed_again_and_again_goes_on_and_loses_nothing() {
         std::thread::sleep(Duration::from_millis(pause));
         child.kill().expect("killed");
         killed += u32::from(!child.wait().expect("ended").success());
+        in_the_middle += u32::from((1..2_000).contains(&copied()));
     }
+    assert!(
+        killed > 0 && in_the_middle > 0,
+        "killed {killed} times, {in_the_middle} in the middle"
+    );
     says(&migration.done(&[]), "the counts agree");
     let (expected, found) =
         runtime.block_on(async { (all(&from).await, all(&open(&redis.url()).await).await) });
@@ -287,6 +293,106 @@ fn a_copy_that_has_expired_while_its_source_lived_on_is_made_again() {
         let entry: Entry = to.get(Timestamp::now(), "key", true).await.expect("there");
         assert_eq!(entry.expires_at, later);
     });
+}
+
+#[test]
+fn a_session_that_is_used_at_the_destination_outlives_its_source() {
+    let (directory, _) = place();
+    let sqlite = |name: &str| format!("sqlite:{}/{name}.db", directory.path().display());
+    let migration = Migration::new(&sqlite("from"), &sqlite("to"));
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (from, to) = (open(&migration.from).await, open(&migration.to).await);
+        let mut at = until(None, 600);
+        at.expires_at = Timestamp::now().saturating_add(Duration::from_secs(3));
+        from.insert(Timestamp::now(), "key", "1", &at)
+            .await
+            .expect("written");
+        says(&migration.done(&[]), "copied 1");
+        let later = Timestamp::now().saturating_add(Duration::from_secs(300));
+        to.touch(Timestamp::now(), "key", None, later)
+            .await
+            .expect("touched");
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        says(&migration.done(&[]), "ended as at the source 0");
+        let entry: Entry = to.get(Timestamp::now(), "key", true).await.expect("there");
+        assert_eq!(entry.expires_at, later);
+    });
+}
+
+#[test]
+fn on_the_way_back_what_changed_and_what_ended_goes_along() {
+    let (directory, _) = place();
+    let sqlite = |name: &str| format!("sqlite:{}/{name}.db", directory.path().display());
+    let there = Migration::new(&sqlite("a"), &sqlite("b"));
+    let back = Migration {
+        from: there.to.clone(),
+        to: there.from.clone(),
+        data: there.data.clone(),
+        _directory: tempfile::tempdir().expect("a directory"),
+    };
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (a, b) = (open(&there.from).await, open(&there.to).await);
+        for key in ["stays", "changes", "ends"] {
+            let at = until(Some("alice"), 600);
+            a.insert(Timestamp::now(), key, "1", &at).await.expect("written");
+        }
+        says(&there.done(&[]), "copied 3");
+        let version = b
+            .get(Timestamp::now(), "changes", true)
+            .await
+            .expect("there")
+            .version;
+        let at = until(Some("bob"), 900);
+        let changed = b.replace(Timestamp::now(), "changes", "2", version, &at).await;
+        changed.expect("written");
+        b.delete(Timestamp::now(), "ends", Some("alice"))
+            .await
+            .expect("ended");
+        let printed = back.done(&[]);
+        says(&printed, "updated 1");
+        says(&printed, "ended as at the source 1");
+        assert!(all(&a).await == all(&b).await);
+    });
+}
+
+#[test]
+fn a_source_or_a_destination_that_is_empty_all_at_once_is_taken_for_a_mistake() {
+    let (directory, _) = place();
+    let redis = RedisServer::start(&[]);
+    let from = format!("sqlite:{}/from.db", directory.path().display());
+    let migration = Migration::new(&from, &redis.url());
+    let runtime = runtime();
+    runtime.block_on(async { fill(&open(&from).await, 20).await });
+    says(&migration.done(&[]), "copied 20");
+    let _: () = redis.ask(&["FLUSHALL"]).expect("flushed");
+    let (done, printed, complaint) = run(&migration.arguments());
+    assert!(
+        !done && complaint.contains("the destination has none"),
+        "{printed}{complaint}"
+    );
+    // Another prefix is another place, with a journal of its own.
+    let other = Migration {
+        to: format!("{}?prefix=other:", redis.url()),
+        from: from.clone(),
+        data: migration.data.clone(),
+        _directory: tempfile::tempdir().expect("a directory"),
+    };
+    says(&other.done(&[]), "copied 20");
+    runtime.block_on(async {
+        let from = open(&from).await;
+        for key in all(&from).await.keys() {
+            from.delete(Timestamp::now(), key, None).await.expect("ended");
+        }
+    });
+    let (done, printed, complaint) = run(&other.arguments());
+    assert!(
+        !done && complaint.contains("the source has none"),
+        "{printed}{complaint}"
+    );
+    let kept = runtime.block_on(async { all(&open(&other.to).await).await.len() });
+    assert_eq!(kept, 20);
 }
 
 #[test]

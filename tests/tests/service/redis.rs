@@ -119,6 +119,36 @@ fn an_operator_lists_shows_and_ends_sessions_in_redis() {
 }
 
 #[test]
+fn a_logout_at_one_service_is_seen_by_another_ones_cache() {
+    let (_redis, url) = redis(&[]);
+    // So long that what is seen was told.
+    let cached = format!("cached+{url}?max_stale_ms=3600000");
+    let (_directory, data) = place();
+    let flags = ["--store", &cached, "--rotation-grace", "1h"];
+    let (one, other) = (Server::start(&data, &flags), Server::start(&data, &flags));
+    assert!(
+        one.printed.contains("cached+redis://127.0.0.1"),
+        "{}",
+        one.printed
+    );
+    let (mut client, mut elsewhere, key) = (one.client(), other.client(), one.service_key());
+    // Until it listens, everything it holds is old once it does.
+    for n in 0.. {
+        let token = client.create(&key, Some("alice"));
+        elsewhere.call("GET", "/v1/session", &token, None).ok();
+        client.call("DELETE", "/v1/session", &token, None).ok();
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let seen = elsewhere.call("GET", "/v1/session", &token, None);
+        if seen.status == 401 {
+            break;
+        }
+        assert!(n < 100, "it never listens");
+    }
+    one.stop();
+    other.stop();
+}
+
+#[test]
 fn what_is_wrong_with_the_url_is_said_without_the_password() {
     let (redis, url) = redis(&[]);
     let (_directory, data) = place();

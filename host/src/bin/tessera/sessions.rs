@@ -46,7 +46,7 @@ pub(crate) enum Sessions {
         #[command(flatten)]
         tokens: TokenFlags,
     },
-    /// End all sessions of a subject, or one of them. A running server sees it at once.
+    /// End all sessions of a subject, or one of them. A running server sees it at once, behind a cache within its max_stale_ms
     Revoke {
         /// Whose sessions
         #[arg(long)]

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command, ValueEnum};
-use tessera::store::{AnyStore, Durability, PlainStore, PlainUrl, SqliteStore, StoreUrl, StoreUrlError};
+use tessera::store::{
+    AnyStore, Durability, PlainStore, PlainUrl, SqlStore, SqliteStore, StoreUrl, StoreUrlError,
+};
 
 use crate::{Failure, files};
 
@@ -120,6 +122,16 @@ pub(crate) async fn open_shared(url: &StoreUrl) -> Result<PlainStore, Failure> {
         PlainUrl::Memory => Err(Failure::new(
             "a memory store lives in the server's own process: nobody else can look into it",
         )),
-        url => url.open().await.map_err(Failure::during(doing)),
+        _ => open_plain(url).await.map_err(Failure::during(doing)),
+    }
+}
+
+/// Opens a store without its cache. Where services have one, they are told of what is written.
+pub(crate) async fn open_plain(url: &StoreUrl) -> Result<PlainStore, StoreUrlError> {
+    match (url, url.plain()) {
+        (StoreUrl::Cached(_), PlainUrl::Sql(url)) => {
+            Ok(SqlStore::builder().announce(true).open_at(url).await?.into())
+        }
+        (_, url) => url.open().await,
     }
 }

@@ -66,6 +66,8 @@ pub struct CachedStore<S> {
 struct Held {
     entry: Entry,
     asked_at: Instant,
+    /// The time of the call that asked: while a machine sleeps, its `Instant` does too.
+    now: Timestamp,
     /// What had been heard of its key before the store was asked.
     stamp: Option<Stamp>,
 }
@@ -135,7 +137,8 @@ impl<S: Store> CachedStore<S> {
 
     /// Whether what is held may still be answered. What has expired may have been touched elsewhere: the store knows.
     fn may_serve(&self, key: &str, held: &Held, now: Timestamp) -> bool {
-        let is_young = |most| held.asked_at.elapsed() < most;
+        let since = now.as_millis().saturating_sub(held.now.as_millis());
+        let is_young = |most| held.asked_at.elapsed() < most && Duration::from_millis(since) < most;
         held.entry.expires_at > now && self.max_stale.is_none_or(is_young) && self.stamp(key) == held.stamp
     }
 
@@ -177,6 +180,7 @@ impl<S: Store> CachedStore<S> {
         let held = Held {
             entry: entry.clone(),
             asked_at,
+            now,
             stamp,
         };
         // Refused if a write was forgotten meanwhile: what was read may be from before it.

@@ -8,8 +8,10 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, PushInfo, PushKind, RedisError, Value, cmd};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::error::cause;
+use super::link::timed_out;
 use super::{RedisStore, Shared};
 use crate::store::{Announce, Heard, Listening};
 
@@ -23,29 +25,40 @@ impl Announce for RedisStore {
         let (pushed, mut pushes) = unbounded_channel();
         let names = format!("{}record:", self.shared.prefix);
         Some(Listening::new(tokio::spawn(async move {
-            let mut rounds = interval(ROUND);
-            let mut open = HashMap::new();
-            loop {
-                tokio::select! {
-                    push = pushes.recv() => match push {
-                        Some(push) => tell(&heard, &names, push),
-                        None => return,
-                    },
-                    _ = rounds.tick() => {
-                        let Some(store) = Weak::upgrade(&store) else { return };
-                        // Pushes wait meanwhile, for as long as a server takes to answer.
-                        round(&store, &mut open, &names, &pushed, &heard).await;
-                    }
+            let telling = async {
+                while let Some(push) = pushes.recv().await {
+                    tell(&heard, &names, push);
                 }
+            };
+            let going_round = async {
+                let mut open = Open::default();
+                while let Some(store) = Weak::upgrade(&store) {
+                    round(&store, &mut open, &names, &pushed, &heard).await;
+                    drop(store);
+                    sleep(ROUND).await;
+                }
+            };
+            tokio::select! {
+                () = telling => {}
+                () = going_round => {}
             }
         })))
     }
 }
 
+/// One connection to each server, by its name.
+#[derive(Default)]
+struct Open {
+    connections: HashMap<String, MultiplexedConnection>,
+    /// How many connections the store itself had made by then: another may lead to another server.
+    made: u64,
+    is_told: bool,
+}
+
 /// Sees to it that there is one connection to each server. What is told may have been missed wherever one is new.
 async fn round(
     store: &Shared,
-    open: &mut HashMap<String, MultiplexedConnection>,
+    open: &mut Open,
     names: &str,
     pushed: &UnboundedSender<PushInfo>,
     heard: &Heard,
@@ -60,14 +73,20 @@ async fn round(
             return;
         }
     };
-    open.retain(|name, _| nodes.iter().any(|node| node.name() == name));
+    let made = store.link.made();
+    if open.made != made {
+        open.made = made;
+        open.connections.clear();
+    }
+    open.connections
+        .retain(|name, _| nodes.iter().any(|node| node.name() == name));
     for node in nodes {
-        if let Some(connection) = open.get_mut(node.name()) {
+        if let Some(connection) = open.connections.get_mut(node.name()) {
             let alive = timeout(PATIENCE, cmd("PING").query_async::<()>(connection)).await;
             if matches!(alive, Ok(Ok(()))) {
                 continue;
             }
-            open.remove(node.name());
+            open.connections.remove(node.name());
         }
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
@@ -80,16 +99,26 @@ async fn round(
         };
         match timeout(PATIENCE * 2, tracked).await {
             Ok(Ok(connection)) => {
-                open.insert(node.name().to_owned(), connection);
+                open.connections.insert(node.name().to_owned(), connection);
+                open.is_told = false;
                 heard.missed();
             }
-            Ok(Err(error)) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "Redis does not tell of writes"
+            failed => {
+                let error = failed.map_or_else(
+                    |_| timed_out("no answer in time"),
+                    |tracked| match tracked {
+                        Ok(_) => timed_out("no answer"),
+                        Err(error) => error,
+                    },
                 );
+                if !std::mem::replace(&mut open.is_told, true) {
+                    let error = cause(error);
+                    tracing::warn!(
+                        error = error.get() as &dyn std::error::Error,
+                        "Redis does not tell of writes"
+                    );
+                }
             }
-            Err(_) => tracing::warn!("Redis does not tell of writes: no answer in time"),
         }
     }
 }

@@ -27,6 +27,8 @@ pub enum RedisStoreError {
     Refused(#[source] Cause),
     /// The user may not do what a store has to: `HMGET`, `HSET`, `HDEL`, `DEL`, `PEXPIRE`, `PTTL`, `HSTRLEN`,
     /// `ZADD`, `ZREM`, `ZCOUNT`, `ZRANGE`, `ZREMRANGEBYSCORE`, `EVAL` and `EVALSHA` on the keys under the prefix.
+    /// For a cache to hear of writes, `CLIENT|TRACKING` and `PING` (not refused without them, but told late); to list all
+    /// sessions and to copy them, `SCAN`; in a Cluster `CLUSTER|SLOTS`.
     #[error("Redis does not let this user do what a store has to")]
     Forbidden(#[source] Cause),
     /// Nobody answers, or the Sentinels know no such master.

@@ -95,6 +95,14 @@ impl Link {
         }
     }
 
+    /// How many connections were made to one server that may be another tomorrow; always 0 for a Cluster.
+    pub(super) fn made(&self) -> u64 {
+        match self {
+            Self::Master(master) => master.made(),
+            Self::Cluster(_) => 0,
+        }
+    }
+
     /// The servers that have records, in the order of their names.
     pub(super) async fn nodes(&self, deadline: Instant) -> Result<Vec<Node>, StoreError> {
         if matches!(self, Self::Master(_)) {

@@ -79,6 +79,11 @@ impl Master {
         }
     }
 
+    /// How many connections were made.
+    pub(super) fn made(&self) -> u64 {
+        self.shared.made.load(Ordering::Relaxed)
+    }
+
     /// Makes the first connection.
     pub(super) async fn connect(&self) -> Result<(), RedisError> {
         Arc::clone(&self.shared).connect().await.map(|_| ())

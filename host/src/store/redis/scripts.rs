@@ -141,19 +141,20 @@ pub(super) static IMPORT: LazyLock<Script> = LazyLock::new(|| {
         SHARED,
         "
 local now = number(ARGV[1])
-local old = redis.call('HMGET', KEYS[1], 'expires_at', 'owner', 'listed', 'version', 'ends_at')
+local old = redis.call('HMGET', KEYS[1], 'expires_at', 'owner', 'listed', 'version', 'ends_at', 'touched_at')
 if number(old[1]) > now and old[4] ~= ARGV[6] then return {'stale'} end
 local listed = ARGV[9]
 -- As in REPLACE: an entry is kept as long as the owner is.
 if listed and old[3] and old[2] == ARGV[8] and number(ARGV[5]) <= number(old[5]) then listed = old[3] end
-redis.call('HSET', KEYS[1], 'value', ARGV[2], 'version', ARGV[3], 'touched_at', ARGV[7],
-  'expires_at', ARGV[4], 'ends_at', ARGV[5])
+local expires_at = math.min(math.max(number(ARGV[4]), number(old[1])), number(ARGV[5]))
+redis.call('HSET', KEYS[1], 'value', ARGV[2], 'version', ARGV[3], 'ends_at', ARGV[5],
+  'touched_at', text(math.max(number(ARGV[7]), number(old[6]))), 'expires_at', text(expires_at))
 if listed then
   redis.call('HSET', KEYS[1], 'owner', ARGV[8], 'listed', listed)
 else
   redis.call('HDEL', KEYS[1], 'owner', 'listed')
 end
-keep(KEYS[1], now, number(ARGV[4]), true)
+keep(KEYS[1], now, expires_at, true)
 return {'done', listed or false, old[2], old[3]}
 ",
     ])

@@ -200,6 +200,14 @@ impl RedisUrl {
     }
 }
 
+impl RedisUrl {
+    /// Where it is, and which keys there.
+    pub(in crate::store) fn identity(&self) -> String {
+        let prefix = self.prefix.as_deref().unwrap_or(super::PREFIX);
+        format!("{self}?db={}&prefix={prefix:?}", self.database)
+    }
+}
+
 /// Where it is, without who one is there.
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
@@ -14,6 +15,8 @@ use crate::store::{Announce, Heard, Listening, StoreError};
 
 /// The pause before a lost connection is made again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long a write waits until others are told of it.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often one tells oneself nothing, to hear whether one is heard.
 const BEAT: Duration = Duration::from_secs(2);
 /// After so long without hearing that, the connection is taken to be dead.
@@ -32,13 +35,15 @@ impl Announce for SqlStore {
         let store = Arc::downgrade(&self.shared);
         Some(Listening::new(self.shared.runtime.spawn(async move {
             while store.strong_count() > 0 {
-                let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(limit);
+                // One to listen, one to beat: those of the store may all be busy.
+                let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(limit);
                 let pool = pool.connect_lazy_with(options.clone());
                 let listening = async {
                     let mut listener = PgListener::connect_with(&pool).await?;
                     // What is told while there is no connection is lost; then everything may have been written.
                     listener.eager_reconnect(false);
-                    listener.listen(&channel).await?;
+                    let listens = timeout(SILENCE, listener.listen(&channel)).await;
+                    listens.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
                     heard.missed();
                     // Cut off in the middle, it is not used again.
                     while let Ok(told) = timeout(SILENCE, listener.try_recv()).await
@@ -50,7 +55,7 @@ impl Announce for SqlStore {
                 };
                 tokio::select! {
                     _ = listening => tracing::warn!("PostgreSQL does not tell of writes"),
-                    () = beat(&store) => {}
+                    () = beat(&store, &pool, &channel) => {}
                 }
                 heard.missed();
                 sleep(PAUSE).await;
@@ -59,12 +64,12 @@ impl Announce for SqlStore {
     }
 }
 
-async fn beat(store: &Weak<Shared>) {
-    loop {
+/// Until the store is gone. A beat that fails is one that is not heard.
+async fn beat(store: &Weak<Shared>, pool: &PgPool, channel: &str) {
+    while store.strong_count() > 0 {
         sleep(BEAT).await;
-        let Some(shared) = store.upgrade() else { return };
-        let store = SqlStore { shared };
-        store.notify("").await;
+        let beat = sqlx::query("SELECT pg_notify($1, '')").bind(channel);
+        let _ = timeout(BEAT, beat.execute(pool)).await;
     }
 }
 
@@ -98,7 +103,8 @@ impl SqlStore {
             Param::Bytes(self.shared.channel.as_bytes()),
             Param::Bytes(payload.as_bytes()),
         ];
-        if self.read(&self.shared.statements.notify, &params).await.is_err() {
+        let told = timeout(PATIENCE, self.read(&self.shared.statements.notify, &params)).await;
+        if !matches!(told, Ok(Ok(_))) {
             tracing::debug!("others were not told of a write");
         }
     }

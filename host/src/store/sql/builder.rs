@@ -14,6 +14,8 @@ use super::{MAXIMUM_VALUE_BYTES, Shared, SqlStore, SqlStoreError, SqlUrl, schema
 #[cfg(doc)]
 use crate::store::SWEEP_GRACE;
 
+pub(super) const TABLE: &str = "tessera_sessions";
+
 /// What a statement takes in a packet beside the value.
 const PACKET_OVERHEAD: i64 = 8 * 1024;
 
@@ -34,7 +36,7 @@ pub struct SqlStoreBuilder {
 impl Default for SqlStoreBuilder {
     fn default() -> Self {
         Self {
-            table: "tessera_sessions".to_owned(),
+            table: TABLE.to_owned(),
             max_connections: 10,
             acquire_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(3),

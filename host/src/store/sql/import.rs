@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 
 impl SqlStore {
     /// Writes an entry as another store has it, with its version and its moments: where no live entry is at `now`, or over
-    /// the version `over`.
+    /// the version `over`. Over an entry its expiry never moves earlier.
     ///
     /// # Errors
     ///
@@ -42,6 +42,7 @@ impl SqlStore {
             owner,
             touched_at,
             expires_at,
+            ends_at,
             ends_at,
             key,
             Param::Number(millis(now)),

@@ -78,7 +78,8 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 ///   Reads and writes go to the one server of the URL; do not name one that only follows.
 /// - Compare-and-swap is one UPDATE with the version in its condition. Times are integers, milliseconds since 1970 of
 ///   the call's `now`; the server's clock decides nothing.
-/// - A call is answered within `acquire_timeout` + `statement_timeout` + half a second. A deadlock, a lost race of
+/// - A call is answered within `acquire_timeout` + `statement_timeout` + half a second; a write that is told to caches
+///   ([`SqlStoreBuilder::announce`]) within a second more. A deadlock, a lost race of
 ///   transactions and, for questions, a lost connection are tried again within that time.
 ///   [`StoreError::Unavailable`] is a write that was not done; if its answer was lost, it is
 ///   [`StoreError::OutcomeUnknown`].

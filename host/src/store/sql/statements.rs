@@ -51,7 +51,8 @@ impl Statements {
                  WHERE session_key = ? AND version = ? AND expires_at > ?",
             ),
             overwrite: sql(
-                "UPDATE {table} SET value = ?, version = ?, owner = ?, touched_at = ?, expires_at = ?, ends_at = ?
+                "UPDATE {table} SET value = ?, version = ?, owner = ?, touched_at = greatest(touched_at, ?),
+                     expires_at = least(greatest(expires_at, ?), ?), ends_at = ?
                  WHERE session_key = ? AND (expires_at <= ? OR version = ?)",
             ),
             touch: sql(

@@ -58,6 +58,19 @@ impl SqlUrl {
         dialect(scheme).is_some()
     }
 
+    /// Where it is, and which table there.
+    pub(in crate::store) fn identity(&self) -> String {
+        let table = self.settings.table.as_deref().unwrap_or(super::builder::TABLE);
+        // Which schema the table is in is the user's or an option's business: two tables of one name are told apart by neither.
+        let (_, parameters) = self.text.split_once('?').unwrap_or_default();
+        let options = parameters
+            .split('&')
+            .find(|parameter| parameter.starts_with("options="));
+        let place = self.to_string();
+        let place = place.split_once('?').map_or(place.as_str(), |(place, _)| place);
+        format!("{place}?table={table}&{}", options.unwrap_or_default())
+    }
+
     /// `postgres` or `mysql`.
     pub fn scheme(&self) -> &'static str {
         self.target.dialect().scheme()

@@ -107,7 +107,7 @@ fn import(connection: &Connection, now: Timestamp, row: &Listed, value: &str, ov
         "INSERT INTO records (key, value, version, owner, touched_at, expires_at, ends_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (key) DO UPDATE SET value = ?2, version = ?3, owner = ?4,
-             touched_at = ?5, expires_at = ?6, ends_at = ?7
+             touched_at = max(touched_at, ?5), expires_at = min(max(expires_at, ?6), ?7), ends_at = ?7
          WHERE expires_at <= ?8 OR version = ?9",
         params![
             row.key,

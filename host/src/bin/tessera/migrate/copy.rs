@@ -14,6 +14,8 @@ use super::journal::{Copied, Hash, Journal, hash};
 use crate::Failure;
 
 const PAGE_ROWS: u32 = BATCH_LIMIT as u32;
+/// That so many sessions have ended all at once on one side is more likely a wrong URL.
+const SUSPICIOUS: usize = 10;
 
 /// What a pass has found and done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,9 +79,9 @@ fn step(now: Timestamp, row: &Listed, at_destination: Option<&Entry>, noted: Opt
             true => Step::Touch,
             false => Step::Same,
         },
-        (Some(there), Some(noted)) if noted.version == there.version => Step::Import(Some(there.version)),
+        (Some(there), Some(noted)) if noted.is(there.version) => Step::Import(Some(there.version)),
         (Some(_), _) => Step::Keep,
-        // A copy that has expired there was not ended: its source has lived on.
+        // A copy that has expired there: its source has been used since, and has lived on.
         (None, Some(noted)) if noted.is_certain && noted.expires_at > now => Step::LeaveEnded,
         (None, _) => Step::Import(None),
     }
@@ -88,6 +90,7 @@ fn step(now: Timestamp, row: &Listed, at_destination: Option<&Entry>, noted: Opt
 fn copied(row: &Listed, is_certain: bool) -> Copied {
     Copied {
         version: row.version,
+        next: None,
         expires_at: row.expires_at,
         is_certain,
     }
@@ -117,8 +120,28 @@ impl Copier {
             }
         }
         tally.found = seen.len() as u64;
+        self.check(&tally)?;
         self.sweep(&seen, &mut tally).await?;
         Ok(tally)
+    }
+
+    /// What looks like a mistake ends nothing.
+    fn check(&self, tally: &Tally) -> Result<(), Failure> {
+        let known = self.journal.live(Timestamp::now());
+        if tally.found == 0 && known >= SUSPICIOUS {
+            return Err(Failure::new(format!(
+                "{known} sessions were copied that live, and the source has none: is it the right one? \
+                 If it has lost them, remove the journal: nothing is left to copy"
+            )));
+        }
+        if tally.ended >= SUSPICIOUS as u64 && tally.same + tally.updated + tally.kept == 0 {
+            return Err(Failure::new(format!(
+                "of {} sessions that were copied before, the destination has none: is it the right one? \
+                 If it was emptied, remove the journal, and they are copied again",
+                tally.ended
+            )));
+        }
+        Ok(())
     }
 
     async fn page(&mut self, now: Timestamp, rows: &[Listed], tally: &mut Tally) -> Result<(), Failure> {
@@ -143,10 +166,16 @@ impl Copier {
                     None => tally.copied += 1,
                 },
                 Step::Import(over) => {
-                    // Over a copy it stays certain that there is one.
-                    if over.is_none() {
-                        self.journal.note(hash, copied(row, false))?;
-                    }
+                    // Over a copy it stays certain that there is one, of this version or that.
+                    let note = match over {
+                        None => copied(row, false),
+                        Some(over) => Copied {
+                            version: over,
+                            next: Some(row.version),
+                            ..copied(row, true)
+                        },
+                    };
+                    self.journal.note(hash, note)?;
                     imports.push((row, over));
                 }
             }
@@ -155,7 +184,7 @@ impl Copier {
         let done = imports
             .iter()
             .map(|(row, over)| import(&self.from, self.to.as_ref(), now, row, *over));
-        let done = futures_util::future::join_all(done).await;
+        let (done, mut failed) = (futures_util::future::join_all(done).await, None);
         for ((row, over), done) in imports.iter().zip(done) {
             match done {
                 Ok(()) => {
@@ -167,10 +196,15 @@ impl Copier {
                 }
                 Err(StoreError::Stale | StoreError::Missing) => tally.moving += 1,
                 Err(StoreError::TooLarge) => tally.too_large += 1,
-                Err(error) => return Err(Failure::during("cannot write to the destination")(error)),
+                // What became of the others is noted first.
+                Err(error) => failed = Some(error),
             }
         }
-        self.journal.flush()
+        self.journal.flush()?;
+        match failed {
+            None => Ok(()),
+            Some(error) => Err(Failure::during("cannot write to the destination")(error)),
+        }
     }
 
     async fn at_destination(&self, now: Timestamp, rows: &[Listed]) -> Result<Vec<Option<Entry>>, Failure> {
@@ -211,7 +245,8 @@ impl Copier {
             let page = page.map_err(Failure::during("cannot read the destination"))?;
             for row in &page.rows {
                 let hash = hash(&row.key);
-                let is_copy = |noted: Copied| noted.version == row.version;
+                // One that would have expired by now was used here, and its source may have expired.
+                let is_copy = |noted: Copied| noted.is(row.version) && noted.expires_at > now;
                 if seen.contains(&hash) || !self.journal.get(&hash).is_some_and(is_copy) {
                     continue;
                 }
@@ -302,9 +337,16 @@ mod tests {
         let expiring = |version, expires, is_certain| {
             Some(Copied {
                 version,
+                next: None,
                 expires_at: at(expires),
                 is_certain,
             })
+        };
+        let updating = Copied {
+            version: 0,
+            next: Some(1),
+            expires_at: at(10),
+            is_certain: true,
         };
         let noted = |version, is_certain| expiring(version, 10, is_certain);
         for (at_destination, noted, expected) in [
@@ -313,6 +355,7 @@ mod tests {
             (there(2, 11), noted(2, true), Step::Same),
             (there(1, 10), noted(1, true), Step::Import(Some(1))),
             (there(1, 10), noted(1, false), Step::Import(Some(1))),
+            (there(1, 10), Some(updating), Step::Import(Some(1))),
             (there(1, 10), noted(2, true), Step::Keep),
             (there(1, 10), None, Step::Keep),
             (None, None, Step::Import(None)),

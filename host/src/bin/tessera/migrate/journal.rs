@@ -24,10 +24,19 @@ pub(super) fn hash(key: &str) -> Hash {
 pub(super) struct Copied {
     /// The version it was copied with.
     pub(super) version: u64,
+    /// The version that is being copied over it, unless that was done long ago.
+    pub(super) next: Option<u64>,
     /// When it was to expire then.
     pub(super) expires_at: Timestamp,
     /// Whether it was seen at the destination. Otherwise this program may have ended between telling and doing.
     pub(super) is_certain: bool,
+}
+
+impl Copied {
+    /// Whether an entry of this version is a copy, and not what a service made of it.
+    pub(super) fn is(&self, version: u64) -> bool {
+        self.version == version || self.next == Some(version)
+    }
 }
 
 /// The file, and what is in it. While it is open, no other migration has it.
@@ -113,13 +122,22 @@ impl Journal {
             copied.version,
             copied.expires_at.as_millis()
         ));
+        if let Some(next) = copied.next {
+            line.push_str(&format!(" {next:016x}"));
+        }
         self.line(&line)
     }
 
-    /// Hands everything to the operating system.
+    /// How many copies are known that have not expired.
+    pub(super) fn live(&self, now: Timestamp) -> usize {
+        let is_live = |copied: &&Copied| copied.is_certain && copied.expires_at > now;
+        self.known.values().filter(is_live).count()
+    }
+
+    /// Writes everything down, so that it outlives the loss of power.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        let flushed = self.file.as_mut().map_or(Ok(()), |file| file.flush());
-        flushed.map_err(self.failed())
+        let write = |file: &mut BufWriter<File>| file.flush().and_then(|()| file.get_ref().sync_data());
+        self.file.as_mut().map_or(Ok(()), write).map_err(self.failed())
     }
 
     fn line(&mut self, line: &str) -> Result<(), Failure> {
@@ -148,14 +166,15 @@ fn read(file: &File, places: &str, path: &Path) -> Result<(HashMap<Hash, Copied>
             path.display()
         )))?;
         let Some(text) = line.strip_suffix('\n') else {
+            // Cut off in the middle, unless it is something else altogether.
+            if end == 0 && !heading(places).starts_with(&line) {
+                return Err(foreign(path));
+            }
             return Ok((known, end));
         };
         if end == 0 {
             if text != heading(places) {
-                return Err(Failure::new(format!(
-                    "{} is no journal of a migration between these two stores",
-                    path.display()
-                )));
+                return Err(foreign(path));
             }
         } else {
             let (hash, copied) = parse(text)
@@ -164,6 +183,13 @@ fn read(file: &File, places: &str, path: &Path) -> Result<(HashMap<Hash, Copied>
         }
         end += read as u64;
     }
+}
+
+fn foreign(path: &Path) -> Failure {
+    let path = path.display();
+    Failure::new(format!(
+        "{path} is no journal of a migration between these two stores"
+    ))
 }
 
 fn parse(line: &str) -> Option<(Hash, Copied)> {
@@ -177,8 +203,10 @@ fn parse(line: &str) -> Option<(Hash, Copied)> {
     let hash = u128::from_str_radix(hex, 16).ok().filter(|_| hex.len() == 32)?;
     let version = u64::from_str_radix(parts.next()?, 16).ok()?;
     let expires_at = Timestamp::from_millis(parts.next()?.parse().ok()?);
+    let next = parts.next().map(|next| u64::from_str_radix(next, 16));
     let copied = Copied {
         version,
+        next: next.transpose().ok()?,
         expires_at,
         is_certain,
     };
@@ -192,6 +220,7 @@ mod tests {
     fn copied(version: u64, is_certain: bool) -> Copied {
         Copied {
             version,
+            next: (version == 9).then_some(10),
             expires_at: Timestamp::from_millis(7),
             is_certain,
         }
@@ -205,6 +234,7 @@ mod tests {
         journal.note(hash("x"), copied(1, false)).expect("noted");
         journal.note(hash("x"), copied(1, true)).expect("noted");
         journal.note(hash("y"), copied(u64::MAX, false)).expect("noted");
+        journal.note(hash("z"), copied(9, true)).expect("noted");
         journal.flush().expect("flushed");
         drop(journal);
         let text = std::fs::read_to_string(&path).expect("a file");
@@ -213,6 +243,8 @@ mod tests {
         let journal = Journal::open(&path, "a b").expect("a journal");
         assert_eq!(journal.get(&hash("x")), Some(copied(1, true)));
         assert_eq!(journal.get(&hash("y")), Some(copied(u64::MAX, false)));
+        assert_eq!(journal.get(&hash("z")), Some(copied(9, true)));
+        assert!(copied(9, true).is(9) && copied(9, true).is(10) && !copied(9, true).is(11));
         drop(journal);
         assert_eq!(std::fs::read_to_string(&path).expect("a file"), text);
     }
@@ -226,6 +258,9 @@ mod tests {
         assert!(refused("a b").is_some_and(|why| why.contains("another migration")));
         drop(open);
         assert!(refused("a c").is_some_and(|why| why.contains("no journal of a migration")));
+        std::fs::write(&path, "{\"keys\":[]}").expect("a file");
+        assert!(refused("a b").is_some_and(|why| why.contains("no journal of a migration")));
+        assert_eq!(std::fs::read_to_string(&path).expect("a file"), "{\"keys\":[]}");
         std::fs::write(&path, "tessera migration 1: a b\nnonsense\n").expect("a file");
         assert!(refused("a b").is_some_and(|why| why.contains("damaged")));
     }

@@ -15,7 +15,7 @@ use tessera::store::{PlainStore, PlainUrl, StoreUrl};
 use self::copy::{Copier, Tally};
 use self::journal::Journal;
 use crate::output::say;
-use crate::store::{UrlParser, open_shared};
+use crate::store::{UrlParser, open_plain, open_shared};
 use crate::{Failure, files};
 
 /// A source that still changes after so many passes is written to faster than it is read.
@@ -24,8 +24,9 @@ const MOST_PASSES: u32 = 10;
 /// Copies every live session with its version, owner and expiry.
 ///
 /// Safe while services use either store: what a service changed at the destination stays, and what was ended on either side
-/// ends on both. Run it, point the services to the destination, and run it again for what the last of them wrote. It can be
-/// stopped at any time and goes on where it was.
+/// ends on both. Run it, point the services to the destination, and run it again, with the same journal, for what the last of
+/// them wrote. It can be stopped at any time and goes on where it was. A session that is used at both stores at once may live
+/// on at one when it is ended at the other.
 #[derive(Args)]
 pub(crate) struct Migrate {
     /// Where the sessions are: a URL as of `serve --store`
@@ -34,7 +35,7 @@ pub(crate) struct Migrate {
     /// Where they are to be. A SQLite file or a database's tables are made
     #[arg(long, value_name = "URL", value_parser = UrlParser, env = "TESSERA_TO", hide_env_values = true)]
     to: StoreUrl,
-    /// Tell what would be done, and copy nothing
+    /// Tell what would be done, and copy nothing. A database's tables are made all the same
     #[arg(long)]
     dry_run: bool,
     /// The directory for the journal
@@ -45,7 +46,7 @@ pub(crate) struct Migrate {
         env = "TESSERA_DATA"
     )]
     data: PathBuf,
-    /// The file that remembers what was copied [default: <data>/migration-….journal]
+    /// The file that remembers what was copied, for the next run and for the way back [default: <data>/migration-….journal]
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 }
@@ -94,12 +95,18 @@ impl Migrate {
                 "a memory store lives in the server's own process: nothing can be copied to it",
             )),
             PlainUrl::Sqlite(path) if self.dry_run && !path.exists() => Ok(None),
-            url => url.open().await.map(Some).map_err(Failure::during(doing)),
+            _ => open_plain(&self.to)
+                .await
+                .map(Some)
+                .map_err(Failure::during(doing)),
         }
     }
 
     fn journal(&self) -> Result<Journal, Failure> {
-        let places = format!("{} to {}", self.from.plain(), self.to.plain());
+        // The same in both directions: on the way back, too, it tells what was copied from what a service wrote.
+        let mut places = [self.from.plain().identity(), self.to.plain().identity()];
+        places.sort();
+        let places = places.join(" and ");
         let path = match &self.journal {
             Some(path) => path.clone(),
             None => {
