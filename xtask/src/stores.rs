@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Builds the peer's program, a workspace of its own, and drives it from ours.
-pub(crate) fn bench() -> Result<(), String> {
+pub(crate) fn bench(names: &[String]) -> Result<(), String> {
     super::programs::ensure()?;
     super::ensure_target();
     let target = super::root().join("target/peers");

@@ -33,6 +33,8 @@ impl MariaDb {
         give(USER, directory.path());
         done(
             as_user(USER, &program("mariadb-install-db", &[]))
+                // In the common one, two that start at once meet in each other's temporary tables.
+                .env("TMPDIR", directory.path())
                 .args([
                     "--no-defaults",
                     "--skip-test-db",
@@ -68,6 +70,7 @@ impl Server for MariaDb {
         let path = |name: &str| directory.join(name).display().to_string();
         let mut command = as_user(USER, &program("mariadbd", &[PathBuf::from("/usr/sbin")]));
         command
+            .env("TMPDIR", directory)
             .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"])
             .args([
                 "--skip-ssl",

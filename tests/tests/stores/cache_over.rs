@@ -165,8 +165,8 @@ async fn what_is_missed_is_found_out<S: Announce>(proxy: &Proxy, here: S, there:
             seen_old += u32::from(old);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        // It is the cache that answered.
-        assert!(seen_old > 0, "{weather:?}");
+        // It is the cache that answered. Who knows that the way is broken forgets at once.
+        assert!(seen_old > 0 || weather == Weather::Closed, "{weather:?}");
         proxy.set(Weather::Fine);
         proxy.cut();
         eventually("it is found out", async || {
