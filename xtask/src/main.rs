@@ -172,8 +172,8 @@ fn lint() -> Result<(), String> {
             "warnings",
         ],
     )?;
-    // The library as others take it who bring a store of their own, with middleware and without.
-    for features in ["", "http"] {
+    // The library as others take it: with a store of their own, with middleware, with one store.
+    for features in ["", "http", "cache", "redis", "sql"] {
         let library = [
             "--package",
             "tessera",

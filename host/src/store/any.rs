@@ -153,7 +153,10 @@ impl PlainStore {
 impl Announce for PlainStore {
     fn announce(&self, heard: Arc<Heard>) -> Option<Listening> {
         match self {
-            Self::Memory(_) => None,
+            Self::Memory(_) => {
+                drop(heard);
+                None
+            }
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => None,
             #[cfg(feature = "redis")]

@@ -51,6 +51,7 @@ pub struct Heard {
 }
 
 /// What had been heard of a key at a moment. Two that are equal: nothing since.
+#[cfg(feature = "cache")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     missed: u64,
@@ -92,6 +93,7 @@ impl Heard {
         self.missed.fetch_add(1, Ordering::AcqRel);
     }
 
+    #[cfg(feature = "cache")]
     pub(super) fn stamp(&self, key: &str) -> Stamp {
         Stamp {
             missed: self.missed.load(Ordering::Acquire),
@@ -100,7 +102,7 @@ impl Heard {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cache"))]
 mod tests {
     use super::*;
 

@@ -57,14 +57,14 @@ impl CacheUrl {
             true => place.parse()?,
             false => format!("{place}?{}", others.join("&")).parse()?,
         };
-        match inner {
-            PlainUrl::Memory => Err(malformed("needs another store than memory, which is one already")),
-            inner => Ok(Self {
-                inner,
-                max_stale,
-                capacity_bytes,
-            }),
+        if inner == PlainUrl::Memory {
+            return Err(malformed("needs another store than memory, which is one already"));
         }
+        Ok(Self {
+            inner,
+            max_stale,
+            capacity_bytes,
+        })
     }
 
     /// The store behind the cache.
