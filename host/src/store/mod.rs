@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::time::Timestamp;
 
 mod any;
+mod bounds;
 #[cfg(feature = "cache")]
 mod cached;
 mod error;

@@ -97,28 +97,21 @@ async fn round(
             track(&mut connection, names).await?;
             Ok::<_, RedisError>(connection)
         };
-        match timeout(PATIENCE * 2, tracked).await {
-            Ok(Ok(connection)) => {
+        let tracked = timeout(PATIENCE * 2, tracked).await;
+        match tracked.unwrap_or_else(|_| Err(timed_out("no answer in time"))) {
+            Ok(connection) => {
                 open.connections.insert(node.name().to_owned(), connection);
                 open.is_told = false;
                 heard.missed();
             }
-            failed => {
-                let error = failed.map_or_else(
-                    |_| timed_out("no answer in time"),
-                    |tracked| match tracked {
-                        Ok(_) => timed_out("no answer"),
-                        Err(error) => error,
-                    },
+            Err(error) if !open.is_told => {
+                open.is_told = true;
+                tracing::warn!(
+                    error = cause(error).get() as &dyn std::error::Error,
+                    "Redis does not tell of writes"
                 );
-                if !std::mem::replace(&mut open.is_told, true) {
-                    let error = cause(error);
-                    tracing::warn!(
-                        error = error.get() as &dyn std::error::Error,
-                        "Redis does not tell of writes"
-                    );
-                }
             }
+            Err(_) => {}
         }
     }
 }

@@ -8,7 +8,8 @@ use redis::cmd;
 use super::link::{Effect, Node};
 use super::records::{Record, moment};
 use super::scripts::{Call, LISTED};
-use super::{RedisStore, check_limit, index::number};
+use super::{RedisStore, index::number};
+use crate::store::bounds::check_limit;
 use crate::store::{Listed, Listing, StoreError};
 use crate::time::Timestamp;
 

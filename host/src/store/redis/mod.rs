@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::{BATCH_LIMIT, Capabilities, Cause, Entry, Page, Placement, Store, StoreError};
+use super::{Capabilities, Entry, Page, Placement, Store, StoreError};
+use crate::store::bounds::{check_batch, check_limit};
 use crate::time::Timestamp;
 
 mod announce;
@@ -506,18 +507,4 @@ impl Store for RedisStore {
         check_limit(limit)?;
         self.asked(now).list(owner, place, limit).await
     }
-}
-
-fn check_batch(keys: &[String]) -> Result<(), StoreError> {
-    if keys.len() > BATCH_LIMIT {
-        return Err(StoreError::Other(Cause::new("more than 100 keys at once")));
-    }
-    Ok(())
-}
-
-fn check_limit(limit: u32) -> Result<(), StoreError> {
-    if !(1..=BATCH_LIMIT).contains(&(limit as usize)) {
-        return Err(StoreError::Other(Cause::new("a page has 1 to 100 rows")));
-    }
-    Ok(())
 }

@@ -2,7 +2,8 @@
 
 use super::SqlStore;
 use super::driver::Param;
-use super::rows::{check_limit, millis, moment, next_cursor, number, parse_cursor, row};
+use super::rows::{millis, moment, next_cursor, number, parse_cursor, row};
+use crate::store::bounds::check_limit;
 use crate::store::{Listed, Listing, StoreError};
 use crate::time::Timestamp;
 

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::{Capabilities, Cause, Entry, Page, Placement, SWEEP_GRACE, Store, StoreError};
+use crate::store::bounds::{check_batch, check_limit};
 use crate::time::Timestamp;
 
 mod announce;
@@ -30,7 +31,7 @@ pub use builder::SqlStoreBuilder;
 use driver::{Answer, Param, Row as SqlRow, Sql, Target};
 use error::{Fault, Verdict};
 pub use error::{SqlCode, SqlError, SqlStoreError};
-use rows::{check_batch, check_limit, entry, millis, new_version, next_cursor, parse_cursor, row};
+use rows::{entry, millis, new_version, next_cursor, parse_cursor, row};
 use statements::Statements;
 pub use url::SqlUrl;
 

@@ -1,7 +1,7 @@
 //! What comes out of a row, and what goes into a statement.
 
 use super::driver::Row as SqlRow;
-use crate::store::{BATCH_LIMIT, Cause, Entry, Row, StoreError};
+use crate::store::{Cause, Entry, Row, StoreError};
 use crate::time::Timestamp;
 
 /// An entry whose value is in this column, with version and expiry behind it.
@@ -49,20 +49,6 @@ pub(super) fn millis(moment: Timestamp) -> i64 {
 
 pub(super) fn new_version() -> Result<u64, StoreError> {
     getrandom::u64().map_err(|error| StoreError::Unavailable(Cause::new(error)))
-}
-
-pub(super) fn check_batch(keys: &[String]) -> Result<(), StoreError> {
-    if keys.len() > BATCH_LIMIT {
-        return Err(StoreError::Other(Cause::new("more than 100 keys at once")));
-    }
-    Ok(())
-}
-
-pub(super) fn check_limit(limit: u32) -> Result<(), StoreError> {
-    if !(1..=BATCH_LIMIT).contains(&(limit as usize)) {
-        return Err(StoreError::Other(Cause::new("a page has 1 to 100 rows")));
-    }
-    Ok(())
 }
 
 pub(super) fn parse_cursor(cursor: &str) -> Result<i64, StoreError> {

@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{
-    BATCH_LIMIT, Capabilities, Cause, Entry, Listed, Listing, Page, Placement, SWEEP_GRACE, Store, StoreError,
-};
+use super::{Capabilities, Cause, Entry, Listed, Listing, Page, Placement, SWEEP_GRACE, Store, StoreError};
+use crate::store::bounds::{check_batch, check_limit};
 use crate::time::Timestamp;
 
 mod error;
@@ -465,20 +464,6 @@ impl Drop for Shared {
             );
         }
     }
-}
-
-fn check_batch(keys: &[String]) -> Result<(), StoreError> {
-    if keys.len() > BATCH_LIMIT {
-        return Err(StoreError::Other(Cause::new("more than 100 keys at once")));
-    }
-    Ok(())
-}
-
-fn check_limit(limit: u32) -> Result<(), StoreError> {
-    if !(1..=BATCH_LIMIT).contains(&(limit as usize)) {
-        return Err(StoreError::Other(Cause::new("a page has 1 to 100 rows")));
-    }
-    Ok(())
 }
 
 fn parse_cursor(cursor: &str) -> Result<i64, StoreError> {
