@@ -1,8 +1,10 @@
-//! What is shared by all hosts: the store suite and the scenarios; and what several tests share.
+//! What is shared by all hosts: the store suite, the scenarios, the servers they run over; and what several tests share.
 
 pub mod edge;
+pub mod faulted;
 pub mod http_client;
 pub mod interleave;
 pub mod scenario;
+pub mod servers;
 pub mod store_suite;
 pub mod stores;

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tessera::store::{Durability, MemoryStore, SqliteStore};
+use tessera::store::{CachedStore, Durability, MemoryStore, RedisStore, RedisUrl, SqlStore, SqliteStore};
 use tessera_tests::scenario::{self, Pace, Scenario};
+use tessera_tests::servers::{MariaDb, Postgres, RedisServer, Server};
 
 #[path = "scenarios/coverage.rs"]
 mod coverage;
@@ -40,9 +41,7 @@ fn all_pass(over: &str, run: impl AsyncFn(Scenario) -> Result<(), String> + Sync
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_time()
-                    .build();
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.expect("a runtime");
                 while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let ran = runtime.block_on(run(scenario.clone()));
@@ -146,4 +145,57 @@ fn all_scenarios_pass_over_sqlite_that_never_answers_at_once() {
     all_pass("sqlite, never ready", async |scenario| {
         scenario::run(&scenario, sqlite(&directory, &scenario), Pace::NeverReady).await
     });
+}
+
+#[test]
+fn all_scenarios_pass_over_redis() {
+    let (server, stores) = (RedisServer::start(&[]), AtomicUsize::new(0));
+    all_pass("redis", async |scenario| {
+        let n = stores.fetch_add(1, Ordering::Relaxed);
+        let url: RedisUrl = format!("{}?prefix={n}:", server.url()).parse().expect("a URL");
+        let store = RedisStore::open(&url).await.expect("an open store");
+        scenario::run(&scenario, store, Pace::Own).await
+    });
+}
+
+#[test]
+fn all_scenarios_pass_over_a_cache_over_redis_and_over_one_over_postgres() {
+    let (redis, postgres, stores) = (RedisServer::start(&[]), Postgres::start(), AtomicUsize::new(0));
+    all_pass("cached, redis", async |scenario| {
+        let n = stores.fetch_add(1, Ordering::Relaxed);
+        let url: RedisUrl = format!("{}?prefix={n}:", redis.url()).parse().expect("a URL");
+        let store = RedisStore::open(&url).await.expect("an open store");
+        scenario::run(&scenario, CachedStore::for_one_process(store), Pace::Own).await
+    });
+    all_pass("cached, postgres", async |scenario| {
+        let builder = SqlStore::builder()
+            .sweep_interval(Duration::ZERO)
+            .max_connections(4);
+        let builder = builder.table(format!("cached{}", stores.fetch_add(1, Ordering::Relaxed)));
+        let store = builder.open(&postgres.url()).await.expect("a store");
+        scenario::run(&scenario, CachedStore::for_one_process(store), Pace::Own).await
+    });
+}
+
+/// All over one server, each in a table of its own.
+fn all_pass_in(over: &str, server: &impl Server, pace: Pace) {
+    let tables = AtomicUsize::new(0);
+    all_pass(over, async |scenario| {
+        let builder = SqlStore::builder()
+            .sweep_interval(Duration::ZERO)
+            .max_connections(4)
+            .table(format!("scenario{}", tables.fetch_add(1, Ordering::Relaxed)));
+        let store = builder.open(&server.url()).await.expect("a store");
+        scenario::run(&scenario, store, pace).await
+    });
+}
+
+#[test]
+fn all_scenarios_pass_over_postgres() {
+    all_pass_in("postgres", &Postgres::start(), Pace::Own);
+}
+
+#[test]
+fn all_scenarios_pass_over_mariadb() {
+    all_pass_in("mariadb", &MariaDb::start(), Pace::Own);
 }

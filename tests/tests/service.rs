@@ -14,16 +14,24 @@ mod commands;
 mod credentials;
 #[path = "service/demo.rs"]
 mod demo;
+#[path = "service/disk_full.rs"]
+mod disk_full;
+#[path = "service/in_database.rs"]
+mod in_database;
 #[path = "service/limits.rs"]
 mod limits;
 #[path = "service/loss.rs"]
 mod loss;
+#[path = "service/migrate.rs"]
+mod migrate;
 #[path = "service/nginx.rs"]
 mod nginx;
 #[path = "service/openapi.rs"]
 mod openapi;
 #[path = "service/outage.rs"]
 mod outage;
+#[path = "service/redis.rs"]
+mod redis;
 #[path = "service/server.rs"]
 mod server;
 #[path = "service/slow.rs"]

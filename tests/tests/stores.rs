@@ -19,12 +19,20 @@ use tessera::store::{
 };
 use tessera_tests::store_suite::{Report, Suite};
 
+#[path = "stores/cache_over.rs"]
+mod cache_over;
 #[path = "stores/in_cache.rs"]
 mod in_cache;
 #[path = "stores/in_memory.rs"]
 mod in_memory;
+#[path = "stores/in_redis.rs"]
+mod in_redis;
+#[path = "stores/in_sql.rs"]
+mod in_sql;
 #[path = "stores/in_sqlite.rs"]
 mod in_sqlite;
+#[path = "stores/redis_trouble.rs"]
+mod redis_trouble;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_memory_store_keeps_the_suite() {

@@ -12,6 +12,7 @@ mod http;
 mod programs;
 mod python;
 mod size;
+mod stores;
 
 use std::env;
 use std::path::PathBuf;
@@ -25,8 +26,10 @@ Usage: cargo xtask COMMAND
   lint    clippy over everything, warnings denied
   bench   criterion benchmarks beside jsonwebtoken and tower-sessions (tests/peers)
   bench-http  requests a second beside the same axum program with tower-sessions, driven by wrk; `bench-http N`: N rounds
+  bench-stores  opens and saves over every store, beside bare reads and writes and beside tower-sessions over its own; `bench-stores NAME…`: these
   load    100 000 sessions in a SQLite file: start, open, save, size
   explore every order of several clients' steps, with faults; `explore NAME…`: these campaigns, also long ones
+  faulted every store under load while it is killed, cut off and slowed; `faulted SECONDS STORE…`: so long, and these
   mutants deliberate faults in the engine, each of which must be found; `mutants N`: every Nth; `mutants NAME…`
   timing  whether the time of a refusal tells what the right token is (dudect)
   fuzz    the engine and the HTTP side against naive models, some ten seconds each target; `fuzz SECONDS`: so long each
@@ -47,7 +50,9 @@ fn main() -> ExitCode {
         "lint" => lint(),
         "bench" => bench(),
         "bench-http" => http::bench(rest.first().map(String::as_str)),
+        "bench-stores" => stores::bench(&rest),
         "load" | "explore" | "timing" => example(&command, &[], &rest),
+        "faulted" => faulted(&rest),
         "mutants" => example("mutants", &["--features", "compile"], &rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),
         "edge" => edge::run_command(rest.first().map(String::as_str)),
@@ -75,10 +80,7 @@ fn test() -> Result<(), String> {
     ensure_target();
     programs::ensure()?;
     python::ensure()?;
-    cargo(
-        "program",
-        &["build", "--release", "--locked", "--package", "tessera", "--bins"],
-    )?;
+    program()?;
     edge::for_tests()?;
     // The Worker is built for another machine than the tests run on.
     cargo(
@@ -95,6 +97,27 @@ fn test() -> Result<(), String> {
     )?;
     fuzz::run(None)?;
     example("mutants", &["--features", "compile"], &[SOME_MUTANTS.into()])
+}
+
+fn faulted(arguments: &[String]) -> Result<(), String> {
+    for (program, package) in [
+        ("redis-server", "redis-server"),
+        ("postgres", "postgresql"),
+        ("mariadbd", "mariadb-server"),
+    ] {
+        programs::ensure_one(program, package)?;
+    }
+    ensure_target();
+    program()?;
+    example("faulted", &[], arguments)
+}
+
+/// `tessera` itself.
+fn program() -> Result<(), String> {
+    cargo(
+        "program",
+        &["build", "--release", "--locked", "--package", "tessera", "--bins"],
+    )
 }
 
 /// A program of `tests/examples`.
@@ -188,8 +211,8 @@ fn lint() -> Result<(), String> {
             "warnings",
         ],
     )?;
-    // The library as others take it who bring a store of their own, with middleware and without.
-    for features in ["", "http"] {
+    // The library as others take it: with a store of their own, with middleware, with one store.
+    for features in ["", "http", "cache", "redis", "sql"] {
         let library = [
             "--package",
             "tessera",

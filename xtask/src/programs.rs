@@ -1,16 +1,20 @@
 //! Programs that tests and benchmarks start and cargo does not build: Debian's, installed where they are missing; and what drives the
 //! browser, from npm.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
 /// Each with the package it comes in.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("nginx", "nginx-light"),
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("openssl", "openssl"),
+    ("redis-server", "redis-server"),
+    ("postgres", "postgresql"),
+    ("mariadbd", "mariadb-server"),
 ];
 
 /// Installs what is missing.
@@ -63,8 +67,18 @@ fn is_there(program: &str) -> bool {
     // Not on everybody's path.
     let places = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/local/sbin"];
     places.iter().any(|place| Path::new(place).join(program).exists())
+        || postgres_versions().any(|place| place.join(program).exists())
         || env::var_os("PATH")
             .is_some_and(|path| env::split_paths(&path).any(|place| place.join(program).exists()))
+}
+
+/// Debian keeps the programs of each version in a directory of their own.
+fn postgres_versions() -> impl Iterator<Item = PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    versions.map(|version| version.path().join("bin"))
 }
 
 /// Installs what a directory's lock file names, once.

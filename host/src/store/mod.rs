@@ -9,21 +9,40 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
+mod any;
+mod bounds;
 #[cfg(feature = "cache")]
 mod cached;
 mod error;
+#[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
+mod heard;
+#[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
+mod listing;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "sql")]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod url;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisStore, RedisStoreBuilder, RedisStoreError, RedisUrl};
+pub use any::{AnyStore, PlainStore};
 #[cfg(feature = "cache")]
-pub use cached::CachedStore;
+pub use cached::{CacheUrl, CachedStore};
 pub use error::{Cause, StoreError};
+#[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
+pub use heard::{Announce, Heard, Listening};
+#[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
+pub use listing::{Listed, Listing};
 pub use memory::{Eviction, MemoryStore, MemoryStoreBuilder};
+#[cfg(feature = "sql")]
+pub use sql::{SqlCode, SqlError, SqlStore, SqlStoreBuilder, SqlStoreError, SqlUrl};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Durability, SqliteListing, SqliteRow, SqliteStore, SqliteStoreBuilder, SqliteStoreError};
-pub use url::{AnyStore, StoreUrl, StoreUrlError};
+pub use sqlite::{Durability, SqliteStore, SqliteStoreBuilder, SqliteStoreError};
+pub use url::{PlainUrl, StoreUrl, StoreUrlError};
 
 /// The most keys that [`Store::get_many`] and [`Store::delete_many`] are asked for at once, and the most rows of a [`Page`].
 pub const BATCH_LIMIT: usize = 100;

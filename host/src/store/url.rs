@@ -5,36 +5,56 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Capabilities, Entry, MemoryStore, Page, Placement, Store, StoreError};
+#[cfg(feature = "cache")]
+use super::CacheUrl;
+use super::{AnyStore, MemoryStore, PlainStore};
+#[cfg(feature = "redis")]
+use super::{RedisStore, RedisStoreError, RedisUrl};
+#[cfg(feature = "sql")]
+use super::{SqlStore, SqlStoreError, SqlUrl};
 #[cfg(feature = "sqlite")]
 use super::{SqliteStore, SqliteStoreError};
-use crate::time::Timestamp;
 
 /// Every scheme, with what follows it.
-#[cfg(feature = "sqlite")]
-const KNOWN: &str = "memory:, sqlite:PATH";
-#[cfg(not(feature = "sqlite"))]
-const KNOWN: &str = "memory:";
+const KNOWN: [&str; 5] = [
+    "memory:",
+    if cfg!(feature = "sqlite") {
+        ", sqlite:PATH"
+    } else {
+        ""
+    },
+    if cfg!(feature = "redis") {
+        ", redis://HOST, redis+cluster://HOST,…, redis+sentinel://HOST,…/MASTER"
+    } else {
+        ""
+    },
+    if cfg!(feature = "sql") {
+        ", postgres://HOST/DATABASE, mysql://HOST/DATABASE"
+    } else {
+        ""
+    },
+    if cfg!(feature = "cache") {
+        ", cached+URL of another"
+    } else {
+        ""
+    },
+];
 
-/// Where a store is.
-///
-/// ```
-/// use tessera::store::StoreUrl;
-///
-/// let url: StoreUrl = "memory:".parse()?;
-/// let store = url.open()?;
-/// assert_eq!("redis:x".parse::<StoreUrl>().unwrap_err().to_string(),
-///     "there is no store `redis:`; the known ones are memory:, sqlite:PATH");
-/// # drop(store); Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// Where a store is that keeps sessions itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum StoreUrl {
+pub enum PlainUrl {
     /// `memory:`: a [`MemoryStore`].
     Memory,
     /// `sqlite:PATH`: a [`SqliteStore`]. The path is taken as it stands, relative or absolute, nothing in it decoded.
     #[cfg(feature = "sqlite")]
     Sqlite(PathBuf),
+    /// `redis://` and its kin: a [`RedisStore`]. `Display` leaves out user and password.
+    #[cfg(feature = "redis")]
+    Redis(Box<RedisUrl>),
+    /// `postgres://…` or `mysql://…`: a [`SqlStore`]. `Display` leaves out user and password.
+    #[cfg(feature = "sql")]
+    Sql(Box<SqlUrl>),
 }
 
 /// Why a store's URL is refused, or its store does not open.
@@ -44,10 +64,10 @@ pub enum StoreUrl {
 #[non_exhaustive]
 pub enum StoreUrlError {
     /// There is no scheme.
-    #[error("a store is named by a URL; the known ones are {KNOWN}")]
+    #[error("a store is named by a URL; the known ones are {}", KNOWN.concat())]
     NoScheme,
     /// There is no such store.
-    #[error("there is no store `{0}:`; the known ones are {KNOWN}")]
+    #[error("there is no store `{0}:`; the known ones are {known}", known = KNOWN.concat())]
     UnknownScheme(String),
     /// What follows the scheme is not what that scheme takes.
     #[error("`{scheme}:` {reason}")]
@@ -61,13 +81,25 @@ pub enum StoreUrlError {
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Sqlite(#[from] SqliteStoreError),
+    /// Redis does not open.
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Redis(#[from] RedisStoreError),
+    /// The database's URL is refused, or its store does not open.
+    #[cfg(feature = "sql")]
+    #[error(transparent)]
+    Sql(#[from] SqlStoreError),
 }
 
-impl FromStr for StoreUrl {
+impl FromStr for PlainUrl {
     type Err = StoreUrlError;
 
     fn from_str(url: &str) -> Result<Self, StoreUrlError> {
         let (scheme, rest) = url.split_once(':').ok_or(StoreUrlError::NoScheme)?;
+        #[cfg(feature = "redis")]
+        if let Some(url) = RedisUrl::parse(scheme, rest) {
+            return url.map(|url| Self::Redis(Box::new(url)));
+        }
         match scheme {
             "memory" if rest.is_empty() => Ok(Self::Memory),
             "memory" => Err(StoreUrlError::Malformed {
@@ -81,6 +113,8 @@ impl FromStr for StoreUrl {
                     scheme: "sqlite",
                     reason,
                 }),
+            #[cfg(feature = "sql")]
+            scheme if SqlUrl::is_scheme(scheme) => Ok(Self::Sql(Box::new(url.parse()?))),
             // What stands before the colon of something that is no URL may be anything, a secret too.
             _ if is_scheme(scheme) => Err(StoreUrlError::UnknownScheme(scheme.to_owned())),
             _ => Err(StoreUrlError::NoScheme),
@@ -111,148 +145,127 @@ fn sqlite_path(rest: &str) -> Result<PathBuf, &'static str> {
     }
 }
 
-impl fmt::Display for StoreUrl {
+impl fmt::Display for PlainUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory => f.write_str("memory:"),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => url.fmt(f),
+            #[cfg(feature = "sql")]
+            Self::Sql(url) => url.fmt(f),
         }
     }
 }
 
-impl StoreUrl {
-    /// Opens the store with its builder's defaults.
+impl PlainUrl {
+    /// Tells whether two URLs name the same sessions, without user and password: hosts, database and prefix or table, or the
+    /// file's absolute path.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Memory => self.to_string(),
+            // Of no path there is only one reason not to be absolute: that there is no current directory.
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path) => match std::path::absolute(path) {
+                Ok(path) => format!("sqlite:{}", path.display()),
+                Err(_) => self.to_string(),
+            },
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => url.identity(),
+            #[cfg(feature = "sql")]
+            Self::Sql(url) => url.identity(),
+        }
+    }
+
+    /// Opens the store with its builder's defaults. One that is elsewhere needs a tokio runtime with time and I/O, where it stays.
     ///
     /// # Errors
-    /// [`StoreUrlError::Sqlite`].
-    pub fn open(&self) -> Result<AnyStore, StoreUrlError> {
+    /// [`StoreUrlError::Sqlite`], [`StoreUrlError::Redis`], [`StoreUrlError::Sql`].
+    pub async fn open(&self) -> Result<PlainStore, StoreUrlError> {
         match self {
             Self::Memory => Ok(MemoryStore::new().into()),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => Ok(SqliteStore::open(path)?.into()),
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => Ok(RedisStore::open(url).await?.into()),
+            #[cfg(feature = "sql")]
+            Self::Sql(url) => Ok(SqlStore::builder().open_at(url).await?.into()),
         }
     }
 }
 
-/// One of the stores that a [`StoreUrl`] names. A clone is the same store.
-#[derive(Clone, Debug)]
+/// Where a store is, and whether a cache is in front.
+///
+/// ```
+/// use tessera::store::StoreUrl;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let url: StoreUrl = "memory:".parse()?;
+/// let store = url.open().await?;
+/// let error = "mongodb:x".parse::<StoreUrl>().unwrap_err().to_string();
+/// assert!(error.starts_with("there is no store `mongodb:`; the known ones are memory:"));
+/// # drop(store); Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AnyStore {
-    /// In the process's own memory.
-    Memory(MemoryStore),
-    /// In one SQLite file.
-    #[cfg(feature = "sqlite")]
-    Sqlite(SqliteStore),
+pub enum StoreUrl {
+    /// The store itself.
+    Plain(PlainUrl),
+    /// `cached+…`: a [`CachedStore`](super::CachedStore) in front of it.
+    #[cfg(feature = "cache")]
+    Cached(CacheUrl),
 }
 
-impl From<MemoryStore> for AnyStore {
-    fn from(store: MemoryStore) -> Self {
-        Self::Memory(store)
+impl FromStr for StoreUrl {
+    type Err = StoreUrlError;
+
+    fn from_str(url: &str) -> Result<Self, StoreUrlError> {
+        #[cfg(feature = "cache")]
+        if let Some(inner) = url.strip_prefix(CacheUrl::PREFIX) {
+            return CacheUrl::parse(inner).map(Self::Cached);
+        }
+        url.parse().map(Self::Plain)
     }
 }
 
-#[cfg(feature = "sqlite")]
-impl From<SqliteStore> for AnyStore {
-    fn from(store: SqliteStore) -> Self {
-        Self::Sqlite(store)
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(url) => url.fmt(f),
+            #[cfg(feature = "cache")]
+            Self::Cached(url) => url.fmt(f),
+        }
     }
 }
 
-impl AnyStore {
-    /// Does the writes that wait and closes the store, which may block. Afterwards a store on disk answers
-    /// [`StoreError::Unavailable`].
+impl From<PlainUrl> for StoreUrl {
+    fn from(url: PlainUrl) -> Self {
+        Self::Plain(url)
+    }
+}
+
+impl StoreUrl {
+    /// The store itself, without the cache that may be in front.
+    pub fn plain(&self) -> &PlainUrl {
+        match self {
+            Self::Plain(url) => url,
+            #[cfg(feature = "cache")]
+            Self::Cached(url) => url.inner(),
+        }
+    }
+
+    /// Opens the store, as [`PlainUrl::open`] does, and the cache.
     ///
     /// # Errors
-    /// As [`SqliteStore::close`].
-    pub fn close(&self) -> Result<(), StoreError> {
+    /// As [`PlainUrl::open`].
+    pub async fn open(&self) -> Result<AnyStore, StoreUrlError> {
         match self {
-            Self::Memory(_) => Ok(()),
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.close(),
+            Self::Plain(url) => url.open().await.map(AnyStore::Plain),
+            #[cfg(feature = "cache")]
+            Self::Cached(url) => Ok(AnyStore::Cached(url.open().await?)),
         }
-    }
-}
-
-/// The same method of whichever store it is.
-macro_rules! each {
-    ($self:ident.$method:ident($($argument:expr),*)) => {
-        match $self {
-            Self::Memory(store) => store.$method($($argument),*).await,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.$method($($argument),*).await,
-        }
-    };
-}
-
-impl Store for AnyStore {
-    fn describe(&self) -> Capabilities {
-        match self {
-            Self::Memory(store) => store.describe(),
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.describe(),
-        }
-    }
-
-    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-        each!(self.get(now, key, fresh))
-    }
-
-    async fn get_many(
-        &self,
-        now: Timestamp,
-        keys: &[String],
-    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        each!(self.get_many(now, keys))
-    }
-
-    async fn insert(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        each!(self.insert(now, key, value, at))
-    }
-
-    async fn replace(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        expected: u64,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        each!(self.replace(now, key, value, expected, at))
-    }
-
-    async fn touch(
-        &self,
-        now: Timestamp,
-        key: &str,
-        owner: Option<&str>,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        each!(self.touch(now, key, owner, expires_at))
-    }
-
-    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-        each!(self.delete(now, key, owner))
-    }
-
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        each!(self.delete_many(now, keys, owner))
-    }
-
-    async fn list_owned(
-        &self,
-        now: Timestamp,
-        owner: &str,
-        cursor: &str,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        each!(self.list_owned(now, owner, cursor, limit))
     }
 }
 
@@ -262,9 +275,9 @@ mod tests {
 
     #[test]
     fn a_url_names_one_store() {
-        let sqlite = |path: &str| StoreUrl::Sqlite(path.into());
+        let sqlite = |path: &str| StoreUrl::Plain(PlainUrl::Sqlite(path.into()));
         for (text, url) in [
-            ("memory:", StoreUrl::Memory),
+            ("memory:", PlainUrl::Memory.into()),
             ("sqlite:sessions.db", sqlite("sessions.db")),
             ("sqlite:./a b.db", sqlite("./a b.db")),
             ("sqlite:/var/x.db", sqlite("/var/x.db")),
@@ -278,10 +291,10 @@ mod tests {
     #[test]
     fn anything_else_is_refused_and_the_known_ones_are_listed() {
         for text in [
-            "redis:localhost",
+            "mongodb:localhost",
             "",
             "sessions.db",
-            "postgres://u:secret@h/d",
+            "oracle://u:secret@h/d",
             "p4ssw0rd and more:x",
         ] {
             let error = text.parse::<StoreUrl>().map_err(|error| error.to_string());

@@ -50,6 +50,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it with further flags and waits until it listens.
     pub(crate) fn start(data: &Path, flags: &[&str]) -> Self {
+        Self::start_by(&mut Command::new(program()), data, flags)
+    }
+
+    /// The same by a command that becomes the program.
+    pub(crate) fn start_by(command: &mut Command, data: &Path, flags: &[&str]) -> Self {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -61,7 +66,7 @@ impl Server {
         } else {
             &["--listen", "127.0.0.1:0"]
         };
-        let mut child = Command::new(program())
+        let mut child = command
             .arg("serve")
             .args(listen)
             .arg("--data")

@@ -111,7 +111,7 @@ fn what_cannot_be_done_is_refused_with_its_name() {
         (vec!["--idle-timeout", "48h"], "policy: "),
         (vec!["--idle-timeout", "30"], "write a unit"),
         (
-            vec!["--store", "redis:localhost"],
+            vec!["--store", "mongodb:localhost"],
             "the known ones are memory:, sqlite:PATH",
         ),
         (vec!["--token-format", "jwt"], "policy: "),

@@ -20,7 +20,7 @@ async fn a_cache_keeps_the_suite() {
 
 /// Sweeping is the store's behind.
 #[track_caller]
-fn nothing_but_the_sweep_skipped(name: &str, report: &Report) {
+pub(super) fn nothing_but_the_sweep_skipped(name: &str, report: &Report) {
     let _ = writeln!(
         std::io::stderr(),
         "{name}: {} properties asked",

@@ -63,7 +63,7 @@ fn reopening_keeps_everything() {
     wait(store.replace(NOW, "key 7", "new", before[7].version, &until(60))).expect("versions stay valid");
 }
 
-fn all(store: &SqliteStore) -> Vec<tessera::store::SqliteRow> {
+fn all(store: &SqliteStore) -> Vec<tessera::store::Listed> {
     let (mut rows, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = store.list_all(NOW, &cursor, 100).expect("listed");

@@ -6,6 +6,7 @@ mod duration;
 mod failure;
 mod files;
 mod key;
+mod migrate;
 mod moment;
 mod output;
 mod policy;
@@ -49,6 +50,8 @@ enum Command {
     /// List, show, end and count the sessions in a store.
     #[command(subcommand, arg_required_else_help = true)]
     Sessions(sessions::Sessions),
+    /// Copy the sessions of one store to another, while the service runs.
+    Migrate(migrate::Migrate),
     /// Take the WebAssembly component out of this program, to audit it or to run it elsewhere.
     #[command(subcommand, arg_required_else_help = true)]
     Component(component::Component),
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Key(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Sessions(command) => command.run(),
+        Command::Migrate(command) => command.run(),
         Command::Component(command) => command.run(),
     };
     match result {

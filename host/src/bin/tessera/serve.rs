@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::HeaderName;
 use clap::{Args, ValueEnum};
-use tessera::store::AnyStore;
+use tessera::store::{AnyStore, PlainStore, StoreUrl};
 use tessera::{Component, Sessions, SigningKey};
 use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
@@ -95,10 +95,10 @@ impl Serve {
         start_log(self.log);
         let (shutdown_timeout, listen, limits) = (self.shutdown_timeout, self.listen.clone(), self.limits);
         let (flags, policy) = (self.demo, self.policy.clone());
-        let (service, facts) = self.prepare()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(Failure::during("cannot start"))?;
         runtime.block_on(async {
+            let (service, facts) = self.prepare().await?;
             let signals = server::Signals::listen().map_err(Failure::during("cannot listen for signals"))?;
             let listener = TcpListener::bind(&listen).await;
             let listener = listener.map_err(Failure::during(format!("cannot listen on {listen}")))?;
@@ -123,8 +123,10 @@ impl Serve {
         })
     }
 
-    fn prepare(self) -> Result<(Arc<Service>, Facts), Failure> {
+    async fn prepare(self) -> Result<(Arc<Service>, Facts), Failure> {
         service::check_headers(&self.auth_headers).map_err(Failure::new)?;
+        // Before anything is made.
+        let url = self.data.url();
         let beside =
             |given: Option<PathBuf>, name: &str| given.unwrap_or_else(|| self.data.directory().join(name));
         let key_file = beside(self.key_file.clone(), "keys.json");
@@ -134,10 +136,10 @@ impl Serve {
         }
         let (keys, made) = secrets::keys_or_new(&key_file)?;
         let (service_key, origin) = secrets::service_key(&service_key_file)?;
-        let store = self.data.open_or_make(self.durability.into())?;
+        let store = self.data.open_or_make(self.durability.into()).await?;
 
         let facts = Facts {
-            store: describe_store(&self.data, &store, self.durability),
+            store: describe_store(&url, &store, self.durability),
             keys: describe_keys(&keys, &key_file.display().to_string(), made),
             service_key: origin,
         };
@@ -176,13 +178,15 @@ fn start_log(level: Level) {
         .init();
 }
 
-fn describe_store(data: &DataFlags, store: &AnyStore, durability: DurabilityFlag) -> String {
-    let promise = match (store, durability) {
-        (AnyStore::Memory(_), _) => "sessions end with this process",
+fn describe_store(url: &StoreUrl, store: &AnyStore, durability: DurabilityFlag) -> String {
+    let promise = match (store.plain(), durability) {
+        (PlainStore::Memory(_), _) => "sessions end with this process",
+        (PlainStore::Redis(_), _) => "what an acknowledged write survives is up to Redis's settings",
+        (PlainStore::Sql(_), _) => "an acknowledged write is committed",
         (_, DurabilityFlag::PowerLoss) => "an acknowledged write survives the loss of power",
         (_, DurabilityFlag::ProcessCrash) => "an acknowledged write survives a killed process",
     };
-    format!("{} ({promise})", data.url())
+    format!("{url} ({promise})")
 }
 
 fn describe_keys(keys: &[SigningKey], path: &str, made: bool) -> String {

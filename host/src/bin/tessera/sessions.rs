@@ -1,12 +1,13 @@
 //! `tessera sessions`: what an operator does with the sessions in a store.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use tessera::store::{BATCH_LIMIT, SqliteRow, SqliteStore, Store as _};
+use tessera::store::{BATCH_LIMIT, Listed, Listing, PlainStore, Row, Store as _};
 use tessera::{SessionSummary, Timestamp};
 
 use crate::output::{say, table};
@@ -45,7 +46,7 @@ pub(crate) enum Sessions {
         #[command(flatten)]
         tokens: TokenFlags,
     },
-    /// End all sessions of a subject, or one of them. A running server sees it at once.
+    /// End all sessions of a subject, or one of them. A running server sees it at once, behind a cache within its max_stale_ms
     Revoke {
         /// Whose sessions
         #[arg(long)]
@@ -82,7 +83,7 @@ impl Sessions {
 
     async fn answer(self) -> Result<(), Failure> {
         match self {
-            Self::List { place, subject: None } => list_all(&place),
+            Self::List { place, subject: None } => list_all(&place).await,
             Self::List {
                 place,
                 subject: Some(subject),
@@ -105,14 +106,14 @@ impl Sessions {
                 subject,
                 reference,
             } => revoke(place, &subject, reference.as_deref()).await,
-            Self::Count { place } => count(&place),
+            Self::Count { place } => count(&place).await,
         }
     }
 }
 
 /// The engine over the store, with a key for one run: nothing that is done with it makes or reads a token.
-fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
-    let store = place.data.open_shared()?;
+async fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
+    let store = place.data.open_shared().await?;
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
     let builder = place
         .place
@@ -124,16 +125,15 @@ fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
 }
 
 /// Walks over every live entry of a store until `visit` has seen enough.
-fn walk(store: &SqliteStore, mut visit: impl FnMut(&SqliteRow) -> bool) -> Result<(), Failure> {
+async fn walk(store: &PlainStore, mut visit: impl FnMut(&Listed) -> bool) -> Result<(), Failure> {
     let (now, mut cursor) = (Timestamp::now(), String::new());
     loop {
-        let page = store
-            .list_all(now, &cursor, PAGE_ROWS)
-            .map_err(Failure::during("cannot read the store"))?;
-        if page.rows.iter().any(|row| !visit(row)) {
+        let page = store.list_all(now, &cursor, PAGE_ROWS).await;
+        let Listing { rows, next } = page.map_err(Failure::during("cannot read the store"))?;
+        if rows.iter().any(|row| !visit(row)) {
             return Ok(());
         }
-        match page.next {
+        match next {
             Some(next) => cursor = next,
             None => return Ok(()),
         }
@@ -153,8 +153,8 @@ fn heading() -> Vec<String> {
         .to_vec()
 }
 
-fn list_all(place: &Place) -> Result<(), Failure> {
-    let store = place.data.open_shared()?;
+async fn list_all(place: &Place) -> Result<(), Failure> {
+    let store = place.data.open_shared().await?;
     let mut rows = vec![heading()];
     walk(&store, |row| {
         if let Some(reference) = reference_of(&row.key) {
@@ -163,12 +163,13 @@ fn list_all(place: &Place) -> Result<(), Failure> {
             rows.push([reference, owner].into_iter().chain(moments).collect());
         }
         true
-    })?;
+    })
+    .await?;
     say(&table(&rows))
 }
 
 async fn list(place: Place, subject: &str) -> Result<(), Failure> {
-    let sessions = engine(place)?;
+    let sessions = engine(place).await?;
     let row = |session: &SessionSummary| {
         let moments = [session.last_seen_at, session.expires_at, session.ends_at].map(moment::show);
         [session.reference.clone(), subject.to_owned()]
@@ -189,15 +190,9 @@ async fn list(place: Place, subject: &str) -> Result<(), Failure> {
 }
 
 async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> Result<(), Failure> {
-    let store = place.data.open_shared()?;
-    let mut found = None;
-    walk(&store, |row| {
-        if row.owner.as_deref() == subject && reference_of(&row.key).as_deref() == reference {
-            found = Some(row.clone());
-        }
-        found.is_none()
-    })?;
-    let row = found.ok_or_else(|| Failure::new("there is no such session"))?;
+    let store = place.data.open_shared().await?;
+    let row = row_of(&store, subject.unwrap_or_default(), reference).await?;
+    let row = row.ok_or_else(|| Failure::new("there is no such session"))?;
     // A listing brings values along only up to a size.
     let entry = store
         .get(Timestamp::now(), &row.key, true)
@@ -212,7 +207,7 @@ async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> 
             .and_then(Value::as_u64)
             .map(|at| moment::show(Timestamp::from_millis(at)))
     };
-    let (created, authenticated) = (at("created"), at("authenticated"));
+    let (created, authenticated, ends) = (at("created"), at("authenticated"), at("ends"));
     print_session(json!({
         "reference": reference,
         "subject": subject,
@@ -220,9 +215,26 @@ async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> 
         "authenticated": authenticated,
         "last seen": moment::show(row.touched_at),
         "expires": moment::show(row.expires_at),
-        "ends": moment::show(row.ends_at),
+        "ends": ends,
         "fields": record.remove("fields"),
     }))
+}
+
+/// The subject's row with this reference.
+async fn row_of(store: &PlainStore, subject: &str, reference: Option<&str>) -> Result<Option<Row>, Failure> {
+    let (now, mut cursor) = (Timestamp::now(), String::new());
+    loop {
+        let page = store.list_owned(now, subject, &cursor, PAGE_ROWS).await;
+        let page = page.map_err(Failure::during("cannot read the store"))?;
+        let mut rows = page.rows.into_iter();
+        if let Some(row) = rows.find(|row| reference_of(&row.key).as_deref() == reference) {
+            return Ok(Some(row));
+        }
+        match page.next {
+            Some(next) => cursor = next,
+            None => return Ok(None),
+        }
+    }
 }
 
 async fn show_by_token(
@@ -235,7 +247,7 @@ async fn show_by_token(
     let path = key_file.unwrap_or_else(|| place.data.directory().join("keys.json"));
     let keys = secrets::read_keys(&path)?;
     let keys = keys.ok_or_else(|| Failure::new(format!("there is no file {}", path.display())))?;
-    let store = place.data.open_shared()?;
+    let store = place.data.open_shared().await?;
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
     let builder = tokens.apply(place.place.apply(builder.instances(1)));
     let builder = keys.into_iter().fold(builder, |builder, key| builder.key(key));
@@ -266,7 +278,7 @@ fn print_session(session: Value) -> Result<(), Failure> {
 }
 
 async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<(), Failure> {
-    let sessions = engine(place)?;
+    let sessions = engine(place).await?;
     let doing = "cannot end the sessions";
     let Some(reference) = reference else {
         let ended = sessions
@@ -285,13 +297,28 @@ async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<
     }
 }
 
-fn count(place: &Place) -> Result<(), Failure> {
-    let store = place.data.open_shared()?;
+async fn count(place: &Place) -> Result<(), Failure> {
+    let store = place.data.open_shared().await?;
     let doing = "cannot count the sessions";
-    let live = store
-        .count_live(Timestamp::now())
-        .map_err(Failure::during(doing))?;
-    let held = store.len().map_err(Failure::during(doing))?;
+    let now = Timestamp::now();
+    let (live, held) = match &store {
+        PlainStore::Sqlite(store) => (store.count_live(now), store.len()),
+        PlainStore::Sql(store) => (store.count_live(now).await, store.count().await),
+        store => {
+            let mut live = HashSet::new();
+            walk(store, |row| {
+                live.insert(row.key.clone());
+                true
+            })
+            .await?;
+            // Redis sweeps by itself, and tells nobody how much there is to sweep.
+            return say(&format!("live {}\n", live.len()));
+        }
+    };
+    let (live, held) = (
+        live.map_err(Failure::during(doing))?,
+        held.map_err(Failure::during(doing))?,
+    );
     say(&format!(
         "live {live}\nexpired, not swept yet {}\n",
         held.saturating_sub(live)

@@ -1,9 +1,14 @@
 //! The store as flags.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
-use tessera::store::{AnyStore, Durability, SqliteStore, StoreUrl, StoreUrlError};
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Command, ValueEnum};
+use tessera::store::{
+    AnyStore, Durability, PlainStore, PlainUrl, SqlStore, SqliteStore, StoreUrl, StoreUrlError,
+};
 
 use crate::{Failure, files};
 
@@ -18,14 +23,39 @@ pub(crate) struct DataFlags {
         env = "TESSERA_DATA"
     )]
     data: PathBuf,
-    /// The store: memory: or sqlite:PATH [default: sqlite:<data>/sessions.db]
-    #[arg(long, value_name = "URL", value_parser = parse_url, env = "TESSERA_STORE", hide_env_values = true)]
+    /// The store: memory:, sqlite:PATH, redis://USER:PASSWORD@HOST:PORT, redis+cluster://HOST,HOST,
+    /// redis+sentinel://HOST,HOST/MASTER, postgres://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE
+    /// [default: sqlite:<data>/sessions.db]
+    ///
+    /// Redis over TLS: rediss://, rediss+cluster://, rediss+sentinel://. Options follow a `?`, as in ?prefix=shop:&db=2;
+    /// what is special in a password is written as % and two digits. A flag is seen by every user of the
+    /// machine: put a URL with a password into TESSERA_STORE.
+    #[arg(long, value_name = "URL", value_parser = UrlParser, env = "TESSERA_STORE", hide_env_values = true)]
     store: Option<StoreUrl>,
 }
 
-/// With clap's, so that an unknown scheme is refused as a wrong flag is.
-fn parse_url(text: &str) -> Result<StoreUrl, StoreUrlError> {
-    text.parse()
+/// Refuses a URL as a wrong flag is, and does not repeat it as clap does: it may hold a password.
+#[derive(Clone)]
+pub(crate) struct UrlParser;
+
+impl TypedValueParser for UrlParser {
+    type Value = StoreUrl;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        flag: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<StoreUrl, clap::Error> {
+        let refuse = |why: String| {
+            let flag = flag.map_or_else(|| "URL".to_owned(), ToString::to_string);
+            let message = format!("invalid value for '{flag}': {why}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        };
+        let text = value.to_str().ok_or_else(|| refuse("it is not UTF-8".into()))?;
+        text.parse()
+            .map_err(|error: StoreUrlError| refuse(error.to_string()))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,36 +83,55 @@ impl DataFlags {
     pub(crate) fn url(&self) -> StoreUrl {
         self.store
             .clone()
-            .unwrap_or_else(|| StoreUrl::Sqlite(self.data.join("sessions.db")))
+            .unwrap_or_else(|| PlainUrl::Sqlite(self.data.join("sessions.db")).into())
     }
 
     /// Opens the store for the service, and makes it where there is none.
-    pub(crate) fn open_or_make(&self, durability: Durability) -> Result<AnyStore, Failure> {
+    pub(crate) async fn open_or_make(&self, durability: Durability) -> Result<AnyStore, Failure> {
         let url = self.url();
         let doing = format!("cannot open the store {url}");
-        if let StoreUrl::Sqlite(path) = &url {
-            if self.store.is_none() {
-                files::make_directory(&self.data)?;
-            }
-            let store = SqliteStore::builder().durability(durability).open(path);
-            return store.map(Into::into).map_err(Failure::during(doing));
+        if self.store.is_none() {
+            files::make_directory(&self.data)?;
         }
-        url.open().map_err(Failure::during(doing))
+        let plain = match url.plain() {
+            PlainUrl::Sqlite(path) => {
+                let store = SqliteStore::builder().durability(durability).open(path);
+                store.map(Into::into).map_err(Failure::during(doing))?
+            }
+            other => other.open().await.map_err(Failure::during(doing))?,
+        };
+        Ok(match url {
+            StoreUrl::Cached(url) => AnyStore::Cached(url.in_front_of(plain)),
+            _ => plain.into(),
+        })
     }
 
-    /// Opens a store that other processes use as well, and makes none.
-    pub(crate) fn open_shared(&self) -> Result<SqliteStore, Failure> {
-        match self.url() {
-            StoreUrl::Sqlite(path) if !path.exists() => {
-                Err(Failure::new(format!("there is no file {}", path.display())))
-            }
-            StoreUrl::Sqlite(path) => {
-                let doing = format!("cannot open the store {}", path.display());
-                SqliteStore::open(path).map_err(Failure::during(doing))
-            }
-            _ => Err(Failure::new(
-                "a memory store lives in the server's own process: nobody else can look into it",
-            )),
+    /// Opens the store as a command beside the service does: without a cache, and without making a file.
+    pub(crate) async fn open_shared(&self) -> Result<PlainStore, Failure> {
+        open_shared(&self.url()).await
+    }
+}
+
+/// Opens a store that others use as well, without a cache, and without making a file.
+pub(crate) async fn open_shared(url: &StoreUrl) -> Result<PlainStore, Failure> {
+    let doing = format!("cannot open the store {url}");
+    match url.plain() {
+        PlainUrl::Sqlite(path) if !path.exists() => {
+            Err(Failure::new(format!("there is no file {}", path.display())))
         }
+        PlainUrl::Memory => Err(Failure::new(
+            "a memory store lives in the server's own process: nobody else can look into it",
+        )),
+        _ => open_plain(url).await.map_err(Failure::during(doing)),
+    }
+}
+
+/// Opens a store without its cache. Where services have one, they are told of what is written.
+pub(crate) async fn open_plain(url: &StoreUrl) -> Result<PlainStore, StoreUrlError> {
+    match (url, url.plain()) {
+        (StoreUrl::Cached(_), PlainUrl::Sql(url)) => {
+            Ok(SqlStore::builder().announce(true).open_at(url).await?.into())
+        }
+        (_, url) => url.open().await,
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BATCH_LIMIT, Capabilities, Cause, Entry, Page, Placement, Store, StoreError};
+use crate::store::bounds::check_batch;
 use crate::time::Timestamp;
 
 mod index;
@@ -264,11 +265,4 @@ impl Store for MemoryStore {
         };
         Ok(self.shared.list_owned(now, owner, after, limit))
     }
-}
-
-fn check_batch(keys: &[String]) -> Result<(), StoreError> {
-    if keys.len() > BATCH_LIMIT {
-        return Err(StoreError::Other(Cause::new("more than 100 keys at once")));
-    }
-    Ok(())
 }

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{BATCH_LIMIT, Capabilities, Cause, Entry, Page, Placement, SWEEP_GRACE, Store, StoreError};
+use super::{Capabilities, Cause, Entry, Listed, Listing, Page, Placement, SWEEP_GRACE, Store, StoreError};
+use crate::store::bounds::{check_batch, check_limit};
 use crate::time::Timestamp;
 
 mod error;
-mod listing;
 mod queue;
 mod readers;
 mod schema;
@@ -17,7 +17,6 @@ mod statements;
 mod writer;
 
 pub use error::SqliteStoreError;
-pub use listing::{SqliteListing, SqliteRow};
 use queue::{Queue, Write};
 use readers::Readers;
 use schema::Database;
@@ -250,12 +249,35 @@ impl SqliteStore {
     /// # Errors
     ///
     /// [`StoreError::Other`] for a limit or cursor that is none, otherwise as [`len`](Self::len).
-    pub fn list_all(&self, now: Timestamp, cursor: &str, limit: u32) -> Result<SqliteListing, StoreError> {
+    pub fn list_all(&self, now: Timestamp, cursor: &str, limit: u32) -> Result<Listing, StoreError> {
         let after = parse_cursor(cursor)?;
         check_limit(limit)?;
         self.shared
             .readers
             .ask(|connection| statements::list_all(connection, now, after, limit))
+    }
+
+    /// Writes an entry as another store has it, with its version and its moments: where no live entry is at `now`, or over
+    /// the version `over`. Over an entry its expiry never moves earlier.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Stale`] if a live entry of another version is there, otherwise as [`Store::insert`].
+    pub async fn import(
+        &self,
+        now: Timestamp,
+        row: &Listed,
+        value: &Arc<str>,
+        over: Option<u64>,
+    ) -> Result<(), StoreError> {
+        self.check_sizes(&row.key, value, &row.placement())?;
+        let write = Write::Import {
+            now,
+            row: row.clone(),
+            value: Arc::clone(value),
+            over: over.unwrap_or(row.version),
+        };
+        self.write(write).await.map(|_| ())
     }
 
     /// Does the writes that wait, moves the log into the database and closes the file. Blocks until that is done.
@@ -442,20 +464,6 @@ impl Drop for Shared {
             );
         }
     }
-}
-
-fn check_batch(keys: &[String]) -> Result<(), StoreError> {
-    if keys.len() > BATCH_LIMIT {
-        return Err(StoreError::Other(Cause::new("more than 100 keys at once")));
-    }
-    Ok(())
-}
-
-fn check_limit(limit: u32) -> Result<(), StoreError> {
-    if !(1..=BATCH_LIMIT).contains(&(limit as usize)) {
-        return Err(StoreError::Other(Cause::new("a page has 1 to 100 rows")));
-    }
-    Ok(())
 }
 
 fn parse_cursor(cursor: &str) -> Result<i64, StoreError> {

@@ -1,13 +1,13 @@
 //! What waits for the writer.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::error::closed;
-use crate::store::{Placement, StoreError};
+use crate::store::{Listed, Placement, StoreError};
 use crate::time::Timestamp;
 
 /// How many writes go into one transaction at most.
@@ -34,6 +34,13 @@ pub(super) enum Write {
         expected: u64,
         at: Placement,
     },
+    /// Of another store's entry, over this version at most.
+    Import {
+        now: Timestamp,
+        row: Listed,
+        value: Arc<str>,
+        over: u64,
+    },
     Touch {
         now: Timestamp,
         key: String,
@@ -57,6 +64,7 @@ impl Write {
     fn bytes(&self) -> usize {
         match self {
             Self::Insert { value, .. } | Self::Replace { value, .. } => value.len(),
+            Self::Import { value, .. } => value.len(),
             _ => 0,
         }
     }

@@ -8,8 +8,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row as SqlRow, pa
 
 use super::error::not_done;
 use super::queue::{Reply, Write};
-use super::{SqliteListing, SqliteRow};
-use crate::store::{Cause, Entry, Page, Placement, Row, StoreError};
+use crate::store::{Cause, Entry, Listed, Listing, Page, Placement, Row, StoreError};
 use crate::time::Timestamp;
 
 /// How many entries are swept in one transaction.
@@ -28,6 +27,12 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Reply {
             expected,
             at,
         } => replace(connection, *now, key, value, *expected, at),
+        Write::Import {
+            now,
+            row,
+            value,
+            over,
+        } => import(connection, *now, row, value, *over),
         Write::Touch { now, key, expires_at } => touch(connection, *now, key, *expires_at),
         Write::Delete { now, key } => delete(connection, *now, key).map(u64::from).map_err(not_done),
         Write::DeleteMany { now, keys, owner } => {
@@ -93,6 +98,33 @@ fn replace(
         0 if is_live(connection, now, key)? => Err(StoreError::Stale),
         0 => Err(StoreError::Missing),
         _ => Ok(version),
+    }
+}
+
+fn import(connection: &Connection, now: Timestamp, row: &Listed, value: &str, over: u64) -> Reply {
+    let written = execute(
+        connection,
+        "INSERT INTO records (key, value, version, owner, touched_at, expires_at, ends_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (key) DO UPDATE SET value = ?2, version = ?3, owner = ?4,
+             touched_at = max(touched_at, ?5), expires_at = min(max(expires_at, ?6), ?7), ends_at = ?7
+         WHERE expires_at <= ?8 OR version = ?9",
+        params![
+            row.key,
+            value,
+            row.version.cast_signed(),
+            row.owner,
+            millis(row.touched_at),
+            millis(row.expires_at),
+            millis(row.ends_at),
+            millis(now),
+            over.cast_signed()
+        ],
+    )?;
+    if written == 0 {
+        Err(StoreError::Stale)
+    } else {
+        Ok(row.version)
     }
 }
 
@@ -214,7 +246,7 @@ pub(super) fn list_all(
     now: Timestamp,
     after: i64,
     limit: u32,
-) -> Result<SqliteListing, StoreError> {
+) -> Result<Listing, StoreError> {
     let mut statement = prepare(
         connection,
         "SELECT id, key, owner, version, touched_at, expires_at, ends_at, value FROM records
@@ -223,12 +255,12 @@ pub(super) fn list_all(
     let mut found = statement
         .query(params![after, millis(now), limit])
         .map_err(not_done)?;
-    let mut listing = SqliteListing::default();
+    let mut listing = Listing::default();
     let mut bytes = 0;
     let mut last = after;
     while let Some(row) = found.next().map_err(not_done)? {
         last = row.get(0).map_err(not_done)?;
-        listing.rows.push(SqliteRow {
+        listing.rows.push(Listed {
             key: row.get(1).map_err(not_done)?,
             owner: row.get(2).map_err(not_done)?,
             version: version(row, 3)?,

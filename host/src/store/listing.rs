@@ -1,22 +1,23 @@
-//! What an operator sees of a file.
+//! What an operator sees of a store: its entries, whoever owns them.
 
 use std::fmt;
 use std::sync::Arc;
 
+use super::Placement;
 use crate::time::Timestamp;
 
-/// A part of all entries, as [`SqliteStore::list_all`](super::SqliteStore::list_all) answers it.
+/// A part of all entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SqliteListing {
-    /// At most as many as were asked for.
-    pub rows: Vec<SqliteRow>,
+pub struct Listing {
+    /// About as many as were asked for.
+    pub rows: Vec<Listed>,
     /// The cursor of the next part; `None` at the end.
     pub next: Option<String>,
 }
 
 /// One entry. `Debug` shows neither key nor owner nor value.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SqliteRow {
+pub struct Listed {
     /// The key.
     pub key: String,
     /// Whose index lists it.
@@ -29,13 +30,25 @@ pub struct SqliteRow {
     pub expires_at: Timestamp,
     /// When it expires however often it is touched.
     pub ends_at: Timestamp,
-    /// The text; `None` behind the first MiB of one listing.
+    /// The text; `None` where a listing does not bring it along because of its size.
     pub value: Option<Arc<str>>,
 }
 
-impl fmt::Debug for SqliteRow {
+impl Listed {
+    /// Where the record belongs and how long it lives, as a write of it says.
+    pub fn placement(&self) -> Placement {
+        Placement {
+            owner: self.owner.clone(),
+            previous_owner: None,
+            expires_at: self.expires_at,
+            ends_at: self.ends_at,
+        }
+    }
+}
+
+impl fmt::Debug for Listed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteRow")
+        f.debug_struct("Listed")
             .field("version", &self.version)
             .field("touched_at", &self.touched_at)
             .field("expires_at", &self.expires_at)

@@ -3,14 +3,20 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use super::{Capabilities, Entry, Page, Placement, Store, StoreError};
+use super::heard::Stamp;
+use super::{Announce, Capabilities, Entry, Heard, Listening, Page, Placement, Store, StoreError};
 use crate::time::Timestamp;
+
+mod url;
+
+pub use url::CacheUrl;
 
 /// What is kept in memory unless it is told otherwise.
 const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
@@ -28,7 +34,8 @@ const TYPICAL_ENTRY_BYTES: u64 = 1024;
 ///   `get` that begins after a write was acknowledged by this `CachedStore` or a clone of its engine answers that write.
 /// - **Across processes an answer may be old by `max_stale`**, counted from when the store was asked, beside what the store
 ///   itself may be late. What another process has destroyed or revoked is served no longer than that. `describe` says so:
-///   the policy's rotation grace has to be at least as long.
+///   the policy's rotation grace has to be at least as long. Where the store can tell of writes
+///   ([`listening`](Self::listening)) it is a moment, as a rule, and `max_stale` if what is told gets lost.
 /// - `fresh` reads, lists and everything that writes ask the store.
 /// - After a write that failed without saying how (a time-out, a lost connection) its key is not kept for a minute: the write
 ///   may take effect yet.
@@ -48,6 +55,8 @@ pub struct CachedStore<S> {
     /// `None`: no other process writes to the store, so that nothing here grows old.
     max_stale: Option<Duration>,
     cache: Cache<String, Held, Weigh>,
+    /// What the store tells of writes by others.
+    told: Option<(Arc<Heard>, Listening)>,
     /// Keys of writes that have failed lately: they may be done yet.
     doubtful: Cache<String, Instant>,
 }
@@ -57,6 +66,10 @@ pub struct CachedStore<S> {
 struct Held {
     entry: Entry,
     asked_at: Instant,
+    /// The time of the call that asked: while a machine sleeps, its `Instant` does too.
+    now: Timestamp,
+    /// What had been heard of its key before the store was asked.
+    stamp: Option<Stamp>,
 }
 
 #[derive(Clone)]
@@ -92,17 +105,17 @@ impl<S: Store> CachedStore<S> {
     /// Keeps so many bytes of keys, texts and what goes with them (64 MiB unless this is called). An entry that is larger than
     /// a part of that is not kept.
     #[must_use]
-    pub fn capacity_bytes(self, bytes: u64) -> Self {
-        Self::with(self.inner, self.max_stale, bytes)
+    pub fn capacity_bytes(mut self, bytes: u64) -> Self {
+        self.cache = cache(bytes);
+        self
     }
 
     fn with(inner: S, max_stale: Option<Duration>, bytes: u64) -> Self {
-        let entries = usize::try_from(bytes / TYPICAL_ENTRY_BYTES).unwrap_or(usize::MAX);
-        let cache = Cache::with_weighter(entries.max(1), bytes, Weigh);
         Self {
             inner,
             max_stale,
-            cache,
+            cache: cache(bytes),
+            told: None,
             doubtful: Cache::new(MAXIMUM_DOUBTFUL),
         }
     }
@@ -123,9 +136,14 @@ impl<S: Store> CachedStore<S> {
     }
 
     /// Whether what is held may still be answered. What has expired may have been touched elsewhere: the store knows.
-    fn may_serve(&self, held: &Held, now: Timestamp) -> bool {
-        let is_young = |most| held.asked_at.elapsed() < most;
-        held.entry.expires_at > now && self.max_stale.is_none_or(is_young)
+    fn may_serve(&self, key: &str, held: &Held, now: Timestamp) -> bool {
+        let since = now.as_millis().saturating_sub(held.now.as_millis());
+        let is_young = |most| held.asked_at.elapsed() < most && Duration::from_millis(since) < most;
+        held.entry.expires_at > now && self.max_stale.is_none_or(is_young) && self.stamp(key) == held.stamp
+    }
+
+    fn stamp(&self, key: &str) -> Option<Stamp> {
+        self.told.as_ref().map(|(heard, _)| heard.stamp(key))
     }
 
     /// Whether a write of this key may still take effect, of which nothing would be heard here.
@@ -145,7 +163,7 @@ impl<S: Store> CachedStore<S> {
             polled
         });
         let guard = match found.await {
-            Ok(held) if self.may_serve(&held, now) => return Ok(held.entry),
+            Ok(held) if self.may_serve(key, &held, now) => return Ok(held.entry),
             Ok(_) => return self.inner.get(now, key, false).await,
             // Whom this one has waited for found nothing, or an error; those who wait as well are not to wait in turn.
             Err(guard) if waited => {
@@ -154,7 +172,7 @@ impl<S: Store> CachedStore<S> {
             }
             Err(guard) => guard,
         };
-        let asked_at = Instant::now();
+        let (asked_at, stamp) = (Instant::now(), self.stamp(key));
         let entry = self.inner.get(now, key, false).await?;
         if self.is_doubtful(key) {
             return Ok(entry);
@@ -162,11 +180,36 @@ impl<S: Store> CachedStore<S> {
         let held = Held {
             entry: entry.clone(),
             asked_at,
+            now,
+            stamp,
         };
         // Refused if a write was forgotten meanwhile: what was read may be from before it.
         let _ = guard.insert(held);
         Ok(entry)
     }
+}
+
+impl<S: Announce> CachedStore<S> {
+    /// Listens to what the store tells of writes by other processes, if it can tell: then an answer is old for a moment and no
+    /// longer, as a rule. `max_stale` is kept in any case, whatever becomes of what is told. Needs a tokio runtime.
+    ///
+    /// Redis tells by itself ([`CLIENT TRACKING`]). In PostgreSQL those tell who listen as well, and those who open their
+    /// store with [`SqlStoreBuilder::announce`](super::SqlStoreBuilder::announce).
+    ///
+    /// [`CLIENT TRACKING`]: https://redis.io/docs/latest/commands/client-tracking/
+    #[must_use]
+    pub fn listening(mut self) -> Self {
+        let heard = Arc::new(Heard::default());
+        let listening = self.inner.announce(Arc::clone(&heard));
+        self.told = listening.map(|listening| (heard, listening));
+        self.cache.clear();
+        self
+    }
+}
+
+fn cache(bytes: u64) -> Cache<String, Held, Weigh> {
+    let entries = usize::try_from(bytes / TYPICAL_ENTRY_BYTES).unwrap_or(usize::MAX);
+    Cache::with_weighter(entries.max(1), bytes, Weigh)
 }
 
 /// Forgets a key when it goes, however the write has ended.
@@ -224,7 +267,7 @@ impl<S: Store> Store for CachedStore<S> {
             return answer;
         }
         match self.cache.get(key) {
-            Some(held) if self.may_serve(&held, now) => return Ok(held.entry),
+            Some(held) if self.may_serve(key, &held, now) => return Ok(held.entry),
             Some(held) => {
                 let same = |other: &Held| other.asked_at == held.asked_at;
                 self.cache.remove_if(key, same);

@@ -1,0 +1,198 @@
+//! From a URL to clients that know how to log in.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::cluster::ClusterClient;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, RedisError, TlsCertificates, TlsMode,
+};
+
+use super::cluster::Cluster;
+use super::error::{RedisStoreError, not_opened};
+use super::link::{Link, Node};
+use super::master::{Master, Source};
+use super::url::{Kind, Login, RedisUrl};
+
+/// Makes clients of one set-up.
+pub(super) struct Clients {
+    url: RedisUrl,
+    certificates: Option<TlsCertificates>,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) call: Duration,
+    pub(super) connect: Duration,
+}
+
+impl Clients {
+    pub(super) fn new(url: RedisUrl) -> Result<Self, RedisStoreError> {
+        let mut certificates = None;
+        if let Some(path) = &url.ca {
+            let root_cert = fs::read(path).map_err(|source| RedisStoreError::Certificate {
+                path: path.clone(),
+                source,
+            })?;
+            certificates = Some(TlsCertificates {
+                client_tls: None,
+                root_cert: Some(root_cert),
+            });
+        }
+        if url.tls {
+            // Another part of the program may have chosen one, which will do.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        Ok(Self { url, certificates })
+    }
+
+    /// The first connection, or why there is none.
+    pub(super) async fn connect(self: Arc<Self>, limits: Limits) -> Result<Link, RedisStoreError> {
+        match self.url.kind {
+            Kind::Single => {
+                let (host, port) = &self.url.hosts[0];
+                let source = Source::Address(Box::new(self.of(host, *port).map_err(not_opened)?));
+                connect_master(source, 1, limits).await
+            }
+            Kind::Sentinel => {
+                let sentinels = self.sentinels(ProtocolVersion::RESP2).map_err(not_opened)?;
+                let source = Source::Sentinels(Box::new(sentinels));
+                connect_master(source, self.url.hosts.len(), limits).await
+            }
+            Kind::Cluster => {
+                let client = self.cluster(limits).map_err(not_opened)?;
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(limits.connect))
+                    .set_response_timeout(Some(limits.call));
+                let cluster = Cluster::new(Arc::clone(&self), client, config);
+                cluster.connect().await.map_err(not_opened)?;
+                Ok(Link::Cluster(Box::new(cluster)))
+            }
+        }
+    }
+
+    /// A connection of its own to one server, to which it may say something unasked.
+    pub(super) async fn pushing(
+        &self,
+        node: &Node,
+        config: &AsyncConnectionConfig,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let (host, port) = match self.url.kind {
+            Kind::Single => (self.url.hosts[0].0.as_str(), self.url.hosts[0].1),
+            Kind::Cluster => (node.host.as_str(), node.port),
+            Kind::Sentinel => {
+                let mut sentinels = self.sentinels(ProtocolVersion::RESP3)?;
+                return sentinels.get_async_connection_with_config(config).await;
+            }
+        };
+        let client = self.client(host, port, ProtocolVersion::RESP3)?;
+        client.get_multiplexed_async_connection_with_config(config).await
+    }
+
+    /// A client of one server.
+    pub(super) fn of(&self, host: &str, port: u16) -> Result<Client, RedisError> {
+        self.client(host, port, ProtocolVersion::RESP2)
+    }
+
+    fn client(&self, host: &str, port: u16, protocol: ProtocolVersion) -> Result<Client, RedisError> {
+        let info = self.info(host, port)?;
+        let settings = info.redis_settings().clone().set_protocol(protocol);
+        let info = info.set_redis_settings(settings);
+        match &self.certificates {
+            Some(certificates) => Client::build_with_tls(info, certificates.clone()),
+            None => Client::open(info),
+        }
+    }
+
+    fn info(&self, host: &str, port: u16) -> Result<ConnectionInfo, RedisError> {
+        let mut settings = RedisConnectionInfo::default()
+            .set_db(i64::from(self.url.database))
+            .set_lib_name("tessera", env!("CARGO_PKG_VERSION"));
+        let Login { user, password } = &self.url.login;
+        if let Some(user) = user {
+            settings = settings.set_username(user);
+        }
+        if let Some(password) = password {
+            settings = settings.set_password(password);
+        }
+        let info = self.address(host, port).into_connection_info()?;
+        Ok(info.set_redis_settings(settings))
+    }
+
+    fn address(&self, host: &str, port: u16) -> ConnectionAddr {
+        if !self.url.tls {
+            return ConnectionAddr::Tcp(host.to_owned(), port);
+        }
+        ConnectionAddr::TcpTls {
+            host: host.to_owned(),
+            port,
+            insecure: false,
+            tls_params: None,
+        }
+    }
+
+    fn sentinels(&self, protocol: ProtocolVersion) -> Result<SentinelClient, RedisError> {
+        let addresses: Vec<_> = self
+            .url
+            .hosts
+            .iter()
+            .map(|(host, port)| self.address(host, *port))
+            .collect();
+        let mut builder =
+            SentinelClientBuilder::new(addresses, &self.url.master, SentinelServerType::Master)?
+                .set_client_to_redis_db(i64::from(self.url.database))
+                .set_client_to_redis_protocol(protocol);
+        if let Some(user) = &self.url.login.user {
+            builder = builder.set_client_to_redis_username(user);
+        }
+        if let Some(password) = &self.url.login.password {
+            builder = builder.set_client_to_redis_password(password);
+        }
+        if let Some(user) = &self.url.sentinel_login.user {
+            builder = builder.set_client_to_sentinel_username(user);
+        }
+        if let Some(password) = &self.url.sentinel_login.password {
+            builder = builder.set_client_to_sentinel_password(password);
+        }
+        if self.url.tls {
+            builder = builder
+                .set_client_to_redis_tls_mode(TlsMode::Secure)
+                .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+        }
+        if let Some(certificates) = &self.certificates {
+            builder = builder
+                .set_client_to_redis_certificates(certificates.clone())
+                .set_client_to_sentinel_certificates(certificates.clone());
+        }
+        builder.build()
+    }
+
+    fn cluster(&self, limits: Limits) -> Result<ClusterClient, RedisError> {
+        let nodes: Result<Vec<_>, _> = self
+            .url
+            .hosts
+            .iter()
+            .map(|(host, port)| self.info(host, *port))
+            .collect();
+        let mut builder = ClusterClient::builder(nodes?)
+            // It would send a write again whose answer was lost.
+            .retries(0)
+            .connection_timeout(limits.connect)
+            .response_timeout(limits.call);
+        if let Some(certificates) = &self.certificates {
+            builder = builder.certs(certificates.clone());
+        }
+        builder.build()
+    }
+}
+
+async fn connect_master(source: Source, servers: usize, limits: Limits) -> Result<Link, RedisStoreError> {
+    let master = Master::new(source, limits.connect, servers, limits.call);
+    master.connect().await.map_err(not_opened)?;
+    Ok(Link::Master(master))
+}

@@ -1,0 +1,510 @@
+//! A store in Redis or Valkey.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::{Capabilities, Entry, Page, Placement, Store, StoreError};
+use crate::store::bounds::{check_batch, check_limit};
+use crate::time::Timestamp;
+
+mod announce;
+mod clients;
+mod cluster;
+mod error;
+mod import;
+mod index;
+mod link;
+mod listing;
+mod master;
+mod records;
+mod scripts;
+mod url;
+
+use clients::{Clients, Limits};
+pub use error::RedisStoreError;
+use index::{Index, Listed, Place, Tag, random};
+use link::Link;
+use records::{Moved, Record, Replaced, Seen, Text};
+pub use url::RedisUrl;
+
+/// The longest key a [`RedisStore`] takes, in bytes, without the prefix.
+const MAXIMUM_KEY_BYTES: u32 = 512;
+/// The longest owner a [`RedisStore`] takes, in bytes.
+const MAXIMUM_OWNER_BYTES: u32 = 512;
+/// The longest value a [`RedisStore`] takes, in bytes.
+const MAXIMUM_VALUE_BYTES: u32 = 16 * 1024 * 1024;
+const PREFIX: &str = "tessera:";
+
+/// Settings of a [`RedisStore`]. What the URL says goes before them.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until the store is opened"]
+pub struct RedisStoreBuilder {
+    prefix: String,
+    timeout: Duration,
+    connect_timeout: Duration,
+    maximum_value_bytes: u32,
+}
+
+impl Default for RedisStoreBuilder {
+    fn default() -> Self {
+        Self {
+            prefix: PREFIX.to_owned(),
+            timeout: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(1),
+            maximum_value_bytes: MAXIMUM_VALUE_BYTES,
+        }
+    }
+}
+
+impl RedisStoreBuilder {
+    /// What every key begins with. Default: `tessera:`.
+    ///
+    /// Two services in one database need two prefixes, of which neither begins with the other.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// How long a call may take in all, with every new try and new connection. Default: 2 seconds.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long it may take to connect to one server. Default: 1 second.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// The longest value the store takes, in bytes; at most, and by default, 16 MiB.
+    pub fn maximum_value_bytes(mut self, bytes: u32) -> Self {
+        self.maximum_value_bytes = bytes.min(MAXIMUM_VALUE_BYTES);
+        self
+    }
+
+    /// Connects, logs in, and tries whether the server does what a store needs.
+    ///
+    /// Needs a tokio runtime with time and I/O, on which the connections live from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisStoreError`] says what is wrong, without user or password.
+    pub async fn open(self, url: &RedisUrl) -> Result<RedisStore, RedisStoreError> {
+        let limits = Limits {
+            call: url.timeout.unwrap_or(self.timeout),
+            connect: url.connect_timeout.unwrap_or(self.connect_timeout),
+        };
+        let clients = Arc::new(Clients::new(url.clone())?);
+        let link = Arc::clone(&clients).connect(limits).await?;
+        let store = RedisStore {
+            shared: Arc::new(Shared {
+                link,
+                clients,
+                prefix: url.prefix.clone().unwrap_or(self.prefix),
+                timeout: limits.call,
+                maximum_value_bytes: self.maximum_value_bytes,
+            }),
+        };
+        store.check().await?;
+        Ok(store)
+    }
+}
+
+/// A store in Redis (7.0 or later) or Valkey: one server, a Cluster, or the master of a set with Sentinels.
+///
+/// A clone is the same store. Calls share one connection to each server. An answer takes a round trip, a write that
+/// moves a record from owner to owner three.
+///
+/// # What it promises
+///
+/// Compare and swap, expiry and version are one script on one key, run whole by the server that has it.
+/// Moments are those of the call; the server's clock decides only when a key that expired at least an hour ago is removed.
+///
+/// What an acknowledged write survives is the server's business and not the store's, so
+/// [`acknowledged_writes_survive_failover`](Capabilities::acknowledged_writes_survive_failover) is always `false`:
+///
+/// - **One server**: what its persistence says. With `appendonly yes` and `appendfsync always` a write outlives a killed
+///   process and the loss of power; with `appendfsync everysec` the last second may be lost; with snapshots alone,
+///   the minutes since the last one. Without any of them a restart ends all sessions.
+/// - **Sentinel and Cluster**: replicas follow asynchronously. A failover loses what was acknowledged by the old master
+///   and had not reached the new one: usually milliseconds; under a partition up to as long as the old master goes on
+///   taking writes, and answering whoever is on its side. Logouts of those moments are undone, as `SECURITY.md` says. `min-replicas-to-write` and
+///   `min-replicas-max-lag` bound it; `WAIT` would lessen and not end it, so the store does not use it.
+///
+/// `maxmemory-policy` has to be `noeviction`: any other ends sessions when memory is short. A server that is full answers
+/// [`StoreError::Full`] to writes; reads and deletions go on.
+///
+/// # In a Cluster
+///
+/// A record and its owner's index are two keys, on two servers perhaps, and nothing is atomic over both.
+/// So the order is: the entry in the index first, then the record; removed the other way round.
+/// A call that is cut off between the two leaves an entry without a record, never a record without an entry.
+/// A list counts an entry only if the record names it. Entries past their end go with every look at the index;
+/// those without a record once they are older than an hour, and so than any call.
+/// It is the same with one server.
+///
+/// # In trouble
+///
+/// Connections are made again by themselves, with growing pauses; with Sentinel, to whomever they name then. A command is
+/// sent again only if it was certainly not done or changes nothing. Every call ends within
+/// [`timeout`](RedisStoreBuilder::timeout): with [`StoreError::Unavailable`], or
+/// [`StoreError::OutcomeUnknown`] for a write whose answer was lost. An outage of one server or of a
+/// Sentinel's set that lasts longer than that is told at once.
+///
+/// # What is stored
+///
+/// `tessera:record:KEY` is a hash: `value` (the text), `version`, `owner`, `listed` (its entry in the index),
+/// `touched_at`, `expires_at`, `ends_at` (milliseconds since 1970). `tessera:owner:OWNER` is a sorted set of
+/// `TAG:KEY`, scored by `ends_at`. `redis-cli hgetall` shows it all.
+/// Redis removes a key by itself an hour after it has expired.
+///
+/// Limits: keys and owners of 512 bytes, values of 16 MiB. An entry whose `expires_at` is after its `ends_at` expires
+/// at `ends_at`. [`Store::list_owned`] brings along values of up to 16 KiB.
+///
+/// ```no_run
+/// use tessera::store::{RedisStore, RedisUrl};
+///
+/// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+/// let url: RedisUrl = "redis+sentinel://app:secret@10.0.0.1,10.0.0.2,10.0.0.3/mymaster?prefix=shop:".parse()?;
+/// let store = RedisStore::open(&url).await?;
+/// # drop(store); Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    link: Link,
+    clients: Arc<Clients>,
+    prefix: String,
+    timeout: Duration,
+    maximum_value_bytes: u32,
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").finish_non_exhaustive()
+    }
+}
+
+/// One call: its time, and until when it has to be answered.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    shared: &'a Shared,
+    now: Timestamp,
+    deadline: Instant,
+}
+
+impl RedisStore {
+    /// Connects with the builder's defaults.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisStoreBuilder::open`].
+    pub async fn open(url: &RedisUrl) -> Result<Self, RedisStoreError> {
+        Self::builder().open(url).await
+    }
+
+    /// Settings to change before the store is opened.
+    pub fn builder() -> RedisStoreBuilder {
+        RedisStoreBuilder::default()
+    }
+
+    /// Asks what every call asks, of a record that is nobody's.
+    async fn check(&self) -> Result<(), RedisStoreError> {
+        let asked = self.asked(Timestamp::from_millis(0));
+        let record = asked.record("");
+        let read = match record.get().await {
+            Ok(_) | Err(StoreError::Missing) => record.touch(Timestamp::from_millis(0)).await,
+            Err(error) => Err(error),
+        };
+        let listed = match read {
+            Ok(()) | Err(StoreError::Missing) => asked.index("").page(None, 1).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        match listed {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error::unusable(error)),
+        }
+    }
+
+    fn asked(&self, now: Timestamp) -> Asked<'_> {
+        Asked {
+            shared: &self.shared,
+            now,
+            deadline: Instant::now() + self.shared.timeout,
+        }
+    }
+
+    fn check_sizes(&self, key: &str, value: &str, at: &Placement) -> Result<(), StoreError> {
+        let fits = |text: &str, limit: u32| u32::try_from(text.len()).is_ok_and(|length| length <= limit);
+        let owner_fits = at
+            .owner
+            .as_deref()
+            .is_none_or(|owner| fits(owner, MAXIMUM_OWNER_BYTES));
+        if fits(key, MAXIMUM_KEY_BYTES) && fits(value, self.shared.maximum_value_bytes) && owner_fits {
+            Ok(())
+        } else {
+            Err(StoreError::TooLarge)
+        }
+    }
+}
+
+impl<'a> Asked<'a> {
+    fn record(&self, key: &str) -> Record<'a> {
+        Record {
+            link: &self.shared.link,
+            name: format!("{}record:{key}", self.shared.prefix),
+            now: self.now,
+            deadline: self.deadline,
+        }
+    }
+
+    fn index(&self, owner: &str) -> Index<'a> {
+        Index {
+            link: &self.shared.link,
+            name: format!("{}owner:{owner}", self.shared.prefix),
+            now: self.now,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Makes a new entry for a record that is to be written.
+    async fn enter(&self, key: &str, at: &Placement) -> Result<Option<Tag>, StoreError> {
+        let Some(owner) = &at.owner else {
+            return Ok(None);
+        };
+        let tag = Tag::new(self.now)?;
+        self.index(owner).enter(tag, key, at.ends_at).await?;
+        Ok(Some(tag))
+    }
+
+    /// After a write: takes away the entries that the record does not name.
+    async fn tidy(&self, key: &str, at: &Placement, made: Option<Tag>, moved: Moved) {
+        if let (Some(made), Some(owner)) = (made, &at.owner)
+            && moved.now != Some(made)
+        {
+            self.index(owner).leave([(made, key)]).await;
+        }
+        if let Some((owner, tag)) = moved.until_now
+            && moved.now != Some(tag)
+        {
+            self.index(&owner).leave([(tag, key)]).await;
+        }
+    }
+
+    async fn insert(&self, key: &str, text: &Text<'_>) -> Result<u64, StoreError> {
+        let made = self.enter(key, text.at).await?;
+        match self.record(key).insert(text, made).await {
+            Ok(moved) => self.tidy(key, text.at, made, moved).await,
+            Err(error) => return Err(self.refused(key, text.at, made, error).await),
+        }
+        Ok(text.version)
+    }
+
+    async fn replace(&self, key: &str, text: &Text<'_>, expected: u64) -> Result<u64, StoreError> {
+        let at = text.at;
+        let record = self.record(key);
+        // Who stays with their owner is listed already, as a rule; the script knows.
+        let mut made = match at.owner == at.previous_owner {
+            true => None,
+            false => self.enter(key, at).await?,
+        };
+        let mut listed = made;
+        loop {
+            match record.replace(text, expected, listed).await {
+                Ok(Replaced::Done(moved)) => {
+                    self.tidy(key, at, made, moved).await;
+                    return Ok(text.version);
+                }
+                // Not to one that was made or renewed for it.
+                Ok(Replaced::Unlisted(tag)) if listed.is_some() && (tag.is_none() || tag == listed) => {
+                    return Err(StoreError::Corrupt);
+                }
+                Ok(Replaced::Unlisted(Some(tag))) => {
+                    if let Some(owner) = &at.owner {
+                        self.index(owner).enter(tag, key, at.ends_at).await?;
+                    }
+                    listed = Some(tag);
+                }
+                Ok(Replaced::Unlisted(None)) => {
+                    made = self.enter(key, at).await?;
+                    listed = made;
+                }
+                Err(error) => return Err(self.refused(key, at, made, error).await),
+            }
+        }
+    }
+
+    /// Takes back an entry for a record that certainly was not written. Otherwise it stays until it is trimmed.
+    async fn refused(&self, key: &str, at: &Placement, made: Option<Tag>, error: StoreError) -> StoreError {
+        if let (StoreError::Stale | StoreError::Missing | StoreError::Full, Some(made), Some(owner)) =
+            (&error, made, &at.owner)
+        {
+            self.index(owner).leave([(made, key)]).await;
+        }
+        error
+    }
+
+    async fn list(&self, owner: &str, place: Option<Place>, limit: u32) -> Result<Page, StoreError> {
+        let index = self.index(owner);
+        // One more tells whether there is more.
+        let mut entries = index.page(place, limit + 1).await?;
+        let next = match entries.len() > limit as usize {
+            true => {
+                entries.truncate(limit as usize);
+                entries.last().map(Listed::cursor)
+            }
+            false => None,
+        };
+        let seen = join_all(
+            entries
+                .iter()
+                .map(|entry| async move { self.record(&entry.key).row(owner, entry).await }),
+        )
+        .await;
+        let (mut rows, mut gone) = (Vec::new(), Vec::new());
+        for (seen, entry) in seen.into_iter().zip(&entries) {
+            match seen? {
+                Seen::Live(row) => rows.push(row),
+                Seen::Gone if entry.is_settled(self.now) => gone.push((entry.tag, entry.key.as_str())),
+                Seen::Gone | Seen::Expired => {}
+            }
+        }
+        index.leave(gone).await;
+        Ok(Page { rows, next })
+    }
+}
+
+impl Store for RedisStore {
+    fn describe(&self) -> Capabilities {
+        Capabilities {
+            compare_and_swap: true,
+            list_by_owner: true,
+            // See the type: it depends on the servers, and replicas follow asynchronously.
+            acknowledged_writes_survive_failover: false,
+            maximum_staleness: Duration::ZERO,
+            index_staleness: Duration::ZERO,
+            minimum_ttl: Duration::ZERO,
+            expiry_resolution: Duration::from_millis(1),
+            minimum_write_interval: Duration::ZERO,
+            maximum_key_bytes: MAXIMUM_KEY_BYTES,
+            maximum_owner_bytes: MAXIMUM_OWNER_BYTES,
+            maximum_value_bytes: self.shared.maximum_value_bytes,
+        }
+    }
+
+    async fn get(&self, now: Timestamp, key: &str, _fresh: bool) -> Result<Entry, StoreError> {
+        self.asked(now).record(key).get().await
+    }
+
+    async fn get_many(
+        &self,
+        now: Timestamp,
+        keys: &[String],
+    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
+        check_batch(keys)?;
+        let asked = self.asked(now);
+        let answers = join_all(
+            keys.iter()
+                .map(|key| async move { asked.record(key).get().await }),
+        )
+        .await;
+        let one = |answer| match answer {
+            // What is wrong with one entry stands in its place, what is wrong with Redis answers for all.
+            answer @ (Ok(_) | Err(StoreError::Missing | StoreError::Corrupt)) => Ok(answer),
+            Err(error) => Err(error),
+        };
+        answers.into_iter().map(one).collect()
+    }
+
+    async fn insert(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        self.check_sizes(key, value, at)?;
+        let version = random()?;
+        let text = Text { value, version, at };
+        self.asked(now).insert(key, &text).await
+    }
+
+    async fn replace(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        expected: u64,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        self.check_sizes(key, value, at)?;
+        let version = random()?;
+        let text = Text { value, version, at };
+        self.asked(now).replace(key, &text, expected).await
+    }
+
+    async fn touch(
+        &self,
+        now: Timestamp,
+        key: &str,
+        _owner: Option<&str>,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.asked(now).record(key).touch(expires_at).await
+    }
+
+    async fn delete(&self, now: Timestamp, key: &str, _owner: Option<&str>) -> Result<bool, StoreError> {
+        let asked = self.asked(now);
+        let (was_live, listed) = asked.record(key).delete(None).await?;
+        if let Some((owner, tag)) = listed {
+            asked.index(&owner).leave([(tag, key)]).await;
+        }
+        Ok(was_live)
+    }
+
+    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+        check_batch(keys)?;
+        let asked = self.asked(now);
+        let removed = join_all(
+            keys.iter()
+                .map(|key| async move { asked.record(key).delete(Some(owner)).await }),
+        )
+        .await;
+        let (mut deleted, mut gone, mut failed) = (0, Vec::new(), None);
+        for (removed, key) in removed.into_iter().zip(keys) {
+            match removed {
+                Ok((was_live, listed)) => {
+                    deleted += u32::from(was_live);
+                    gone.extend(listed.map(|(_, tag)| (tag, key.as_str())));
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        asked.index(owner).leave(gone).await;
+        match failed {
+            None => Ok(deleted),
+            Some(error) => Err(error),
+        }
+    }
+
+    async fn list_owned(
+        &self,
+        now: Timestamp,
+        owner: &str,
+        cursor: &str,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let place = Place::parse(cursor)?;
+        check_limit(limit)?;
+        self.asked(now).list(owner, place, limit).await
+    }
+}

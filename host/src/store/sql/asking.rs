@@ -1,0 +1,130 @@
+//! How a statement is asked: on a connection of the pool, within a time, and again where that is safe.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::dialect::Dialect;
+use super::driver::{Answer, Lease, Param, Pool, Sql, Suspicion};
+use super::error::{Fault, SqlError, Verdict};
+
+/// How often one statement is tried. Deadlocks and the like are rare: that many in a row are an outage.
+const MAXIMUM_TRIES: u32 = 5;
+
+/// The longest pause before the first repeat; each next may be twice as long.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How much longer than the server's own limit the answer is waited for: the server's says for certain that nothing
+/// was done.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// What a statement does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It reads, and may be repeated whatever happened.
+    Read,
+    /// It writes, and is repeated only if it was certainly not done.
+    Write,
+}
+
+pub(super) struct Asking {
+    pub(super) pool: Pool,
+    pub(super) suspicion: Arc<Suspicion>,
+    pub(super) acquire_timeout: Duration,
+    pub(super) statement_timeout: Duration,
+    pub(super) is_closed: AtomicBool,
+}
+
+impl Asking {
+    /// When a call that begins now has to be answered.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.acquire_timeout + self.statement_timeout + SLACK
+    }
+
+    /// Asks until there is an answer, a reason to give up, or no time left.
+    pub(super) async fn ask(
+        &self,
+        deadline: Instant,
+        kind: Kind,
+        sql: &Sql,
+        params: &[Param<'_>],
+    ) -> Result<Answer, Fault> {
+        let mut tries = 1;
+        loop {
+            let fault = match self.once(deadline, kind, sql, params).await {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            let again = match fault.verdict {
+                Verdict::Again | Verdict::Reconnect => true,
+                // Not what timed out: it would again.
+                Verdict::Unknown => kind == Kind::Read && fault.error != SqlError::TimedOut,
+                _ => false,
+            };
+            let pause = jittered(PAUSE * 2_u32.pow(tries - 1));
+            if !again || tries >= MAXIMUM_TRIES || Instant::now() + pause >= deadline {
+                return Err(fault);
+            }
+            tries += 1;
+            sleep(pause).await;
+        }
+    }
+
+    async fn once(
+        &self,
+        deadline: Instant,
+        kind: Kind,
+        sql: &Sql,
+        params: &[Param<'_>],
+    ) -> Result<Answer, Fault> {
+        let mut lease = self.lease(deadline).await?;
+        let answer = self
+            .within(deadline, lease.ask(sql, params, kind == Kind::Read))
+            .await;
+        let is_useless = |fault: &Fault| matches!(fault.verdict, Verdict::Unknown | Verdict::Reconnect);
+        if answer.as_ref().is_err_and(is_useless) {
+            self.suspicion.raise();
+        } else {
+            lease.give_back();
+        }
+        answer
+    }
+
+    /// A connection, for more than one statement.
+    pub(super) async fn lease(&self, deadline: Instant) -> Result<Lease, Fault> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(Fault::not_done(SqlError::Closed));
+        }
+        match timeout_at(deadline, self.pool.lease()).await {
+            Ok(Ok(lease)) => Ok(lease),
+            // Whatever went wrong, the statement was not sent.
+            Ok(Err(error)) => Err(Fault::not_done(Dialect::judge(&error).error)),
+            Err(_) => Err(Fault::not_done(SqlError::NoConnection)),
+        }
+    }
+
+    /// Waits for an answer as long as a statement may take.
+    pub(super) async fn within<T>(
+        &self,
+        deadline: Instant,
+        answer: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Fault> {
+        let deadline = deadline.min(Instant::now() + self.statement_timeout + SLACK);
+        match timeout_at(deadline, answer).await {
+            Ok(answer) => answer.map_err(|error| Dialect::judge(&error)),
+            Err(_) => Err(Fault {
+                verdict: Verdict::Unknown,
+                error: SqlError::TimedOut,
+            }),
+        }
+    }
+}
+
+/// Between half of it and all of it, so that two that met do not meet again.
+fn jittered(pause: Duration) -> Duration {
+    let chance = getrandom::u32().unwrap_or(u32::MAX);
+    pause.mul_f64(0.5 + 0.5 * f64::from(chance) / f64::from(u32::MAX))
+}

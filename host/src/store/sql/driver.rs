@@ -1,0 +1,343 @@
+//! sqlx, as much of it as the store uses: connections, statements with parameters, rows.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::mysql::{
+    MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions, MySqlRow,
+};
+use sqlx::pool::{PoolConnection, PoolOptions};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::query::Query;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Database, Executor as _, MySql, Postgres, Row as _,
+};
+
+use super::dialect::Dialect;
+
+/// How long a connection that answered is taken to be alive without being asked.
+const TRUST: Duration = Duration::from_secs(1);
+
+/// How long a connection may take to say that it is alive.
+const PING_LIMIT: Duration = Duration::from_millis(500);
+
+/// The SQL of a statement, made once.
+pub(super) type Sql = Arc<str>;
+
+/// A parameter.
+#[derive(Clone, Copy)]
+pub(super) enum Param<'a> {
+    Number(i64),
+    Bytes(&'a [u8]),
+    Owner(Option<&'a [u8]>),
+    /// A value: bytes to PostgreSQL, text to MySQL.
+    Value(&'a str),
+}
+
+/// What was answered.
+pub(super) struct Answer {
+    /// What was asked for, if anything.
+    pub(super) rows: Vec<Row>,
+    /// How many rows the statement met: for an UPDATE also those that it left as they were.
+    pub(super) affected: u64,
+}
+
+pub(super) enum Row {
+    Postgres(PgRow),
+    MySql(MySqlRow),
+}
+
+/// Where to connect, and as whom.
+#[derive(Clone)]
+pub(super) enum Target {
+    Postgres(Box<PgConnectOptions>),
+    MySql(Box<MySqlConnectOptions>),
+}
+
+/// A connection that is no pool's.
+pub(super) enum Connection {
+    Postgres(PgConnection),
+    MySql(MySqlConnection),
+}
+
+pub(super) enum Pool {
+    Postgres(PgPool),
+    MySql(MySqlPool),
+}
+
+/// How large a pool is, and how long one waits for it.
+pub(super) struct PoolLimits {
+    pub(super) max_connections: u32,
+    pub(super) acquire_timeout: Duration,
+}
+
+/// When a connection broke: all that have been idle since before are asked whether they live before they are used.
+#[derive(Default)]
+pub(super) struct Suspicion(Mutex<Option<Instant>>);
+
+impl Suspicion {
+    pub(super) fn raise(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn concerns(&self, idle_for: Duration) -> bool {
+        let raised = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle_for > TRUST || raised.is_some_and(|at| idle_for >= at.elapsed())
+    }
+}
+
+impl Target {
+    pub(super) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::MySql(_) => Dialect::MySql,
+        }
+    }
+
+    pub(super) async fn connect(&self, settings: &[String]) -> Result<Connection, sqlx::Error> {
+        let mut connection = match self {
+            Self::Postgres(options) => Connection::Postgres(options.connect().await?),
+            Self::MySql(options) => Connection::MySql(options.connect().await?),
+        };
+        for setting in settings {
+            connection.run(setting).await?;
+        }
+        Ok(connection)
+    }
+
+    /// A pool without a connection yet. Only on a tokio runtime.
+    pub(super) fn pool(&self, limits: &PoolLimits, settings: &[String], suspicion: &Arc<Suspicion>) -> Pool {
+        match self {
+            Self::Postgres(options) => {
+                let pool = watched(PgPoolOptions::new(), limits, suspicion);
+                let settings: Arc<[String]> = settings.into();
+                let pool = pool.after_connect(move |connection, _| {
+                    let settings = Arc::clone(&settings);
+                    Box::pin(async move {
+                        for setting in settings.iter() {
+                            connection.execute(AssertSqlSafe(setting.as_str())).await?;
+                        }
+                        Ok(())
+                    })
+                });
+                Pool::Postgres(pool.connect_lazy_with((**options).clone()))
+            }
+            Self::MySql(options) => {
+                let pool = watched(MySqlPoolOptions::new(), limits, suspicion);
+                let settings: Arc<[String]> = settings.into();
+                let pool = pool.after_connect(move |connection, _| {
+                    let settings = Arc::clone(&settings);
+                    Box::pin(async move {
+                        for setting in settings.iter() {
+                            connection.execute(AssertSqlSafe(setting.as_str())).await?;
+                        }
+                        Ok(())
+                    })
+                });
+                Pool::MySql(pool.connect_lazy_with((**options).clone()))
+            }
+        }
+    }
+}
+
+/// sqlx would ask before each use, which doubles the way to the server.
+fn watched<D: Database>(
+    options: PoolOptions<D>,
+    limits: &PoolLimits,
+    suspicion: &Arc<Suspicion>,
+) -> PoolOptions<D> {
+    let suspicion = Arc::clone(suspicion);
+    options
+        .max_connections(limits.max_connections)
+        .acquire_timeout(limits.acquire_timeout)
+        .test_before_acquire(false)
+        .before_acquire(move |connection, idle| {
+            let is_suspect = suspicion.concerns(idle.idle_for);
+            Box::pin(async move {
+                if is_suspect {
+                    let ping = tokio::time::timeout(PING_LIMIT, connection.ping()).await;
+                    ping.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                }
+                Ok(true)
+            })
+        })
+}
+
+impl Connection {
+    /// Runs SQL as it stands, unprepared.
+    pub(super) async fn run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Postgres(connection) => connection.execute(AssertSqlSafe(sql)).await.map(|_| ()),
+            Self::MySql(connection) => connection.execute(AssertSqlSafe(sql)).await.map(|_| ()),
+        }
+    }
+
+    /// The number in the first column of the first row, if there is a row.
+    pub(super) async fn number(&mut self, sql: &str) -> Result<Option<i64>, sqlx::Error> {
+        let sql = Sql::from(sql);
+        let answer = match self {
+            Self::Postgres(connection) => ask_postgres(connection, &sql, &[], true).await?,
+            Self::MySql(connection) => ask_mysql(connection, &sql, &[], true).await?,
+        };
+        Ok(answer.rows.first().and_then(|row| row.number(0)))
+    }
+
+    pub(super) async fn close(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Postgres(connection) => connection.close().await,
+            Self::MySql(connection) => connection.close().await,
+        }
+    }
+}
+
+impl Pool {
+    pub(super) async fn lease(&self) -> Result<Lease, sqlx::Error> {
+        let pooled = match self {
+            Self::Postgres(pool) => Pooled::Postgres(pool.acquire().await?),
+            Self::MySql(pool) => Pooled::MySql(pool.acquire().await?),
+        };
+        Ok(Lease {
+            pooled: Some(pooled),
+            is_answered: true,
+        })
+    }
+
+    /// Nobody gets a connection from now on. Waits until all are back.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Postgres(pool) => pool.close().await,
+            Self::MySql(pool) => pool.close().await,
+        }
+    }
+}
+
+/// A connection of the pool, for some statements.
+///
+/// What is not given back is cut, and so is what was given back while an answer was due, because the time was up:
+/// what it would answer next belongs to the last question. So it goes when the caller goes away, too.
+pub(super) struct Lease {
+    /// There until the end.
+    pooled: Option<Pooled>,
+    is_answered: bool,
+}
+
+enum Pooled {
+    Postgres(PoolConnection<Postgres>),
+    MySql(PoolConnection<MySql>),
+}
+
+impl Lease {
+    pub(super) async fn ask(
+        &mut self,
+        sql: &Sql,
+        params: &[Param<'_>],
+        wants_rows: bool,
+    ) -> Result<Answer, sqlx::Error> {
+        self.is_answered = false;
+        let answer = match &mut self.pooled {
+            Some(Pooled::Postgres(connection)) => ask_postgres(connection, sql, params, wants_rows).await,
+            Some(Pooled::MySql(connection)) => ask_mysql(connection, sql, params, wants_rows).await,
+            None => return Err(sqlx::Error::PoolClosed),
+        };
+        // A server's error is an answer, after which the connection goes on.
+        self.is_answered = matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));
+        answer
+    }
+
+    /// For others to use.
+    pub(super) fn give_back(mut self) {
+        if self.is_answered {
+            drop(self.pooled.take());
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        match self.pooled.take() {
+            Some(Pooled::Postgres(connection)) => drop(connection.detach()),
+            Some(Pooled::MySql(connection)) => drop(connection.detach()),
+            None => {}
+        }
+    }
+}
+
+async fn ask_postgres(
+    connection: &mut PgConnection,
+    sql: &Sql,
+    params: &[Param<'_>],
+    wants_rows: bool,
+) -> Result<Answer, sqlx::Error> {
+    let mut query: Query<'_, Postgres, PgArguments> = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
+    for param in params {
+        query = match *param {
+            Param::Number(number) => query.bind(number),
+            Param::Bytes(bytes) => query.bind(bytes),
+            Param::Owner(owner) => query.bind(owner),
+            Param::Value(value) => query.bind(value.as_bytes()),
+        };
+    }
+    if wants_rows {
+        let rows = query.fetch_all(connection).await?;
+        let rows = rows.into_iter().map(Row::Postgres).collect();
+        return Ok(Answer { rows, affected: 0 });
+    }
+    let affected = query.execute(connection).await?.rows_affected();
+    Ok(Answer {
+        rows: Vec::new(),
+        affected,
+    })
+}
+
+async fn ask_mysql(
+    connection: &mut MySqlConnection,
+    sql: &Sql,
+    params: &[Param<'_>],
+    wants_rows: bool,
+) -> Result<Answer, sqlx::Error> {
+    let mut query: Query<'_, MySql, MySqlArguments> = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
+    for param in params {
+        query = match *param {
+            Param::Number(number) => query.bind(number),
+            Param::Bytes(bytes) => query.bind(bytes),
+            Param::Owner(owner) => query.bind(owner),
+            Param::Value(value) => query.bind(value),
+        };
+    }
+    if wants_rows {
+        let rows = query.fetch_all(connection).await?;
+        let rows = rows.into_iter().map(Row::MySql).collect();
+        return Ok(Answer { rows, affected: 0 });
+    }
+    let affected = query.execute(connection).await?.rows_affected();
+    Ok(Answer {
+        rows: Vec::new(),
+        affected,
+    })
+}
+
+impl Row {
+    /// The number in a column; `None` if it is null or none.
+    pub(super) fn number(&self, column: usize) -> Option<i64> {
+        let number = match self {
+            Self::Postgres(row) => row.try_get::<Option<i64>, _>(column),
+            Self::MySql(row) => row.try_get::<Option<i64>, _>(column),
+        };
+        number.ok().flatten()
+    }
+
+    /// The bytes in a column, of whatever type it is; `None` if it is null.
+    pub(super) fn bytes(&self, column: usize) -> Option<&[u8]> {
+        let bytes = match self {
+            Self::Postgres(row) => row.try_get_unchecked::<Option<&[u8]>, _>(column),
+            Self::MySql(row) => row.try_get_unchecked::<Option<&[u8]>, _>(column),
+        };
+        bytes.ok().flatten()
+    }
+
+    /// The text in a column; `None` if it is null or no UTF-8.
+    pub(super) fn text(&self, column: usize) -> Option<&str> {
+        self.bytes(column)
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+    }
+}

@@ -1,0 +1,304 @@
+//! Opens and saves over every store, beside what its server does without Tessera, and beside `tower-sessions` over its own
+//! stores. `cargo xtask bench-stores [NAME…]`
+
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "a command for the terminal, which stops where a store fails"
+)]
+
+mod floor;
+mod measure;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use floor::Floor;
+use measure::{Measured, measure};
+use tessera::store::{Durability, SqliteStore, StoreUrl};
+use tessera::{Session, Sessions};
+use tessera_tests::servers::{MariaDb, Postgres, RedisServer, Server as _};
+
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+pub(crate) const TEXT: &str = "some text of usual length";
+/// Of every store.
+pub(crate) const ROWS: usize = 2_000;
+const AT_ONCE: [usize; 3] = [1, 64, 1024];
+/// Each figure is the median of so many runs, one after the other with what it is held against.
+const RUNS: usize = 3;
+const LENGTH: Duration = Duration::from_millis(1_000);
+
+/// 1024 at once wait longer for one of few connections than a service would let them; the floor has as many.
+const DATABASE: &str = "max_connections=10&acquire_timeout_ms=30000&statement_timeout_ms=30000";
+
+struct Subject {
+    name: &'static str,
+    sessions: Sessions,
+    floor: Option<Floor>,
+    /// The store of `tower-sessions`, and where it is.
+    peer: Option<(&'static str, String)>,
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> Result<(), Failure> {
+    let peer = std::env::args().nth(1).map(PathBuf::from);
+    let peer = peer.ok_or("the path of the peer's program, as `cargo xtask bench-stores` gives it")?;
+    let folder = tempfile::tempdir()?;
+    let (redis, postgres, mariadb) = (RedisServer::start(&[]), Postgres::start(), MariaDb::start());
+    let named: Vec<String> = std::env::args().skip(2).collect();
+    let is_wanted = |name: &str| named.is_empty() || named.iter().any(|part| name.contains(part));
+    let subjects = subjects(folder.path(), &redis.url(), &postgres.url(), &mariadb.url()).await?;
+    println!(
+        "Latency in microseconds (half of the calls, 99 of 100), calls a second; medians of {RUNS} runs\n"
+    );
+    println!("| store | at once | open | | | save | | |\n|---|---|---|---|---|---|---|---|");
+    let mut ratio = None;
+    for subject in subjects.iter().filter(|subject| is_wanted(subject.name)) {
+        let tokens = fill(&subject.sessions).await?;
+        for at_once in AT_ONCE {
+            let rows = rows(subject, &tokens, at_once, &peer).await?;
+            if subject.name == "Redis" && at_once == 64 {
+                ratio = Some(rows[0].1[0].median / rows[1].1[0].median);
+            }
+            for (name, [open, save]) in rows {
+                println!("| {name} | {at_once} | {} | {} |", cells(open), cells(save));
+            }
+        }
+    }
+    if let Some(ratio) = ratio {
+        println!(
+            "\nan open on Redis takes {ratio:.2} times as long as a bare GET (64 at once, half of the calls)"
+        );
+    }
+    in_flight(&redis).await
+}
+
+fn cells(measured: Measured) -> String {
+    let Measured {
+        per_second,
+        median,
+        p99,
+    } = measured;
+    format!("{median:.0} | {p99:.0} | {per_second:.0}")
+}
+
+async fn subjects(
+    folder: &Path,
+    redis: &str,
+    postgres: &str,
+    mariadb: &str,
+) -> Result<Vec<Subject>, Failure> {
+    let at = |url: String| async move { sessions(url.parse::<StoreUrl>()?.open().await?) };
+    let sqlite = |name: &str, durability| -> Result<Sessions, Failure> {
+        let builder = SqliteStore::builder().durability(durability);
+        sessions(builder.open(folder.join(name))?)
+    };
+    let beside = folder.join("peer.db").display().to_string();
+    Ok(vec![
+        Subject {
+            name: "memory",
+            sessions: at("memory:".into()).await?,
+            floor: None,
+            peer: None,
+        },
+        Subject {
+            name: "SQLite, outlives a killed process",
+            sessions: sqlite("crash.db", Durability::ProcessCrash)?,
+            floor: Some(Floor::sqlite(&folder.join("floor.db"))?),
+            peer: Some(("sqlite", beside)),
+        },
+        Subject {
+            name: "SQLite, outlives the loss of power",
+            sessions: sqlite("power.db", Durability::PowerLoss)?,
+            floor: None,
+            peer: None,
+        },
+        Subject {
+            name: "Redis",
+            sessions: at(redis.to_owned()).await?,
+            floor: Some(Floor::redis(redis).await?),
+            peer: Some(("redis", redis.to_owned())),
+        },
+        Subject {
+            name: "Redis, cached",
+            sessions: at(format!("cached+{redis}?prefix=cached:")).await?,
+            floor: None,
+            peer: None,
+        },
+        Subject {
+            name: "PostgreSQL",
+            sessions: at(format!("{postgres}?{DATABASE}")).await?,
+            floor: Some(Floor::postgres(postgres).await?),
+            peer: None,
+        },
+        Subject {
+            name: "MariaDB",
+            sessions: at(format!("{mariadb}?{DATABASE}")).await?,
+            floor: Some(Floor::mariadb(mariadb).await?),
+            peer: None,
+        },
+    ])
+}
+
+/// Two instances of the component, whatever waits.
+fn sessions(store: impl tessera::store::Store) -> Result<Sessions, Failure> {
+    let builder = Sessions::builder()?.signing_key("bench", [7; 32]).instances(2);
+    Ok(builder.build(store)?)
+}
+
+async fn fill(sessions: &Sessions) -> Result<Arc<Vec<String>>, Failure> {
+    let mut tokens = Vec::with_capacity(ROWS);
+    for _ in 0..ROWS {
+        let session = sessions.create()?;
+        for field in 0..8 {
+            session.set(&format!("field{field}"), TEXT)?;
+        }
+        session.set("role", TEXT)?;
+        tokens.push(session.save().await?.token.ok_or("a new session has a token")?);
+    }
+    Ok(Arc::new(tokens))
+}
+
+/// Name, and what an open and a save take.
+type Row = (&'static str, [Measured; 2]);
+
+async fn rows(
+    subject: &Subject,
+    tokens: &Arc<Vec<String>>,
+    at_once: usize,
+    peer: &Path,
+) -> Result<Vec<Row>, Failure> {
+    let (mut ours, mut floors, mut peers) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        ours.push([
+            open(&subject.sessions, tokens, at_once).await,
+            save(&subject.sessions, tokens, at_once).await?,
+        ]);
+        if let Some(floor) = &subject.floor {
+            floors.push([
+                floor.read(at_once, LENGTH).await,
+                floor.write(at_once, LENGTH).await,
+            ]);
+        }
+        if let Some((kind, place)) = &subject.peer {
+            peers.push(beside(peer, kind, place, at_once)?);
+        }
+    }
+    let all = [
+        (subject.name, ours),
+        ("its floor: bare reads and writes", floors),
+        ("`tower-sessions`", peers),
+    ];
+    Ok(all
+        .into_iter()
+        .filter(|(_, runs)| !runs.is_empty())
+        .map(|(name, runs)| (name, [0, 1].map(|what| median(&runs, what))))
+        .collect())
+}
+
+fn median(runs: &[[Measured; 2]], what: usize) -> Measured {
+    let of = |part: fn(&Measured) -> f64| {
+        let mut values: Vec<f64> = runs.iter().map(|run| part(&run[what])).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Measured {
+        per_second: of(|run| run.per_second),
+        median: of(|run| run.median),
+        p99: of(|run| run.p99),
+    }
+}
+
+async fn open(sessions: &Sessions, tokens: &Arc<Vec<String>>, at_once: usize) -> Measured {
+    let (sessions, tokens) = (sessions.clone(), Arc::clone(tokens));
+    measure(at_once, LENGTH, move |number, call| {
+        let (sessions, tokens) = (sessions.clone(), Arc::clone(&tokens));
+        async move {
+            let session = sessions.open(&tokens[(number + call * 7_919) % ROWS]).await;
+            let role: Option<String> = session.expect("it opens").get("role").expect("a text");
+            assert_eq!(role.as_deref(), Some(TEXT));
+        }
+    })
+    .await
+}
+
+/// Each saves a session of its own, which it holds open.
+async fn save(sessions: &Sessions, tokens: &[String], at_once: usize) -> Result<Measured, Failure> {
+    let mut open: Vec<Session> = Vec::with_capacity(at_once);
+    for token in tokens.iter().take(at_once) {
+        open.push(sessions.open(token).await?);
+    }
+    let open = Arc::new(open);
+    let measured = measure(at_once, LENGTH, move |number, call| {
+        let open = Arc::clone(&open);
+        async move {
+            open[number].set("visits", &call).expect("it is set");
+            open[number].save().await.expect("it is saved");
+        }
+    });
+    Ok(measured.await)
+}
+
+fn beside(peer: &Path, kind: &str, place: &str, at_once: usize) -> Result<[Measured; 2], Failure> {
+    let output = Command::new(peer)
+        .args([kind, place, &at_once.to_string(), &LENGTH.as_millis().to_string()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let line = |name: &str| -> Result<Measured, Failure> {
+        let numbers = text.lines().find_map(|line| line.strip_prefix(name));
+        let numbers = numbers.ok_or_else(|| format!("{}: no line for{name}", peer.display()))?;
+        let numbers: Result<Vec<f64>, _> = numbers.split_whitespace().map(str::parse).collect();
+        match numbers?[..] {
+            [per_second, median, p99] => Ok(Measured {
+                per_second,
+                median,
+                p99,
+            }),
+            _ => Err("three numbers make a line".into()),
+        }
+    };
+    Ok([line("open ")?, line("save ")?])
+}
+
+/// What a waiting request costs in memory: Redis is told to keep 256 and then 2048 of them waiting.
+async fn in_flight(redis: &RedisServer) -> Result<(), Failure> {
+    const WAITING: usize = 2048;
+    let sessions = sessions(redis.url().parse::<StoreUrl>()?.open().await?)?;
+    let tokens = fill(&sessions).await?;
+    let wait = async |requests: usize| -> Result<f64, Failure> {
+        let _: String = redis.ask(&["CLIENT", "PAUSE", "700", "ALL"])?;
+        let opens: Vec<_> = (0..requests)
+            .map(|number| {
+                let (sessions, tokens) = (sessions.clone(), Arc::clone(&tokens));
+                tokio::spawn(async move { sessions.open(&tokens[number % ROWS]).await.map(drop) })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let resident = resident_bytes()?;
+        for open in opens {
+            open.await??;
+        }
+        Ok(resident)
+    };
+    // Once before, so that what is kept for next time is there.
+    wait(256).await?;
+    let few = wait(256).await?;
+    let many = wait(WAITING).await?;
+    let each = (many - few) / (WAITING - 256) as f64;
+    println!("\nwith two instances of the component, a request that waits for Redis takes {each:.0} bytes");
+    Ok(())
+}
+
+fn resident_bytes() -> Result<f64, Failure> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line
+        .and_then(|line| line.split_whitespace().next())
+        .ok_or("Linux alone tells")?;
+    Ok(kilobytes.parse::<f64>()? * 1024.0)
+}

@@ -1,0 +1,165 @@
+//! One `tessera serve`, killed and started again on the same port, and what it takes of the machine.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::REQUEST_TIMEOUT;
+use crate::servers::{Process, free_port};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Descriptors of connections that were closed go a moment later.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// A service that others call at [`Self::address`].
+pub(super) struct Instance {
+    pub(super) address: String,
+    data: PathBuf,
+    log: PathBuf,
+    store: String,
+    process: Mutex<Process>,
+    deaths: AtomicU64,
+    is_down: AtomicBool,
+}
+
+/// What a process takes of the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauge {
+    /// Memory that is in use, in bytes.
+    pub resident: u64,
+    /// Open file descriptors.
+    pub descriptors: usize,
+}
+
+impl Instance {
+    /// Starts one over a directory, which services may share.
+    pub(super) fn start(data: &Path, name: &str, store: &str) -> Self {
+        let log = data.with_file_name(format!("{name}.log"));
+        let address = format!("127.0.0.1:{}", free_port());
+        let process = spawn(&address, data, store, &log);
+        Self {
+            address,
+            data: data.to_owned(),
+            log,
+            store: store.to_owned(),
+            process: Mutex::new(process),
+            deaths: AtomicU64::new(0),
+            is_down: AtomicBool::new(false),
+        }
+    }
+
+    /// SIGKILL.
+    pub(super) fn kill(&self) {
+        self.is_down.store(true, Ordering::SeqCst);
+        self.deaths.fetch_add(1, Ordering::SeqCst);
+        self.process().kill();
+    }
+
+    /// Whether it was killed and has not come back, or is being killed.
+    pub(super) fn is_down(&self) -> bool {
+        self.is_down.load(Ordering::SeqCst)
+    }
+
+    /// How often it was killed, this time included if it is down.
+    pub(super) fn deaths(&self) -> u64 {
+        self.deaths.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn restart(&self) {
+        let started = spawn(&self.address, &self.data, &self.store, &self.log);
+        *self.process() = started;
+        self.is_down.store(false, Ordering::SeqCst);
+    }
+
+    /// SIGSTOP, for so long.
+    pub(super) fn pause(&self, span: Duration) {
+        self.process().pause();
+        std::thread::sleep(span);
+        self.process().resume();
+    }
+
+    /// Once nobody asks it anything.
+    pub(super) fn gauge(&self) -> Gauge {
+        let process = PathBuf::from(format!("/proc/{}", self.process().id()));
+        let count = || {
+            fs::read_dir(process.join("fd"))
+                .expect("the descriptors of a process")
+                .count()
+        };
+        let (began, mut descriptors) = (Instant::now(), count());
+        while began.elapsed() < SETTLING {
+            std::thread::sleep(SETTLING / 10);
+            let now = count();
+            if now >= descriptors {
+                break;
+            }
+            descriptors = now;
+        }
+        let status = fs::read_to_string(process.join("status")).expect("the status of a process");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = resident.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        Gauge {
+            resident: kibibytes.expect("VmRSS in kB") * 1024,
+            descriptors,
+        }
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts the program and waits until it listens.
+fn spawn(address: &str, data: &Path, store: &str, log: &Path) -> Process {
+    let began = Instant::now();
+    loop {
+        let mut process = Process::spawn(&mut command(address, data, store), log.to_owned());
+        while !process.has_ended() {
+            if TcpStream::connect(address).is_ok() {
+                return process;
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "it does not listen:\n{}",
+                process.log()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Somebody has the port, or the file, for a moment.
+        assert!(
+            began.elapsed() < PATIENCE,
+            "it does not start:\n{}",
+            process.log()
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn command(address: &str, data: &Path, store: &str) -> Command {
+    let mut command = Command::new(program());
+    command
+        .args(["serve", "--demo", "off", "--log", "warn", "--listen", address])
+        .arg("--request-timeout")
+        .arg(format!("{}s", REQUEST_TIMEOUT.as_secs()))
+        .arg("--data")
+        .arg(data)
+        .env("TESSERA_STORE", store)
+        .env_remove("TESSERA_SERVICE_KEY");
+    command
+}
+
+/// The program that was built beside the tests and the examples.
+fn program() -> PathBuf {
+    let own = std::env::current_exe().expect("a path");
+    let program = own.ancestors().nth(2).expect("target/release/…").join("tessera");
+    assert!(
+        program.exists(),
+        "there is no {}: build it first with `cargo build --release -p tessera`",
+        program.display()
+    );
+    program
+}

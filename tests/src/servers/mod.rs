@@ -1,0 +1,78 @@
+//! Real servers for tests: each on a free port of the loopback address with a directory of its own, ended when dropped.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so"
+)]
+
+mod daemon;
+mod mariadb;
+mod postgres;
+mod process;
+mod proxy;
+mod redis;
+mod redis_cluster;
+mod redis_sentinel;
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+pub use mariadb::MariaDb;
+pub use postgres::Postgres;
+pub use process::{Process, free_port};
+pub use proxy::{Proxy, Weather};
+pub use redis::{RedisServer, ask, eventually};
+pub use redis_cluster::RedisCluster;
+pub use redis_sentinel::RedisSentinels;
+
+/// Full of what has to be percent-encoded in a URL.
+pub const PASSWORD: &str = "s3/cr#e?t@w:o%r&d=";
+/// The same in a URL.
+pub const ENCODED_PASSWORD: &str = "s3%2Fcr%23e%3Ft%40w%3Ao%25r%26d%3D";
+
+/// A database server under test.
+pub trait Server: Send + Sync {
+    /// A URL for an empty database's user who may do everything, at this port.
+    fn url_at(&self, port: u16) -> String;
+
+    /// Where it listens, on 127.0.0.1.
+    fn port(&self) -> u16;
+
+    /// SIGKILL: from one moment to the next nothing of it runs.
+    fn kill(&self);
+
+    /// Starts it again over its directory, on its port.
+    fn restart(&self);
+
+    /// The URL without a proxy.
+    fn url(&self) -> String {
+        self.url_at(self.port())
+    }
+}
+
+/// One server for all tests that run at the same time; the last to end ends it.
+pub struct Shared<S>(Mutex<Weak<S>>);
+
+impl<S: Server> Shared<S> {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Mutex::new(Weak::new()))
+    }
+
+    /// The one that runs, or a new one.
+    pub fn get(&self, start: impl FnOnce() -> S) -> Arc<S> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(start());
+            *shared = Arc::downgrade(&server);
+            server
+        })
+    }
+}
+
+impl<S: Server> Default for Shared<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,94 @@
+//! A program that runs beside a test.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A running program. It is killed when dropped, also by a test that panics.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program in a directory; what it prints is appended to the file `log` there.
+    ///
+    /// # Panics
+    /// If it is not installed.
+    pub fn start(program: &str, arguments: &[String], directory: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(directory);
+        Self::spawn(&mut command, directory.join("log"))
+    }
+
+    /// Starts a command; what it prints is appended to this file.
+    ///
+    /// # Panics
+    /// If it is not installed.
+    pub fn spawn(command: &mut Command, log: PathBuf) -> Self {
+        let open = || {
+            File::options()
+                .create(true)
+                .append(true)
+                .open(&log)
+                .expect("a log")
+        };
+        command.stdin(Stdio::null()).stdout(open()).stderr(open());
+        let child = command.spawn().unwrap_or_else(|error| {
+            let program = command.get_program().display();
+            panic!("{program} is installed by `cargo xtask test`, and yet: {error}")
+        });
+        Self { child, log }
+    }
+
+    /// Its id, as `/proc` has it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
+    }
+
+    /// SIGKILL: from one moment to the next nothing of it runs.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGSTOP: it holds its connections and answers nothing.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    /// What it printed.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that nobody listened on a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}

@@ -1,0 +1,147 @@
+//! A way to a server that can be bad.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// What becomes of the bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weather {
+    /// They arrive.
+    #[default]
+    Fine,
+    /// Each way takes so long.
+    Slow(Duration),
+    /// They are swallowed; connections stay.
+    Silent,
+    /// Requests arrive; the first answer is cut in half, and the connection with it.
+    CutsAnswers,
+    /// Nobody is let in, and who is in is thrown out.
+    Closed,
+}
+
+/// A port of its own, from where everything goes on to another.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    /// Where it listens.
+    pub port: u16,
+}
+
+struct Shared {
+    weather: Mutex<Weather>,
+    has_ended: AtomicBool,
+    connections: Mutex<Vec<TcpStream>>,
+    accepted: AtomicU64,
+}
+
+impl Proxy {
+    /// Goes on to this port.
+    pub fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::new(Shared {
+            weather: Mutex::default(),
+            has_ended: AtomicBool::new(false),
+            connections: Mutex::default(),
+            accepted: AtomicU64::new(0),
+        });
+        let accepting = Arc::clone(&shared);
+        thread::spawn(move || accepting.accept(&listener, port));
+        Self {
+            shared,
+            port: address.port(),
+        }
+    }
+
+    /// Changes the weather for all connections, those that there are as well.
+    pub fn set(&self, weather: Weather) {
+        *self.shared.weather.lock().unwrap_or_else(PoisonError::into_inner) = weather;
+        if weather == Weather::Closed {
+            self.cut();
+        }
+    }
+
+    /// Cuts every connection there is.
+    pub fn cut(&self) {
+        let mut connections = self
+            .shared
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for connection in connections.drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// How many connections were let in.
+    pub fn accepted(&self) -> u64 {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.has_ended.store(true, Ordering::Relaxed);
+        self.cut();
+        // Wakes the one who accepts.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+impl Shared {
+    fn weather(&self) -> Weather {
+        *self.weather.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn accept(self: Arc<Self>, listener: &TcpListener, port: u16) {
+        for client in listener.incoming().flatten() {
+            if self.has_ended.load(Ordering::Relaxed) {
+                return;
+            }
+            if self.weather() == Weather::Closed {
+                continue;
+            }
+            let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
+                continue;
+            };
+            self.accepted.fetch_add(1, Ordering::Relaxed);
+            let copy = |stream: &TcpStream| stream.try_clone().expect("a second handle");
+            {
+                let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+                connections.extend([copy(&client), copy(&server)]);
+            }
+            for (from, to, answers) in [(copy(&client), copy(&server), false), (server, client, true)] {
+                let _ = (from.set_nodelay(true), to.set_nodelay(true));
+                let shared = Arc::clone(&self);
+                thread::spawn(move || shared.pass(from, to, answers));
+            }
+        }
+    }
+
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, answers: bool) {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            let passed = match self.weather() {
+                Weather::Fine => to.write_all(&buffer[..read]),
+                Weather::Slow(pause) => {
+                    thread::sleep(pause);
+                    to.write_all(&buffer[..read])
+                }
+                Weather::Silent => Ok(()),
+                Weather::CutsAnswers if answers => {
+                    let _ = to.write_all(&buffer[..read / 2]);
+                    break;
+                }
+                Weather::CutsAnswers => to.write_all(&buffer[..read]),
+                Weather::Closed => break,
+            };
+            if passed.is_err() {
+                break;
+            }
+        }
+        let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+    }
+}
