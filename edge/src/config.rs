@@ -5,14 +5,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderName;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tessera_http::CookieError;
 use tessera_http::api::{ServiceKey, WeakServiceKey, check_headers, parse_header};
 use tracing::Level;
 use worker::Env;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::driver::{ConfigureError, Driver, Setup, wit::SigningKey};
-use crate::duration;
 use crate::store::{AnyStore, CombinedStore, DurableStore, KvStore, Store as _, StoreKind};
+use crate::{demo, duration};
 
 /// The name of the binding to the objects of records.
 pub(crate) const SESSIONS_BINDING: &str = "TESSERA_SESSIONS";
@@ -22,6 +23,7 @@ pub(crate) const OWNERS_BINDING: &str = "TESSERA_OWNERS";
 pub(crate) const KV_BINDING: &str = "TESSERA_KV";
 const KEYS: &str = "TESSERA_KEYS";
 const SERVICE_KEY: &str = "TESSERA_SERVICE_KEY";
+const DEMO: &str = "TESSERA_DEMO";
 const DEFAULT_MAX_STALE_MS: u64 = 5_000;
 const DEFAULT_STORE_TIMEOUT_MS: u64 = 10_000;
 const MAXIMUM_STORE_TIMEOUT_MS: u64 = 60_000;
@@ -41,6 +43,8 @@ pub(crate) enum ConfigError {
     Variable { name: &'static str, reason: String },
     #[error(transparent)]
     Engine(#[from] ConfigureError),
+    #[error("the demonstration's cookie is refused")]
+    DemoCookie(#[from] CookieError),
 }
 
 /// What everything else is made of.
@@ -48,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) driver: Driver,
     pub(crate) service_key: ServiceKey,
     pub(crate) told: Vec<(String, HeaderName)>,
+    /// The demonstration's, if it is to be there.
+    pub(crate) demo: Option<Driver>,
 }
 
 /// How the text of a variable becomes a member of the policy.
@@ -97,15 +103,25 @@ impl Config {
     /// Reads everything, and makes the engine: what is unfit is found at the first request.
     pub(crate) fn read(env: &Env) -> Result<Self, ConfigError> {
         let service_key = Zeroizing::new(secret(env, SERVICE_KEY)?);
-        let store = store(env)?;
+        let store = open(env, store_kind(env)?, "")?;
         let setup = Setup {
             preset: one_of(env, "TESSERA_PRESET", &PRESETS)?.unwrap_or_else(|| "standard".into()),
             changes: policy(env)?,
             keys: keys(&Zeroizing::new(secret(env, KEYS)?))?,
             capabilities: store.describe(),
         };
+        let timeout_ms = store_timeout(env)?;
+        let demo = one_of(env, DEMO, &["on", "off"])?.is_some_and(|when| when == "on");
+        let demo = demo.then(|| demo::setup(&setup)).transpose()?;
+        // What is unfit is named as the service's.
+        let driver = Driver::new(setup, store, timeout_ms)?;
+        let demo = demo.map(|setup| {
+            let store = open(env, store_kind(env)?, demo::SPACE)?;
+            Ok::<_, ConfigError>(Driver::new(setup, store, timeout_ms)?)
+        });
         Ok(Self {
-            driver: Driver::new(setup, store, store_timeout(env)?)?,
+            driver,
+            demo: demo.transpose()?,
             service_key: ServiceKey::new(&service_key)?,
             told: told(env)?,
         })
@@ -215,18 +231,17 @@ fn keys(text: &str) -> Result<Vec<SigningKey>, ConfigError> {
     file.keys.iter().map(read).collect()
 }
 
-fn store(env: &Env) -> Result<AnyStore, ConfigError> {
+fn store_kind(env: &Env) -> Result<StoreKind, ConfigError> {
     const NAME: &str = "TESSERA_STORE";
     let named = variable(env, NAME).unwrap_or_else(|| "durable".into());
     let kind = StoreKind::NAMES
         .into_iter()
         .find(|(name, _)| *name == named)
         .map(|(_, kind)| kind);
-    let kind = kind.ok_or_else(|| {
+    kind.ok_or_else(|| {
         let names = StoreKind::NAMES.map(|(name, _)| name).join(", ");
         unfit(NAME)(format!("it is one of {names}"))
-    })?;
-    open(env, kind, "")
+    })
 }
 
 /// Opens a store; `space` keeps what is in it apart from what is in others of the same bindings.

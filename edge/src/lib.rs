@@ -7,6 +7,7 @@ mod budget;
 mod clock;
 mod config;
 mod deadline;
+mod demo;
 mod driver;
 mod duration;
 mod engine;

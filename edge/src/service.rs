@@ -1,4 +1,4 @@
-//! What is served: the API of `tessera-http`, and the health of the store.
+//! What is served: the API of `tessera-http`, the health of the store, and the demonstration where it is asked for.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use worker::send::SendFuture;
 use crate::config::{Config, ConfigError};
 use crate::engine::EdgeEngine;
 use crate::store::{Store as _, StoreError};
-use crate::{clock, deadline, log, requests};
+use crate::{clock, deadline, demo, log, requests};
 
 /// No session's key is this short.
 const HEALTH_KEY: &str = "health";
@@ -63,11 +63,16 @@ fn router(env: &Env) -> Result<Router, ConfigError> {
         driver,
         service_key,
         told,
+        demo,
     } = Config::read(env)?;
     let engine = EdgeEngine::new(driver);
     let beside = Router::new()
         .route("/healthz", get(health))
         .with_state(engine.clone());
+    let beside = match demo {
+        Some(driver) => beside.merge(demo::router(driver)?),
+        None => beside,
+    };
     #[cfg(feature = "test-routes")]
     let beside = beside.merge(crate::testing::routes(env, engine.clone()));
     let api = Api::new(engine, service_key, told, requests::later);

@@ -34,6 +34,8 @@ pub use tessera_http::{
 
 #[cfg(feature = "api")]
 pub use tessera_http::api;
+#[cfg(feature = "demo")]
+pub use tessera_http::demo;
 
 use crate::error::{SessionError, TokenFault};
 use crate::sessions::Sessions;

@@ -18,6 +18,8 @@ mod body;
 mod carrier;
 mod cookie;
 mod csrf;
+#[cfg(feature = "demo")]
+pub mod demo;
 mod engine;
 mod extract;
 mod fault;

@@ -7,12 +7,16 @@ use std::io::Write as _;
 use serde_json::{Value, json};
 use tessera_tests::edge::Worker;
 
+#[path = "edge/both.rs"]
+mod both;
 #[path = "edge/bundle.rs"]
 mod bundle;
 #[path = "edge/cached.rs"]
 mod cached;
 #[path = "edge/contract.rs"]
 mod contract;
+#[path = "edge/demo.rs"]
+mod demo;
 #[path = "edge/failures.rs"]
 mod failures;
 #[path = "edge/hosts.rs"]

@@ -58,6 +58,7 @@ pub(crate) struct Driver {
     setup: Setup,
     store: AnyStore,
     store_timeout_ms: u64,
+    rotation_grace_ms: u64,
     instance: RefCell<Option<Rc<Instance>>>,
 }
 
@@ -73,6 +74,7 @@ impl Driver {
             setup,
             store,
             store_timeout_ms,
+            rotation_grace_ms: first.rotation_grace_ms,
             instance: RefCell::new(Some(first)),
         })
     }
@@ -84,6 +86,11 @@ impl Driver {
     /// How long an answer of the store is waited for, in milliseconds.
     pub(crate) fn store_timeout_ms(&self) -> u64 {
         self.store_timeout_ms
+    }
+
+    /// How long a renewed token's predecessor is served, by the policy.
+    pub(crate) fn rotation_grace_ms(&self) -> u64 {
+        self.rotation_grace_ms
     }
 
     /// The instance that is there now, made if it has to be.

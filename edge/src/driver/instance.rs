@@ -39,6 +39,8 @@ pub(crate) struct Instance {
     pub(crate) js: Engine,
     /// The engine's number in it.
     pub(crate) engine: u32,
+    /// Of its policy.
+    pub(crate) rotation_grace_ms: u64,
 }
 
 impl Instance {
@@ -50,12 +52,20 @@ impl Instance {
         let policy: Map<String, Value> = serde_json::from_str(policy.get()).map_err(unreadable)?;
         // What has no value yet is not among the members.
         let policy: Map<String, Value> = policy.into_iter().chain(setup.changes.clone()).collect();
+        let rotation_grace_ms = policy.get("rotationGraceMs").and_then(Value::as_str);
+        let rotation_grace_ms = rotation_grace_ms
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_default();
         let configured = ask(&js, "flat#configure", &(policy, &setup.keys))?;
         let configured: wit::Outcome = serde_json::from_str(configured.get()).map_err(unreadable)?;
         match configured.read().map_err(unreadable)? {
             Ok(engine) => {
                 let engine = serde_json::from_str(engine.get()).map_err(unreadable)?;
-                Ok(Rc::new(Self { js, engine }))
+                Ok(Rc::new(Self {
+                    js,
+                    engine,
+                    rotation_grace_ms,
+                }))
             }
             Err(error) => Err(ConfigureError::Refused(error)),
         }

@@ -48,7 +48,7 @@ pub fn read_field(text: &str) -> Result<Value, InvalidField> {
             .map_err(|_| parse("a text is not Unicode")),
         Some(b'[') => Ok(Value::Json(text.to_owned())),
         Some(b'{') => read_object(text).map_err(parse),
-        _ if text.contains(['.', 'e', 'E']) => match text.parse::<f64>() {
+        _ if text.contains(['.', 'e', 'E']) => match serde_json::from_str::<f64>(text) {
             Ok(number) if number.is_finite() => Ok(Value::Float(number)),
             _ => Err(parse("a float is out of range")),
         },

@@ -1,4 +1,4 @@
-//! The demonstration at `/`: the example `demo`, mounted where it can do no harm.
+//! The demonstration at `/`, mounted where it can do no harm.
 //!
 //! Whoever reaches its page signs in as anybody, without the service key. So:
 //!
@@ -9,6 +9,7 @@
 //!   (DNS rebinding) sends that name in `Host`; and nobody for whom a proxy asks, as far as that shows.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -17,15 +18,12 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use clap::{Args, ValueEnum};
 use tessera::Sessions;
+use tessera::http::demo::{AGENT, Demo};
 use tessera::http::{Cookie, Problem};
 use tessera::store::MemoryStore;
 
 use crate::policy::PolicyFlags;
 use crate::{Failure, secrets};
-
-#[expect(dead_code, reason = "its main is for the command line")]
-#[path = "../../../examples/demo/main.rs"]
-mod example;
 
 /// Anybody may make sessions here: this bounds what they take of the memory.
 const MAXIMUM_SESSIONS: usize = 10_000;
@@ -70,7 +68,10 @@ impl DemoFlags {
             Cookie::builder().name(HOST_COOKIE)
         };
         let cookie = cookie.build().map_err(Failure::during(what))?;
-        let router = example::app(sessions(policy, what)?, cookie);
+        let sessions = sessions(policy, what)?;
+        let grace = sessions.policy().rotation_grace;
+        let pause = |time: Duration| Box::pin(tokio::time::sleep(time)) as _;
+        let router = Demo::new(sessions, cookie, grace, pause).router();
         Ok(Some(match self.demo {
             When::Auto => router.layer(from_fn(only_locally)),
             When::On | When::Off => router,
@@ -93,7 +94,7 @@ with a key and sessions of its own; --demo off turns it off.\n"
 fn sessions(policy: PolicyFlags, what: &'static str) -> Result<Sessions, Failure> {
     let builder = Sessions::builder().map_err(Failure::during(what))?;
     let builder = policy.apply(builder)?.policy(|policy| {
-        policy.public_fields = vec![example::AGENT.into()];
+        policy.public_fields = vec![AGENT.into()];
         // Only a JWT has them, and this makes none.
         policy.token_fields.clear();
     });

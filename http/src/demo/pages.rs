@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
-use tessera::http::{Arrival, CSRF_FIELD, Details, Device};
 
 use super::{AGENT, MAXIMUM_NAME, MAXIMUM_TEXT, PREFIX};
+use crate::csrf::CSRF_FIELD;
+use crate::engine::{Details, Device};
+use crate::session::Arrival;
 
 /// A whole page.
 pub(super) struct Page(pub(super) Markup);
@@ -47,7 +49,7 @@ fn page(title: &str, content: &Markup) -> Page {
                 main { (content) }
                 footer {
                     "Server-rendered, without a build step; works without JavaScript. "
-                    "Its source is the example " code { "host/examples/demo" } "."
+                    "Its source is " code { "http/src/demo" } "."
                 }
             }
         }

@@ -1,29 +1,38 @@
-//! A small application with sessions: `cargo run --release -p tessera --example demo`, then `http://localhost:3000`.
+//! The demonstration: a small application with pages, on which sessions can be seen at work.
 //!
-//! Here are its routes and handlers; `pages.rs` has the HTML. `tessera serve` shows the same at `/`.
+//! Here are its routes and handlers; `pages.rs` has the HTML. Whoever reaches it signs in as anybody, without a password. So
+//! it takes an engine with **a key and a store of its own**: what is signed in here is nobody elsewhere.
 
 mod pages;
 
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use tessera::http::{Arrival, Cookie, CsrfLayer, Fault as _, LoggedIn, Session, SessionLayer};
-use tessera::store::MemoryStore;
-use tessera::{SessionError, Sessions};
-use tokio::net::TcpListener;
+
+use crate::cookie::Cookie;
+use crate::csrf::CsrfLayer;
+use crate::engine::Engine;
+use crate::extract::LoggedIn;
+use crate::fault::Fault;
+use crate::layer::SessionLayer;
+use crate::problem::Problem;
+use crate::session::{Arrival, Session};
 
 /// What whoever signs in may write: the field, and what the page calls it.
 const FIELDS: [(&str, &str); 3] = [("city", "City"), ("colour", "Colour"), ("note", "Note")];
-/// The browser that a session was made in. The policy calls it public, so that the list of devices has it.
-pub(crate) const AGENT: &str = "agent";
+/// The field with the browser that a session was made in. The policy is to call it public, so that the list of devices has it.
+pub const AGENT: &str = "agent";
 /// Stands before every name. Nobody here has proved to be anybody: it must not look like one who has.
-pub(crate) const PREFIX: &str = "demo:";
+const PREFIX: &str = "demo:";
 /// The cookie in which the page after logout finds the token that was good before.
 const OLD_COOKIE: &str = "tessera-demo-old";
 const OLD_COOKIE_SECONDS: u32 = 600;
@@ -35,58 +44,85 @@ const SLOWLY: Duration = Duration::from_secs(3);
 const SECURITY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // A service keeps its key, and its sessions in a file: these end with the program.
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret)?;
-    let sessions = Sessions::builder()?
-        .signing_key("demo", secret)
-        .policy(|policy| policy.public_fields = vec![AGENT.into()])
-        .build(MemoryStore::new())?;
-    // Behind TLS take `Cookie::default()`.
-    let app = app(sessions, Cookie::insecure_for_local_development());
-    axum::serve(TcpListener::bind("127.0.0.1:3000").await?, app).await?;
-    Ok(())
-}
+/// A time that passes.
+pub type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-#[derive(Clone)]
-struct Shared {
-    sessions: Sessions,
+/// The demonstration over an engine that nothing else uses. [`Demo::router`] serves it.
+pub struct Demo<E> {
+    engine: E,
     cookie: Cookie,
+    grace: Duration,
+    pause: fn(Duration) -> Pause,
 }
 
-pub(crate) fn app(sessions: Sessions, cookie: Cookie) -> Router {
-    let layer = SessionLayer::new(sessions.clone())
-        .cookie(cookie.clone())
-        .login_path("/");
-    Router::new()
-        .route("/", get(home))
-        .route("/login", post(login))
-        .route("/fields", post(change))
-        .route("/renew", post(renew))
-        .route("/devices/end", post(end_one))
-        .route("/devices/end-others", post(end_others))
-        .route("/logout", post(logout))
-        .route("/old", get(old))
-        // Inside of the session layer: a form has to bring its session's own token.
-        .layer(CsrfLayer::new())
-        .layer(layer)
-        .route(
-            "/style.css",
-            get(file("text/css; charset=utf-8", include_str!("style.css"))),
-        )
-        .route(
-            "/script.js",
-            get(file("text/javascript; charset=utf-8", include_str!("script.js"))),
-        )
-        .route("/icon.svg", get(file("image/svg+xml", include_str!("icon.svg"))))
-        .layer(map_response(protect))
-        .with_state(Shared { sessions, cookie })
+impl<E> fmt::Debug for Demo<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Demo").finish_non_exhaustive()
+    }
+}
+
+impl<E: Engine> Demo<E> {
+    /// `cookie`: not that of anything else. `grace`: the policy's `rotation-grace`, which the page tells. `pause` lets a time
+    /// pass.
+    pub fn new(engine: E, cookie: Cookie, grace: Duration, pause: fn(Duration) -> Pause) -> Self {
+        Self {
+            engine,
+            cookie,
+            grace,
+            pause,
+        }
+    }
+
+    /// Its routes: `/` and what the pages there lead to.
+    pub fn router(self) -> Router {
+        let layer = SessionLayer::new(self.engine.clone())
+            .cookie(self.cookie.clone())
+            .login_path("/");
+        Router::new()
+            .route("/", get(home::<E>))
+            .route("/login", post(login::<E>))
+            .route("/fields", post(change::<E>))
+            .route("/renew", post(renew::<E>))
+            .route("/devices/end", post(end_one::<E>))
+            .route("/devices/end-others", post(end_others::<E>))
+            .route("/logout", post(logout::<E>))
+            .route("/old", get(old::<E>))
+            // Inside of the session layer: a form has to bring its session's own token.
+            .layer(CsrfLayer::<E>::new())
+            .layer(layer)
+            .route(
+                "/style.css",
+                get(file("text/css; charset=utf-8", include_str!("style.css"))),
+            )
+            .route(
+                "/script.js",
+                get(file("text/javascript; charset=utf-8", include_str!("script.js"))),
+            )
+            .route("/icon.svg", get(file("image/svg+xml", include_str!("icon.svg"))))
+            .layer(map_response(protect))
+            .with_state(Arc::new(self))
+    }
+}
+
+type Shared<E> = State<Arc<Demo<E>>>;
+
+/// A call on a session that failed, as the visitor is told.
+struct Refused(Problem);
+
+impl<F: Fault> From<F> for Refused {
+    fn from(fault: F) -> Self {
+        Self(Problem::of(&fault))
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
 }
 
 /// Either who is signed in and what their session holds, or the form to sign in.
-async fn home(State(shared): State<Shared>, session: Session) -> Result<Response, SessionError> {
+async fn home<E: Engine>(State(demo): Shared<E>, session: Session<E>) -> Result<Response, Refused> {
     if session.subject()?.is_none() {
         return Ok(pages::sign_in(session.arrival(), None).into_response());
     }
@@ -103,8 +139,8 @@ async fn home(State(shared): State<Shared>, session: Session) -> Result<Response
         devices,
         details: session.details()?,
         fields,
-        now: shared.sessions.now().as_millis(),
-        grace: shared.sessions.policy().rotation_grace,
+        now: demo.engine.now_millis(),
+        grace: demo.grace,
     };
     Ok(page.into_response())
 }
@@ -115,11 +151,11 @@ struct Login {
 }
 
 /// Check a password here. A token from before this is no good from here on.
-async fn login(
-    session: Session,
+async fn login<E: Engine>(
+    session: Session<E>,
     headers: HeaderMap,
     Form(form): Form<Login>,
-) -> Result<Response, SessionError> {
+) -> Result<Response, Refused> {
     let name = form.name.trim();
     if !(1..=MAXIMUM_NAME).contains(&name.chars().count()) || name.contains(char::is_control) {
         let page = pages::sign_in(Arrival::Absent, Some("A name has 1 to 40 characters."));
@@ -142,10 +178,11 @@ struct Change {
 }
 
 /// Sets the one field, and leaves the others as they are, or as another tab has made them meanwhile.
-async fn change(
-    LoggedIn { session, .. }: LoggedIn,
+async fn change<E: Engine>(
+    State(demo): Shared<E>,
+    LoggedIn { session, .. }: LoggedIn<E>,
     Form(form): Form<Change>,
-) -> Result<Response, SessionError> {
+) -> Result<Response, Refused> {
     let Some((name, label)) = FIELDS.into_iter().find(|(name, _)| *name == form.field) else {
         return Ok(StatusCode::UNPROCESSABLE_ENTITY.into_response());
     };
@@ -160,12 +197,12 @@ async fn change(
     }
     if form.slowly.is_some() {
         // The session was read before this and is saved after it; what others save meanwhile stays.
-        tokio::time::sleep(SLOWLY).await;
+        (demo.pause)(SLOWLY).await;
     }
     Ok(Redirect::to("/").into_response())
 }
 
-async fn renew(LoggedIn { session, .. }: LoggedIn) -> Result<Redirect, SessionError> {
+async fn renew<E: Engine>(LoggedIn { session, .. }: LoggedIn<E>) -> Result<Redirect, Refused> {
     session.flash("The token was renewed. Your other tabs take the new one with their next request.")?;
     session.rotate().await?;
     Ok(Redirect::to("/"))
@@ -176,10 +213,10 @@ struct Ending {
     reference: String,
 }
 
-async fn end_one(
-    LoggedIn { session, .. }: LoggedIn,
+async fn end_one<E: Engine>(
+    LoggedIn { session, .. }: LoggedIn<E>,
     Form(form): Form<Ending>,
-) -> Result<Redirect, SessionError> {
+) -> Result<Redirect, Refused> {
     let was_there = session.revoke(&form.reference).await?;
     session.flash(if was_there {
         "That device is logged out: its next request is refused."
@@ -189,22 +226,22 @@ async fn end_one(
     Ok(Redirect::to("/"))
 }
 
-async fn end_others(LoggedIn { session, .. }: LoggedIn) -> Result<Redirect, SessionError> {
+async fn end_others<E: Engine>(LoggedIn { session, .. }: LoggedIn<E>) -> Result<Redirect, Refused> {
     let ended = session.revoke_others().await?;
     session.flash(&format!("Logged out everywhere else: sessions ended: {ended}."))?;
     Ok(Redirect::to("/"))
 }
 
 /// Ends the session, and shows what has become of its token.
-async fn logout(
-    State(shared): State<Shared>,
-    LoggedIn { session, .. }: LoggedIn,
+async fn logout<E: Engine>(
+    State(demo): Shared<E>,
+    LoggedIn { session, .. }: LoggedIn<E>,
     headers: HeaderMap,
-) -> Result<Response, SessionError> {
+) -> Result<Response, Refused> {
     session.destroy().await?;
     let mut response = Redirect::to("/old").into_response();
     // For the demonstration only. It is dead, so it may be kept and shown; never do this with one that lives.
-    if let Some(token) = read_cookie(&headers, shared.cookie.name()) {
+    if let Some(token) = read_cookie(&headers, demo.cookie.name()) {
         let cookie = format!(
             "{OLD_COOKIE}={token}; Path=/old; Max-Age={OLD_COOKIE_SECONDS}; HttpOnly; SameSite=Strict"
         );
@@ -216,16 +253,16 @@ async fn logout(
 }
 
 /// Shows the token of before the logout once more, and what is answered.
-async fn old(State(shared): State<Shared>, headers: HeaderMap) -> Result<Response, SessionError> {
+async fn old<E: Engine>(State(demo): Shared<E>, headers: HeaderMap) -> Result<Response, Refused> {
     let Some(token) = read_cookie(&headers, OLD_COOKIE) else {
         return Ok(Redirect::to("/").into_response());
     };
-    match shared.sessions.open(token).await {
-        Err(error) if error.is_not_logged_in() => {
+    match demo.engine.open(token).await {
+        Err(error) if error.kind().is_not_logged_in() => {
             Ok(pages::old(token, error.kind().code(), &error.to_string()).into_response())
         }
         // An outage says nothing of a token.
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
         // Somebody has put another token there.
         Ok(_) => Ok(Redirect::to("/").into_response()),
     }
