@@ -1,6 +1,7 @@
-// What becomes of the requests under way when the Worker panics: nobody would ever answer them.
+// What becomes of the requests under way when the Worker panics: nobody would ever answer them. And of those that the runtime
+// has ended itself, which would be kept here for ever.
 
-/** How each request under way is given up. */
+/** How each request under way is given up, and when it began; the oldest come first. */
 const under_way = new Set();
 
 let restart = () => {};
@@ -16,15 +17,27 @@ export const panicked = () => {
   under_way.clear();
   queueMicrotask(() => {
     restart();
-    for (const give_up of requests) give_up(new Error('the Worker panicked'));
+    for (const { give_up } of requests) give_up(new Error('the Worker panicked'));
   });
 };
+
+/** Called by the Worker when it has found requests that were given up: all that began before then, in milliseconds. */
+export const forget = (before) => {
+  for (const request of under_way) {
+    if (request.began >= before) break;
+    under_way.delete(request);
+  }
+};
+
+/** How many are under way: for tests. */
+export const waiting = () => under_way.size;
 
 /** The answer, or an error if the Worker panics before there is one. */
 export const unlessPanicked = (begin) =>
   new Promise((resolve, reject) => {
-    under_way.add(reject);
+    const request = { give_up: reject, began: Date.now() };
+    under_way.add(request);
     begin()
       .then(resolve, reject)
-      .finally(() => under_way.delete(reject));
+      .finally(() => under_way.delete(request));
   });

@@ -267,6 +267,7 @@ pub(crate) fn open(env: &Env, kind: StoreKind, space: &str) -> Result<AnyStore, 
         space,
         durable,
         max_stale,
+        store_timeout(env)?,
     )))
 }
 

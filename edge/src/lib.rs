@@ -31,6 +31,12 @@ use worker::{Context, Env, console_error, worker_sys};
 extern "C" {
     /// Gives up the requests under way, and has the Worker made anew.
     fn panicked();
+
+    /// Forgets the requests that began before then, in milliseconds since 1970.
+    fn forget(before: f64);
+
+    #[cfg(feature = "test-routes")]
+    fn waiting() -> u32;
 }
 
 /// Runs when the Worker is made.

@@ -117,6 +117,8 @@ pub(crate) fn build(features: &[&str], place: &str) -> Result<PathBuf, String> {
             "--format=esm",
             "--target=es2022",
             "--log-level=warning",
+            // wasm-bindgen names a module once for each function that is taken from it.
+            "--log-override:duplicate-object-key=silent",
         ])
         .args(["--external:*.wasm", "--external:cloudflare:workers"])
         .arg(format!(

@@ -6,7 +6,10 @@
 use super::kv::{Cached, KvCache};
 use super::{Capabilities, Entry, Page, Placement, Store, StoreError};
 use crate::number::U64;
-use crate::{clock, requests};
+use crate::{clock, deadline, requests};
+
+/// A cache that takes longer is none, in milliseconds; or as long as the store may take, if that is less.
+const CACHE_TIMEOUT_MS: u64 = 1000;
 
 /// Workers KV over another store.
 #[derive(Clone)]
@@ -14,16 +17,31 @@ pub(crate) struct CombinedStore<S> {
     cache: KvCache,
     inner: S,
     max_stale_ms: u64,
+    cache_timeout_ms: u64,
 }
 
 impl<S: Store> CombinedStore<S> {
-    /// `max_stale_ms`: how old an answer may be.
-    pub(crate) fn new(kv: worker::kv::KvStore, space: &str, inner: S, max_stale_ms: u64) -> Self {
+    /// `max_stale_ms`: how old an answer may be. `store_timeout_ms`: how long all that is asked for one answer may take.
+    pub(crate) fn new(
+        kv: worker::kv::KvStore,
+        space: &str,
+        inner: S,
+        max_stale_ms: u64,
+        store_timeout_ms: u64,
+    ) -> Self {
         Self {
             cache: KvCache::new(kv, space),
             inner,
             max_stale_ms,
+            // The store below is to have time, too.
+            cache_timeout_ms: CACHE_TIMEOUT_MS.min(store_timeout_ms / 3),
         }
+    }
+
+    /// What the cache answers, if it does so in time.
+    async fn in_time<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let answer = deadline::within(self.cache_timeout_ms, asked).await;
+        answer.unwrap_or_else(|| Err(StoreError::Unavailable("it did not answer in time".into())))
     }
 
     fn may_serve(&self, cached: &Cached, now: u64) -> bool {
@@ -37,7 +55,7 @@ impl<S: Store> CombinedStore<S> {
 
     /// Forgets what a write has changed; if that fails, what is cached grows old all the same.
     async fn forget(&self, key: &str) {
-        if let Err(error) = self.cache.remove(key).await {
+        if let Err(error) = self.in_time(self.cache.remove(key)).await {
             tracing::debug!("a cached entry is left to grow old: {error}");
         }
     }
@@ -68,7 +86,7 @@ impl<S: Store> Store for CombinedStore<S> {
         if fresh {
             return self.inner.get(now, key, true).await;
         }
-        match self.cache.get(key).await {
+        match self.in_time(self.cache.get(key)).await {
             Ok(Some((value, cached))) if self.may_serve(&cached, now) => {
                 let Cached {
                     version, expires_at, ..
@@ -90,14 +108,11 @@ impl<S: Store> Store for CombinedStore<S> {
             expires_at: entry.expires_at,
             read_at,
         };
-        let (cache, key, value, max_stale_ms) = (
-            self.cache.clone(),
-            key.to_owned(),
-            entry.value.clone(),
-            self.max_stale_ms,
-        );
+        let (cache, key, value) = (self.cache.clone(), key.to_owned(), entry.value.clone());
+        let (max_stale_ms, timeout_ms) = (self.max_stale_ms, self.cache_timeout_ms);
         requests::later(async move {
-            if let Err(error) = cache.put(&key, &value, &cached, max_stale_ms).await {
+            let put = cache.put(&key, &value, &cached, max_stale_ms);
+            if let Some(Err(error)) = deadline::within(timeout_ms, put).await {
                 tracing::debug!("an entry is not cached: {error}");
             }
         });

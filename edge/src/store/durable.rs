@@ -21,6 +21,9 @@ use crate::{budget, random};
 
 /// How long to leave an object alone that says it is overloaded, in milliseconds.
 const OVERLOADED_PAUSE_MS: u64 = 1000;
+/// The latest alarm, in milliseconds since 1970: 2200. Later ones do not fit the runtime's clock; whatever is not due when an
+/// alarm comes sets the next.
+const LATEST_ALARM_MS: u64 = 7_258_118_400_000;
 /// What every cursor begins with; the last key of the page before follows, in base64url.
 const CURSOR: char = 'k';
 
@@ -41,7 +44,7 @@ extern "C" {
 /// Wakes an object then. Not awaited: the runtime answers nobody before this is kept as well.
 pub(crate) fn set_alarm(storage: &Storage, at: u64) -> Result<(), worker::Error> {
     let alarms: &Alarms = storage.as_raw().unchecked_ref();
-    let _kept = alarms.set_alarm(at.min(END_OF_TIME_MS) as f64)?;
+    let _kept = alarms.set_alarm(at.min(LATEST_ALARM_MS) as f64)?;
     Ok(())
 }
 

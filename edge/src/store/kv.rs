@@ -105,7 +105,7 @@ impl Namespace {
 #[cfg(feature = "test-routes")]
 impl Namespace {
     async fn stale<M: DeserializeOwned>(&self, key: &str) -> Result<Option<Option<(String, M)>>, StoreError> {
-        crate::testing::faults::before_operation().await;
+        crate::testing::faults::before_kv().await;
         let Some(stale) = crate::testing::faults::stale(&self.key(key)) else {
             return Ok(None);
         };
@@ -120,7 +120,7 @@ impl Namespace {
 
     async fn before_write(&self, key: &str) -> Result<(), StoreError> {
         use crate::testing::faults;
-        faults::before_operation().await;
+        faults::before_kv().await;
         if faults::is_throttled() {
             return Err(StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS)));
         }

@@ -85,10 +85,10 @@ impl SessionObject {
         }
     }
 
-    /// Answers one question, both as texts of JSON.
+    /// Answers one question, both as texts of JSON. Where the storage fails, that is the answer.
     ///
     /// # Errors
-    /// If the storage fails; the runtime then takes back what was written.
+    /// If the question cannot be read.
     pub fn ask(&self, question: &str) -> Result<String, JsError> {
         let question: Question = serde_json::from_str(question)?;
         let answer = self.answer(question).unwrap_or_else(|failure| match failure {
@@ -253,14 +253,15 @@ impl SessionObject {
             owner.into(),
             entry.into(),
         ];
+        // Before the record: one that nothing wakes would stay for ever.
+        if before.is_none() {
+            self.wake_at(expires_at + SWEEP_GRACE_MS)?;
+        }
         self.sql().exec(
             "INSERT OR REPLACE INTO record (one, value, version, expires_at, ends_at, touched_at, owner, entry)
              VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
             Some(row),
         )?;
-        if before.is_none() {
-            self.wake_at(expires_at + SWEEP_GRACE_MS)?;
-        }
         // An entry of the same owner's that was entered anew stands there no longer.
         let left = old.filter(|old| place.as_ref().is_none_or(|place| place.owner != old.owner));
         Ok(Answer::Written { left })

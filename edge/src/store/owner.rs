@@ -50,10 +50,10 @@ impl OwnerObject {
         }
     }
 
-    /// Answers one question, both as texts of JSON.
+    /// Answers one question, both as texts of JSON. Where the storage fails, that is the answer.
     ///
     /// # Errors
-    /// If the storage fails; the runtime then takes back what was written.
+    /// If the question cannot be read.
     pub fn ask(&self, question: &str) -> Result<String, JsError> {
         let question: Question = serde_json::from_str(question)?;
         let answer = self.answer(question).unwrap_or_else(|error| Answer::Refused {

@@ -25,6 +25,8 @@ pub(crate) type Stored = Option<(String, Value)>;
 struct Faults {
     /// So many operations never answer.
     never: u32,
+    /// So many operations on KV never answer.
+    never_kv: u32,
     /// Every operation takes so long, in milliseconds.
     slow_ms: u64,
     /// So many writes to KV are answered 429.
@@ -42,6 +44,7 @@ struct Faults {
 impl Faults {
     const NONE: Self = Self {
         never: 0,
+        never_kv: 0,
         slow_ms: 0,
         throttled: 0,
         stale_reads: 0,
@@ -89,8 +92,16 @@ pub(super) fn object_questions() -> u32 {
     OBJECT_QUESTIONS.get()
 }
 
+/// Comes before each operation on KV.
+pub(crate) async fn before_kv() {
+    if take(|faults| &mut faults.never_kv) {
+        pending::<()>().await;
+    }
+    before_operation().await;
+}
+
 /// Comes before each operation on storage.
-pub(crate) async fn before_operation() {
+async fn before_operation() {
     if take(|faults| &mut faults.never) {
         pending::<()>().await;
     }

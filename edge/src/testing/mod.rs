@@ -209,6 +209,7 @@ async fn state(State(engine): State<EdgeEngine>) -> Response {
     let component = engine.driver().instance().map(|instance| instance.js.bytes());
     answer(&json!({
         "under-way": requests::under_way(),
+        "waiting": crate::waiting(),
         "worker-bytes": worker,
         "component-bytes": component.unwrap_or_default(),
         "object-questions": faults::object_questions(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tessera_tests::edge::{SERVICE_KEY, Worker};
 
-use crate::{nothing, order, start};
+use crate::{nothing, order, start, state};
 
 const MAX_STALE: Duration = Duration::from_millis(1500);
 
@@ -104,4 +104,26 @@ fn a_cache_that_answers_429_is_none() {
     }
     worker.client().call("DELETE", "/v1/session", &token, None);
     assert_eq!(status(&worker, &token), 401);
+}
+
+/// What is asked of KV and never answered costs its time, and no answer.
+#[test]
+fn a_cache_that_never_answers_is_none() {
+    let worker = start(&json!({"TESSERA_STORE": "combined", "TESSERA_STORE_TIMEOUT": "900ms"}));
+    let token = worker.client().create(SERVICE_KEY, Some("alice"));
+    // A save asks it for the record before, and to forget that after.
+    order(&worker, &json!({"never-kv": 1000}));
+    let change = json!({"set": {"n": 1}}).to_string();
+    let changed = worker
+        .client()
+        .call("PATCH", "/v1/session", &token, Some(&change))
+        .ok();
+    assert_eq!(changed["fields"]["n"], 1);
+    assert_eq!(status(&worker, &token), 200);
+    let ended = worker.client().call("DELETE", "/v1/session", &token, None);
+    assert_eq!(ended.status, 204, "{ended:?}");
+    assert_eq!(status(&worker, &token), 401);
+    std::thread::sleep(Duration::from_millis(400));
+    let left = state(&worker);
+    assert_eq!(left["under-way"], 1, "what was to be cached is given up: {left}");
 }

@@ -183,10 +183,12 @@ fn a_request_that_was_given_up_is_dropped_once_it_is_older_than_any_can_be() {
     }
     let held = state(&worker)["under-way"].as_u64();
     assert_eq!(held, Some(GIVEN_UP + 1), "they wait for storage");
+    assert_eq!(state(&worker)["waiting"], GIVEN_UP + 1, "and are waited for");
     std::thread::sleep(Duration::from_millis(50));
     worker.ask("POST", "/test/abandon/40", None).expect("an age");
     let left: Value = state(&worker);
     assert_eq!(left["under-way"], 1, "{left}");
+    assert_eq!(left["waiting"], 1, "{left}");
     worker.client().call("GET", "/v1/session", &token, None).ok();
 }
 

@@ -86,13 +86,12 @@ async fn in_kv_a_deleted_record_is_not_raised_by_a_save_that_saw_it_alive() {
         ends_at: expires_at,
     };
     let version = store.insert(now, "key", "alive", &at).await.expect("inserted");
+    // The next read of what is written is answered from an old copy.
+    crate::order(&worker, &serde_json::json!({"stale-reads": 1}));
     assert!(store.delete(now, "key", None).await.expect("deleted"));
-    // A save that read it before, and whose read was answered from an old copy, writes it all the same.
-    crate::order(&worker, &serde_json::json!({"stale-reads": 0}));
-    assert!(matches!(
-        store.replace(now, "key", "risen", version, &at).await,
-        Err(StoreError::Missing)
-    ));
+    crate::order(&worker, &serde_json::json!({}));
+    let saved = store.replace(now, "key", "risen", version, &at).await;
+    saved.expect("the save does not see the deletion");
     assert!(matches!(
         store.insert(now, "key", "risen", &at).await,
         Err(StoreError::Stale)
@@ -101,6 +100,27 @@ async fn in_kv_a_deleted_record_is_not_raised_by_a_save_that_saw_it_alive() {
         store.get(now, "key", true).await,
         Err(StoreError::Missing)
     ));
+}
+
+/// No alarm can be set for the end of time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_may_end_later_than_any_alarm() {
+    let worker = start(&nothing());
+    let store = RemoteStore::new(&worker, "durable").expect("a store");
+    let now = Timestamp::now();
+    for (key, millis) in [("centuries", 10_000_000_000_000), ("for ever", u64::MAX)] {
+        let end = Timestamp::from_millis(millis);
+        let at = Placement {
+            owner: Some("owner".into()),
+            previous_owner: None,
+            expires_at: end,
+            ends_at: end,
+        };
+        store.insert(now, key, "1", &at).await.expect("inserted");
+        store.get(now, key, true).await.expect("it is there");
+    }
+    let rows = store.list_owned(now, "owner", "", 10).await.expect("listed").rows;
+    assert_eq!(rows.len(), 2, "{rows:?}");
 }
 
 /// An alarm removes a record that expired before the grace, and leaves one that a slower clock may still see.
