@@ -3,7 +3,7 @@
 //! What is cached carries the time at which it was read from the store below, and is answered until `max_stale` after it,
 //! whatever the cache itself makes of its age.
 
-use super::kv::{Cached, KvCache};
+use super::cache::{Cached, KvCache};
 use super::{Capabilities, Entry, Page, Placement, Store, StoreError};
 use crate::number::U64;
 use crate::{clock, deadline, requests};

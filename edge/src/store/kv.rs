@@ -1,4 +1,4 @@
-//! Workers KV: as the cache of a [`CombinedStore`](super::CombinedStore), and as a store of its own under a weaker contract.
+//! Workers KV as a store of its own, under a weaker contract.
 //!
 //! KV has no compare-and-swap, answers up to a minute late elsewhere than where it was written, and takes one write to a key
 //! each second. So in [`KvStore`]:
@@ -14,207 +14,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::{join, join_all};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use worker::kv::KvError;
 
+use super::namespace::{MINIMUM_TTL_S, MINIMUM_WRITE_INTERVAL_MS, Namespace, read_failed, spend};
 use super::{Capabilities, Entry, Page, Placement, Row, Store, StoreError, check_batch, check_limit};
 use crate::number::U64;
-use crate::{budget, clock, random};
+use crate::random;
 
-/// The shortest life that KV gives a key, in seconds.
-const MINIMUM_TTL_S: u64 = 60;
-/// What is to live longer is kept until it is deleted, in seconds.
-const FOR_EVER_S: u64 = 1_000_000_000;
 /// How long KV may go on answering what was there before, as it documents itself.
 const MAXIMUM_STALENESS_MS: u64 = 60_000;
-/// How long two writes to one key have to be apart, as it documents itself.
-const MINIMUM_WRITE_INTERVAL_MS: u64 = 1000;
 const CURSOR: char = 'v';
-
-/// A namespace, asked within the request's budget.
-#[derive(Clone)]
-struct Namespace {
-    kv: worker::kv::KvStore,
-    /// Stands before every key.
-    space: String,
-}
-
-impl Namespace {
-    fn new(kv: worker::kv::KvStore, space: &str) -> Self {
-        Self {
-            kv,
-            space: space.to_owned(),
-        }
-    }
-
-    fn key(&self, key: &str) -> String {
-        format!("{}{key}", self.space)
-    }
-
-    async fn get<M: DeserializeOwned>(&self, key: &str) -> Result<Option<(String, M)>, StoreError> {
-        spend()?;
-        #[cfg(feature = "test-routes")]
-        if let Some(stale) = self.stale(key).await? {
-            return Ok(stale);
-        }
-        let (value, metadata) = self
-            .kv
-            .get(&self.key(key))
-            .text_with_metadata::<M>()
-            .await
-            .map_err(read_failed)?;
-        match (value, metadata) {
-            (None, _) => Ok(None),
-            (Some(value), Some(metadata)) => Ok(Some((value, metadata))),
-            (Some(_), None) => Err(StoreError::Corrupt),
-        }
-    }
-
-    /// `until`: when KV may forget it, in milliseconds since 1970.
-    async fn put(
-        &self,
-        key: &str,
-        value: &str,
-        metadata: &impl Serialize,
-        until: u64,
-    ) -> Result<(), StoreError> {
-        spend()?;
-        #[cfg(feature = "test-routes")]
-        self.before_write(key).await?;
-        let left_s = until.saturating_sub(clock::now()) / 1000;
-        let put = self.kv.put(&self.key(key), value);
-        let put = put.and_then(|put| put.metadata(metadata)).map_err(write_failed)?;
-        let put = if left_s > FOR_EVER_S {
-            put
-        } else {
-            put.expiration_ttl(left_s.max(MINIMUM_TTL_S))
-        };
-        put.execute().await.map_err(write_failed)
-    }
-
-    async fn remove(&self, key: &str) -> Result<(), StoreError> {
-        spend()?;
-        #[cfg(feature = "test-routes")]
-        self.before_write(key).await?;
-        self.kv.delete(&self.key(key)).await.map_err(write_failed)
-    }
-}
-
-/// The faults that tests order.
-#[cfg(feature = "test-routes")]
-impl Namespace {
-    async fn stale<M: DeserializeOwned>(&self, key: &str) -> Result<Option<Option<(String, M)>>, StoreError> {
-        crate::testing::faults::before_kv().await;
-        let Some(stale) = crate::testing::faults::stale(&self.key(key)) else {
-            return Ok(None);
-        };
-        let read = |(value, metadata)| {
-            Ok((
-                value,
-                serde_json::from_value(metadata).map_err(|_| StoreError::Corrupt)?,
-            ))
-        };
-        stale.map(read).transpose().map(Some)
-    }
-
-    async fn before_write(&self, key: &str) -> Result<(), StoreError> {
-        use crate::testing::faults;
-        faults::before_kv().await;
-        if faults::is_throttled() {
-            return Err(StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS)));
-        }
-        if faults::is_stale() {
-            let key = self.key(key);
-            let (value, metadata) = self
-                .kv
-                .get(&key)
-                .text_with_metadata()
-                .await
-                .map_err(read_failed)?;
-            faults::keep(&key, value.zip(metadata));
-        }
-        Ok(())
-    }
-}
-
-fn spend() -> Result<(), StoreError> {
-    if budget::spend() {
-        Ok(())
-    } else {
-        Err(StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS)))
-    }
-}
-
-/// KV says 429 in its message alone.
-fn is_throttled(error: &KvError) -> bool {
-    format!("{error:?}").contains("429")
-}
-
-fn read_failed(error: KvError) -> StoreError {
-    if is_throttled(&error) {
-        return StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS));
-    }
-    // Its own text may name the key.
-    StoreError::Unavailable("Workers KV failed".into())
-}
-
-fn write_failed(error: KvError) -> StoreError {
-    if is_throttled(&error) {
-        return StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS));
-    }
-    StoreError::OutcomeUnknown
-}
-
-/// What is known of a cached entry beside its text.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Cached {
-    #[serde(rename = "v")]
-    pub(crate) version: U64,
-    #[serde(rename = "e")]
-    pub(crate) expires_at: U64,
-    /// When the store below was asked, by the clock of the runtime.
-    #[serde(rename = "a")]
-    pub(crate) read_at: U64,
-}
-
-/// Entries of another store, for a while.
-#[derive(Clone)]
-pub(crate) struct KvCache(Namespace);
-
-impl KvCache {
-    /// KV takes 512; some stand before a key here.
-    pub(crate) const MAXIMUM_KEY_BYTES: u32 = 470;
-
-    pub(crate) fn new(kv: worker::kv::KvStore, space: &str) -> Self {
-        Self(Namespace::new(kv, space))
-    }
-
-    pub(crate) async fn get(&self, key: &str) -> Result<Option<(String, Cached)>, StoreError> {
-        self.0.get(&format!("c:{key}")).await
-    }
-
-    pub(crate) async fn put(
-        &self,
-        key: &str,
-        value: &str,
-        cached: &Cached,
-        max_stale_ms: u64,
-    ) -> Result<(), StoreError> {
-        self.0
-            .put(
-                &format!("c:{key}"),
-                value,
-                cached,
-                cached.read_at.0.saturating_add(max_stale_ms),
-            )
-            .await
-    }
-
-    pub(crate) async fn remove(&self, key: &str) -> Result<(), StoreError> {
-        self.0.remove(&format!("c:{key}")).await
-    }
-}
 
 /// What is known of a record beside its text: under the 1024 bytes that KV takes, because owners are bounded.
 #[derive(Clone, Debug, Serialize, Deserialize)]

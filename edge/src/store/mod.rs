@@ -1,11 +1,13 @@
 //! Where records are kept: the contract of `wit/store.wit`, over what a Worker has.
 
 mod any;
+mod cache;
 mod combined;
 mod durable;
 mod error;
 mod index;
 mod kv;
+mod namespace;
 mod object;
 mod owner;
 mod record;

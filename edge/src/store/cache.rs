@@ -1,0 +1,57 @@
+//! Entries of another store in KV, for a while.
+
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use super::namespace::Namespace;
+use crate::number::U64;
+
+/// What is known of a cached entry beside its text.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Cached {
+    #[serde(rename = "v")]
+    pub(crate) version: U64,
+    #[serde(rename = "e")]
+    pub(crate) expires_at: U64,
+    /// When the store below was asked, by the clock of the runtime.
+    #[serde(rename = "a")]
+    pub(crate) read_at: U64,
+}
+
+/// Entries of another store, for a while.
+#[derive(Clone)]
+pub(crate) struct KvCache(Namespace);
+
+impl KvCache {
+    /// KV takes 512; some stand before a key here.
+    pub(crate) const MAXIMUM_KEY_BYTES: u32 = 470;
+
+    pub(crate) fn new(kv: worker::kv::KvStore, space: &str) -> Self {
+        Self(Namespace::new(kv, space))
+    }
+
+    pub(crate) async fn get(&self, key: &str) -> Result<Option<(String, Cached)>, StoreError> {
+        self.0.get(&format!("c:{key}")).await
+    }
+
+    pub(crate) async fn put(
+        &self,
+        key: &str,
+        value: &str,
+        cached: &Cached,
+        max_stale_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.0
+            .put(
+                &format!("c:{key}"),
+                value,
+                cached,
+                cached.read_at.0.saturating_add(max_stale_ms),
+            )
+            .await
+    }
+
+    pub(crate) async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        self.0.remove(&format!("c:{key}")).await
+    }
+}

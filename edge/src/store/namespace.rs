@@ -1,0 +1,154 @@
+//! A KV namespace, asked within the request's budget; and how it fails.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use worker::kv::KvError;
+
+use super::StoreError;
+use crate::number::U64;
+use crate::{budget, clock};
+
+/// The shortest life that KV gives a key, in seconds.
+pub(super) const MINIMUM_TTL_S: u64 = 60;
+/// What is to live longer is kept until it is deleted, in seconds.
+const FOR_EVER_S: u64 = 1_000_000_000;
+/// How long two writes to one key have to be apart, as it documents itself.
+pub(super) const MINIMUM_WRITE_INTERVAL_MS: u64 = 1000;
+
+/// A namespace.
+#[derive(Clone)]
+pub(super) struct Namespace {
+    pub(super) kv: worker::kv::KvStore,
+    /// Stands before every key.
+    space: String,
+}
+
+impl Namespace {
+    pub(super) fn new(kv: worker::kv::KvStore, space: &str) -> Self {
+        Self {
+            kv,
+            space: space.to_owned(),
+        }
+    }
+
+    pub(super) fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.space)
+    }
+
+    pub(super) async fn get<M: DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<(String, M)>, StoreError> {
+        spend()?;
+        #[cfg(feature = "test-routes")]
+        if let Some(stale) = self.stale(key).await? {
+            return Ok(stale);
+        }
+        let (value, metadata) = self
+            .kv
+            .get(&self.key(key))
+            .text_with_metadata::<M>()
+            .await
+            .map_err(read_failed)?;
+        match (value, metadata) {
+            (None, _) => Ok(None),
+            (Some(value), Some(metadata)) => Ok(Some((value, metadata))),
+            (Some(_), None) => Err(StoreError::Corrupt),
+        }
+    }
+
+    /// `until`: when KV may forget it, in milliseconds since 1970.
+    pub(super) async fn put(
+        &self,
+        key: &str,
+        value: &str,
+        metadata: &impl Serialize,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        spend()?;
+        #[cfg(feature = "test-routes")]
+        self.before_write(key).await?;
+        let left_s = until.saturating_sub(clock::now()) / 1000;
+        let put = self.kv.put(&self.key(key), value);
+        let put = put.and_then(|put| put.metadata(metadata)).map_err(write_failed)?;
+        let put = if left_s > FOR_EVER_S {
+            put
+        } else {
+            put.expiration_ttl(left_s.max(MINIMUM_TTL_S))
+        };
+        put.execute().await.map_err(write_failed)
+    }
+
+    pub(super) async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        spend()?;
+        #[cfg(feature = "test-routes")]
+        self.before_write(key).await?;
+        self.kv.delete(&self.key(key)).await.map_err(write_failed)
+    }
+}
+
+/// The faults that tests order.
+#[cfg(feature = "test-routes")]
+impl Namespace {
+    async fn stale<M: DeserializeOwned>(&self, key: &str) -> Result<Option<Option<(String, M)>>, StoreError> {
+        crate::testing::faults::before_kv().await;
+        let Some(stale) = crate::testing::faults::stale(&self.key(key)) else {
+            return Ok(None);
+        };
+        let read = |(value, metadata)| {
+            Ok((
+                value,
+                serde_json::from_value(metadata).map_err(|_| StoreError::Corrupt)?,
+            ))
+        };
+        stale.map(read).transpose().map(Some)
+    }
+
+    async fn before_write(&self, key: &str) -> Result<(), StoreError> {
+        use crate::testing::faults;
+        faults::before_kv().await;
+        if faults::is_throttled() {
+            return Err(StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS)));
+        }
+        if faults::is_stale() {
+            let key = self.key(key);
+            let (value, metadata) = self
+                .kv
+                .get(&key)
+                .text_with_metadata()
+                .await
+                .map_err(read_failed)?;
+            faults::keep(&key, value.zip(metadata));
+        }
+        Ok(())
+    }
+}
+
+/// Takes one operation of the request's budget.
+pub(super) fn spend() -> Result<(), StoreError> {
+    if budget::spend() {
+        Ok(())
+    } else {
+        Err(StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS)))
+    }
+}
+
+/// KV says 429 in its message alone.
+fn is_throttled(error: &KvError) -> bool {
+    format!("{error:?}").contains("429")
+}
+
+pub(super) fn read_failed(error: KvError) -> StoreError {
+    if is_throttled(&error) {
+        return StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS));
+    }
+    // Its own text may name the key.
+    StoreError::Unavailable("Workers KV failed".into())
+}
+
+fn write_failed(error: KvError) -> StoreError {
+    if is_throttled(&error) {
+        return StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS));
+    }
+    StoreError::OutcomeUnknown
+}
