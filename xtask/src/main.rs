@@ -35,6 +35,11 @@ Usage: cargo xtask COMMAND
   size    the component at each level of optimisation, and what it is made of
 ";
 
+/// How lints and tests are compiled, which is never measured.
+const CHECKS: &str = "--profile=checks";
+/// How whatever is measured is compiled.
+const RELEASE: &str = "--release";
+
 /// With each change every fourth mutant is tried; `mutants` tries them all.
 const SOME_MUTANTS: &str = "4";
 
@@ -47,9 +52,10 @@ fn main() -> ExitCode {
         "bench" => bench(),
         "bench-http" => http::bench(rest.first().map(String::as_str)),
         "bench-stores" => stores::bench(&rest),
-        "load" | "explore" | "timing" => example(&command, &[], &rest),
+        "load" | "timing" => example(RELEASE, &command, &[], &rest),
+        "explore" => build().and_then(|()| built("explore", &rest)),
         "faulted" => faulted(&rest),
-        "mutants" => example("mutants", &["--features", "compile"], &rest),
+        "mutants" => mutants(&rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),
         "size" => size::report(),
         "help" | "--help" | "-h" => {
@@ -73,13 +79,17 @@ fn test() -> Result<(), String> {
     ensure_target();
     programs::ensure()?;
     python::ensure()?;
-    program()?;
+    build()?;
     cargo(
         "tests",
-        &["test", "--release", "--locked", "--workspace", "--no-fail-fast"],
+        &["test", CHECKS, "--locked", "--workspace", "--no-fail-fast"],
     )?;
     fuzz::run(None)?;
-    example("mutants", &["--features", "compile"], &[SOME_MUTANTS.into()])
+    mutants(&[SOME_MUTANTS.into()])
+}
+
+fn mutants(arguments: &[String]) -> Result<(), String> {
+    example(CHECKS, "mutants", &["--features", "compile"], arguments)
 }
 
 fn faulted(arguments: &[String]) -> Result<(), String> {
@@ -90,24 +100,31 @@ fn faulted(arguments: &[String]) -> Result<(), String> {
     ] {
         programs::ensure_one(program, package)?;
     }
-    ensure_target();
-    program()?;
-    example("faulted", &[], arguments)
+    build()?;
+    built("faulted", arguments)
 }
 
-/// `tessera` itself.
-fn program() -> Result<(), String> {
+/// Everything at once, so that what is shared is compiled once: what one package asks of a library, all are given.
+fn build() -> Result<(), String> {
+    ensure_target();
     cargo(
-        "program",
-        &["build", "--release", "--locked", "--package", "tessera", "--bins"],
+        "build",
+        &["build", CHECKS, "--locked", "--workspace", "--all-targets"],
     )
 }
 
-/// A program of `tests/examples`.
-fn example(name: &str, with: &[&str], arguments: &[String]) -> Result<(), String> {
+/// A program of `tests/examples` that [`build`] has made.
+fn built(name: &str, arguments: &[String]) -> Result<(), String> {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let program = target.join("checks/examples").join(name);
+    run(name, Command::new(program).args(arguments))
+}
+
+/// A program of `tests/examples`, for itself.
+fn example(profile: &str, name: &str, with: &[&str], arguments: &[String]) -> Result<(), String> {
     let run = [
         "run",
-        "--release",
+        profile,
         "--locked",
         "--package",
         "tessera-tests",
@@ -130,7 +147,7 @@ fn lint() -> Result<(), String> {
         "clippy",
         &[
             "clippy",
-            "--release",
+            CHECKS,
             "--locked",
             "--workspace",
             "--all-targets",
@@ -143,7 +160,7 @@ fn lint() -> Result<(), String> {
         "clippy, fuzz targets",
         &[
             "clippy",
-            "--release",
+            RELEASE,
             "--locked",
             "--manifest-path",
             "tests/fuzz/Cargo.toml",
@@ -159,7 +176,7 @@ fn lint() -> Result<(), String> {
         "clippy, HTTP for a Worker",
         &[
             "clippy",
-            "--release",
+            CHECKS,
             "--locked",
             "--package",
             "tessera-http",
@@ -167,6 +184,21 @@ fn lint() -> Result<(), String> {
             "api",
             "--target",
             "wasm32-unknown-unknown",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    )?;
+    // The program with what it asks for itself, as it is installed.
+    cargo(
+        "clippy, the program alone",
+        &[
+            "clippy",
+            CHECKS,
+            "--locked",
+            "--package",
+            "tessera",
+            "--bins",
             "--",
             "--deny",
             "warnings",
@@ -184,7 +216,7 @@ fn lint() -> Result<(), String> {
         cargo(
             "clippy, bare library",
             &[
-                &["clippy", "--release", "--locked"],
+                &["clippy", CHECKS, "--locked"],
                 &library[..],
                 &[features, "--", "--deny", "warnings"],
             ]
@@ -225,11 +257,15 @@ fn ensure_target() {
 }
 
 fn cargo(what: &str, arguments: &[&str]) -> Result<(), String> {
-    let began = Instant::now();
     println!("xtask: {what}: cargo {}", arguments.join(" "));
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).current_dir(root()).args(arguments).status();
-    let status = status.map_err(|error| format!("cargo cannot be started: {error}"))?;
+    run(what, Command::new(cargo).args(arguments))
+}
+
+fn run(what: &str, command: &mut Command) -> Result<(), String> {
+    let began = Instant::now();
+    let status = command.current_dir(root()).status();
+    let status = status.map_err(|error| format!("{what} cannot be started: {error}"))?;
     println!("xtask: {what}: {:.0} s", began.elapsed().as_secs_f32());
     if status.success() {
         Ok(())

@@ -155,10 +155,10 @@ fn command(address: &str, data: &Path, store: &str) -> Command {
 /// The program that was built beside the tests and the examples.
 fn program() -> PathBuf {
     let own = std::env::current_exe().expect("a path");
-    let program = own.ancestors().nth(2).expect("target/release/…").join("tessera");
+    let program = own.ancestors().nth(2).expect("target/checks/…").join("tessera");
     assert!(
         program.exists(),
-        "there is no {}: build it first with `cargo build --release -p tessera`",
+        "there is no {}: build it first with `cargo build --profile checks -p tessera`",
         program.display()
     );
     program

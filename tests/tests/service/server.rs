@@ -18,12 +18,12 @@ pub(crate) fn program() -> PathBuf {
     let program = tests
         .parent()
         .and_then(Path::parent)
-        .expect("target/release/deps")
+        .expect("target/checks/deps")
         .join("tessera");
     let path = program.display();
     assert!(
         program.exists(),
-        "there is no {path}: build it first with `cargo build --release -p tessera`"
+        "there is no {path}: build it first with `cargo build --profile checks -p tessera`"
     );
     program
 }
