@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use tessera::Component;
 use tessera_tests::interleave::campaign::{Campaign, campaigns, explore_each};
-use tessera_tests::interleave::explore::Report;
 use tessera_tests::interleave::plan::Plan;
+use tessera_tests::interleave::report::Report;
 
 /// So many violations of a campaign are told.
 const TOLD: usize = 3;

@@ -4,6 +4,7 @@ pub mod edge;
 pub mod faulted;
 pub mod http_client;
 pub mod interleave;
+pub mod program;
 pub mod scenario;
 pub mod servers;
 pub mod store_suite;

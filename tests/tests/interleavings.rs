@@ -1,14 +1,19 @@
 //! Several clients, every order of their steps in the store, every fault at every step; and that the judge of them can say no.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::rc::Rc;
 
 use tessera::Component;
 use tessera_tests::interleave::calls::{Call, Rules, Session, Told, World};
 use tessera_tests::interleave::campaign::{campaigns, explore_all};
-use tessera_tests::interleave::explore::explore_by;
+use tessera_tests::interleave::engines::Engines;
+use tessera_tests::interleave::explore::{explore_by, pick, splitmix, start};
 use tessera_tests::interleave::linear::{Observed, is_explained};
 use tessera_tests::interleave::plan::{Act, Event, Plan};
+use tessera_tests::interleave::recall::Memory;
+use tessera_tests::interleave::run::Run;
 
 #[test]
 fn no_order_of_steps_and_no_fault_loses_revives_or_misjudges_anything() {
@@ -69,6 +74,44 @@ fn an_engine_that_keeps_other_rules_is_found_out() {
             Ok(_) => panic!("{place}: nothing was found"),
         }
     }
+}
+
+/// What lets all runs be taken: a client is asked once, and remembered.
+#[test]
+fn clients_that_are_remembered_do_as_on_their_engines() {
+    let component = Component::embedded().expect("the embedded component runs here");
+    let mut compared = 0_u32;
+    let mut seed = 7;
+    for name in ["faults-3-1", "renewals-3", "clocks-3", "failover-3", "stale-3"] {
+        let campaign = campaigns().into_iter().find(|campaign| campaign.name == name);
+        for mut plan in campaign.expect("there is such a campaign").plans {
+            plan.most_faults = 3;
+            let start = start(&plan, &component).expect("the plan can be run");
+            let mut engines = Engines::new(&plan, &component).expect("the plan can be run");
+            let memory = Memory::new(&plan, &component, &start).expect("the plan can be run");
+            let memory = Rc::new(RefCell::new(memory));
+            for _ in 0..4 {
+                let mut live = Run::live(&plan, &mut engines, &start);
+                let mut recalled = Run::recalled(&plan, &memory, &start);
+                loop {
+                    assert_eq!(live.state(), recalled.state(), "{name}: {}", plan.name);
+                    let choices = live.choices();
+                    assert_eq!(choices, recalled.choices());
+                    if choices.is_empty() {
+                        break;
+                    }
+                    let choice = choices[pick(splitmix(&mut seed), &choices)];
+                    live.take(choice);
+                    recalled.take(choice);
+                    compared += 1;
+                }
+                assert_eq!(live.all_calls(), recalled.all_calls());
+                assert_eq!(live.tokens(), recalled.tokens());
+            }
+            assert_eq!(memory.borrow().differs, None);
+        }
+    }
+    let _ = writeln!(std::io::stderr(), "{compared} steps compared");
 }
 
 const RULES: Rules = Rules {

@@ -7,8 +7,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use tessera::Component;
-use tessera_tests::interleave::explore::{Report, drawn};
+use tessera_tests::interleave::explore::drawn;
 use tessera_tests::interleave::plan::{Act, Event, Fault, Plan};
+use tessera_tests::interleave::report::Report;
 
 const CLIENTS: usize = 10;
 /// All cases together.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tessera::store::{CachedStore, Durability, MemoryStore, RedisStore, RedisUrl, SqlStore, SqliteStore};
 use tessera_tests::scenario::{self, Pace, Scenario};
-use tessera_tests::servers::{MariaDb, Postgres, RedisServer, Server};
+use tessera_tests::servers::{MariaDb, Postgres, RedisCluster, RedisSentinels, RedisServer, Server};
 
 #[path = "scenarios/coverage.rs"]
 mod coverage;
@@ -147,15 +147,30 @@ fn all_scenarios_pass_over_sqlite_that_never_answers_at_once() {
     });
 }
 
-#[test]
-fn all_scenarios_pass_over_redis() {
-    let (server, stores) = (RedisServer::start(&[]), AtomicUsize::new(0));
-    all_pass("redis", async |scenario| {
+/// All over one Redis, each under a prefix of its own.
+fn all_pass_in_redis(over: &str, url: &str) {
+    let stores = AtomicUsize::new(0);
+    all_pass(over, async |scenario| {
         let n = stores.fetch_add(1, Ordering::Relaxed);
-        let url: RedisUrl = format!("{}?prefix={n}:", server.url()).parse().expect("a URL");
+        let url: RedisUrl = format!("{url}?prefix={n}:").parse().expect("a URL");
         let store = RedisStore::open(&url).await.expect("an open store");
         scenario::run(&scenario, store, Pace::Own).await
     });
+}
+
+#[test]
+fn all_scenarios_pass_over_redis() {
+    all_pass_in_redis("redis", &RedisServer::start(&[]).url());
+}
+
+#[test]
+fn all_scenarios_pass_over_a_cluster_of_redis() {
+    all_pass_in_redis("redis, Cluster", &RedisCluster::start(&[]).url());
+}
+
+#[test]
+fn all_scenarios_pass_over_a_redis_that_sentinels_name() {
+    all_pass_in_redis("redis, Sentinel", &RedisSentinels::start(&[]).url());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{cargo, ensure_target, programs, root};
+use crate::{CHECKS, RELEASE, cargo, ensure_target, programs, root, target};
 
 /// What is uploaded, beside `wrangler.toml`.
 const BUNDLE: [&str; 3] = ["worker.js", "worker_bg.wasm", "engine.wasm"];
@@ -19,13 +19,18 @@ const WORKER_TARGET: &str = "target/edge-worker";
 pub(crate) fn run_command(which: Option<&str>) -> Result<(), String> {
     match which {
         None => deployable(),
-        Some("tests") => for_tests(),
+        Some("tests") => crate::build().and_then(|()| for_tests()),
         Some(other) => Err(format!("there is no bundle {other}")),
     }
 }
 
 fn deployable() -> Result<(), String> {
-    let bundle = build(&[], "target/edge/bundle")?;
+    cargo(
+        "program",
+        &["build", RELEASE, "--locked", "--package", "tessera", "--bins"],
+    )?;
+    let program = target().join("release/tessera");
+    let bundle = build(&program, &[], "target/edge/bundle")?;
     let mut whole = 0;
     for name in BUNDLE {
         let bytes = zipped(&bundle.join(name))?;
@@ -55,6 +60,7 @@ pub(crate) fn bench() -> Result<(), String> {
 
 /// `cargo xtask soak-edge`: 50 000 requests of forty clients, over slow storage.
 pub(crate) fn soak() -> Result<(), String> {
+    crate::build()?;
     for_tests()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut test = Command::new(cargo);
@@ -62,10 +68,11 @@ pub(crate) fn soak() -> Result<(), String> {
         .env("TESSERA_SOAK_REQUESTS", "50000")
         .args([
             "test",
-            "--release",
+            CHECKS,
             "--locked",
-            "--package",
-            "tessera-tests",
+            "--workspace",
+            "--exclude",
+            "tessera-edge",
             "--test",
             "edge",
             "soak",
@@ -73,17 +80,18 @@ pub(crate) fn soak() -> Result<(), String> {
     run("soak-edge", &mut test)
 }
 
-/// The bundle that the tests run, with routes of their own.
+/// The bundle that the tests run, with routes of their own, about the component of the program that they run.
 pub(crate) fn for_tests() -> Result<(), String> {
-    build(&["test-routes"], "target/edge/test-bundle").map(|_| ())
+    let program = target().join("checks/tessera");
+    build(&program, &["test-routes"], "target/edge/test-bundle").map(|_| ())
 }
 
-/// Builds a bundle and answers where it is.
-pub(crate) fn build(features: &[&str], place: &str) -> Result<PathBuf, String> {
+/// Builds a bundle about a program's component, and answers where it is.
+fn build(program: &Path, features: &[&str], place: &str) -> Result<PathBuf, String> {
     ensure_target();
     programs::node()?;
     programs::npm(TOOLS)?;
-    let component = export()?;
+    let component = export(program)?;
     let tool = build_tool()?;
     let module = compile(features)?;
 
@@ -130,15 +138,10 @@ pub(crate) fn build(features: &[&str], place: &str) -> Result<PathBuf, String> {
 }
 
 /// The component, as the program has it embedded.
-fn export() -> Result<PathBuf, String> {
-    cargo(
-        "program",
-        &["build", "--release", "--locked", "--package", "tessera", "--bins"],
-    )?;
+fn export(program: &Path) -> Result<PathBuf, String> {
     let place = root().join("target/edge/component.wasm");
     let directory = root().join("target/edge");
     fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
-    let program = root().join("target/release/tessera");
     run(
         "the component",
         Command::new(program).args(["component", "export"]).arg(&place),

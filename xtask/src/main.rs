@@ -39,6 +39,13 @@ Usage: cargo xtask COMMAND
   size    the component at each level of optimisation, and what it is made of
 ";
 
+/// How lints and tests are compiled, which is never measured.
+const CHECKS: &str = "--profile=checks";
+/// How whatever is measured is compiled.
+const RELEASE: &str = "--release";
+/// All members but the Worker, which is built for another machine.
+const ALL: &[&str] = &["--workspace", "--exclude", "tessera-edge"];
+
 /// With each change every fourth mutant is tried; `mutants` tries them all.
 const SOME_MUTANTS: &str = "4";
 
@@ -51,9 +58,10 @@ fn main() -> ExitCode {
         "bench" => bench(),
         "bench-http" => http::bench(rest.first().map(String::as_str)),
         "bench-stores" => stores::bench(&rest),
-        "load" | "explore" | "timing" => example(&command, &[], &rest),
+        "load" | "timing" => example(&command, &rest),
+        "explore" => build().and_then(|()| built("explore", &rest)),
         "faulted" => faulted(&rest),
-        "mutants" => example("mutants", &["--features", "compile"], &rest),
+        "mutants" => mutants(&rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),
         "edge" => edge::run_command(rest.first().map(String::as_str)),
         "bench-edge" => edge::bench(),
@@ -80,23 +88,21 @@ fn test() -> Result<(), String> {
     ensure_target();
     programs::ensure()?;
     python::ensure()?;
-    program()?;
+    build()?;
     edge::for_tests()?;
     // The Worker is built for another machine than the tests run on.
     cargo(
         "tests",
-        &[
-            "test",
-            "--release",
-            "--locked",
-            "--workspace",
-            "--exclude",
-            "tessera-edge",
-            "--no-fail-fast",
-        ],
+        &[&["test", CHECKS, "--locked"], ALL, &["--no-fail-fast"]].concat(),
     )?;
     fuzz::run(None)?;
-    example("mutants", &["--features", "compile"], &[SOME_MUTANTS.into()])
+    mutants(&[SOME_MUTANTS.into()])
+}
+
+fn mutants(arguments: &[String]) -> Result<(), String> {
+    let these = ["--example", "mutants", "--features", "tessera-tests/compile"];
+    cargo("mutants", &[&["build", CHECKS, "--locked"], ALL, &these].concat())?;
+    built("mutants", arguments)
 }
 
 fn faulted(arguments: &[String]) -> Result<(), String> {
@@ -107,38 +113,33 @@ fn faulted(arguments: &[String]) -> Result<(), String> {
     ] {
         programs::ensure_one(program, package)?;
     }
-    ensure_target();
-    program()?;
-    example("faulted", &[], arguments)
+    build()?;
+    built("faulted", arguments)
 }
 
-/// `tessera` itself.
-fn program() -> Result<(), String> {
+/// Everything at once, so that what is shared is compiled once: what one package asks of a library, all are given.
+fn build() -> Result<(), String> {
+    ensure_target();
     cargo(
-        "program",
-        &["build", "--release", "--locked", "--package", "tessera", "--bins"],
+        "build",
+        &[&["build", CHECKS, "--locked"], ALL, &["--all-targets"]].concat(),
     )
 }
 
-/// A program of `tests/examples`.
-fn example(name: &str, with: &[&str], arguments: &[String]) -> Result<(), String> {
-    let run = [
-        "run",
-        "--release",
-        "--locked",
-        "--package",
-        "tessera-tests",
-        "--example",
+/// A program of `tests/examples` that [`build`] has made.
+fn built(name: &str, arguments: &[String]) -> Result<(), String> {
+    let program = target().join("checks/examples").join(name);
+    run(name, Command::new(program).args(arguments))
+}
+
+/// A program of `tests/examples` that measures.
+fn example(name: &str, arguments: &[String]) -> Result<(), String> {
+    let package = ["--package", "tessera-tests", "--example", name, "--"];
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    cargo(
         name,
-    ];
-    let arguments = arguments.iter().map(String::as_str);
-    let arguments: Vec<&str> = run
-        .into_iter()
-        .chain(with.iter().copied())
-        .chain(["--"])
-        .chain(arguments)
-        .collect();
-    cargo(name, &arguments)
+        &[&["run", RELEASE, "--locked"], &package[..], &arguments].concat(),
+    )
 }
 
 fn lint() -> Result<(), String> {
@@ -147,7 +148,7 @@ fn lint() -> Result<(), String> {
         "clippy",
         &[
             "clippy",
-            "--release",
+            CHECKS,
             "--locked",
             "--workspace",
             "--exclude",
@@ -162,7 +163,7 @@ fn lint() -> Result<(), String> {
         "clippy, fuzz targets",
         &[
             "clippy",
-            "--release",
+            RELEASE,
             "--locked",
             "--manifest-path",
             "tests/fuzz/Cargo.toml",
@@ -200,12 +201,27 @@ fn lint() -> Result<(), String> {
         "clippy, the Worker's build",
         &[
             "clippy",
-            "--release",
+            RELEASE,
             "--locked",
             "--manifest-path",
             "edge/build/Cargo.toml",
             "--target-dir",
             "target/edge-build",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    )?;
+    // The program with what it asks for itself, as it is installed.
+    cargo(
+        "clippy, the program alone",
+        &[
+            "clippy",
+            CHECKS,
+            "--locked",
+            "--package",
+            "tessera",
+            "--bins",
             "--",
             "--deny",
             "warnings",
@@ -223,7 +239,7 @@ fn lint() -> Result<(), String> {
         cargo(
             "clippy, bare library",
             &[
-                &["clippy", "--release", "--locked"],
+                &["clippy", CHECKS, "--locked"],
                 &library[..],
                 &[features, "--", "--deny", "warnings"],
             ]
@@ -264,17 +280,35 @@ fn ensure_target() {
 }
 
 fn cargo(what: &str, arguments: &[&str]) -> Result<(), String> {
-    let began = Instant::now();
     println!("xtask: {what}: cargo {}", arguments.join(" "));
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).current_dir(root()).args(arguments).status();
-    let status = status.map_err(|error| format!("cargo cannot be started: {error}"))?;
+    let mut command = Command::new(cargo);
+    // What `cargo xtask` runs under is of xtask; some libraries are built again when it changes.
+    for (name, _) in env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR")
+        {
+            command.env_remove(name);
+        }
+    }
+    run(what, command.args(arguments))
+}
+
+fn run(what: &str, command: &mut Command) -> Result<(), String> {
+    let began = Instant::now();
+    let status = command.current_dir(root()).status();
+    let status = status.map_err(|error| format!("{what} cannot be started: {error}"))?;
     println!("xtask: {what}: {:.0} s", began.elapsed().as_secs_f32());
     if status.success() {
         Ok(())
     } else {
         Err(format!("{what} failed"))
     }
+}
+
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 fn root() -> PathBuf {

@@ -24,5 +24,5 @@ pub(crate) fn bench(names: &[String]) -> Result<(), String> {
         ],
     )?;
     let peer = text(&target.join("release/tessera-peer-stores"))?;
-    super::example("stores", &[], &[&[peer], names].concat())
+    super::example("stores", &[&[peer], names].concat())
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -140,7 +140,7 @@ fn spawn(address: &str, data: &Path, store: &str, log: &Path) -> Process {
 }
 
 fn command(address: &str, data: &Path, store: &str) -> Command {
-    let mut command = Command::new(program());
+    let mut command = Command::new(crate::program::program());
     command
         .args(["serve", "--demo", "off", "--log", "warn", "--listen", address])
         .arg("--request-timeout")
@@ -150,16 +150,4 @@ fn command(address: &str, data: &Path, store: &str) -> Command {
         .env("TESSERA_STORE", store)
         .env_remove("TESSERA_SERVICE_KEY");
     command
-}
-
-/// The program that was built beside the tests and the examples.
-fn program() -> PathBuf {
-    let own = std::env::current_exe().expect("a path");
-    let program = own.ancestors().nth(2).expect("target/release/…").join("tessera");
-    assert!(
-        program.exists(),
-        "there is no {}: build it first with `cargo build --release -p tessera`",
-        program.display()
-    );
-    program
 }

@@ -6,8 +6,9 @@ use std::thread;
 
 use tessera::Component;
 
-use super::explore::{Report, Violation, explore, sample};
+use super::explore::{explore, sample};
 use super::plan::{Act, EVERYTHING, Event, Fault, LOGINS, Plan, RENEWALS, combinations};
+use super::report::{Report, Violation};
 use super::store::lock;
 
 /// How a plan is run.

@@ -26,7 +26,7 @@ pub struct Granted {
 }
 
 /// What one client did and was told.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     /// In order; the last one may be under way.
     pub calls: Vec<Observed>,

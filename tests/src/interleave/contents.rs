@@ -6,6 +6,8 @@ use std::sync::Arc;
 use tessera::Timestamp;
 use tessera::store::{Entry, Page, Placement, Row, StoreError};
 
+use super::run::digest;
+
 /// A record and where it belongs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Stored {
@@ -97,21 +99,22 @@ pub enum Answer {
 
 impl Answer {
     /// Tells answers to one question apart. A version stands for the text that was written under it.
-    pub fn digest(&self) -> (u64, Vec<u64>) {
+    pub fn digest(&self) -> u64 {
+        let error = |error: &StoreError| std::mem::discriminant(error);
         let entry = |entry: &Result<Entry, StoreError>| match entry {
-            Ok(entry) => entry.version ^ entry.expires_at.as_millis(),
-            Err(_) => 0,
+            Ok(entry) => Ok((entry.version, entry.expires_at)),
+            Err(failed) => Err(error(failed)),
         };
+        let row = |row: &Row| (row.version, row.touched_at, row.expires_at);
         match self {
-            Self::Entry(answer) => (1, vec![entry(answer)]),
-            Self::Entries(answers) => (2, answers.iter().map(entry).collect()),
-            Self::Version(Ok(version)) => (3, vec![*version]),
-            Self::Version(Err(error)) => (4, vec![matches!(error, StoreError::Stale).into()]),
-            Self::Done(done) => (5, vec![done.is_ok().into()]),
-            Self::WasThere(was_there) => (6, vec![(*was_there).into()]),
-            Self::Count(count) => (7, vec![(*count).into()]),
-            Self::Page(page) => (8, page.rows.iter().map(|row| row.version).collect()),
-            Self::Failed(_) => (9, Vec::new()),
+            Self::Entry(answer) => digest(&(1, entry(answer))),
+            Self::Entries(answers) => digest(&(2, answers.iter().map(entry).collect::<Vec<_>>())),
+            Self::Version(answer) => digest(&(3, answer.as_ref().map_err(error))),
+            Self::Done(answer) => digest(&(4, answer.as_ref().map_err(error))),
+            Self::WasThere(was_there) => digest(&(5, was_there)),
+            Self::Count(count) => digest(&(6, count)),
+            Self::Page(page) => digest(&(7, page.rows.iter().map(row).collect::<Vec<_>>())),
+            Self::Failed(failed) => digest(&(8, error(failed))),
         }
     }
 }
@@ -123,6 +126,8 @@ pub struct Contents {
     pub records: BTreeMap<String, Stored>,
     /// Owner and key.
     pub index: BTreeSet<(String, String)>,
+    /// Whether stale reads are answered.
+    pub remembers: bool,
     /// What each key held before its last writes, oldest first: what a stale read may answer.
     pub before: BTreeMap<String, Vec<Option<Stored>>>,
 }
@@ -139,6 +144,9 @@ impl Contents {
     }
 
     fn remember(&mut self, key: &str) {
+        if !self.remembers {
+            return;
+        }
         let before = self.records.get(key).cloned();
         self.before.entry(key.to_owned()).or_default().push(before);
     }
@@ -169,15 +177,23 @@ impl Contents {
         was_live
     }
 
+    /// Answers a question that only reads.
+    pub fn answer(&self, question: &Question, now: Timestamp) -> Answer {
+        let entry = |key: &String| self.live(key, now).map(Stored::entry);
+        match question {
+            Question::Get { key, .. } => Answer::Entry(entry(key)),
+            Question::GetMany { keys } => Answer::Entries(keys.iter().map(entry).collect()),
+            Question::ListOwned { owner } => Answer::Page(self.list(owner, now)),
+            _ => Answer::Failed(StoreError::Unsupported),
+        }
+    }
+
     /// Does what a question asks; `version` is what a write is to be named.
     pub fn apply(&mut self, question: &Question, now: Timestamp, version: u64) -> Answer {
         match question {
-            Question::Get { key, .. } => Answer::Entry(self.live(key, now).map(Stored::entry)),
-            Question::GetMany { keys } => Answer::Entries(
-                keys.iter()
-                    .map(|key| self.live(key, now).map(Stored::entry))
-                    .collect(),
-            ),
+            Question::Get { .. } | Question::GetMany { .. } | Question::ListOwned { .. } => {
+                self.answer(question, now)
+            }
             Question::Insert { key, text, at } => Answer::Version(match self.live(key, now) {
                 Ok(_) => Err(StoreError::Stale),
                 Err(_) => {
@@ -219,7 +235,6 @@ impl Contents {
                     .count();
                 Answer::Count(removed as u32)
             }
-            Question::ListOwned { owner } => Answer::Page(self.list(owner, now)),
         }
     }
 

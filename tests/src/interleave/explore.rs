@@ -1,7 +1,9 @@
-//! All runs of a plan: depth first, each from the start, left where it comes to a state that was seen before.
+//! All runs of a plan, depth first; left where they come to a state that was seen before.
 
-use std::collections::HashSet;
-use std::fmt;
+use std::cell::RefCell;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use tessera::{Component, ConfigurationError};
 
@@ -10,94 +12,9 @@ use super::contents::Contents;
 use super::engines::Engines;
 use super::judge::{Judge, record};
 use super::plan::{Act, Plan};
+use super::recall::Memory;
+use super::report::{Report, Violation};
 use super::run::{Choice, Run, Start, alone};
-
-/// What an exploration has seen.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Report {
-    /// Runs taken to their end and judged.
-    pub runs: u64,
-    /// Runs left at a state that was seen before.
-    pub left: u64,
-    /// Different states.
-    pub states: u64,
-    /// Questions answered.
-    pub steps: u64,
-    /// Faults and events.
-    pub faults: u64,
-    /// Calls judged.
-    pub calls: u64,
-    /// Tokens shown at the end.
-    pub tokens: u64,
-    /// The most questions that one call asked.
-    pub most_asked: usize,
-}
-
-impl Report {
-    /// Both together.
-    pub fn add(&mut self, other: &Self) {
-        self.runs += other.runs;
-        self.left += other.left;
-        self.states += other.states;
-        self.steps += other.steps;
-        self.faults += other.faults;
-        self.calls += other.calls;
-        self.tokens += other.tokens;
-        self.most_asked = self.most_asked.max(other.most_asked);
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            runs,
-            left,
-            states,
-            steps,
-            faults,
-            calls,
-            tokens,
-            most_asked,
-        } = self;
-        write!(
-            f,
-            "{runs} runs judged, {left} left at a known state, {states} states, {steps} steps, {faults} faults, \
-             {calls} calls and {tokens} tokens judged, at most {most_asked} questions a call"
-        )
-    }
-}
-
-/// What is wrong with a run, and how to repeat it.
-#[derive(Debug)]
-pub struct Violation {
-    /// The plan's name.
-    pub plan: String,
-    /// The choices, by their place among all that were open.
-    pub schedule: Vec<usize>,
-    /// What is wrong.
-    pub what: String,
-    /// What was done, step by step.
-    pub trace: Vec<String>,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}\nschedule {:?}", self.plan, self.what, self.schedule)?;
-        self.trace.iter().try_for_each(|line| writeln!(f, "  {line}"))
-    }
-}
-
-impl From<ConfigurationError> for Box<Violation> {
-    fn from(error: ConfigurationError) -> Self {
-        let what = format!("the plan cannot be run: {error}");
-        Self::new(Violation {
-            plan: String::new(),
-            schedule: Vec::new(),
-            what,
-            trace: Vec::new(),
-        })
-    }
-}
 
 /// One session of alice's with two fields, from which every run starts.
 ///
@@ -140,23 +57,111 @@ pub fn explore_by(
     let start = start(plan, component)?;
     let first = worlds(&start.contents);
     let judge = Judge::new(judged_by, component, &start, first)?;
-    let mut engines = Engines::new(plan, component)?;
-    let (mut report, mut seen, mut path) = (Report::default(), HashSet::new(), Vec::<(usize, usize)>::new());
+    // Clients that share an instance have more state than can be seen: its cache.
+    match plan.shared {
+        true => each_order(plan, &judge, Engines::new(plan, component)?, &start, most_runs),
+        false => each_state(
+            plan,
+            &judge,
+            Memory::new(plan, component, &start)?,
+            &start,
+            most_runs,
+        ),
+    }
+}
+
+/// Takes every way on from every state that was not seen before.
+fn each_state(
+    plan: &Plan,
+    judge: &Judge<'_>,
+    memory: Memory<'_>,
+    start: &Start,
+    most_runs: u64,
+) -> Result<Report, Box<Violation>> {
+    struct Fork<R> {
+        run: R,
+        choices: Vec<Choice>,
+        next: usize,
+    }
+    let memory = Rc::new(RefCell::new(memory));
+    let run = Run::recalled(plan, &memory, start);
+    let (mut report, mut seen) = (Report::default(), HashSet::from([run.state()]));
+    let mut judged = HashMap::new();
+    let choices = run.choices();
+    let mut forks = vec![Fork {
+        run,
+        choices,
+        next: 0,
+    }];
+    while let Some(fork) = forks.last_mut() {
+        let Some(choice) = fork.choices.get(fork.next).copied() else {
+            forks.pop();
+            continue;
+        };
+        fork.next += 1;
+        let mut run = fork.run.clone();
+        run.take(choice);
+        report.steps += 1;
+        report.faults += u64::from(!matches!(choice, Choice::Step(_)));
+        report.most_asked = report.most_asked.max(run.most_asked);
+        let choices = run.choices();
+        let is_new = !choices.is_empty() && seen.insert(run.state());
+        let verdict = match (&memory.borrow().differs, choices.is_empty()) {
+            (Some(differs), _) => Err(differs.clone()),
+            (None, true) => match judged.entry(run.end()) {
+                Entry::Occupied(known) => Ok(*known.get()),
+                Entry::Vacant(new) => judge.verdict(&run).map(|found| *new.insert(found)),
+            },
+            (None, false) => Ok((0, 0)),
+        };
+        match verdict {
+            Ok((calls, tokens)) => {
+                report.calls += calls;
+                report.tokens += tokens;
+            }
+            Err(what) => {
+                let schedule = forks.iter().map(|fork| fork.next - 1).collect();
+                let taken: Vec<Choice> = forks.iter().map(|fork| fork.choices[fork.next - 1]).collect();
+                return Err(Box::new(Violation::of(plan, &run, schedule, &taken, what)));
+            }
+        }
+        match (choices.is_empty(), is_new) {
+            (true, _) => report.runs += 1,
+            (false, true) => forks.push(Fork {
+                run,
+                choices,
+                next: 0,
+            }),
+            (false, false) => report.left += 1,
+        }
+        if report.runs >= most_runs {
+            break;
+        }
+    }
+    report.states = seen.len() as u64;
+    Ok(report)
+}
+
+/// Takes every order of all steps, each run from the start on the engines themselves.
+fn each_order(
+    plan: &Plan,
+    judge: &Judge<'_>,
+    mut engines: Engines,
+    start: &Start,
+    most_runs: u64,
+) -> Result<Report, Box<Violation>> {
+    let (mut report, mut path) = (Report::default(), Vec::<(usize, usize)>::new());
     loop {
-        let mut run = Run::new(plan, &mut engines, &start);
+        let mut run = Run::live(plan, &mut engines, start);
         let mut schedule = Vec::with_capacity(path.len());
         let mut taken: Vec<Choice> = Vec::new();
-        let ended = loop {
+        loop {
             let choices = run.choices();
             if choices.is_empty() {
-                break true;
+                break;
             }
             let depth = schedule.len();
             if depth == path.len() {
-                // Clients that share an instance have more state than can be seen: its cache.
-                if !plan.shared && !seen.insert(run.state()) {
-                    break false;
-                }
                 path.push((0, choices.len()));
             }
             let place = path[depth].0;
@@ -165,20 +170,8 @@ pub fn explore_by(
             report.steps += u64::from(depth + 1 == path.len());
             report.faults += u64::from(depth + 1 == path.len() && !matches!(choices[place], Choice::Step(_)));
             run.take(choices[place]);
-        };
-        report.most_asked = report.most_asked.max(run.most_asked);
-        if ended {
-            report.runs += 1;
-            match judge.verdict(&run) {
-                Ok((calls, tokens)) => {
-                    report.calls += calls;
-                    report.tokens += tokens;
-                }
-                Err(what) => return Err(Box::new(violation(plan, &run, schedule, &taken, what))),
-            }
-        } else {
-            report.left += 1;
         }
+        report.judged(judge, plan, &run, schedule, &taken)?;
         while path.last().is_some_and(|(place, all)| place + 1 >= *all) {
             path.pop();
         }
@@ -187,7 +180,6 @@ pub fn explore_by(
             _ => break,
         }
     }
-    report.states = seen.len() as u64;
     Ok(report)
 }
 
@@ -212,7 +204,7 @@ pub fn drawn(plan: &Plan, component: &Component, numbers: &[u16]) -> Result<Repo
 }
 
 /// One in sixteen is a fault or an event, where there may be one: drawn as often as steps, all would come at the start.
-fn pick(number: u64, choices: &[Choice]) -> usize {
+pub fn pick(number: u64, choices: &[Choice]) -> usize {
     let is_step = |choice: &&Choice| matches!(choice, Choice::Step(_));
     let steps = choices.iter().take_while(is_step).count().max(1);
     let others = choices.len() - steps;
@@ -233,8 +225,10 @@ pub fn sample(plan: &Plan, component: &Component, runs: u64, seed: u64) -> Resul
     })
 }
 
+/// The next of a sequence of random numbers.
+///
 /// Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, 2014.
-fn splitmix(state: &mut u64) -> u64 {
+pub fn splitmix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -252,7 +246,7 @@ fn one_after_the_other(
     let mut engines = Engines::new(plan, component)?;
     let mut report = Report::default();
     for _ in 0..runs {
-        let mut run = Run::new(plan, &mut engines, &start);
+        let mut run = Run::live(plan, &mut engines, &start);
         let (mut taken, mut schedule) = (Vec::new(), Vec::new());
         loop {
             let choices = run.choices();
@@ -264,44 +258,12 @@ fn one_after_the_other(
             taken.push(choices[place]);
             run.take(choices[place]);
         }
-        report.runs += 1;
         report.steps += taken.len() as u64;
-        report.faults += taken
-            .iter()
-            .filter(|choice| !matches!(choice, Choice::Step(_)))
-            .count() as u64;
-        report.most_asked = report.most_asked.max(run.most_asked);
-        match judge.verdict(&run) {
-            Ok((calls, tokens)) => {
-                report.calls += calls;
-                report.tokens += tokens;
-            }
-            Err(what) => return Err(Box::new(violation(plan, &run, schedule, &taken, what))),
-        }
+        let is_fault = |choice: &&Choice| !matches!(choice, Choice::Step(_));
+        report.faults += taken.iter().filter(is_fault).count() as u64;
+        report.judged(&judge, plan, &run, schedule, &taken)?;
     }
     Ok(report)
-}
-
-fn violation(plan: &Plan, run: &Run<'_>, schedule: Vec<usize>, taken: &[Choice], what: String) -> Violation {
-    let calls = run.calls();
-    let mut trace: Vec<String> = taken
-        .iter()
-        .enumerate()
-        .map(|(step, choice)| format!("{}: {choice:?}", step + 1))
-        .collect();
-    trace.extend(calls.iter().map(|call| format!("{call:?}")));
-    trace.extend(
-        run.contents()
-            .records
-            .iter()
-            .map(|(key, stored)| format!("{key} = {}", stored.text)),
-    );
-    Violation {
-        plan: plan.name.clone(),
-        schedule,
-        what,
-        trace,
-    }
 }
 
 /// What is stored, in the model's words.

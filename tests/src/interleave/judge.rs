@@ -12,6 +12,7 @@ use super::explore::worlds;
 use super::linear::{Observed, is_explained};
 use super::model::{is_served, judge};
 use super::plan::{Event, Fault, Plan};
+use super::player::Player;
 use super::run::{Run, Start};
 use super::witness::Witness;
 
@@ -49,7 +50,7 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn verdict(&self, run: &Run<'_>) -> Result<(u64, u64), String> {
+    pub fn verdict<P: Player>(&self, run: &Run<'_, P>) -> Result<(u64, u64), String> {
         let (contents, calls) = (run.contents(), run.calls());
         let last = worlds(contents);
         let live = contents
@@ -103,7 +104,12 @@ impl<'a> Judge<'a> {
     }
 
     /// A subject has no more sessions than the cap allows, but for logins of which nobody knows how they ended.
-    fn is_within_cap(&self, run: &Run<'_>, calls: &[Observed], last: &World) -> Result<(), String> {
+    fn is_within_cap<P: Player>(
+        &self,
+        run: &Run<'_, P>,
+        calls: &[Observed],
+        last: &World,
+    ) -> Result<(), String> {
         // Clocks that differ, or go back, say otherwise which login came last.
         let back = |event: &Event| matches!(event, Event::ClockJumps(by) if *by < 0);
         let (Some(cap), true) = (
@@ -144,9 +150,9 @@ impl<'a> Judge<'a> {
     }
 
     /// However many logins were under way: the next one alone ends what is beyond the cap, or is refused where there is no room.
-    fn is_made_good(
+    fn is_made_good<P: Player>(
         &self,
-        run: &Run<'_>,
+        run: &Run<'_, P>,
         cap: usize,
         count: &dyn Fn(&Contents, &str) -> usize,
     ) -> Result<(), String> {
@@ -180,7 +186,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Shows every token that was handed out, to an engine that has seen nothing of the run.
-    fn show_tokens(&self, run: &Run<'_>, last: &World) -> Result<u64, String> {
+    fn show_tokens<P: Player>(&self, run: &Run<'_, P>, last: &World) -> Result<u64, String> {
         let mut tokens = run.tokens();
         tokens.push(self.start.token.clone());
         let mut contents = run.contents().clone();

@@ -11,7 +11,7 @@ use super::calls::{Call, Handle, Progress, Rules, Told, World};
 use super::model;
 
 /// A call as it was seen from outside.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// What was called.
     pub call: Call,

@@ -1,22 +1,22 @@
 //! One run: clients that wait for the store, and a scheduler that says which of them goes on, and how.
 
-use std::future::Future;
+use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use tessera::store::{Cause, StoreError};
-use tessera::{Component, ConfigurationError, Sessions};
+use tessera::{Component, ConfigurationError};
 
 use super::calls::Call;
-use super::clients::{Client, Granted, Log};
+use super::clients::Granted;
 use super::contents::{Answer, Contents, Question};
 use super::engines::{Engines, wire};
 use super::linear::Observed;
 use super::plan::{Act, Event, Fault, Plan};
-use super::store::{Board, BoardClock, lock};
+use super::player::{Asked, Live, Player};
+use super::recall::{Memory, Recalled};
+use super::store::{Board, START_MS};
 
 /// What the scheduler can do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,11 +38,23 @@ pub struct Start {
     pub token: Granted,
 }
 
-/// One client as the scheduler sees it.
-struct Live {
-    future: Option<Pin<Box<dyn Future<Output = ()>>>>,
-    log: Arc<Mutex<Log>>,
-    leaves: Arc<AtomicBool>,
+/// What is known of a call beyond what its client knows.
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    asked: bool,
+    key: Option<Rc<str>>,
+    began: Option<usize>,
+    ended: Option<usize>,
+    faulted: bool,
+    stale: bool,
+}
+
+/// A client, and what it has asked.
+#[derive(Clone)]
+struct Seat<P> {
+    player: P,
+    /// Of each of its calls.
+    calls: Rc<Vec<Heard>>,
     /// All that it has asked and been answered.
     heard: u64,
     asked: u64,
@@ -51,25 +63,84 @@ struct Live {
     has_written: bool,
 }
 
+impl<P: Player> Seat<P> {
+    fn new(player: P) -> Self {
+        let calls = Rc::new(vec![Heard::default(); player.stand().log.calls.len()]);
+        Self {
+            player,
+            calls,
+            heard: 0,
+            asked: 0,
+            asked_in_call: 0,
+            has_written: false,
+        }
+    }
+
+    /// Its calls as they are seen from outside.
+    fn calls(&self) -> Vec<Observed> {
+        let mut calls = self.player.stand().log.calls.clone();
+        for (call, heard) in calls.iter_mut().zip(&*self.calls) {
+            call.asked |= heard.asked;
+            (call.began, call.ended) = (heard.began, heard.ended);
+            (call.faulted, call.stale) = (heard.faulted, heard.stale);
+            if let (Call::Login { key, .. }, Some(stored)) = (&mut call.call, &heard.key) {
+                *key = stored.to_string();
+            }
+        }
+        calls
+    }
+
+    /// The first and the last step of each call that asked anything, with its place; none is last of one under way.
+    fn spans(&self) -> impl Iterator<Item = (usize, Option<usize>, usize)> {
+        let last = self.calls.len().wrapping_sub(1);
+        let calls = &self.player.stand().log.calls;
+        self.calls.iter().enumerate().filter_map(move |(place, heard)| {
+            let is_under_way = place == last && self.player.is_there() && calls[place].told.is_none();
+            let ended = heard.ended.filter(|_| !is_under_way);
+            heard.began.map(|began| (began, ended, place))
+        })
+    }
+
+    /// What it waits for.
+    fn asked(&self) -> Option<&Asked> {
+        let asked = self.player.stand().asked.as_ref();
+        asked.filter(|_| self.player.is_there())
+    }
+
+    fn answer(&mut self, time: i64, answer: Answer) {
+        let calls = self.calls.len();
+        self.player.answer(time, answer);
+        let now = self.player.stand().log.calls.len();
+        if now != calls {
+            (self.asked_in_call, self.has_written) = (0, false);
+        }
+        Rc::make_mut(&mut self.calls).resize_with(now, Heard::default);
+    }
+}
+
 /// What a run has come to.
-pub struct Run<'a> {
+#[derive(Clone)]
+pub struct Run<'a, P> {
     plan: &'a Plan,
-    contents: Contents,
-    clients: Vec<Live>,
-    board: Arc<Board>,
+    contents: Rc<Contents>,
+    /// Stands for them.
+    stored: u64,
+    clients: Vec<Seat<P>>,
+    /// The time of all clocks that are right, in milliseconds.
+    time: i64,
     /// Part of every version, where engines must not remember another run's.
     salt: u64,
     step: usize,
     /// Contents before each write, if the plan rolls back.
-    earlier: Vec<Contents>,
+    earlier: Vec<Rc<Contents>>,
     failed: usize,
     /// The most questions that one call asked.
     pub most_asked: usize,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Run<'a, Live> {
     /// Makes the clients and lets each go as far as its first question.
-    pub fn new(plan: &'a Plan, engines: &mut Engines, start: &Start) -> Self {
+    pub fn live(plan: &'a Plan, engines: &mut Engines, start: &Start) -> Self {
         engines.board.reset();
         engines.runs += 1;
         let salt = if plan.shared { engines.runs } else { 0 };
@@ -78,21 +149,33 @@ impl<'a> Run<'a> {
             .records
             .values_mut()
             .for_each(|stored| stored.version ^= salt);
-        let mut run = Self::bare(plan, contents, Arc::clone(&engines.board), salt);
-        for (number, program) in plan.programs.iter().enumerate() {
+        let players = plan.programs.iter().enumerate().map(|(number, program)| {
             let sessions = &engines.sessions[number % engines.sessions.len()];
-            run.add(sessions, number, program.clone(), Some(start.token.token.clone()));
-        }
-        run
+            let token = Some(start.token.token.clone());
+            Live::start((plan, &engines.board), sessions, number, program.clone(), token)
+        });
+        Self::new(plan, contents, salt, players.collect())
     }
+}
 
-    fn bare(plan: &'a Plan, contents: Contents, board: Arc<Board>, salt: u64) -> Self {
-        let (clients, earlier) = (Vec::new(), Vec::new());
+impl<'a, 'm> Run<'a, Recalled<'m>> {
+    /// With clients as they are remembered.
+    pub fn recalled(plan: &'a Plan, memory: &Rc<RefCell<Memory<'m>>>, start: &Start) -> Self {
+        let players = (0..plan.programs.len()).map(|which| Recalled::new(memory, which));
+        Self::new(plan, start.contents.clone(), 0, players.collect())
+    }
+}
+
+impl<'a, P: Player> Run<'a, P> {
+    fn new(plan: &'a Plan, mut contents: Contents, salt: u64, players: Vec<P>) -> Self {
+        contents.remembers = plan.is_stale();
+        let (clients, earlier) = (players.into_iter().map(Seat::new).collect(), Vec::new());
         Self {
             plan,
-            contents,
+            stored: digest(&contents),
+            contents: Rc::new(contents),
             clients,
-            board,
+            time: START_MS,
             salt,
             step: 0,
             earlier,
@@ -101,54 +184,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn add(&mut self, sessions: &Sessions, number: usize, program: Vec<Act>, token: Option<String>) {
-        let (log, leaves) = (Arc::<Mutex<Log>>::default(), Arc::<AtomicBool>::default());
-        let client = Client {
-            number,
-            sessions: sessions.clone(),
-            program,
-            token,
-            log: Arc::clone(&log),
-            clock: BoardClock(Arc::clone(&self.board)),
-            leaves: Arc::clone(&leaves),
-            repeats: self.plan.repeats,
-        };
-        let future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(client.run());
-        self.clients.push(Live {
-            future: Some(future),
-            log,
-            leaves,
-            heard: 0,
-            asked: 0,
-            asked_in_call: 0,
-            has_written: false,
-        });
-        let last = self.clients.len() - 1;
-        self.poll(last);
-    }
-
-    /// Lets a client go on as far as its next question.
-    fn poll(&mut self, which: usize) {
-        self.board.turn_to(which);
-        let client = &mut self.clients[which];
-        let calls = lock(&client.log).calls.len();
-        if let Some(future) = &mut client.future
-            && future
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-                .is_ready()
-        {
-            client.future = None;
-        }
-        if lock(&client.log).calls.len() != calls {
-            (client.asked_in_call, client.has_written) = (0, false);
-        }
-    }
-
     /// What can be done next; nothing when all clients have ended.
     pub fn choices(&self) -> Vec<Choice> {
-        let waits =
-            |which: &usize| self.clients[*which].future.is_some() && self.board.port(*which).asked.is_some();
+        let waits = |which: &usize| self.clients[*which].asked().is_some();
         let waiting: Vec<usize> = (0..self.clients.len()).filter(waits).collect();
         let mut choices: Vec<Choice> = waiting.iter().map(|which| Choice::Step(*which)).collect();
         if self.failed < self.plan.most_faults && !waiting.is_empty() {
@@ -178,8 +216,8 @@ impl<'a> Run<'a> {
     }
 
     fn fits(&self, which: usize, fault: Fault) -> bool {
-        let port = self.board.port(which);
-        let Some((_, question)) = &port.asked else {
+        let client = &self.clients[which];
+        let Some((_, question)) = client.asked() else {
             return false;
         };
         match fault {
@@ -188,7 +226,7 @@ impl<'a> Run<'a> {
                 Question::Get { key, fresh: false } => self.contents.stale(key).is_some(),
                 _ => false,
             },
-            Fault::CallerGone => !self.clients[which].leaves.load(Ordering::Relaxed),
+            Fault::CallerGone => !client.player.leaves(),
             Fault::Unavailable | Fault::Trap | Fault::ProcessGone => true,
         }
     }
@@ -197,7 +235,7 @@ impl<'a> Run<'a> {
     pub fn take(&mut self, choice: Choice) {
         self.step += 1;
         if self.plan.rolls_back() || self.plan.ticks {
-            self.board.set_time(self.board.time() + 1);
+            self.time += 1;
         }
         match choice {
             Choice::Step(which) => self.go_on(which, None),
@@ -208,12 +246,13 @@ impl<'a> Run<'a> {
             Choice::Happen(event) => {
                 self.failed += 1;
                 match event {
-                    Event::ClockJumps(by) => self.board.set_time(self.board.time() + by),
+                    Event::ClockJumps(by) => self.time += by,
                     Event::RolledBack(writes) => {
-                        self.board.set_time(self.board.time() + self.plan.clock_spread());
+                        self.time += self.plan.clock_spread();
                         let place = self.earlier.len() - writes;
                         self.contents = self.earlier.swap_remove(place);
                         self.earlier.truncate(place);
+                        self.stored = digest(&*self.contents);
                     }
                 }
             }
@@ -221,27 +260,33 @@ impl<'a> Run<'a> {
     }
 
     fn go_on(&mut self, which: usize, fault: Option<Fault>) {
-        let Some((now, question)) = self.board.port(which).asked.take() else {
+        let stand = Rc::clone(self.clients[which].player.stand());
+        let Some((now, question)) = stand
+            .asked
+            .as_ref()
+            .filter(|_| self.clients[which].asked().is_some())
+        else {
             return;
         };
-        self.note(which, &question, fault);
+        self.note(which, question, fault);
         let client = &mut self.clients[which];
+        client.player.hear();
         client.has_written |= question.writes();
         // A call that only reads ends with its caller.
         let is_dropped = fault == Some(Fault::CallerGone) && !client.has_written;
         if is_dropped || fault == Some(Fault::ProcessGone) {
-            client.future = None;
+            client.player.stop();
             return;
         }
         if fault == Some(Fault::CallerGone) {
-            client.leaves.store(true, Ordering::Relaxed);
+            client.player.leave();
         }
         let done = !matches!(fault, Some(Fault::Unavailable | Fault::Trap | Fault::StaleRead));
         let mut answer = Answer::Failed(StoreError::Unavailable(Cause::new("as the plan asks")));
         if done {
-            answer = self.apply(which, &question, now);
+            answer = self.apply(which, question, *now);
         }
-        match (fault, &question) {
+        match (fault, question) {
             (Some(Fault::Unavailable), _) | (None | Some(Fault::CallerGone | Fault::ProcessGone), _) => {}
             (Some(Fault::Lost), _) => {
                 answer = Answer::Failed(StoreError::Unavailable(Cause::new("as the plan asks")))
@@ -254,14 +299,13 @@ impl<'a> Run<'a> {
             }
             (Some(Fault::StaleRead), _) => {}
             (Some(Fault::ProcessGoneAfter), _) => {
-                self.clients[which].future = None;
+                self.clients[which].player.stop();
                 return;
             }
         }
         let client = &mut self.clients[which];
-        client.heard = digest(&(client.heard, &question, fault, answer.digest()));
-        self.board.port(which).answer = Some(answer);
-        self.poll(which);
+        client.heard = digest(&(client.heard, stand.question, fault, answer.digest()));
+        client.answer(self.time, answer);
     }
 
     /// Writes down that a call's question was heard.
@@ -269,28 +313,34 @@ impl<'a> Run<'a> {
         let client = &mut self.clients[which];
         client.asked_in_call += 1;
         self.most_asked = self.most_asked.max(client.asked_in_call);
-        let mut log = lock(&client.log);
-        let Some(call) = log.calls.last_mut() else { return };
+        let Some(call) = Rc::make_mut(&mut client.calls).last_mut() else {
+            return;
+        };
         call.asked = true;
         call.began = call.began.or(Some(self.step));
         call.ended = Some(self.step);
         call.faulted |= fault.is_some();
         call.stale |= fault == Some(Fault::StaleRead);
         // A draft gets its key when it is first stored.
-        if let (Call::Login { key, .. }, Question::Insert { key: stored, .. }) = (&mut call.call, question) {
-            key.clone_from(stored);
+        if let Question::Insert { key, .. } = question {
+            call.key = Some(key.as_str().into());
         }
     }
 
     fn apply(&mut self, which: usize, question: &Question, now: tessera::Timestamp) -> Answer {
         let client = &mut self.clients[which];
         client.asked += 1;
+        if !question.writes() {
+            return self.contents.answer(question, now);
+        }
         // No two writes have one name, and in every run the same write has the same.
         let version = digest(&(which, client.asked, question)) ^ self.salt;
-        if self.plan.rolls_back() && question.writes() {
-            self.earlier.push(self.contents.clone());
+        if self.plan.rolls_back() {
+            self.earlier.push(Rc::clone(&self.contents));
         }
-        self.contents.apply(question, now, version)
+        let answer = Rc::make_mut(&mut self.contents).apply(question, now, version);
+        self.stored = digest(&*self.contents);
+        answer
     }
 
     /// What is stored now.
@@ -300,14 +350,14 @@ impl<'a> Run<'a> {
 
     /// The time of all clocks that are right, in milliseconds.
     pub fn now(&self) -> i64 {
-        self.board.time()
+        self.time
     }
 
     /// All calls of all clients that asked anything. One that is under way has not ended.
     pub fn calls(&self) -> Vec<Observed> {
-        let calls = |client: &Live| {
-            let mut calls = lock(&client.log).calls.clone();
-            if let (Some(last), true) = (calls.last_mut(), client.future.is_some())
+        let calls = |client: &Seat<P>| {
+            let mut calls = client.calls();
+            if let (Some(last), true) = (calls.last_mut(), client.player.is_there())
                 && last.told.is_none()
             {
                 last.ended = None;
@@ -323,55 +373,62 @@ impl<'a> Run<'a> {
 
     /// Every call of all clients, those that asked nothing too.
     pub fn all_calls(&self) -> Vec<Observed> {
-        let calls = |client: &Live| lock(&client.log).calls.clone();
-        self.clients.iter().flat_map(calls).collect()
+        self.clients.iter().flat_map(Seat::calls).collect()
     }
 
     /// Whether a client waits for something else than the store.
     pub fn hangs(&self) -> bool {
-        self.clients.iter().any(|client| client.future.is_some())
+        self.clients.iter().any(|client| client.player.is_there())
     }
 
     /// All tokens that were handed out.
     pub fn tokens(&self) -> Vec<Granted> {
-        self.clients
-            .iter()
-            .flat_map(|client| lock(&client.log).tokens.clone())
-            .collect()
+        let tokens = |client: &Seat<P>| client.player.stand().log.tokens.clone();
+        self.clients.iter().flat_map(tokens).collect()
     }
 
     /// Tells states apart: two runs that come to one state go on alike, and are judged alike.
     pub fn state(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (
-            &self.contents.records,
-            &self.contents.index,
-            self.failed,
-            self.now(),
-        )
-            .hash(&mut hasher);
-        if self.plan.is_stale() {
-            self.contents.before.hash(&mut hasher);
-        }
+        (self.stored, self.failed, self.now()).hash(&mut hasher);
         self.earlier.hash(&mut hasher);
-        for (which, client) in self.clients.iter().enumerate() {
-            let leaves = client.leaves.load(Ordering::Relaxed);
-            (client.heard, client.future.is_some(), leaves).hash(&mut hasher);
-            self.board.port(which).asked.hash(&mut hasher);
-        }
-        // Of the past, only which calls came after which matters; a call that began later comes after all that have ended.
-        let calls = self.calls();
-        for later in &calls {
-            // When a call began it read its clock, for good.
-            (later.now, &later.told).hash(&mut hasher);
-            for earlier in &calls {
-                earlier
-                    .ended
-                    .is_some_and(|ended| later.began.is_some_and(|began| ended < began))
-                    .hash(&mut hasher);
+        for client in &self.clients {
+            let player = &client.player;
+            (client.heard, player.is_there(), player.leaves()).hash(&mut hasher);
+            player.stand().question.hash(&mut hasher);
+            for (_, _, place) in client.spans() {
+                // When a call began it read its clock, for good.
+                player.stand().told[place].hash(&mut hasher);
             }
         }
+        self.order(&mut hasher);
         hasher.finish()
+    }
+
+    /// All that a judge of a run that has ended goes by: two runs that are alike in it are judged alike.
+    pub fn end(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.stored, self.now()).hash(&mut hasher);
+        for client in &self.clients {
+            client.player.stand().past.hash(&mut hasher);
+            for heard in &*client.calls {
+                (heard.asked, &heard.key, heard.faulted, heard.stale).hash(&mut hasher);
+                (heard.began.is_some(), heard.ended.is_some()).hash(&mut hasher);
+            }
+        }
+        self.order(&mut hasher);
+        hasher.finish()
+    }
+
+    fn order(&self, hasher: &mut DefaultHasher) {
+        let spans = self.clients.iter().flat_map(Seat::spans);
+        let spans: Vec<_> = spans.map(|(began, ended, _)| (began, ended)).collect();
+        // Of the past, only which calls came after which matters; a call that began later comes after all that have ended.
+        for (began, _) in &spans {
+            for (_, ended) in &spans {
+                ended.is_some_and(|ended| ended < *began).hash(hasher);
+            }
+        }
     }
 }
 
@@ -395,10 +452,11 @@ pub fn alone(
     let board = Arc::new(Board::new(1, &[]));
     // A seed of its own, so that its ids are nobody else's.
     let sessions = wire(plan, component, &board, 1)?;
-    let mut run = Run::bare(plan, contents, board, 0);
-    run.add(&sessions, 0, program, None);
+    let player = Live::start((plan, &board), &sessions, 0, program, None);
+    let mut run = Run::new(plan, contents, 0, vec![player]);
     while let Some(choice) = run.choices().first().copied() {
         run.take(choice);
     }
-    Ok((run.contents.clone(), run.tokens()))
+    let tokens = run.tokens();
+    Ok((Rc::unwrap_or_clone(run.contents), tokens))
 }

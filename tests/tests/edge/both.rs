@@ -1,7 +1,6 @@
 //! The Worker and `tessera serve` are sent the same requests, and have to answer alike.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -51,7 +50,7 @@ pub(crate) fn serve(flags: &[&str]) -> Host {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o600)).expect("for us alone");
     }
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/tessera");
+    let program = tessera_tests::program::program();
     let mut child = Command::new(program)
         .args(["serve", "--listen", "127.0.0.1:0"])
         .args(flags)

@@ -1,6 +1,5 @@
 //! What is deployed holds the component's own module, and nothing that the tests alone need.
 
-use std::path::Path;
 use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
@@ -45,7 +44,7 @@ fn module_of(component: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_engine_in_the_bundle_is_the_module_of_the_exported_component() {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/tessera");
+    let program = tessera_tests::program::program();
     let exported = Command::new(&program).args(["component", "export", "-"]).output();
     let component = exported.expect("the program runs").stdout;
     let said = Command::new(&program)

@@ -12,21 +12,7 @@ use crate::client::Client;
 const LAST_LINE: &str = "/v1/session -H";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The program that was built beside the tests.
-pub(crate) fn program() -> PathBuf {
-    let tests = std::env::current_exe().expect("the path of the tests");
-    let program = tests
-        .parent()
-        .and_then(Path::parent)
-        .expect("target/release/deps")
-        .join("tessera");
-    let path = program.display();
-    assert!(
-        program.exists(),
-        "there is no {path}: build it first with `cargo build --release -p tessera`"
-    );
-    program
-}
+pub(crate) use tessera_tests::program::program;
 
 /// Runs one of the program's commands to its end: whether it succeeded, its output, its errors.
 pub(crate) fn run(arguments: &[&str]) -> (bool, String, String) {

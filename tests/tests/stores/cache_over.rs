@@ -146,6 +146,8 @@ async fn what_is_missed_is_found_out<S: Announce>(proxy: &Proxy, here: S, there:
     for weather in [Weather::Closed, Weather::Silent] {
         let key = format!("key {weather:?}");
         let version = there.insert(NOW, &key, "1", &until(600)).await.expect("written");
+        // What is told comes in order: once a later write was heard of, nothing of this one is still on its way.
+        until_it_listens(&here, &there).await;
         assert_eq!(reads(&here, &key).await.as_deref(), Some("1"));
         let cached_at = std::time::Instant::now();
         proxy.set(weather);

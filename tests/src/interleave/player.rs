@@ -1,0 +1,169 @@
+//! One client as the scheduler has it: it asks, waits, and goes on when it is answered.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+
+use tessera::{Sessions, Timestamp};
+
+use super::calls::Call;
+use super::clients::{Client, Log};
+use super::contents::{Answer, Question};
+use super::linear::Observed;
+use super::plan::{Act, Plan};
+use super::run::digest;
+use super::store::{Board, BoardClock, lock};
+
+/// What is asked, and at which time of the client's clock.
+pub type Asked = (Timestamp, Question);
+
+/// Where a client stands.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// What it waits for.
+    pub asked: Option<Asked>,
+    /// Stands for that.
+    pub question: u64,
+    /// Whether it has not ended.
+    pub is_there: bool,
+    /// What it did and was told.
+    pub log: Log,
+    /// Stand for when each call was made, and what it was told.
+    pub told: Vec<u64>,
+    /// Stands for the whole log.
+    pub past: u64,
+}
+
+impl Stand {
+    fn new(asked: Option<Asked>, is_there: bool, log: Log) -> Self {
+        let told = |call: &Observed| digest(&(call.now, &call.told));
+        let calls: Vec<_> = log.calls.iter().map(|call| (&call.call, told(call))).collect();
+        Self {
+            question: digest(&asked),
+            past: digest(&(&calls, &log.tokens)),
+            told: calls.into_iter().map(|(_, told)| told).collect(),
+            asked,
+            is_there,
+            log,
+        }
+    }
+}
+
+/// A client that stands at a question, or has ended.
+pub trait Player {
+    /// Where.
+    fn stand(&self) -> &Rc<Stand>;
+    /// Whether it was not stopped and has not ended.
+    fn is_there(&self) -> bool;
+    /// Whether its caller has gone away.
+    fn leaves(&self) -> bool;
+    /// Its question was heard.
+    fn hear(&mut self);
+    /// Its caller goes away: the call under way is its last.
+    fn leave(&mut self);
+    /// It is dropped where it stands.
+    fn stop(&mut self);
+    /// Answers its question at this time, and lets it go on as far as the next.
+    fn answer(&mut self, time: i64, answer: Answer);
+}
+
+/// A client on its engine.
+pub struct Live {
+    which: usize,
+    board: Arc<Board>,
+    future: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    stand: Rc<Stand>,
+    log: Arc<Mutex<Log>>,
+    leaves: Arc<AtomicBool>,
+}
+
+impl Live {
+    /// Makes a client and lets it go as far as its first question.
+    pub fn start(
+        (plan, board): (&Plan, &Arc<Board>),
+        sessions: &Sessions,
+        which: usize,
+        program: Vec<Act>,
+        token: Option<String>,
+    ) -> Self {
+        let (log, leaves) = (Arc::<Mutex<Log>>::default(), Arc::<AtomicBool>::default());
+        let client = Client {
+            number: which,
+            sessions: sessions.clone(),
+            program,
+            token,
+            log: Arc::clone(&log),
+            clock: BoardClock(Arc::clone(board)),
+            leaves: Arc::clone(&leaves),
+            repeats: plan.repeats,
+        };
+        let mut live = Self {
+            which,
+            board: Arc::clone(board),
+            future: Some(Box::pin(client.run())),
+            stand: Rc::new(Stand::new(None, true, Log::default())),
+            log,
+            leaves,
+        };
+        live.poll();
+        live
+    }
+
+    fn poll(&mut self) {
+        self.board.turn_to(self.which);
+        if let Some(future) = &mut self.future
+            && future
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_ready()
+        {
+            self.future = None;
+        }
+        let asked = self.board.port(self.which).asked.take();
+        let stand = Stand::new(asked, self.future.is_some(), lock(&self.log).clone());
+        self.stand = Rc::new(stand);
+    }
+}
+
+impl Player for Live {
+    fn stand(&self) -> &Rc<Stand> {
+        &self.stand
+    }
+
+    fn is_there(&self) -> bool {
+        self.future.is_some()
+    }
+
+    fn leaves(&self) -> bool {
+        self.leaves.load(Ordering::Relaxed)
+    }
+
+    fn hear(&mut self) {
+        let mut log = lock(&self.log);
+        let (Some(call), Some(asked)) = (log.calls.last_mut(), &self.stand.asked) else {
+            return;
+        };
+        call.asked = true;
+        // A draft gets its key when it is first stored.
+        if let (Call::Login { key, .. }, Question::Insert { key: stored, .. }) = (&mut call.call, &asked.1) {
+            key.clone_from(stored);
+        }
+    }
+
+    fn leave(&mut self) {
+        self.leaves.store(true, Ordering::Relaxed);
+    }
+
+    fn stop(&mut self) {
+        self.future = None;
+    }
+
+    fn answer(&mut self, time: i64, answer: Answer) {
+        self.board.set_time(time);
+        self.board.port(self.which).answer = Some(answer);
+        self.poll();
+    }
+}

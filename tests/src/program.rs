@@ -1,0 +1,22 @@
+//! `tessera` itself, as it is built beside the tests.
+
+use std::path::PathBuf;
+
+/// Where it is.
+///
+/// # Panics
+/// If it was not built.
+pub fn program() -> PathBuf {
+    let own = std::env::current_exe().expect("the path of the tests");
+    let program = own
+        .ancestors()
+        .nth(2)
+        .expect("target/checks/deps")
+        .join("tessera");
+    assert!(
+        program.exists(),
+        "there is no {}: build it first with `cargo build --profile checks -p tessera`",
+        program.display()
+    );
+    program
+}
