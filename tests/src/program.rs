@@ -1,5 +1,7 @@
 //! `tessera` itself, as it is built beside the tests.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
+
 use std::path::PathBuf;
 
 /// Where it is.
