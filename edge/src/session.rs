@@ -11,7 +11,7 @@ use tessera_http::api::{read_field, write_field};
 use tessera_http::{Change, Details, EngineSession, Grant, Keep, Value};
 
 use crate::boxed::boxed;
-use crate::driver::{Known, wit};
+use crate::driver::{CallError, Known, wit};
 use crate::engine::{EdgeEngine, value_into};
 use crate::fault::EdgeError;
 
@@ -145,7 +145,10 @@ impl EdgeSession {
 
     /// Reads the session as it was left by a write; the store need not be asked.
     async fn end(&self, token: String, known: Option<Known>, grant: wit::Grant) -> Result<Grant, EdgeError> {
-        let open = load(&self.engine, token, known).await?;
+        // It is written: an error of this read must not say that it is not.
+        let open = load(&self.engine, token, known)
+            .await
+            .map_err(|_| EdgeError::Call(CallError::OutcomeUnknown))?;
         let mut state = self.state();
         state.changes.clear();
         state.open = Some(open);

@@ -163,7 +163,11 @@ impl Driver {
             if let Some(ended) = call.pass()? {
                 return ended;
             }
-            let answer = call.known_answer().ok_or(CallError::CannotWait)?;
+            let answer = match call.known_entry() {
+                Some((entry, true)) => Answer::Entry(Told::Ok(entry)),
+                Some((_, false)) => Answer::Entry(Told::Err(StoreError::Missing)),
+                None => return Err(CallError::CannotWait),
+            };
             call.note(answer)?;
         }
     }
@@ -266,8 +270,9 @@ impl<'a> LogicalCall<'a> {
 
     /// Awaits the answer to what the last pass asked, and notes it.
     async fn wait(&mut self) -> Result<(), CallError> {
-        if let Some(answer) = self.known_answer() {
-            return self.note(answer);
+        // One that seems to have expired may have been touched meanwhile: the store knows.
+        if let Some((entry, true)) = self.known_entry() {
+            return self.note(Answer::Entry(Told::Ok(entry)));
         }
         self.pause().await;
         let Some((question, now)) = &self.asked else {
@@ -289,18 +294,14 @@ impl<'a> LogicalCall<'a> {
         self.note(answer)
     }
 
-    /// What is known already, where it answers the first question.
-    fn known_answer(&self) -> Option<Answer> {
+    /// The entry that is known already, where it is what the first question asks for, and whether it is alive.
+    fn known_entry(&self) -> Option<(Entry, bool)> {
         let known = self.known.as_ref().filter(|_| !self.answered)?;
         match &self.asked {
             Some((Question::Get { key, fresh: false }, now)) if *key == known.key => {
                 let entry = known.entry.clone();
                 let is_alive = entry.expires_at.0 > *now;
-                Some(Answer::Entry(if is_alive {
-                    Told::Ok(entry)
-                } else {
-                    Told::Err(StoreError::Missing)
-                }))
+                Some((entry, is_alive))
             }
             _ => None,
         }
@@ -363,7 +364,15 @@ impl<'a> LogicalCall<'a> {
                     known.entry.expires_at = known.entry.expires_at.max(expires_at);
                 }
             }
-            (question, _) if question.writes() => *self.known = None,
+            // Whatever became of it; other records are as they were.
+            (question, _)
+                if self
+                    .known
+                    .as_ref()
+                    .is_some_and(|known| question.writes_to(&known.key)) =>
+            {
+                *self.known = None;
+            }
             _ => {}
         }
     }

@@ -137,6 +137,18 @@ impl Question {
         )
     }
 
+    /// Whether it may change what is stored under this key.
+    pub(crate) fn writes_to(&self, of: &str) -> bool {
+        match self {
+            Self::Get { .. } | Self::GetMany { .. } | Self::ListOwned { .. } => false,
+            Self::Insert { key, .. }
+            | Self::Replace { key, .. }
+            | Self::Touch { key, .. }
+            | Self::Delete { key, .. } => key == of,
+            Self::DeleteMany { keys, .. } => keys.iter().any(|key| key == of),
+        }
+    }
+
     /// Asks a store.
     pub(crate) async fn ask(&self, store: &impl Store, now: u64) -> Answer {
         match self {

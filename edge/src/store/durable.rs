@@ -13,8 +13,8 @@ use worker::{ObjectNamespace, Storage};
 use super::index::{self, Line};
 use super::record::{self, Listing, Place};
 use super::{
-    Capabilities, END_OF_TIME_MS, Entry, LONGEST_CALL_MS, Page, Placement, Row, Store, StoreError,
-    check_batch, check_limit,
+    Capabilities, END_OF_TIME_MS, Entry, LONGEST_CALL_MS, Page, Placement, Row, SWEEP_GRACE_MS, Store,
+    StoreError, check_batch, check_limit, removed_of,
 };
 use crate::number::U64;
 use crate::{budget, random};
@@ -24,6 +24,10 @@ const OVERLOADED_PAUSE_MS: u64 = 1000;
 /// The latest alarm, in milliseconds since 1970: 2100. The runtime refuses dates after 2189; what is not due when an alarm comes
 /// sets the next.
 const LATEST_ALARM_MS: u64 = 4_102_444_800_000;
+/// How many records of a page are read at once, and how many bytes make it full: an isolate has 128 MiB for everything, and a
+/// record of the longest kind is there more than once on its way.
+const ROWS_AT_ONCE: usize = 16;
+const PAGE_BYTES: usize = 4 << 20;
 /// What every cursor begins with; the last key of the page before follows, in base64url.
 const CURSOR: char = 'k';
 
@@ -149,7 +153,11 @@ impl DurableStore {
         owner: &str,
         line: Line,
     ) -> Result<Result<Row, Option<(String, U64)>>, StoreError> {
-        let read = match self.read(now, &line.key).await {
+        // As it was an hour ago: what has just expired may be touched by who asked before it had.
+        let read = match self.read(now.saturating_sub(SWEEP_GRACE_MS), &line.key).await {
+            Ok(read) if read.owner.as_deref() == Some(owner) && read.entry.expires_at.0 <= now => {
+                return Ok(Err(None));
+            }
             Ok(read) if read.owner.as_deref() == Some(owner) => read,
             Ok(_) | Err(StoreError::Missing) => {
                 // It may be about to be written.
@@ -321,18 +329,18 @@ impl Store for DurableStore {
     async fn delete_many(&self, now: u64, keys: &[String], owner: &str) -> Result<u32, StoreError> {
         check_batch(keys)?;
         let removed = join_all(keys.iter().map(|key| self.remove(now, key, Some(owner)))).await;
-        let (mut count, mut left, mut failed) = (0, Vec::new(), None);
+        let (mut count, mut left, mut failures) = (0, Vec::new(), Vec::new());
         for (key, removed) in keys.iter().zip(removed) {
             match removed {
                 Ok((was_there, place)) => {
                     count += u32::from(was_there);
                     left.extend(place.map(|place| (key.clone(), place.entry)));
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => failures.push(error),
             }
         }
         self.leave_many(owner, left).await;
-        failed.map_or(Ok(count), Err)
+        removed_of(count, failures)
     }
 
     async fn list_owned(&self, now: u64, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
@@ -346,19 +354,28 @@ impl Store for DurableStore {
         else {
             return Err(unexpected());
         };
-        let is_full = lines.len() == limit as usize;
-        let next = lines
-            .last()
-            .filter(|_| is_full)
-            .map(|line| write_cursor(&line.key));
-        let (mut rows, mut gone) = (Vec::with_capacity(lines.len()), Vec::new());
-        for row in join_all(lines.into_iter().map(|line| self.row(now, owner, line))).await {
-            match row? {
-                Ok(row) => rows.push(row),
-                Err(entry) => gone.extend(entry),
+        let mut is_more = lines.len() == limit as usize;
+        let (mut rows, mut gone, mut last, mut bytes) = (Vec::new(), Vec::new(), None, 0);
+        let mut lines = lines.into_iter().peekable();
+        while lines.peek().is_some() {
+            if bytes > PAGE_BYTES {
+                is_more = true;
+                break;
+            }
+            let some: Vec<Line> = lines.by_ref().take(ROWS_AT_ONCE).collect();
+            last = some.last().map(|line| line.key.clone());
+            for row in join_all(some.into_iter().map(|line| self.row(now, owner, line))).await {
+                match row? {
+                    Ok(row) => {
+                        bytes += row.value.as_ref().map_or(0, String::len);
+                        rows.push(row);
+                    }
+                    Err(entry) => gone.extend(entry),
+                }
             }
         }
         self.leave_many(owner, gone).await;
+        let next = last.filter(|_| is_more).map(|key| write_cursor(&key));
         Ok(Page { rows, next })
     }
 }

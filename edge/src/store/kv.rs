@@ -17,7 +17,9 @@ use futures_util::future::{join, join_all};
 use serde::{Deserialize, Serialize};
 
 use super::namespace::{MINIMUM_TTL_S, MINIMUM_WRITE_INTERVAL_MS, Namespace, read_failed, spend};
-use super::{Capabilities, Entry, Page, Placement, Row, Store, StoreError, check_batch, check_limit};
+use super::{
+    Capabilities, Entry, Page, Placement, Row, Store, StoreError, check_batch, check_limit, removed_of,
+};
 use crate::number::U64;
 use crate::random;
 
@@ -249,8 +251,14 @@ impl Store for KvStore {
         keys.sort_unstable();
         keys.dedup();
         let removed = join_all(keys.iter().map(|key| self.remove(now, key, Some(owner)))).await;
-        let removed: Result<Vec<bool>, StoreError> = removed.into_iter().collect();
-        Ok(removed?.into_iter().map(u32::from).sum())
+        let (mut count, mut failures) = (0, Vec::new());
+        for removed in removed {
+            match removed {
+                Ok(was_there) => count += u32::from(was_there),
+                Err(error) => failures.push(error),
+            }
+        }
+        removed_of(count, failures)
     }
 
     async fn list_owned(&self, now: u64, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {

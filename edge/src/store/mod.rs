@@ -32,6 +32,16 @@ pub(crate) const LONGEST_CALL_MS: u64 = 600_000;
 /// JavaScript's numbers are exact so far: 285 thousand years.
 pub(crate) const END_OF_TIME_MS: u64 = (1 << 53) - 1;
 
+/// How removing many has ended: where some of it was done, or may have been, nobody is told that nothing was.
+fn removed_of(count: u32, failures: Vec<StoreError>) -> Result<u32, StoreError> {
+    let may_be_done = count > 0 || failures.contains(&StoreError::OutcomeUnknown);
+    match failures.into_iter().next() {
+        None => Ok(count),
+        Some(_) if may_be_done => Err(StoreError::OutcomeUnknown),
+        Some(error) => Err(error),
+    }
+}
+
 /// A record as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

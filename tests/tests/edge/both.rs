@@ -110,7 +110,9 @@ fn steady_header(name: &str, value: &str) -> String {
     if name != "set-cookie" {
         return value.to_owned();
     }
-    blank(&blank(value, "=", ";"), "Max-Age=", ";")
+    let (pair, attributes) = value.split_once(';').unwrap_or((value, ""));
+    let name = pair.split('=').next().unwrap_or_default();
+    format!("{name}=…;{}", blank(attributes, "Max-Age=", ";"))
 }
 
 /// The same in a page.
