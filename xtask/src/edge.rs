@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{CHECKS, RELEASE, cargo, ensure_target, programs, root, target};
+use crate::{ALL, CHECKS, RELEASE, cargo, cargo_command, ensure_target, programs, root, run, target};
 
 /// What is uploaded, beside `wrangler.toml`.
 const BUNDLE: [&str; 3] = ["worker.js", "worker_bg.wasm", "engine.wasm"];
@@ -62,21 +62,11 @@ pub(crate) fn bench() -> Result<(), String> {
 pub(crate) fn soak() -> Result<(), String> {
     crate::build()?;
     for_tests()?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut test = Command::new(cargo);
-    test.current_dir(root())
-        .env("TESSERA_SOAK_REQUESTS", "50000")
-        .args([
-            "test",
-            CHECKS,
-            "--locked",
-            "--workspace",
-            "--exclude",
-            "tessera-edge",
-            "--test",
-            "edge",
-            "soak",
-        ]);
+    let mut test = cargo_command();
+    test.env("TESSERA_SOAK_REQUESTS", "50000");
+    test.args(["test", CHECKS, "--locked"])
+        .args(ALL)
+        .args(["--test", "edge", "soak"]);
     run("soak-edge", &mut test)
 }
 
@@ -238,15 +228,6 @@ fn absolute(path: &Path) -> Result<PathBuf, String> {
 
 fn relative(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
-}
-
-fn run(what: &str, command: &mut Command) -> Result<(), String> {
-    println!("xtask: {what}");
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(format!("{what} failed")),
-        Err(error) => Err(format!("{what} cannot be started: {error}")),
-    }
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), String> {

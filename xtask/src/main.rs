@@ -129,7 +129,7 @@ fn build() -> Result<(), String> {
 /// A program of `tests/examples` that [`build`] has made.
 fn built(name: &str, arguments: &[String]) -> Result<(), String> {
     let program = target().join("checks/examples").join(name);
-    run(name, Command::new(program).args(arguments))
+    run(name, Command::new(program).current_dir(root()).args(arguments))
 }
 
 /// A program of `tests/examples` that measures.
@@ -147,17 +147,11 @@ fn lint() -> Result<(), String> {
     cargo(
         "clippy",
         &[
-            "clippy",
-            CHECKS,
-            "--locked",
-            "--workspace",
-            "--exclude",
-            "tessera-edge",
-            "--all-targets",
-            "--",
-            "--deny",
-            "warnings",
-        ],
+            &["clippy", CHECKS, "--locked"],
+            ALL,
+            &["--all-targets", "--", "--deny", "warnings"],
+        ]
+        .concat(),
     )?;
     cargo(
         "clippy, fuzz targets",
@@ -281,8 +275,14 @@ fn ensure_target() {
 
 fn cargo(what: &str, arguments: &[&str]) -> Result<(), String> {
     println!("xtask: {what}: cargo {}", arguments.join(" "));
+    run(what, cargo_command().args(arguments))
+}
+
+/// cargo, in the project's folder.
+fn cargo_command() -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
+    command.current_dir(root());
     // What `cargo xtask` runs under is of xtask; some libraries are built again when it changes.
     for (name, _) in env::vars_os() {
         if name
@@ -292,12 +292,12 @@ fn cargo(what: &str, arguments: &[&str]) -> Result<(), String> {
             command.env_remove(name);
         }
     }
-    run(what, command.args(arguments))
+    command
 }
 
 fn run(what: &str, command: &mut Command) -> Result<(), String> {
     let began = Instant::now();
-    let status = command.current_dir(root()).status();
+    let status = command.status();
     let status = status.map_err(|error| format!("{what} cannot be started: {error}"))?;
     println!("xtask: {what}: {:.0} s", began.elapsed().as_secs_f32());
     if status.success() {
