@@ -8,7 +8,7 @@ use worker::send::SendWrapper;
 
 use crate::boxed::boxed;
 use crate::clock;
-use crate::driver::{CallError, Driver, wit};
+use crate::driver::{CallError, Driver, Known, wit};
 use crate::fault::EdgeError;
 use crate::session::EdgeSession;
 
@@ -40,7 +40,10 @@ impl EdgeEngine {
         let (mut cursor, mut ended): (Option<String>, u64) = (None, 0);
         loop {
             let arguments = (subject, except, &cursor);
-            let progress: wit::Progress = self.driver.run("revoke-all", &arguments, &mut None).await?;
+            let progress: wit::Progress = self
+                .driver
+                .run("revoke-all", &arguments, &mut Known::default())
+                .await?;
             ended += u64::from(progress.ended);
             if progress.next.is_none() {
                 return Ok(ended);
@@ -68,7 +71,9 @@ impl Engine for EdgeEngine {
 
     fn verify(&self, token: &str, max_age: Option<Duration>) -> Result<Claims, EdgeError> {
         let max_age = max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX).to_string());
-        let claims: wit::Claims = self.driver.at_once("verify", &(token, max_age), &mut None)?;
+        let claims: wit::Claims = self
+            .driver
+            .at_once("verify", &(token, max_age), &mut Known::default())?;
         Ok(Claims {
             reference: claims.reference,
             generation: claims.generation,
@@ -87,7 +92,10 @@ impl Engine for EdgeEngine {
     ) -> Result<Devices, EdgeError> {
         boxed(async move {
             let arguments = (subject, current, cursor);
-            let page: wit::Summaries = self.driver.run("list-sessions", &arguments, &mut None).await?;
+            let page: wit::Summaries = self
+                .driver
+                .run("list-sessions", &arguments, &mut Known::default())
+                .await?;
             Ok(Devices {
                 items: page.items.into_iter().map(device).collect(),
                 next: page.next,
@@ -101,7 +109,10 @@ impl Engine for EdgeEngine {
             let mut cursor: Option<String> = None;
             loop {
                 let arguments = (subject, reference, &cursor);
-                let progress: wit::Progress = self.driver.run("revoke", &arguments, &mut None).await?;
+                let progress: wit::Progress = self
+                    .driver
+                    .run("revoke", &arguments, &mut Known::default())
+                    .await?;
                 if progress.next.is_none() || progress.ended > 0 {
                     return Ok(progress.ended > 0);
                 }

@@ -44,7 +44,7 @@ struct State {
 struct Open {
     token: String,
     loaded: wit::Loaded,
-    known: Option<Known>,
+    known: Known,
 }
 
 /// Marks a session as busy until a call has ended, or was given up.
@@ -65,7 +65,7 @@ impl EdgeSession {
     }
 
     pub(crate) async fn open(engine: EdgeEngine, token: String) -> Result<Self, EdgeError> {
-        let open = load(&engine, token, None).await?;
+        let open = load(&engine, token, Known::default()).await?;
         let state = State {
             open: Some(open),
             ..State::default()
@@ -113,7 +113,7 @@ impl EdgeSession {
             mut known,
         }) = open
         else {
-            let mut known = None;
+            let mut known = Known::default();
             let subject = login.map(|(subject, _)| subject);
             let grant: wit::Grant = driver.run("create", &(subject, &changes), &mut known).await?;
             let token = grant.token.clone().unwrap_or_default();
@@ -144,7 +144,7 @@ impl EdgeSession {
     }
 
     /// Reads the session as it was left by a write; the store need not be asked.
-    async fn end(&self, token: String, known: Option<Known>, grant: wit::Grant) -> Result<Grant, EdgeError> {
+    async fn end(&self, token: String, known: Known, grant: wit::Grant) -> Result<Grant, EdgeError> {
         // It is written: an error of this read must not say that it is not.
         let open = load(&self.engine, token, known)
             .await
@@ -191,7 +191,7 @@ impl EdgeSession {
     }
 }
 
-async fn load(engine: &EdgeEngine, token: String, mut known: Option<Known>) -> Result<Open, EdgeError> {
+async fn load(engine: &EdgeEngine, token: String, mut known: Known) -> Result<Open, EdgeError> {
     let loaded = engine.driver().run("load", &[&token], &mut known).await?;
     Ok(Open { token, loaded, known })
 }
@@ -324,7 +324,11 @@ impl EngineSession for EdgeSession {
         boxed(async move {
             let (_busy, open, _) = self.begin()?;
             let Open { token, mut known, .. } = open.ok_or(EdgeError::Draft)?;
-            Ok(self.engine.driver().run("touch", &[&token], &mut known).await?)
+            let touched = self.engine.driver().run("touch", &[&token], &mut known).await;
+            if let Some(open) = &mut self.state().open {
+                open.known = known;
+            }
+            Ok(touched?)
         })
         .await
     }

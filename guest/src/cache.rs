@@ -83,7 +83,14 @@ mod tests {
 
     fn snapshot(padding: usize) -> Rc<Snapshot> {
         let record = r#"{"format":1,"created":1,"authenticated":null,"ends":9,"subject":null,"generation":[1,1],"previous":null,"floor":[1,1],"confirmed":1,"writes":[],"fields":{"a":""#;
-        Rc::new(Snapshot::read(format!("{record}{}\"}}}}", "x".repeat(padding)), 1).unwrap())
+        Rc::new(
+            Snapshot::read(
+                SessionId([0; 16]),
+                format!("{record}{}\"}}}}", "x".repeat(padding)),
+                1,
+            )
+            .unwrap(),
+        )
     }
 
     fn id(number: u32) -> SessionId {

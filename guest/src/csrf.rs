@@ -11,7 +11,8 @@ fn mac(signer: &Signer, id: SessionId, floor: Generation) -> [u8; 32] {
     keys::sign(
         signer,
         &[
-            &id.0,
+            // The half that is kept where a renewal takes a new id.
+            &id.0[..8],
             &floor.counter.to_be_bytes(),
             &floor.raised_at.to_be_bytes(),
         ],

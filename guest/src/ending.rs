@@ -5,7 +5,6 @@ use crate::engine::{Engine, Found};
 use crate::error::{Error, Kind};
 use crate::generation::Generations;
 use crate::ports::Placement;
-use crate::token::SessionId;
 use crate::write::ATTEMPTS;
 
 /// Ends a session if its newest record still calls for it; answers whether it did.
@@ -15,14 +14,13 @@ use crate::write::ATTEMPTS;
 pub(crate) fn end(
     engine: &Engine,
     call: &Call<'_>,
-    id: SessionId,
     mut found: Found,
     still: impl Fn(&Generations) -> bool,
     now: u64,
 ) -> Result<bool, Error> {
-    let key = engine.key(id);
     for _ in 0..ATTEMPTS {
         let snapshot = &found.snapshot;
+        let key = engine.key(snapshot.id);
         if !still(&snapshot.head.generations) {
             return Ok(false);
         }
@@ -36,14 +34,14 @@ pub(crate) fn end(
         };
         match call.replace(&key, snapshot.text(), snapshot.version, &at)? {
             Swap::Done(_) => {
-                engine.cache.borrow_mut().forget(&id);
+                engine.cache.borrow_mut().forget(&snapshot.id);
                 return match call.delete(&key, owner) {
                     Err(error) if error.is(Kind::Pending) => Err(error),
                     _ => Ok(true),
                 };
             }
             Swap::Missing => return Ok(true),
-            Swap::Stale => match engine.find(call, id, true, now)? {
+            Swap::Stale => match engine.find(call, snapshot.id, true, now)? {
                 Some(newer) => found = newer,
                 None => return Ok(true),
             },

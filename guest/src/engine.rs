@@ -12,6 +12,7 @@ use crate::generation::{Generations, Standing};
 use crate::keys::{KeyRing, SigningKey};
 use crate::policy::{Policy, ReuseRule};
 use crate::ports::{Capabilities, Entry};
+use crate::record;
 use crate::session::{Live, Session};
 use crate::snapshot::Snapshot;
 use crate::token::{self, Memo, SessionId, Token};
@@ -24,6 +25,9 @@ pub struct Claims {
     /// What the token says.
     pub token: Rc<Token>,
 }
+
+/// How often a session may have moved since an id was handed out; one of an older id counts as gone.
+const MOVES: usize = 8;
 
 /// A record as one call found it.
 #[derive(Clone)]
@@ -73,36 +77,43 @@ impl Engine {
         encoding::decode_exact(key.strip_prefix(&self.policy.key_prefix)?).map(SessionId)
     }
 
-    /// Reads a session's record; `None` if there is none that lives at `now`.
+    /// Reads a session's record, wherever it has moved; `None` if there is none that lives at `now`.
     pub(crate) fn find(
         &self,
         call: &Call<'_>,
-        id: SessionId,
+        mut id: SessionId,
         fresh: bool,
         now: u64,
     ) -> Result<Option<Found>, Error> {
-        let known = self.cache.borrow().get(&id);
-        let entry = call.get(
-            &self.key(id),
-            known.as_ref().map(|snapshot| snapshot.version),
-            fresh,
-        )?;
-        let Some(entry) = entry.filter(|entry| entry.expires_at > now) else {
-            return Ok(None);
-        };
-        let expires_at = entry.expires_at;
-        let snapshot = match known {
-            Some(known) if known.version == entry.version => known,
-            _ => self.learn(id, entry)?,
-        };
-        Ok(Some(Found { snapshot, expires_at }))
+        for _ in 0..=MOVES {
+            let known = self.cache.borrow().get(&id);
+            let entry = call.get(
+                &self.key(id),
+                known.as_ref().map(|snapshot| snapshot.version),
+                fresh,
+            )?;
+            let Some(entry) = entry.filter(|entry| entry.expires_at > now) else {
+                break;
+            };
+            if let Some(next) = entry.value.as_deref().and_then(record::moved_to) {
+                id = next;
+                continue;
+            }
+            let expires_at = entry.expires_at;
+            let snapshot = match known {
+                Some(known) if known.version == entry.version => known,
+                _ => self.learn(id, entry)?,
+            };
+            return Ok(Some(Found { snapshot, expires_at }));
+        }
+        Ok(None)
     }
 
     fn learn(&self, id: SessionId, entry: Entry) -> Result<Rc<Snapshot>, Error> {
         let text = entry
             .value
             .ok_or_else(|| Error::because(Kind::Other, "the store left out a text that was not known"))?;
-        let snapshot = Rc::new(Snapshot::read(text, entry.version)?);
+        let snapshot = Rc::new(Snapshot::read(id, text, entry.version)?);
         self.cache.borrow_mut().put(id, &snapshot);
         Ok(snapshot)
     }
@@ -176,7 +187,7 @@ impl Engine {
             let still = |generations: &Generations| {
                 generations.judge(token.generation, now, grace) == Standing::Reused
             };
-            match ending::end(self, call, token.id, found, still, now) {
+            match ending::end(self, call, found, still, now) {
                 Err(error) if error.is(Kind::Pending) => return error,
                 // A login came in between: the token died of that.
                 Ok(false) => return Kind::Replaced.into(),

@@ -30,3 +30,8 @@ mod write;
 
 #[cfg(target_arch = "wasm32")]
 mod component;
+
+// Half the size of the standard library's for this target, and faster.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

@@ -57,7 +57,6 @@ pub struct Progress {
 
 /// A listed session whose record was read and names the owner.
 struct Owned {
-    id: SessionId,
     key: String,
     touched_at: u64,
     expires_at: u64,
@@ -89,7 +88,7 @@ pub fn list(
         .iter()
         .map(|session| {
             let head = &session.snapshot.head;
-            let reference = session.id.reference();
+            let reference = session.snapshot.id.reference();
             Ok(Summary {
                 current: current == Some(reference.as_str()),
                 reference,
@@ -128,11 +127,14 @@ pub fn revoke(
     cursor: Option<&str>,
 ) -> Result<Progress, Error> {
     let (owned, next) = page(engine, call, subject, check_cursor(cursor)?, call.now()?)?;
-    let Some(session) = owned.iter().find(|session| session.id.reference() == reference) else {
+    let Some(session) = owned
+        .iter()
+        .find(|session| session.snapshot.id.reference() == reference)
+    else {
         return Ok(Progress { ended: 0, next });
     };
     let was_there = call.delete(&session.key, Some(subject))?;
-    engine.cache.borrow_mut().forget(&session.id);
+    engine.cache.borrow_mut().forget(&session.snapshot.id);
     Ok(Progress {
         ended: was_there.into(),
         next: None,
@@ -161,7 +163,7 @@ pub fn revoke_all(
     let (owned, next) = page(engine, call, subject, at.cursor, call.now()?)?;
     let doomed: Vec<&Owned> = owned
         .iter()
-        .filter(|session| except.is_none_or(|except| session.id.reference() != except))
+        .filter(|session| except.is_none_or(|except| session.snapshot.id.reference() != except))
         .collect();
     let ended = if doomed.is_empty() {
         0
@@ -170,7 +172,7 @@ pub fn revoke_all(
         call.delete_many(&keys, subject)?
     };
     for session in &doomed {
-        engine.cache.borrow_mut().forget(&session.id);
+        engine.cache.borrow_mut().forget(&session.snapshot.id);
     }
     let found = at.found || !doomed.is_empty();
     let next = match next {
@@ -261,12 +263,11 @@ fn page(
         .filter_map(|row| {
             let id = engine.id_of(&row.key)?;
             // A record that cannot be read is nobody's: it opens nothing, and expires.
-            let snapshot = Snapshot::read(row.value?, row.version).ok()?;
+            let snapshot = Snapshot::read(id, row.value?, row.version).ok()?;
             let head = &snapshot.head;
             let counts =
                 head.subject.as_deref() == Some(subject) && head.ends_at > now && row.expires_at > now;
             counts.then_some(Owned {
-                id,
                 key: row.key,
                 touched_at: row.touched_at,
                 expires_at: row.expires_at,
@@ -315,7 +316,7 @@ pub(crate) fn enforce_cap(
     };
     let cap = cap as usize;
     let head = &own.snapshot.head;
-    let own_rank = (head.authenticated_at.unwrap_or(head.created_at), own.id);
+    let own_rank = (head.authenticated_at.unwrap_or(head.created_at), own.snapshot.id);
     // Ordered by rank; a page may list again what a page before it listed.
     let mut others: Vec<(u64, SessionId)> = Vec::new();
     let mut listed = false;
@@ -324,11 +325,11 @@ pub(crate) fn enforce_cap(
         let Some(at) = cursor.take() else { break };
         let (owned, next) = page(engine, call, subject, &at, now)?;
         for session in &owned {
-            if session.id == own.id {
+            if session.snapshot.id == own.snapshot.id {
                 listed = true;
                 continue;
             }
-            let rank = (session.authenticated_at(), session.id);
+            let rank = (session.authenticated_at(), session.snapshot.id);
             if let Err(place) = others.binary_search(&rank) {
                 others.insert(place, rank);
             }
@@ -364,8 +365,8 @@ pub(crate) fn enforce_cap(
             if ended || older < cap {
                 return Ok(());
             }
-            call.delete(&engine.key(own.id), Some(subject))?;
-            engine.cache.borrow_mut().forget(&own.id);
+            call.delete(&engine.key(own.snapshot.id), Some(subject))?;
+            engine.cache.borrow_mut().forget(&own.snapshot.id);
             Err(Kind::TooManySessions.into())
         }
     }

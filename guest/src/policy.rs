@@ -223,11 +223,8 @@ impl Policy {
     /// # Errors
     /// `InvalidPolicy`.
     pub fn check_store(&self, store: &Capabilities) -> Result<(), Error> {
-        if !store.compare_and_swap {
-            return unfit(
-                "field-rule",
-                "the store has no compare-and-swap: concurrent saves would be lost",
-            );
+        if self.field_rule == FieldRule::Conflict && !store.compare_and_swap {
+            return unfit("field-rule", "the store has no compare-and-swap");
         }
         if self.sessions_per_owner.is_some() && !store.list_by_owner {
             return unfit("sessions-per-owner", "the store cannot list by owner");

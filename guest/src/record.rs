@@ -10,9 +10,11 @@
 //!
 //! Records of an unknown format are refused, never guessed.
 
+use crate::encoding;
 use crate::error::{Error, Kind};
 use crate::generation::{Generation, Generations};
 use crate::json::{self, Fault, Scanner};
+use crate::token::SessionId;
 
 /// The version of the format that is written.
 pub const FORMAT: u64 = 1;
@@ -101,6 +103,20 @@ impl Head {
         }
         Ok(head)
     }
+}
+
+/// What lies where a session was before it moved: the way to where it is.
+const MOVED: (&str, &str) = ("{\"format\":1,\"moved\":\"", "\"}");
+
+/// Writes the way to a session that has moved.
+pub fn moved(to: SessionId) -> String {
+    format!("{}{}{}", MOVED.0, encoding::encode(&to.0), MOVED.1)
+}
+
+/// Reads it; `None` for a record.
+pub fn moved_to(text: &str) -> Option<SessionId> {
+    let id = text.strip_prefix(MOVED.0)?.strip_suffix(MOVED.1)?;
+    encoding::decode_exact(id).map(SessionId)
 }
 
 /// What is wrong with a record's text, in words that hold nothing of it.

@@ -6,6 +6,7 @@ use crate::error::{Error, Kind};
 use crate::json::{self, Names, Scanner};
 use crate::overlay::Overlay;
 use crate::record::{Head, corrupt};
+use crate::token::SessionId;
 
 /// The most that a head takes beside its subject.
 const ENGINE_BYTES: usize = 512;
@@ -28,6 +29,8 @@ pub struct Snapshot {
     fields: Vec<Span>,
     /// What the engine itself knows of the session.
     pub head: Head,
+    /// Where it lies.
+    pub id: SessionId,
     /// The version the store gave it.
     pub version: u64,
 }
@@ -67,6 +70,7 @@ impl Snapshot {
     /// # Errors
     /// `LimitExceeded` if there are more fields or bytes than these.
     pub fn compose(
+        id: SessionId,
         head: Head,
         base: Option<&Self>,
         survivors: &Survivors,
@@ -128,6 +132,7 @@ impl Snapshot {
             text,
             fields,
             head,
+            id,
             version: 0,
         })
     }
@@ -136,7 +141,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// `Corrupt`.
-    pub fn read(text: String, version: u64) -> Result<Self, Error> {
+    pub fn read(id: SessionId, text: String, version: u64) -> Result<Self, Error> {
         if u32::try_from(text.len()).is_err() {
             return Err(Error::because(Kind::Corrupt, "the record is longer than 4 GiB"));
         }
@@ -151,6 +156,7 @@ impl Snapshot {
             text,
             fields,
             head,
+            id,
             version,
         })
     }
@@ -246,6 +252,8 @@ mod tests {
     use crate::overlay::Change;
     use crate::value::Value;
 
+    const ID: SessionId = SessionId([7; 16]);
+
     fn head() -> Head {
         Head {
             created_at: 5,
@@ -272,7 +280,16 @@ mod tests {
     }
 
     fn write(base: Option<&Snapshot>, changes: &[(&str, Option<Value>)]) -> Snapshot {
-        Snapshot::compose(head(), base, &Survivors::Everything, &overlay(changes), 10, 2048).unwrap()
+        Snapshot::compose(
+            ID,
+            head(),
+            base,
+            &Survivors::Everything,
+            &overlay(changes),
+            10,
+            2048,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -284,7 +301,7 @@ mod tests {
                 ("a\n", Some(Value::Text("x".into()))),
             ],
         );
-        let read = Snapshot::read(written.text.clone(), 1).unwrap();
+        let read = Snapshot::read(ID, written.text.clone(), 1).unwrap();
         assert_eq!(read.head, written.head);
         assert_eq!(
             read.raw_fields().collect::<Vec<_>>(),
@@ -317,7 +334,7 @@ mod tests {
             next.raw_fields().collect::<Vec<_>>(),
             vec![("a", "null"), ("b", "2"), ("e", "5"), ("f", "null")]
         );
-        assert_eq!(Snapshot::read(next.text.clone(), 2).unwrap().len(), 4);
+        assert_eq!(Snapshot::read(ID, next.text.clone(), 2).unwrap().len(), 4);
     }
 
     #[test]
@@ -329,7 +346,15 @@ mod tests {
             .map(|(name, value)| (name.as_str(), value.clone()))
             .collect();
         let write = |changes: &[_], bytes| {
-            Snapshot::compose(head(), None, &Survivors::Everything, &overlay(changes), 10, bytes)
+            Snapshot::compose(
+                ID,
+                head(),
+                None,
+                &Survivors::Everything,
+                &overlay(changes),
+                10,
+                bytes,
+            )
         };
         let mut beginning = String::new();
         head().write(&mut beginning);
@@ -385,7 +410,7 @@ mod tests {
         .text;
         for length in 0..text.len() {
             assert!(
-                Snapshot::read(text[..length].into(), 1).is_err_and(|error| error.is(Kind::Corrupt)),
+                Snapshot::read(ID, text[..length].into(), 1).is_err_and(|error| error.is(Kind::Corrupt)),
                 "{length}"
             );
         }
@@ -396,7 +421,7 @@ mod tests {
             ("}}", "}} x"),
         ] {
             assert!(
-                Snapshot::read(text.replacen(from, to, 1), 1).is_err_and(|error| error.is(Kind::Corrupt)),
+                Snapshot::read(ID, text.replacen(from, to, 1), 1).is_err_and(|error| error.is(Kind::Corrupt)),
                 "{from}"
             );
         }

@@ -12,7 +12,7 @@ use crate::json;
 use crate::overlay::Overlay;
 use crate::policy::FieldRule;
 use crate::ports::Placement;
-use crate::record::Head;
+use crate::record::{self, Head};
 use crate::session::{Grant, Live};
 use crate::snapshot::{Snapshot, Survivors, escape};
 use crate::token::{self, Claims, Minted, SessionId};
@@ -20,6 +20,8 @@ use crate::value::{self, Value};
 
 /// How often a write is tried before it is given up as contended.
 pub(crate) const ATTEMPTS: usize = 8;
+/// How often a session is to move: each time takes more questions, and a call has only so many.
+const MOVE_ATTEMPTS: usize = 4;
 
 /// Why a record is written.
 #[derive(Clone, Copy)]
@@ -137,7 +139,7 @@ impl<'a> Write<'a> {
     pub(crate) fn insert(&self) -> Result<Written, Error> {
         let plan = self.plan_first()?;
         let author = self.author(None)?;
-        let (next, minted) = self.compose(&plan, author, None)?;
+        let (next, minted) = self.compose(author.id, &plan, author, None)?;
         let expires_at = self.expires_at(&plan.head, 0);
         let key = self.engine.key(author.id);
         let owner = plan.head.subject.as_deref();
@@ -149,11 +151,7 @@ impl<'a> Write<'a> {
         };
         match self.call.insert(&key, next.text(), &at)? {
             Swap::Done(version) => {
-                let live = Live::found(
-                    author.id,
-                    plan.stand_on,
-                    self.written(author.id, next, version, expires_at),
-                );
+                let live = Live::found(plan.stand_on, self.written(next, version, expires_at));
                 Ok(self.adopt(&plan, live, minted))
             }
             Swap::Missing => Err(Error::because(
@@ -162,10 +160,9 @@ impl<'a> Write<'a> {
             )),
             Swap::Stale => {
                 // The id is 128 random bits: what is there can only be what an earlier try of this handle wrote.
-                let id = author.id;
                 let found = self
                     .engine
-                    .find(self.call, id, true, self.now)?
+                    .find(self.call, author.id, true, self.now)?
                     .ok_or(Kind::Missing)?;
                 if !author.wrote(&found.snapshot.head) {
                     return Err(Error::because(
@@ -173,7 +170,7 @@ impl<'a> Write<'a> {
                         "the random source repeated a session id",
                     ));
                 }
-                let live = Live::found(id, found.snapshot.head.generations.current, found);
+                let live = Live::found(found.snapshot.head.generations.current, found);
                 if live.snapshot.head.writes.contains(&author.write_id()) {
                     return Ok(self.adopt(&plan, live, minted));
                 }
@@ -190,12 +187,11 @@ impl<'a> Write<'a> {
 
     fn replace_with(&self, live: &Live, hand_out: bool) -> Result<Written, Error> {
         let (mut own, mut hand_out) = (live.clone(), hand_out);
-        let key = self.engine.key(live.id);
         let mut found = Found {
             snapshot: Rc::clone(&live.snapshot),
             expires_at: live.expires_at,
         };
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=ATTEMPTS {
             let newest = &found.snapshot;
             let mut plan = self.plan(&own, &newest.head)?;
             if hand_out && plan.hand_out.is_none() {
@@ -203,68 +199,96 @@ impl<'a> Write<'a> {
             }
             self.check_conflict(&live.snapshot, newest)?;
             if !plan.changed && self.overlay.is_empty() {
-                let minted = self.mint(&plan, live.id, newest)?;
-                let live = Live {
-                    snapshot: Rc::clone(newest),
-                    expires_at: found.expires_at,
-                    ..own.clone()
-                };
+                let minted = self.mint(&plan, newest)?;
                 return Ok(Written {
                     wrote: false,
-                    ..self.adopt(&plan, live, minted)
+                    ..self.adopt(&plan, own.over(found), minted)
                 });
             }
-            let author = self.author(Some(live.id))?;
-            let (next, minted) = self.compose(&plan, author, Some(newest))?;
+            let author = self.author(Some(newest.id))?;
+            let id = self.next_id(&plan, newest)?;
+            let (next, minted) = self.compose(id, &plan, author, Some(newest))?;
             let at = Placement {
                 owner: plan.head.subject.as_deref(),
                 previous_owner: newest.head.subject.as_deref(),
                 expires_at: self.expires_at(&plan.head, found.expires_at),
                 ends_at: plan.head.ends_at,
             };
-            match self.call.replace(&key, next.text(), newest.version, &at)? {
+            let swap = if id == newest.id {
+                self.call
+                    .replace(&self.engine.key(id), next.text(), newest.version, &at)?
+            } else {
+                self.move_on(&next, &at, &found)?
+            };
+            let again = match swap {
                 Swap::Done(version) => {
-                    let Found { snapshot, expires_at } = self.written(live.id, next, version, at.expires_at);
-                    return Ok(self.adopt(
-                        &plan,
-                        Live {
-                            snapshot,
-                            expires_at,
-                            ..own.clone()
-                        },
-                        minted,
-                    ));
+                    let found = self.written(next, version, at.expires_at);
+                    return Ok(self.adopt(&plan, own.over(found), minted));
                 }
-                Swap::Missing => return Err(Kind::Missing.into()),
-                Swap::Stale => {
-                    found = self
-                        .engine
-                        .find(self.call, live.id, true, self.now)?
-                        .ok_or(Kind::Missing)?;
-                    if found.snapshot.head.writes.contains(&author.write_id()) {
-                        let Found { snapshot, expires_at } = found;
-                        return Ok(self.adopt(
-                            &plan,
-                            Live {
-                                snapshot,
-                                expires_at,
-                                ..own.clone()
-                            },
-                            minted,
-                        ));
-                    }
-                    // A login of this handle whose answer was lost: what it wrote last is what the handle stands on.
-                    let newest = &found.snapshot;
-                    if author.wrote_last(&newest.head) && !self.stand(&own, &newest.head).is_served() {
-                        own.generation = newest.head.generations.current;
-                        own.snapshot = Rc::clone(newest);
-                        // Nobody holds its token yet.
-                        hand_out = true;
-                    }
+                Swap::Missing => None,
+                Swap::Stale => self.engine.find(self.call, newest.id, true, self.now)?,
+            };
+            if let Some(found) = &again
+                && found.snapshot.head.writes.contains(&author.write_id())
+            {
+                return Ok(self.adopt(&plan, own.over(found.clone()), minted));
+            }
+            if id != newest.id {
+                // Nobody holds a token of what was written under the new id.
+                self.call.delete(&self.engine.key(id), at.owner)?;
+                if attempt == MOVE_ATTEMPTS {
+                    break;
                 }
+            }
+            found = again.ok_or(Kind::Missing)?;
+            // A login of this handle whose answer was lost: what it wrote last is what the handle stands on.
+            let newest = &found.snapshot;
+            if author.wrote_last(&newest.head) && !self.stand(&own, &newest.head).is_served() {
+                own.generation = newest.head.generations.current;
+                own.snapshot = Rc::clone(newest);
+                // Nobody holds its token yet.
+                hand_out = true;
             }
         }
         Err(Kind::Contended.into())
+    }
+
+    /// Where the next record lies. A store that compares nothing could lose a new generation to a save that has not seen it,
+    /// and show the old one for a while: there, each gets an id of its own.
+    fn next_id(&self, plan: &Plan, newest: &Snapshot) -> Result<SessionId, Error> {
+        let (after, before) = (&plan.head.generations, &newest.head.generations);
+        let mut id = newest.id;
+        if !self.engine.store.compare_and_swap && after.current != before.current {
+            // Tokens against cross-site request forgery outlive a renewal: they are bound to the first half.
+            id.0[8..].copy_from_slice(&self.call.random::<8>()?);
+        }
+        Ok(id)
+    }
+
+    /// Writes a record under its new id, and then where the old one lay nothing but the way there.
+    fn move_on(&self, next: &Snapshot, at: &Placement<'_>, from: &Found) -> Result<Swap, Error> {
+        let (key, old) = (self.engine.key(next.id), &from.snapshot);
+        let first = Placement {
+            previous_owner: None,
+            ..*at
+        };
+        let inserted = self.call.insert(&key, next.text(), &first)?;
+        let Swap::Done(_) = inserted else {
+            return Ok(inserted);
+        };
+        // An end that comes forward tells the store that this is the last of the old record.
+        let end = from.expires_at.min(old.head.ends_at - 1);
+        let last = Placement {
+            owner: None,
+            previous_owner: at.previous_owner,
+            expires_at: end,
+            ends_at: end,
+        };
+        let way = record::moved(next.id);
+        let swap = self
+            .call
+            .replace(&self.engine.key(old.id), &way, old.version, &last)?;
+        Ok(if let Swap::Done(_) = swap { inserted } else { swap })
     }
 
     /// The head of a session that was never stored.
@@ -359,6 +383,7 @@ impl<'a> Write<'a> {
     /// Makes the next record and the token to hand out, so that what could fail for their size fails before the write.
     fn compose(
         &self,
+        id: SessionId,
         plan: &Plan,
         author: &Author,
         base: Option<&Snapshot>,
@@ -367,16 +392,16 @@ impl<'a> Write<'a> {
         let mut head = plan.head.clone();
         head.push_write(&author.write_id());
         let (fields, bytes) = (policy.maximum_fields, policy.maximum_record_bytes);
-        let next = Snapshot::compose(head, base, self.survivors(), self.overlay, fields, bytes)?;
-        let minted = self.mint(plan, author.id, &next)?;
+        let next = Snapshot::compose(id, head, base, self.survivors(), self.overlay, fields, bytes)?;
+        let minted = self.mint(plan, &next)?;
         Ok((next, minted))
     }
 
-    fn mint(&self, plan: &Plan, id: SessionId, fields: &Snapshot) -> Result<Option<Minted>, Error> {
+    fn mint(&self, plan: &Plan, fields: &Snapshot) -> Result<Option<Minted>, Error> {
         let Some(generation) = plan.hand_out else {
             return Ok(None);
         };
-        mint(self.engine, id, generation, &plan.head, fields, self.now).map(Some)
+        mint(self.engine, generation, &plan.head, fields, self.now).map(Some)
     }
 
     /// An expiry never moves earlier, but for an authentication, which starts anew.
@@ -412,10 +437,10 @@ impl<'a> Write<'a> {
         }
     }
 
-    fn written(&self, id: SessionId, mut next: Snapshot, version: u64, expires_at: u64) -> Found {
+    fn written(&self, mut next: Snapshot, version: u64, expires_at: u64) -> Found {
         next.version = version;
         let snapshot = Rc::new(next);
-        self.engine.cache.borrow_mut().put(id, &snapshot);
+        self.engine.cache.borrow_mut().put(snapshot.id, &snapshot);
         Found { snapshot, expires_at }
     }
 
@@ -459,7 +484,6 @@ pub(crate) fn renewal_due(
 /// Makes a token of a session.
 pub(crate) fn mint(
     engine: &Engine,
-    id: SessionId,
     generation: Generation,
     head: &Head,
     fields: &Snapshot,
@@ -475,7 +499,7 @@ pub(crate) fn mint(
     }
     let subject = head.subject.as_deref();
     let claims = Claims {
-        id,
+        id: fields.id,
         generation,
         now,
         ends_at: head.ends_at,

@@ -21,6 +21,8 @@ mod demo;
 mod failures;
 #[path = "edge/hosts.rs"]
 mod hosts;
+#[path = "edge/kv.rs"]
+mod kv;
 #[path = "edge/scenarios.rs"]
 mod scenarios;
 #[path = "edge/soak.rs"]

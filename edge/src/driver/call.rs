@@ -13,9 +13,9 @@ use worker::Delay;
 use super::bindings::{self, Call};
 use super::error::CallError;
 use super::instance::{Instance, Setup, message};
+use super::known::Known;
 use super::question::{Answer, Question, Told};
 use super::wit;
-use crate::number::U64;
 use crate::store::{AnyStore, Entry, StoreError};
 use crate::{deadline, random};
 
@@ -44,13 +44,6 @@ pub(super) fn read(text: &str) -> Result<Passed, serde_json::Error> {
         Some(asked) => Passed::Asked(asked, now),
         None => Passed::Done(done.unwrap_or_default()),
     })
-}
-
-/// An entry as this request saw or wrote it last: a call on a session begins where the one before it ended.
-#[derive(Clone, Debug)]
-pub(crate) struct Known {
-    key: String,
-    entry: Entry,
 }
 
 /// Runs logical calls on the isolate's instance, over one store.
@@ -109,13 +102,13 @@ impl Driver {
         Ok(made)
     }
 
-    /// A logical call of a function of `flat`; `arguments` are those after the engine. `known` answers the first question if
-    /// that is for the same entry, and becomes what the call saw or wrote last.
+    /// A logical call of a function of `flat`; `arguments` are those after the engine. `known` answers its first questions if
+    /// they are for those entries, and learns what the call saw or wrote last.
     pub(crate) async fn run<T: DeserializeOwned>(
         &self,
         function: &str,
         arguments: &impl Serialize,
-        known: &mut Option<Known>,
+        known: &mut Known,
     ) -> Result<T, CallError> {
         let arguments = serde_json::to_string(arguments).map_err(CallError::Unreadable)?;
         let answer = self.finish(function, arguments, known).await?;
@@ -127,7 +120,7 @@ impl Driver {
         &self,
         function: &str,
         arguments: &impl Serialize,
-        known: &mut Option<Known>,
+        known: &mut Known,
     ) -> Result<T, CallError> {
         let arguments = serde_json::to_string(arguments).map_err(CallError::Unreadable)?;
         let answer = self.finish_at_once(function, arguments, known)?;
@@ -139,7 +132,7 @@ impl Driver {
         &'a self,
         function: &'a str,
         arguments: String,
-        known: &'a mut Option<Known>,
+        known: &'a mut Known,
     ) -> LocalBoxFuture<'a, Result<Box<RawValue>, CallError>> {
         Box::pin(async move {
             let mut call = LogicalCall::begin(self, function, arguments, known)?;
@@ -156,7 +149,7 @@ impl Driver {
         &self,
         function: &str,
         arguments: String,
-        known: &mut Option<Known>,
+        known: &mut Known,
     ) -> Result<Box<RawValue>, CallError> {
         let mut call = LogicalCall::begin(self, function, arguments, known)?;
         loop {
@@ -179,11 +172,11 @@ struct LogicalCall<'a> {
     name: String,
     /// Those after the engine, as a list in JSON.
     arguments: String,
-    known: &'a mut Option<Known>,
+    known: &'a mut Known,
     instance: Rc<Instance>,
     call: Call,
     asked: Option<(Question, u64)>,
-    /// Whether a question was answered already: what is known answers the first alone.
+    /// Whether the store was asked already: what is known answers only what comes before.
     answered: bool,
     wrote: bool,
     /// How often a compare-and-swap found another version.
@@ -205,7 +198,7 @@ impl<'a> LogicalCall<'a> {
         driver: &'a Driver,
         function: &str,
         arguments: String,
-        known: &'a mut Option<Known>,
+        known: &'a mut Known,
     ) -> Result<Self, CallError> {
         let (instance, name) = (driver.instance()?, format!("flat#{function}"));
         let call = begin(&instance, &name, &arguments)?;
@@ -278,6 +271,7 @@ impl<'a> LogicalCall<'a> {
         let Some((question, now)) = &self.asked else {
             return Ok(());
         };
+        self.answered = true;
         self.wrote |= question.writes();
         let asked = async {
             #[cfg(feature = "test-routes")]
@@ -296,10 +290,9 @@ impl<'a> LogicalCall<'a> {
 
     /// The entry that is known already, where it is what the first question asks for, and whether it is alive.
     fn known_entry(&self) -> Option<(Entry, bool)> {
-        let known = self.known.as_ref().filter(|_| !self.answered)?;
         match &self.asked {
-            Some((Question::Get { key, fresh: false }, now)) if *key == known.key => {
-                let entry = known.entry.clone();
+            Some((Question::Get { key, fresh: false }, now)) if !self.answered => {
+                let entry = self.known.get(key)?.clone();
                 let is_alive = entry.expires_at.0 > *now;
                 Some((entry, is_alive))
             }
@@ -316,7 +309,6 @@ impl<'a> LogicalCall<'a> {
     }
 
     fn note(&mut self, answer: Answer) -> Result<(), CallError> {
-        self.answered = true;
         if let Some(error) = answer.error() {
             self.stale += u32::from(*error == StoreError::Stale);
             if error.is_failure() {
@@ -334,46 +326,11 @@ impl<'a> LogicalCall<'a> {
             text
         };
         if let Some((question, _)) = self.asked.take() {
-            self.remember(question, answer);
+            self.known.learn(question, answer);
         }
         // Only of an instance that was lost meanwhile, which the next pass finds out.
         self.call
             .answer(&text)
             .map_err(|error| CallError::Trapped(message(&error)))
-    }
-
-    /// Keeps what was read or written last.
-    fn remember(&mut self, question: Question, answer: Answer) {
-        match (question, answer) {
-            (Question::Get { key, .. }, Answer::Entry(Told::Ok(entry))) => {
-                *self.known = Some(Known { key, entry })
-            }
-            (
-                Question::Insert { key, value, at } | Question::Replace { key, value, at, .. },
-                Answer::Version(Told::Ok(version)),
-            ) => {
-                let entry = Entry {
-                    value,
-                    version,
-                    expires_at: U64(at.expires_at()),
-                };
-                *self.known = Some(Known { key, entry });
-            }
-            (Question::Touch { expires_at, .. }, Answer::Done(Told::Ok(()))) => {
-                if let Some(known) = self.known {
-                    known.entry.expires_at = known.entry.expires_at.max(expires_at);
-                }
-            }
-            // Whatever became of it; other records are as they were.
-            (question, _)
-                if self
-                    .known
-                    .as_ref()
-                    .is_some_and(|known| question.writes_to(&known.key)) =>
-            {
-                *self.known = None;
-            }
-            _ => {}
-        }
     }
 }

@@ -8,12 +8,14 @@ mod bindings;
 mod call;
 mod error;
 mod instance;
+mod known;
 mod question;
 pub(crate) mod wit;
 
-pub(crate) use call::{Driver, Known};
+pub(crate) use call::Driver;
 pub(crate) use error::CallError;
 pub(crate) use instance::{ConfigureError, Setup};
+pub(crate) use known::Known;
 
 #[cfg(feature = "test-routes")]
 pub(crate) use bindings::{Call, Engine, make_call_at, make_engine};

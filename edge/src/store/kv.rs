@@ -4,12 +4,14 @@
 //! each second. So in [`KvStore`]:
 //!
 //! - `r:` the record's text, with version, owner and expiry as metadata;
-//! - `d:` beside it, written by `delete` and by nothing else, kept to the record's end: `get` reads both, so that a save that
-//!   did not see the deletion raises nothing from the dead;
+//! - `d:` the last of it, written where the record is deleted or its end comes forward, and by nothing else; kept to the
+//!   record's first end. `get` reads both, and what is here counts, so that a save that did not see it raises nothing from
+//!   the dead;
 //! - `t:` when the record expires since it was touched: sliding never writes the record;
 //! - `o:` an owner's index, a key for each record.
 //!
-//! `describe` says all that is weak; the engine refuses a store without compare-and-swap.
+//! `describe` says all that is weak. The engine does its part over such a store: a login or a renewal takes a new id, and
+//! ends the old one with a record that leads there.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -51,18 +53,21 @@ struct Touched {
     touched_at: U64,
 }
 
-/// Says that a record was deleted, or is listed.
-#[derive(Debug, Serialize, Deserialize)]
+/// Says that a record is listed.
+#[derive(Debug, Serialize)]
 struct Mark {
     #[serde(rename = "n")]
     ends_at: U64,
 }
 
-struct Live {
+/// What lies under a key, whether it is alive or not.
+struct Lying {
     value: String,
     meta: Meta,
     expires_at: u64,
     touched_at: u64,
+    /// Whether it is the last of the record.
+    is_last: bool,
 }
 
 /// Records in Workers KV alone.
@@ -75,57 +80,98 @@ impl KvStore {
         Self(Namespace::new(kv, space))
     }
 
-    async fn live(&self, now: u64, key: &str) -> Result<Live, StoreError> {
+    async fn look(&self, key: &str) -> Result<Option<Lying>, StoreError> {
         if !self.describe().has_room_for(key) {
-            return Err(StoreError::Missing);
+            return Ok(None);
         }
-        let (record, dead, touched) = (format!("r:{key}"), format!("d:{key}"), format!("t:{key}"));
-        let reads = join(self.0.get::<Meta>(&record), self.0.get::<Mark>(&dead));
-        let ((record, dead), touched) = join(reads, self.0.get::<Touched>(&touched)).await;
-        let (record, touched) = (record?, touched?);
-        if dead?.is_some() {
-            return Err(StoreError::Missing);
-        }
-        let (value, meta) = record.ok_or(StoreError::Missing)?;
-        // A touch counts for the record as it was then; what was written since says itself when it expires.
+        let (record, last, touched) = (format!("r:{key}"), format!("d:{key}"), format!("t:{key}"));
+        let reads = join(self.0.get::<Meta>(&record), self.0.get::<Meta>(&last));
+        let ((record, last), touched) = join(reads, self.0.get::<Touched>(&touched)).await;
+        let (record, last, touched) = (record?, last?, touched?);
+        let is_last = last.is_some();
+        let Some((value, meta)) = last.or(record) else {
+            return Ok(None);
+        };
+        // A touch counts for the record as it was then; what was written since says itself when it expires, and the last of
+        // it for good.
         let touched = touched
+            .filter(|_| !is_last)
             .map(|(_, touched)| touched)
             .filter(|touched| touched.touched_at >= meta.written_at);
         let slid = touched.as_ref().map_or(0, |touched| touched.expires_at.0);
         let expires_at = meta.expires_at.0.max(slid).min(meta.ends_at.0);
-        if expires_at <= now {
-            return Err(StoreError::Missing);
-        }
         let touched_at = touched.map_or(meta.written_at.0, |touched| touched.touched_at.0);
-        Ok(Live {
+        Ok(Some(Lying {
             value,
             meta,
             expires_at,
             touched_at,
-        })
+            is_last,
+        }))
+    }
+
+    async fn live(&self, now: u64, key: &str) -> Result<Lying, StoreError> {
+        let lying = self.look(key).await?;
+        lying
+            .filter(|lying| lying.expires_at > now)
+            .ok_or(StoreError::Missing)
     }
 
     async fn write(&self, now: u64, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
-        let (version, ends_at) = (U64(random::number()), U64(at.ends_at()));
-        if let Some(owner) = &at.owner {
+        let meta = Meta {
+            version: U64(random::number()),
+            owner: at.owner.clone(),
+            expires_at: U64(at.expires_at()),
+            ends_at: U64(at.ends_at()),
+            written_at: U64(now),
+        };
+        self.put("r", key, value, &meta, at.previous_owner.as_deref())
+            .await
+    }
+
+    /// Writes the last of a record: from now on it is this, and can only end sooner.
+    async fn write_last(
+        &self,
+        now: u64,
+        key: &str,
+        value: &str,
+        at: &Placement,
+        live: &Lying,
+    ) -> Result<u64, StoreError> {
+        let latest = if live.is_last { live.expires_at } else { u64::MAX };
+        let meta = Meta {
+            version: U64(random::number()),
+            owner: at.owner.clone(),
+            expires_at: U64(at.expires_at().min(latest)),
+            // So long, the record that it stands for may be there.
+            ends_at: live.meta.ends_at,
+            written_at: U64(now),
+        };
+        self.put("d", key, value, &meta, live.meta.owner.as_deref()).await
+    }
+
+    async fn put(
+        &self,
+        kind: &str,
+        key: &str,
+        value: &str,
+        meta: &Meta,
+        previous_owner: Option<&str>,
+    ) -> Result<u64, StoreError> {
+        let (owner, ends_at) = (meta.owner.as_deref(), meta.ends_at);
+        if let Some(owner) = owner {
             self.0
                 .put(&owned(owner, key), "", &Mark { ends_at }, ends_at.0)
                 .await?;
         }
-        let (expires_at, owner) = (U64(at.expires_at()), at.owner.clone());
-        let meta = Meta {
-            version,
-            owner,
-            expires_at,
-            ends_at,
-            written_at: U64(now),
-        };
         // KV keeps it to its end, because sliding does not write it.
-        self.0.put(&format!("r:{key}"), value, &meta, ends_at.0).await?;
-        if at.previous_owner.is_some() && at.previous_owner != at.owner {
-            self.leave(at.previous_owner.as_deref(), key).await;
+        self.0
+            .put(&format!("{kind}:{key}"), value, meta, ends_at.0)
+            .await?;
+        if previous_owner != owner {
+            self.leave(previous_owner, key).await;
         }
-        Ok(version.0)
+        Ok(meta.version.0)
     }
 
     async fn leave(&self, owner: Option<&str>, key: &str) {
@@ -142,11 +188,13 @@ impl KvStore {
             Ok(_) | Err(StoreError::Missing) => return Ok(false),
             Err(error) => return Err(error),
         };
-        let ends_at = live.meta.ends_at;
-        self.0
-            .put(&format!("d:{key}"), "", &Mark { ends_at }, ends_at.0)
-            .await?;
-        self.leave(live.meta.owner.as_deref(), key).await;
+        let gone = Placement {
+            owner: None,
+            previous_owner: None,
+            expires_at: U64(0),
+            ends_at: U64(0),
+        };
+        self.write_last(now, key, "", &gone, &live).await?;
         Ok(true)
     }
 }
@@ -194,14 +242,10 @@ impl Store for KvStore {
 
     async fn insert(&self, now: u64, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
         self.describe().check(key, value, at)?;
-        // A deleted record does not come back: its mark is there to its end.
-        if self.0.get::<Mark>(&format!("d:{key}")).await?.is_some() {
-            return Err(StoreError::Stale);
-        }
-        match self.live(now, key).await {
-            Ok(_) => Err(StoreError::Stale),
-            Err(StoreError::Missing) => self.write(now, key, value, at).await,
-            Err(error) => Err(error),
+        // What has ended does not come back.
+        match self.look(key).await? {
+            Some(lying) if lying.is_last || lying.expires_at > now => Err(StoreError::Stale),
+            _ => self.write(now, key, value, at).await,
         }
     }
 
@@ -214,8 +258,12 @@ impl Store for KvStore {
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.describe().check(key, value, at)?;
-        if self.live(now, key).await?.meta.version.0 != expected {
+        let live = self.live(now, key).await?;
+        if live.meta.version.0 != expected {
             return Err(StoreError::Stale);
+        }
+        if live.is_last || at.ends_at() < live.meta.ends_at.0 {
+            return self.write_last(now, key, value, at, &live).await;
         }
         self.write(now, key, value, at).await
     }
@@ -229,7 +277,7 @@ impl Store for KvStore {
     ) -> Result<(), StoreError> {
         let live = self.live(now, key).await?;
         let expires_at = expires_at.min(live.meta.ends_at.0);
-        if expires_at <= live.expires_at {
+        if live.is_last || expires_at <= live.expires_at {
             return Ok(());
         }
         let touched = Touched {

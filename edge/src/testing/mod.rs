@@ -40,6 +40,7 @@ pub(crate) fn routes(env: &Env, engine: EdgeEngine) -> Router {
         .route("/test/call", post(begin))
         .route("/test/answer", post(go_on))
         .route("/test/faults", post(faults::order))
+        .route("/test/settle", post(async || faults::settle()))
         .route("/test/abandon/{milliseconds}", post(abandon))
         .route("/test/panic", post(panic_now))
         .route("/test/state", get(state))

@@ -6,7 +6,6 @@ use super::{Grant, Live, Phase, Session, State};
 use crate::call::Call;
 use crate::csrf;
 use crate::ending;
-use crate::engine::Found;
 use crate::error::{Error, Kind};
 use crate::generation::{Generations, Standing};
 use crate::overlay::Overlay;
@@ -169,7 +168,7 @@ impl Session {
             return Ok(grant);
         }
         let current = head.generations.current;
-        let minted = write::mint(&self.engine, live.id, current, head, &live.snapshot, now)?;
+        let minted = write::mint(&self.engine, current, head, &live.snapshot, now)?;
         if let Phase::Live(live) = &mut state.phase {
             (live.issued_at, live.token_expires_at) = (minted.issued_at, minted.expires_at);
         }
@@ -217,13 +216,8 @@ impl Session {
     fn slide(&self, call: &Call<'_>, now: u64) -> Result<(u64, bool), Error> {
         let state = self.state.borrow();
         let live = state.live()?;
-        let Found { snapshot, expires_at } =
-            self.engine.find(call, live.id, true, now)?.ok_or(Kind::Missing)?;
-        let newest = Live {
-            snapshot,
-            expires_at,
-            ..live.clone()
-        };
+        let found = self.engine.find(call, live.snapshot.id, true, now)?;
+        let newest = live.over(found.ok_or(Kind::Missing)?);
         let head = &newest.snapshot.head;
         if head.ends_at <= now {
             return Err(Kind::Expired.into());
@@ -233,9 +227,13 @@ impl Session {
         }
         // Another request may have moved it already.
         let Some(slid) = self.slides(&newest, now) else {
-            return Ok((expires_at, false));
+            return Ok((newest.expires_at, false));
         };
-        if call.touch(&self.engine.key(live.id), head.subject.as_deref(), slid)? {
+        if call.touch(
+            &self.engine.key(newest.snapshot.id),
+            head.subject.as_deref(),
+            slid,
+        )? {
             Ok((slid, true))
         } else {
             Err(Kind::Missing.into())
@@ -264,12 +262,12 @@ impl Session {
 
     /// A request that began before a login ends nothing after it: the newest record is judged first.
     fn delete(&self, call: &Call<'_>, live: &Live, now: u64) -> Result<(), Error> {
-        let Some(found) = self.engine.find(call, live.id, true, now)? else {
+        let Some(found) = self.engine.find(call, live.snapshot.id, true, now)? else {
             return Ok(());
         };
         let grace = self.engine.policy.rotation_grace_ms;
         let still = |generations: &Generations| generations.judge(live.generation, now, grace).is_served();
-        if ending::end(&self.engine, call, live.id, found, still, now)? {
+        if ending::end(&self.engine, call, found, still, now)? {
             Ok(())
         } else {
             Err(Kind::Replaced.into())
@@ -285,7 +283,7 @@ impl Session {
         let live = state.live()?;
         csrf::make(
             &self.engine.ring,
-            live.id,
+            live.snapshot.id,
             live.snapshot.head.generations.floor,
             call.random()?,
         )
@@ -300,7 +298,7 @@ impl Session {
         let live = state.live()?;
         csrf::check(
             &self.engine.ring,
-            live.id,
+            live.snapshot.id,
             live.snapshot.head.generations.floor,
             token,
         )

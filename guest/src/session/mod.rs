@@ -14,7 +14,7 @@ use crate::generation::{Generation, Standing};
 use crate::overlay::{Change, Overlay};
 use crate::policy::TokenFormat;
 use crate::snapshot::Snapshot;
-use crate::token::{SessionId, Token};
+use crate::token::Token;
 use crate::write::{self, Author};
 
 /// What a write hands back for the client.
@@ -60,7 +60,6 @@ pub struct Details {
 /// A stored session as a handle sees it.
 #[derive(Clone)]
 pub(crate) struct Live {
-    pub(crate) id: SessionId,
     pub(crate) snapshot: Rc<Snapshot>,
     pub(crate) expires_at: u64,
     /// The generation of the token that was shown, or of the one that an authentication has made.
@@ -71,7 +70,7 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn new(token: &Token, found: Found) -> Self {
-        let live = Self::found(token.id, token.generation, found);
+        let live = Self::found(token.generation, found);
         Self {
             issued_at: token.issued_at,
             token_expires_at: token.expires_at,
@@ -79,15 +78,24 @@ impl Live {
         }
     }
 
-    pub(crate) fn found(id: SessionId, generation: Generation, found: Found) -> Self {
+    pub(crate) fn found(generation: Generation, found: Found) -> Self {
         let Found { snapshot, expires_at } = found;
         Self {
-            id,
             snapshot,
             expires_at,
             generation,
             issued_at: 0,
             token_expires_at: 0,
+        }
+    }
+
+    /// The same token's, over another state of the record.
+    pub(crate) fn over(&self, found: Found) -> Self {
+        let Found { snapshot, expires_at } = found;
+        Self {
+            snapshot,
+            expires_at,
+            ..*self
         }
     }
 }
@@ -249,7 +257,7 @@ impl Session {
         let in_grace = standing == Standing::PreviousInGrace;
         Details {
             status: Status::Live,
-            reference: live.id.reference(),
+            reference: live.snapshot.id.reference(),
             subject: head.subject.clone(),
             created_at: head.created_at,
             authenticated_at: head.authenticated_at,

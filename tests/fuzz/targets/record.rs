@@ -10,13 +10,16 @@ use tessera_guest::json;
 use tessera_guest::overlay::{Change, Overlay};
 use tessera_guest::record::Head;
 use tessera_guest::snapshot::{Snapshot, Survivors, escape};
+use tessera_guest::token::SessionId;
 use tessera_guest::value;
+
+const ID: SessionId = SessionId([7; 16]);
 
 fuzz_target!(|data: &[u8]| {
     let Some(text) = tessera_fuzz::text(data) else {
         return;
     };
-    let Ok(record) = Snapshot::read(text.into(), 7) else {
+    let Ok(record) = Snapshot::read(ID, text.into(), 7) else {
         return;
     };
     assert_eq!((record.text(), record.version), (text, 7));
@@ -87,6 +90,7 @@ fn check_fields(record: &Snapshot, fields: &str) {
 fn compose(record: &Snapshot, overlay: &Overlay) -> Snapshot {
     let head = record.head.clone();
     Snapshot::compose(
+        ID,
         head,
         Some(record),
         &Survivors::Everything,
@@ -100,7 +104,7 @@ fn compose(record: &Snapshot, overlay: &Overlay) -> Snapshot {
 /// Written back and read again it is the same record; and one change is one change.
 fn check_rewritten(record: &Snapshot) {
     let written = compose(record, &Overlay::default());
-    let read = Snapshot::read(written.text().into(), 0).unwrap();
+    let read = Snapshot::read(ID, written.text().into(), 0).unwrap();
     assert_eq!((&read.head, &written.head), (&record.head, &record.head));
     assert!(read.raw_fields().eq(record.raw_fields()));
     assert!(written.raw_fields().eq(record.raw_fields()));
@@ -128,7 +132,7 @@ fn check_rewritten(record: &Snapshot) {
     assert!(changed.raw_fields().eq(expected));
     // One more than a record may have is only ever made here.
     if changed.len() <= 4096 {
-        let read = Snapshot::read(changed.text().into(), 0).unwrap();
+        let read = Snapshot::read(ID, changed.text().into(), 0).unwrap();
         assert!(read.raw_fields().eq(changed.raw_fields()));
     }
 }

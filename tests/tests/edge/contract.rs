@@ -20,7 +20,18 @@ fn reference(answer: &Answer) -> String {
 
 #[test]
 fn the_worker_and_tessera_serve_answer_the_same_requests_alike() {
-    let worker: Worker = start(&json!({"TESSERA_AUTH_HEADERS": "role=X-Role"}));
+    answer_alike(&start(&json!({"TESSERA_AUTH_HEADERS": "role=X-Role"})));
+}
+
+/// A login and a renewal take a new id there, and nobody can tell.
+#[test]
+fn the_worker_over_kv_alone_and_tessera_serve_answer_the_same_requests_alike() {
+    answer_alike(&start(
+        &json!({"TESSERA_STORE": "kv", "TESSERA_ROTATION_GRACE": "60s", "TESSERA_AUTH_HEADERS": "role=X-Role"}),
+    ));
+}
+
+fn answer_alike(worker: &Worker) {
     let host = serve(&["--demo", "off", "--auth-header", "role=X-Role"]);
     let mut both = Both {
         edge: worker.client(),

@@ -34,8 +34,16 @@ fn what_is_missing_or_weak_is_named_in_a_500_and_in_the_log() {
             json!({"TESSERA_AUTH_HEADERS": "role=Cookie"}),
             "TESSERA_AUTH_HEADERS",
         ),
-        // The engine's own word: no policy is honoured without compare-and-swap.
-        (json!({"TESSERA_STORE": "kv"}), "compare-and-swap"),
+        // The engine's own words.
+        (json!({"TESSERA_STORE": "kv"}), "rotation-grace-ms"),
+        (
+            json!({"TESSERA_STORE": "kv", "TESSERA_ROTATION_GRACE": "60s", "TESSERA_FIELD_RULE": "conflict"}),
+            "field-rule",
+        ),
+        (
+            json!({"TESSERA_STORE": "kv", "TESSERA_ROTATION_GRACE": "60s", "TESSERA_SESSIONS_PER_SUBJECT": "5"}),
+            "sessions-per-owner",
+        ),
         (
             json!({"TESSERA_STORE": "combined", "TESSERA_MAX_STALE": "11s"}),
             "rotation-grace-ms",

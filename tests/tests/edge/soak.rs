@@ -111,11 +111,20 @@ fn run(worker: &Worker, requests_in_all: u64) -> Vec<String> {
 
 #[test]
 fn forty_clients_at_once_over_slow_storage_are_all_answered_and_leave_nothing_behind() {
+    soak(&nothing());
+}
+
+#[test]
+fn forty_clients_at_once_over_slow_kv_are_all_answered_and_leave_nothing_behind() {
+    soak(&json!({"TESSERA_STORE": "kv", "TESSERA_ROTATION_GRACE": "60s"}));
+}
+
+fn soak(variables: &serde_json::Value) {
     let wanted = std::env::var("TESSERA_SOAK_REQUESTS")
         .ok()
         .and_then(|count| count.parse().ok());
     let count: u64 = wanted.unwrap_or(REQUESTS);
-    let worker = start(&nothing());
+    let worker = start(variables);
     order(&worker, &json!({"slow-ms": 2}));
     let warm_up = run(&worker, 500);
     assert!(warm_up.is_empty(), "{warm_up:?}");
@@ -124,7 +133,7 @@ fn forty_clients_at_once_over_slow_storage_are_all_answered_and_leave_nothing_be
     let wrong = run(&worker, count);
     let (took, after) = (began.elapsed(), state(&worker));
     tell(&format!(
-        "soak: {count} requests of {CLIENTS} clients in {:.1} s, {} not as expected; before {before}, after {after}",
+        "soak {variables}: {count} requests of {CLIENTS} clients in {:.1} s, {} not as expected; before {before}, after {after}",
         took.as_secs_f32(),
         wrong.len()
     ));

@@ -57,6 +57,10 @@ async fn kv_alone_keeps_what_it_promises_of_the_store_suite() {
             raised,
         ),
         ("an expired entry is missing to every method", raised),
+        (
+            "a replace may move the expiry in both directions",
+            "an end that comes forward is the record's last: it never goes back",
+        ),
         ("of 64 parallel deletes exactly one finds the entry", raced),
         ("of 64 parallel touches the latest expiry stays", raced),
     ];
@@ -99,6 +103,56 @@ async fn in_kv_a_deleted_record_is_not_raised_by_a_save_that_saw_it_alive() {
     assert!(matches!(
         store.get(now, "key", true).await,
         Err(StoreError::Missing)
+    ));
+}
+
+/// What the engine leaves where a session was before it moved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_kv_the_last_of_a_record_is_not_undone_by_a_save_that_has_not_seen_it() {
+    let worker = start(&nothing());
+    let store = RemoteStore::new(&worker, "kv").expect("a store");
+    let now = Timestamp::now();
+    let until = |seconds: u64| {
+        let at = now.saturating_add(Duration::from_secs(seconds));
+        Placement {
+            owner: Some("owner".into()),
+            previous_owner: Some("owner".into()),
+            expires_at: at,
+            ends_at: at,
+        }
+    };
+    let inserted = store.insert(now, "key", "first", &until(3600)).await;
+    let first = inserted.expect("inserted");
+    crate::order(&worker, &serde_json::json!({"stale-reads": 1}));
+    let gone = Placement {
+        owner: None,
+        ..until(1800)
+    };
+    let last = store.replace(now, "key", "last", first, &gone).await;
+    let last = last.expect("replaced");
+    let saved = store.replace(now, "key", "saved", first, &until(3600)).await;
+    saved.expect("the save does not see it");
+    crate::order(&worker, &nothing());
+    let entry = store.get(now, "key", true).await.expect("it is there");
+    assert_eq!((&*entry.value, entry.version), ("last", last));
+    assert_eq!(entry.expires_at, gone.expires_at);
+    // It may end sooner, and no later.
+    store
+        .touch(now, "key", None, now.saturating_add(Duration::from_secs(3600)))
+        .await
+        .expect("touched");
+    let again = store.replace(now, "key", "again", last, &until(3000)).await;
+    again.expect("replaced");
+    let entry = store.get(now, "key", true).await.expect("it is there");
+    assert_eq!((&*entry.value, entry.expires_at), ("again", gone.expires_at));
+    let later = now.saturating_add(Duration::from_secs(1800));
+    assert!(matches!(
+        store.get(later, "key", true).await,
+        Err(StoreError::Missing)
+    ));
+    assert!(matches!(
+        store.insert(later, "key", "risen", &until(3600)).await,
+        Err(StoreError::Stale)
     ));
 }
 
