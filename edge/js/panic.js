@@ -11,11 +11,16 @@ export const onPanic = (begin) => {
   restart = begin;
 };
 
+let restarting = false;
+
 /** Called by the Worker as it panics: its instance is still running, and replaced once it has stopped. */
 export const panicked = () => {
+  if (restarting) return;
+  restarting = true;
   const requests = [...under_way];
   under_way.clear();
   queueMicrotask(() => {
+    restarting = false;
     restart();
     for (const { give_up } of requests) give_up(new Error('the Worker panicked'));
   });
@@ -28,6 +33,18 @@ export const forget = (before) => {
     under_way.delete(request);
   }
 };
+
+// What Rust awaits goes on in microtasks: what ends one of them at its stack's or memory's end is no panic, and told nowhere else.
+const queue = globalThis.queueMicrotask;
+globalThis.queueMicrotask = (task) =>
+  queue(() => {
+    try {
+      task();
+    } catch (error) {
+      if (error instanceof WebAssembly.RuntimeError) panicked();
+      throw error;
+    }
+  });
 
 /** How many are under way: for tests. */
 export const waiting = () => under_way.size;

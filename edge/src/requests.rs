@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use worker::Context;
 
@@ -20,6 +20,8 @@ const ABANDONED_MS: u64 = 600_000;
 thread_local! {
     static UNDER_WAY: RefCell<BTreeMap<u64, Rc<Work>>> = const { RefCell::new(BTreeMap::new()) };
     static NEXT: Cell<u64> = const { Cell::new(0) };
+    /// How much work is held in all, what was abandoned counted in until its promise has let go of it.
+    static HELD: Cell<usize> = const { Cell::new(0) };
     static CURRENT: RefCell<Option<Rc<Request>>> = const { RefCell::new(None) };
     static ABANDONED: Cell<u64> = const { Cell::new(ABANDONED_MS) };
 }
@@ -36,6 +38,8 @@ struct Work {
     began: u64,
     /// Taken out while it runs, and for good once it was abandoned.
     future: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
+    /// Has whoever awaits it look again.
+    waker: RefCell<Option<Waker>>,
 }
 
 /// Runs a request's work; answers nothing if it was given up before its end.
@@ -85,10 +89,11 @@ fn within<T: 'static>(
     let work = Rc::new(Work {
         began: clock::now(),
         future: RefCell::new(Some(future)),
+        waker: RefCell::default(),
     });
     let number = NEXT.replace(NEXT.get() + 1);
     UNDER_WAY.with_borrow_mut(|all| all.insert(number, Rc::clone(&work)));
-    let listed = Listed(number);
+    let listed = Listed::new(number);
     poll_fn(move |context| {
         let _ = &listed;
         let Some(mut future) = work.future.borrow_mut().take() else {
@@ -99,6 +104,7 @@ fn within<T: 'static>(
         CURRENT.set(before);
         if polled.is_pending() {
             *work.future.borrow_mut() = Some(future);
+            *work.waker.borrow_mut() = Some(context.waker().clone());
             return Poll::Pending;
         }
         Poll::Ready(ended.borrow_mut().take())
@@ -108,8 +114,16 @@ fn within<T: 'static>(
 /// Takes work off the list when it is gone.
 struct Listed(u64);
 
+impl Listed {
+    fn new(number: u64) -> Self {
+        HELD.set(HELD.get() + 1);
+        Self(number)
+    }
+}
+
 impl Drop for Listed {
     fn drop(&mut self) {
+        HELD.set(HELD.get() - 1);
         UNDER_WAY.with_borrow_mut(|all| all.remove(&self.0));
     }
 }
@@ -126,13 +140,17 @@ fn drop_abandoned() {
         let future = work.future.borrow_mut().take();
         tracing::warn!("a request was given up by the runtime; what it held is dropped");
         drop(future);
+        // Its promise ends now, and with it what holds that.
+        if let Some(waker) = work.waker.borrow_mut().take() {
+            waker.wake();
+        }
         crate::forget(now.saturating_sub(most) as f64);
     }
 }
 
 #[cfg(feature = "test-routes")]
-pub(crate) fn under_way() -> usize {
-    UNDER_WAY.with_borrow(BTreeMap::len)
+pub(crate) fn held() -> usize {
+    HELD.get()
 }
 
 #[cfg(feature = "test-routes")]

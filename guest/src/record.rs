@@ -9,6 +9,8 @@
 //! ```
 //!
 //! Records of an unknown format are refused, never guessed.
+//!
+//! Where a session was before it moved (see `write.rs`) lies `{"format":1,"moved":"<id>"}`.
 
 use crate::encoding;
 use crate::error::{Error, Kind};

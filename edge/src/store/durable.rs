@@ -147,6 +147,18 @@ impl DurableStore {
     }
 
     /// The row of a line, if its record is there and of that owner; else what is to be removed, if it is old enough.
+    #[cfg(feature = "test-routes")]
+    pub(crate) async fn lines(&self, owner: &str) -> Result<Vec<String>, StoreError> {
+        let question = index::Question::List {
+            after: None,
+            limit: super::BATCH_LIMIT as u32,
+        };
+        match self.index(owner, &question).await? {
+            index::Answer::Lines { lines } => Ok(lines.into_iter().map(|line| line.key).collect()),
+            _ => Err(unexpected()),
+        }
+    }
+
     async fn row(
         &self,
         now: u64,

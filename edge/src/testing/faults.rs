@@ -2,12 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::pending;
 use std::time::Duration;
 
 use axum::response::Response;
+use js_sys::Promise;
 use serde::Deserialize;
 use serde_json::Value;
+use wasm_bindgen_futures::JsFuture;
 use worker::Delay;
 
 thread_local! {
@@ -81,6 +82,12 @@ fn take(of: impl Fn(&mut Faults) -> &mut u32) -> bool {
     any
 }
 
+/// A promise of JavaScript's that never settles.
+async fn never() {
+    let promise = Promise::new(&mut |_, _| {});
+    let _ = JsFuture::from(promise).await;
+}
+
 /// Comes before each question to a Durable Object.
 pub(crate) async fn before_object() {
     OBJECT_QUESTIONS.set(OBJECT_QUESTIONS.get() + 1);
@@ -95,7 +102,7 @@ pub(super) fn object_questions() -> u32 {
 /// Comes before each operation on KV.
 pub(crate) async fn before_kv() {
     if take(|faults| &mut faults.never_kv) {
-        pending::<()>().await;
+        never().await;
     }
     before_operation().await;
 }
@@ -103,7 +110,7 @@ pub(crate) async fn before_kv() {
 /// Comes before each operation on storage.
 async fn before_operation() {
     if take(|faults| &mut faults.never) {
-        pending::<()>().await;
+        never().await;
     }
     let slow_ms = ORDERED.get().slow_ms;
     if slow_ms > 0 {
@@ -124,7 +131,7 @@ pub(crate) fn traps(is_of_write: bool) -> bool {
 /// Comes before a question is asked.
 pub(crate) async fn before_question(is_write: bool) {
     if is_write && take(|faults| &mut faults.never_write) {
-        pending::<()>().await;
+        never().await;
     }
 }
 

@@ -21,7 +21,7 @@ use worker::send::SendFuture;
 use crate::driver::{Answer, Call, Engine, Question, make_call_at, make_engine};
 use crate::engine::EdgeEngine;
 use crate::requests;
-use crate::store::{Store as _, StoreKind};
+use crate::store::{AnyStore, Store as _, StoreKind};
 
 thread_local! {
     static ENV: RefCell<Option<Env>> = const { RefCell::new(None) };
@@ -43,6 +43,8 @@ pub(crate) fn routes(env: &Env, engine: EdgeEngine) -> Router {
         .route("/test/settle", post(async || faults::settle()))
         .route("/test/abandon/{milliseconds}", post(abandon))
         .route("/test/panic", post(panic_now))
+        .route("/test/trap", post(trap_now))
+        .route("/test/lines/{space}/{owner}", get(lines))
         .route("/test/state", get(state))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .with_state(engine)
@@ -203,13 +205,31 @@ async fn panic_now() -> Response {
     panic!("as the test asks")
 }
 
-/// What is held: requests under way (this is one), and bytes of both memories.
+/// As where the stack or the memory is at its end: nothing is said, and nothing unwound.
+async fn trap_now() -> Response {
+    core::arch::wasm32::unreachable()
+}
+
+/// The lines of an owner's index in Durable Objects, whatever became of their records.
+async fn lines(Path((space, owner)): Path<(String, String)>) -> Response {
+    let store = match open("durable", &space) {
+        Ok(AnyStore::Durable(store)) => store,
+        Ok(_) => return unfit("it is another store"),
+        Err(error) => return unfit(&error),
+    };
+    match SendFuture::new(async move { store.lines(&owner).await }).await {
+        Ok(keys) => answer(&keys),
+        Err(error) => unfit(&error.to_string()),
+    }
+}
+
+/// What is held: what is done for requests (this is one), and bytes of both memories.
 async fn state(State(engine): State<EdgeEngine>) -> Response {
     let memory: js_sys::WebAssembly::Memory = wasm_bindgen::memory().into();
     let worker = js_sys::ArrayBuffer::from(memory.buffer()).byte_length();
     let component = engine.driver().instance().map(|instance| instance.js.bytes());
     answer(&json!({
-        "under-way": requests::under_way(),
+        "under-way": requests::held(),
         "waiting": crate::waiting(),
         "worker-bytes": worker,
         "component-bytes": component.unwrap_or_default(),

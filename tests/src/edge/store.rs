@@ -48,6 +48,12 @@ impl RemoteStore {
         Ok(store)
     }
 
+    /// Stands before each of its keys.
+    #[must_use]
+    pub fn space(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
     /// For tests whose clock begins at `beginning`, and not at the present time.
     #[must_use]
     pub fn with_clock_from(mut self, beginning: Timestamp) -> Self {

@@ -1,4 +1,4 @@
-//! What is deployed holds the component's own module, and nothing that the tests alone need.
+//! The bundle holds the component's own module, byte for byte.
 
 use std::process::Command;
 

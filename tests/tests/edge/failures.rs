@@ -120,6 +120,51 @@ fn a_panic_costs_the_requests_under_way_and_the_worker_begins_anew() {
     }
 }
 
+/// What ends at the end of its stack or memory says nothing.
+#[test]
+fn a_trap_of_the_worker_itself_is_as_a_panic() {
+    let worker = start(&nothing());
+    let token = worker.client().create(SERVICE_KEY, Some("alice"));
+    for _ in 0..3 {
+        worker
+            .client()
+            .send("POST", "/test/trap", &[], None)
+            .refused(500, "other");
+        let read = worker.client().call("GET", "/v1/session", &token, None).ok();
+        assert_eq!(read["subject"], "alice");
+    }
+}
+
+/// Nobody would ever answer them: the instance that they are in is gone.
+#[test]
+fn a_panic_answers_the_requests_under_way_at_once() {
+    let worker = start(&json!({"TESSERA_STORE_TIMEOUT": "60s"}));
+    let token = worker.client().create(SERVICE_KEY, Some("alice"));
+    order(&worker, &json!({"never": 3}));
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| worker.client().call("GET", "/v1/session", &token, None)))
+            .collect();
+        let begun = Instant::now();
+        while state(&worker)["under-way"] != 4 {
+            assert!(begun.elapsed() < Duration::from_secs(10), "they do not begin");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let panicked = worker.client().send("POST", "/test/panic", &[], None);
+        panicked.refused(500, "other");
+        for asked in waiting {
+            asked.join().expect("no thread panicked").refused(500, "other");
+        }
+    });
+    let read = worker.client().call("GET", "/v1/session", &token, None).ok();
+    assert_eq!(read["subject"], "alice");
+    assert_eq!(
+        state(&worker)["under-way"],
+        1,
+        "of the instance that is gone, nothing is held"
+    );
+}
+
 #[test]
 fn storage_that_never_answers_is_503_in_time_and_leaves_nothing_behind() {
     let worker = impatient();

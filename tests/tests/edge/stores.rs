@@ -213,6 +213,20 @@ async fn alarms_remove_what_expired_before_the_grace_and_nothing_else() {
         Err(StoreError::Missing)
     ));
     store.get(then, "lately", true).await.expect("it is there");
+    // The index has an alarm of its own.
+    let path = format!("/test/lines/{}/owner", store.space());
+    let start = Instant::now();
+    loop {
+        let lines = worker.ask("GET", &path, None).expect("the lines");
+        if lines == serde_json::json!(["lately"]) {
+            break;
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "no alarm has removed its line: {lines}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let rows = store
         .list_owned(then, "owner", "", 10)
         .await
@@ -221,5 +235,45 @@ async fn alarms_remove_what_expired_before_the_grace_and_nothing_else() {
     assert_eq!(
         rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(),
         ["lately"]
+    );
+}
+
+/// The alarm was set for when the record would have expired; it looks again, and waits for as long as that was moved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_leaves_a_record_that_was_touched_and_removes_it_when_it_has_expired_then() {
+    let worker = start(&nothing());
+    let store = RemoteStore::new(&worker, "durable").expect("a store");
+    let swept_in = |seconds: u64| {
+        Timestamp::now()
+            .saturating_sub(SWEEP_GRACE)
+            .saturating_add(Duration::from_secs(seconds))
+    };
+    // To this clock, it is alive throughout.
+    let then = swept_in(0).saturating_sub(SWEEP_GRACE);
+    let (first, later) = (swept_in(2), swept_in(6));
+    let at = Placement {
+        owner: None,
+        previous_owner: None,
+        expires_at: first,
+        ends_at: later,
+    };
+    store.insert(then, "key", "1", &at).await.expect("inserted");
+    store.touch(then, "key", None, later).await.expect("touched");
+    let is_there = async || store.get(then, "key", true).await.is_ok();
+    while swept_in(0) < first.saturating_add(Duration::from_secs(2)) {
+        assert!(is_there().await, "the alarm has removed what was touched");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let start = Instant::now();
+    while is_there().await {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "the alarm was not set again"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(
+        swept_in(0) >= later,
+        "it was removed before it had expired for an hour"
     );
 }
