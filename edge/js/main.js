@@ -2,7 +2,7 @@
 
 import { DurableObject } from 'cloudflare:workers';
 import module from './worker_bg.wasm';
-import { onPanic, unlessPanicked } from './panic.js';
+import { noticed, onPanic, unlessPanicked } from './panic.js';
 import * as rust from './worker.js';
 
 /** Which instance is there now. */
@@ -15,6 +15,14 @@ onPanic(() => {
 });
 
 rust.initSync({ module });
+
+const told = (work) => {
+  try {
+    return work();
+  } catch (error) {
+    throw noticed(error);
+  }
+};
 
 // An object is made anew with the instance that it lives in.
 const remade = (Kind) =>
@@ -31,11 +39,11 @@ const remade = (Kind) =>
     }
 
     ask(question) {
-      return this.#now().ask(question);
+      return told(() => this.#now().ask(question));
     }
 
     alarm() {
-      return this.#now().alarm();
+      return told(() => this.#now().alarm());
     }
   };
 

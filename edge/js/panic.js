@@ -11,19 +11,27 @@ export const onPanic = (begin) => {
   restart = begin;
 };
 
+const queue = globalThis.queueMicrotask;
 let restarting = false;
 
 /** Called by the Worker as it panics: its instance is still running, and replaced once it has stopped. */
 export const panicked = () => {
   if (restarting) return;
-  restarting = true;
   const requests = [...under_way];
-  under_way.clear();
-  queueMicrotask(() => {
+  queue(() => {
     restarting = false;
     restart();
     for (const { give_up } of requests) give_up(new Error('the Worker panicked'));
   });
+  restarting = true;
+  under_way.clear();
+};
+
+/** What ends a Worker at its stack's or memory's end is no panic: nothing else tells of it. */
+export const noticed = (error) => {
+  const overflow = error instanceof RangeError && error.message.includes('call stack');
+  if (overflow || error instanceof WebAssembly.RuntimeError) panicked();
+  return error;
 };
 
 /** Called by the Worker when it has found requests that were given up: all that began before then, in milliseconds. */
@@ -34,15 +42,13 @@ export const forget = (before) => {
   }
 };
 
-// What Rust awaits goes on in microtasks: what ends one of them at its stack's or memory's end is no panic, and told nowhere else.
-const queue = globalThis.queueMicrotask;
+// What Rust awaits goes on in microtasks.
 globalThis.queueMicrotask = (task) =>
   queue(() => {
     try {
       task();
     } catch (error) {
-      if (error instanceof WebAssembly.RuntimeError) panicked();
-      throw error;
+      throw noticed(error);
     }
   });
 
@@ -55,6 +61,6 @@ export const unlessPanicked = (begin) =>
     const request = { give_up: reject, began: Date.now() };
     under_way.add(request);
     begin()
-      .then(resolve, reject)
+      .then(resolve, (error) => reject(noticed(error)))
       .finally(() => under_way.delete(request));
   });

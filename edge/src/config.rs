@@ -3,11 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderName;
+use js_sys::Reflect;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tessera_http::CookieError;
 use tessera_http::api::{ServiceKey, WeakServiceKey, check_headers, parse_header};
 use tracing::Level;
+use wasm_bindgen::JsCast as _;
 use worker::Env;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -247,7 +249,12 @@ fn store_kind(env: &Env) -> Result<StoreKind, ConfigError> {
 /// Opens a store; `space` keeps what is in it apart from what is in others of the same bindings.
 pub(crate) fn open(env: &Env, kind: StoreKind, space: &str) -> Result<AnyStore, ConfigError> {
     let missing = |name| move |_| ConfigError::NoBinding(name);
-    let kv = || env.kv(KV_BINDING).map_err(missing(KV_BINDING));
+    let kv = || {
+        let kv = env.kv(KV_BINDING).map_err(missing(KV_BINDING))?;
+        let binding =
+            Reflect::get(env, &KV_BINDING.into()).map_err(|_| ConfigError::NoBinding(KV_BINDING))?;
+        Ok::<_, ConfigError>((kv, binding.unchecked_into()))
+    };
     if kind == StoreKind::Kv {
         return Ok(AnyStore::Kv(KvStore::new(kv()?, space)));
     }

@@ -11,8 +11,7 @@ fn mac(signer: &Signer, id: SessionId, floor: Generation) -> [u8; 32] {
     keys::sign(
         signer,
         &[
-            // The half that is kept where a renewal takes a new id.
-            &id.0[..8],
+            id.steady(),
             &floor.counter.to_be_bytes(),
             &floor.raised_at.to_be_bytes(),
         ],

@@ -126,6 +126,13 @@ struct Plan {
     stand_on: Generation,
 }
 
+impl Plan {
+    /// Whether all tokens of the record from before are dead.
+    fn logs_in(&self, before: &Snapshot) -> bool {
+        self.head.generations.floor != before.head.generations.floor
+    }
+}
+
 impl<'a> Write<'a> {
     fn author(&self, id: Option<SessionId>) -> Result<&'a Author, Error> {
         if let Some(author) = self.author.get() {
@@ -218,7 +225,7 @@ impl<'a> Write<'a> {
                 self.call
                     .replace(&self.engine.key(id), next.text(), newest.version, &at)?
             } else {
-                self.move_on(&next, &at, &found)?
+                self.move_on(&plan, &next, &at, newest)?
             };
             let again = match swap {
                 Swap::Done(version) => {
@@ -234,8 +241,10 @@ impl<'a> Write<'a> {
                 return Ok(self.adopt(&plan, own.over(found.clone()), minted));
             }
             if id != newest.id {
-                // Nobody holds a token of what was written under the new id.
-                self.call.delete(&self.engine.key(id), at.owner)?;
+                // Nobody holds a token of what was written under the new id. But others may have renewed to it.
+                if again.is_none() || plan.logs_in(newest) {
+                    self.call.delete(&self.engine.key(id), at.owner)?;
+                }
                 if attempt == MOVE_ATTEMPTS {
                     break;
                 }
@@ -256,39 +265,58 @@ impl<'a> Write<'a> {
     /// Where the next record lies. A store that compares nothing could lose a new generation to a save that has not seen it,
     /// and show the old one for a while: there, each gets an id of its own.
     fn next_id(&self, plan: &Plan, newest: &Snapshot) -> Result<SessionId, Error> {
-        let (after, before) = (&plan.head.generations, &newest.head.generations);
-        let mut id = newest.id;
-        if !self.engine.store.compare_and_swap && after.current != before.current {
-            // Tokens against cross-site request forgery outlive a renewal: they are bound to the first half.
-            id.0[8..].copy_from_slice(&self.call.random::<8>()?);
-        }
-        Ok(id)
+        let generations = &newest.head.generations;
+        Ok(
+            if self.engine.store.compare_and_swap || plan.head.generations.current == generations.current {
+                newest.id
+            } else if plan.logs_in(newest) {
+                SessionId(self.call.random()?)
+            } else {
+                newest.id.moved(newest.version)
+            },
+        )
     }
 
-    /// Writes a record under its new id, and then where the old one lay nothing but the way there.
-    fn move_on(&self, next: &Snapshot, at: &Placement<'_>, from: &Found) -> Result<Swap, Error> {
-        let (key, old) = (self.engine.key(next.id), &from.snapshot);
+    /// Writes a record under its new id, and then what ends the old one: after a login it is dead, after a renewal it leads on.
+    fn move_on(
+        &self,
+        plan: &Plan,
+        next: &Snapshot,
+        at: &Placement<'_>,
+        old: &Snapshot,
+    ) -> Result<Swap, Error> {
         let first = Placement {
             previous_owner: None,
             ..*at
         };
-        let inserted = self.call.insert(&key, next.text(), &first)?;
-        let Swap::Done(_) = inserted else {
-            return Ok(inserted);
-        };
+        let inserted = self.call.insert(&self.engine.key(next.id), next.text(), &first)?;
+        let logs_in = plan.logs_in(old);
+        if logs_in && !matches!(inserted, Swap::Done(_)) {
+            // The id was drawn for it: only an earlier try of the store's own client can be there.
+            return Ok(Swap::Stale);
+        }
+        let way = record::moved(next.id);
         // An end that comes forward tells the store that this is the last of the old record.
-        let end = from.expires_at.min(old.head.ends_at - 1);
+        let (value, end) = if logs_in {
+            (old.text(), 0)
+        } else {
+            (way.as_str(), old.head.ends_at - 1)
+        };
         let last = Placement {
             owner: None,
             previous_owner: at.previous_owner,
             expires_at: end,
             ends_at: end,
         };
-        let way = record::moved(next.id);
-        let swap = self
+        let ended = self
             .call
-            .replace(&self.engine.key(old.id), &way, old.version, &last)?;
-        Ok(if let Swap::Done(_) = swap { inserted } else { swap })
+            .replace(&self.engine.key(old.id), value, old.version, &last)?;
+        Ok(match ended {
+            Swap::Done(_) if logs_in => inserted,
+            // Others may have renewed the same record: where it leads now counts.
+            Swap::Done(_) => Swap::Stale,
+            refused => refused,
+        })
     }
 
     /// The head of a session that was never stored.

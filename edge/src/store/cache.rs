@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::namespace::Namespace;
+use super::namespace::{Namespace, Opened};
 use crate::number::U64;
 
 /// What is known of a cached entry beside its text.
@@ -26,7 +26,7 @@ impl KvCache {
     /// KV takes 512; some stand before a key here.
     pub(crate) const MAXIMUM_KEY_BYTES: u32 = 470;
 
-    pub(crate) fn new(kv: worker::kv::KvStore, space: &str) -> Self {
+    pub(crate) fn new(kv: Opened, space: &str) -> Self {
         Self(Namespace::new(kv, space))
     }
 

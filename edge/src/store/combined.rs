@@ -4,6 +4,7 @@
 //! whatever the cache itself makes of its age.
 
 use super::cache::{Cached, KvCache};
+use super::namespace::Opened;
 use super::{Capabilities, Entry, Page, Placement, Store, StoreError};
 use crate::number::U64;
 use crate::{clock, deadline, requests};
@@ -22,13 +23,7 @@ pub(crate) struct CombinedStore<S> {
 
 impl<S: Store> CombinedStore<S> {
     /// `max_stale_ms`: how old an answer may be. `store_timeout_ms`: how long all that is asked for one answer may take.
-    pub(crate) fn new(
-        kv: worker::kv::KvStore,
-        space: &str,
-        inner: S,
-        max_stale_ms: u64,
-        store_timeout_ms: u64,
-    ) -> Self {
+    pub(crate) fn new(kv: Opened, space: &str, inner: S, max_stale_ms: u64, store_timeout_ms: u64) -> Self {
         Self {
             cache: KvCache::new(kv, space),
             inner,

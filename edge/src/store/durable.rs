@@ -146,7 +146,6 @@ impl DurableStore {
         }
     }
 
-    /// The row of a line, if its record is there and of that owner; else what is to be removed, if it is old enough.
     #[cfg(feature = "test-routes")]
     pub(crate) async fn lines(&self, owner: &str) -> Result<Vec<String>, StoreError> {
         let question = index::Question::List {
@@ -159,6 +158,7 @@ impl DurableStore {
         }
     }
 
+    /// The row of a line, if its record is there and of that owner; else what is to be removed, if it is old enough.
     async fn row(
         &self,
         now: u64,

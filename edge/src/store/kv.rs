@@ -4,21 +4,23 @@
 //! each second. So in [`KvStore`]:
 //!
 //! - `r:` the record's text, with version, owner and expiry as metadata;
-//! - `d:` the last of it, written where the record is deleted or its end comes forward, and by nothing else; kept to the
-//!   record's first end. `get` reads both, and what is here counts, so that a save that did not see it raises nothing from
-//!   the dead;
+//! - `d:` a mark that it was ended, written by that and by nothing else, kept to the session's absolute end. It lies under what
+//!   of the key stays the same when a session moves, so that neither a save nor a renewal that has not seen it raises anything
+//!   from the dead;
+//! - `m:` the last of a record, written where its end comes forward: what the engine leaves where a session has moved;
 //! - `t:` when the record expires since it was touched: sliding never writes the record;
 //! - `o:` an owner's index, a key for each record.
 //!
-//! `describe` says all that is weak. The engine does its part over such a store: a login or a renewal takes a new id, and
-//! ends the old one with a record that leads there.
+//! `get` reads the first four in one operation. `describe` says all that is weak. The engine does its part over such a store:
+//! a login or a renewal takes a new id.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::namespace::{MINIMUM_TTL_S, MINIMUM_WRITE_INTERVAL_MS, Namespace, read_failed, spend};
+use super::namespace::{MINIMUM_TTL_S, MINIMUM_WRITE_INTERVAL_MS, Namespace, Opened, read_failed, spend};
 use super::{
     Capabilities, Entry, Page, Placement, Row, Store, StoreError, check_batch, check_limit, removed_of,
 };
@@ -28,6 +30,11 @@ use crate::random;
 /// How long KV may go on answering what was there before, as it documents itself.
 const MAXIMUM_STALENESS_MS: u64 = 60_000;
 const CURSOR: char = 'v';
+/// What every value begins with: nobody takes an empty one for none then, or a byte order mark for none of the text.
+const BEGINNING: char = ' ';
+/// What a session's id takes of a key, and what of it changes when the session moves (`wit/store.wit`).
+const ID_CHARACTERS: usize = 22;
+const MOVING_CHARACTERS: usize = 10;
 
 /// What is known of a record beside its text: under the 1024 bytes that KV takes, because owners are bounded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,14 +60,14 @@ struct Touched {
     touched_at: U64,
 }
 
-/// Says that a record is listed.
+/// Says that a record has ended, or is listed.
 #[derive(Debug, Serialize)]
 struct Mark {
     #[serde(rename = "n")]
     ends_at: U64,
 }
 
-/// What lies under a key, whether it is alive or not.
+/// A record, alive or not.
 struct Lying {
     value: String,
     meta: Meta,
@@ -70,38 +77,55 @@ struct Lying {
     is_last: bool,
 }
 
+/// What there is under a key.
+enum Look {
+    Nothing,
+    Ended,
+    Lies(Lying),
+}
+
 /// Records in Workers KV alone.
 #[derive(Clone)]
 pub(crate) struct KvStore(Namespace);
 
 impl KvStore {
     /// `space` stands before every key: what is in one space is in no other.
-    pub(crate) fn new(kv: worker::kv::KvStore, space: &str) -> Self {
+    pub(crate) fn new(kv: Opened, space: &str) -> Self {
         Self(Namespace::new(kv, space))
     }
 
-    async fn look(&self, key: &str) -> Result<Option<Lying>, StoreError> {
+    async fn look(&self, key: &str) -> Result<Look, StoreError> {
         if !self.describe().has_room_for(key) {
-            return Ok(None);
+            return Ok(Look::Nothing);
         }
-        let (record, last, touched) = (format!("r:{key}"), format!("d:{key}"), format!("t:{key}"));
-        let reads = join(self.0.get::<Meta>(&record), self.0.get::<Meta>(&last));
-        let ((record, last), touched) = join(reads, self.0.get::<Touched>(&touched)).await;
-        let (record, last, touched) = (record?, last?, touched?);
+        let keys = [
+            ended(key),
+            format!("r:{key}"),
+            format!("m:{key}"),
+            format!("t:{key}"),
+        ];
+        let [ended, record, last, touched] = self.0.get_each(&keys).await?;
+        if ended.is_some() {
+            return Ok(Look::Ended);
+        }
         let is_last = last.is_some();
-        let Some((value, meta)) = last.or(record) else {
-            return Ok(None);
+        let Some((mut value, meta)) = last.or(record) else {
+            return Ok(Look::Nothing);
         };
+        let meta: Meta = read(meta)?;
+        if !value.starts_with(BEGINNING) {
+            return Err(StoreError::Corrupt);
+        }
+        value.remove(0);
         // A touch counts for the record as it was then; what was written since says itself when it expires, and the last of
         // it for good.
-        let touched = touched
-            .filter(|_| !is_last)
-            .map(|(_, touched)| touched)
-            .filter(|touched| touched.touched_at >= meta.written_at);
+        let touched = touched.filter(|_| !is_last);
+        let touched = touched.map(|(_, touched)| read::<Touched>(touched)).transpose()?;
+        let touched = touched.filter(|touched| touched.touched_at >= meta.written_at);
         let slid = touched.as_ref().map_or(0, |touched| touched.expires_at.0);
         let expires_at = meta.expires_at.0.max(slid).min(meta.ends_at.0);
         let touched_at = touched.map_or(meta.written_at.0, |touched| touched.touched_at.0);
-        Ok(Some(Lying {
+        Ok(Look::Lies(Lying {
             value,
             meta,
             expires_at,
@@ -111,67 +135,73 @@ impl KvStore {
     }
 
     async fn live(&self, now: u64, key: &str) -> Result<Lying, StoreError> {
-        let lying = self.look(key).await?;
-        lying
-            .filter(|lying| lying.expires_at > now)
-            .ok_or(StoreError::Missing)
+        match self.look(key).await? {
+            Look::Lies(lying) if lying.expires_at > now => Ok(lying),
+            _ => Err(StoreError::Missing),
+        }
     }
 
-    async fn write(&self, now: u64, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
-        let meta = Meta {
+    /// Writes a record, or the last of it; `before` is what was there.
+    async fn write(
+        &self,
+        now: u64,
+        key: &str,
+        value: &str,
+        at: &Placement,
+        before: Option<&Lying>,
+    ) -> Result<u64, StoreError> {
+        let mut meta = Meta {
             version: U64(random::number()),
             owner: at.owner.clone(),
             expires_at: U64(at.expires_at()),
             ends_at: U64(at.ends_at()),
             written_at: U64(now),
         };
-        self.put("r", key, value, &meta, at.previous_owner.as_deref())
-            .await
-    }
-
-    /// Writes the last of a record: from now on it is this, and can only end sooner.
-    async fn write_last(
-        &self,
-        now: u64,
-        key: &str,
-        value: &str,
-        at: &Placement,
-        live: &Lying,
-    ) -> Result<u64, StoreError> {
-        let latest = if live.is_last { live.expires_at } else { u64::MAX };
-        let meta = Meta {
-            version: U64(random::number()),
-            owner: at.owner.clone(),
-            expires_at: U64(at.expires_at().min(latest)),
-            // So long, the record that it stands for may be there.
-            ends_at: live.meta.ends_at,
-            written_at: U64(now),
-        };
-        self.put("d", key, value, &meta, live.meta.owner.as_deref()).await
+        let mut kind = "r";
+        let mut listed = None;
+        if let Some(before) = before {
+            listed = before.meta.owner.as_deref();
+            if before.is_last || meta.ends_at < before.meta.ends_at {
+                kind = "m";
+                // So long, the record that it stands for may be there; and it never comes to life again.
+                meta.ends_at = before.meta.ends_at;
+                if before.is_last {
+                    meta.expires_at = meta.expires_at.min(U64(before.expires_at));
+                }
+            }
+        }
+        let until = meta.ends_at;
+        let stays =
+            listed == at.owner.as_deref() && before.is_some_and(|before| before.meta.ends_at == until);
+        if let Some(owner) = at.owner.as_deref().filter(|_| !stays) {
+            let mark = Mark { ends_at: until };
+            self.put(&owned(owner, key), "", &mark, until.0).await?;
+        }
+        // KV keeps it to its end, because sliding does not write it.
+        self.put(&format!("{kind}:{key}"), value, &meta, until.0).await?;
+        if listed != at.owner.as_deref() {
+            self.leave(listed, key).await;
+        }
+        Ok(meta.version.0)
     }
 
     async fn put(
         &self,
-        kind: &str,
         key: &str,
         value: &str,
-        meta: &Meta,
-        previous_owner: Option<&str>,
-    ) -> Result<u64, StoreError> {
-        let (owner, ends_at) = (meta.owner.as_deref(), meta.ends_at);
-        if let Some(owner) = owner {
-            self.0
-                .put(&owned(owner, key), "", &Mark { ends_at }, ends_at.0)
-                .await?;
-        }
-        // KV keeps it to its end, because sliding does not write it.
-        self.0
-            .put(&format!("{kind}:{key}"), value, meta, ends_at.0)
-            .await?;
-        if previous_owner != owner {
-            self.leave(previous_owner, key).await;
-        }
-        Ok(meta.version.0)
+        metadata: &impl Serialize,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        let value = format!("{BEGINNING}{value}");
+        self.0.put(key, &value, metadata, until).await
+    }
+
+    async fn end(&self, key: &str, live: &Lying) -> Result<(), StoreError> {
+        let ends_at = live.meta.ends_at;
+        let mark = Mark { ends_at };
+        self.put(&ended(key), "", &mark, ends_at.0).await?;
+        self.leave(live.meta.owner.as_deref(), key).await;
+        Ok(())
     }
 
     async fn leave(&self, owner: Option<&str>, key: &str) {
@@ -188,15 +218,25 @@ impl KvStore {
             Ok(_) | Err(StoreError::Missing) => return Ok(false),
             Err(error) => return Err(error),
         };
-        let gone = Placement {
-            owner: None,
-            previous_owner: None,
-            expires_at: U64(0),
-            ends_at: U64(0),
-        };
-        self.write_last(now, key, "", &gone, &live).await?;
+        self.end(key, &live).await?;
         Ok(true)
     }
+}
+
+fn read<T: DeserializeOwned>(metadata: serde_json::Value) -> Result<T, StoreError> {
+    serde_json::from_value(metadata).map_err(|_| StoreError::Corrupt)
+}
+
+/// The key of the mark that a record has ended: of the session's id only as much as stays the same when it moves.
+fn ended(key: &str) -> String {
+    let is_id = |id: &str| {
+        id.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let stays = key.len().checked_sub(ID_CHARACTERS);
+    let stays = stays.filter(|&at| key.get(at..).is_some_and(is_id));
+    let stays = stays.and_then(|at| key.get(..at + ID_CHARACTERS - MOVING_CHARACTERS));
+    format!("d:{}", stays.unwrap_or(key))
 }
 
 /// The key of a line in an owner's index. The owner in base64url, so that none begins with another.
@@ -244,8 +284,9 @@ impl Store for KvStore {
         self.describe().check(key, value, at)?;
         // What has ended does not come back.
         match self.look(key).await? {
-            Some(lying) if lying.is_last || lying.expires_at > now => Err(StoreError::Stale),
-            _ => self.write(now, key, value, at).await,
+            Look::Ended => Err(StoreError::Stale),
+            Look::Lies(lying) if lying.is_last || lying.expires_at > now => Err(StoreError::Stale),
+            _ => self.write(now, key, value, at, None).await,
         }
     }
 
@@ -262,10 +303,11 @@ impl Store for KvStore {
         if live.meta.version.0 != expected {
             return Err(StoreError::Stale);
         }
-        if live.is_last || at.ends_at() < live.meta.ends_at.0 {
-            return self.write_last(now, key, value, at, &live).await;
+        if at.expires_at() == 0 {
+            self.end(key, &live).await?;
+            return Ok(random::number());
         }
-        self.write(now, key, value, at).await
+        self.write(now, key, value, at, Some(&live)).await
     }
 
     async fn touch(
@@ -284,8 +326,7 @@ impl Store for KvStore {
             expires_at: U64(expires_at),
             touched_at: U64(now),
         };
-        self.0
-            .put(&format!("t:{key}"), "", &touched, live.meta.ends_at.0)
+        self.put(&format!("t:{key}"), "", &touched, live.meta.ends_at.0)
             .await
     }
 

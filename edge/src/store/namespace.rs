@@ -1,7 +1,11 @@
 //! A KV namespace, asked within the request's budget; and how it fails.
 
+use js_sys::Promise;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 use worker::kv::KvError;
 
 use super::StoreError;
@@ -15,18 +19,33 @@ const FOR_EVER_S: u64 = 1_000_000_000;
 /// How long two writes to one key have to be apart, as it documents itself.
 pub(super) const MINIMUM_WRITE_INTERVAL_MS: u64 = 1000;
 
+#[wasm_bindgen]
+extern "C" {
+    /// A namespace as the runtime gives it. `worker` cannot read many keys of which one is not there.
+    #[derive(Clone)]
+    pub(crate) type Binding;
+
+    #[wasm_bindgen(method, catch, js_name = getWithMetadata)]
+    fn get_each(this: &Binding, keys: &js_sys::Array, kind: &str) -> Result<Promise, JsValue>;
+}
+
 /// A namespace.
 #[derive(Clone)]
 pub(super) struct Namespace {
     pub(super) kv: worker::kv::KvStore,
+    binding: Binding,
     /// Stands before every key.
     space: String,
 }
 
+/// A binding, and what reads and writes it.
+pub(crate) type Opened = (worker::kv::KvStore, Binding);
+
 impl Namespace {
-    pub(super) fn new(kv: worker::kv::KvStore, space: &str) -> Self {
+    pub(super) fn new((kv, binding): Opened, space: &str) -> Self {
         Self {
             kv,
+            binding,
             space: space.to_owned(),
         }
     }
@@ -57,6 +76,37 @@ impl Namespace {
         }
     }
 
+    /// Reads a few keys in one operation; each is answered in its place, its metadata yet to be read.
+    pub(super) async fn get_each<const N: usize>(
+        &self,
+        keys: &[String; N],
+    ) -> Result<[Option<(String, Value)>; N], StoreError> {
+        spend()?;
+        #[cfg(feature = "test-routes")]
+        crate::testing::faults::before_kv().await;
+        let keys = keys.each_ref().map(|key| self.key(key));
+        let found = self
+            .ask_each(&keys)
+            .await
+            .map_err(|error| read_failed(error.into()))?;
+        let mut entries = [const { None }; N];
+        for (key, entry) in keys.iter().zip(&mut entries) {
+            #[cfg(feature = "test-routes")]
+            if let Some(stale) = crate::testing::faults::stale(key) {
+                *entry = stale;
+                continue;
+            }
+            *entry = read_each(&found.get(&key.into())).ok_or(StoreError::Corrupt)?;
+        }
+        Ok(entries)
+    }
+
+    async fn ask_each(&self, keys: &[String]) -> Result<js_sys::Map, JsValue> {
+        let keys: js_sys::Array = keys.iter().map(|key| JsValue::from_str(key)).collect();
+        let found = JsFuture::from(self.binding.get_each(&keys, "text")?).await?;
+        found.dyn_into()
+    }
+
     /// `until`: when KV may forget it, in milliseconds since 1970.
     pub(super) async fn put(
         &self,
@@ -68,7 +118,8 @@ impl Namespace {
         spend()?;
         #[cfg(feature = "test-routes")]
         self.before_write(key).await?;
-        let left_s = until.saturating_sub(clock::now()) / 1000;
+        // What is to be kept is never kept for less.
+        let left_s = until.saturating_sub(clock::now()).div_ceil(1000);
         let put = self.kv.put(&self.key(key), value);
         let put = put.and_then(|put| put.metadata(metadata)).map_err(write_failed)?;
         let put = if left_s > FOR_EVER_S {
@@ -85,6 +136,19 @@ impl Namespace {
         self.before_write(key).await?;
         self.kv.delete(&self.key(key)).await.map_err(write_failed)
     }
+}
+
+/// What KV has under one key of many: `None` within where there is nothing, without where it cannot be read.
+fn read_each(found: &JsValue) -> Option<Option<(String, Value)>> {
+    if found.is_null() || found.is_undefined() {
+        return Some(None);
+    }
+    let part = |name: &str| js_sys::Reflect::get(found, &name.into()).ok();
+    let Some(value) = part("value")?.as_string() else {
+        return Some(None);
+    };
+    let metadata = js_sys::JSON::stringify(&part("metadata")?).ok()?.as_string()?;
+    Some(Some((value, serde_json::from_str(&metadata).ok()?)))
 }
 
 /// The faults that tests order.

@@ -30,6 +30,27 @@ impl SessionId {
             .finalize();
         encoding::encode(&digest[..16])
     }
+
+    /// Where the session lies once the record of this version was renewed, if it has to move: whoever renews that record moves
+    /// it there. What stays the same is nine bytes, twelve characters of a key.
+    #[must_use]
+    pub fn moved(mut self, version: u64) -> Self {
+        let digest = Sha256::new()
+            .chain_update(b"tessera moved\0")
+            .chain_update(self.0)
+            .chain_update(version.to_be_bytes())
+            .finalize();
+        self.0[Self::STAYS..].copy_from_slice(&digest[..16 - Self::STAYS]);
+        self
+    }
+
+    const STAYS: usize = 9;
+
+    /// What stays the same for as long as nobody logs in.
+    #[must_use]
+    pub fn steady(&self) -> &[u8] {
+        &self.0[..Self::STAYS]
+    }
 }
 
 // An id is half of a login; it never reaches a log.

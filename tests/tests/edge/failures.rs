@@ -57,7 +57,7 @@ fn what_is_missing_or_weak_is_named_in_a_500_and_in_the_log() {
             assert!(detail.contains(named), "{variables} is answered {detail}");
             assert!(!answer.text.contains("SECRET"), "{}", answer.text);
         }
-        let log = worker.log();
+        let log = worker.log_with(named);
         assert!(
             log.contains("not configured") && log.contains(named),
             "{variables} is logged as {log}"
@@ -79,11 +79,8 @@ fn a_trap_costs_one_request_its_answer_and_the_next_finds_a_new_instance() {
         let read = worker.client().call("GET", "/v1/session", &token, None).ok();
         assert_eq!(read["subject"], "alice");
     }
-    assert!(
-        worker.log().contains("its instance is discarded"),
-        "{}",
-        worker.log()
-    );
+    let said = "its instance is discarded";
+    assert!(worker.log_with(said).contains(said), "{}", worker.log());
     assert!(!worker.log().contains(&token), "a token stands in the log");
 }
 
@@ -159,9 +156,9 @@ fn a_panic_answers_the_requests_under_way_at_once() {
     let read = worker.client().call("GET", "/v1/session", &token, None).ok();
     assert_eq!(read["subject"], "alice");
     assert_eq!(
-        state(&worker)["under-way"],
+        state(&worker)["waiting"],
         1,
-        "of the instance that is gone, nothing is held"
+        "nobody waits for the instance that is gone"
     );
 }
 

@@ -53,16 +53,7 @@ fn a_save_that_has_not_seen_the_login_does_not_undo_it() {
     let worker = kv_alone(&nothing());
     let token = worker.client().create(SERVICE_KEY, None);
     order(&worker, &json!({"stale-reads": 100}));
-    let login = worker.client().send(
-        "POST",
-        "/v1/session/authenticate",
-        &[
-            ("Authorization", &tessera_tests::http_client::bearer(&token)),
-            ("X-Tessera-Service-Key", SERVICE_KEY),
-        ],
-        Some(r#"{"subject":"alice"}"#),
-    );
-    let new = login.ok()["token"].as_str().expect("a token").to_owned();
+    let new = login(&worker, &token);
     // Nobody has read it before, so that it is shown at once wherever it is asked for.
     let read = worker.client().call("GET", "/v1/session", &new, None).ok();
     assert_eq!(read["subject"], "alice");
@@ -75,7 +66,7 @@ fn a_save_that_has_not_seen_the_login_does_not_undo_it() {
     worker
         .client()
         .call("GET", "/v1/session", &token, None)
-        .refused(401, "replaced");
+        .refused(401, "missing");
     let read = worker.client().call("GET", "/v1/session", &new, None).ok();
     assert_eq!((&read["subject"], &read["fields"]), (&json!("alice"), &json!({})));
 }
@@ -104,6 +95,64 @@ fn a_renewal_keeps_the_session_for_both_tokens_and_a_logout_ends_it_for_both() {
             .refused(401, "missing");
     }
     assert_eq!(sessions(&worker), 0);
+}
+
+/// A renewal is a write as well: what it makes of a session that has ended elsewhere is dead.
+#[test]
+fn a_renewal_that_has_not_seen_the_logout_or_the_login_does_not_undo_it() {
+    let worker = kv_alone(&nothing());
+    let mut client = worker.client();
+    let logged_out = client.create(SERVICE_KEY, Some("alice"));
+    let stepped_up = client.create(SERVICE_KEY, Some("alice"));
+    order(&worker, &json!({"stale-reads": 100}));
+    let ended = client.call("DELETE", "/v1/session", &logged_out, None);
+    assert_eq!(ended.status, 204, "{ended:?}");
+    let new = login(&worker, &stepped_up);
+    // From here on what is written is shown, as in the place where it is done; what was written elsewhere is not.
+    order(&worker, &nothing());
+    let renewed = [&logged_out, &stepped_up].map(|token| {
+        let renewed = client.call("POST", "/v1/session/rotate", token, Some("{}")).ok();
+        renewed["token"].as_str().expect("a token").to_owned()
+    });
+    settle(&worker);
+    for token in [&logged_out, &stepped_up, &renewed[0], &renewed[1]] {
+        client
+            .call("GET", "/v1/session", token, None)
+            .refused(401, "missing");
+    }
+    client.call("GET", "/v1/session", &new, None).ok();
+    assert_eq!(sessions(&worker), 1);
+}
+
+#[test]
+fn renewals_at_once_lead_to_one_session_and_a_logout_ends_it_for_all() {
+    let worker = kv_alone(&nothing());
+    for _ in 0..5 {
+        let token = worker.client().create(SERVICE_KEY, Some("alice"));
+        order(&worker, &json!({"slow-ms": 5}));
+        let renewed: Vec<String> = std::thread::scope(|scope| {
+            let renew = || {
+                let path = "/v1/session/rotate";
+                let answer = worker.client().call("POST", path, &token, Some("{}")).ok();
+                answer["token"].as_str().expect("a token").to_owned()
+            };
+            let asked: Vec<_> = (0..4).map(|_| scope.spawn(renew)).collect();
+            asked
+                .into_iter()
+                .map(|asked| asked.join().expect("no thread panicked"))
+                .collect()
+        });
+        order(&worker, &nothing());
+        assert_eq!(sessions(&worker), 1);
+        for token in &renewed {
+            assert_eq!(status(&worker, token), 200);
+        }
+        let ended = worker.client().call("DELETE", "/v1/session", &renewed[0], None);
+        assert_eq!(ended.status, 204, "{ended:?}");
+        for token in renewed.iter().chain([&token]) {
+            assert_eq!(status(&worker, token), 401);
+        }
+    }
 }
 
 /// KV takes one write to a key each second, and says so of the next.
@@ -150,6 +199,20 @@ fn a_jwt_is_made_anew_for_a_session_that_has_moved() {
     let new = again["token"].as_str().expect("a token made anew").to_owned();
     let read = client.call("GET", "/v1/session", &new, None).ok();
     assert_eq!(read["fields"]["a"], 1);
+}
+
+/// Logs Alice in, and answers the new token.
+fn login(worker: &Worker, token: &str) -> String {
+    let login = worker.client().send(
+        "POST",
+        "/v1/session/authenticate",
+        &[
+            ("Authorization", &tessera_tests::http_client::bearer(token)),
+            ("X-Tessera-Service-Key", SERVICE_KEY),
+        ],
+        Some(r#"{"subject":"alice"}"#),
+    );
+    login.ok()["token"].as_str().expect("a token").to_owned()
 }
 
 /// KV has caught up everywhere.
