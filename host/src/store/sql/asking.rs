@@ -11,11 +11,15 @@ use super::dialect::Dialect;
 use super::driver::{Answer, Lease, Param, Pool, Sql, Suspicion};
 use super::error::{Fault, SqlError, Verdict};
 
-/// How often one statement is tried. Deadlocks and the like are rare: that many in a row are an outage.
+/// How often one statement is tried where the server is not reached: that many in a row are an outage.
 const MAXIMUM_TRIES: u32 = 5;
 
-/// The longest pause before the first repeat; each next may be twice as long.
+/// How often where others are in its way, as in a deadlock: they get on meanwhile, so that it is worth more tries.
+const MAXIMUM_TRIES_BESIDE_OTHERS: u32 = 15;
+
+/// The longest pause before the first repeat; each of the next four may be twice as long, and later ones as long as that.
 const PAUSE: Duration = Duration::from_millis(10);
+const DOUBLINGS: u32 = 4;
 
 /// How much longer than the server's own limit the answer is waited for: the server's says for certain that nothing
 /// was done.
@@ -58,14 +62,15 @@ impl Asking {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
-            let again = match fault.verdict {
-                Verdict::Again | Verdict::Reconnect => true,
+            let most = match fault.verdict {
+                Verdict::Again => MAXIMUM_TRIES_BESIDE_OTHERS,
+                Verdict::Reconnect => MAXIMUM_TRIES,
                 // Not what timed out: it would again.
-                Verdict::Unknown => kind == Kind::Read && fault.error != SqlError::TimedOut,
-                _ => false,
+                Verdict::Unknown if kind == Kind::Read && fault.error != SqlError::TimedOut => MAXIMUM_TRIES,
+                _ => 1,
             };
-            let pause = jittered(PAUSE * 2_u32.pow(tries - 1));
-            if !again || tries >= MAXIMUM_TRIES || Instant::now() + pause >= deadline {
+            let pause = jittered(PAUSE * 2_u32.pow((tries - 1).min(DOUBLINGS)));
+            if tries >= most || Instant::now() + pause >= deadline {
                 return Err(fault);
             }
             tries += 1;
