@@ -27,7 +27,7 @@ pub struct Claims {
 }
 
 /// How often a session may have moved since an id was handed out; one of an older id counts as gone.
-const MOVES: usize = 16;
+const MOVES: usize = 12;
 
 /// A record as one call found it.
 #[derive(Clone)]

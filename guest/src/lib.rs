@@ -6,6 +6,7 @@
 //!
 //! Only `component` knows WIT; the rest builds natively, so that it can be tested and fuzzed without a runtime.
 
+mod author;
 pub mod cache;
 pub mod call;
 pub mod csrf;

@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use crate::author::Author;
 use crate::call::{Call, Swap};
-use crate::encoding;
 use crate::engine::{Engine, Found};
 use crate::error::{Error, Kind};
 use crate::generation::{Generation, Generations, Standing};
@@ -42,57 +42,6 @@ pub(crate) enum Intent<'a> {
 impl Intent<'_> {
     pub(crate) fn is_confirmation(&self) -> bool {
         matches!(self, Self::Confirm)
-    }
-}
-
-/// Who writes: random names that recognise a write whose answer was lost.
-#[derive(Clone)]
-pub(crate) struct Author {
-    /// The id a draft gets. Kept when a save fails, so that its repeat finds what the first may have written.
-    pub(crate) id: SessionId,
-    /// Begins the ids of all writes of one handle.
-    pub(crate) nonce: String,
-    /// Tells them apart.
-    pub(crate) writes: u32,
-}
-
-impl Author {
-    /// Draws the names that a handle writes under: with an id, if it is a draft.
-    fn draw(call: &Call<'_>, id: Option<SessionId>) -> Result<Self, Error> {
-        let (id, nonce) = match id {
-            Some(id) => (id, call.random::<6>()?),
-            None => {
-                let bytes = call.random::<22>()?;
-                let (mut id, mut nonce) = ([0; 16], [0; 6]);
-                id.copy_from_slice(&bytes[..16]);
-                nonce.copy_from_slice(&bytes[16..]);
-                (SessionId(id), nonce)
-            }
-        };
-        Ok(Self {
-            id,
-            nonce: encoding::encode(&nonce),
-            writes: 0,
-        })
-    }
-
-    fn write_id(&self) -> String {
-        format!("{}.{}", self.nonce, self.writes)
-    }
-
-    /// Whether the record is as this handle wrote it last.
-    fn wrote_last(&self, head: &Head) -> bool {
-        head.writes.last().is_some_and(|id| self.is_mine(id))
-    }
-
-    fn is_mine(&self, write_id: &str) -> bool {
-        write_id
-            .strip_prefix(self.nonce.as_str())
-            .is_some_and(|rest| rest.starts_with('.'))
-    }
-
-    fn wrote(&self, head: &Head) -> bool {
-        head.writes.iter().any(|id| self.is_mine(id))
     }
 }
 

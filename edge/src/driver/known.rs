@@ -5,7 +5,7 @@ use crate::number::U64;
 use crate::store::Entry;
 
 /// A session that has moved lies at the end of so many entries at most.
-const MOST: usize = 17;
+const MOST: usize = 13;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known(Vec<(String, Entry)>);

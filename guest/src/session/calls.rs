@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 
 use super::{Grant, Live, Phase, Session, State};
+use crate::author::Author;
 use crate::call::Call;
 use crate::csrf;
 use crate::ending;
@@ -12,7 +13,7 @@ use crate::overlay::Overlay;
 use crate::owner;
 use crate::policy::check_subject;
 use crate::snapshot::Survivors;
-use crate::write::{self, Author, Intent, Write, Written};
+use crate::write::{self, Intent, Write, Written};
 
 impl Session {
     /// Stores the changes, and renews the token where that is due.

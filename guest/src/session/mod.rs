@@ -8,6 +8,7 @@ mod fields;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::author::Author;
 use crate::engine::{Engine, Found};
 use crate::error::{Error, Kind};
 use crate::generation::{Generation, Standing};
@@ -15,7 +16,7 @@ use crate::overlay::{Change, Overlay};
 use crate::policy::TokenFormat;
 use crate::snapshot::Snapshot;
 use crate::token::Token;
-use crate::write::{self, Author};
+use crate::write;
 
 /// What a write hands back for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,11 +22,11 @@ pub use memo::Memo;
 pub struct SessionId(pub [u8; 16]);
 
 impl SessionId {
-    /// A hash of the id, fit for logs and pages: 128 bits of SHA-256, one-way because the id is random.
+    /// A hash of what stays of the id, fit for logs and pages: 128 bits of SHA-256, one-way because the id is random.
     pub fn reference(&self) -> String {
         let digest = Sha256::new()
             .chain_update(b"tessera reference\0")
-            .chain_update(self.0)
+            .chain_update(self.steady())
             .finalize();
         encoding::encode(&digest[..16])
     }
