@@ -79,6 +79,7 @@ impl Answer {
 pub struct Client {
     address: String,
     connection: Option<BufReader<TcpStream>>,
+    reopens: bool,
 }
 
 impl Client {
@@ -87,6 +88,16 @@ impl Client {
         Self {
             address: address.to_owned(),
             connection: None,
+            reopens: false,
+        }
+    }
+
+    /// One for workerd. That closes connections nobody used for five seconds, by a clock that stands still while it
+    /// works: after a long request also one that was used at once. Such a request is sent again, on a new connection.
+    pub fn reopening(address: &str) -> Self {
+        Self {
+            reopens: true,
+            ..Self::new(address)
         }
     }
 
@@ -96,10 +107,13 @@ impl Client {
     /// Those of the connection, and what is no answer.
     pub fn try_send(&mut self, request: &[u8]) -> io::Result<Answer> {
         let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect(&self.address)?,
+            Some(mut connection) if self.reopens => match begins(&mut connection, request) {
+                true => connection,
+                false => begun(connect(&self.address)?, request)?,
+            },
+            Some(connection) => begun(connection, request)?,
+            None => begun(connect(&self.address)?, request)?,
         };
-        connection.get_mut().write_all(request)?;
         let answer = read_answer(&mut connection)?;
         if answer.header("connection") != Some("close") {
             self.connection = Some(connection);
@@ -166,6 +180,22 @@ pub fn connect(address: &str) -> io::Result<BufReader<TcpStream>> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     Ok(BufReader::new(stream))
+}
+
+/// Sends a request.
+fn begun(mut connection: BufReader<TcpStream>, request: &[u8]) -> io::Result<BufReader<TcpStream>> {
+    connection.get_mut().write_all(request)?;
+    Ok(connection)
+}
+
+/// Sends a request on a connection that may have been closed meanwhile: whether any byte of an answer came.
+fn begins(connection: &mut BufReader<TcpStream>, request: &[u8]) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    let sent = connection.get_mut().write_all(request);
+    match sent.and_then(|()| connection.fill_buf().map(<[u8]>::is_empty)) {
+        Ok(closed) => !closed,
+        Err(error) => !matches!(error.kind(), BrokenPipe | ConnectionReset),
+    }
 }
 
 /// Reads one answer; without `Content-Length`, one without a body.

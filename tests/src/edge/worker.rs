@@ -49,6 +49,10 @@ impl Drop for Process {
         // Its input ends, and so does it.
         drop(self.input.lock().unwrap_or_else(lock).take());
         let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            eprintln!("the Worker at {} has logged:\n{log}", self.address);
+        }
         let _ = std::fs::remove_file(&self.log);
     }
 }
@@ -141,7 +145,7 @@ impl Worker {
 
     /// A connection of its own.
     pub fn client(&self) -> Client {
-        Client::new(self.address())
+        Client::reopening(self.address())
     }
 
     /// Sends a request on any connection that is free.
@@ -158,13 +162,8 @@ impl Worker {
         let request = request(method, path, headers, body);
         let free = || self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = free().pop();
-        let was_kept = kept.is_some();
         let mut client = kept.unwrap_or_else(|| self.client());
-        let answer = match client.try_send(&request) {
-            // The server has closed a connection that nobody used for a while.
-            Err(_) if was_kept => client.try_send(&request),
-            answer => answer,
-        };
+        let answer = client.try_send(&request);
         let answer = answer.map_err(|error| format!("{method} {path}: {error}\n{}", self.log()))?;
         free().push(client);
         Ok(answer)
