@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::http_client::{Answer, Client, request};
+
+const LOG: &str = "log";
 
 /// The service key of every Worker of the tests.
 pub const SERVICE_KEY: &str = "the-service-key-of-the-edge-tests";
@@ -40,20 +43,29 @@ struct Process {
     child: Mutex<Child>,
     input: Mutex<Option<ChildStdin>>,
     address: String,
-    log: PathBuf,
+    /// Where it keeps everything: storage, and its log.
+    directory: TempDir,
+}
+
+impl Process {
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join(LOG)).unwrap_or_default()
+    }
 }
 
 impl Drop for Process {
+    #[expect(
+        clippy::print_stderr,
+        reason = "the harness takes it, and shows it beside the failure"
+    )]
     fn drop(&mut self) {
         let lock = |error: PoisonError<_>| error.into_inner();
         // Its input ends, and so does it.
         drop(self.input.lock().unwrap_or_else(lock).take());
         let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-            eprintln!("the Worker at {} has logged:\n{log}", self.address);
+            eprintln!("the Worker at {} has logged:\n{}", self.address, self.log());
         }
-        let _ = std::fs::remove_file(&self.log);
     }
 }
 
@@ -83,16 +95,16 @@ impl Worker {
     /// # Errors
     /// If it does not start.
     pub fn run(options: &Value) -> Result<Self, String> {
-        static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut options = options.clone();
         options["tools"] = json!(here.join("../edge/tools"));
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let log = std::env::temp_dir().join(format!("tessera-edge-{}-{number}.log", std::process::id()));
-        let errors = std::fs::File::create(&log).map_err(|error| error.to_string())?;
+        let directory = TempDir::new().map_err(|error| error.to_string())?;
+        let errors = std::fs::File::create(directory.path().join(LOG)).map_err(|error| error.to_string())?;
         let mut child = Command::new("node")
             .arg(here.join("edge/run.mjs"))
             .arg(options.to_string())
+            // miniflare makes its own directory there, and leaves it where it is interrupted.
+            .env("TMPDIR", directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -109,7 +121,7 @@ impl Worker {
             input: Mutex::new(child.stdin.take()),
             child: Mutex::new(child),
             address: address.clone(),
-            log,
+            directory,
         };
         let worker = Self {
             process: Arc::new(process),
@@ -128,7 +140,7 @@ impl Worker {
 
     /// What it has logged.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.process.log).unwrap_or_default()
+        self.process.log()
     }
 
     /// What it has logged once this is part of it, or after five seconds: a line may come after the answer.
