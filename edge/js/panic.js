@@ -42,15 +42,14 @@ export const forget = (before) => {
   }
 };
 
-// What Rust awaits goes on in microtasks.
-globalThis.queueMicrotask = (task) =>
-  queue(() => {
-    try {
-      task();
-    } catch (error) {
+// What Rust awaits goes on in microtasks. A promise takes less of the processor for one than the runtime's own function does.
+globalThis.queueMicrotask = (task) => {
+  Promise.resolve()
+    .then(task)
+    .catch((error) => {
       throw noticed(error);
-    }
-  });
+    });
+};
 
 /** How many are under way: for tests. */
 export const waiting = () => under_way.size;

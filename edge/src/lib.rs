@@ -13,6 +13,7 @@ mod duration;
 mod engine;
 mod fault;
 mod log;
+mod message;
 mod number;
 mod random;
 mod requests;

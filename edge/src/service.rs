@@ -3,13 +3,11 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::{Router, extract::Request};
 use http::header;
-use http_body_util::BodyExt as _;
 use tessera_http::api::Api;
 use tessera_http::{Problem, chain};
 use tower_service::Service as _;
@@ -20,7 +18,7 @@ use worker::send::SendFuture;
 use crate::config::{Config, ConfigError};
 use crate::engine::EdgeEngine;
 use crate::store::{Store as _, StoreError};
-use crate::{clock, deadline, demo, log, requests};
+use crate::{clock, deadline, demo, log, message, requests};
 
 /// No session's key is this short.
 const HEALTH_KEY: &str = "health";
@@ -36,22 +34,16 @@ pub(crate) async fn answer(request: web_sys::Request, env: Env) -> Result<web_sy
         Ok(router) => router,
         Err(error) => {
             tracing::error!("the Worker is not configured: {}", chain(&error));
-            return give(Problem::new(500, "not-configured", chain(&error)).into_response()).await;
+            return message::write(Problem::new(500, "not-configured", chain(&error)).into_response()).await;
         }
     };
-    let request = match worker::request_from_wasm(request) {
-        Ok(request) => request.map(Body::new),
-        Err(_) => {
-            return give(
-                Problem::new(400, "malformed-request", "the request cannot be read").into_response(),
-            )
-            .await;
-        }
+    let Some(request) = message::read(&request) else {
+        let problem = Problem::new(400, "malformed-request", "the request cannot be read");
+        return message::write(problem.into_response()).await;
     };
-    let request = in_one_line(request);
     // A router answers, whatever becomes of the request.
     let Ok(response) = router.call(request).await;
-    give(response).await
+    message::write(response).await
 }
 
 fn router(env: &Env) -> Result<Router, ConfigError> {
@@ -81,19 +73,6 @@ fn router(env: &Env) -> Result<Router, ConfigError> {
     Ok(router)
 }
 
-/// The path and query alone, as a service that is not told its own name sees them.
-fn in_one_line(mut request: Request) -> Request {
-    let host = request.uri().authority().cloned();
-    let line = request.uri().path_and_query().cloned();
-    if let Some(line) = line {
-        *request.uri_mut() = line.into();
-    }
-    if let Some(host) = host.and_then(|host| host.as_str().parse().ok()) {
-        request.headers_mut().entry(header::HOST).or_insert(host);
-    }
-    request
-}
-
 /// `GET /healthz`: the store can be read.
 async fn health(State(engine): State<EdgeEngine>) -> Response {
     let asked = SendFuture::new(async move {
@@ -117,27 +96,4 @@ async fn health(State(engine): State<EdgeEngine>) -> Response {
 
 fn unavailable() -> Response {
     Problem::new(503, "unavailable", "the store cannot be reached").into_response()
-}
-
-/// Hands a response over whole: none here is long.
-async fn give(response: Response) -> Result<web_sys::Response, JsValue> {
-    let (parts, body) = response.into_parts();
-    let body: Bytes = body
-        .collect()
-        .await
-        .map_err(|error| JsValue::from(error.to_string()))?
-        .to_bytes();
-    let headers = web_sys::Headers::new()?;
-    for (name, value) in &parts.headers {
-        let value = value.to_str().map_err(|error| JsValue::from(error.to_string()))?;
-        headers.append(name.as_str(), value)?;
-    }
-    let init = web_sys::ResponseInit::new();
-    init.set_status(parts.status.as_u16());
-    init.set_headers(&headers);
-    if body.is_empty() {
-        return web_sys::Response::new_with_opt_str_and_init(None, &init);
-    }
-    let bytes = js_sys::Uint8Array::from(&body[..]);
-    web_sys::Response::new_with_opt_js_u8_array_and_init(Some(&bytes), &init)
 }

@@ -99,7 +99,14 @@ fn build(program: &Path, features: &[&str], place: &str) -> Result<PathBuf, Stri
         "wasm-bindgen",
         Command::new(&tool).arg("worker").arg(&module).arg(&work),
     )?;
-    for name in ["abi.js", "call.js", "engine.js", "main.js", "panic.js"] {
+    for name in [
+        "abi.js",
+        "call.js",
+        "engine.js",
+        "main.js",
+        "message.js",
+        "panic.js",
+    ] {
         copy(&root().join("edge/js").join(name), &work.join(name))?;
     }
     optimise(&work.join("worker_bg.wasm"), &bundle.join("worker_bg.wasm"))?;

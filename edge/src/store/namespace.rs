@@ -26,6 +26,9 @@ extern "C" {
     pub(crate) type Binding;
 
     #[wasm_bindgen(method, catch, js_name = getWithMetadata)]
+    fn get(this: &Binding, key: &str, kind: &str) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = getWithMetadata)]
     fn get_each(this: &Binding, keys: &js_sys::Array, kind: &str) -> Result<Promise, JsValue>;
 }
 
@@ -63,17 +66,20 @@ impl Namespace {
         if let Some(stale) = self.stale(key).await? {
             return Ok(stale);
         }
-        let (value, metadata) = self
-            .kv
-            .get(&self.key(key))
-            .text_with_metadata::<M>()
+        let found = self
+            .ask(&self.key(key))
             .await
-            .map_err(read_failed)?;
-        match (value, metadata) {
-            (None, _) => Ok(None),
-            (Some(value), Some(metadata)) => Ok(Some((value, metadata))),
-            (Some(_), None) => Err(StoreError::Corrupt),
-        }
+            .map_err(|error| read_failed(error.into()))?;
+        let entry = read_entry(&found).ok_or(StoreError::Corrupt)?;
+        let read = |(value, metadata)| Ok((value, serde_json::from_value(metadata)?));
+        entry
+            .map(read)
+            .transpose()
+            .map_err(|_: serde_json::Error| StoreError::Corrupt)
+    }
+
+    async fn ask(&self, key: &str) -> Result<JsValue, JsValue> {
+        JsFuture::from(self.binding.get(key, "text")?).await
     }
 
     /// Reads a few keys in one operation; each is answered in its place, its metadata yet to be read.
@@ -96,7 +102,7 @@ impl Namespace {
                 *entry = stale;
                 continue;
             }
-            *entry = read_each(&found.get(&key.into())).ok_or(StoreError::Corrupt)?;
+            *entry = read_entry(&found.get(&key.into())).ok_or(StoreError::Corrupt)?;
         }
         Ok(entries)
     }
@@ -138,8 +144,8 @@ impl Namespace {
     }
 }
 
-/// What KV has under one key of many: `None` within where there is nothing, without where it cannot be read.
-fn read_each(found: &JsValue) -> Option<Option<(String, Value)>> {
+/// What KV has under a key: `None` within where there is nothing, without where it cannot be read.
+fn read_entry(found: &JsValue) -> Option<Option<(String, Value)>> {
     if found.is_null() || found.is_undefined() {
         return Some(None);
     }

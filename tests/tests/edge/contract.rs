@@ -187,6 +187,13 @@ fn answer_alike(worker: &Worker, login_ends_the_old: bool) {
 
     let anonymous = tokens(&both.service("POST", "/v1/sessions", Some("{}")));
     both.holder("GET", "/auth", &anonymous, None);
+    // A cookie of others may hold any bytes.
+    let beside = anonymous
+        .each_ref()
+        .map(|token| format!("theirs=gr\u{fc}n; __Host-tessera={token}"));
+    let headers = beside.each_ref().map(|cookie| [("Cookie", cookie.as_str())]);
+    let [read, _] = both.send("GET", ["/v1/session"; 2], [&headers[0], &headers[1]], None);
+    assert_eq!(read.status, 200, "{read:?}");
     both.holder("DELETE", "/v1/session", &anonymous, None);
     both.holder("DELETE", "/v1/session", &anonymous, None);
     let cookies = anonymous
