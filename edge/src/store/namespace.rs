@@ -66,20 +66,15 @@ impl Namespace {
         if let Some(stale) = self.stale(key).await? {
             return Ok(stale);
         }
-        let found = self
-            .ask(&self.key(key))
-            .await
-            .map_err(|error| read_failed(error.into()))?;
-        let entry = read_entry(&found).ok_or(StoreError::Corrupt)?;
-        let read = |(value, metadata)| Ok((value, serde_json::from_value(metadata)?));
-        entry
-            .map(read)
-            .transpose()
-            .map_err(|_: serde_json::Error| StoreError::Corrupt)
+        let entry = self.read(&self.key(key)).await?;
+        entry.map(typed).transpose()
     }
 
-    async fn ask(&self, key: &str) -> Result<JsValue, JsValue> {
-        JsFuture::from(self.binding.get(key, "text")?).await
+    /// What stands under a key as KV knows it.
+    async fn read(&self, key: &str) -> Result<Option<(String, Value)>, StoreError> {
+        let asked = async { JsFuture::from(self.binding.get(key, "text")?).await };
+        let found = asked.await.map_err(|error: JsValue| read_failed(error.into()))?;
+        read_entry(&found).ok_or(StoreError::Corrupt)
     }
 
     /// Reads a few keys in one operation; each is answered in its place, its metadata yet to be read.
@@ -144,6 +139,12 @@ impl Namespace {
     }
 }
 
+/// An entry whose metadata is what this module has put there.
+fn typed<M: DeserializeOwned>((value, metadata): (String, Value)) -> Result<(String, M), StoreError> {
+    let metadata = serde_json::from_value(metadata).map_err(|_| StoreError::Corrupt)?;
+    Ok((value, metadata))
+}
+
 /// What KV has under a key: `None` within where there is nothing, without where it cannot be read.
 fn read_entry(found: &JsValue) -> Option<Option<(String, Value)>> {
     if found.is_null() || found.is_undefined() {
@@ -165,13 +166,7 @@ impl Namespace {
         let Some(stale) = crate::testing::faults::stale(&self.key(key)) else {
             return Ok(None);
         };
-        let read = |(value, metadata)| {
-            Ok((
-                value,
-                serde_json::from_value(metadata).map_err(|_| StoreError::Corrupt)?,
-            ))
-        };
-        stale.map(read).transpose().map(Some)
+        stale.map(typed).transpose().map(Some)
     }
 
     async fn before_write(&self, key: &str) -> Result<(), StoreError> {
@@ -182,13 +177,7 @@ impl Namespace {
         }
         if faults::is_stale() {
             let key = self.key(key);
-            let (value, metadata) = self
-                .kv
-                .get(&key)
-                .text_with_metadata()
-                .await
-                .map_err(read_failed)?;
-            faults::keep(&key, value.zip(metadata));
+            faults::keep(&key, self.read(&key).await?);
         }
         Ok(())
     }
