@@ -277,7 +277,8 @@ async fn delete_many_counts_what_was_there<S: Store>(it: Subject<S>) -> Check {
     }
     let mut keys: Vec<String> = (0..20).map(|n| format!("key {}", n * 2)).collect();
     keys.push("key 0".to_owned());
-    let delete = || it.store.delete_many(it.now, &deletions(&keys), "owner");
+    let deletions = deletions(&keys);
+    let delete = || it.store.delete_many(it.now, &deletions, "owner");
     equal("the first count", said("delete_many", delete().await)?, 5)?;
     equal("the second count", said("delete_many", delete().await)?, 0)?;
     for n in 0..10 {
