@@ -36,7 +36,7 @@ const fn find<'a>(file: &'a str, name: &str) -> Option<&'a str> {
     found
 }
 
-/// What stands between the comments at the start and the next section.
+/// The text between the comments at the start and the next section.
 const fn sql(text: &str) -> &str {
     let mut text = text;
     loop {
@@ -98,7 +98,7 @@ const fn is_same(text: &str, other: &str) -> bool {
     }
 }
 
-/// What the stores' tests read of a file.
+/// Reads whole files, for the stores' tests.
 #[cfg(test)]
 pub(super) mod testing {
     use super::{MARK, find};

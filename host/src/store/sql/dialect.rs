@@ -8,7 +8,7 @@ use sqlx::postgres::PgDatabaseError;
 use super::error::{Fault, SqlCode, SqlError, Verdict};
 use crate::store::sections::section;
 
-/// The SQL of each, which hosts in other languages run as well. Whatever begins with `{` or is `?` is said in its header.
+/// The SQL of each, which hosts in other languages run as well. The header of each file defines its placeholders.
 pub(super) const POSTGRES: &str = include_str!("../../../../stores/layout/sql/postgres.sql");
 pub(super) const MYSQL: &str = include_str!("../../../../stores/layout/sql/mysql.sql");
 
@@ -76,7 +76,7 @@ impl Dialect {
         }
     }
 
-    /// What each connection runs first: read committed, and the longest time that a statement may take.
+    /// The statements that each connection runs first: read committed, and the longest time that a statement may take.
     ///
     /// Read committed: each method is one statement, or several that do not rely on one another. Each then sees what is
     /// committed when it begins, and a conditional UPDATE that had to wait for a row judges the row as it is then,
@@ -99,7 +99,7 @@ impl Dialect {
         }
     }
 
-    /// Tells the caches of other hosts of a write.
+    /// Announces a write to the caches of other hosts.
     pub(super) fn notify(self) -> Option<&'static str> {
         match self {
             Self::Postgres => Some(const { section(POSTGRES, "notify") }),

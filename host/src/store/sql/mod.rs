@@ -98,7 +98,8 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// The tables `tessera_sessions` and `tessera_sessions_schema` (other names: [`SqlStoreBuilder::table`]), made at the
 /// first opening, which many instances may do at once. Afterwards SELECT, INSERT, UPDATE and DELETE are all the user
-/// needs. Keys, owners and, in PostgreSQL, values are bytes, so that every text is kept as it is and compares as it is:
+/// needs. `docs/layout-sql.md` describes the tables for hosts in other languages. Keys, owners and, in PostgreSQL, values
+/// are bytes, so that every text is kept as it is and compares as it is:
 ///
 /// ```sql
 /// SELECT convert_from(session_key, 'UTF8'), convert_from(owner, 'UTF8'), to_timestamp(expires_at / 1000.0),
