@@ -339,12 +339,12 @@ fn evict(
     now: u64,
 ) -> Result<(), Error> {
     for attempt in 1..=EVICTION_TRIES {
-        let keys: Vec<String> = doomed.iter().map(|rival| engine.key(rival.rank.1)).collect();
-        let deletion = |(key, rival): (&String, &Rival)| Deletion {
-            key: key.clone(),
+        let deletion = |rival: &Rival| Deletion {
+            key: engine.key(rival.rank.1),
             guard: Some(rival.guard),
         };
-        let deletions = keys.iter().zip(&doomed).map(deletion).collect();
+        let deletions: Vec<Deletion> = doomed.iter().map(deletion).collect();
+        let mut rows: Vec<Row> = deletions.iter().map(|deletion| unread(&deletion.key)).collect();
         let removed = call.delete_many(deletions, subject)?;
         for rival in &doomed {
             engine.cache.borrow_mut().forget(&rival.rank.1);
@@ -352,26 +352,29 @@ fn evict(
         if removed as usize == doomed.len() || attempt == EVICTION_TRIES {
             break;
         }
-        let entries = call.get_many(&keys)?;
-        let changed = keys.into_iter().zip(entries).filter_map(|(key, entry)| {
-            let entry = entry?;
-            let row = Row {
-                key,
-                version: entry.version,
-                guard: entry.guard,
-                touched_at: 0,
-                expires_at: entry.expires_at,
-                value: entry.value,
-            };
-            Owned::read(engine, row, subject, now).map(|session| Rival::new(&session))
-        });
+        bring_values(call, &mut rows)?;
         let is_doomed = |rival: &Rival| doomed.iter().any(|other| other.rank == rival.rank);
+        let changed = rows
+            .into_iter()
+            .filter_map(|row| Some(Rival::new(&Owned::read(engine, row, subject, now)?)));
         doomed = changed.filter(is_doomed).collect();
         if doomed.is_empty() {
             break;
         }
     }
     Ok(())
+}
+
+/// A row of which nothing is known but the key.
+fn unread(key: &str) -> Row {
+    Row {
+        key: key.to_owned(),
+        version: 0,
+        guard: 0,
+        touched_at: 0,
+        expires_at: 0,
+        value: None,
+    }
 }
 
 /// Keeps an owner's sessions under the cap, after one more was written.
