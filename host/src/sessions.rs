@@ -15,6 +15,9 @@ use crate::store::Store;
 use crate::summary::{Claims, SessionPage};
 use crate::time::{Timestamp, millis};
 
+/// How many writers wait for one record unless it is set otherwise.
+const QUEUE_PLACES: usize = 64;
+
 /// Makes and opens sessions. Cheap to clone; usable from any number of threads.
 ///
 /// ```
@@ -266,6 +269,7 @@ pub struct SessionsBuilder {
     random: Arc<dyn Random>,
     instances: usize,
     limits: Limits,
+    queue_places: usize,
 }
 
 impl fmt::Debug for SessionsBuilder {
