@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tessera::Timestamp;
-use tessera::store::{Placement, SWEEP_GRACE, Store as _, StoreError};
+use tessera::store::{Condition, Expected, Placement, SWEEP_GRACE, Store as _, StoreError};
 use tessera_tests::edge::RemoteStore;
 use tessera_tests::store_suite::Suite;
 
@@ -86,15 +86,23 @@ async fn in_kv_a_deleted_record_is_not_raised_by_a_save_that_saw_it_alive() {
     let at = Placement {
         owner: None,
         previous_owner: None,
+        guard: None,
         expires_at,
         ends_at: expires_at,
     };
     let version = store.insert(now, "key", "alive", &at).await.expect("inserted");
     // The next read of what is written is answered from an old copy.
     crate::order(&worker, &serde_json::json!({"stale-reads": 1}));
-    assert!(store.delete(now, "key", None).await.expect("deleted"));
+    assert!(
+        store
+            .delete(now, "key", &Condition::Guard(0))
+            .await
+            .expect("deleted")
+    );
     crate::order(&worker, &serde_json::json!({}));
-    let saved = store.replace(now, "key", "risen", version, &at).await;
+    let saved = store
+        .replace(now, "key", "risen", Expected::Version(version), &at)
+        .await;
     saved.expect("the save does not see the deletion");
     assert!(matches!(
         store.insert(now, "key", "risen", &at).await,
@@ -117,6 +125,7 @@ async fn in_kv_the_last_of_a_record_is_not_undone_by_a_save_that_has_not_seen_it
         Placement {
             owner: Some("owner".into()),
             previous_owner: Some("owner".into()),
+            guard: None,
             expires_at: at,
             ends_at: at,
         }
@@ -128,9 +137,13 @@ async fn in_kv_the_last_of_a_record_is_not_undone_by_a_save_that_has_not_seen_it
         owner: None,
         ..until(1800)
     };
-    let last = store.replace(now, "key", "last", first, &gone).await;
+    let last = store
+        .replace(now, "key", "last", Expected::Version(first), &gone)
+        .await;
     let last = last.expect("replaced");
-    let saved = store.replace(now, "key", "saved", first, &until(3600)).await;
+    let saved = store
+        .replace(now, "key", "saved", Expected::Version(first), &until(3600))
+        .await;
     saved.expect("the save does not see it");
     crate::order(&worker, &nothing());
     let entry = store.get(now, "key", true).await.expect("it is there");
@@ -141,7 +154,9 @@ async fn in_kv_the_last_of_a_record_is_not_undone_by_a_save_that_has_not_seen_it
         .touch(now, "key", None, now.saturating_add(Duration::from_secs(3600)))
         .await
         .expect("touched");
-    let again = store.replace(now, "key", "again", last, &until(3000)).await;
+    let again = store
+        .replace(now, "key", "again", Expected::Version(last), &until(3000))
+        .await;
     again.expect("replaced");
     let entry = store.get(now, "key", true).await.expect("it is there");
     assert_eq!((&*entry.value, entry.expires_at), ("again", gone.expires_at));
@@ -167,6 +182,7 @@ async fn a_record_may_end_later_than_any_alarm() {
         let at = Placement {
             owner: Some("owner".into()),
             previous_owner: None,
+            guard: None,
             expires_at: end,
             ends_at: end,
         };
@@ -188,6 +204,7 @@ async fn alarms_remove_what_expired_before_the_grace_and_nothing_else() {
     let until = |expires_at: Timestamp| Placement {
         owner: Some("owner".into()),
         previous_owner: None,
+        guard: None,
         expires_at,
         ends_at: expires_at,
     };
@@ -254,6 +271,7 @@ async fn an_alarm_leaves_a_record_that_was_touched_and_removes_it_when_it_has_ex
     let at = Placement {
         owner: None,
         previous_owner: None,
+        guard: None,
         expires_at: first,
         ends_at: later,
     };
