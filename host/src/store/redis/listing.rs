@@ -108,6 +108,7 @@ impl RedisStore {
             key: key.to_owned(),
             owner,
             version: version.as_deref().and_then(number).ok_or(StoreError::Corrupt)?,
+            guard: 0,
             touched_at: at(touched_at)?,
             expires_at: at(expires_at)?,
             ends_at: at(ends_at)?,

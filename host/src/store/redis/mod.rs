@@ -443,9 +443,10 @@ impl Store for RedisStore {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: crate::store::Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
+        let crate::store::Expected::Version(expected) = expected else { return Err(StoreError::Unsupported) };
         self.check_sizes(key, value, at)?;
         let version = random()?;
         let text = Text { value, version, at };
@@ -462,7 +463,7 @@ impl Store for RedisStore {
         self.asked(now).record(key).touch(expires_at).await
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, _owner: Option<&str>) -> Result<bool, StoreError> {
+    async fn delete(&self, now: Timestamp, key: &str, _condition: &crate::store::Condition) -> Result<bool, StoreError> {
         let asked = self.asked(now);
         let (was_live, listed) = asked.record(key).delete(None).await?;
         if let Some((owner, tag)) = listed {
@@ -471,7 +472,8 @@ impl Store for RedisStore {
         Ok(was_live)
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+    async fn delete_many(&self, now: Timestamp, keys: &[crate::store::Deletion], owner: &str) -> Result<u32, StoreError> {
+        let keys: Vec<String> = keys.iter().map(|one| one.key.clone()).collect(); let keys = &keys[..];
         check_batch(keys)?;
         let asked = self.asked(now);
         let removed = join_all(

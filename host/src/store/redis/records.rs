@@ -74,6 +74,7 @@ impl Record<'_> {
         Ok(Entry {
             value: Arc::from(value),
             version: number(&version).ok_or(StoreError::Corrupt)?,
+            guard: 0,
             expires_at,
         })
     }
@@ -197,7 +198,7 @@ impl Record<'_> {
                 let version = number(&field()?).ok_or(StoreError::Corrupt)?;
                 let (touched_at, expires_at) = (moment(&field()?)?, moment(&field()?)?);
                 Ok(Seen::Live(Row {
-                    key: listed.key.clone(),
+                    key: listed.key.clone(), guard: 0,
                     version,
                     touched_at,
                     expires_at,
