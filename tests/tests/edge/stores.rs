@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tessera::Timestamp;
-use tessera::store::{Condition, Expected, Placement, SWEEP_GRACE, Store as _, StoreError};
+use tessera::store::{Condition, Deletion, Expected, Placement, SWEEP_GRACE, Store as _, StoreError};
 use tessera_tests::edge::RemoteStore;
 use tessera_tests::store_suite::Suite;
 
@@ -169,6 +169,150 @@ async fn in_kv_the_last_of_a_record_is_not_undone_by_a_save_that_has_not_seen_it
         store.insert(later, "key", "risen", &until(3600)).await,
         Err(StoreError::Stale)
     ));
+}
+
+/// Read, then checked: not one step, and the same answers where nobody writes in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_kv_the_last_of_a_record_has_the_guard_of_its_placement_and_is_deleted_by_that_alone() {
+    let worker = start(&nothing());
+    let store = RemoteStore::new(&worker, "kv").expect("a store");
+    let now = Timestamp::now();
+    let until = |seconds: u64, guard: Option<u64>| {
+        let at = now.saturating_add(Duration::from_secs(seconds));
+        Placement {
+            owner: Some("owner".into()),
+            previous_owner: Some("owner".into()),
+            guard,
+            expires_at: at,
+            ends_at: at,
+        }
+    };
+    let guard = async || store.get(now, "key", true).await.map(|entry| entry.guard);
+    let inserted = store.insert(now, "key", "first", &until(3600, Some(7))).await;
+    inserted.expect("inserted");
+    let saved = store.replace(now, "key", "saved", Expected::Guard(7), &until(3600, None));
+    saved.await.expect("replaced");
+    assert_eq!(guard().await.expect("it is there"), 7);
+    let last = store.replace(
+        now,
+        "key",
+        "last",
+        Expected::Guard(7),
+        &until(1800, Some(u64::MAX)),
+    );
+    last.await.expect("replaced");
+    assert_eq!(guard().await.expect("it is there"), u64::MAX);
+    for condition in [Condition::Guard(7), Condition::Owner("another".into())] {
+        let refused = store.delete(now, "key", &condition).await;
+        assert!(
+            matches!(refused, Err(StoreError::Stale)),
+            "{condition:?}: {refused:?}"
+        );
+    }
+    let ended = store.delete(now, "key", &Condition::Guard(u64::MAX)).await;
+    assert!(ended.expect("deleted"));
+    assert!(matches!(guard().await, Err(StoreError::Missing)));
+}
+
+/// KV takes 1024 bytes of metadata: the owner of the most bytes in JSON, and the longest numbers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_kv_the_longest_metadata_has_room() {
+    let worker = start(&nothing());
+    let store = RemoteStore::new(&worker, "kv").expect("a store");
+    let now = Timestamp::now();
+    let owner = "\"".repeat(store.describe().maximum_owner_bytes as usize);
+    let at = Placement {
+        owner: Some(owner.clone()),
+        previous_owner: None,
+        guard: Some(u64::MAX),
+        expires_at: Timestamp::from_millis(u64::MAX),
+        ends_at: Timestamp::from_millis(u64::MAX),
+    };
+    store.insert(now, "key", "1", &at).await.expect("inserted");
+    let rows = store.list_owned(now, &owner, "", 10).await.expect("listed").rows;
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(rows[0].guard, u64::MAX);
+}
+
+/// The deletions of one batch name guards, no guard, another's key, and one key twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_removes_what_has_the_named_guards_and_belongs_to_the_owner() {
+    let worker = start(&nothing());
+    for kind in ["durable", "combined", "kv"] {
+        let store = RemoteStore::new(&worker, kind).expect("a store");
+        let now = Timestamp::now();
+        let expires_at = now.saturating_add(Duration::from_secs(3600));
+        for (key, owner, guard) in [
+            ("met", "owner", Some(1)),
+            ("unmet", "owner", Some(2)),
+            ("any", "owner", Some(3)),
+            ("none", "owner", None),
+            ("another", "another", Some(5)),
+        ] {
+            let at = Placement {
+                owner: Some(owner.into()),
+                previous_owner: None,
+                guard,
+                expires_at,
+                ends_at: expires_at,
+            };
+            store.insert(now, key, "1", &at).await.expect("inserted");
+        }
+        let deletions = [
+            ("met", Some(1)),
+            ("met", Some(9)),
+            ("met", None),
+            ("unmet", Some(9)),
+            ("any", None),
+            ("none", Some(0)),
+            ("another", Some(5)),
+            ("missing", None),
+        ];
+        let deletions = deletions.map(|(key, guard)| Deletion {
+            key: key.into(),
+            guard,
+        });
+        let removed = store.delete_many(now, &deletions, "owner").await;
+        assert_eq!(removed.expect("removed"), 3, "{kind}");
+        for key in ["met", "any", "none"] {
+            let found = store.get(now, key, true).await;
+            assert!(matches!(found, Err(StoreError::Missing)), "{kind}: {key}");
+        }
+        for (key, guard) in [("unmet", 2), ("another", 5)] {
+            let entry = store.get(now, key, true).await.expect("it is there");
+            assert_eq!(entry.guard, guard, "{kind}: {key}");
+        }
+    }
+}
+
+/// From the store below or from KV, the guard is the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cached_entry_carries_the_guard() {
+    let worker = start(&nothing());
+    let store = RemoteStore::new(&worker, "combined").expect("a store");
+    let now = Timestamp::now();
+    let at = Placement {
+        owner: None,
+        previous_owner: None,
+        guard: Some(u64::MAX),
+        expires_at: now.saturating_add(Duration::from_secs(3600)),
+        ends_at: now.saturating_add(Duration::from_secs(3600)),
+    };
+    store.insert(now, "key", "1", &at).await.expect("inserted");
+    let asked = || crate::state(&worker)["object-questions"].as_u64();
+    let start = Instant::now();
+    loop {
+        let before = asked();
+        let entry = store.get(now, "key", false).await.expect("it is there");
+        assert_eq!(entry.guard, u64::MAX);
+        if asked() == before {
+            return;
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "no read is served from KV"
+        );
+    }
 }
 
 /// No alarm can be set for the end of time.
