@@ -190,17 +190,13 @@ async fn in_kv_the_last_of_a_record_has_the_guard_of_its_placement_and_is_delete
     let guard = async || store.get(now, "key", true).await.map(|entry| entry.guard);
     let inserted = store.insert(now, "key", "first", &until(3600, Some(7))).await;
     inserted.expect("inserted");
-    let saved = store.replace(now, "key", "saved", Expected::Guard(7), &until(3600, None));
-    saved.await.expect("replaced");
+    let at = until(3600, None);
+    let saved = store.replace(now, "key", "saved", Expected::Guard(7), &at).await;
+    saved.expect("replaced");
     assert_eq!(guard().await.expect("it is there"), 7);
-    let last = store.replace(
-        now,
-        "key",
-        "last",
-        Expected::Guard(7),
-        &until(1800, Some(u64::MAX)),
-    );
-    last.await.expect("replaced");
+    let at = until(1800, Some(u64::MAX));
+    let last = store.replace(now, "key", "last", Expected::Guard(7), &at).await;
+    last.expect("replaced");
     assert_eq!(guard().await.expect("it is there"), u64::MAX);
     for condition in [Condition::Guard(7), Condition::Owner("another".into())] {
         let refused = store.delete(now, "key", &condition).await;
