@@ -133,7 +133,7 @@ impl<S: Store> Runner<S> {
         applied?;
         builder = keys
             .into_iter()
-            .fold(builder.instances(1).clock(self.clock.clone()), |builder, key| {
+            .fold(builder.instances(1).queue_places(0).clock(self.clock.clone()), |builder, key| {
                 builder.key(key)
             });
         let store = policy::promise(&self.store, &promises)?;
