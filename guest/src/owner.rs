@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::call::{Call, Removal, malformed_cursor};
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
+use crate::generation::Generations;
 use crate::policy::{CapRule, check_subject};
 use crate::ports::{Condition, Deletion, Page, Row};
 use crate::session::Live;
@@ -318,6 +319,7 @@ struct Rival {
     /// The moment of authentication, then the id.
     rank: (u64, SessionId),
     guard: u64,
+    generations: Generations,
 }
 
 impl Rival {
@@ -325,7 +327,15 @@ impl Rival {
         Self {
             rank: (session.authenticated_at(), session.snapshot.id),
             guard: session.guard,
+            generations: session.snapshot.head.generations,
         }
+    }
+
+    /// Whether it is the session that was ranked before, renewed or confirmed since. One that logged in again, or was ended
+    /// and made anew, is another.
+    fn continues(&self, before: &Self) -> bool {
+        let (now, before_it) = (&self.generations, &before.generations);
+        self.rank == before.rank && now.floor == before_it.floor && now != before_it
     }
 }
 
@@ -353,7 +363,7 @@ fn evict(
             break;
         }
         bring_values(call, &mut rows)?;
-        let is_doomed = |rival: &Rival| doomed.iter().any(|other| other.rank == rival.rank);
+        let is_doomed = |rival: &Rival| doomed.iter().any(|before| rival.continues(before));
         let changed = rows
             .into_iter()
             .filter_map(|row| Some(Rival::new(&Owned::read(engine, row, subject, now)?)));

@@ -102,7 +102,7 @@ pub fn next(rules: &Rules, world: &World, held: &Handle, call: &Call, at: &Progr
             let ranked = |key: &String| doomed.iter().find(|(doomed, _)| doomed == key);
             let is_doomed = |key: &String, session: &Session| {
                 let is_as_ranked =
-                    |before: &Session| !rules.evicts || before.authenticated_at == session.authenticated_at;
+                    |before: &Session| !rules.evicts || before.floor == session.floor;
                 is_of(session, subject) && ranked(key).is_some_and(|(_, before)| is_as_ranked(before))
             };
             after.retain(|key, session| !is_doomed(key, session));
