@@ -1,0 +1,32 @@
+-- Writes a record over the live one that is expected.
+--
+-- KEYS: 1 the record.
+-- ARGV: 1 now, 2 the format that is written, 3 version, 4 guard, 5 ends_at, 6 expires_at, 7 text,
+--   8 `version` or `guard`, 9 the one that the record must have;
+--   then, if it has an owner, 10 the owner and 11, if there is one, the tag of an entry in the owner's index.
+--   Version and guard are 16 hexadecimal digits, moments 16 decimal ones. An empty guard keeps the one that is there.
+-- Answers `done`, the tag by which the record is listed now, owner and tag until now; `missing`; `stale`; `corrupt`;
+--   or `unlisted` if the record would not be in its owner's index for long enough by the entry that is named,
+--   with the tag of the entry to be renewed if the owner's index has one.
+--
+-- An entry is kept as long as the owner is: a walk that is under way would miss a record whose entry is taken away
+-- before it and made anew behind it.
+local old, state = read(KEYS[1])
+if not old then return {state} end
+if old.live_until <= tonumber(ARGV[1]) then return {'missing'} end
+local found = old.version
+if ARGV[8] == 'guard' then found = old.guard end
+if found ~= ARGV[9] then return {'stale'} end
+local owner, tag = ARGV[10], ARGV[11]
+if owner and old.owner == owner then
+  if tonumber(ARGV[5]) <= old.last then
+    tag = old.tag
+  elseif tag ~= old.tag then
+    return {'unlisted', old.tag}
+  end
+end
+if owner and not tag then return {'unlisted'} end
+local guard = ARGV[4]
+if guard == '' then guard = old.guard end
+write(guard, ARGV[5], ARGV[6], ARGV[1], tag, owner)
+return {'done', tag or false, old.owner, old.tag}
