@@ -13,10 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tessera::Timestamp;
-use tessera::store::{
-    Capabilities, Durability, Entry, Eviction, MemoryStore, MemoryStoreBuilder, Page, Placement, SqliteStore,
-    SqliteStoreBuilder, SqliteStoreError, Store, StoreError,
-};
+use tessera::store::{Capabilities, Condition, Deletion, Durability, Entry, Eviction, Expected, MemoryStore, MemoryStoreBuilder, Page, Placement, SqliteStore, SqliteStoreBuilder, SqliteStoreError, Store, StoreError};
 use tessera_tests::store_suite::{Report, Suite};
 
 #[path = "stores/cache_over.rs"]
@@ -152,7 +149,7 @@ impl Store for Lesser {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.inner.replace(now, key, value, expected, at).await
@@ -171,12 +168,17 @@ impl Store for Lesser {
         self.inner.touch(now, key, owner, expires_at).await
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-        self.inner.delete(now, key, owner).await
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        self.inner.delete(now, key, condition).await
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        self.inner.delete_many(now, keys, owner).await
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        self.inner.delete_many(now, deletions, owner).await
     }
 
     async fn list_owned(

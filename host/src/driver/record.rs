@@ -243,7 +243,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Entry, MemoryStore};
+    use crate::store::{Condition, Entry, Expected, MemoryStore};
     use crate::{SystemClock, SystemRandom};
 
     fn sources() -> Sources {
@@ -301,7 +301,7 @@ mod tests {
             },
             Question::Delete {
                 key: "a".into(),
-                owner: None,
+                condition: Condition::Guard(1),
             },
         ] {
             let (mut record, sources) = asked();
@@ -317,28 +317,31 @@ mod tests {
         let at = |owner: &str, ends_at| crate::store::Placement {
             owner: Some(owner.into()),
             previous_owner: None,
+            guard: None,
             expires_at: Timestamp::from_millis(1),
             ends_at: Timestamp::from_millis(ends_at),
         };
-        let replace = |value: &str, expected, at| Question::Replace {
+        let replace_as = |value: &str, expected, at| Question::Replace {
             key: "k".into(),
             value: value.into(),
             expected,
             at,
         };
+        let replace = |value: &str, version, at| replace_as(value, Expected::Version(version), at);
         let mut prints: Vec<u64> = [
             replace("v", 1, at("o", 2)),
             replace("w", 1, at("o", 2)),
             replace("v", 2, at("o", 2)),
             replace("v", 1, at("p", 2)),
             replace("v", 1, at("o", 3)),
+            replace_as("v", Expected::Guard(1), at("o", 2)),
         ]
         .iter()
         .map(Question::fingerprint)
         .collect();
         prints.sort_unstable();
         prints.dedup();
-        assert_eq!(prints.len(), 5);
+        assert_eq!(prints.len(), 6);
     }
 
     #[test]
@@ -364,6 +367,7 @@ mod tests {
             let entry = Entry {
                 value: "x".repeat(length).into(),
                 version: 1,
+                guard: 1,
                 expires_at: Timestamp::from_millis(1),
             };
             assert_eq!(

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use tessera::store::{CachedStore, Cause};
+use tessera::store::{CachedStore, Cause, Condition, Deletion, Expected};
 use tokio::sync::Notify;
 
 use super::*;
@@ -100,7 +100,7 @@ impl Store for Held {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.inner.replace(now, key, value, expected, at).await
@@ -116,15 +116,20 @@ impl Store for Held {
         self.inner.touch(now, key, owner, expires_at).await
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
         if self.late.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable(Cause::new("as the test asks")));
         }
-        self.inner.delete(now, key, owner).await
+        self.inner.delete(now, key, condition).await
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        self.inner.delete_many(now, keys, owner).await
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        self.inner.delete_many(now, deletions, owner).await
     }
 
     async fn list_owned(

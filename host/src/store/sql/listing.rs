@@ -27,7 +27,7 @@ impl SqlStore {
         let mut rows = Vec::with_capacity(found.len());
         for each in &found {
             let shown = row(each)?;
-            rows.push(Listed {
+            rows.push(Listed { guard: 0,
                 key: shown.key,
                 owner: each.text(6).map(str::to_owned),
                 version: shown.version,

@@ -350,9 +350,10 @@ impl Store for SqlStore {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: crate::store::Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
+        let crate::store::Expected::Version(expected) = expected else { return Err(StoreError::Unsupported) };
         self.check_sizes(key, value, at)?;
         let version = new_version()?;
         let written = Written {
@@ -401,7 +402,7 @@ impl Store for SqlStore {
         }
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, _owner: Option<&str>) -> Result<bool, StoreError> {
+    async fn delete(&self, now: Timestamp, key: &str, _condition: &crate::store::Condition) -> Result<bool, StoreError> {
         let statements = &self.shared.statements;
         let params = [Param::Bytes(key.as_bytes()), Param::Number(millis(now))];
         let answer = self.write(&statements.delete_live, &params).await;
@@ -414,7 +415,8 @@ impl Store for SqlStore {
         answer.map(|_| false).map_err(Fault::of_write)
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+    async fn delete_many(&self, now: Timestamp, keys: &[crate::store::Deletion], owner: &str) -> Result<u32, StoreError> {
+        let keys: Vec<String> = keys.iter().map(|one| one.key.clone()).collect(); let keys = &keys[..];
         check_batch(keys)?;
         let Some(first) = keys.first() else { return Ok(0) };
         let statements = &self.shared.statements;

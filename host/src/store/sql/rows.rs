@@ -9,6 +9,7 @@ pub(super) fn entry(row: &SqlRow, column: usize) -> Result<Entry, StoreError> {
     Ok(Entry {
         value: row.text(column).ok_or(StoreError::Corrupt)?.into(),
         version: number(row, column + 1)?.cast_unsigned(),
+        guard: 0,
         expires_at: moment(row, column + 2)?,
     })
 }
@@ -18,6 +19,7 @@ pub(super) fn row(row: &SqlRow) -> Result<Row, StoreError> {
     Ok(Row {
         key: row.text(1).ok_or(StoreError::Corrupt)?.to_owned(),
         version: number(row, 2)?.cast_unsigned(),
+        guard: 0,
         touched_at: moment(row, 3)?,
         expires_at: moment(row, 4)?,
         value: row.text(5).map(Into::into),

@@ -375,9 +375,10 @@ impl Store for SqliteStore {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: crate::store::Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
+        let crate::store::Expected::Version(expected) = expected else { return Err(StoreError::Unsupported) };
         self.check_sizes(key, value, at)?;
         let (key, value) = (key.to_owned(), value.to_owned());
         self.write(Write::Replace {
@@ -406,7 +407,7 @@ impl Store for SqliteStore {
         .map(|_| ())
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, _owner: Option<&str>) -> Result<bool, StoreError> {
+    async fn delete(&self, now: Timestamp, key: &str, _condition: &crate::store::Condition) -> Result<bool, StoreError> {
         self.write(Write::Delete {
             now,
             key: key.to_owned(),
@@ -415,7 +416,8 @@ impl Store for SqliteStore {
         .map(|deleted| deleted > 0)
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+    async fn delete_many(&self, now: Timestamp, keys: &[crate::store::Deletion], owner: &str) -> Result<u32, StoreError> {
+        let keys: Vec<String> = keys.iter().map(|one| one.key.clone()).collect(); let keys = &keys[..];
         check_batch(keys)?;
         let write = Write::DeleteMany {
             now,

@@ -205,6 +205,7 @@ pub(super) fn get(connection: &Connection, now: Timestamp, key: &str) -> Result<
     Ok(Entry {
         value: text(row, 0)?,
         version: version(row, 1)?,
+        guard: 0,
         expires_at: moment(row, 2)?,
     })
 }
@@ -232,6 +233,7 @@ pub(super) fn list_owned(
         page.rows.push(Row {
             key: row.get(1).map_err(not_done)?,
             version: version(row, 2)?,
+            guard: 0,
             touched_at: moment(row, 3)?,
             expires_at: moment(row, 4)?,
             value: text_within(row, 5, &mut bytes)?,
@@ -264,6 +266,7 @@ pub(super) fn list_all(
             key: row.get(1).map_err(not_done)?,
             owner: row.get(2).map_err(not_done)?,
             version: version(row, 3)?,
+            guard: 0,
             touched_at: moment(row, 4)?,
             expires_at: moment(row, 5)?,
             ends_at: moment(row, 6)?,
