@@ -6,11 +6,11 @@
 -- Answers `removed` if a live one was there, or `expired`, each with owner and tag of the one removed;
 --   `stale` if a live one does not meet the condition; `missing` if none is there or an expired one does not meet it;
 --   or `corrupt`. Nothing stands for an owner or a tag that is not there.
-local old, state = read(KEYS[1])
-if not old then return {state} end
-local is_live = old.live_until > tonumber(ARGV[1])
-if (ARGV[2] ~= '' and old.guard ~= ARGV[2]) or (ARGV[3] and old.owner ~= ARGV[3]) then
+if state then return {state} end
+local is_live = live_until > tonumber(ARGV[1])
+local guard = guard_at and sub(head, guard_at, guard_at + 15) or NO_GUARD
+if (ARGV[2] ~= '' and guard ~= ARGV[2]) or (ARGV[3] and owner ~= ARGV[3]) then
   return {is_live and 'stale' or 'missing'}
 end
 redis.call('DEL', KEYS[1])
-return {is_live and 'removed' or 'expired', old.owner, old.tag}
+return {is_live and 'removed' or 'expired', owner, tag}

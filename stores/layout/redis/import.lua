@@ -6,18 +6,14 @@
 --   then, if it has an owner, 10 the owner and 11 the tag of its entry in the owner's index.
 --   Versions and guard are 16 hexadecimal digits, moments 16 decimal ones.
 -- Answers as `insert` does. An entry is kept as long as the owner is, as in `replace`.
-local old, state = read(KEYS[1])
 if state == 'corrupt' then return {state} end
-local owner, tag, expires_at, touched_at = ARGV[10], ARGV[11], ARGV[6], ARGV[9]
-if not old then
-  write(ARGV[4], ARGV[5], expires_at, touched_at, tag, owner)
-  return {'done', tag or false, false, false}
+local new_guard, expires_at, touched_at = ARGV[4], ARGV[6], ARGV[9]
+local new_owner, listed = ARGV[10], ARGV[11]
+if not state then
+  if live_until > tonumber(ARGV[1]) and sub(head, 3, 18) ~= ARGV[8] then return {'stale'} end
+  local ends_at, was_touched_at = tonumber(ARGV[5]), sub(head, first + 34, first + 49)
+  if listed and owner == new_owner and ends_at <= tonumber(sub(head, first, first + 15)) then listed = tag end
+  if live_until > tonumber(expires_at) then expires_at = sub(head, first + 17, first + 32) end
+  if tonumber(expires_at) > ends_at then expires_at = ARGV[5] end
+  if tonumber(was_touched_at) > tonumber(touched_at) then touched_at = was_touched_at end
 end
-if old.live_until > tonumber(ARGV[1]) and old.version ~= ARGV[8] then return {'stale'} end
-local last = tonumber(ARGV[5])
-if tag and old.owner == owner and last <= old.last then tag = old.tag end
-if old.live_until > tonumber(expires_at) then expires_at = old.expires_at end
-if tonumber(expires_at) > last then expires_at = ARGV[5] end
-if tonumber(old.touched_at) > tonumber(touched_at) then touched_at = old.touched_at end
-write(ARGV[4], ARGV[5], expires_at, touched_at, tag, owner)
-return {'done', tag or false, old.owner, old.tag}

@@ -6,10 +6,8 @@
 --   Version and guard are 16 hexadecimal digits, moments 16 decimal ones. An empty guard is 0.
 -- Answers `done`, the tag by which the record is listed, owner and tag of the expired one that was there;
 --   `stale`; or `corrupt`. Nothing stands for an owner or a tag that is not there.
-local old, state = read(KEYS[1])
 if state == 'corrupt' then return {state} end
-if old and old.live_until > tonumber(ARGV[1]) then return {'stale'} end
-local guard = ARGV[4]
-if guard == '' then guard = NO_GUARD end
-write(guard, ARGV[5], ARGV[6], ARGV[1], ARGV[9], ARGV[8])
-return {'done', ARGV[9] or false, old and old.owner or false, old and old.tag or false}
+if not state and live_until > tonumber(ARGV[1]) then return {'stale'} end
+local new_guard, expires_at, touched_at = ARGV[4], ARGV[6], ARGV[1]
+local new_owner, listed = ARGV[8], ARGV[9]
+if new_guard == '' then new_guard = NO_GUARD end

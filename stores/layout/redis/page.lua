@@ -13,7 +13,7 @@ local function is_behind(a, b)
   end
   return #a > #b
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', text(tonumber(ARGV[1]) - GRACE))
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', tonumber(ARGV[1]) - GRACE))
 local first = 0
 if ARGV[3] then
   first = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. ARGV[3])

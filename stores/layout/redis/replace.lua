@@ -11,22 +11,19 @@
 --
 -- An entry is kept as long as the owner is: a walk that is under way would miss a record whose entry is taken away
 -- before it and made anew behind it.
-local old, state = read(KEYS[1])
-if not old then return {state} end
-if old.live_until <= tonumber(ARGV[1]) then return {'missing'} end
-local found = old.version
-if ARGV[8] == 'guard' then found = old.guard end
+if state then return {state} end
+if live_until <= tonumber(ARGV[1]) then return {'missing'} end
+local guard = guard_at and sub(head, guard_at, guard_at + 15) or NO_GUARD
+local found = ARGV[8] == 'guard' and guard or sub(head, 3, 18)
 if found ~= ARGV[9] then return {'stale'} end
-local owner, tag = ARGV[10], ARGV[11]
-if owner and old.owner == owner then
-  if tonumber(ARGV[5]) <= old.last then
-    tag = old.tag
-  elseif tag ~= old.tag then
-    return {'unlisted', old.tag}
+local new_guard, expires_at, touched_at = ARGV[4], ARGV[6], ARGV[1]
+local new_owner, listed = ARGV[10], ARGV[11]
+if new_owner and owner == new_owner then
+  if tonumber(ARGV[5]) <= tonumber(sub(head, first, first + 15)) then
+    listed = tag
+  elseif listed ~= tag then
+    return {'unlisted', tag}
   end
 end
-if owner and not tag then return {'unlisted'} end
-local guard = ARGV[4]
-if guard == '' then guard = old.guard end
-write(guard, ARGV[5], ARGV[6], ARGV[1], tag, owner)
-return {'done', tag or false, old.owner, old.tag}
+if new_owner and not listed then return {'unlisted'} end
+if new_guard == '' then new_guard = guard end

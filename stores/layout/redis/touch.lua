@@ -5,16 +5,15 @@
 -- Answers `done`, `missing` or `corrupt`.
 --
 -- SETRANGE would make a key that is not there, without an end to its life: the record is read first.
-local old, state = read(KEYS[1])
-if not old then return state end
+if state then return state end
 local now = tonumber(ARGV[1])
-if old.live_until <= now then return 'missing' end
-local expires_at, until_ = ARGV[2], tonumber(ARGV[2])
-if until_ > old.last then expires_at, until_ = old.ends_at, old.last end
-if until_ >= old.live_until then
-  local touched_at = ARGV[1]
-  if tonumber(old.touched_at) > now then touched_at = old.touched_at end
-  redis.call('SETRANGE', KEYS[1], old.format.expires_at, expires_at .. ' ' .. touched_at)
-  redis.call('PEXPIRE', KEYS[1], life(now, until_), 'GT')
+if live_until <= now then return 'missing' end
+local expires_at, ends_at = ARGV[2], sub(head, first, first + 15)
+if tonumber(expires_at) > tonumber(ends_at) then expires_at = ends_at end
+if tonumber(expires_at) >= live_until then
+  local touched_at = sub(head, first + 34, first + 49)
+  if tonumber(touched_at) < now then touched_at = ARGV[1] end
+  redis.call('SETRANGE', KEYS[1], first + 16, expires_at .. ' ' .. touched_at)
+  redis.call('PEXPIRE', KEYS[1], life(now, tonumber(expires_at)), 'GT')
 end
 return 'done'

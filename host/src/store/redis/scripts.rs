@@ -67,31 +67,42 @@ macro_rules! part {
     };
 }
 
-const SHARED: &str = part!("shared.lua");
-/// The formats of a record's head that are read and written.
-const FORMATS: &[&str] = &[
-    part!("format_1.lua"),
+const LIFE: &str = part!("life.lua");
+/// Reads the record: the formats of its head that are known, then the head.
+const READ: &[&str] = &[
+    part!("read_1.lua"),
     #[cfg(feature = "test-format")]
-    part!("format_0.lua"),
+    part!("read_0.lua"),
+    part!("record.lua"),
 ];
-const RECORD: &str = part!("record.lua");
+/// Writes the record: the formats of its head that can be written, then all of it.
+const WRITE: &[&str] = &[
+    part!("write_1.lua"),
+    #[cfg(feature = "test-format")]
+    part!("write_0.lua"),
+    part!("write.lua"),
+];
 
-/// A script on a record.
-fn on_record(text: &'static str) -> Script {
-    Script::new(&[&[SHARED], FORMATS, &[RECORD, text]].concat())
+/// A script that writes no record anew.
+fn reading(text: &'static str) -> Script {
+    Script::new(&[&[LIFE], READ, &[text]].concat())
+}
+
+fn writing(text: &'static str) -> Script {
+    Script::new(&[&[LIFE], READ, &[text], WRITE].concat())
 }
 
 /// Writes a record where no live one is.
-pub(super) static INSERT: LazyLock<Script> = LazyLock::new(|| on_record(part!("insert.lua")));
+pub(super) static INSERT: LazyLock<Script> = LazyLock::new(|| writing(part!("insert.lua")));
 /// Writes over the record that is expected.
-pub(super) static REPLACE: LazyLock<Script> = LazyLock::new(|| on_record(part!("replace.lua")));
+pub(super) static REPLACE: LazyLock<Script> = LazyLock::new(|| writing(part!("replace.lua")));
 /// Writes another store's record where no live one is, or over a version.
-pub(super) static IMPORT: LazyLock<Script> = LazyLock::new(|| on_record(part!("import.lua")));
+pub(super) static IMPORT: LazyLock<Script> = LazyLock::new(|| writing(part!("import.lua")));
 /// Moves the expiry later.
-pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| on_record(part!("touch.lua")));
+pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| reading(part!("touch.lua")));
 /// Removes a record that meets the condition.
-pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| on_record(part!("delete.lua")));
+pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| reading(part!("delete.lua")));
 /// Enters a member into an owner's index.
-pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| Script::new(&[SHARED, part!("enter.lua")]));
+pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| Script::new(&[LIFE, part!("enter.lua")]));
 /// Reads a part of an owner's index in order of score and member.
-pub(super) static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(&[SHARED, part!("page.lua")]));
+pub(super) static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(&[LIFE, part!("page.lua")]));
