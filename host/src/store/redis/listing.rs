@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use redis::cmd;
 
-use super::link::{Effect, Node};
+use super::link::Node;
 use super::{RedisStore, index::number};
 use crate::store::bounds::check_limit;
 use crate::store::{Listed, Listing, StoreError};
