@@ -13,7 +13,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tessera::Timestamp;
-use tessera::store::{Capabilities, Condition, Deletion, Durability, Entry, Eviction, Expected, MemoryStore, MemoryStoreBuilder, Page, Placement, SqliteStore, SqliteStoreBuilder, SqliteStoreError, Store, StoreError};
+use tessera::store::{
+    Capabilities, Condition, Deletion, Durability, Entry, Eviction, Expected, MemoryStore,
+    MemoryStoreBuilder, Page, Placement, SqliteStore, SqliteStoreBuilder, SqliteStoreError, Store,
+    StoreError,
+};
 use tessera_tests::store_suite::{Report, Suite};
 
 #[path = "stores/cache_over.rs"]
@@ -28,6 +32,12 @@ mod in_redis;
 mod in_sql;
 #[path = "stores/in_sqlite.rs"]
 mod in_sqlite;
+#[path = "stores/redis_formats.rs"]
+mod redis_formats;
+#[path = "stores/redis_layout.rs"]
+mod redis_layout;
+#[path = "stores/redis_limits.rs"]
+mod redis_limits;
 #[path = "stores/redis_trouble.rs"]
 mod redis_trouble;
 
@@ -225,6 +235,7 @@ fn until(seconds: u64) -> Placement {
     Placement {
         owner: None,
         previous_owner: None,
+        guard: None,
         expires_at,
         ends_at,
     }
