@@ -22,6 +22,8 @@ use tessera_tests::store_suite::{Report, Suite};
 
 #[path = "stores/cache_over.rs"]
 mod cache_over;
+#[path = "stores/guards.rs"]
+mod guards;
 #[path = "stores/in_cache.rs"]
 mod in_cache;
 #[path = "stores/in_memory.rs"]
@@ -40,6 +42,10 @@ mod redis_layout;
 mod redis_limits;
 #[path = "stores/redis_trouble.rs"]
 mod redis_trouble;
+#[path = "stores/sql_trouble.rs"]
+mod sql_trouble;
+#[path = "stores/sqlite_file.rs"]
+mod sqlite_file;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_memory_store_keeps_the_suite() {
