@@ -34,6 +34,12 @@ mod in_redis;
 mod in_sql;
 #[path = "stores/in_sqlite.rs"]
 mod in_sqlite;
+#[path = "stores/redis_formats.rs"]
+mod redis_formats;
+#[path = "stores/redis_layout.rs"]
+mod redis_layout;
+#[path = "stores/redis_limits.rs"]
+mod redis_limits;
 #[path = "stores/redis_trouble.rs"]
 mod redis_trouble;
 #[path = "stores/sql_trouble.rs"]

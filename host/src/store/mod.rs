@@ -30,7 +30,7 @@ mod sqlite;
 mod url;
 
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisStore, RedisStoreBuilder, RedisStoreError, RedisUrl};
+pub use self::redis::{HeadFormat, RedisStore, RedisStoreBuilder, RedisStoreError, RedisUrl};
 pub use any::{AnyStore, PlainStore};
 #[cfg(feature = "cache")]
 pub use cached::{CacheUrl, CachedStore};
