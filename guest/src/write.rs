@@ -25,7 +25,7 @@ const LOGIN_ATTEMPTS: usize = 6;
 /// How often a session is to move: each time takes more questions.
 const MOVE_ATTEMPTS: usize = 4;
 /// For how long a write is tried again, in milliseconds.
-const RETRY_WINDOW_MS: u64 = 5_000;
+const RETRY_WINDOW_MS: u64 = 25_000;
 
 /// Why a record is written.
 #[derive(Clone, Copy)]
@@ -241,6 +241,13 @@ impl<'a> Write<'a> {
                 }
             }
             found = again.ok_or(Kind::Missing)?;
+            if attempt == attempts {
+                break;
+            }
+            self.now.set(self.call.now()?);
+            if self.now.get().saturating_sub(began) > RETRY_WINDOW_MS {
+                break;
+            }
             // A login of this handle whose answer was lost: what it wrote last is what the handle stands on.
             let newest = &found.snapshot;
             if author.wrote_last(&newest.head) && !self.stand(&own, &newest.head).is_served() {
@@ -248,13 +255,6 @@ impl<'a> Write<'a> {
                 own.snapshot = Rc::clone(newest);
                 // Nobody holds its token yet.
                 hand_out = true;
-            }
-            if attempt == attempts {
-                break;
-            }
-            self.now.set(self.call.now()?);
-            if self.now.get().saturating_sub(began) > RETRY_WINDOW_MS {
-                break;
             }
         }
         Err(Kind::Contended.into())

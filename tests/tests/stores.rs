@@ -13,11 +13,17 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tessera::Timestamp;
-use tessera::store::{Capabilities, Condition, Deletion, Durability, Entry, Eviction, Expected, MemoryStore, MemoryStoreBuilder, Page, Placement, SqliteStore, SqliteStoreBuilder, SqliteStoreError, Store, StoreError};
+use tessera::store::{
+    Capabilities, Condition, Deletion, Durability, Entry, Eviction, Expected, MemoryStore,
+    MemoryStoreBuilder, Page, Placement, SqliteStore, SqliteStoreBuilder, SqliteStoreError, Store,
+    StoreError,
+};
 use tessera_tests::store_suite::{Report, Suite};
 
 #[path = "stores/cache_over.rs"]
 mod cache_over;
+#[path = "stores/guards.rs"]
+mod guards;
 #[path = "stores/in_cache.rs"]
 mod in_cache;
 #[path = "stores/in_memory.rs"]
@@ -30,6 +36,10 @@ mod in_sql;
 mod in_sqlite;
 #[path = "stores/redis_trouble.rs"]
 mod redis_trouble;
+#[path = "stores/sql_trouble.rs"]
+mod sql_trouble;
+#[path = "stores/sqlite_file.rs"]
+mod sqlite_file;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_memory_store_keeps_the_suite() {
@@ -225,6 +235,7 @@ fn until(seconds: u64) -> Placement {
     Placement {
         owner: None,
         previous_owner: None,
+        guard: None,
         expires_at,
         ends_at,
     }

@@ -21,6 +21,8 @@ mod listing;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(feature = "sql", feature = "sqlite"))]
+mod sections;
 #[cfg(feature = "sql")]
 mod sql;
 #[cfg(feature = "sqlite")]

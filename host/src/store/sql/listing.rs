@@ -27,13 +27,14 @@ impl SqlStore {
         let mut rows = Vec::with_capacity(found.len());
         for each in &found {
             let shown = row(each)?;
-            rows.push(Listed { guard: 0,
+            rows.push(Listed {
                 key: shown.key,
-                owner: each.text(6).map(str::to_owned),
+                owner: each.text(7).map(str::to_owned),
                 version: shown.version,
+                guard: shown.guard,
                 touched_at: shown.touched_at,
                 expires_at: shown.expires_at,
-                ends_at: moment(each, 7)?,
+                ends_at: moment(each, 8)?,
                 value: shown.value,
             });
         }
