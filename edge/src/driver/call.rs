@@ -328,10 +328,8 @@ impl<'a> LogicalCall<'a> {
     fn note(&mut self, answer: Answer) -> Result<(), CallError> {
         self.was_stale = answer.error() == Some(&StoreError::Stale);
         self.stale += u32::from(self.was_stale);
-        if let Some(error) = answer.error() {
-            if error.is_failure() {
-                self.failure = Some(error.clone());
-            }
+        if let Some(error) = answer.error().filter(|error| error.is_failure()) {
+            self.failure = Some(error.clone());
         }
         let text = serde_json::to_string(&answer).map_err(CallError::Unreadable)?;
         // No case of a result: it throws where it crosses into the component.

@@ -12,7 +12,7 @@ use crate::{nothing, start, tell};
 const ROUNDS: usize = 4;
 const SAVES: usize = 50;
 /// Of all saves in `ROUNDS`. With pauses of at most 50 ms, 115 to 140 of 200 were refused; with the present ones none, and 5
-/// where each operation of the storage took 30 ms longer. A machine that is busy with other tests lies between the two.
+/// to 9 where each operation of the storage took 30 ms longer. A machine that is busy with other tests lies between the two.
 const MAXIMUM_REFUSED: usize = ROUNDS * SAVES / 4;
 
 #[test]
