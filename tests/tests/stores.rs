@@ -123,6 +123,15 @@ async fn a_store_that_breaks_the_contract_is_reported_as_failed_by_name() {
     }
 }
 
+/// Deletions of these keys, whatever guards their entries have.
+fn whatever_guard(keys: &[String]) -> Vec<Deletion> {
+    let deletion = |key: &String| Deletion {
+        key: key.clone(),
+        guard: None,
+    };
+    keys.iter().map(deletion).collect()
+}
+
 /// A store that states less than it has, and perhaps breaks its word.
 struct Lesser {
     inner: MemoryStore,

@@ -157,7 +157,7 @@ async fn what_another_process_has_destroyed_is_served_for_max_stale_and_no_longe
     mine.insert(NOW, "key", "1", &until(60)).await.expect("inserted");
     assert_eq!(text(mine.get(NOW, "key", false).await), "1");
     tokio::time::advance(Duration::from_secs(2)).await;
-    assert!(theirs.delete(NOW, "key", None).await.expect("deleted"));
+    assert!(theirs.delete(NOW, "key", &Condition::Guard(0)).await.expect("deleted"));
     assert!(matches!(
         theirs.get(NOW, "key", false).await,
         Err(StoreError::Missing)
@@ -179,7 +179,7 @@ async fn a_fresh_read_shows_what_others_wrote_and_later_reads_do_not_go_back() {
     let version = mine.insert(NOW, "key", "1", &until(60)).await.expect("inserted");
     assert_eq!(text(mine.get(NOW, "key", false).await), "1");
     shared
-        .replace(NOW, "key", "2", version, &until(60))
+        .replace(NOW, "key", "2", Expected::Version(version), &until(60))
         .await
         .expect("replaced");
     assert_eq!(text(mine.get(NOW, "key", false).await), "1");
@@ -221,7 +221,7 @@ async fn a_read_from_before_a_write_is_not_kept_after_it() {
         match write {
             "replace" => drop(
                 cached
-                    .replace(NOW, "key", "2", version, &at)
+                    .replace(NOW, "key", "2", Expected::Version(version), &at)
                     .await
                     .expect("replaced"),
             ),
@@ -229,10 +229,10 @@ async fn a_read_from_before_a_write_is_not_kept_after_it() {
                 .touch(NOW, "key", Some("owner"), until(90).expires_at)
                 .await
                 .expect("touched"),
-            "delete" => assert!(cached.delete(NOW, "key", Some("owner")).await.expect("deleted")),
+            "delete" => assert!(cached.delete(NOW, "key", &Condition::Owner("owner".into())).await.expect("deleted")),
             _ => assert_eq!(
                 cached
-                    .delete_many(NOW, &["key".into()], "owner")
+                    .delete_many(NOW, &whatever_guard(&["key".to_owned()]), "owner")
                     .await
                     .expect("deleted"),
                 1
@@ -322,12 +322,12 @@ async fn a_write_of_unknown_outcome_that_takes_effect_late_is_seen_at_once() {
         .expect("inserted");
     assert_eq!(text(cached.get(NOW, "key", false).await), "1");
     held.late.store(true, Ordering::SeqCst);
-    cached.delete(NOW, "key", None).await.expect_err("nobody knows");
+    cached.delete(NOW, "key", &Condition::Guard(0)).await.expect_err("nobody knows");
     assert_eq!(text(cached.get(NOW, "key", false).await), "1");
     tokio::time::advance(Duration::from_secs(59)).await;
     assert_eq!(text(cached.get(NOW, "key", false).await), "1");
     // Only now the server does what it was asked.
-    held.inner.delete(NOW, "key", None).await.expect("deleted");
+    held.inner.delete(NOW, "key", &Condition::Guard(0)).await.expect("deleted");
     let gone = cached.get(NOW, "key", false).await;
     assert!(matches!(gone, Err(StoreError::Missing)));
 }
@@ -341,7 +341,7 @@ async fn a_key_in_doubt_is_kept_again_after_a_minute() {
         .await
         .expect("inserted");
     held.late.store(true, Ordering::SeqCst);
-    cached.delete(NOW, "key", None).await.expect_err("nobody knows");
+    cached.delete(NOW, "key", &Condition::Guard(0)).await.expect_err("nobody knows");
     tokio::time::advance(Duration::from_secs(60)).await;
     for _ in 0..3 {
         assert_eq!(text(cached.get(NOW, "key", false).await), "1");
@@ -388,7 +388,7 @@ async fn in_one_process_no_read_is_older_than_an_acknowledged_write() {
                 if task == 0 {
                     let expected = *version.lock().expect("no panic");
                     let text = n.to_string();
-                    let written = cached.replace(NOW, "key", &text, expected, &until(60)).await;
+                    let written = cached.replace(NOW, "key", &text, Expected::Version(expected), &until(60)).await;
                     *version.lock().expect("no panic") = written.expect("replaced");
                     acknowledged.store(n, Ordering::SeqCst);
                 } else {

@@ -26,7 +26,7 @@ async fn redis_formats_are_read_and_changed_by_stores_that_write_one_or_the_othe
         writing(&server, formats[0]).await,
         writing(&server, formats[1]).await,
     );
-    let mut connection = connect(&server);
+    let mut connection = super::redis_layout::connect(&server);
     let mut format = |key: &str| {
         let record: String = connection.get(format!("tessera:record:{key}")).expect("a string");
         record.chars().next().expect("a format")

@@ -55,7 +55,7 @@ fn digits(millis: u64) -> String {
     format!("{millis:016}")
 }
 
-fn connect(server: &RedisServer) -> Connection {
+pub(super) fn connect(server: &RedisServer) -> Connection {
     let client = redis::Client::open(server.url()).expect("a client");
     client.get_connection().expect("a connection")
 }
