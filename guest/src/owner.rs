@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::call::{Call, Removal, malformed_cursor};
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
-use crate::generation::Generations;
+use crate::generation::Generation;
 use crate::policy::{CapRule, check_subject};
 use crate::ports::{Condition, Deletion, Page, Row};
 use crate::session::Live;
@@ -319,23 +319,27 @@ struct Rival {
     /// The moment of authentication, then the id.
     rank: (u64, SessionId),
     guard: u64,
-    generations: Generations,
+    floor: Generation,
+    /// Rises by one with each confirmation and renewal.
+    step: u64,
 }
 
 impl Rival {
     fn new(session: &Owned) -> Self {
+        let generations = &session.snapshot.head.generations;
+        let confirmed = u64::from(generations.confirmed_at.is_some());
         Self {
             rank: (session.authenticated_at(), session.snapshot.id),
             guard: session.guard,
-            generations: session.snapshot.head.generations,
+            floor: generations.floor,
+            step: 2 * u64::from(generations.current.counter) + confirmed,
         }
     }
 
     /// Whether it is the session that was ranked before, renewed or confirmed since. One that logged in again, or was ended
     /// and made anew, is another.
     fn continues(&self, before: &Self) -> bool {
-        let (now, before_it) = (&self.generations, &before.generations);
-        self.rank == before.rank && now.floor == before_it.floor && now != before_it
+        self.rank == before.rank && self.floor == before.floor && self.step > before.step
     }
 }
 

@@ -61,8 +61,6 @@ pub(crate) struct Write<'a> {
     pub(crate) seen: Option<u64>,
     /// The time of this try: the clock is read again before each, so that nothing is written after its grace.
     pub(crate) now: Cell<u64>,
-    /// Drawn when a write first changes the generations.
-    pub(crate) guard: OnceCell<u64>,
 }
 
 /// How a write ended.
@@ -75,7 +73,7 @@ pub(crate) struct Written {
 /// What the next record's head will be, and whom to hand a token.
 struct Plan {
     head: Head,
-    /// Whether the head differs from the one it came from.
+    /// Whether the generations, and so the head, differ from those it came from.
     changed: bool,
     hand_out: Option<Generation>,
     /// The generation that the handle stands on afterwards.
@@ -98,23 +96,6 @@ impl<'a> Write<'a> {
         Ok(self.author.get_or_init(|| author))
     }
 
-    /// The guard of the next record: a new one if the generations change, or else the one that is there.
-    ///
-    /// Each try has its own, so that no two records that were composed differently share one.
-    fn guard(&self, plan: &Plan, before: Option<&Generations>, attempt: usize) -> Result<Option<u64>, Error> {
-        if before == Some(&plan.head.generations) {
-            return Ok(None);
-        }
-        let first = match self.guard.get() {
-            Some(first) => *first,
-            None => {
-                let drawn = u64::from_le_bytes(self.call.random()?);
-                *self.guard.get_or_init(|| drawn)
-            }
-        };
-        Ok(Some(first.wrapping_add(attempt as u64)))
-    }
-
     /// Whether nothing of what is stored survives: then only the generations matter, whatever was saved meanwhile.
     fn drops_all(&self) -> bool {
         matches!(self.survivors(), Survivors::Nothing)
@@ -128,17 +109,17 @@ impl<'a> Write<'a> {
         let expires_at = self.expires_at(&plan.head, 0);
         let key = self.engine.key(author.id);
         let owner = plan.head.subject.as_deref();
-        let guard = self.guard(&plan, None, 0)?;
+        let guard = author.guard(0);
         let at = Placement {
             owner,
             previous_owner: None,
-            guard,
+            guard: Some(guard),
             expires_at,
             ends_at: plan.head.ends_at,
         };
         match self.call.insert(&key, next.text(), &at)? {
             Swap::Done(version) => {
-                let found = self.written(next, version, guard.unwrap_or_default(), expires_at);
+                let found = self.written(next, version, guard, expires_at);
                 let live = Live::found(plan.stand_on, found);
                 Ok(self.adopt(&plan, live, minted))
             }
@@ -201,7 +182,8 @@ impl<'a> Write<'a> {
             let at = Placement {
                 owner: plan.head.subject.as_deref(),
                 previous_owner: newest.head.subject.as_deref(),
-                guard: self.guard(&plan, Some(&newest.head.generations), attempt)?,
+                // Whatever else is written, the guard says whether the generations are still the same.
+                guard: plan.changed.then(|| author.guard(attempt)),
                 expires_at: self.expires_at(&plan.head, found.expires_at),
                 ends_at: plan.head.ends_at,
             };

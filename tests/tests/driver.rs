@@ -19,6 +19,8 @@ use tessera_tests::stores::NeverReady;
 
 #[path = "driver/interleaved.rs"]
 mod interleaved;
+#[path = "driver/queue.rs"]
+mod queue;
 
 pub(crate) fn builder() -> SessionsBuilder {
     Sessions::builder()

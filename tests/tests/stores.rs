@@ -78,7 +78,7 @@ async fn what_a_store_does_not_offer_is_reported_as_skipped_by_name() {
     let excused = "values with nul come back byte for byte";
     let report = Suite::new(async || Lesser {
         inner: memory().build(),
-        forgets_touches: false,
+        breaks_its_word: false,
     })
     .excuse(excused, "its text columns end at NUL")
     .run()
@@ -104,7 +104,7 @@ async fn what_a_store_does_not_offer_is_reported_as_skipped_by_name() {
 async fn a_store_that_breaks_the_contract_is_reported_as_failed_by_name() {
     let make = async || Lesser {
         inner: memory().build(),
-        forgets_touches: true,
+        breaks_its_word: true,
     };
     let report = Suite::new(make)
         .excuse("no such property", "a mistake")
@@ -114,6 +114,8 @@ async fn a_store_that_breaks_the_contract_is_reported_as_failed_by_name() {
     let report = report.to_string();
     for name in [
         "a touch moves the expiry and keeps version and value",
+        "a delete is done only while its condition holds",
+        "delete many leaves entries with another guard",
         "no such property",
     ] {
         assert!(
@@ -135,7 +137,7 @@ fn whatever_guard(keys: &[String]) -> Vec<Deletion> {
 /// A store that states less than it has, and perhaps breaks its word.
 struct Lesser {
     inner: MemoryStore,
-    forgets_touches: bool,
+    breaks_its_word: bool,
 }
 
 impl Store for Lesser {
@@ -187,14 +189,18 @@ impl Store for Lesser {
         owner: Option<&str>,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        if self.forgets_touches {
+        if self.breaks_its_word {
             return self.inner.get(now, key, true).await.map(|_| ());
         }
         self.inner.touch(now, key, owner, expires_at).await
     }
 
     async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
-        self.inner.delete(now, key, condition).await
+        let entry = self.inner.get(now, key, true).await;
+        match entry.ok().filter(|_| self.breaks_its_word) {
+            Some(entry) => self.inner.delete(now, key, &Condition::Guard(entry.guard)).await,
+            None => self.inner.delete(now, key, condition).await,
+        }
     }
 
     async fn delete_many(
@@ -203,7 +209,11 @@ impl Store for Lesser {
         deletions: &[Deletion],
         owner: &str,
     ) -> Result<u32, StoreError> {
-        self.inner.delete_many(now, deletions, owner).await
+        let mut deletions = deletions.to_vec();
+        if self.breaks_its_word {
+            deletions.iter_mut().for_each(|deletion| deletion.guard = None);
+        }
+        self.inner.delete_many(now, &deletions, owner).await
     }
 
     async fn list_owned(

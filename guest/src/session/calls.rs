@@ -127,7 +127,6 @@ impl Session {
             overlay,
             seen,
             now: Cell::new(now),
-            guard: OnceCell::new(),
         };
         let (written, owner_before) = match &state.phase {
             Phase::Draft => (write.insert()?, None),
