@@ -3,9 +3,7 @@
 use std::cell::Cell;
 
 use crate::error::{Error, Kind};
-use crate::ports::{
-    Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Ports, StoreError,
-};
+use crate::ports::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Ports, StoreError};
 
 /// The most questions one logical call asks. What has more to do answers a cursor.
 pub const MAXIMUM_QUESTIONS: u32 = 32;
@@ -178,13 +176,10 @@ impl<'a> Call<'a> {
                 self.refused();
                 Ok(Removal::Stale)
             }
-            answer => self.done(answer).map(|was_live| {
-                if was_live {
-                    Removal::Done
-                } else {
-                    Removal::Missing
-                }
-            }),
+            answer => {
+                self.done(answer)
+                    .map(|was_live| if was_live { Removal::Done } else { Removal::Missing })
+            }
         }
     }
 

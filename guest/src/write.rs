@@ -215,8 +215,7 @@ impl<'a> Write<'a> {
             if id != newest.id {
                 // Nobody holds a token of what was written under the new id. But others may have renewed to it.
                 if let (true, Some(guard)) = (again.is_none() || plan.logs_in(newest), at.guard) {
-                    self.call
-                        .delete(&self.engine.key(id), Condition::Guard(guard))?;
+                    self.call.delete(&self.engine.key(id), Condition::Guard(guard))?;
                 }
                 if attempt == MOVE_ATTEMPTS {
                     break;
@@ -296,9 +295,12 @@ impl<'a> Write<'a> {
             expires_at: end,
             ends_at: end,
         };
-        let ended = self
-            .call
-            .replace(&self.engine.key(old.id), value, Expected::Version(old.version), &last)?;
+        let ended = self.call.replace(
+            &self.engine.key(old.id),
+            value,
+            Expected::Version(old.version),
+            &last,
+        )?;
         Ok(match ended {
             Swap::Done(_) if logs_in => inserted,
             // Others may have renewed the same record: where it leads now counts.
@@ -333,9 +335,11 @@ impl<'a> Write<'a> {
     }
 
     fn stand(&self, live: &Live, newest: &Head) -> Standing {
-        newest
-            .generations
-            .judge(live.generation, self.now.get(), self.engine.policy.rotation_grace_ms)
+        newest.generations.judge(
+            live.generation,
+            self.now.get(),
+            self.engine.policy.rotation_grace_ms,
+        )
     }
 
     /// Judges the newest record and says what the write makes of its head.

@@ -242,7 +242,9 @@ impl Session {
     /// [`SessionError::SubjectRequired`], [`SessionError::Expired`], [`SessionError::Closed`], [`SessionError::Busy`],
     /// and those of the store.
     pub async fn save(&self) -> Result<Grant, SessionError> {
-        run!(self.call_save(), Some(Rank::Then)).await.map(Grant::from_wit)
+        run!(self.call_save(), Some(Rank::Then))
+            .await
+            .map(Grant::from_wit)
     }
 
     /// Saves, and renews the token, unless the last renewal is unconfirmed or its grace still runs.
@@ -250,7 +252,9 @@ impl Session {
     /// # Errors
     /// As [`Session::save`].
     pub async fn rotate(&self) -> Result<Grant, SessionError> {
-        run!(self.call_rotate(), Some(Rank::Then)).await.map(Grant::from_wit)
+        run!(self.call_rotate(), Some(Rank::Then))
+            .await
+            .map(Grant::from_wit)
     }
 
     /// Logs a subject in. The old token ends at once, the absolute timeout starts anew, and of the stored fields none is kept;

@@ -89,6 +89,8 @@ pub enum OwnersCall {
     Logout,
     /// Logs in again, and keeps nothing of what is stored.
     Login,
+    /// Confirms a renewed token, which writes beside every save.
+    Confirmation,
 }
 
 /// What a call of the owner met under a flood.
@@ -117,13 +119,18 @@ pub async fn meet<S: Store + Clone>(store: &S, call: OwnersCall, connections: us
     session.set("role", "admin")?;
     let token = session.authenticate("owner").await?.token;
     let token = token.ok_or("a login hands out a token")?;
+    let renewed = match call {
+        OwnersCall::Confirmation => session.rotate().await?.token,
+        OwnersCall::Logout | OwnersCall::Login => None,
+    };
     let flood = Flood::start(store.clone(), &token, connections).await?;
-    let session = sessions.open(&token).await?;
+    let session = sessions.open(renewed.as_deref().unwrap_or(&token)).await?;
     scripted.swap(Script::default());
     let began = Instant::now();
     let ended = match call {
         OwnersCall::Logout => session.destroy().await,
         OwnersCall::Login => session.authenticate("owner").await.map(|_| ()),
+        OwnersCall::Confirmation => session.touch().await.map(|_| ()),
     };
     let took = began.elapsed();
     let questions = scripted.swap(Script::default()).questions;

@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tessera::store::{Capabilities, Condition, Deletion, Entry, Expected, MemoryStore, Page, Placement, Store, StoreError};
+use tessera::store::{
+    Capabilities, Condition, Deletion, Entry, Expected, MemoryStore, Page, Placement, Store, StoreError,
+};
 use tessera::{Clock, Session, SessionError, Sessions, SessionsBuilder, Timestamp};
 use tessera_tests::stores::NeverReady;
 

@@ -37,15 +37,25 @@ async fn sql(server: &impl Server) -> SqlStore {
 /// Saves do not change the guard, so the first try is the last one however many come in between.
 async fn ends_and_logins_are_not_delayed<S: Store + Clone>(name: &str, store: &S) {
     for _ in 0..ROUNDS {
-        let met = meet(store, OwnersCall::Logout, CONNECTIONS).await.expect("a flood");
+        let met = meet(store, OwnersCall::Logout, CONNECTIONS)
+            .await
+            .expect("a flood");
         assert!(met.ended.is_ok(), "{name}: {met:?}");
         assert_eq!(met.questions, ["get fresh", "delete"], "{name}");
-        let all_missing = met.refused.iter().all(|error| matches!(error, SessionError::Missing));
+        let all_missing = met
+            .refused
+            .iter()
+            .all(|error| matches!(error, SessionError::Missing));
         assert!(all_missing, "{name}: {:?}", met.refused);
-        let met = meet(store, OwnersCall::Login, CONNECTIONS).await.expect("a flood");
+        let met = meet(store, OwnersCall::Login, CONNECTIONS)
+            .await
+            .expect("a flood");
         assert!(met.ended.is_ok(), "{name}: {met:?}");
         assert_eq!(met.questions, ["replace"], "{name}");
-        let all_replaced = met.refused.iter().all(|error| matches!(error, SessionError::Replaced));
+        let all_replaced = met
+            .refused
+            .iter()
+            .all(|error| matches!(error, SessionError::Replaced));
         assert!(all_replaced, "{name}: {:?}", met.refused);
         assert!(met.saved > 0, "{name}: the flood saved nothing");
     }
@@ -53,11 +63,19 @@ async fn ends_and_logins_are_not_delayed<S: Store + Clone>(name: &str, store: &S
 
 /// A revocation by reference and a login of the session as another subject: an order of the two explains every outcome.
 async fn a_revocation_ends_no_other_subjects_login<S: Store + Clone>(name: &str, store: &S) {
-    let sessions = builder().expect("a builder").build(store.clone()).expect("sessions");
+    let sessions = builder()
+        .expect("a builder")
+        .build(store.clone())
+        .expect("sessions");
     let mut revoked = 0;
     for race in 0..RACES {
         let session = sessions.create().expect("a draft");
-        let token = session.authenticate("alice").await.expect("a login").token.expect("a token");
+        let token = session
+            .authenticate("alice")
+            .await
+            .expect("a login")
+            .token
+            .expect("a token");
         let reference = session.details().expect("details").reference;
         let login = sessions.open(&token).await.expect("a session");
         let revoke = async {
@@ -77,12 +95,18 @@ async fn a_revocation_ends_no_other_subjects_login<S: Store + Clone>(name: &str,
         assert_eq!(was_alices, bobs.is_none(), "{name}: race {race}");
         if let Some(bobs) = bobs {
             let session = sessions.open(&bobs).await.expect("an acknowledged login opens");
-            assert_eq!(session.subject().expect("a subject").as_deref(), Some("bob"), "{name}");
+            assert_eq!(
+                session.subject().expect("a subject").as_deref(),
+                Some("bob"),
+                "{name}"
+            );
             session.destroy().await.expect("a logout");
         }
         revoked += u32::from(was_alices);
     }
-    tell(&format!("{name}: {revoked} of {RACES} revocations came before the login"));
+    tell(&format!(
+        "{name}: {revoked} of {RACES} revocations came before the login"
+    ));
 }
 
 async fn saves_of_one_process_wait_for_each_other<S: Store + Clone>(name: &str, store: &S) {
@@ -99,15 +123,21 @@ async fn saves_of_one_process_wait_for_each_other<S: Store + Clone>(name: &str, 
         for _ in 0..ROUNDS {
             let session = one.create().expect("a draft");
             let token = session.save().await.expect("a session").token.expect("a token");
-            let alone = save_at_once(std::slice::from_ref(&one), &token, SAVES).await.expect("saves");
+            let alone = save_at_once(std::slice::from_ref(&one), &token, SAVES)
+                .await
+                .expect("saves");
             assert_eq!((alone.accepted, alone.contended), (SAVES, 0), "{name}: {rule:?}");
             let session = one.create().expect("a draft");
             let token = session.save().await.expect("a session").token.expect("a token");
-            let both = save_at_once(&[one.clone(), other.clone()], &token, SAVES).await.expect("saves");
+            let both = save_at_once(&[one.clone(), other.clone()], &token, SAVES)
+                .await
+                .expect("saves");
             (accepted, contended) = (accepted + both.accepted, contended + both.contended);
         }
         let all = accepted + contended;
-        tell(&format!("{name}: {rule:?}: through two processes {contended} of {all} saves were contended"));
+        tell(&format!(
+            "{name}: {rule:?}: through two processes {contended} of {all} saves were contended"
+        ));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Logical calls: passes through the component until one ends, with the store awaited in between.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_queue::SegQueue;
 use wasmtime::component::ResourceAny;

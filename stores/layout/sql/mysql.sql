@@ -1,7 +1,7 @@
 -- The SQL of the store in MySQL, 8 or later, and MariaDB, 10.5 or later.
 --
 -- Hosts in every language run this text, so that they can share one database.
--- docs/layout-sql.md describes the tables, the units and the meaning of each statement.
+-- docs/layout.md describes the tables, the units and the meaning of each statement.
 --
 -- Form of this file:
 --   A section begins with a line `-- name: NAME`; each name occurs once.

@@ -1,7 +1,7 @@
 -- The SQL of the store in a SQLite file, 3.37 or later (STRICT tables).
 --
 -- Hosts in every language run this text, so that they can share one file.
--- docs/layout-sql.md describes the table, the units, the pragmas and the meaning of each statement.
+-- docs/layout.md describes the table, the units, the pragmas and the meaning of each statement.
 --
 -- Form of this file:
 --   A section begins with a line `-- name: NAME`; each name occurs once.

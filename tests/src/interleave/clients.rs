@@ -175,7 +175,10 @@ impl Client {
             }
             Act::Revoke(subject) => {
                 // A token names its session, whatever became of it.
-                let claims = self.token.as_deref().map(|token| self.sessions.verify(token, None));
+                let claims = self
+                    .token
+                    .as_deref()
+                    .map(|token| self.sessions.verify(token, None));
                 let (Some(Ok(claims)), Some(token)) = (claims, &self.token) else {
                     return Then::Stop;
                 };

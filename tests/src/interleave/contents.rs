@@ -178,7 +178,10 @@ impl Contents {
 
     fn remove(&mut self, key: &str) {
         self.remember(key);
-        if let Some(Stored { owner: Some(owner), .. }) = self.records.remove(key) {
+        if let Some(Stored {
+            owner: Some(owner), ..
+        }) = self.records.remove(key)
+        {
             self.index.remove(&(owner, key.to_owned()));
         }
     }
@@ -247,7 +250,8 @@ impl Contents {
                 let mut removed = 0;
                 for Deletion { key, guard } in deletions {
                     let is_doomed = |stored: &Stored| {
-                        stored.owner.as_ref() == Some(owner) && guard.is_none_or(|guard| guard == stored.guard)
+                        stored.owner.as_ref() == Some(owner)
+                            && guard.is_none_or(|guard| guard == stored.guard)
                     };
                     if self.records.get(key).is_some_and(is_doomed) {
                         removed += u32::from(self.live(key, now).is_ok());

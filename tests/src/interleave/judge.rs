@@ -99,7 +99,9 @@ impl<'a> Judge<'a> {
                 "an end or a login that others have delayed"
             }
             // Each of its tries met a write; a call of another makes one, a login a few.
-            Some(Told::Contended) if !self.plan.has_adversary && all.iter().filter(meanwhile).count() <= TRIES / 2 => {
+            Some(Told::Contended)
+                if !self.plan.has_adversary && all.iter().filter(meanwhile).count() <= TRIES / 2 =>
+            {
                 "a call that gave up among too few others"
             }
             Some(told) if !call.asked && asks(&call.call, told) => {
@@ -260,7 +262,9 @@ fn ends_or_logs_in(call: &Call) -> bool {
 
 /// A clock that jumped meanwhile ends the tries of a call.
 fn waited(call: &Observed) -> bool {
-    call.later.iter().any(|later| later.abs_diff(call.now) > RETRY_WINDOW_MS)
+    call.later
+        .iter()
+        .any(|later| later.abs_diff(call.now) > RETRY_WINDOW_MS)
 }
 
 /// Whether such an answer takes the store. Some are known beforehand: that a generation has had its grace, or is renewed.

@@ -101,8 +101,7 @@ pub fn next(rules: &Rules, world: &World, held: &Handle, call: &Call, at: &Progr
             // One that has become another subject's is let be; where the oldest goes, one that has authenticated since, too.
             let ranked = |key: &String| doomed.iter().find(|(doomed, _)| doomed == key);
             let is_doomed = |key: &String, session: &Session| {
-                let is_as_ranked =
-                    |before: &Session| !rules.evicts || before.floor == session.floor;
+                let is_as_ranked = |before: &Session| !rules.evicts || before.floor == session.floor;
                 is_of(session, subject) && ranked(key).is_some_and(|(_, before)| is_as_ranked(before))
             };
             after.retain(|key, session| !is_doomed(key, session));

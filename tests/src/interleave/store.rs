@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use sha2::{Digest as _, Sha256};
-use tessera::store::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
+use tessera::store::{
+    Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError,
+};
 use tessera::{Clock, Random, Timestamp};
 
 use super::contents::{Answer, Question};

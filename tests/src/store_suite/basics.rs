@@ -66,7 +66,10 @@ async fn an_unknown_key_is_missing_to_every_method<S: Store>(it: Subject<S>) -> 
     let keys = ["key".to_owned()];
     equal(
         "delete_many",
-        said("delete_many", it.store.delete_many(it.now, &deletions(&keys), "owner").await)?,
+        said(
+            "delete_many",
+            it.store.delete_many(it.now, &deletions(&keys), "owner").await,
+        )?,
         0,
     )?;
     for answer in said("get_many", it.store.get_many(it.now, &keys).await)? {
@@ -125,7 +128,9 @@ async fn a_replace_may_move_the_expiry_in_both_directions<S: Store>(it: Subject<
         let at = it.place_until(None, expires_at);
         version = said(
             "replace",
-            it.store.replace(it.now, "key", "2", Expected::Version(version), &at).await,
+            it.store
+                .replace(it.now, "key", "2", Expected::Version(version), &at)
+                .await,
         )?;
         equal(
             "the expiry",
@@ -206,7 +211,9 @@ async fn an_entry_never_outlives_its_end<S: Store>(it: Subject<S>) -> Check {
     )?;
     said(
         "replace",
-        it.store.replace(it.now, "key", "2", Expected::Version(version), &at).await,
+        it.store
+            .replace(it.now, "key", "2", Expected::Version(version), &at)
+            .await,
     )?;
     equal(
         "the expiry after a replace",
@@ -298,7 +305,10 @@ async fn delete_many_leaves_entries_of_another_owner<S: Store>(it: Subject<S>) -
     let keys = ["mine", "theirs", "nobody's"].map(str::to_owned);
     equal(
         "the count",
-        said("delete_many", it.store.delete_many(it.now, &deletions(&keys), "a").await)?,
+        said(
+            "delete_many",
+            it.store.delete_many(it.now, &deletions(&keys), "a").await,
+        )?,
         1,
     )?;
     is_missing("the owner's", it.get("mine").await)?;
@@ -309,14 +319,19 @@ async fn delete_many_leaves_entries_of_another_owner<S: Store>(it: Subject<S>) -
 async fn more_than_a_hundred_keys_at_once_are_refused<S: Store>(it: Subject<S>) -> Check {
     let keys: Vec<String> = (0..101).map(|n| format!("key {n}")).collect();
     is_other("get_many", it.store.get_many(it.now, &keys).await)?;
-    is_other("delete_many", it.store.delete_many(it.now, &deletions(&keys), "owner").await)?;
+    is_other(
+        "delete_many",
+        it.store.delete_many(it.now, &deletions(&keys), "owner").await,
+    )?;
     said(
         "get_many of a hundred",
         it.store.get_many(it.now, &keys[..100]).await,
     )?;
     said(
         "delete_many of a hundred",
-        it.store.delete_many(it.now, &deletions(&keys[..100]), "owner").await,
+        it.store
+            .delete_many(it.now, &deletions(&keys[..100]), "owner")
+            .await,
     )
     .map(|_| ())
 }
@@ -371,7 +386,12 @@ async fn a_row_shows_when_the_entry_was_last_written_or_touched<S: Store>(it: Su
         first,
     )?;
     let at = it.place(Some("owner"));
-    said("replace", it.store.replace(third, "key", "2", Expected::Version(version), &at).await)?;
+    said(
+        "replace",
+        it.store
+            .replace(third, "key", "2", Expected::Version(version), &at)
+            .await,
+    )?;
     equal("after the replace", touched_at(third).await?, third)
 }
 

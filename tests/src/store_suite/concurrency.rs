@@ -205,7 +205,9 @@ async fn of_64_parallel_deletes_exactly_one_finds_the_entry<S: Store>(it: Subjec
             }
             said(
                 "delete_many",
-                it.store.delete_many(it.now, &deletions(&["key".to_owned()]), "owner").await,
+                it.store
+                    .delete_many(it.now, &deletions(&["key".to_owned()]), "owner")
+                    .await,
             )
         })
         .await?;

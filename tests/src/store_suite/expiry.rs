@@ -65,7 +65,9 @@ async fn an_entry_is_changed_until_the_millisecond_before_it_expires<S: Store>(i
     let at = it.place(Some("owner"));
     said(
         "the last replace",
-        it.store.replace(last, "key", "2", Expected::Version(version), &at).await,
+        it.store
+            .replace(last, "key", "2", Expected::Version(version), &at)
+            .await,
     )?;
     said(
         "the last touch",
@@ -89,10 +91,17 @@ async fn an_expired_entry_is_missing_to_every_method<S: Store>(it: Subject<S>) -
     let (version, _, gone) = one(&it).await?;
     let later = gone.saturating_add(it.life());
     let at = it.place_until(Some("owner"), later);
-    is_missing("replace", it.store.replace(gone, "key", "2", Expected::Version(version), &at).await)?;
+    is_missing(
+        "replace",
+        it.store
+            .replace(gone, "key", "2", Expected::Version(version), &at)
+            .await,
+    )?;
     is_missing(
         "a replace of another version",
-        it.store.replace(gone, "key", "2", Expected::Version(!version), &at).await,
+        it.store
+            .replace(gone, "key", "2", Expected::Version(!version), &at)
+            .await,
     )?;
     is_missing("touch", it.store.touch(gone, "key", Some("owner"), later).await)?;
     is_missing("get after them", it.get_at(gone, "key").await)?;
@@ -153,7 +162,9 @@ async fn an_insert_over_an_expired_entry_has_a_new_version_and_the_old_one_is_st
     ensure(old != new, || "the version came back".to_owned())?;
     is_stale(
         "a replace of the old version",
-        it.store.replace(gone, "key", "2", Expected::Version(old), &at).await,
+        it.store
+            .replace(gone, "key", "2", Expected::Version(old), &at)
+            .await,
     )
 }
 

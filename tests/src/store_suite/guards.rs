@@ -45,7 +45,12 @@ async fn guard_of<S: Store>(it: &Subject<S>, key: &str) -> Result<u64, String> {
 
 async fn a_guard_is_answered_as_it_was_written<S: Store>(it: Subject<S>) -> Check {
     it.insert("bare", "1", None).await?;
-    for (key, guard) in [("one", 1), ("large", LARGE), ("largest", u64::MAX), ("half", 1 << 63)] {
+    for (key, guard) in [
+        ("one", 1),
+        ("large", LARGE),
+        ("largest", u64::MAX),
+        ("half", 1 << 63),
+    ] {
         it.insert_at(key, "1", &guarded(&it, None, Some(guard))).await?;
         equal("the guard", guard_of(&it, key).await?, guard)?;
     }
@@ -56,27 +61,43 @@ async fn a_guard_is_answered_as_it_was_written<S: Store>(it: Subject<S>) -> Chec
 }
 
 async fn a_row_shows_the_guard<S: Store>(it: Subject<S>) -> Check {
-    it.insert_at("key", "1", &guarded(&it, Some("owner"), Some(LARGE))).await?;
+    it.insert_at("key", "1", &guarded(&it, Some("owner"), Some(LARGE)))
+        .await?;
     let rows = it.walk(it.now, "owner", 100).await?;
-    equal("the guards", rows.iter().map(|row| row.guard).collect(), vec![LARGE])
+    equal(
+        "the guards",
+        rows.iter().map(|row| row.guard).collect(),
+        vec![LARGE],
+    )
 }
 
 async fn a_guard_stays_until_a_write_brings_another<S: Store>(it: Subject<S>) -> Check {
-    let version = it.insert_at("key", "1", &guarded(&it, Some("a"), Some(LARGE))).await?;
-    let version = said("replace", it.replace("key", "2", version, Some("a"), Some("b")).await)?;
+    let version = it
+        .insert_at("key", "1", &guarded(&it, Some("a"), Some(LARGE)))
+        .await?;
+    let version = said(
+        "replace",
+        it.replace("key", "2", version, Some("a"), Some("b")).await,
+    )?;
     equal("after a replace", guard_of(&it, "key").await?, LARGE)?;
     let later = it.after(it.life() * 2);
     said("touch", it.store.touch(it.now, "key", Some("b"), later).await)?;
     equal("after a touch", guard_of(&it, "key").await?, LARGE)?;
     let at = guarded(&it, Some("b"), Some(5));
     let expected = Expected::Version(version);
-    said("replace", it.store.replace(it.now, "key", "3", expected, &at).await)?;
+    said(
+        "replace",
+        it.store.replace(it.now, "key", "3", expected, &at).await,
+    )?;
     equal("after a replace that brings one", guard_of(&it, "key").await?, 5)
 }
 
 async fn an_entry_made_anew_has_nothing_of_the_guard_before<S: Store>(it: Subject<S>) -> Check {
     it.insert_at("key", "1", &guarded(&it, None, Some(LARGE))).await?;
-    said("delete", it.store.delete(it.now, "key", &Condition::Guard(LARGE)).await)?;
+    said(
+        "delete",
+        it.store.delete(it.now, "key", &Condition::Guard(LARGE)).await,
+    )?;
     match it.store.insert(it.now, "key", "2", &it.place(None)).await {
         Ok(_) => equal("the guard", guard_of(&it, "key").await?, 0),
         // A store without compare-and-swap raises nothing from the dead.
@@ -90,7 +111,9 @@ async fn a_replace_by_guard_does_not_mind_other_writes<S: Store>(it: Subject<S>)
     said("replace", it.replace("key", "2", version, None, None).await)?;
     let by = async |guard: u64, next: u64| {
         let at = guarded(&it, None, Some(next));
-        it.store.replace(it.now, "key", "3", Expected::Guard(guard), &at).await
+        it.store
+            .replace(it.now, "key", "3", Expected::Guard(guard), &at)
+            .await
     };
     is_stale("a replace of another guard", by(8, 9).await)?;
     // A version is no guard.
@@ -98,7 +121,10 @@ async fn a_replace_by_guard_does_not_mind_other_writes<S: Store>(it: Subject<S>)
     said("replace", by(7, 8).await)?;
     is_stale("a replace of the guard before", by(7, 9).await)?;
     equal("the guard", guard_of(&it, "key").await?, 8)?;
-    said("delete", it.store.delete(it.now, "key", &Condition::Guard(8)).await)?;
+    said(
+        "delete",
+        it.store.delete(it.now, "key", &Condition::Guard(8)).await,
+    )?;
     is_missing("a replace of what was deleted", by(8, 9).await)
 }
 
@@ -109,10 +135,15 @@ async fn a_delete_is_done_only_while_its_condition_holds<S: Store>(it: Subject<S
         ("c", Condition::Guard(LARGE), Condition::Guard(0)),
         ("d", Condition::Guard(LARGE), Condition::Guard(LARGE - 1)),
     ] {
-        it.insert_at(key, "1", &guarded(&it, Some("owner"), Some(LARGE))).await?;
+        it.insert_at(key, "1", &guarded(&it, Some("owner"), Some(LARGE)))
+            .await?;
         is_stale("a delete", it.store.delete(it.now, key, &unmet).await)?;
         said("get", it.get(key).await)?;
-        equal("the delete", said("delete", it.store.delete(it.now, key, &met).await)?, true)?;
+        equal(
+            "the delete",
+            said("delete", it.store.delete(it.now, key, &met).await)?,
+            true,
+        )?;
         is_missing("get", it.get(key).await)?;
         for condition in [met, unmet] {
             let second = said("delete", it.store.delete(it.now, key, &condition).await)?;
@@ -148,7 +179,8 @@ async fn delete_many_leaves_entries_with_another_guard<S: Store>(it: Subject<S>)
             ("another's", "another", Some(LARGE - n), false),
         ] {
             let key = format!("{kind} {n}");
-            it.insert_at(&key, "1", &guarded(&it, Some(owner), Some(LARGE - n))).await?;
+            it.insert_at(&key, "1", &guarded(&it, Some(owner), Some(LARGE - n)))
+                .await?;
             deletions.push(Deletion {
                 key: key.clone(),
                 guard: named,
@@ -176,7 +208,8 @@ async fn delete_many_leaves_entries_with_another_guard<S: Store>(it: Subject<S>)
 async fn a_delete_by_guard_succeeds_at_once_under_parallel_replaces<S: Store>(it: Subject<S>) -> Check {
     for round in 0..10 {
         let key = format!("key {round}");
-        it.insert_at(&key, "1", &guarded(&it, Some("owner"), Some(7))).await?;
+        it.insert_at(&key, "1", &guarded(&it, Some("owner"), Some(7)))
+            .await?;
         let (mut savers, stops) = (JoinSet::new(), Arc::new(AtomicBool::new(false)));
         for _ in 0..8 {
             let (it, key, stops) = (it.clone(), key.clone(), Arc::clone(&stops));
@@ -184,7 +217,9 @@ async fn a_delete_by_guard_succeeds_at_once_under_parallel_replaces<S: Store>(it
                 while !stops.load(Ordering::SeqCst) {
                     tokio::task::yield_now().await;
                     let Ok(entry) = it.get(&key).await else { return };
-                    let _ = it.replace(&key, "2", entry.version, Some("owner"), Some("owner")).await;
+                    let _ = it
+                        .replace(&key, "2", entry.version, Some("owner"), Some("owner"))
+                        .await;
                 }
             });
         }

@@ -64,7 +64,9 @@ async fn a_deleted_entry_is_not_listed<S: Store>(it: Subject<S>) -> Check {
     )?;
     said(
         "delete_many",
-        it.store.delete_many(it.now, &deletions(&["b".to_owned()]), "owner").await,
+        it.store
+            .delete_many(it.now, &deletions(&["b".to_owned()]), "owner")
+            .await,
     )?;
     equal("the list", it.owned("owner").await?, vec!["c".to_owned()])
 }
@@ -219,7 +221,9 @@ async fn a_walk_lists_what_stays_while_it_is_replaced_and_touched<S: Store>(it: 
             let at = it.place_until(Some("owner"), it.after(it.life() * lives));
             versions[n] = said(
                 "replace",
-                it.store.replace(it.now, &key(n), "2", Expected::Version(versions[n]), &at).await,
+                it.store
+                    .replace(it.now, &key(n), "2", Expected::Version(versions[n]), &at)
+                    .await,
             )?;
             let later = it.after(it.life() * 6);
             said(

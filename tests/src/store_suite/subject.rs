@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tessera::Timestamp;
-use tessera::store::{
-    Capabilities, Condition, Deletion, Entry, Expected, Placement, Row, Store, StoreError,
-};
+use tessera::store::{Capabilities, Condition, Deletion, Entry, Expected, Placement, Row, Store, StoreError};
 
 use super::{Check, SweepFn};
 
@@ -89,12 +87,16 @@ impl<S: Store> Subject<S> {
             previous_owner: from.map(str::to_owned),
             ..self.place(to)
         };
-        self.store.replace(self.now, key, value, Expected::Version(expected), &at).await
+        self.store
+            .replace(self.now, key, value, Expected::Version(expected), &at)
+            .await
     }
 
     /// Deletes an entry while it is this owner's.
     pub(super) async fn delete_of(&self, now: Timestamp, key: &str, owner: &str) -> Result<bool, StoreError> {
-        self.store.delete(now, key, &Condition::Owner(owner.to_owned())).await
+        self.store
+            .delete(now, key, &Condition::Owner(owner.to_owned()))
+            .await
     }
 
     /// Deletes an entry that was written without a guard.

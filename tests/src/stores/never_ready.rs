@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use tessera::Timestamp;
-use tessera::store::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
+use tessera::store::{
+    Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError,
+};
 
 /// Keeps another store's answers back: each future is pending for its first one to three polls.
 ///

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tessera::Timestamp;
-use tessera::store::{Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
+use tessera::store::{
+    Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// What goes wrong with one question.
@@ -360,8 +362,10 @@ impl<S: Store> Store for Scripted<S> {
         deletions: &[Deletion],
         owner: &str,
     ) -> Result<u32, StoreError> {
-        self.ask("delete-many", || self.shared.inner.delete_many(now, deletions, owner))
-            .await
+        self.ask("delete-many", || {
+            self.shared.inner.delete_many(now, deletions, owner)
+        })
+        .await
     }
 
     async fn list_owned(

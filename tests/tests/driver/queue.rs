@@ -77,8 +77,14 @@ async fn ends_and_logins_that_keep_nothing_wait_for_nobody() {
     );
     assert!(!held.is_finished() && !waiting.is_finished());
     paused.go_on.send(()).unwrap();
-    assert!(matches!(held.await.unwrap(), Err(tessera::SessionError::Replaced)));
-    assert!(matches!(waiting.await.unwrap(), Err(tessera::SessionError::Replaced)));
+    assert!(matches!(
+        held.await.unwrap(),
+        Err(tessera::SessionError::Replaced)
+    ));
+    assert!(matches!(
+        waiting.await.unwrap(),
+        Err(tessera::SessionError::Replaced)
+    ));
 }
 
 #[tokio::test]
@@ -107,7 +113,10 @@ async fn a_login_that_keeps_fields_goes_before_saves_and_keeps_what_was_saved_be
     paused.go_on.send(()).unwrap();
     held.await.unwrap().unwrap();
     let token = login.await.unwrap().unwrap().unwrap();
-    assert!(matches!(later.await.unwrap(), Err(tessera::SessionError::Replaced)));
+    assert!(matches!(
+        later.await.unwrap(),
+        Err(tessera::SessionError::Replaced)
+    ));
     let session = sessions.open(&token).await.unwrap();
     assert_eq!(session.get::<i64>("a").unwrap(), Some(1));
     assert_eq!(session.get::<i64>("b").unwrap(), None);

@@ -57,7 +57,9 @@ async fn until_it_listens(here: &impl Store, there: &impl Store) {
         let key = format!("listens {}", getrandom());
         let version = there.insert(NOW, &key, "1", &until(600)).await.expect("written");
         assert_eq!(reads(here, &key).await.as_deref(), Some("1"));
-        let replaced = there.replace(NOW, &key, "2", Expected::Version(version), &until(600)).await;
+        let replaced = there
+            .replace(NOW, &key, "2", Expected::Version(version), &until(600))
+            .await;
         replaced.expect("written");
         tokio::time::sleep(Duration::from_millis(200)).await;
         reads(here, &key).await.as_deref() == Some("2")
@@ -90,7 +92,10 @@ async fn is_told_of_every_kind_of_write<S: Announce>(here: S, there: impl Store)
         .replace(NOW, &keys[0], "2", Expected::Version(version), &at)
         .await
         .expect("written");
-    there.delete(NOW, &keys[1], &Condition::Owner("alice".into())).await.expect("deleted");
+    there
+        .delete(NOW, &keys[1], &Condition::Owner("alice".into()))
+        .await
+        .expect("deleted");
     there
         .delete_many(NOW, &whatever_guard(&keys[2..]), "alice")
         .await

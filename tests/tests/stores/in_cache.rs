@@ -157,7 +157,12 @@ async fn what_another_process_has_destroyed_is_served_for_max_stale_and_no_longe
     mine.insert(NOW, "key", "1", &until(60)).await.expect("inserted");
     assert_eq!(text(mine.get(NOW, "key", false).await), "1");
     tokio::time::advance(Duration::from_secs(2)).await;
-    assert!(theirs.delete(NOW, "key", &Condition::Guard(0)).await.expect("deleted"));
+    assert!(
+        theirs
+            .delete(NOW, "key", &Condition::Guard(0))
+            .await
+            .expect("deleted")
+    );
     assert!(matches!(
         theirs.get(NOW, "key", false).await,
         Err(StoreError::Missing)
@@ -229,7 +234,12 @@ async fn a_read_from_before_a_write_is_not_kept_after_it() {
                 .touch(NOW, "key", Some("owner"), until(90).expires_at)
                 .await
                 .expect("touched"),
-            "delete" => assert!(cached.delete(NOW, "key", &Condition::Owner("owner".into())).await.expect("deleted")),
+            "delete" => assert!(
+                cached
+                    .delete(NOW, "key", &Condition::Owner("owner".into()))
+                    .await
+                    .expect("deleted")
+            ),
             _ => assert_eq!(
                 cached
                     .delete_many(NOW, &whatever_guard(&["key".to_owned()]), "owner")
@@ -322,12 +332,18 @@ async fn a_write_of_unknown_outcome_that_takes_effect_late_is_seen_at_once() {
         .expect("inserted");
     assert_eq!(text(cached.get(NOW, "key", false).await), "1");
     held.late.store(true, Ordering::SeqCst);
-    cached.delete(NOW, "key", &Condition::Guard(0)).await.expect_err("nobody knows");
+    cached
+        .delete(NOW, "key", &Condition::Guard(0))
+        .await
+        .expect_err("nobody knows");
     assert_eq!(text(cached.get(NOW, "key", false).await), "1");
     tokio::time::advance(Duration::from_secs(59)).await;
     assert_eq!(text(cached.get(NOW, "key", false).await), "1");
     // Only now the server does what it was asked.
-    held.inner.delete(NOW, "key", &Condition::Guard(0)).await.expect("deleted");
+    held.inner
+        .delete(NOW, "key", &Condition::Guard(0))
+        .await
+        .expect("deleted");
     let gone = cached.get(NOW, "key", false).await;
     assert!(matches!(gone, Err(StoreError::Missing)));
 }
@@ -341,7 +357,10 @@ async fn a_key_in_doubt_is_kept_again_after_a_minute() {
         .await
         .expect("inserted");
     held.late.store(true, Ordering::SeqCst);
-    cached.delete(NOW, "key", &Condition::Guard(0)).await.expect_err("nobody knows");
+    cached
+        .delete(NOW, "key", &Condition::Guard(0))
+        .await
+        .expect_err("nobody knows");
     tokio::time::advance(Duration::from_secs(60)).await;
     for _ in 0..3 {
         assert_eq!(text(cached.get(NOW, "key", false).await), "1");
@@ -388,7 +407,9 @@ async fn in_one_process_no_read_is_older_than_an_acknowledged_write() {
                 if task == 0 {
                     let expected = *version.lock().expect("no panic");
                     let text = n.to_string();
-                    let written = cached.replace(NOW, "key", &text, Expected::Version(expected), &until(60)).await;
+                    let written = cached
+                        .replace(NOW, "key", &text, Expected::Version(expected), &until(60))
+                        .await;
                     *version.lock().expect("no panic") = written.expect("replaced");
                     acknowledged.store(n, Ordering::SeqCst);
                 } else {

@@ -84,7 +84,8 @@ fn a_full_store_refuses_and_keeps_what_it_has() {
         at_once(store.insert(NOW, "a", "1", &until(60))),
         Err(StoreError::Stale)
     ));
-    at_once(store.replace(NOW, "a", "2", Expected::Version(version), &until(60))).expect("a replace needs no room");
+    at_once(store.replace(NOW, "a", "2", Expected::Version(version), &until(60)))
+        .expect("a replace needs no room");
     assert!(at_once(store.delete(NOW, "b", &Condition::Guard(0))).expect("deleted"));
     at_once(store.insert(NOW, "c", "1", &until(60))).expect("room again");
     assert_eq!((store.len(), store.evicted()), (2, 0));

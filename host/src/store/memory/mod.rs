@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    BATCH_LIMIT, Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError,
+    BATCH_LIMIT, Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Store,
+    StoreError,
 };
 use crate::store::bounds::check_batch;
 use crate::time::Timestamp;

@@ -161,7 +161,12 @@ impl Shared {
     }
 
     /// Deletes a record while the condition holds for it; of one that has expired, too, and then nothing is said of it.
-    pub(super) fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+    pub(super) fn delete(
+        &self,
+        now: Timestamp,
+        key: &str,
+        condition: &Condition,
+    ) -> Result<bool, StoreError> {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
         let Some(record) = shard.get(hash, key) else {
@@ -181,7 +186,8 @@ impl Shared {
         let Deletion { key, guard } = deletion;
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        let is_doomed = |record: &Record| record.is_of(owner) && guard.is_none_or(|guard| guard == record.guard);
+        let is_doomed =
+            |record: &Record| record.is_of(owner) && guard.is_none_or(|guard| guard == record.guard);
         if !shard.get(hash, key).is_some_and(is_doomed) {
             return false;
         }

@@ -98,7 +98,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// The tables `tessera_sessions` and `tessera_sessions_schema` (other names: [`SqlStoreBuilder::table`]), made at the
 /// first opening, which many instances may do at once. Afterwards SELECT, INSERT, UPDATE and DELETE are all the user
-/// needs. `docs/layout-sql.md` describes the tables for hosts in other languages. Keys, owners and, in PostgreSQL, values
+/// needs. `docs/layout.md` describes the tables for hosts in other languages. Keys, owners and, in PostgreSQL, values
 /// are bytes, so that every text is kept as it is and compares as it is:
 ///
 /// ```sql

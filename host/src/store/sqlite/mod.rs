@@ -153,7 +153,7 @@ impl SqliteStoreBuilder {
 ///
 /// Limits: keys and owners of 512 bytes, values of 16 MiB. An entry whose `expires_at` is after its `ends_at` expires
 /// at `ends_at`. [`Store::list_owned`] brings values along up to about 1 MiB a page.
-/// `docs/layout-sql.md` describes the file for hosts in other languages.
+/// `docs/layout.md` describes the file for hosts in other languages.
 ///
 /// ```no_run
 /// use tessera::store::{Durability, SqliteStore};
