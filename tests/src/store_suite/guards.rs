@@ -171,7 +171,7 @@ async fn an_expired_entry_is_missing_to_a_delete_whatever_its_condition<S: Store
 
 async fn delete_many_leaves_entries_with_another_guard<S: Store>(it: Subject<S>) -> Check {
     let (mut deletions, mut stays) = (Vec::new(), Vec::new());
-    for n in 0..11_u64 {
+    for n in 0..3_u64 {
         for (kind, owner, named, goes) in [
             ("bare", "owner", None, true),
             ("same", "owner", Some(LARGE - n), true),
@@ -191,7 +191,7 @@ async fn delete_many_leaves_entries_with_another_guard<S: Store>(it: Subject<S>)
         }
     }
     let removed = it.store.delete_many(it.now, &deletions, "owner").await;
-    equal("the count", said("delete_many", removed)?, 22)?;
+    equal("the count", said("delete_many", removed)?, 6)?;
     for Deletion { key, .. } in &deletions {
         match it.get(key).await {
             Ok(_) => ensure(stays.contains(key), || format!("{key} stays"))?,
@@ -206,8 +206,8 @@ async fn delete_many_leaves_entries_with_another_guard<S: Store>(it: Subject<S>)
 
 /// What the guard is for: no number of saves is in the way of an end.
 async fn a_delete_by_guard_succeeds_at_once_under_parallel_replaces<S: Store>(it: Subject<S>) -> Check {
-    for round in 0..10 {
-        let key = format!("key {round}");
+    let key = "key".to_owned();
+    for _ in 0..10 {
         it.insert_at(&key, "1", &guarded(&it, Some("owner"), Some(7)))
             .await?;
         let (mut savers, stops) = (JoinSet::new(), Arc::new(AtomicBool::new(false)));
@@ -236,8 +236,8 @@ async fn a_delete_by_guard_succeeds_at_once_under_parallel_replaces<S: Store>(it
 }
 
 async fn of_a_delete_by_guard_and_a_change_of_the_guard_exactly_one_wins<S: Store>(it: Subject<S>) -> Check {
-    for round in 0..50 {
-        let key = format!("key {round}");
+    let key = "key".to_owned();
+    for _ in 0..50 {
         it.insert_at(&key, "1", &guarded(&it, None, Some(7))).await?;
         let change = {
             let (it, key) = (it.clone(), key.clone());
@@ -254,6 +254,7 @@ async fn of_a_delete_by_guard_and_a_change_of_the_guard_exactly_one_wins<S: Stor
             (deleted, Ok(_)) => {
                 is_stale("the delete", deleted)?;
                 equal("the guard", guard_of(&it, &key).await?, 8)?;
+                said("delete", it.store.delete(it.now, &key, &Condition::Guard(8)).await)?;
             }
             (deleted, changed) => return Err(format!("delete answers {deleted:?}, replace {changed:?}")),
         }
