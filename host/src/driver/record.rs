@@ -220,7 +220,7 @@ impl Record {
 
     /// Who waited begins with the entry that the one before wrote: what it holds itself is outdated for certain, and the
     /// store need not be asked to find that out. The write itself is conditional on that entry's version as ever.
-    fn from_turn(&mut self, question: &Question, now: Timestamp) -> Option<Answer> {
+    fn known_answer(&mut self, question: &Question, now: Timestamp) -> Option<Answer> {
         let entry = self.turn.as_ref()?.last.as_ref();
         let answer = match (self.known, question, entry) {
             (Known::Unused, Question::Replace { key, expected, .. }, Some(entry))
@@ -334,7 +334,7 @@ impl Record {
             return Ok(Some(answer));
         }
         let now = self.clock(sources);
-        if let Some(answer) = self.from_turn(&question, now) {
+        if let Some(answer) = self.known_answer(&question, now) {
             return Ok(Some(self.answer(fingerprint, answer)));
         }
         self.wrote |= question.writes();
