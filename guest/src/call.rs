@@ -176,10 +176,9 @@ impl<'a> Call<'a> {
                 self.refused();
                 Ok(Removal::Stale)
             }
-            answer => {
-                self.done(answer)
-                    .map(|was_live| if was_live { Removal::Done } else { Removal::Missing })
-            }
+            answer => self
+                .done(answer)
+                .map(|was_live| if was_live { Removal::Done } else { Removal::Missing }),
         }
     }
 

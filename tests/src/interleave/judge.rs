@@ -100,7 +100,9 @@ impl<'a> Judge<'a> {
             }
             // Each of its tries met a write; a call of another makes one, a login a few.
             Some(Told::Contended)
-                if !self.plan.has_adversary && !waited(call) && all.iter().filter(meanwhile).count() <= TRIES / 2 =>
+                if !self.plan.has_adversary
+                    && !waited(call)
+                    && all.iter().filter(meanwhile).count() <= TRIES / 2 =>
             {
                 "a call that gave up among too few others"
             }

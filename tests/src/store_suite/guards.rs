@@ -254,7 +254,10 @@ async fn of_a_delete_by_guard_and_a_change_of_the_guard_exactly_one_wins<S: Stor
             (deleted, Ok(_)) => {
                 is_stale("the delete", deleted)?;
                 equal("the guard", guard_of(&it, &key).await?, 8)?;
-                said("delete", it.store.delete(it.now, &key, &Condition::Guard(8)).await)?;
+                said(
+                    "delete",
+                    it.store.delete(it.now, &key, &Condition::Guard(8)).await,
+                )?;
             }
             (deleted, changed) => return Err(format!("delete answers {deleted:?}, replace {changed:?}")),
         }
