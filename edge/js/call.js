@@ -45,8 +45,8 @@ export class Engine {
         insert: (key, value, at) => ask('insert', { key, value, at }),
         replace: (key, value, expected, at) => ask('replace', { key, value, expected, at }),
         touch: (key, owner, expiresAt) => ask('touch', { key, owner, expiresAt }),
-        delete: (key, owner) => ask('delete', { key, owner }),
-        'delete-many': (keys, owner) => ask('delete-many', { keys, owner }),
+        delete: (key, condition) => ask('delete', { key, while: condition }),
+        'delete-many': (deletions, owner) => ask('delete-many', { deletions, owner }),
         'list-owned': (owner, cursor, limit) => ask('list-owned', { owner, cursor, limit }),
       },
     });

@@ -15,9 +15,7 @@ pub(crate) fn number() -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// A byte.
-pub(crate) fn byte() -> u8 {
-    let mut bytes = [0];
-    fill(&mut bytes);
-    bytes[0]
+/// A number from 0 to `most`.
+pub(crate) fn up_to(most: u64) -> u64 {
+    number() % most.saturating_add(1).max(1)
 }

@@ -15,26 +15,43 @@ pub(crate) struct Author {
     pub(crate) nonce: String,
     /// Tells them apart.
     pub(crate) writes: u32,
+    /// From which the guards of all writes are counted.
+    pub(crate) guards: u64,
 }
+
+/// Each write has so many guards, one for each of its tries.
+const GUARDS: u64 = 16;
 
 impl Author {
     /// Draws the names that a handle writes under: with an id, if it is a draft.
     pub(crate) fn draw(call: &Call<'_>, id: Option<SessionId>) -> Result<Self, Error> {
-        let (id, nonce) = match id {
-            Some(id) => (id, call.random::<6>()?),
+        let mut bytes = [0; 30];
+        let id = match id {
+            Some(id) => {
+                bytes[16..].copy_from_slice(&call.random::<14>()?);
+                id
+            }
             None => {
-                let bytes = call.random::<22>()?;
-                let (mut id, mut nonce) = ([0; 16], [0; 6]);
+                bytes = call.random()?;
+                let mut id = [0; 16];
                 id.copy_from_slice(&bytes[..16]);
-                nonce.copy_from_slice(&bytes[16..]);
-                (SessionId(id), nonce)
+                SessionId(id)
             }
         };
+        let mut guards = [0; 8];
+        guards.copy_from_slice(&bytes[22..]);
         Ok(Self {
             id,
-            nonce: encoding::encode(&nonce),
+            nonce: encoding::encode(&bytes[16..22]),
             writes: 0,
+            guards: u64::from_le_bytes(guards),
         })
+    }
+
+    /// The guard of a record that this try of the write makes: no other write, and no other try, ever has it.
+    pub(crate) fn guard(&self, attempt: usize) -> u64 {
+        let counted = u64::from(self.writes) * GUARDS + attempt as u64;
+        self.guards.wrapping_add(counted)
     }
 
     pub(crate) fn write_id(&self) -> String {

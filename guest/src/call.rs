@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::error::{Error, Kind};
-use crate::ports::{Capabilities, Entry, Page, Placement, Ports, StoreError};
+use crate::ports::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Ports, StoreError};
 
 /// The most questions one logical call asks. What has more to do answers a cursor.
 pub const MAXIMUM_QUESTIONS: u32 = 32;
@@ -20,10 +20,21 @@ const MAXIMUM_NOW_MS: u64 = MAXIMUM_TIMESTAMP_MS - u32::MAX as u64;
 pub enum Swap {
     /// Written, with this version.
     Done(u64),
-    /// Another version is there.
+    /// Another version or guard is there than the expected one.
     Stale,
     /// Nothing is there.
     Missing,
+}
+
+/// How a conditional deletion ended, where the store answered at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// The entry is gone, and was live.
+    Done,
+    /// No live entry was there.
+    Missing,
+    /// The condition does not hold for the entry that is there.
+    Stale,
 }
 
 /// How far this call's writes have come.
@@ -132,8 +143,14 @@ impl<'a> Call<'a> {
         self.swapped(self.ports.insert(key, value, at))
     }
 
-    /// Writes over the entry with this version.
-    pub fn replace(&self, key: &str, value: &str, expected: u64, at: &Placement<'_>) -> Result<Swap, Error> {
+    /// Writes over the entry that is expected.
+    pub fn replace(
+        &self,
+        key: &str,
+        value: &str,
+        expected: Expected,
+        at: &Placement<'_>,
+    ) -> Result<Swap, Error> {
         self.ask()?;
         self.swapped(self.ports.replace(key, value, expected, at))
     }
@@ -151,16 +168,24 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Removes an entry; answers whether it was there.
-    pub fn delete(&self, key: &str, owner: Option<&str>) -> Result<bool, Error> {
+    /// Removes an entry while the condition holds.
+    pub fn delete(&self, key: &str, condition: Condition<'_>) -> Result<Removal, Error> {
         self.ask()?;
-        self.done(self.ports.delete(key, owner))
+        match self.ports.delete(key, condition) {
+            Err(StoreError::Stale) => {
+                self.refused();
+                Ok(Removal::Stale)
+            }
+            answer => self
+                .done(answer)
+                .map(|was_live| if was_live { Removal::Done } else { Removal::Missing }),
+        }
     }
 
-    /// Removes many entries of one owner; answers how many were there.
-    pub fn delete_many(&self, keys: &[String], owner: &str) -> Result<u32, Error> {
+    /// Removes many entries of one owner; answers how many were removed.
+    pub fn delete_many(&self, deletions: Vec<Deletion>, owner: &str) -> Result<u32, Error> {
         self.ask()?;
-        self.done(self.ports.delete_many(keys, owner))
+        self.done(self.ports.delete_many(deletions, owner))
     }
 
     /// Lists an owner's entries.
@@ -181,6 +206,13 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// A write was refused for certain.
+    fn refused(&self) {
+        if self.written.get() == Written::Nothing {
+            self.written.set(Written::Refused);
+        }
+    }
+
     fn swapped(&self, answer: Result<u64, StoreError>) -> Result<Swap, Error> {
         match answer {
             Ok(version) => {
@@ -188,9 +220,7 @@ impl<'a> Call<'a> {
                 Ok(Swap::Done(version))
             }
             Err(error @ (StoreError::Stale | StoreError::Missing)) => {
-                if self.written.get() == Written::Nothing {
-                    self.written.set(Written::Refused);
-                }
+                self.refused();
                 Ok(if error == StoreError::Stale {
                     Swap::Stale
                 } else {

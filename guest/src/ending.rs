@@ -1,51 +1,45 @@
-//! The one way in which the holder of a token ends a session: only while the record is still what was judged.
+//! The one way in which the holder of a token ends a session: only while the generations are still those that were judged.
 
-use crate::call::{Call, Swap};
+use crate::call::{Call, Removal};
 use crate::engine::{Engine, Found};
 use crate::error::{Error, Kind};
 use crate::generation::Generations;
-use crate::ports::Placement;
-use crate::write::ATTEMPTS;
+use crate::ports::Condition;
+
+/// The most deletions that one end tries.
+///
+/// Each change of a guard moves a token one step down the table of generations and none up. A token that is current and
+/// unconfirmed is served after three changes (a confirmation, a renewal, a confirmation) and refused after the fourth.
+const TRIES: usize = 4;
 
 /// Ends a session if its newest record still calls for it; answers whether it did.
 ///
-/// A deletion knows no version, so that one alone could end what a login has made of the session since it was judged.
-/// Therefore the record is first replaced, on condition of its version, by one that has expired; deleting that is tidying up.
+/// The deletion is conditional on the guard that was judged: a login, a renewal or a confirmation in between makes it judge
+/// again, and a save does not.
 pub(crate) fn end(
     engine: &Engine,
     call: &Call<'_>,
     mut found: Found,
-    still: impl Fn(&Generations) -> bool,
-    now: u64,
+    still: impl Fn(&Generations, u64) -> bool,
+    mut now: u64,
 ) -> Result<bool, Error> {
-    for _ in 0..ATTEMPTS {
-        let snapshot = &found.snapshot;
-        let key = engine.key(snapshot.id);
-        if !still(&snapshot.head.generations) {
-            return Ok(false);
+    let mut tries = 0;
+    while still(&found.snapshot.head.generations, now) {
+        if tries == TRIES {
+            return Err(Kind::Contended.into());
         }
-        let owner = snapshot.head.subject.as_deref();
-        // Expired for every host, however its clock goes.
-        let at = Placement {
-            owner,
-            previous_owner: owner,
-            expires_at: 0,
-            ends_at: 0,
-        };
-        match call.replace(&key, snapshot.text(), snapshot.version, &at)? {
-            Swap::Done(_) => {
-                engine.cache.borrow_mut().forget(&snapshot.id);
-                return match call.delete(&key, owner) {
-                    Err(error) if error.is(Kind::Pending) => Err(error),
-                    _ => Ok(true),
-                };
-            }
-            Swap::Missing => return Ok(true),
-            Swap::Stale => match engine.find(call, snapshot.id, true, now)? {
-                Some(newer) => found = newer,
-                None => return Ok(true),
-            },
+        tries += 1;
+        let id = found.snapshot.id;
+        let removal = call.delete(&engine.key(id), Condition::Guard(found.guard))?;
+        engine.cache.borrow_mut().forget(&id);
+        if removal != Removal::Stale {
+            return Ok(true);
         }
+        match engine.find(call, id, true, now)? {
+            Some(newer) => found = newer,
+            None => return Ok(true),
+        }
+        now = call.now()?;
     }
-    Err(Kind::Contended.into())
+    Ok(false)
 }

@@ -33,6 +33,7 @@ const MOVES: usize = 12;
 #[derive(Clone)]
 pub(crate) struct Found {
     pub(crate) snapshot: Rc<Snapshot>,
+    pub(crate) guard: u64,
     pub(crate) expires_at: u64,
 }
 
@@ -99,12 +100,16 @@ impl Engine {
                 id = next;
                 continue;
             }
-            let expires_at = entry.expires_at;
+            let (guard, expires_at) = (entry.guard, entry.expires_at);
             let snapshot = match known {
                 Some(known) if known.version == entry.version => known,
                 _ => self.learn(id, entry)?,
             };
-            return Ok(Some(Found { snapshot, expires_at }));
+            return Ok(Some(Found {
+                snapshot,
+                guard,
+                expires_at,
+            }));
         }
         Ok(None)
     }
@@ -184,7 +189,7 @@ impl Engine {
     fn reused(&self, call: &Call<'_>, token: &Token, found: Found, now: u64) -> Error {
         if self.policy.reuse_rule == ReuseRule::EndSession {
             let grace = self.policy.rotation_grace_ms;
-            let still = |generations: &Generations| {
+            let still = |generations: &Generations, now| {
                 generations.judge(token.generation, now, grace) == Standing::Reused
             };
             match ending::end(self, call, found, still, now) {

@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
-use crate::call::{Call, malformed_cursor};
+use crate::call::{Call, Removal, malformed_cursor};
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
+use crate::generation::Generation;
 use crate::policy::{CapRule, check_subject};
-use crate::ports::{Page, Row};
+use crate::ports::{Condition, Deletion, Page, Row};
 use crate::session::Live;
 use crate::snapshot::{Snapshot, escape};
 use crate::token::SessionId;
@@ -21,6 +22,8 @@ const FEWEST_ROWS: u32 = 26;
 const PAGE_BYTES: u32 = 24 << 20;
 /// After so many passes only sessions that began after the call are left.
 const REVOCATION_PASSES: u32 = 8;
+/// How often a session beyond the cap is tried to be ended, each time with the guard that it has by then.
+const EVICTION_TRIES: usize = 3;
 const MAXIMUM_CURSOR_BYTES: usize = 4096;
 
 /// One session of a subject; each field is described in `wit/policy.wit`.
@@ -58,12 +61,29 @@ pub struct Progress {
 /// A listed session whose record was read and names the owner.
 struct Owned {
     key: String,
+    guard: u64,
     touched_at: u64,
     expires_at: u64,
     snapshot: Snapshot,
 }
 
 impl Owned {
+    /// What a row lists, if its record can be read, lives, and names the owner.
+    fn read(engine: &Engine, row: Row, subject: &str, now: u64) -> Option<Self> {
+        let id = engine.id_of(&row.key)?;
+        // A record that cannot be read is nobody's: it opens nothing, and expires.
+        let snapshot = Snapshot::read(id, row.value?, row.version).ok()?;
+        let head = &snapshot.head;
+        let counts = head.subject.as_deref() == Some(subject) && head.ends_at > now && row.expires_at > now;
+        counts.then_some(Self {
+            key: row.key,
+            guard: row.guard,
+            touched_at: row.touched_at,
+            expires_at: row.expires_at,
+            snapshot,
+        })
+    }
+
     fn authenticated_at(&self) -> u64 {
         self.snapshot
             .head
@@ -133,10 +153,11 @@ pub fn revoke(
     else {
         return Ok(Progress { ended: 0, next });
     };
-    let was_there = call.delete(&session.key, Some(subject))?;
+    // One that became another subject's since it was listed is not this subject's to end.
+    let removal = call.delete(&session.key, Condition::Owner(subject))?;
     engine.cache.borrow_mut().forget(&session.snapshot.id);
     Ok(Progress {
-        ended: was_there.into(),
+        ended: (removal == Removal::Done).into(),
         next: None,
     })
 }
@@ -168,8 +189,12 @@ pub fn revoke_all(
     let ended = if doomed.is_empty() {
         0
     } else {
-        let keys: Vec<String> = doomed.iter().map(|session| session.key.clone()).collect();
-        call.delete_many(&keys, subject)?
+        // Whatever guard each has by now: a session that has logged in again as the same subject is ended all the same.
+        let deletion = |session: &&Owned| Deletion {
+            key: session.key.clone(),
+            guard: None,
+        };
+        call.delete_many(doomed.iter().map(deletion).collect(), subject)?
     };
     for session in &doomed {
         engine.cache.borrow_mut().forget(&session.snapshot.id);
@@ -260,20 +285,7 @@ fn page(
     bring_values(call, &mut rows)?;
     let owned = rows
         .into_iter()
-        .filter_map(|row| {
-            let id = engine.id_of(&row.key)?;
-            // A record that cannot be read is nobody's: it opens nothing, and expires.
-            let snapshot = Snapshot::read(id, row.value?, row.version).ok()?;
-            let head = &snapshot.head;
-            let counts =
-                head.subject.as_deref() == Some(subject) && head.ends_at > now && row.expires_at > now;
-            counts.then_some(Owned {
-                key: row.key,
-                touched_at: row.touched_at,
-                expires_at: row.expires_at,
-                snapshot,
-            })
-        })
+        .filter_map(|row| Owned::read(engine, row, subject, now))
         .collect();
     Ok((owned, next))
 }
@@ -294,10 +306,89 @@ fn bring_values(call: &Call<'_>, rows: &mut [Row]) -> Result<(), Error> {
     for (index, entry) in bare.into_iter().zip(call.get_many(&keys)?) {
         if let Some(entry) = entry {
             let row = &mut rows[index];
-            (row.version, row.expires_at, row.value) = (entry.version, entry.expires_at, entry.value);
+            (row.version, row.guard) = (entry.version, entry.guard);
+            (row.expires_at, row.value) = (entry.expires_at, entry.value);
         }
     }
     Ok(())
+}
+
+/// Another session of a subject, as the cap ranks it.
+#[derive(Clone)]
+struct Rival {
+    /// The moment of authentication, then the id.
+    rank: (u64, SessionId),
+    guard: u64,
+    floor: Generation,
+    /// Rises by one with each confirmation and renewal.
+    step: u64,
+}
+
+impl Rival {
+    fn new(session: &Owned) -> Self {
+        let generations = &session.snapshot.head.generations;
+        let confirmed = u64::from(generations.confirmed_at.is_some());
+        Self {
+            rank: (session.authenticated_at(), session.snapshot.id),
+            guard: session.guard,
+            floor: generations.floor,
+            step: 2 * u64::from(generations.current.counter) + confirmed,
+        }
+    }
+
+    /// Whether it is the session that was ranked before, renewed or confirmed since. One that logged in again, or was ended
+    /// and made anew, is another.
+    fn continues(&self, before: &Self) -> bool {
+        self.rank == before.rank && self.floor == before.floor && self.step > before.step
+    }
+}
+
+/// Ends sessions as they were ranked. Those that changed meanwhile are read and tried again: a later authentication saves a
+/// session, a renewal or confirmation does not. One that still changes is left to the next login.
+fn evict(
+    engine: &Engine,
+    call: &Call<'_>,
+    subject: &str,
+    mut doomed: Vec<Rival>,
+    now: u64,
+) -> Result<(), Error> {
+    for attempt in 1..=EVICTION_TRIES {
+        let deletion = |rival: &Rival| Deletion {
+            key: engine.key(rival.rank.1),
+            guard: Some(rival.guard),
+        };
+        let deletions: Vec<Deletion> = doomed.iter().map(deletion).collect();
+        let mut rows: Vec<Row> = deletions.iter().map(|deletion| unread(&deletion.key)).collect();
+        let removed = call.delete_many(deletions, subject)?;
+        for rival in &doomed {
+            engine.cache.borrow_mut().forget(&rival.rank.1);
+        }
+        if removed as usize == doomed.len() || attempt == EVICTION_TRIES {
+            break;
+        }
+        bring_values(call, &mut rows)?;
+        let is_doomed = |rival: &Rival| doomed.iter().any(|before| rival.continues(before));
+        let changed = rows
+            .into_iter()
+            .filter_map(|row| Some(Rival::new(&Owned::read(engine, row, subject, now)?)));
+        doomed = changed.filter(is_doomed).collect();
+        if doomed.is_empty() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A row of which nothing is known but the key.
+fn unread(key: &str) -> Row {
+    Row {
+        key: key.to_owned(),
+        version: 0,
+        guard: 0,
+        touched_at: 0,
+        expires_at: 0,
+        value: None,
+    }
 }
 
 /// Keeps an owner's sessions under the cap, after one more was written.
@@ -318,7 +409,7 @@ pub(crate) fn enforce_cap(
     let head = &own.snapshot.head;
     let own_rank = (head.authenticated_at.unwrap_or(head.created_at), own.snapshot.id);
     // Ordered by rank; a page may list again what a page before it listed.
-    let mut others: Vec<(u64, SessionId)> = Vec::new();
+    let mut others: Vec<Rival> = Vec::new();
     let mut listed = false;
     let mut cursor = Some(String::new());
     for _ in 0..CAP_PAGES {
@@ -329,9 +420,9 @@ pub(crate) fn enforce_cap(
                 listed = true;
                 continue;
             }
-            let rank = (session.authenticated_at(), session.snapshot.id);
-            if let Err(place) = others.binary_search(&rank) {
-                others.insert(place, rank);
+            let rival = Rival::new(session);
+            if let Err(place) = others.binary_search_by_key(&rival.rank, |other| other.rank) {
+                others.insert(place, rival);
             }
         }
         cursor = next;
@@ -342,7 +433,7 @@ pub(crate) fn enforce_cap(
     if excess == 0 {
         return Ok(());
     }
-    let older = others.partition_point(|rank| *rank < own_rank);
+    let older = others.partition_point(|rival| rival.rank < own_rank);
     match engine.policy.cap_rule {
         CapRule::EvictOldest => {
             // The first beyond the cap, in the order that every login sees: if the caller's own is among them it is
@@ -352,20 +443,15 @@ pub(crate) fn enforce_cap(
             } else {
                 excess
             }];
-            for doomed in doomed.chunks(PAGE_ROWS as usize) {
-                let keys: Vec<String> = doomed.iter().map(|(_, id)| engine.key(*id)).collect();
-                call.delete_many(&keys, subject)?;
-            }
-            for (_, id) in doomed {
-                engine.cache.borrow_mut().forget(id);
-            }
-            Ok(())
+            doomed
+                .chunks(PAGE_ROWS as usize)
+                .try_for_each(|doomed| evict(engine, call, subject, doomed.to_vec(), now))
         }
         CapRule::Refuse => {
             if ended || older < cap {
                 return Ok(());
             }
-            call.delete(&engine.key(own.snapshot.id), Some(subject))?;
+            call.delete(&engine.key(own.snapshot.id), Condition::Owner(subject))?;
             engine.cache.borrow_mut().forget(&own.snapshot.id);
             Err(Kind::TooManySessions.into())
         }

@@ -7,6 +7,8 @@ pub struct Entry {
     pub value: Option<String>,
     /// Compared for equality only.
     pub version: u64,
+    /// Changes with each write that changes which tokens are good; compared for equality only.
+    pub guard: u64,
     /// Milliseconds since 1970; from then on the entry is missing.
     pub expires_at: u64,
 }
@@ -18,6 +20,8 @@ pub struct Placement<'a> {
     pub owner: Option<&'a str>,
     /// Whose index listed it until now.
     pub previous_owner: Option<&'a str>,
+    /// The guard from now on; `None` keeps the one that is there.
+    pub guard: Option<u64>,
     /// When it expires unless it is touched.
     pub expires_at: u64,
     /// When it expires however often it is touched.
@@ -31,12 +35,39 @@ pub struct Row {
     pub key: String,
     /// The record's version.
     pub version: u64,
+    /// The record's guard.
+    pub guard: u64,
     /// When it was last written or touched.
     pub touched_at: u64,
     /// When it expires.
     pub expires_at: u64,
     /// The text, where the store brings it along.
     pub value: Option<String>,
+}
+
+/// Which entry a replacement may write over; `store.expected`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each case is described in wit/store.wit")]
+pub enum Expected {
+    Version(u64),
+    Guard(u64),
+}
+
+/// Which entry a deletion may remove; `store.condition`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each case is described in wit/store.wit")]
+pub enum Condition<'a> {
+    Owner(&'a str),
+    Guard(u64),
+}
+
+/// One entry of several to be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// The record's key.
+    pub key: String,
+    /// Only while the entry has this guard; `None`: whatever guard it has.
+    pub guard: Option<u64>,
 }
 
 /// A part of an owner's index.
@@ -92,9 +123,15 @@ pub trait Ports {
     fn get(&self, key: &str, known: Option<u64>, fresh: bool) -> Result<Entry, StoreError>;
     fn get_many(&self, keys: &[String]) -> Result<Vec<Result<Entry, StoreError>>, StoreError>;
     fn insert(&self, key: &str, value: &str, at: &Placement<'_>) -> Result<u64, StoreError>;
-    fn replace(&self, key: &str, value: &str, expected: u64, at: &Placement<'_>) -> Result<u64, StoreError>;
+    fn replace(
+        &self,
+        key: &str,
+        value: &str,
+        expected: Expected,
+        at: &Placement<'_>,
+    ) -> Result<u64, StoreError>;
     fn touch(&self, key: &str, owner: Option<&str>, expires_at: u64) -> Result<(), StoreError>;
-    fn delete(&self, key: &str, owner: Option<&str>) -> Result<bool, StoreError>;
-    fn delete_many(&self, keys: &[String], owner: &str) -> Result<u32, StoreError>;
+    fn delete(&self, key: &str, condition: Condition<'_>) -> Result<bool, StoreError>;
+    fn delete_many(&self, deletions: Vec<Deletion>, owner: &str) -> Result<u32, StoreError>;
     fn list_owned(&self, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError>;
 }

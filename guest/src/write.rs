@@ -1,6 +1,6 @@
 //! The one way in which a session's record is written: judge, compose, compare and swap, and again if others came first.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use crate::author::Author;
@@ -11,7 +11,7 @@ use crate::generation::{Generation, Generations, Standing};
 use crate::json;
 use crate::overlay::Overlay;
 use crate::policy::FieldRule;
-use crate::ports::Placement;
+use crate::ports::{Condition, Expected, Placement};
 use crate::record::{self, Head};
 use crate::session::{Grant, Live};
 use crate::snapshot::{Snapshot, Survivors, escape};
@@ -19,9 +19,13 @@ use crate::token::{self, Claims, Minted, SessionId};
 use crate::value::{self, Value};
 
 /// How often a write is tried before it is given up as contended.
-pub(crate) const ATTEMPTS: usize = 8;
-/// How often a session is to move: each time takes more questions, and a call has only so many.
+const ATTEMPTS: usize = 8;
+/// How often a login is: its cap asks questions as well, and a call has only so many.
+const LOGIN_ATTEMPTS: usize = 6;
+/// How often a session is to move: each time takes more questions.
 const MOVE_ATTEMPTS: usize = 4;
+/// For how long a write is tried again, in milliseconds.
+const RETRY_WINDOW_MS: u64 = 25_000;
 
 /// Why a record is written.
 #[derive(Clone, Copy)]
@@ -45,7 +49,7 @@ impl Intent<'_> {
     }
 }
 
-/// What a write is made from; nothing of it changes while it goes on.
+/// What a write is made from; nothing of it but the time changes while it goes on.
 pub(crate) struct Write<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) call: &'a Call<'a>,
@@ -55,7 +59,8 @@ pub(crate) struct Write<'a> {
     pub(crate) overlay: &'a Overlay,
     /// The version that the caller saw, where it is not the snapshot's.
     pub(crate) seen: Option<u64>,
-    pub(crate) now: u64,
+    /// The time of this try: the clock is read again before each, so that nothing is written after its grace.
+    pub(crate) now: Cell<u64>,
 }
 
 /// How a write ended.
@@ -68,7 +73,7 @@ pub(crate) struct Written {
 /// What the next record's head will be, and whom to hand a token.
 struct Plan {
     head: Head,
-    /// Whether the head differs from the one it came from.
+    /// Whether the generations, and so the head, differ from those it came from.
     changed: bool,
     hand_out: Option<Generation>,
     /// The generation that the handle stands on afterwards.
@@ -91,6 +96,11 @@ impl<'a> Write<'a> {
         Ok(self.author.get_or_init(|| author))
     }
 
+    /// Whether nothing of what is stored survives: then only the generations matter, whatever was saved meanwhile.
+    fn drops_all(&self) -> bool {
+        matches!(self.survivors(), Survivors::Nothing)
+    }
+
     /// Stores a draft for the first time.
     pub(crate) fn insert(&self) -> Result<Written, Error> {
         let plan = self.plan_first()?;
@@ -99,15 +109,18 @@ impl<'a> Write<'a> {
         let expires_at = self.expires_at(&plan.head, 0);
         let key = self.engine.key(author.id);
         let owner = plan.head.subject.as_deref();
+        let guard = author.guard(0);
         let at = Placement {
             owner,
             previous_owner: None,
+            guard: Some(guard),
             expires_at,
             ends_at: plan.head.ends_at,
         };
         match self.call.insert(&key, next.text(), &at)? {
             Swap::Done(version) => {
-                let live = Live::found(plan.stand_on, self.written(next, version, expires_at));
+                let found = self.written(next, version, guard, expires_at);
+                let live = Live::found(plan.stand_on, found);
                 Ok(self.adopt(&plan, live, minted))
             }
             Swap::Missing => Err(Error::because(
@@ -118,7 +131,7 @@ impl<'a> Write<'a> {
                 // The id is 128 random bits: what is there can only be what an earlier try of this handle wrote.
                 let found = self
                     .engine
-                    .find(self.call, author.id, true, self.now)?
+                    .find(self.call, author.id, true, self.now.get())?
                     .ok_or(Kind::Missing)?;
                 if !author.wrote(&found.snapshot.head) {
                     return Err(Error::because(
@@ -145,9 +158,11 @@ impl<'a> Write<'a> {
         let (mut own, mut hand_out) = (live.clone(), hand_out);
         let mut found = Found {
             snapshot: Rc::clone(&live.snapshot),
+            guard: live.guard,
             expires_at: live.expires_at,
         };
-        for attempt in 1..=ATTEMPTS {
+        let (began, attempts) = (self.now.get(), self.attempts());
+        for attempt in 1..=attempts {
             let newest = &found.snapshot;
             let mut plan = self.plan(&own, &newest.head)?;
             if hand_out && plan.hand_out.is_none() {
@@ -167,22 +182,30 @@ impl<'a> Write<'a> {
             let at = Placement {
                 owner: plan.head.subject.as_deref(),
                 previous_owner: newest.head.subject.as_deref(),
+                // Whatever else is written, the guard says whether the generations are still the same.
+                guard: plan.changed.then(|| author.guard(attempt)),
                 expires_at: self.expires_at(&plan.head, found.expires_at),
                 ends_at: plan.head.ends_at,
             };
             let swap = if id == newest.id {
+                let expected = if self.drops_all() {
+                    Expected::Guard(found.guard)
+                } else {
+                    Expected::Version(newest.version)
+                };
                 self.call
-                    .replace(&self.engine.key(id), next.text(), newest.version, &at)?
+                    .replace(&self.engine.key(id), next.text(), expected, &at)?
             } else {
                 self.move_on(&plan, &next, &at, newest)?
             };
             let again = match swap {
                 Swap::Done(version) => {
-                    let found = self.written(next, version, at.expires_at);
+                    let guard = at.guard.unwrap_or(found.guard);
+                    let found = self.written(next, version, guard, at.expires_at);
                     return Ok(self.adopt(&plan, own.over(found), minted));
                 }
                 Swap::Missing => None,
-                Swap::Stale => self.engine.find(self.call, newest.id, true, self.now)?,
+                Swap::Stale => self.engine.find(self.call, newest.id, true, self.now.get())?,
             };
             if let Some(found) = &again
                 && found.snapshot.head.writes.contains(&author.write_id())
@@ -191,14 +214,21 @@ impl<'a> Write<'a> {
             }
             if id != newest.id {
                 // Nobody holds a token of what was written under the new id. But others may have renewed to it.
-                if again.is_none() || plan.logs_in(newest) {
-                    self.call.delete(&self.engine.key(id), at.owner)?;
+                if let (true, Some(guard)) = (again.is_none() || plan.logs_in(newest), at.guard) {
+                    self.call.delete(&self.engine.key(id), Condition::Guard(guard))?;
                 }
                 if attempt == MOVE_ATTEMPTS {
                     break;
                 }
             }
             found = again.ok_or(Kind::Missing)?;
+            if attempt == attempts {
+                break;
+            }
+            self.now.set(self.call.now()?);
+            if self.now.get().saturating_sub(began) > RETRY_WINDOW_MS {
+                break;
+            }
             // A login of this handle whose answer was lost: what it wrote last is what the handle stands on.
             let newest = &found.snapshot;
             if author.wrote_last(&newest.head) && !self.stand(&own, &newest.head).is_served() {
@@ -209,6 +239,13 @@ impl<'a> Write<'a> {
             }
         }
         Err(Kind::Contended.into())
+    }
+
+    fn attempts(&self) -> usize {
+        match self.intent {
+            Intent::Authenticate { .. } => LOGIN_ATTEMPTS,
+            _ => ATTEMPTS,
+        }
     }
 
     /// Where the next record lies. A store that compares nothing could lose a new generation to a save that has not seen it,
@@ -254,12 +291,16 @@ impl<'a> Write<'a> {
         let last = Placement {
             owner: None,
             previous_owner: at.previous_owner,
+            guard: None,
             expires_at: end,
             ends_at: end,
         };
-        let ended = self
-            .call
-            .replace(&self.engine.key(old.id), value, old.version, &last)?;
+        let ended = self.call.replace(
+            &self.engine.key(old.id),
+            value,
+            Expected::Version(old.version),
+            &last,
+        )?;
         Ok(match ended {
             Swap::Done(_) if logs_in => inserted,
             // Others may have renewed the same record: where it leads now counts.
@@ -270,7 +311,7 @@ impl<'a> Write<'a> {
 
     /// The head of a session that was never stored.
     fn plan_first(&self) -> Result<Plan, Error> {
-        let now = self.now;
+        let now = self.now.get();
         let generations = Generations::first(now);
         let mut head = Head {
             created_at: now,
@@ -294,14 +335,16 @@ impl<'a> Write<'a> {
     }
 
     fn stand(&self, live: &Live, newest: &Head) -> Standing {
-        newest
-            .generations
-            .judge(live.generation, self.now, self.engine.policy.rotation_grace_ms)
+        newest.generations.judge(
+            live.generation,
+            self.now.get(),
+            self.engine.policy.rotation_grace_ms,
+        )
     }
 
     /// Judges the newest record and says what the write makes of its head.
     fn plan(&self, live: &Live, newest: &Head) -> Result<Plan, Error> {
-        let (now, policy) = (self.now, &self.engine.policy);
+        let (now, policy) = (self.now.get(), &self.engine.policy);
         let grace = policy.rotation_grace_ms;
         if newest.ends_at <= now {
             return Err(Kind::Expired.into());
@@ -378,12 +421,12 @@ impl<'a> Write<'a> {
         let Some(generation) = plan.hand_out else {
             return Ok(None);
         };
-        mint(self.engine, generation, &plan.head, fields, self.now).map(Some)
+        mint(self.engine, generation, &plan.head, fields, self.now.get()).map(Some)
     }
 
     /// An expiry never moves earlier, but for an authentication, which starts anew.
     fn expires_at(&self, head: &Head, before: u64) -> u64 {
-        let slid = self.now + self.engine.policy.idle_timeout_ms;
+        let slid = self.now.get() + self.engine.policy.idle_timeout_ms;
         let expires_at = match self.intent {
             Intent::Authenticate { .. } => slid,
             _ => slid.max(before),
@@ -395,7 +438,8 @@ impl<'a> Write<'a> {
     fn check_conflict(&self, base: &Snapshot, newest: &Snapshot) -> Result<(), Error> {
         let base_known = self.seen.is_none_or(|seen| seen == base.version);
         let unchanged = newest.version == base.version && base_known;
-        if self.engine.policy.field_rule == FieldRule::LaterWins || unchanged {
+        // Where nothing stored survives there is nothing to conflict with.
+        if self.engine.policy.field_rule == FieldRule::LaterWins || unchanged || self.drops_all() {
             return Ok(());
         }
         let fields: Vec<String> = self
@@ -414,11 +458,15 @@ impl<'a> Write<'a> {
         }
     }
 
-    fn written(&self, mut next: Snapshot, version: u64, expires_at: u64) -> Found {
+    fn written(&self, mut next: Snapshot, version: u64, guard: u64, expires_at: u64) -> Found {
         next.version = version;
         let snapshot = Rc::new(next);
         self.engine.cache.borrow_mut().put(snapshot.id, &snapshot);
-        Found { snapshot, expires_at }
+        Found {
+            snapshot,
+            guard,
+            expires_at,
+        }
     }
 
     /// The record is written, whether we were told so or found it out.

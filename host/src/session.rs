@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::driver::{Handle, wit};
+use crate::driver::{Handle, Rank, wit};
 use crate::error::SessionError;
 use crate::limits::{check_change, check_changes, check_subject};
 use crate::policy::Policy;
@@ -47,8 +47,8 @@ macro_rules! at_once {
 
 /// A logical call of a method of the session resource.
 macro_rules! run {
-    ($self:ident.$method:ident($($argument:expr),*)) => {
-        $self.handle.run(move |instance, session| {
+    ($self:ident.$method:ident($($argument:expr),*), $rank:expr) => {
+        $self.handle.run($rank, move |instance, session| {
             let sessions = instance.exports.tessera_session_sessions();
             sessions.session().$method(&mut instance.store, session $(, $argument)*)
         })
@@ -242,7 +242,9 @@ impl Session {
     /// [`SessionError::SubjectRequired`], [`SessionError::Expired`], [`SessionError::Closed`], [`SessionError::Busy`],
     /// and those of the store.
     pub async fn save(&self) -> Result<Grant, SessionError> {
-        run!(self.call_save()).await.map(Grant::from_wit)
+        run!(self.call_save(), Some(Rank::Then))
+            .await
+            .map(Grant::from_wit)
     }
 
     /// Saves, and renews the token, unless the last renewal is unconfirmed or its grace still runs.
@@ -250,7 +252,9 @@ impl Session {
     /// # Errors
     /// As [`Session::save`].
     pub async fn rotate(&self) -> Result<Grant, SessionError> {
-        run!(self.call_rotate()).await.map(Grant::from_wit)
+        run!(self.call_rotate(), Some(Rank::Then))
+            .await
+            .map(Grant::from_wit)
     }
 
     /// Logs a subject in. The old token ends at once, the absolute timeout starts anew, and of the stored fields none is kept;
@@ -279,8 +283,10 @@ impl Session {
                 .iter()
                 .try_for_each(|name| check_change(&self.policy, name, None))?;
         }
+        // Where nothing stored is kept, no save is in the way.
+        let rank = (!matches!(survivors, Survivors::Nothing)).then_some(Rank::First);
         let (subject, survivors) = (subject.to_owned(), survivors.to_wit());
-        run!(self.call_authenticate(&subject, &survivors))
+        run!(self.call_authenticate(&subject, &survivors), rank)
             .await
             .map(Grant::from_wit)
     }
@@ -301,7 +307,7 @@ impl Session {
     /// [`SessionError::Missing`], [`SessionError::Expired`], [`SessionError::Replaced`], [`SessionError::Contended`],
     /// [`SessionError::Draft`], [`SessionError::Closed`], [`SessionError::Busy`], and those of the store.
     pub async fn touch(&self) -> Result<bool, SessionError> {
-        run!(self.call_touch()).await
+        run!(self.call_touch(), Some(Rank::First)).await
     }
 
     /// Ends the session and closes the handle. A session that is gone already is no error.
@@ -310,7 +316,7 @@ impl Session {
     /// [`SessionError::Replaced`] if a login came in between, [`SessionError::Closed`], [`SessionError::Busy`],
     /// and those of the store.
     pub async fn destroy(&self) -> Result<(), SessionError> {
-        run!(self.call_destroy()).await
+        run!(self.call_destroy(), None).await
     }
 
     /// Makes a token against cross-site request forgery, bound to this session until its next authentication.

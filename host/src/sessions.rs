@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
-use crate::driver::{Calls, Component, Limits, Setup, Sources};
+use crate::driver::{Calls, Component, Limits, Queues, Setup, Sources};
 use crate::error::{ConfigurationError, SessionError, TokenFault};
 use crate::keys::SigningKey;
 use crate::limits::{check_argument, check_subject};
@@ -14,6 +14,9 @@ use crate::session::Session;
 use crate::store::Store;
 use crate::summary::{Claims, SessionPage};
 use crate::time::{Timestamp, millis};
+
+/// How many writers wait for one record unless it is set otherwise.
+const QUEUE_PLACES: usize = 64;
 
 /// Makes and opens sessions. Cheap to clone; usable from any number of threads.
 ///
@@ -266,6 +269,7 @@ pub struct SessionsBuilder {
     random: Arc<dyn Random>,
     instances: usize,
     limits: Limits,
+    queue_places: usize,
 }
 
 impl fmt::Debug for SessionsBuilder {
@@ -289,6 +293,7 @@ impl SessionsBuilder {
             random: Arc::new(SystemRandom),
             instances,
             limits: Limits::default(),
+            queue_places: QUEUE_PLACES,
         })
     }
 
@@ -361,6 +366,16 @@ impl SessionsBuilder {
         self
     }
 
+    /// How many saves, renewals, confirmations and logins that keep fields wait for their turn to write one session, instead of
+    /// contending in the store. Default: 64. `0`: none waits.
+    ///
+    /// A write that finds no place, or has waited for two seconds, goes on and contends. Logouts, revocations and other logins
+    /// never wait. Needs a tokio runtime with time; without one none waits.
+    pub fn queue_places(mut self, places: usize) -> Self {
+        self.queue_places = places;
+        self
+    }
+
     /// Checks everything and makes the sessions over a store.
     ///
     /// # Errors
@@ -378,6 +393,7 @@ impl SessionsBuilder {
             policy: self.policy.to_wit(),
             keys: self.keys,
             limits: self.limits,
+            queues: Queues::new(self.queue_places),
         };
         Ok(Sessions {
             calls: Arc::new(Calls::new(setup, self.instances)?),

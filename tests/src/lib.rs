@@ -2,6 +2,7 @@
 
 pub mod edge;
 pub mod faulted;
+pub mod flood;
 pub mod http_client;
 pub mod interleave;
 pub mod program;

@@ -13,12 +13,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tessera::store::{Capabilities, Entry, MemoryStore, Page, Placement, Store, StoreError};
+use tessera::store::{
+    Capabilities, Condition, Deletion, Entry, Expected, MemoryStore, Page, Placement, Store, StoreError,
+};
 use tessera::{Clock, Session, SessionError, Sessions, SessionsBuilder, Timestamp};
 use tessera_tests::stores::NeverReady;
 
 #[path = "driver/interleaved.rs"]
 mod interleaved;
+#[path = "driver/queue.rs"]
+mod queue;
 
 pub(crate) fn builder() -> SessionsBuilder {
     Sessions::builder()
@@ -96,7 +100,7 @@ impl Store for Gated {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.pass().await;
@@ -114,12 +118,17 @@ impl Store for Gated {
         self.inner.touch(now, key, owner, expires_at).await
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-        self.inner.delete(now, key, owner).await
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        self.inner.delete(now, key, condition).await
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        self.inner.delete_many(now, keys, owner).await
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        self.inner.delete_many(now, deletions, owner).await
     }
 
     async fn list_owned(

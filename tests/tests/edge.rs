@@ -13,6 +13,8 @@ mod both;
 mod bundle;
 #[path = "edge/cached.rs"]
 mod cached;
+#[path = "edge/contended.rs"]
+mod contended;
 #[path = "edge/contract.rs"]
 mod contract;
 #[path = "edge/demo.rs"]

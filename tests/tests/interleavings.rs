@@ -34,9 +34,10 @@ fn no_order_of_steps_and_no_fault_loses_revives_or_misjudges_anything() {
                 violations.len()
             );
         }
-        // Twice eight tries would be as many as a call may ask; no campaign needs them.
+        // Twice eight tries would be as many as a call may ask; only a flood makes one of them necessary.
+        let is_flood = campaign.plans.iter().any(|plan| plan.has_adversary);
         assert!(
-            report.most_asked <= 12,
+            report.most_asked <= if is_flood { 20 } else { 12 },
             "{} questions in one call",
             report.most_asked
         );

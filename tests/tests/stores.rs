@@ -14,13 +14,16 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tessera::Timestamp;
 use tessera::store::{
-    Capabilities, Durability, Entry, Eviction, MemoryStore, MemoryStoreBuilder, Page, Placement, SqliteStore,
-    SqliteStoreBuilder, SqliteStoreError, Store, StoreError,
+    Capabilities, Condition, Deletion, Durability, Entry, Eviction, Expected, MemoryStore,
+    MemoryStoreBuilder, Page, Placement, SqliteStore, SqliteStoreBuilder, SqliteStoreError, Store,
+    StoreError,
 };
 use tessera_tests::store_suite::{Report, Suite};
 
 #[path = "stores/cache_over.rs"]
 mod cache_over;
+#[path = "stores/guards.rs"]
+mod guards;
 #[path = "stores/in_cache.rs"]
 mod in_cache;
 #[path = "stores/in_memory.rs"]
@@ -31,8 +34,18 @@ mod in_redis;
 mod in_sql;
 #[path = "stores/in_sqlite.rs"]
 mod in_sqlite;
+#[path = "stores/redis_formats.rs"]
+mod redis_formats;
+#[path = "stores/redis_layout.rs"]
+mod redis_layout;
+#[path = "stores/redis_limits.rs"]
+mod redis_limits;
 #[path = "stores/redis_trouble.rs"]
 mod redis_trouble;
+#[path = "stores/sql_trouble.rs"]
+mod sql_trouble;
+#[path = "stores/sqlite_file.rs"]
+mod sqlite_file;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_memory_store_keeps_the_suite() {
@@ -65,7 +78,7 @@ async fn what_a_store_does_not_offer_is_reported_as_skipped_by_name() {
     let excused = "values with nul come back byte for byte";
     let report = Suite::new(async || Lesser {
         inner: memory().build(),
-        forgets_touches: false,
+        breaks_its_word: false,
     })
     .excuse(excused, "its text columns end at NUL")
     .run()
@@ -91,7 +104,7 @@ async fn what_a_store_does_not_offer_is_reported_as_skipped_by_name() {
 async fn a_store_that_breaks_the_contract_is_reported_as_failed_by_name() {
     let make = async || Lesser {
         inner: memory().build(),
-        forgets_touches: true,
+        breaks_its_word: true,
     };
     let report = Suite::new(make)
         .excuse("no such property", "a mistake")
@@ -101,6 +114,8 @@ async fn a_store_that_breaks_the_contract_is_reported_as_failed_by_name() {
     let report = report.to_string();
     for name in [
         "a touch moves the expiry and keeps version and value",
+        "a delete is done only while its condition holds",
+        "delete many leaves entries with another guard",
         "no such property",
     ] {
         assert!(
@@ -110,10 +125,19 @@ async fn a_store_that_breaks_the_contract_is_reported_as_failed_by_name() {
     }
 }
 
+/// Deletions of these keys, whatever guards their entries have.
+fn whatever_guard(keys: &[String]) -> Vec<Deletion> {
+    let deletion = |key: &String| Deletion {
+        key: key.clone(),
+        guard: None,
+    };
+    keys.iter().map(deletion).collect()
+}
+
 /// A store that states less than it has, and perhaps breaks its word.
 struct Lesser {
     inner: MemoryStore,
-    forgets_touches: bool,
+    breaks_its_word: bool,
 }
 
 impl Store for Lesser {
@@ -152,7 +176,7 @@ impl Store for Lesser {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.inner.replace(now, key, value, expected, at).await
@@ -165,18 +189,31 @@ impl Store for Lesser {
         owner: Option<&str>,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        if self.forgets_touches {
+        if self.breaks_its_word {
             return self.inner.get(now, key, true).await.map(|_| ());
         }
         self.inner.touch(now, key, owner, expires_at).await
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-        self.inner.delete(now, key, owner).await
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        let entry = self.inner.get(now, key, true).await;
+        match entry.ok().filter(|_| self.breaks_its_word) {
+            Some(entry) => self.inner.delete(now, key, &Condition::Guard(entry.guard)).await,
+            None => self.inner.delete(now, key, condition).await,
+        }
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        self.inner.delete_many(now, keys, owner).await
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        let mut deletions = deletions.to_vec();
+        if self.breaks_its_word {
+            deletions.iter_mut().for_each(|deletion| deletion.guard = None);
+        }
+        self.inner.delete_many(now, &deletions, owner).await
     }
 
     async fn list_owned(
@@ -223,6 +260,7 @@ fn until(seconds: u64) -> Placement {
     Placement {
         owner: None,
         previous_owner: None,
+        guard: None,
         expires_at,
         ends_at,
     }

@@ -27,6 +27,7 @@ Usage: cargo xtask COMMAND
   bench   criterion benchmarks beside jsonwebtoken and tower-sessions (tests/peers)
   bench-http  requests a second beside the same axum program with tower-sessions, driven by wrk; `bench-http N`: N rounds
   bench-stores  opens and saves over every store, beside bare reads and writes and beside tower-sessions over its own; `bench-stores NAME…`: these
+  bench-floods  logout and login while 256 connections save to the same session; `bench-floods NAME…`: over these stores
   load    100 000 sessions in a SQLite file: start, open, save, size
   explore every order of several clients' steps, with faults; `explore NAME…`: these campaigns, also long ones
   faulted every store under load while it is killed, cut off and slowed; `faulted SECONDS STORE…`: so long, and these
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         "bench-http" => http::bench(rest.first().map(String::as_str)),
         "bench-stores" => stores::bench(&rest),
         "load" | "timing" => example(&command, &rest),
+        "bench-floods" => servers().and_then(|()| example("floods", &rest)),
         "explore" => build().and_then(|()| built("explore", &rest)),
         "faulted" => faulted(&rest),
         "mutants" => mutants(&rest),
@@ -106,6 +108,13 @@ fn mutants(arguments: &[String]) -> Result<(), String> {
 }
 
 fn faulted(arguments: &[String]) -> Result<(), String> {
+    servers()?;
+    build()?;
+    built("faulted", arguments)
+}
+
+/// The servers of the stores, installed where they are missing.
+fn servers() -> Result<(), String> {
     for (program, package) in [
         ("redis-server", "redis-server"),
         ("postgres", "postgresql"),
@@ -113,8 +122,7 @@ fn faulted(arguments: &[String]) -> Result<(), String> {
     ] {
         programs::ensure_one(program, package)?;
     }
-    build()?;
-    built("faulted", arguments)
+    Ok(())
 }
 
 /// Everything at once, so that what is shared is compiled once: what one package asks of a library, all are given.

@@ -21,8 +21,15 @@ use crate::{deadline, random};
 
 /// The most bytes of records in one answer: an isolate has 128 MiB for everything.
 const MAXIMUM_ANSWER_BYTES: usize = 16 << 20;
-/// The longest pause before a record is read again that others keep changing, in milliseconds.
-const MAXIMUM_PAUSE_MS: u64 = 50;
+/// The pause before a record is read again that another write has changed is random, up to a bound. The bound begins at
+/// `FIRST_PAUSE_MS`, doubles with each stale write, and ends at `LONGEST_PAUSE_MS`; all in milliseconds.
+///
+/// Requests share no promise, so that no queue can order the writes of one record: only their spread in time lets each pass.
+/// The first bound is above what one read and write take, and the longest lets fifty writers find a gap each.
+const FIRST_PAUSE_MS: u64 = 100;
+const LONGEST_PAUSE_MS: u64 = 800;
+/// All pauses of one call take no longer than this, in milliseconds.
+const MAXIMUM_PAUSES_MS: u64 = 3000;
 
 /// How a pass ended.
 pub(super) enum Passed {
@@ -179,8 +186,12 @@ struct LogicalCall<'a> {
     /// Whether the store was asked already: what is known answers only what comes before.
     answered: bool,
     wrote: bool,
-    /// How often a compare-and-swap found another version.
+    /// How often a conditional write was stale.
     stale: u32,
+    /// Whether the last answer says so.
+    was_stale: bool,
+    /// How long the pauses were in all, in milliseconds.
+    paused_ms: u64,
     /// The last error of the store that says that something failed.
     failure: Option<StoreError>,
     /// It may begin again on a new instance once.
@@ -213,6 +224,8 @@ impl<'a> LogicalCall<'a> {
             answered: false,
             wrote: false,
             stale: 0,
+            was_stale: false,
+            paused_ms: 0,
             failure: None,
             starts_over: true,
         })
@@ -300,20 +313,23 @@ impl<'a> LogicalCall<'a> {
         }
     }
 
-    /// Rivals for one record fall out of step.
-    async fn pause(&self) {
-        if self.stale >= 2 && matches!(self.asked, Some((Question::Get { .. }, _))) {
-            let longest = (1 << self.stale.min(6)).min(MAXIMUM_PAUSE_MS);
-            Delay::from(Duration::from_millis(longest * u64::from(random::byte()) / 255)).await;
+    /// Waits before the read that follows a stale write, so that the writers of one record spread in time.
+    async fn pause(&mut self) {
+        if !self.was_stale || !matches!(self.asked, Some((Question::Get { .. }, _))) {
+            return;
         }
+        let doubled = FIRST_PAUSE_MS << self.stale.saturating_sub(1).min(16);
+        let left = MAXIMUM_PAUSES_MS.saturating_sub(self.paused_ms);
+        let pause = random::up_to(doubled.min(LONGEST_PAUSE_MS)).min(left);
+        self.paused_ms += pause;
+        Delay::from(Duration::from_millis(pause)).await;
     }
 
     fn note(&mut self, answer: Answer) -> Result<(), CallError> {
-        if let Some(error) = answer.error() {
-            self.stale += u32::from(*error == StoreError::Stale);
-            if error.is_failure() {
-                self.failure = Some(error.clone());
-            }
+        self.was_stale = answer.error() == Some(&StoreError::Stale);
+        self.stale += u32::from(self.was_stale);
+        if let Some(error) = answer.error().filter(|error| error.is_failure()) {
+            self.failure = Some(error.clone());
         }
         let text = serde_json::to_string(&answer).map_err(CallError::Unreadable)?;
         // No case of a result: it throws where it crosses into the component.

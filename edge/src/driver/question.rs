@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::number::U64;
-use crate::store::{Entry, Page, Placement, Store, StoreError};
+use crate::store::{Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
 
 /// One function of `wit/store.wit` with its arguments.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,7 +24,7 @@ pub(crate) enum Question {
     Replace {
         key: String,
         value: String,
-        expected: U64,
+        expected: Expected,
         at: Placement,
     },
     Touch {
@@ -34,10 +34,10 @@ pub(crate) enum Question {
     },
     Delete {
         key: String,
-        owner: Option<String>,
+        condition: Condition,
     },
     DeleteMany {
-        keys: Vec<String>,
+        deletions: Vec<Deletion>,
         owner: String,
     },
     ListOwned {
@@ -54,11 +54,14 @@ struct Asked {
     operation: String,
     key: Option<String>,
     keys: Option<Vec<String>>,
+    deletions: Option<Vec<Deletion>>,
     value: Option<String>,
     at: Option<Placement>,
     owner: Option<String>,
     cursor: Option<String>,
-    expected: Option<U64>,
+    expected: Option<Expected>,
+    #[serde(rename = "while")]
+    condition: Option<Condition>,
     expires_at: Option<U64>,
     limit: Option<u32>,
     #[serde(default)]
@@ -78,22 +81,25 @@ impl TryFrom<Asked> for Question {
             operation,
             key,
             keys,
+            deletions,
             value,
             at,
             owner,
             cursor,
             expected,
+            condition,
             expires_at,
             limit,
             fresh,
         } = asked;
         let key = || key.ok_or(NoQuestion);
-        let keys = || keys.ok_or(NoQuestion);
         let value = || value.ok_or(NoQuestion);
         let at = || at.ok_or(NoQuestion);
         Ok(match operation.as_str() {
             "get" => Self::Get { key: key()?, fresh },
-            "get-many" => Self::GetMany { keys: keys()? },
+            "get-many" => Self::GetMany {
+                keys: keys.ok_or(NoQuestion)?,
+            },
             "insert" => Self::Insert {
                 key: key()?,
                 value: value()?,
@@ -113,9 +119,12 @@ impl TryFrom<Asked> for Question {
                 owner,
                 expires_at: expires_at.ok_or(NoQuestion)?,
             },
-            "delete" => Self::Delete { key: key()?, owner },
+            "delete" => Self::Delete {
+                key: key()?,
+                condition: condition.ok_or(NoQuestion)?,
+            },
             "delete-many" => Self::DeleteMany {
-                keys: keys()?,
+                deletions: deletions.ok_or(NoQuestion)?,
                 owner: owner.ok_or(NoQuestion)?,
             },
             "list-owned" => Self::ListOwned {
@@ -145,7 +154,7 @@ impl Question {
             | Self::Replace { key, .. }
             | Self::Touch { key, .. }
             | Self::Delete { key, .. } => key == of,
-            Self::DeleteMany { keys, .. } => keys.iter().any(|key| key == of),
+            Self::DeleteMany { deletions, .. } => deletions.iter().any(|deletion| deletion.key == of),
         }
     }
 
@@ -171,7 +180,7 @@ impl Question {
                 at,
             } => Answer::Version(
                 store
-                    .replace(now, key, value, expected.0, at)
+                    .replace(now, key, value, *expected, at)
                     .await
                     .map(U64)
                     .into(),
@@ -181,11 +190,11 @@ impl Question {
                 owner,
                 expires_at,
             } => Answer::Done(store.touch(now, key, owner.as_deref(), expires_at.0).await.into()),
-            Self::Delete { key, owner } => {
-                Answer::WasThere(store.delete(now, key, owner.as_deref()).await.into())
+            Self::Delete { key, condition } => {
+                Answer::WasThere(store.delete(now, key, condition).await.into())
             }
-            Self::DeleteMany { keys, owner } => {
-                Answer::Count(store.delete_many(now, keys, owner).await.into())
+            Self::DeleteMany { deletions, owner } => {
+                Answer::Count(store.delete_many(now, deletions, owner).await.into())
             }
             Self::ListOwned { owner, cursor, limit } => {
                 Answer::Page(store.list_owned(now, owner, cursor, *limit).await.into())

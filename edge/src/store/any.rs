@@ -1,6 +1,9 @@
 //! The store that the configuration names.
 
-use super::{Capabilities, CombinedStore, DurableStore, Entry, KvStore, Page, Placement, Store, StoreError};
+use super::{
+    Capabilities, CombinedStore, Condition, Deletion, DurableStore, Entry, Expected, KvStore, Page,
+    Placement, Store, StoreError,
+};
 
 /// Which store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +67,7 @@ impl Store for AnyStore {
         now: u64,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         ask!(self, store => store.replace(now, key, value, expected, at).await)
@@ -80,12 +83,12 @@ impl Store for AnyStore {
         ask!(self, store => store.touch(now, key, owner, expires_at).await)
     }
 
-    async fn delete(&self, now: u64, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-        ask!(self, store => store.delete(now, key, owner).await)
+    async fn delete(&self, now: u64, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        ask!(self, store => store.delete(now, key, condition).await)
     }
 
-    async fn delete_many(&self, now: u64, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        ask!(self, store => store.delete_many(now, keys, owner).await)
+    async fn delete_many(&self, now: u64, deletions: &[Deletion], owner: &str) -> Result<u32, StoreError> {
+        ask!(self, store => store.delete_many(now, deletions, owner).await)
     }
 
     async fn list_owned(&self, now: u64, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {

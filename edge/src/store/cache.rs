@@ -11,6 +11,8 @@ use crate::number::U64;
 pub(crate) struct Cached {
     #[serde(rename = "v")]
     pub(crate) version: U64,
+    #[serde(rename = "g")]
+    pub(crate) guard: U64,
     #[serde(rename = "e")]
     pub(crate) expires_at: U64,
     /// When the store below was asked, by the clock of the runtime.

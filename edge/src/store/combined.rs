@@ -5,7 +5,7 @@
 
 use super::cache::{Cached, KvCache};
 use super::namespace::Opened;
-use super::{Capabilities, Entry, Page, Placement, Store, StoreError};
+use super::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
 use crate::number::U64;
 use crate::{clock, deadline, requests};
 
@@ -83,13 +83,11 @@ impl<S: Store> Store for CombinedStore<S> {
         }
         match self.in_time(self.cache.get(key)).await {
             Ok(Some((value, cached))) if self.may_serve(&cached, now) => {
-                let Cached {
-                    version, expires_at, ..
-                } = cached;
                 return Ok(Entry {
                     value,
-                    version,
-                    expires_at,
+                    version: cached.version,
+                    guard: cached.guard,
+                    expires_at: cached.expires_at,
                 });
             }
             Ok(_) => {}
@@ -100,6 +98,7 @@ impl<S: Store> Store for CombinedStore<S> {
         let entry = self.inner.get(now, key, false).await?;
         let cached = Cached {
             version: entry.version,
+            guard: entry.guard,
             expires_at: entry.expires_at,
             read_at,
         };
@@ -132,7 +131,7 @@ impl<S: Store> Store for CombinedStore<S> {
         now: u64,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.describe().check(key, value, at)?;
@@ -151,14 +150,15 @@ impl<S: Store> Store for CombinedStore<S> {
         self.written(key, answer).await
     }
 
-    async fn delete(&self, now: u64, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-        let answer = self.inner.delete(now, key, owner).await;
+    async fn delete(&self, now: u64, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        let answer = self.inner.delete(now, key, condition).await;
         self.written(key, answer).await
     }
 
-    async fn delete_many(&self, now: u64, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        let answer = self.inner.delete_many(now, keys, owner).await;
-        futures_util::future::join_all(keys.iter().map(|key| self.forget(key))).await;
+    async fn delete_many(&self, now: u64, deletions: &[Deletion], owner: &str) -> Result<u32, StoreError> {
+        let answer = self.inner.delete_many(now, deletions, owner).await;
+        let forgotten = deletions.iter().map(|deletion| self.forget(&deletion.key));
+        futures_util::future::join_all(forgotten).await;
         answer
     }
 

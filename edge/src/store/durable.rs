@@ -3,54 +3,24 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
-use js_sys::Promise;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
-use worker::{ObjectNamespace, Storage};
+use worker::ObjectNamespace;
 
 use super::index::{self, Line};
-use super::record::{self, Listing, Place};
+use super::record::{self, Draft, Listing, Place};
+use super::remote::{Failure, ask};
 use super::{
-    Capabilities, END_OF_TIME_MS, Entry, LONGEST_CALL_MS, Page, Placement, Row, SWEEP_GRACE_MS, Store,
-    StoreError, check_batch, check_limit, removed_of,
+    Capabilities, Condition, Deletion, END_OF_TIME_MS, Entry, Expected, LONGEST_CALL_MS, Page, Placement,
+    Row, SWEEP_GRACE_MS, Store, StoreError, check_batch, check_limit, removed_of,
 };
 use crate::number::U64;
-use crate::{budget, random};
+use crate::random;
 
-/// How long to leave an object alone that says it is overloaded, in milliseconds.
-const OVERLOADED_PAUSE_MS: u64 = 1000;
-/// The latest alarm, in milliseconds since 1970: 2100. The runtime refuses dates after 2189; what is not due when an alarm comes
-/// sets the next.
-const LATEST_ALARM_MS: u64 = 4_102_444_800_000;
 /// How many records of a page are read at once, and how many bytes make it full: an isolate has 128 MiB for everything, and a
 /// record of the longest kind is there more than once on its way.
 const ROWS_AT_ONCE: usize = 16;
 const PAGE_BYTES: usize = 4 << 20;
 /// What every cursor begins with; the last key of the page before follows, in base64url.
 const CURSOR: char = 'k';
-
-#[wasm_bindgen]
-extern "C" {
-    /// A record's or an owner's object, as seen from elsewhere.
-    type Remote;
-
-    #[wasm_bindgen(method, catch)]
-    fn ask(this: &Remote, question: &str) -> Result<Promise, JsValue>;
-
-    type Alarms;
-
-    #[wasm_bindgen(method, catch, js_name = setAlarm)]
-    fn set_alarm(this: &Alarms, at: f64) -> Result<Promise, JsValue>;
-}
-
-/// Wakes an object then. Not awaited: the runtime answers nobody before this is kept as well.
-pub(crate) fn set_alarm(storage: &Storage, at: u64) -> Result<(), worker::Error> {
-    let alarms: &Alarms = storage.as_raw().unchecked_ref();
-    let _kept = alarms.set_alarm(at.min(LATEST_ALARM_MS) as f64)?;
-    Ok(())
-}
 
 /// Records and indexes in Durable Objects.
 #[derive(Clone)]
@@ -127,6 +97,7 @@ impl DurableStore {
             record::Answer::Entry {
                 value,
                 version,
+                guard,
                 expires_at,
                 touched_at,
                 owner,
@@ -134,6 +105,7 @@ impl DurableStore {
                 let entry = Entry {
                     value,
                     version,
+                    guard,
                     expires_at: U64(expires_at),
                 };
                 Ok(Read {
@@ -182,25 +154,26 @@ impl DurableStore {
         Ok(Ok(Row {
             key: line.key,
             version: read.entry.version,
+            guard: read.entry.guard,
             touched_at: U64(read.touched_at),
             expires_at: read.entry.expires_at,
             value: Some(read.entry.value),
         }))
     }
 
+    /// Removes a record that meets the conditions that are named; `StoreError::Stale` if it is alive and does not.
     async fn remove(
         &self,
         now: u64,
         key: &str,
-        of: Option<&str>,
+        owner: Option<&str>,
+        guard: Option<U64>,
     ) -> Result<(bool, Option<Place>), StoreError> {
         if !self.describe().has_room_for(key) {
             return Ok((false, None));
         }
-        let question = record::Question::Delete {
-            now,
-            of: of.map(str::to_owned),
-        };
+        let owner = owner.map(str::to_owned);
+        let question = record::Question::Delete { now, owner, guard };
         match self.record(key, &question).await? {
             record::Answer::Deleted { was_there, left } => Ok((was_there, left)),
             _ => Err(unexpected()),
@@ -257,22 +230,13 @@ impl Store for DurableStore {
 
     async fn insert(&self, now: u64, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
         self.describe().check(key, value, at)?;
-        let ends_at = at.ends_at();
         let listing = match &at.owner {
             None => Listing::Nowhere,
-            Some(owner) => self.enter(now, key, owner, ends_at).await?,
+            Some(owner) => self.enter(now, key, owner, at.ends_at()).await?,
         };
-        let (value, version) = (value.to_owned(), U64(random::number()));
-        let expires_at = at.expires_at();
-        let question = record::Question::Insert {
-            now,
-            value,
-            version,
-            expires_at,
-            ends_at,
-            listing,
-        };
-        match self.record(key, &question).await? {
+        let version = U64(random::number());
+        let draft = draft(value, version, at, listing);
+        match self.record(key, &record::Question::Insert { now, draft }).await? {
             record::Answer::Written { left } => {
                 self.leave(key, left).await;
                 Ok(version.0)
@@ -286,25 +250,21 @@ impl Store for DurableStore {
         now: u64,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.describe().check(key, value, at)?;
-        let (version, ends_at) = (U64(random::number()), at.ends_at());
+        let version = U64(random::number());
         let question = |listing| record::Question::Replace {
             now,
-            value: value.to_owned(),
-            version,
-            expected: U64(expected),
-            expires_at: at.expires_at(),
-            ends_at,
-            listing,
+            expected,
+            draft: draft(value, version, at, listing),
         };
         let owner = at.owner.as_deref();
         let listing = owner.map_or(Listing::Nowhere, |owner| Listing::AsBefore(owner.to_owned()));
         let mut answer = self.record(key, &question(listing)).await?;
         if let (record::Answer::EnterFirst, Some(owner)) = (&answer, owner) {
-            let listing = self.enter(now, key, owner, ends_at).await?;
+            let listing = self.enter(now, key, owner, at.ends_at()).await?;
             answer = self.record(key, &question(listing)).await?;
         }
         match answer {
@@ -332,22 +292,33 @@ impl Store for DurableStore {
         Ok(())
     }
 
-    async fn delete(&self, now: u64, key: &str, _owner: Option<&str>) -> Result<bool, StoreError> {
-        let (was_there, left) = self.remove(now, key, None).await?;
+    async fn delete(&self, now: u64, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        let (owner, guard) = match condition {
+            Condition::Owner(owner) => (Some(owner.as_str()), None),
+            Condition::Guard(guard) => (None, Some(*guard)),
+        };
+        let (was_there, left) = self.remove(now, key, owner, guard).await?;
         self.leave(key, left).await;
         Ok(was_there)
     }
 
-    async fn delete_many(&self, now: u64, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        check_batch(keys)?;
-        let removed = join_all(keys.iter().map(|key| self.remove(now, key, Some(owner)))).await;
+    async fn delete_many(&self, now: u64, deletions: &[Deletion], owner: &str) -> Result<u32, StoreError> {
+        check_batch(deletions)?;
+        let removed = join_all(
+            deletions
+                .iter()
+                .map(|deletion| self.remove(now, &deletion.key, Some(owner), deletion.guard)),
+        )
+        .await;
         let (mut count, mut left, mut failures) = (0, Vec::new(), Vec::new());
-        for (key, removed) in keys.iter().zip(removed) {
+        for (deletion, removed) in deletions.iter().zip(removed) {
             match removed {
                 Ok((was_there, place)) => {
                     count += u32::from(was_there);
-                    left.extend(place.map(|place| (key.clone(), place.entry)));
+                    left.extend(place.map(|place| (deletion.key.clone(), place.entry)));
                 }
+                // Another's, or of another guard: it stays.
+                Err(StoreError::Stale) => {}
                 Err(error) => failures.push(error),
             }
         }
@@ -392,6 +363,17 @@ impl Store for DurableStore {
     }
 }
 
+fn draft(value: &str, version: U64, at: &Placement, listing: Listing) -> Draft {
+    Draft {
+        value: value.to_owned(),
+        version,
+        guard: at.guard,
+        expires_at: at.expires_at(),
+        ends_at: at.ends_at(),
+        listing,
+    }
+}
+
 fn write_cursor(key: &str) -> String {
     format!("{CURSOR}{}", URL_SAFE_NO_PAD.encode(key))
 }
@@ -416,76 +398,4 @@ fn concerns_all(error: &StoreError) -> bool {
 
 fn unexpected() -> StoreError {
     StoreError::Other("a Durable Object answers something else than it was asked".into())
-}
-
-/// Why an object did not answer.
-struct Failure {
-    is_overloaded: bool,
-    message: String,
-}
-
-impl Failure {
-    /// Of a question that may be asked again.
-    fn of_read(self) -> StoreError {
-        if self.is_overloaded {
-            return StoreError::Throttled(U64(OVERLOADED_PAUSE_MS));
-        }
-        StoreError::Unavailable(self.message)
-    }
-
-    fn of(self, question: &record::Question) -> StoreError {
-        match question {
-            record::Question::Get { .. } => self.of_read(),
-            // An overloaded object has not begun.
-            _ if self.is_overloaded => self.of_read(),
-            _ => StoreError::OutcomeUnknown,
-        }
-    }
-}
-
-async fn ask<Q: Serialize, A: DeserializeOwned>(
-    objects: &ObjectNamespace,
-    name: &str,
-    question: &Q,
-) -> Result<A, Failure> {
-    let failed = |message: &str| Failure {
-        is_overloaded: false,
-        message: message.to_owned(),
-    };
-    if !budget::spend() {
-        return Err(Failure {
-            is_overloaded: true,
-            message: String::new(),
-        });
-    }
-    #[cfg(feature = "test-routes")]
-    crate::testing::faults::before_object().await;
-    let question = serde_json::to_string(question).map_err(|_| failed("a question cannot be written"))?;
-    let stub = objects
-        .get_by_name(name)
-        .map_err(|_| failed("a Durable Object cannot be named"))?;
-    let remote: Remote = stub.into_rpc();
-    let answer = async { JsFuture::from(remote.ask(&question)?).await };
-    let answer = answer.await.map_err(|error| read_failure(&error))?;
-    let answer = answer
-        .as_string()
-        .ok_or_else(|| failed("a Durable Object answers no text"))?;
-    serde_json::from_str(&answer)
-        .map_err(|_| failed("a Durable Object answers something that cannot be read"))
-}
-
-/// What the runtime says of a call that failed; its text is its own, and holds none of ours.
-fn read_failure(error: &JsValue) -> Failure {
-    let is = |name: &str| js_sys::Reflect::get(error, &name.into()).is_ok_and(|value| value.is_truthy());
-    Failure {
-        is_overloaded: is("overloaded"),
-        message: format!(
-            "a Durable Object failed{}",
-            if is("retryable") {
-                "; it may work again"
-            } else {
-                ""
-            }
-        ),
-    }
 }

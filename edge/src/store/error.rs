@@ -10,7 +10,7 @@ use crate::number::U64;
 pub(crate) enum StoreError {
     #[error("no such entry")]
     Missing,
-    #[error("the entry has another version")]
+    #[error("the entry does not meet the condition of the write")]
     Stale,
     #[error("the key, owner or value is longer than the store takes")]
     TooLarge,

@@ -11,6 +11,7 @@ mod namespace;
 mod object;
 mod owner;
 mod record;
+mod remote;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,7 @@ fn removed_of(count: u32, failures: Vec<StoreError>) -> Result<u32, StoreError> 
 pub(crate) struct Entry {
     pub(crate) value: String,
     pub(crate) version: U64,
+    pub(crate) guard: U64,
     pub(crate) expires_at: U64,
 }
 
@@ -57,6 +59,8 @@ pub(crate) struct Entry {
 pub(crate) struct Placement {
     pub(crate) owner: Option<String>,
     pub(crate) previous_owner: Option<String>,
+    /// The guard from now on; `None` keeps the one that is there, and is 0 where nothing live is there.
+    pub(crate) guard: Option<U64>,
     pub(crate) expires_at: U64,
     pub(crate) ends_at: U64,
 }
@@ -79,10 +83,66 @@ impl Placement {
 pub(crate) struct Row {
     pub(crate) key: String,
     pub(crate) version: U64,
+    pub(crate) guard: U64,
     pub(crate) touched_at: U64,
     pub(crate) expires_at: U64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) value: Option<String>,
+}
+
+/// Which entry a `replace` may write over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "tag", content = "val", rename_all = "kebab-case")]
+pub(crate) enum Expected {
+    /// The one that no write has changed.
+    Version(U64),
+    /// The one that still has this guard.
+    Guard(U64),
+}
+
+impl Expected {
+    /// Whether an entry with this version and guard is the expected one.
+    pub(crate) fn is_met(self, version: U64, guard: U64) -> bool {
+        match self {
+            Self::Version(expected) => expected == version,
+            Self::Guard(expected) => expected == guard,
+        }
+    }
+}
+
+/// Which entry a `delete` may remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "tag", content = "val", rename_all = "kebab-case")]
+pub(crate) enum Condition {
+    /// One that belongs to this owner.
+    Owner(String),
+    /// One that still has this guard.
+    Guard(U64),
+}
+
+impl Condition {
+    /// Whether an entry of this owner and guard may be removed.
+    pub(crate) fn is_met(&self, owner: Option<&str>, guard: U64) -> bool {
+        match self {
+            Self::Owner(expected) => owner == Some(expected),
+            Self::Guard(expected) => guard == *expected,
+        }
+    }
+}
+
+/// One entry that a `delete-many` removes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Deletion {
+    pub(crate) key: String,
+    /// Only while the entry has this guard; `None`: whatever guard it has.
+    pub(crate) guard: Option<U64>,
+}
+
+impl Deletion {
+    /// Whether an entry with this guard is to be removed.
+    pub(crate) fn is_met(&self, guard: U64) -> bool {
+        self.guard.is_none_or(|expected| expected == guard)
+    }
 }
 
 /// A part of an owner's index.
@@ -148,7 +208,7 @@ pub(crate) trait Store {
         now: u64,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError>;
 
@@ -160,15 +220,16 @@ pub(crate) trait Store {
         expires_at: u64,
     ) -> Result<(), StoreError>;
 
-    async fn delete(&self, now: u64, key: &str, owner: Option<&str>) -> Result<bool, StoreError>;
+    /// `StoreError::Stale` if a live entry does not meet the condition.
+    async fn delete(&self, now: u64, key: &str, condition: &Condition) -> Result<bool, StoreError>;
 
-    async fn delete_many(&self, now: u64, keys: &[String], owner: &str) -> Result<u32, StoreError>;
+    async fn delete_many(&self, now: u64, deletions: &[Deletion], owner: &str) -> Result<u32, StoreError>;
 
     async fn list_owned(&self, now: u64, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError>;
 }
 
 /// Refuses more keys than a question may have.
-pub(crate) fn check_batch(keys: &[String]) -> Result<(), StoreError> {
+pub(crate) fn check_batch<T>(keys: &[T]) -> Result<(), StoreError> {
     if keys.len() > BATCH_LIMIT {
         return Err(StoreError::Other("more than 100 keys at once".into()));
     }

@@ -8,8 +8,8 @@ use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
 use worker::{SqlStorage, SqlStorageValue, State, Storage};
 
-use super::record::{Answer, Listing, Place, Question};
-use super::{SWEEP_GRACE_MS, StoreError};
+use super::record::{Answer, Draft, Listing, Place, Question};
+use super::{Expected, SWEEP_GRACE_MS, StoreError};
 use crate::clock;
 use crate::number::U64;
 
@@ -17,6 +17,7 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS record (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     value TEXT NOT NULL,
     version TEXT NOT NULL,
+    guard TEXT NOT NULL,
     expires_at INTEGER NOT NULL,
     ends_at INTEGER NOT NULL,
     touched_at INTEGER NOT NULL,
@@ -42,6 +43,7 @@ impl std::fmt::Debug for SessionObject {
 struct Stored {
     value: String,
     version: String,
+    guard: String,
     expires_at: f64,
     ends_at: f64,
     touched_at: f64,
@@ -50,8 +52,22 @@ struct Stored {
 }
 
 impl Stored {
-    fn version(&self) -> Option<u64> {
-        self.version.parse().ok()
+    fn version(&self) -> Option<U64> {
+        self.version.parse().ok().map(U64)
+    }
+
+    fn guard(&self) -> Option<U64> {
+        self.guard.parse().ok().map(U64)
+    }
+
+    fn is_expected(&self, expected: Expected) -> bool {
+        let known = self.version().zip(self.guard());
+        known.is_some_and(|(version, guard)| expected.is_met(version, guard))
+    }
+
+    /// Whether it belongs to this owner and has this guard, where they are named.
+    fn meets(&self, owner: Option<&str>, guard: Option<U64>) -> bool {
+        (owner.is_none() || self.owner.as_deref() == owner) && (guard.is_none() || self.guard() == guard)
     }
 
     fn is_alive(&self, now: u64) -> bool {
@@ -138,41 +154,28 @@ impl SessionObject {
             Question::Get { now } => {
                 let stored = self.live(now)?;
                 Ok(Answer::Entry {
-                    version: U64(stored.version().ok_or(StoreError::Corrupt)?),
+                    version: stored.version().ok_or(StoreError::Corrupt)?,
+                    guard: stored.guard().ok_or(StoreError::Corrupt)?,
                     expires_at: stored.expires_at as u64,
                     touched_at: stored.touched_at as u64,
                     value: stored.value,
                     owner: stored.owner,
                 })
             }
-            Question::Insert {
-                now,
-                value,
-                version,
-                expires_at,
-                ends_at,
-                listing,
-            } => {
+            Question::Insert { now, draft } => {
                 let before = self.read()?;
                 if before.as_ref().is_some_and(|stored| stored.is_alive(now)) {
                     return Err(StoreError::Stale.into());
                 }
-                self.write(before.as_ref(), now, value, version, expires_at, ends_at, listing)
+                self.write(before.as_ref(), now, U64(0), draft)
             }
-            Question::Replace {
-                now,
-                value,
-                version,
-                expected,
-                expires_at,
-                ends_at,
-                listing,
-            } => {
+            Question::Replace { now, expected, draft } => {
                 let before = self.live(now)?;
-                if before.version() != Some(expected.0) {
+                if !before.is_expected(expected) {
                     return Err(StoreError::Stale.into());
                 }
-                self.write(Some(&before), now, value, version, expires_at, ends_at, listing)
+                let kept = before.guard().ok_or(StoreError::Corrupt)?;
+                self.write(Some(&before), now, kept, draft)
             }
             Question::Touch { now, expires_at } => {
                 let stored = self.live(now)?;
@@ -184,25 +187,16 @@ impl SessionObject {
                 }
                 Ok(Answer::Touched)
             }
-            Question::Delete { now, of } => {
-                let Some(stored) = self.read()? else {
+            Question::Delete { now, owner, guard } => {
+                // What has expired is left to the alarm: to a caller whose clock is behind it may be alive.
+                let Some(stored) = self.read()?.filter(|stored| stored.is_alive(now)) else {
                     return Ok(Answer::Deleted {
                         was_there: false,
                         left: None,
                     });
                 };
-                if of.is_some() && of != stored.owner {
-                    return Ok(Answer::Deleted {
-                        was_there: false,
-                        left: None,
-                    });
-                }
-                // What has expired is left to the alarm: to a caller whose clock is behind it may be alive.
-                if !stored.is_alive(now) {
-                    return Ok(Answer::Deleted {
-                        was_there: false,
-                        left: None,
-                    });
+                if !stored.meets(owner.as_deref(), guard) {
+                    return Err(StoreError::Stale.into());
                 }
                 self.sql().exec("DELETE FROM record", None)?;
                 Ok(Answer::Deleted {
@@ -213,17 +207,16 @@ impl SessionObject {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one row")]
-    fn write(
-        &self,
-        before: Option<&Stored>,
-        now: u64,
-        value: String,
-        version: U64,
-        expires_at: u64,
-        ends_at: u64,
-        listing: Listing,
-    ) -> Result<Answer, Failure> {
+    /// `kept` is the guard where the draft brings none.
+    fn write(&self, before: Option<&Stored>, now: u64, kept: U64, draft: Draft) -> Result<Answer, Failure> {
+        let Draft {
+            value,
+            version,
+            guard,
+            expires_at,
+            ends_at,
+            listing,
+        } = draft;
         let old = before.and_then(Stored::place);
         let place = match listing {
             Listing::Nowhere => None,
@@ -247,6 +240,7 @@ impl SessionObject {
         let row: Vec<SqlStorageValue> = vec![
             value.into(),
             version.0.to_string().into(),
+            guard.unwrap_or(kept).0.to_string().into(),
             number(expires_at),
             number(ends_at),
             number(now),
@@ -258,8 +252,8 @@ impl SessionObject {
             self.wake_at(expires_at + SWEEP_GRACE_MS)?;
         }
         self.sql().exec(
-            "INSERT OR REPLACE INTO record (one, value, version, expires_at, ends_at, touched_at, owner, entry)
-             VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO record (one, value, version, guard, expires_at, ends_at, touched_at, owner, entry)
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
             Some(row),
         )?;
         // An entry of the same owner's that was entered anew stands there no longer.
@@ -282,7 +276,7 @@ impl SessionObject {
 
     /// Not awaited: the runtime answers nobody before it has kept the alarm, too.
     fn wake_at(&self, at: u64) -> Result<(), worker::Error> {
-        super::durable::set_alarm(&self.storage, at)
+        super::remote::set_alarm(&self.storage, at)
     }
 }
 

@@ -74,7 +74,7 @@ impl OwnerObject {
             Some(vec![number(ended)]),
         )?;
         match self.earliest(&sql)? {
-            Some(ends_at) => super::durable::set_alarm(&self.storage, ends_at + SWEEP_GRACE_MS)?,
+            Some(ends_at) => super::remote::set_alarm(&self.storage, ends_at + SWEEP_GRACE_MS)?,
             None => self.storage.delete_all().await?,
         }
         Ok(())
@@ -119,7 +119,7 @@ impl OwnerObject {
                     Some(row),
                 )?;
                 if before.is_none_or(|before| before > ends_at) {
-                    super::durable::set_alarm(&self.storage, ends_at + SWEEP_GRACE_MS)?;
+                    super::remote::set_alarm(&self.storage, ends_at + SWEEP_GRACE_MS)?;
                 }
                 Ok(Answer::Done)
             }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{Expected, StoreError};
 use crate::number::U64;
 
 /// The entry in an owner's index that stands for this record.
@@ -25,6 +25,18 @@ pub(crate) enum Listing {
     Entered(Place),
 }
 
+/// A record as it is to be written.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Draft {
+    pub(crate) value: String,
+    pub(crate) version: U64,
+    /// `None` keeps the guard of the live record; 0 where there is none.
+    pub(crate) guard: Option<U64>,
+    pub(crate) expires_at: u64,
+    pub(crate) ends_at: u64,
+    pub(crate) listing: Listing,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Question {
     Get {
@@ -32,29 +44,24 @@ pub(crate) enum Question {
     },
     Insert {
         now: u64,
-        value: String,
-        version: U64,
-        expires_at: u64,
-        ends_at: u64,
-        listing: Listing,
+        draft: Draft,
     },
     Replace {
         now: u64,
-        value: String,
-        version: U64,
-        expected: U64,
-        expires_at: u64,
-        ends_at: u64,
-        listing: Listing,
+        expected: Expected,
+        draft: Draft,
     },
     Touch {
         now: u64,
         expires_at: u64,
     },
-    /// `of`: only if it is this owner's.
+    /// Refused as stale if a live record does not meet all the conditions that are named.
     Delete {
         now: u64,
-        of: Option<String>,
+        /// It belongs to this owner.
+        owner: Option<String>,
+        /// It has this guard.
+        guard: Option<U64>,
     },
 }
 
@@ -63,6 +70,7 @@ pub(crate) enum Answer {
     Entry {
         value: String,
         version: U64,
+        guard: U64,
         expires_at: u64,
         touched_at: u64,
         owner: Option<String>,

@@ -15,6 +15,7 @@ pub(super) fn entry(entry: store::Entry) -> ports::Entry {
     ports::Entry {
         value: entry.value,
         version: entry.version,
+        guard: entry.guard,
         expires_at: entry.expires_at,
     }
 }
@@ -23,6 +24,7 @@ pub(super) fn placement(at: &Placement<'_>) -> store::Placement {
     store::Placement {
         owner: at.owner.map(str::to_owned),
         previous_owner: at.previous_owner.map(str::to_owned),
+        guard: at.guard,
         expires_at: at.expires_at,
         ends_at: at.ends_at,
     }

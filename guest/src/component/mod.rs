@@ -14,7 +14,7 @@ use std::rc::Rc;
 use crate::call::Call;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
-use crate::ports::{self, Placement, Ports, StoreError};
+use crate::ports::{self, Condition, Deletion, Expected, Placement, Ports, StoreError};
 use crate::session::Session;
 use crate::{flat, owner, policy};
 
@@ -88,7 +88,17 @@ impl Ports for Host {
         store::insert(key, value, &placement(at)).map_err(store_error)
     }
 
-    fn replace(&self, key: &str, value: &str, expected: u64, at: &Placement<'_>) -> Result<u64, StoreError> {
+    fn replace(
+        &self,
+        key: &str,
+        value: &str,
+        expected: Expected,
+        at: &Placement<'_>,
+    ) -> Result<u64, StoreError> {
+        let expected = match expected {
+            Expected::Version(version) => store::Expected::Version(version),
+            Expected::Guard(guard) => store::Expected::Guard(guard),
+        };
         store::replace(key, value, expected, &placement(at)).map_err(store_error)
     }
 
@@ -96,12 +106,18 @@ impl Ports for Host {
         store::touch(key, owner, expires_at).map_err(store_error)
     }
 
-    fn delete(&self, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-        store::delete(key, owner).map_err(store_error)
+    fn delete(&self, key: &str, condition: Condition<'_>) -> Result<bool, StoreError> {
+        let condition = match condition {
+            Condition::Owner(owner) => store::Condition::Owner(owner.to_owned()),
+            Condition::Guard(guard) => store::Condition::Guard(guard),
+        };
+        store::delete(key, &condition).map_err(store_error)
     }
 
-    fn delete_many(&self, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        store::delete_many(keys, owner).map_err(store_error)
+    fn delete_many(&self, deletions: Vec<Deletion>, owner: &str) -> Result<u32, StoreError> {
+        let deletion = |Deletion { key, guard }| store::Deletion { key, guard };
+        let deletions: Vec<store::Deletion> = deletions.into_iter().map(deletion).collect();
+        store::delete_many(&deletions, owner).map_err(store_error)
     }
 
     fn list_owned(&self, owner: &str, cursor: &str, limit: u32) -> Result<ports::Page, StoreError> {
@@ -109,6 +125,7 @@ impl Ports for Host {
         let row = |row: store::Row| ports::Row {
             key: row.key,
             version: row.version,
+            guard: row.guard,
             touched_at: row.touched_at,
             expires_at: row.expires_at,
             value: row.value,

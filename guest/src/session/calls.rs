@@ -1,6 +1,6 @@
 //! The calls that ask the store, and those that make tokens.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use super::{Grant, Live, Phase, Session, State};
 use crate::author::Author;
@@ -126,7 +126,7 @@ impl Session {
             intent,
             overlay,
             seen,
-            now,
+            now: Cell::new(now),
         };
         let (written, owner_before) = match &state.phase {
             Phase::Draft => (write.insert()?, None),
@@ -267,7 +267,8 @@ impl Session {
             return Ok(());
         };
         let grace = self.engine.policy.rotation_grace_ms;
-        let still = |generations: &Generations| generations.judge(live.generation, now, grace).is_served();
+        let still =
+            |generations: &Generations, now| generations.judge(live.generation, now, grace).is_served();
         if ending::end(&self.engine, call, found, still, now)? {
             Ok(())
         } else {

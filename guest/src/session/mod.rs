@@ -62,6 +62,7 @@ pub struct Details {
 #[derive(Clone)]
 pub(crate) struct Live {
     pub(crate) snapshot: Rc<Snapshot>,
+    pub(crate) guard: u64,
     pub(crate) expires_at: u64,
     /// The generation of the token that was shown, or of the one that an authentication has made.
     pub(crate) generation: Generation,
@@ -80,9 +81,14 @@ impl Live {
     }
 
     pub(crate) fn found(generation: Generation, found: Found) -> Self {
-        let Found { snapshot, expires_at } = found;
+        let Found {
+            snapshot,
+            guard,
+            expires_at,
+        } = found;
         Self {
             snapshot,
+            guard,
             expires_at,
             generation,
             issued_at: 0,
@@ -92,9 +98,14 @@ impl Live {
 
     /// The same token's, over another state of the record.
     pub(crate) fn over(&self, found: Found) -> Self {
-        let Found { snapshot, expires_at } = found;
+        let Found {
+            snapshot,
+            guard,
+            expires_at,
+        } = found;
         Self {
             snapshot,
+            guard,
             expires_at,
             ..*self
         }

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::store::{Capabilities, Entry, Page, Placement, Store, StoreError};
+use crate::store::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
 use crate::time::Timestamp;
 
 /// What the engine asks a store. `known` is not part of it: it changes with what the engine happens to have cached.
@@ -26,7 +26,7 @@ pub(crate) enum Question {
     Replace {
         key: String,
         value: String,
-        expected: u64,
+        expected: Expected,
         at: Placement,
     },
     Touch {
@@ -36,10 +36,10 @@ pub(crate) enum Question {
     },
     Delete {
         key: String,
-        owner: Option<String>,
+        condition: Condition,
     },
     DeleteMany {
-        keys: Vec<String>,
+        deletions: Vec<Deletion>,
         owner: String,
     },
     ListOwned {
@@ -158,11 +158,11 @@ impl<S: Store> AnyStore for S {
                     owner,
                     expires_at,
                 } => Answer::Done(self.touch(now, &key, owner.as_deref(), expires_at).await),
-                Question::Delete { key, owner } => {
-                    Answer::WasThere(self.delete(now, &key, owner.as_deref()).await)
+                Question::Delete { key, condition } => {
+                    Answer::WasThere(self.delete(now, &key, &condition).await)
                 }
-                Question::DeleteMany { keys, owner } => {
-                    Answer::Count(self.delete_many(now, &keys, &owner).await)
+                Question::DeleteMany { deletions, owner } => {
+                    Answer::Count(self.delete_many(now, &deletions, &owner).await)
                 }
                 Question::ListOwned { owner, cursor, limit } => {
                     Answer::Page(self.list_owned(now, &owner, &cursor, limit).await.map(Arc::new))

@@ -1,7 +1,7 @@
 //! Logical calls: passes through the component until one ends, with the store awaited in between.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_queue::SegQueue;
 use wasmtime::component::ResourceAny;
@@ -9,7 +9,8 @@ use wasmtime::component::ResourceAny;
 use super::admission::{Holding, Reservation};
 use super::bindings::wit;
 use super::instance::{Epoch, Instance, Lost, Setup, SetupError, Slot};
-use super::record::Record;
+use super::queue::Rank;
+use super::record::{Record, Seen};
 use crate::error::{ConfigurationError, SessionError};
 
 /// How much more than a record's text its index and bookkeeping take, at most.
@@ -84,6 +85,7 @@ impl Calls {
                     epoch,
                     owned,
                     holding,
+                    seen: Mutex::default(),
                     busy: AtomicBool::new(false),
                 }))
             }
@@ -127,6 +129,7 @@ impl Calls {
             epoch: ended.epoch,
             owned: ended.value,
             holding,
+            seen: Mutex::new(ended.seen),
             busy: AtomicBool::new(false),
         }))
     }
@@ -170,6 +173,8 @@ pub(crate) struct Handle {
     epoch: Epoch,
     owned: Owned,
     holding: Holding,
+    /// The record that its calls read or wrote last.
+    seen: Mutex<Option<Seen>>,
     /// A logical call on it has not ended.
     busy: AtomicBool,
 }
@@ -204,9 +209,15 @@ impl Handle {
         }
     }
 
-    /// A logical call. `Busy` while another on this handle has not ended.
+    fn seen(&self) -> Option<Seen> {
+        // A panic under the lock leaves a whole value.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A logical call; with a rank it waits for other writers of the record. `Busy` while another on this handle has not ended.
     pub(crate) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
+        rank: Option<Rank>,
         call: impl Fn(&mut Instance, ResourceAny) -> Passed<T> + Send + 'static,
     ) -> Result<T, SessionError> {
         let busy = Busy::begin(self)?;
@@ -214,10 +225,15 @@ impl Handle {
         let bytes = footprint(self.slot.maximum_record_bytes());
         let reservation = Reservation::new(self.holding.room(), 0, bytes).ok_or(SessionError::Overloaded)?;
         let resource = self.owned.resource;
+        let seen = self.seen();
+        let turn = match (rank, &seen) {
+            (Some(rank), Some(seen)) => self.slot.queues().enter(&seen.key, rank).await,
+            _ => None,
+        };
         let call = LogicalCall {
             slot: Arc::clone(&self.slot),
             epoch: self.epoch,
-            record: Record::default(),
+            record: Record::of(seen, turn),
             reservation: Some(reservation),
             handle: Some(busy),
             call: move |instance: &mut Instance| call(instance, resource),
@@ -244,6 +260,7 @@ impl Handle {
             epoch: self.epoch,
             owned,
             holding,
+            seen: Mutex::new(self.seen()),
             busy: AtomicBool::new(false),
         }))
     }
@@ -288,6 +305,7 @@ struct Ended<T> {
     epoch: Epoch,
     record_bytes: usize,
     reservation: Option<Reservation>,
+    seen: Option<Seen>,
 }
 
 impl<T, F> LogicalCall<T, F>
@@ -372,6 +390,8 @@ where
                     handle.holding.bytes()
                 };
                 handle.holding.settle(reservation, holds);
+                let mut seen = handle.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                *seen = self.record.seen().cloned();
                 None
             }
             (_, reservation) => reservation,
@@ -382,6 +402,7 @@ where
                 epoch: self.epoch,
                 record_bytes,
                 reservation,
+                seen: self.record.seen().cloned(),
             }),
             Err(error) => Err(SessionError::from_engine(error, self.record.store_error())),
         }

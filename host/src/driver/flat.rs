@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Component;
 use super::bindings::wit;
 use super::instance::{Instance, Limits, Lost, Setup, Slot, starting_policy};
+use super::queue::Queues;
 use super::record::{Record, Sources};
 use crate::store::MemoryStore;
 use crate::{SigningKey, SystemClock, SystemRandom};
@@ -44,6 +45,7 @@ impl Flat {
             policy: policy.clone(),
             keys: keys.clone(),
             limits,
+            queues: Queues::new(0),
         };
         let mut flat = Self {
             slot: Slot::new(Arc::new(setup), None),

@@ -23,6 +23,7 @@ pub(crate) struct HostState {
 struct Entry {
     value: Option<Arc<str>>,
     version: u64,
+    guard: u64,
     #[component(name = "expires-at")]
     expires_at: u64,
 }
@@ -32,6 +33,7 @@ impl Entry {
         let store::Entry {
             value,
             version,
+            guard,
             expires_at,
         } = entry;
         // What the engine has it is not told again.
@@ -39,6 +41,7 @@ impl Entry {
         Self {
             value,
             version,
+            guard,
             expires_at: expires_at.as_millis(),
         }
     }
@@ -50,6 +53,7 @@ struct Placement {
     owner: Option<String>,
     #[component(name = "previous-owner")]
     previous_owner: Option<String>,
+    guard: Option<u64>,
     #[component(name = "expires-at")]
     expires_at: u64,
     #[component(name = "ends-at")]
@@ -61,6 +65,7 @@ impl From<Placement> for store::Placement {
         let Placement {
             owner,
             previous_owner,
+            guard,
             expires_at,
             ends_at,
         } = at;
@@ -71,9 +76,59 @@ impl From<Placement> for store::Placement {
         Self {
             owner,
             previous_owner,
+            guard,
             expires_at,
             ends_at,
         }
+    }
+}
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+enum Expected {
+    #[component(name = "version")]
+    Version(u64),
+    #[component(name = "guard")]
+    Guard(u64),
+}
+
+impl From<Expected> for store::Expected {
+    fn from(expected: Expected) -> Self {
+        match expected {
+            Expected::Version(version) => Self::Version(version),
+            Expected::Guard(guard) => Self::Guard(guard),
+        }
+    }
+}
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+enum Condition {
+    #[component(name = "owner")]
+    Owner(String),
+    #[component(name = "guard")]
+    Guard(u64),
+}
+
+impl From<Condition> for store::Condition {
+    fn from(condition: Condition) -> Self {
+        match condition {
+            Condition::Owner(owner) => Self::Owner(owner),
+            Condition::Guard(guard) => Self::Guard(guard),
+        }
+    }
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+struct Deletion {
+    key: String,
+    guard: Option<u64>,
+}
+
+impl From<Deletion> for store::Deletion {
+    fn from(Deletion { key, guard }: Deletion) -> Self {
+        Self { key, guard }
     }
 }
 
@@ -82,6 +137,7 @@ impl From<Placement> for store::Placement {
 struct Row {
     key: String,
     version: u64,
+    guard: u64,
     #[component(name = "touched-at")]
     touched_at: u64,
     #[component(name = "expires-at")]
@@ -101,6 +157,7 @@ impl Page {
         let row = |row: &store::Row| Row {
             key: row.key.clone(),
             version: row.version,
+            guard: row.guard,
             touched_at: row.touched_at.as_millis(),
             expires_at: row.expires_at.as_millis(),
             value: row.value.clone(),
@@ -273,13 +330,13 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
     )?;
     store.func_wrap(
         "replace",
-        |mut context: Context<'_>, (key, value, expected, at): (String, String, u64, Placement)| {
+        |mut context: Context<'_>, (key, value, expected, at): (String, String, Expected, Placement)| {
             ask(
                 &mut context,
                 Question::Replace {
                     key,
                     value,
-                    expected,
+                    expected: expected.into(),
                     at: at.into(),
                 },
                 version,
@@ -306,10 +363,11 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
     )?;
     store.func_wrap(
         "delete",
-        |mut context: Context<'_>, (key, owner): (String, Option<String>)| {
+        |mut context: Context<'_>, (key, condition): (String, Condition)| {
+            let condition = condition.into();
             ask(
                 &mut context,
-                Question::Delete { key, owner },
+                Question::Delete { key, condition },
                 |answer| match answer {
                     Answer::WasThere(answer) => Some(answer),
                     _ => None,
@@ -319,10 +377,11 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
     )?;
     store.func_wrap(
         "delete-many",
-        |mut context: Context<'_>, (keys, owner): (Vec<String>, String)| {
+        |mut context: Context<'_>, (deletions, owner): (Vec<Deletion>, String)| {
+            let deletions = deletions.into_iter().map(Into::into).collect();
             ask(
                 &mut context,
-                Question::DeleteMany { keys, owner },
+                Question::DeleteMany { deletions, owner },
                 |answer| match answer {
                     Answer::Count(answer) => Some(answer),
                     _ => None,

@@ -12,6 +12,7 @@ use super::admission::Room;
 use super::bindings::{Engine as Exports, wit};
 use super::component::{Component, MAXIMUM_MEMORY_BYTES};
 use super::imports::HostState;
+use super::queue::Queues;
 use super::record::{Record, Sources};
 use super::watchdog;
 
@@ -41,6 +42,7 @@ pub(crate) struct Setup {
     pub(crate) policy: wit::Policy,
     pub(crate) keys: Vec<crate::SigningKey>,
     pub(crate) limits: Limits,
+    pub(crate) queues: Arc<Queues>,
 }
 
 /// Why an instance could not be made.
@@ -185,6 +187,11 @@ impl Slot {
         self.lock()
             .as_ref()
             .map_or(0, |instance| instance.room().sessions())
+    }
+
+    /// Where writers of one record wait for each other.
+    pub(crate) fn queues(&self) -> &Arc<Queues> {
+        &self.setup.queues
     }
 
     /// The longest record that the policy allows.

@@ -14,6 +14,7 @@ mod imports;
 mod instance;
 #[cfg(feature = "compile")]
 mod instructions;
+mod queue;
 mod record;
 mod settings;
 mod watchdog;
@@ -22,4 +23,5 @@ pub(crate) use bindings::wit;
 pub(crate) use call::{Calls, Handle};
 pub use component::{Component, ComponentError};
 pub(crate) use instance::{Limits, Setup, starting_policy};
+pub(crate) use queue::{Queues, Rank};
 pub(crate) use record::Sources;

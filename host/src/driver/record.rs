@@ -5,8 +5,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::answer::{Answer, AnyStore, Pending, Question};
+use super::queue::Turn;
 use crate::clock::{Clock, Random};
-use crate::store::StoreError;
+use crate::store::{Entry, Expected, StoreError};
 use crate::time::Timestamp;
 
 /// The most questions one logical call may ask; the engine keeps to it, the driver makes sure.
@@ -46,6 +47,24 @@ pub(crate) struct Sources {
     pub(crate) random: Arc<dyn Random>,
 }
 
+/// Which record a call read or wrote last, and the guard that it has.
+#[derive(Clone)]
+pub(crate) struct Seen {
+    pub(crate) key: Arc<str>,
+    guard: Option<u64>,
+}
+
+/// What the answer to a question will say of a record.
+enum Lesson {
+    Read(Arc<str>),
+    Written {
+        key: Arc<str>,
+        guard: Option<u64>,
+        /// The record itself, where somebody waits for it.
+        record: Option<(Arc<str>, Timestamp)>,
+    },
+}
+
 /// One logical call's record.
 #[derive(Default)]
 pub(crate) struct Record {
@@ -61,9 +80,42 @@ pub(crate) struct Record {
     failure: Option<Failure>,
     /// Length of the last record read or written: what a handle on it will hold.
     record_bytes: usize,
+    /// The record that the call is about, as far as is known.
+    seen: Option<Seen>,
+    lesson: Option<Lesson>,
+    /// The turn to write it, where the call had to wait for one.
+    turn: Option<Turn>,
+    /// How far the turn's entry has been used.
+    known: Known,
+}
+
+/// What becomes of the entry that the writers before have left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Known {
+    /// The store was not asked anything yet.
+    #[default]
+    Unused,
+    /// The call knows that its version is outdated.
+    Outdated,
+    /// From here on the store answers.
+    Used,
 }
 
 impl Record {
+    /// The record of a call on a session: the record it is about, and the turn to write it.
+    pub(crate) fn of(seen: Option<Seen>, turn: Option<Turn>) -> Self {
+        Self {
+            seen,
+            turn,
+            ..Self::default()
+        }
+    }
+
+    /// The record that the call is about.
+    pub(crate) fn seen(&self) -> Option<&Seen> {
+        self.seen.as_ref()
+    }
+
     /// Begins a pass: the engine asks from the first question on.
     pub(crate) fn rewind(&mut self) {
         self.position = 0;
@@ -92,7 +144,9 @@ impl Record {
     /// Notes the answer that was waited for.
     pub(crate) fn resolve(&mut self, fingerprint: u64, answer: Answer) {
         self.now = None;
-        self.push(fingerprint, Self::bounded(answer));
+        let answer = Self::bounded(answer);
+        self.learn(&answer);
+        self.push(fingerprint, answer);
     }
 
     /// The last error of the store that names a cause.
@@ -106,12 +160,90 @@ impl Record {
     }
 
     fn push(&mut self, fingerprint: u64, answer: Answer) {
-        match &answer {
-            Answer::Version(Err(StoreError::Stale)) => self.stale += 1,
-            Answer::Entry(Ok(entry)) => self.record_bytes = entry.value.len(),
-            _ => {}
+        if let Answer::Entry(Ok(entry)) = &answer {
+            self.record_bytes = entry.value.len();
         }
         self.answers.push((fingerprint, answer));
+    }
+
+    /// What the answer to this question will say of a record.
+    fn lesson(&self, question: &Question) -> Option<Lesson> {
+        match question {
+            Question::Get { key, .. } => Some(Lesson::Read(key.as_str().into())),
+            Question::Insert { key, value, at } | Question::Replace { key, value, at, .. } => {
+                let turn = self.turn.as_ref();
+                let is_awaited = turn.is_some_and(|turn| turn.is_for(key) && turn.is_awaited());
+                let key: Arc<str> = key.as_str().into();
+                let guard = match (&self.seen, question) {
+                    (Some(seen), Question::Replace { .. }) if seen.key == key => at.guard.or(seen.guard),
+                    (None | Some(_), Question::Replace { .. }) => at.guard,
+                    _ => Some(at.guard.unwrap_or(0)),
+                };
+                let record = is_awaited.then(|| (value.as_str().into(), at.expires_at.min(at.ends_at)));
+                Some(Lesson::Written { key, guard, record })
+            }
+            _ => None,
+        }
+    }
+
+    fn learn(&mut self, answer: &Answer) {
+        if matches!(answer, Answer::Version(Err(StoreError::Stale))) {
+            self.stale += 1;
+        }
+        let Some(lesson) = self.lesson.take() else { return };
+        let (key, guard, entry) = match (lesson, answer) {
+            (Lesson::Read(key), Answer::Entry(Ok(entry))) => (key, Some(entry.guard), Some(entry.clone())),
+            (Lesson::Written { key, guard, record }, Answer::Version(Ok(version))) => {
+                let entry = |(value, expires_at)| {
+                    Some(Entry {
+                        value,
+                        version: *version,
+                        guard: guard?,
+                        expires_at,
+                    })
+                };
+                (key, guard, record.and_then(entry))
+            }
+            // Whatever is there now.
+            (Lesson::Read(key) | Lesson::Written { key, .. }, _) => {
+                if let Some(turn) = self.turn.as_mut().filter(|turn| turn.is_for(&key)) {
+                    turn.last = None;
+                }
+                return;
+            }
+        };
+        if let Some(turn) = self.turn.as_mut().filter(|turn| turn.is_for(&key)) {
+            turn.last = entry;
+        }
+        self.seen = Some(Seen { key, guard });
+    }
+
+    /// Who waited begins with the entry that the one before wrote: what it holds itself is outdated for certain, and the
+    /// store need not be asked to find that out. The write itself is conditional on that entry's version as ever.
+    fn known_answer(&mut self, question: &Question, now: Timestamp) -> Option<Answer> {
+        let entry = self.turn.as_ref()?.last.as_ref();
+        let answer = match (self.known, question, entry) {
+            (Known::Unused, Question::Replace { key, expected, .. }, Some(entry))
+                if self.turn.as_ref()?.is_for(key)
+                    && matches!(expected, Expected::Version(version) if *version != entry.version) =>
+            {
+                self.known = Known::Outdated;
+                return Some(Answer::Version(Err(StoreError::Stale)));
+            }
+            (Known::Outdated, Question::Get { key, fresh: true }, Some(entry))
+                if self.turn.as_ref()?.is_for(key) && entry.expires_at > now =>
+            {
+                let entry = entry.clone();
+                self.seen = Some(Seen {
+                    key: key.as_str().into(),
+                    guard: Some(entry.guard),
+                });
+                Some(Answer::Entry(Ok(entry)))
+            }
+            _ => None,
+        };
+        self.known = Known::Used;
+        answer
     }
 
     fn fail(&mut self, failure: Failure) -> Failure {
@@ -201,11 +333,15 @@ impl Record {
         if let Some(answer) = self.replay(fingerprint)? {
             return Ok(Some(answer));
         }
+        let now = self.clock(sources);
+        if let Some(answer) = self.known_answer(&question, now) {
+            return Ok(Some(self.answer(fingerprint, answer)));
+        }
         self.wrote |= question.writes();
+        self.lesson = self.lesson(&question);
         if let Question::Insert { value, .. } | Question::Replace { value, .. } = &question {
             self.record_bytes = value.len();
         }
-        let now = self.clock(sources);
         let store = Arc::clone(&sources.store);
         let mut answer = match self.pause(&question, sources) {
             None => store.ask(now, question),
@@ -218,7 +354,11 @@ impl Record {
             }
         };
         match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => Ok(Some(self.answer(fingerprint, Self::bounded(answer)))),
+            Poll::Ready(answer) => {
+                let answer = Self::bounded(answer);
+                self.learn(&answer);
+                Ok(Some(self.answer(fingerprint, answer)))
+            }
             Poll::Pending => {
                 self.pending = Some((fingerprint, answer));
                 Ok(None)
@@ -243,7 +383,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Entry, MemoryStore};
+    use crate::store::{Condition, Entry, Expected, MemoryStore};
     use crate::{SystemClock, SystemRandom};
 
     fn sources() -> Sources {
@@ -301,7 +441,7 @@ mod tests {
             },
             Question::Delete {
                 key: "a".into(),
-                owner: None,
+                condition: Condition::Guard(1),
             },
         ] {
             let (mut record, sources) = asked();
@@ -317,28 +457,31 @@ mod tests {
         let at = |owner: &str, ends_at| crate::store::Placement {
             owner: Some(owner.into()),
             previous_owner: None,
+            guard: None,
             expires_at: Timestamp::from_millis(1),
             ends_at: Timestamp::from_millis(ends_at),
         };
-        let replace = |value: &str, expected, at| Question::Replace {
+        let replace_as = |value: &str, expected, at| Question::Replace {
             key: "k".into(),
             value: value.into(),
             expected,
             at,
         };
+        let replace = |value: &str, version, at| replace_as(value, Expected::Version(version), at);
         let mut prints: Vec<u64> = [
             replace("v", 1, at("o", 2)),
             replace("w", 1, at("o", 2)),
             replace("v", 2, at("o", 2)),
             replace("v", 1, at("p", 2)),
             replace("v", 1, at("o", 3)),
+            replace_as("v", Expected::Guard(1), at("o", 2)),
         ]
         .iter()
         .map(Question::fingerprint)
         .collect();
         prints.sort_unstable();
         prints.dedup();
-        assert_eq!(prints.len(), 5);
+        assert_eq!(prints.len(), 6);
     }
 
     #[test]
@@ -364,6 +507,7 @@ mod tests {
             let entry = Entry {
                 value: "x".repeat(length).into(),
                 version: 1,
+                guard: 1,
                 expires_at: Timestamp::from_millis(1),
             };
             assert_eq!(

@@ -13,7 +13,9 @@ use super::SqlStore;
 use super::SqliteStore;
 #[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
 use super::{Announce, Heard, Listening};
-use super::{Capabilities, Entry, MemoryStore, Page, Placement, Store, StoreError};
+use super::{
+    Capabilities, Condition, Deletion, Entry, Expected, MemoryStore, Page, Placement, Store, StoreError,
+};
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 use super::{Listed, Listing};
 use crate::time::Timestamp;
@@ -215,7 +217,7 @@ macro_rules! each {
                 now: Timestamp,
                 key: &str,
                 value: &str,
-                expected: u64,
+                expected: Expected,
                 at: &Placement,
             ) -> Result<u64, StoreError> {
                 match self {
@@ -235,12 +237,19 @@ macro_rules! each {
                 }
             }
 
-            async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-                match self { $($(#[$attribute])* Self::$Variant(store) => store.delete(now, key, owner).await,)* }
+            async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+                match self { $($(#[$attribute])* Self::$Variant(store) => store.delete(now, key, condition).await,)* }
             }
 
-            async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-                match self { $($(#[$attribute])* Self::$Variant(store) => store.delete_many(now, keys, owner).await,)* }
+            async fn delete_many(
+                &self,
+                now: Timestamp,
+                deletions: &[Deletion],
+                owner: &str,
+            ) -> Result<u32, StoreError> {
+                match self {
+                    $($(#[$attribute])* Self::$Variant(store) => store.delete_many(now, deletions, owner).await,)*
+                }
             }
 
             async fn list_owned(

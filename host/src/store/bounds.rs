@@ -2,7 +2,7 @@
 
 use super::{BATCH_LIMIT, Cause, StoreError};
 
-pub(super) fn check_batch(keys: &[String]) -> Result<(), StoreError> {
+pub(super) fn check_batch<T>(keys: &[T]) -> Result<(), StoreError> {
     if keys.len() > BATCH_LIMIT {
         return Err(StoreError::Other(Cause::new("more than 100 keys at once")));
     }

@@ -48,8 +48,8 @@ pub enum StoreError {
     /// There is no live entry under this key.
     #[error("no such entry")]
     Missing,
-    /// There is an entry, with another version than expected.
-    #[error("the entry has another version")]
+    /// There is an entry, and the condition of the write does not hold for it.
+    #[error("the entry has changed")]
     Stale,
     /// The key, the owner or the value is longer than the store takes.
     #[error("the key, owner or value is longer than the store takes")]

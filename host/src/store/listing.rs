@@ -24,6 +24,8 @@ pub struct Listed {
     pub owner: Option<String>,
     /// The version.
     pub version: u64,
+    /// The guard.
+    pub guard: u64,
     /// When it was last written or touched.
     pub touched_at: Timestamp,
     /// When it expires unless it is touched.
@@ -40,6 +42,7 @@ impl Listed {
         Placement {
             owner: self.owner.clone(),
             previous_owner: None,
+            guard: Some(self.guard),
             expires_at: self.expires_at,
             ends_at: self.ends_at,
         }

@@ -21,6 +21,8 @@ mod listing;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(feature = "sql", feature = "sqlite"))]
+mod sections;
 #[cfg(feature = "sql")]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -28,7 +30,7 @@ mod sqlite;
 mod url;
 
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisStore, RedisStoreBuilder, RedisStoreError, RedisUrl};
+pub use self::redis::{HeadFormat, RedisStore, RedisStoreBuilder, RedisStoreError, RedisUrl};
 pub use any::{AnyStore, PlainStore};
 #[cfg(feature = "cache")]
 pub use cached::{CacheUrl, CachedStore};
@@ -58,6 +60,8 @@ pub struct Entry {
     pub value: Arc<str>,
     /// Changes with every `insert` and `replace`; never used twice for one key.
     pub version: u64,
+    /// Changes with a write that brings a new one in its [`Placement`], and with no other.
+    pub guard: u64,
     /// From this moment on the entry is missing.
     pub expires_at: Timestamp,
 }
@@ -69,6 +73,8 @@ pub struct Placement {
     pub owner: Option<String>,
     /// Whose index listed it until now.
     pub previous_owner: Option<String>,
+    /// The guard from now on; `None` keeps the one that is there, and is 0 where nothing is there.
+    pub guard: Option<u64>,
     /// When it expires unless it is touched.
     pub expires_at: Timestamp,
     /// When it expires however often it is touched.
@@ -82,12 +88,61 @@ pub struct Row {
     pub key: String,
     /// The record's version.
     pub version: u64,
+    /// The record's guard.
+    pub guard: u64,
     /// When the record was last written or touched.
     pub touched_at: Timestamp,
     /// When it expires unless it is touched.
     pub expires_at: Timestamp,
     /// The text, where one query brings it along.
     pub value: Option<Arc<str>>,
+}
+
+/// Which entry a [`Store::replace`] may write over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expected {
+    /// The one that no write has changed.
+    Version(u64),
+    /// The one that still has this guard, whatever else was written to it.
+    Guard(u64),
+}
+
+impl Expected {
+    /// Whether an entry with this version and guard is the expected one.
+    pub fn is_met(self, version: u64, guard: u64) -> bool {
+        match self {
+            Self::Version(expected) => expected == version,
+            Self::Guard(expected) => expected == guard,
+        }
+    }
+}
+
+/// Which entry a [`Store::delete`] may remove.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// One that belongs to this owner.
+    Owner(String),
+    /// One that still has this guard.
+    Guard(u64),
+}
+
+impl Condition {
+    /// Whether an entry of this owner and guard may be removed.
+    pub fn is_met(&self, owner: Option<&str>, guard: u64) -> bool {
+        match self {
+            Self::Owner(expected) => owner == Some(expected),
+            Self::Guard(expected) => guard == *expected,
+        }
+    }
+}
+
+/// One entry that a [`Store::delete_many`] removes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Deletion {
+    /// The entry's key.
+    pub key: String,
+    /// Only while the entry has this guard; `None`: whatever guard it has.
+    pub guard: Option<u64>,
 }
 
 /// A part of an owner's index.
@@ -133,6 +188,7 @@ pub struct Capabilities {
 /// - An entry with `expires_at ≤ now` is missing to every method, swept or not. `now` is the clock of the call:
 ///   use it and no other, except to sweep, and sweep only what expired [`SWEEP_GRACE`] ago.
 /// - A version is never used twice for one key, also not after the key was deleted and inserted again.
+/// - A guard comes with a [`Placement`], stays through every write that brings none, and is never changed by the store itself.
 /// - The owner's index may list too much, never too little.
 /// - Keys, owners and values compare as bytes; values come back as they were written.
 /// - An error never carries a key, a value or a secret.
@@ -149,7 +205,9 @@ pub struct Capabilities {
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 ///
-/// use tessera::store::{Capabilities, Entry, MemoryStore, Page, Placement, Store, StoreError};
+/// use tessera::store::{
+///     Capabilities, Condition, Deletion, Entry, Expected, MemoryStore, Page, Placement, Store, StoreError,
+/// };
 /// use tessera::{Sessions, Timestamp};
 ///
 /// struct Counting {
@@ -180,7 +238,7 @@ pub struct Capabilities {
 ///         now: Timestamp,
 ///         key: &str,
 ///         value: &str,
-///         expected: u64,
+///         expected: Expected,
 ///         at: &Placement,
 ///     ) -> Result<u64, StoreError> {
 ///         self.inner.replace(now, key, value, expected, at).await
@@ -196,12 +254,12 @@ pub struct Capabilities {
 ///         self.inner.touch(now, key, owner, expires_at).await
 ///     }
 ///
-///     async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-///         self.inner.delete(now, key, owner).await
+///     async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+///         self.inner.delete(now, key, condition).await
 ///     }
 ///
-///     async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-///         self.inner.delete_many(now, keys, owner).await
+///     async fn delete_many(&self, now: Timestamp, deletions: &[Deletion], owner: &str) -> Result<u32, StoreError> {
+///         self.inner.delete_many(now, deletions, owner).await
 ///     }
 ///
 ///     async fn list_owned(&self, now: Timestamp, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
@@ -248,17 +306,18 @@ pub trait Store: Send + Sync + 'static {
         at: &Placement,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Writes over the entry with version `expected` and answers the new version.
+    /// Writes over the entry that is `expected` and answers the new version; [`StoreError::Stale`] if a live entry is not the
+    /// expected one, [`StoreError::Missing`] if none is live.
     fn replace(
         &self,
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Moves the expiry later, never earlier. An earlier one changes nothing and is no error. The version stays.
+    /// Moves the expiry later, never earlier. An earlier one changes nothing and is no error. Version and guard stay.
     fn touch(
         &self,
         now: Timestamp,
@@ -267,19 +326,21 @@ pub trait Store: Send + Sync + 'static {
         expires_at: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Removes an entry and answers whether a live one was there.
+    /// Removes an entry while the condition holds, in one indivisible step, and answers whether a live one was there;
+    /// [`StoreError::Stale`] if a live entry does not meet the condition.
     fn delete(
         &self,
         now: Timestamp,
         key: &str,
-        owner: Option<&str>,
+        condition: &Condition,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Removes up to [`BATCH_LIMIT`] entries of one owner and answers how many live ones were there.
+    /// Removes up to [`BATCH_LIMIT`] entries while they belong to one owner and have the guards that are named, and answers how
+    /// many live ones were removed. An entry that does not meet the condition is left alone, which is no error.
     fn delete_many(
         &self,
         now: Timestamp,
-        keys: &[String],
+        deletions: &[Deletion],
         owner: &str,
     ) -> impl Future<Output = Result<u32, StoreError>> + Send;
 

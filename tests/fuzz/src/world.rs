@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use tessera_guest::ports::{Capabilities, Entry, Page, Placement, Ports, Row, StoreError};
+use tessera_guest::ports::{
+    Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Ports, Row, StoreError,
+};
 
 /// What becomes of the next write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +23,7 @@ pub enum Fault {
 struct Stored {
     value: String,
     version: u64,
+    guard: u64,
     owner: Option<String>,
     expires_at: u64,
     ends_at: u64,
@@ -70,9 +73,11 @@ impl World {
 
     fn store(&self, key: &str, value: &str, at: &Placement<'_>) -> u64 {
         self.version.set(self.version.get() + 1);
+        let kept = self.get(key, None, true).map_or(0, |entry| entry.guard);
         let stored = Stored {
             value: value.into(),
             version: self.version.get(),
+            guard: at.guard.unwrap_or(kept),
             owner: at.owner.map(str::to_owned),
             expires_at: at.expires_at,
             ends_at: at.ends_at,
@@ -118,6 +123,7 @@ impl Ports for World {
         Ok(Entry {
             value: (known != Some(stored.version)).then(|| stored.value.clone()),
             version: stored.version,
+            guard: stored.guard,
             expires_at: stored.expires_at,
         })
     }
@@ -133,10 +139,24 @@ impl Ports for World {
         })
     }
 
-    fn replace(&self, key: &str, value: &str, expected: u64, at: &Placement<'_>) -> Result<u64, StoreError> {
-        self.write(|| match self.get(key, None, true)?.version {
-            version if version == expected => Ok(self.store(key, value, at)),
-            _ => Err(StoreError::Stale),
+    fn replace(
+        &self,
+        key: &str,
+        value: &str,
+        expected: Expected,
+        at: &Placement<'_>,
+    ) -> Result<u64, StoreError> {
+        self.write(|| {
+            let entry = self.get(key, None, true)?;
+            let is_met = match expected {
+                Expected::Version(version) => version == entry.version,
+                Expected::Guard(guard) => guard == entry.guard,
+            };
+            if is_met {
+                Ok(self.store(key, value, at))
+            } else {
+                Err(StoreError::Stale)
+            }
         })
     }
 
@@ -152,18 +172,35 @@ impl Ports for World {
         })
     }
 
-    fn delete(&self, key: &str, _owner: Option<&str>) -> Result<bool, StoreError> {
+    fn delete(&self, key: &str, condition: Condition<'_>) -> Result<bool, StoreError> {
         self.write(|| {
+            let is_met = self.records.borrow().get(key).map(|stored| match condition {
+                Condition::Owner(owner) => stored.owner.as_deref() == Some(owner),
+                Condition::Guard(guard) => stored.guard == guard,
+            });
             let was_there = self.get(key, None, true).is_ok();
-            self.records.borrow_mut().remove(key);
+            match is_met {
+                Some(true) => drop(self.records.borrow_mut().remove(key)),
+                Some(false) if was_there => return Err(StoreError::Stale),
+                _ => {}
+            }
             Ok(was_there)
         })
     }
 
-    fn delete_many(&self, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+    fn delete_many(&self, deletions: Vec<Deletion>, owner: &str) -> Result<u32, StoreError> {
         let mut deleted = 0;
-        for key in keys {
-            deleted += u32::from(self.delete(key, Some(owner))?);
+        for Deletion { key, guard } in deletions {
+            let has_guard = self
+                .get(&key, None, true)
+                .is_ok_and(|entry| guard.is_none_or(|guard| guard == entry.guard));
+            if has_guard {
+                match self.delete(&key, Condition::Owner(owner)) {
+                    Ok(was_there) => deleted += u32::from(was_there),
+                    Err(StoreError::Stale) => {}
+                    Err(error) => return Err(error),
+                }
+            }
         }
         Ok(deleted)
     }
@@ -187,6 +224,7 @@ impl Ports for World {
             .map(|(key, stored)| Row {
                 key: key.clone(),
                 version: stored.version,
+                guard: stored.guard,
                 touched_at: 0,
                 expires_at: stored.expires_at,
                 value: None,

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tessera::Timestamp;
-use tessera::store::{Capabilities, Entry, Page, Placement, Store, StoreError};
+use tessera::store::{
+    Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError,
+};
 
 use super::Worker;
-use super::wire::{self, moment, number, placement, read_result};
+use super::wire::{self, moment, placement, read_result};
 
 /// A store in a Worker, empty at first.
 pub struct RemoteStore {
@@ -133,11 +135,11 @@ impl Store for RemoteStore {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         let at = self.place_there(at);
-        let expected = number(expected);
+        let expected = wire::expected(expected);
         let asked =
             json!({"operation": "replace", "key": key, "value": value, "expected": expected, "at": at});
         read_result(&self.ask(now, asked).await, wire::read_version)
@@ -155,13 +157,19 @@ impl Store for RemoteStore {
         read_result(&self.ask(now, asked).await, |_| Some(()))
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-        let asked = json!({"operation": "delete", "key": key, "owner": owner});
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        let asked = json!({"operation": "delete", "key": key, "while": wire::condition(condition)});
         read_result(&self.ask(now, asked).await, Value::as_bool)
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        let asked = json!({"operation": "delete-many", "keys": keys, "owner": owner});
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        let deletions: Vec<Value> = deletions.iter().map(wire::deletion).collect();
+        let asked = json!({"operation": "delete-many", "deletions": deletions, "owner": owner});
         let count = |value: &Value| value.as_u64().and_then(|count| u32::try_from(count).ok());
         read_result(&self.ask(now, asked).await, count)
     }

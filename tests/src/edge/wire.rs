@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tessera::Timestamp;
-use tessera::store::{Capabilities, Cause, Entry, Page, Placement, Row, Store, StoreError};
+use tessera::store::{
+    Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Row, Store, StoreError,
+};
 
 /// Numbers of 64 bits are texts there.
-pub(super) fn number(number: u64) -> Value {
+fn number(number: u64) -> Value {
     Value::from(number.to_string())
 }
 
@@ -36,6 +38,7 @@ pub(super) fn placement(at: &Placement) -> Value {
     json!({
         "owner": at.owner,
         "previousOwner": at.previous_owner,
+        "guard": at.guard.map(number),
         "expiresAt": moment(at.expires_at),
         "endsAt": moment(at.ends_at),
     })
@@ -45,8 +48,59 @@ fn read_placement(value: &Value) -> Option<Placement> {
     Some(Placement {
         owner: text(value, "owner"),
         previous_owner: text(value, "previousOwner"),
+        guard: read_optional(value, "guard")?,
         expires_at: read_moment(value.get("expiresAt")?)?,
         ends_at: read_moment(value.get("endsAt")?)?,
+    })
+}
+
+/// A number that may be left out; `None` if it is there and none can be read.
+fn read_optional(value: &Value, name: &str) -> Option<Option<u64>> {
+    match value.get(name) {
+        None | Some(Value::Null) => Some(None),
+        Some(found) => read_number(found).map(Some),
+    }
+}
+
+pub(super) fn expected(expected: Expected) -> Value {
+    match expected {
+        Expected::Version(version) => json!({"tag": "version", "val": number(version)}),
+        Expected::Guard(guard) => json!({"tag": "guard", "val": number(guard)}),
+    }
+}
+
+fn read_expected(value: &Value) -> Option<Expected> {
+    let number = read_number(value.get("val")?)?;
+    match value.get("tag")?.as_str()? {
+        "version" => Some(Expected::Version(number)),
+        "guard" => Some(Expected::Guard(number)),
+        _ => None,
+    }
+}
+
+pub(super) fn condition(condition: &Condition) -> Value {
+    match condition {
+        Condition::Owner(owner) => json!({"tag": "owner", "val": owner}),
+        Condition::Guard(guard) => json!({"tag": "guard", "val": number(*guard)}),
+    }
+}
+
+fn read_condition(value: &Value) -> Option<Condition> {
+    match value.get("tag")?.as_str()? {
+        "owner" => text(value, "val").map(Condition::Owner),
+        "guard" => read_number(value.get("val")?).map(Condition::Guard),
+        _ => None,
+    }
+}
+
+pub(super) fn deletion(deletion: &Deletion) -> Value {
+    json!({"key": deletion.key, "guard": deletion.guard.map(number)})
+}
+
+fn read_deletion(value: &Value) -> Option<Deletion> {
+    Some(Deletion {
+        key: text(value, "key")?,
+        guard: read_optional(value, "guard")?,
     })
 }
 
@@ -54,6 +108,7 @@ fn entry(entry: &Entry) -> Value {
     json!({
         "value": &*entry.value,
         "version": number(entry.version),
+        "guard": number(entry.guard),
         "expiresAt": moment(entry.expires_at),
     })
 }
@@ -62,6 +117,7 @@ pub(super) fn read_entry(value: &Value) -> Option<Entry> {
     Some(Entry {
         value: value.get("value")?.as_str()?.into(),
         version: read_number(value.get("version")?)?,
+        guard: read_number(value.get("guard")?)?,
         expires_at: read_moment(value.get("expiresAt")?)?,
     })
 }
@@ -71,6 +127,7 @@ fn page(page: &Page) -> Value {
         json!({
             "key": row.key,
             "version": number(row.version),
+            "guard": number(row.guard),
             "touchedAt": moment(row.touched_at),
             "expiresAt": moment(row.expires_at),
             "value": row.value.as_deref(),
@@ -84,6 +141,7 @@ pub(super) fn read_page(value: &Value) -> Option<Page> {
         Some(Row {
             key: text(row, "key")?,
             version: read_number(row.get("version")?)?,
+            guard: read_number(row.get("guard")?)?,
             touched_at: read_moment(row.get("touchedAt")?)?,
             expires_at: read_moment(row.get("expiresAt")?)?,
             value: row.get("value").and_then(Value::as_str).map(Into::into),
@@ -218,7 +276,7 @@ pub(crate) async fn answer<S: Store>(store: &S, now: Timestamp, asked: &Value) -
         }
         "replace" => {
             let (value, at) = (text(asked, "value")?, read_placement(asked.get("at")?)?);
-            let expected = read_number(asked.get("expected")?)?;
+            let expected = read_expected(asked.get("expected")?)?;
             result(store.replace(now, &key?, &value, expected, &at).await, number)
         }
         "touch" => {
@@ -226,10 +284,14 @@ pub(crate) async fn answer<S: Store>(store: &S, now: Timestamp, asked: &Value) -
             let touched = store.touch(now, &key?, owner.as_deref(), expires_at).await;
             result(touched, |()| Value::Null)
         }
-        "delete" => result(store.delete(now, &key?, owner.as_deref()).await, Value::from),
+        "delete" => {
+            let condition = read_condition(asked.get("while")?)?;
+            result(store.delete(now, &key?, &condition).await, Value::from)
+        }
         "delete-many" => {
-            let keys = texts(asked, "keys")?;
-            result(store.delete_many(now, &keys, &owner?).await, Value::from)
+            let listed = asked.get("deletions")?.as_array()?;
+            let deletions: Option<Vec<Deletion>> = listed.iter().map(read_deletion).collect();
+            result(store.delete_many(now, &deletions?, &owner?).await, Value::from)
         }
         "list-owned" => {
             let (owner, cursor, limit) = (owner?, text(asked, "cursor")?, asked.get("limit")?.as_u64()?);

@@ -34,6 +34,12 @@ pub struct Session {
 pub type World = BTreeMap<String, Session>;
 
 impl Session {
+    /// How often the generations have changed since they were those of `before`, where no login came in between.
+    pub fn changes_since(&self, before: &Self) -> u32 {
+        let changes = |session: &Self| 2 * session.current + u32::from(session.confirmed_at.is_some());
+        changes(self).saturating_sub(changes(before))
+    }
+
     /// As a login of a visitor without a session makes it.
     pub fn logged_in(subject: &str, fields: &BTreeMap<String, String>, now: u64, writer: usize) -> Self {
         Self {
@@ -117,6 +123,10 @@ pub enum Call {
         handle: usize,
         key: String,
     },
+    Revoke {
+        key: String,
+        subject: String,
+    },
     RevokeAll {
         subject: String,
     },
@@ -131,7 +141,8 @@ impl Call {
             | Self::Rotate { key, .. }
             | Self::Touch { key, .. }
             | Self::Login { key, .. }
-            | Self::Destroy { key, .. } => Some(key),
+            | Self::Destroy { key, .. }
+            | Self::Revoke { key, .. } => Some(key),
             Self::RevokeAll { .. } => None,
         }
     }
@@ -145,7 +156,7 @@ impl Call {
             | Self::Touch { handle, .. }
             | Self::Login { handle, .. }
             | Self::Destroy { handle, .. } => Some(*handle),
-            Self::RevokeAll { .. } => None,
+            Self::Revoke { .. } | Self::RevokeAll { .. } => None,
         }
     }
 }
@@ -199,8 +210,8 @@ pub enum Progress {
     Begun,
     /// A login is written and the owner's sessions are still to be counted.
     Written(u32),
-    /// A login's cap: these are still to be ended.
-    Evicting(u32, Vec<String>),
+    /// A login's cap: these are still to be ended, each unless it has authenticated since it was ranked as it was then.
+    Evicting(u32, Vec<(String, Session)>),
     /// A theft signal is given, and the session still to be ended.
     Ending,
     /// A revocation: what it must end, and what it may.

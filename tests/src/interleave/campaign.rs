@@ -7,7 +7,10 @@ use std::thread;
 use tessera::Component;
 
 use super::explore::{explore, sample};
-use super::plan::{Act, EVERYTHING, Event, Fault, LOGINS, Plan, RENEWALS, combinations};
+use super::plan::{
+    Act, ENDS, EVERYTHING, Event, Fault, LOGINS, Plan, RENEWALS, REVOCATIONS, SAVES, SAVES_AND_RENEWS,
+    combinations,
+};
 use super::report::{Report, Violation};
 use super::store::lock;
 
@@ -196,6 +199,20 @@ pub fn campaigns() -> Vec<Campaign> {
     add("failover-clocks-2", RENEWALS, 2, every, false, &|plan| {
         apart(failover(plan))
     });
+
+    let revocations = |plan: Plan| plan.failing(2, &[Fault::Unavailable, Fault::Lost]);
+    add("revocations-2", REVOCATIONS, 2, every, false, &revocations);
+    add("revocations-3", REVOCATIONS, 3, every, false, &|plan| plan);
+    // A thief with the owner's token, who saves and renews for as long as the others run.
+    let jump = [Event::ClockJumps(PAST_GRACE_MS)];
+    let saves = |plan: Plan| plan.failing(1, &[Fault::Lost]).against(SAVES);
+    let renews = |plan: Plan| plan.with_events(2, &jump).against(SAVES_AND_RENEWS);
+    add("flood-saves-1", ENDS, 1, every, false, &saves);
+    add("flood-saves-2", ENDS, 2, drawn, false, &saves);
+    add("flood-saves-2-all", ENDS, 2, every, true, &saves);
+    add("flood-renews-1", ENDS, 1, every, false, &renews);
+    add("flood-renews-2", ENDS, 2, drawn, false, &renews);
+    add("flood-renews-2-all", ENDS, 2, every, true, &renews);
 
     let shared = |faults: usize| {
         move |plan: Plan| Plan {

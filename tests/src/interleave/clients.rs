@@ -14,7 +14,7 @@ use super::plan::Act;
 use super::store::{BoardClock, lock};
 
 /// The most handles one client makes.
-pub const HANDLES: usize = 16;
+pub const HANDLES: usize = 32;
 
 /// A token that a client was given.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -173,6 +173,26 @@ impl Client {
                 };
                 self.end(told)
             }
+            Act::Revoke(subject) => {
+                // A token names its session, whatever became of it.
+                let claims = self
+                    .token
+                    .as_deref()
+                    .map(|token| self.sessions.verify(token, None));
+                let (Some(Ok(claims)), Some(token)) = (claims, &self.token) else {
+                    return Then::Stop;
+                };
+                self.begin(Call::Revoke {
+                    key: key_and_generation(token).0,
+                    subject: subject.into(),
+                });
+                let told = match self.sessions.revoke(subject, &claims.reference).await {
+                    Ok(true) => Told::Done,
+                    Ok(false) => Told::Missing,
+                    Err(error) => refused(&error),
+                };
+                self.end(told)
+            }
             _ => {
                 self.learn_key(open);
                 match open {
@@ -231,7 +251,7 @@ impl Client {
                 self.end(ended.map_or_else(|error| refused(&error), |()| Told::Done))
             }
             Act::Login(subject) => self.login((session, handle, &key), subject, value).await,
-            Act::Open | Act::Enter(_) | Act::RevokeAll(_) => Then::Stop,
+            Act::Open | Act::Enter(_) | Act::Revoke(_) | Act::RevokeAll(_) => Then::Stop,
         }
     }
 

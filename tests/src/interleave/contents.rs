@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tessera::Timestamp;
-use tessera::store::{Entry, Page, Placement, Row, StoreError};
+use tessera::store::{Condition, Deletion, Entry, Expected, Page, Placement, Row, StoreError};
 
 use super::run::digest;
 
@@ -15,6 +15,10 @@ pub struct Stored {
     pub text: Arc<str>,
     /// Names the write that made it.
     pub version: u64,
+    /// Names the write that changed which tokens are good.
+    pub guard: u64,
+    /// Whose it is.
+    pub owner: Option<String>,
     /// When it expires.
     pub expires_at: Timestamp,
 }
@@ -25,6 +29,7 @@ impl Stored {
         Entry {
             value: Arc::clone(&self.text),
             version: self.version,
+            guard: self.guard,
             expires_at: self.expires_at,
         }
     }
@@ -52,7 +57,7 @@ pub enum Question {
     Replace {
         key: String,
         text: String,
-        expected: u64,
+        expected: Expected,
         at: Placement,
     },
     Touch {
@@ -61,10 +66,10 @@ pub enum Question {
     },
     Delete {
         key: String,
-        owner: Option<String>,
+        condition: Condition,
     },
     DeleteMany {
-        keys: Vec<String>,
+        deletions: Vec<Deletion>,
         owner: String,
     },
     ListOwned {
@@ -90,7 +95,7 @@ pub enum Answer {
     Entries(Vec<Result<Entry, StoreError>>),
     Version(Result<u64, StoreError>),
     Done(Result<(), StoreError>),
-    WasThere(bool),
+    WasThere(Result<bool, StoreError>),
     Count(u32),
     Page(Page),
     /// Any question can fail so.
@@ -111,7 +116,7 @@ impl Answer {
             Self::Entries(answers) => digest(&(2, answers.iter().map(entry).collect::<Vec<_>>())),
             Self::Version(answer) => digest(&(3, answer.as_ref().map_err(error))),
             Self::Done(answer) => digest(&(4, answer.as_ref().map_err(error))),
-            Self::WasThere(was_there) => digest(&(5, was_there)),
+            Self::WasThere(answer) => digest(&(5, answer.as_ref().map_err(error))),
             Self::Count(count) => digest(&(6, count)),
             Self::Page(page) => digest(&(7, page.rows.iter().map(row).collect::<Vec<_>>())),
             Self::Failed(failed) => digest(&(8, error(failed))),
@@ -153,8 +158,10 @@ impl Contents {
 
     fn put(&mut self, key: &str, text: &str, version: u64, at: &Placement) {
         self.remember(key);
-        if let Some(previous) = &at.previous_owner {
-            self.index.remove(&(previous.clone(), key.to_owned()));
+        let before = self.records.get(key);
+        let guard = at.guard.or(before.map(|before| before.guard)).unwrap_or(0);
+        if let Some(previous) = before.and_then(|before| before.owner.clone()) {
+            self.index.remove(&(previous, key.to_owned()));
         }
         if let Some(owner) = &at.owner {
             self.index.insert((owner.clone(), key.to_owned()));
@@ -162,19 +169,34 @@ impl Contents {
         let stored = Stored {
             text: text.into(),
             version,
+            guard,
+            owner: at.owner.clone(),
             expires_at: at.expires_at.min(at.ends_at),
         };
         self.records.insert(key.to_owned(), stored);
     }
 
-    fn remove(&mut self, key: &str, owner: Option<&str>, now: Timestamp) -> bool {
-        let was_live = self.live(key, now).is_ok();
+    fn remove(&mut self, key: &str) {
         self.remember(key);
-        self.records.remove(key);
-        if let Some(owner) = owner {
-            self.index.remove(&(owner.to_owned(), key.to_owned()));
+        if let Some(Stored {
+            owner: Some(owner), ..
+        }) = self.records.remove(key)
+        {
+            self.index.remove(&(owner, key.to_owned()));
         }
-        was_live
+    }
+
+    fn remove_if(&mut self, key: &str, condition: &Condition, now: Timestamp) -> Result<bool, StoreError> {
+        let Some(stored) = self.records.get(key) else {
+            return Ok(false);
+        };
+        let was_live = stored.expires_at > now;
+        if condition.is_met(stored.owner.as_deref(), stored.guard) {
+            self.remove(key);
+        } else if was_live {
+            return Err(StoreError::Stale);
+        }
+        Ok(was_live)
     }
 
     /// Answers a question that only reads.
@@ -208,7 +230,7 @@ impl Contents {
                 at,
             } => Answer::Version(match self.live(key, now) {
                 Err(missing) => Err(missing),
-                Ok(stored) if stored.version != *expected => Err(StoreError::Stale),
+                Ok(stored) if !expected.is_met(stored.version, stored.guard) => Err(StoreError::Stale),
                 Ok(_) => {
                     self.put(key, text, version, at);
                     Ok(version)
@@ -223,17 +245,20 @@ impl Contents {
                     Ok(())
                 }
             }),
-            Question::Delete { key, owner } => Answer::WasThere(self.remove(key, owner.as_deref(), now)),
-            Question::DeleteMany { keys, owner } => {
-                let removed = keys
-                    .iter()
-                    .filter(|key| {
-                        // Only what is still that owner's, as the stores do.
-                        self.index.contains(&(owner.clone(), (*key).clone()))
-                            && self.remove(key, Some(owner), now)
-                    })
-                    .count();
-                Answer::Count(removed as u32)
+            Question::Delete { key, condition } => Answer::WasThere(self.remove_if(key, condition, now)),
+            Question::DeleteMany { deletions, owner } => {
+                let mut removed = 0;
+                for Deletion { key, guard } in deletions {
+                    let is_doomed = |stored: &Stored| {
+                        stored.owner.as_ref() == Some(owner)
+                            && guard.is_none_or(|guard| guard == stored.guard)
+                    };
+                    if self.records.get(key).is_some_and(is_doomed) {
+                        removed += u32::from(self.live(key, now).is_ok());
+                        self.remove(key);
+                    }
+                }
+                Answer::Count(removed)
             }
         }
     }
@@ -249,6 +274,7 @@ impl Contents {
             Some(Row {
                 key: key.clone(),
                 version: stored.version,
+                guard: stored.guard,
                 touched_at: now,
                 expires_at: stored.expires_at,
                 value: Some(Arc::clone(&stored.text)),

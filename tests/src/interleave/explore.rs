@@ -23,6 +23,7 @@ use super::run::{Choice, Run, Start, alone};
 pub fn start(plan: &Plan, component: &Component) -> Result<Start, ConfigurationError> {
     let calm = Plan {
         most_faults: 0,
+        has_adversary: false,
         ..plan.clone()
     };
     let program = vec![Act::Enter("alice"), Act::Save("a"), Act::Save("b")];

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tessera::{Component, ConfigurationError};
 
 use super::calls::{Call, Session, Standing, Told, World};
-use super::clients::{Granted, generation_bytes, key_and_generation};
+use super::clients::{Granted, HANDLES, generation_bytes, key_and_generation};
 use super::contents::Contents;
 use super::explore::worlds;
 use super::linear::{Observed, is_explained};
@@ -18,6 +18,8 @@ use super::witness::Witness;
 
 /// How often a call writes before it gives up.
 const TRIES: usize = 8;
+/// For how long it tries, in milliseconds.
+const RETRY_WINDOW_MS: u64 = 25_000;
 
 /// Judges the runs of one plan.
 pub struct Judge<'a> {
@@ -87,11 +89,21 @@ impl<'a> Judge<'a> {
         let what = match &call.told {
             Some(Told::Odd(_)) => "an answer that no such call gives",
             Some(Told::InstanceLost) if traps => return Ok(()),
+            // The run ended before it did.
+            None if self.is_adversary(call) => return Ok(()),
             Some(Told::Unavailable | Told::Unknown | Told::InstanceLost) | None if !call.faulted => {
                 "a failure that nothing has caused"
             }
+            // Only generations are in the way of these, and no token survives more changes of them than there are tries.
+            Some(Told::Contended) if ends_or_logs_in(&call.call) && !waited(call) => {
+                "an end or a login that others have delayed"
+            }
             // Each of its tries met a write; a call of another makes one, a login a few.
-            Some(Told::Contended) if all.iter().filter(meanwhile).count() <= TRIES / 2 => {
+            Some(Told::Contended)
+                if !self.plan.has_adversary
+                    && !waited(call)
+                    && all.iter().filter(meanwhile).count() <= TRIES / 2 =>
+            {
                 "a call that gave up among too few others"
             }
             Some(told) if !call.asked && asks(&call.call, told) => {
@@ -101,6 +113,11 @@ impl<'a> Judge<'a> {
             _ => return Ok(()),
         };
         Err(format!("{what}: {call:?}"))
+    }
+
+    fn is_adversary(&self, call: &Observed) -> bool {
+        let client = call.call.handle().map(|handle| handle / HANDLES);
+        self.plan.has_adversary && client == Some(self.plan.programs.len() - 1)
     }
 
     /// A subject has no more sessions than the cap allows, but for logins of which nobody knows how they ended.
@@ -240,10 +257,22 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// What is conditional on the generations alone. All logins of the explorer keep nothing.
+fn ends_or_logs_in(call: &Call) -> bool {
+    matches!(call, Call::Destroy { .. } | Call::Login { .. })
+}
+
+/// A clock that jumped meanwhile ends the tries of a call.
+fn waited(call: &Observed) -> bool {
+    call.later
+        .iter()
+        .any(|later| later.abs_diff(call.now) > RETRY_WINDOW_MS)
+}
+
 /// Whether such an answer takes the store. Some are known beforehand: that a generation has had its grace, or is renewed.
 fn asks(call: &Call, told: &Told) -> bool {
     match call {
-        Call::Open { .. } | Call::RevokeAll { .. } => true,
+        Call::Open { .. } | Call::Revoke { .. } | Call::RevokeAll { .. } => true,
         Call::Login { .. } | Call::Destroy { .. } => !matches!(told, Told::Replaced | Told::Missing),
         Call::Save { .. } => matches!(told, Told::Done | Told::Token(_)),
         Call::Rotate { .. } | Call::Touch { .. } => false,

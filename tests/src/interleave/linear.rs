@@ -17,6 +17,8 @@ pub struct Observed {
     pub call: Call,
     /// The client's clock then, in milliseconds.
     pub now: u64,
+    /// The client's clock before each later try of a write.
+    pub later: Vec<u64>,
     /// Whether it asked the store anything.
     pub asked: bool,
     /// The step of its first question; none if it asked nothing.
@@ -37,6 +39,7 @@ impl Observed {
         Self {
             call,
             now,
+            later: Vec::new(),
             asked: false,
             began: None,
             ended: None,
@@ -44,6 +47,11 @@ impl Observed {
             faulted: false,
             stale: false,
         }
+    }
+
+    /// Every time at which it may have judged what it found.
+    pub fn times(&self) -> impl Iterator<Item = u64> {
+        std::iter::once(self.now).chain(self.later.iter().copied())
     }
 
     /// Whether it may have stopped anywhere on its way.
@@ -148,8 +156,9 @@ impl Search<'_> {
         let (handle, at) = (observed.call.handle()?, &state.progress[which]);
         let held = &state.handles[handle];
         let ended = Progress::Ended(told.clone());
-        let steps = model::next(self.rules, &state.world, held, &observed.call, at, observed.now);
-        let (_, held, progress) = steps.into_iter().find(|(_, _, progress)| *progress == ended)?;
+        let at_time = |now| model::next(self.rules, &state.world, held, &observed.call, at, now);
+        let mut steps = observed.times().flat_map(at_time);
+        let (_, held, progress) = steps.find(|(_, _, progress)| *progress == ended)?;
         let mut next = state.clone();
         next.handles[handle] = held;
         next.progress[which] = progress;
@@ -161,7 +170,8 @@ impl Search<'_> {
         let (observed, at) = (&self.calls[which], &state.progress[which]);
         let handle = observed.call.handle();
         let held = handle.map_or_else(Handle::default, |handle| state.handles[handle].clone());
-        let steps = model::next(self.rules, &state.world, &held, &observed.call, at, observed.now);
+        let at_time = |now| model::next(self.rules, &state.world, &held, &observed.call, at, now);
+        let steps: Vec<model::Next> = observed.times().flat_map(at_time).collect();
         for (world, held, progress) in steps {
             let closes = match &progress {
                 Progress::Ended(told) if observed.may_stop() || observed.told.as_ref() == Some(told) => true,

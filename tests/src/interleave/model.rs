@@ -7,6 +7,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::calls::{Call, Handle, Progress, Rules, Session, Standing, Told, World};
 
+/// How often an eviction tries to end one session.
+const EVICTION_TRIES: u32 = 3;
+
 /// The table of generations.
 pub fn judge(session: &Session, generation: u32, now: u64, grace: u64) -> Standing {
     match (session.previous == Some(generation), session.confirmed_at) {
@@ -54,6 +57,13 @@ pub fn next(rules: &Rules, world: &World, held: &Handle, call: &Call, at: &Progr
             }
             Some(_) => Told::Replaced,
         },
+        (Call::Revoke { subject, .. }, _) => match session.filter(|session| is_of(session, subject)) {
+            Some(_) => {
+                after.remove(key);
+                Told::Done
+            }
+            None => Told::Missing,
+        },
         (Call::Destroy { .. }, _) => match stands(held.generation) {
             Some(standing) if !is_served(standing) => Told::Replaced,
             _ => {
@@ -75,17 +85,37 @@ pub fn next(rules: &Rules, world: &World, held: &Handle, call: &Call, at: &Progr
             }
         }
         (Call::Login { subject, .. }, Progress::Written(token)) => {
+            let ranked = |key: String| {
+                let session = world[&key].clone();
+                (key, session)
+            };
             let doomed = beyond_cap(rules, world, key, subject);
+            let doomed = doomed.into_iter().map(ranked).collect();
             return vec![(after, handle, Progress::Evicting(*token, doomed))];
         }
         (Call::Login { subject, .. }, Progress::Evicting(token, doomed)) => {
-            // One that has become another subject's is let be.
-            let is_doomed = |key: &String, session: &Session| doomed.contains(key) && is_of(session, subject);
-            after.retain(|key, session| !is_doomed(key, session));
-            match doomed.iter().any(|doomed| doomed == key) {
+            let told = match doomed.iter().any(|(doomed, _)| doomed == key) {
                 true => Told::TooMany,
                 false => Told::Token(*token),
+            };
+            // One that has become another subject's is let be; where the oldest goes, one that has authenticated since, too.
+            let ranked = |key: &String| doomed.iter().find(|(doomed, _)| doomed == key);
+            let is_doomed = |key: &String, session: &Session| {
+                let is_as_ranked = |before: &Session| !rules.evicts || before.floor == session.floor;
+                is_of(session, subject) && ranked(key).is_some_and(|(_, before)| is_as_ranked(before))
+            };
+            after.retain(|key, session| !is_doomed(key, session));
+            // One whose generations changed at each try is left to the next login.
+            let mut left = world.clone();
+            let changes = |key: &String, session: &Session| {
+                ranked(key).is_some_and(|(_, before)| session.changes_since(before) >= EVICTION_TRIES)
+            };
+            left.retain(|key, session| !is_doomed(key, session) || changes(key, session));
+            let mut all = vec![(after, handle.clone(), Progress::Ended(told.clone()))];
+            if rules.evicts && left != all[0].0 {
+                all.push((left, handle, Progress::Ended(told)));
             }
+            return all;
         }
         _ => write(rules, &mut after, &mut handle, call, key, now),
     };

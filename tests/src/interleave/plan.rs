@@ -19,6 +19,8 @@ pub enum Act {
     Enter(&'static str),
     /// Logs out.
     Destroy,
+    /// Ends the session that it starts with, as this subject's.
+    Revoke(&'static str),
     /// Ends all sessions of a subject.
     RevokeAll(&'static str),
 }
@@ -79,6 +81,8 @@ pub struct Plan {
     pub rules: Rules,
     /// How often a client repeats a call that was not available.
     pub repeats: usize,
+    /// The last client works against the others: the run ends with them, however far it has come.
+    pub has_adversary: bool,
 }
 
 impl Plan {
@@ -105,6 +109,7 @@ impl Plan {
                 reuse_ends: false,
             },
             repeats: 1,
+            has_adversary: false,
         }
     }
 
@@ -117,6 +122,15 @@ impl Plan {
     /// With these events, counted as faults.
     pub fn with_events(mut self, most: usize, events: &[Event]) -> Self {
         (self.most_faults, self.events) = (most, events.to_vec());
+        self
+    }
+
+    /// Against a client that holds the same token and does this for as long as the others run.
+    pub fn against(mut self, adversary: &[Act]) -> Self {
+        self.programs.push(adversary.to_vec());
+        self.clocks.push(0);
+        self.name = format!("{} against {}", self.name, name(adversary));
+        self.has_adversary = true;
         self
     }
 
@@ -176,6 +190,48 @@ pub const LOGINS: &[&[Act]] = &[
     &[Act::Open, Act::Destroy],
     &[Act::RevokeAll("alice")],
 ];
+
+/// What ends a session or gives it to another, and what a flood of saves and renewals must not delay.
+pub const ENDS: &[&[Act]] = &[
+    &[Act::Open, Act::Destroy],
+    &[Act::Open, Act::Login("alice"), Act::Destroy],
+    &[Act::Open, Act::Login("bob")],
+    &[Act::Open, Act::Rotate, Act::Open, Act::Touch],
+    &[Act::Enter("alice")],
+    &[Act::Revoke("alice")],
+    &[Act::RevokeAll("alice")],
+];
+
+/// Ends of a session, and the logins that they may meet.
+pub const REVOCATIONS: &[&[Act]] = &[
+    &[Act::Revoke("alice")],
+    &[Act::Revoke("bob")],
+    &[Act::RevokeAll("alice")],
+    &[Act::RevokeAll("bob")],
+    &[Act::Open, Act::Login("alice"), Act::Open],
+    &[Act::Open, Act::Login("bob"), Act::Open],
+    &[Act::Open, Act::Rotate, Act::Open, Act::Touch],
+    &[Act::Open, Act::Save("a")],
+];
+
+/// Saves without end: more often than any end or login tries.
+pub const SAVES: &[Act] = &{
+    let mut acts = [Act::Save("b"); 7];
+    acts[0] = Act::Open;
+    acts
+};
+
+/// Renews and saves without end, as fast as the grace allows.
+pub const SAVES_AND_RENEWS: &[Act] = &{
+    let mut acts = [Act::Save("b"); 12];
+    let round = [Act::Open, Act::Touch, Act::Save("b"), Act::Rotate];
+    let mut place = 0;
+    while place < acts.len() {
+        acts[place] = round[place % round.len()];
+        place += 1;
+    }
+    acts
+};
 
 /// Every way to give each of so many clients one of these programs, order aside.
 pub fn combinations(programs: &[&[Act]], clients: usize) -> Vec<Plan> {

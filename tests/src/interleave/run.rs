@@ -47,6 +47,10 @@ struct Heard {
     ended: Option<usize>,
     faulted: bool,
     stale: bool,
+    /// A write of it was tried.
+    wrote: bool,
+    /// The client's clock before each later try.
+    later: Vec<u64>,
 }
 
 /// A client, and what it has asked.
@@ -83,6 +87,7 @@ impl<P: Player> Seat<P> {
             call.asked |= heard.asked;
             (call.began, call.ended) = (heard.began, heard.ended);
             (call.faulted, call.stale) = (heard.faulted, heard.stale);
+            call.later.clone_from(&heard.later);
             if let (Call::Login { key, .. }, Some(stored)) = (&mut call.call, &heard.key) {
                 *key = stored.to_string();
             }
@@ -187,11 +192,15 @@ impl<'a, P: Player> Run<'a, P> {
     /// What can be done next; nothing when all clients have ended.
     pub fn choices(&self) -> Vec<Choice> {
         let waits = |which: &usize| self.clients[*which].asked().is_some();
-        let waiting: Vec<usize> = (0..self.clients.len()).filter(waits).collect();
+        let adversary = self.plan.has_adversary.then(|| self.clients.len() - 1);
+        let mut waiting: Vec<usize> = (0..self.clients.len()).filter(waits).collect();
+        if waiting.iter().all(|which| Some(*which) == adversary) {
+            waiting.clear();
+        }
         let mut choices: Vec<Choice> = waiting.iter().map(|which| Choice::Step(*which)).collect();
         if self.failed < self.plan.most_faults && !waiting.is_empty() {
             for which in waiting {
-                let fits = |fault: &&Fault| self.fits(which, **fault);
+                let fits = |fault: &&Fault| Some(which) != adversary && self.fits(which, **fault);
                 choices.extend(
                     self.plan
                         .faults
@@ -310,6 +319,8 @@ impl<'a, P: Player> Run<'a, P> {
 
     /// Writes down that a call's question was heard.
     fn note(&mut self, which: usize, question: &Question, fault: Option<Fault>) {
+        let off_by = self.plan.clocks.get(which).copied().unwrap_or(0);
+        let clock = (self.time + off_by).unsigned_abs();
         let client = &mut self.clients[which];
         client.asked_in_call += 1;
         self.most_asked = self.most_asked.max(client.asked_in_call);
@@ -321,6 +332,12 @@ impl<'a, P: Player> Run<'a, P> {
         call.ended = Some(self.step);
         call.faulted |= fault.is_some();
         call.stale |= fault == Some(Fault::StaleRead);
+        // Whoever tries a write again reads the record first, and then the clock.
+        let reads_again = call.wrote && matches!(question, Question::Get { fresh: true, .. });
+        if reads_again && call.later.last() != Some(&clock) {
+            call.later.push(clock);
+        }
+        call.wrote |= question.writes();
         // A draft gets its key when it is first stored.
         if let Question::Insert { key, .. } = question {
             call.key = Some(key.as_str().into());
@@ -378,7 +395,9 @@ impl<'a, P: Player> Run<'a, P> {
 
     /// Whether a client waits for something else than the store.
     pub fn hangs(&self) -> bool {
-        self.clients.iter().any(|client| client.player.is_there())
+        let is_adversary = |which: usize| self.plan.has_adversary && which + 1 == self.clients.len();
+        let mut clients = self.clients.iter().enumerate();
+        clients.any(|(which, client)| client.player.is_there() && !is_adversary(which))
     }
 
     /// All tokens that were handed out.
@@ -413,7 +432,7 @@ impl<'a, P: Player> Run<'a, P> {
             client.player.stand().past.hash(&mut hasher);
             for heard in &*client.calls {
                 (heard.asked, &heard.key, heard.faulted, heard.stale).hash(&mut hasher);
-                (heard.began.is_some(), heard.ended.is_some()).hash(&mut hasher);
+                (heard.began.is_some(), heard.ended.is_some(), &heard.later).hash(&mut hasher);
             }
         }
         self.order(&mut hasher);

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use sha2::{Digest as _, Sha256};
-use tessera::store::{Capabilities, Entry, Page, Placement, Store, StoreError};
+use tessera::store::{
+    Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError,
+};
 use tessera::{Clock, Random, Timestamp};
 
 use super::contents::{Answer, Question};
@@ -203,7 +205,7 @@ impl Store for SteppedStore {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         let (key, text) = (key.into(), value.into());
@@ -230,17 +232,22 @@ impl Store for SteppedStore {
         answer!(self.ask(now, question).await, Answer::Done(done) => done)
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
         let question = Question::Delete {
             key: key.into(),
-            owner: owner.map(str::to_owned),
+            condition: condition.clone(),
         };
-        answer!(self.ask(now, question).await, Answer::WasThere(was_there) => Ok(was_there))
+        answer!(self.ask(now, question).await, Answer::WasThere(was_there) => was_there)
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
         let question = Question::DeleteMany {
-            keys: keys.to_vec(),
+            deletions: deletions.to_vec(),
             owner: owner.into(),
         };
         answer!(self.ask(now, question).await, Answer::Count(count) => Ok(count))

@@ -131,11 +131,10 @@ impl<S: Store> Runner<S> {
         let mut applied = Ok(());
         builder = builder.policy(|policy| applied = policy::apply(policy, &changes));
         applied?;
-        builder = keys
-            .into_iter()
-            .fold(builder.instances(1).clock(self.clock.clone()), |builder, key| {
-                builder.key(key)
-            });
+        builder = keys.into_iter().fold(
+            builder.instances(1).queue_places(0).clock(self.clock.clone()),
+            |builder, key| builder.key(key),
+        );
         let store = policy::promise(&self.store, &promises)?;
         let built = match self.pace {
             Pace::Own => builder.build(store),

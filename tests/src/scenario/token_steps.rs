@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tessera::Timestamp;
-use tessera::store::{Placement, Store};
+use tessera::store::{Condition, Expected, Placement, Store};
 
 use super::BEGINNING_MS;
 use super::args::{Args, as_list, as_text};
@@ -85,18 +85,24 @@ impl<S: Store> Runner<S> {
         let entry = store.get(now, &key, true).await.ok();
         let outcome = match (what, entry) {
             ("put-record", entry) => {
-                let at = args_placement(&mut args, now)?;
+                let mut at = args_placement(&mut args, now)?;
                 let text = new_text(&mut args, entry.as_ref().map(|entry| &*entry.value))?;
                 let written = match entry {
-                    Some(entry) => store.replace(now, &key, &text, entry.version, &at).await,
+                    Some(entry) => {
+                        // As the engine does: other generations come with another guard.
+                        let is_other = generations(&text) != generations(&entry.value);
+                        at.guard = is_other.then(|| entry.guard.wrapping_add(1));
+                        let expected = Expected::Version(entry.version);
+                        store.replace(now, &key, &text, expected, &at).await
+                    }
                     None => store.insert(now, &key, &text, &at).await,
                 };
                 written.map_err(|error| format!("the record cannot be put: {error}"))?;
                 Ok(Value::Null)
             }
             (_, None) => Err(outcome::error_of("missing")),
-            ("delete-record", Some(_)) => {
-                let deleted = store.delete(now, &key, None).await;
+            ("delete-record", Some(entry)) => {
+                let deleted = store.delete(now, &key, &Condition::Guard(entry.guard)).await;
                 deleted.map_err(|error| format!("the record cannot be deleted: {error}"))?;
                 Ok(Value::Null)
             }
@@ -117,6 +123,13 @@ impl<S: Store> Runner<S> {
         args.finish()?;
         Ok((outcome, Match::Members))
     }
+}
+
+/// The part of a record's text that says which tokens are good.
+fn generations(text: &str) -> Option<&str> {
+    let from = text.find("\"generation\":")?;
+    let until = text.find("\"writes\":")?;
+    text.get(from..until)
 }
 
 /// The id of the session that a token names, as it stands in the store's key.
@@ -157,6 +170,7 @@ fn args_placement(args: &mut Args, now: Timestamp) -> Result<Placement, String> 
     Ok(Placement {
         owner,
         previous_owner,
+        guard: None,
         expires_at,
         ends_at,
     })

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use tessera::store::{Placement, Store};
+use tessera::store::{Expected, Placement, Store};
 
 use super::Need::{CompareAndSwap, OwnerIndex};
-use super::subject::{Subject, ensure, equal, is_missing, is_other, is_stale, said};
+use super::subject::{Subject, deletions, ensure, equal, is_missing, is_other, is_stale, said};
 use super::{Check, Property, properties};
 
 pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
@@ -60,13 +60,16 @@ async fn an_unknown_key_is_missing_to_every_method<S: Store>(it: Subject<S>) -> 
     )?;
     equal(
         "delete",
-        said("delete", it.store.delete(it.now, "key", None).await)?,
+        said("delete", it.delete_bare(it.now, "key").await)?,
         false,
     )?;
     let keys = ["key".to_owned()];
     equal(
         "delete_many",
-        said("delete_many", it.store.delete_many(it.now, &keys, "owner").await)?,
+        said(
+            "delete_many",
+            it.store.delete_many(it.now, &deletions(&keys), "owner").await,
+        )?,
         0,
     )?;
     for answer in said("get_many", it.store.get_many(it.now, &keys).await)? {
@@ -125,7 +128,9 @@ async fn a_replace_may_move_the_expiry_in_both_directions<S: Store>(it: Subject<
         let at = it.place_until(None, expires_at);
         version = said(
             "replace",
-            it.store.replace(it.now, "key", "2", version, &at).await,
+            it.store
+                .replace(it.now, "key", "2", Expected::Version(version), &at)
+                .await,
         )?;
         equal(
             "the expiry",
@@ -206,7 +211,9 @@ async fn an_entry_never_outlives_its_end<S: Store>(it: Subject<S>) -> Check {
     )?;
     said(
         "replace",
-        it.store.replace(it.now, "key", "2", version, &at).await,
+        it.store
+            .replace(it.now, "key", "2", Expected::Version(version), &at)
+            .await,
     )?;
     equal(
         "the expiry after a replace",
@@ -218,7 +225,7 @@ async fn an_entry_never_outlives_its_end<S: Store>(it: Subject<S>) -> Check {
 async fn a_deleted_entry_is_missing_and_its_second_deletion_finds_nothing<S: Store>(it: Subject<S>) -> Check {
     it.insert("key", "1", Some("owner")).await?;
     it.insert("other", "1", Some("owner")).await?;
-    let delete = || it.store.delete(it.now, "key", Some("owner"));
+    let delete = || it.delete_of(it.now, "key", "owner");
     equal("the first delete", said("delete", delete().await)?, true)?;
     is_missing("get", it.get("key").await)?;
     equal("the second delete", said("delete", delete().await)?, false)?;
@@ -227,7 +234,7 @@ async fn a_deleted_entry_is_missing_and_its_second_deletion_finds_nothing<S: Sto
 
 async fn a_replace_after_a_delete_is_missing_and_raises_nothing<S: Store>(it: Subject<S>) -> Check {
     let version = it.insert("key", "1", None).await?;
-    said("delete", it.store.delete(it.now, "key", None).await)?;
+    said("delete", it.delete_bare(it.now, "key").await)?;
     is_missing("replace", it.replace("key", "2", version, None, None).await)?;
     is_missing(
         "touch",
@@ -277,7 +284,8 @@ async fn delete_many_counts_what_was_there<S: Store>(it: Subject<S>) -> Check {
     }
     let mut keys: Vec<String> = (0..20).map(|n| format!("key {}", n * 2)).collect();
     keys.push("key 0".to_owned());
-    let delete = || it.store.delete_many(it.now, &keys, "owner");
+    let deletions = deletions(&keys);
+    let delete = || it.store.delete_many(it.now, &deletions, "owner");
     equal("the first count", said("delete_many", delete().await)?, 5)?;
     equal("the second count", said("delete_many", delete().await)?, 0)?;
     for n in 0..10 {
@@ -297,7 +305,10 @@ async fn delete_many_leaves_entries_of_another_owner<S: Store>(it: Subject<S>) -
     let keys = ["mine", "theirs", "nobody's"].map(str::to_owned);
     equal(
         "the count",
-        said("delete_many", it.store.delete_many(it.now, &keys, "a").await)?,
+        said(
+            "delete_many",
+            it.store.delete_many(it.now, &deletions(&keys), "a").await,
+        )?,
         1,
     )?;
     is_missing("the owner's", it.get("mine").await)?;
@@ -308,14 +319,19 @@ async fn delete_many_leaves_entries_of_another_owner<S: Store>(it: Subject<S>) -
 async fn more_than_a_hundred_keys_at_once_are_refused<S: Store>(it: Subject<S>) -> Check {
     let keys: Vec<String> = (0..101).map(|n| format!("key {n}")).collect();
     is_other("get_many", it.store.get_many(it.now, &keys).await)?;
-    is_other("delete_many", it.store.delete_many(it.now, &keys, "owner").await)?;
+    is_other(
+        "delete_many",
+        it.store.delete_many(it.now, &deletions(&keys), "owner").await,
+    )?;
     said(
         "get_many of a hundred",
         it.store.get_many(it.now, &keys[..100]).await,
     )?;
     said(
         "delete_many of a hundred",
-        it.store.delete_many(it.now, &keys[..100], "owner").await,
+        it.store
+            .delete_many(it.now, &deletions(&keys[..100]), "owner")
+            .await,
     )
     .map(|_| ())
 }
@@ -370,7 +386,12 @@ async fn a_row_shows_when_the_entry_was_last_written_or_touched<S: Store>(it: Su
         first,
     )?;
     let at = it.place(Some("owner"));
-    said("replace", it.store.replace(third, "key", "2", version, &at).await)?;
+    said(
+        "replace",
+        it.store
+            .replace(third, "key", "2", Expected::Version(version), &at)
+            .await,
+    )?;
     equal("after the replace", touched_at(third).await?, third)
 }
 
@@ -386,7 +407,7 @@ async fn versions_are_never_used_twice_for_one_key<S: Store>(it: Subject<S>) -> 
             )?;
         }
         ensure(seen.insert(version), || "a version came back".to_owned())?;
-        said("delete", it.store.delete(it.now, "key", None).await)?;
+        said("delete", it.delete_bare(it.now, "key").await)?;
     }
     Ok(())
 }

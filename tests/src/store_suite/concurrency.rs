@@ -10,7 +10,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::Need::{CompareAndSwap, OwnerIndex};
-use super::subject::{Subject, ensure, equal, is_missing, said};
+use super::subject::{Subject, deletions, ensure, equal, is_missing, said};
 use super::{Check, Property, properties};
 
 pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
@@ -152,7 +152,7 @@ async fn a_deleted_entry_never_comes_back_under_parallel_replaces<S: Store>(it: 
             async move {
                 if n == 0 {
                     tokio::task::yield_now().await;
-                    let found = said("delete", it.store.delete(it.now, &key, Some("owner")).await)?;
+                    let found = said("delete", it.delete_of(it.now, &key, "owner").await)?;
                     is_deleted.store(true, Ordering::SeqCst);
                     return ensure(found, || "the delete found nothing".to_owned());
                 }
@@ -201,11 +201,13 @@ async fn of_64_parallel_deletes_exactly_one_finds_the_entry<S: Store>(it: Subjec
         it.insert("key", "1", Some("owner")).await?;
         let found = at_once(&it, PARALLEL, |it, n| async move {
             if n % 2 == 0 {
-                return said("delete", it.store.delete(it.now, "key", Some("owner")).await).map(u32::from);
+                return said("delete", it.delete_of(it.now, "key", "owner").await).map(u32::from);
             }
             said(
                 "delete_many",
-                it.store.delete_many(it.now, &["key".to_owned()], "owner").await,
+                it.store
+                    .delete_many(it.now, &deletions(&["key".to_owned()]), "owner")
+                    .await,
             )
         })
         .await?;
@@ -270,7 +272,7 @@ async fn parallel_walks_list_what_stays_while_others_come_and_go<S: Store>(it: S
             } else {
                 let key = format!("comes {n} {step}");
                 it.insert(&key, "1", Some("owner")).await?;
-                said("delete", it.store.delete(it.now, &key, Some("owner")).await)?;
+                said("delete", it.delete_of(it.now, &key, "owner").await)?;
             }
             tokio::task::yield_now().await;
         }

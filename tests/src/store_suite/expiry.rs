@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tessera::Timestamp;
-use tessera::store::{Placement, SWEEP_GRACE, Store};
+use tessera::store::{Expected, Placement, SWEEP_GRACE, Store};
 
 use super::Need::{ExactExpiry, OwnerIndex, Sweep};
-use super::subject::{Subject, ensure, equal, is_missing, is_stale, said};
+use super::subject::{Subject, deletions, ensure, equal, is_missing, is_stale, said};
 use super::{Check, Property, properties};
 
 pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
@@ -65,7 +65,9 @@ async fn an_entry_is_changed_until_the_millisecond_before_it_expires<S: Store>(i
     let at = it.place(Some("owner"));
     said(
         "the last replace",
-        it.store.replace(last, "key", "2", version, &at).await,
+        it.store
+            .replace(last, "key", "2", Expected::Version(version), &at)
+            .await,
     )?;
     said(
         "the last touch",
@@ -73,14 +75,14 @@ async fn an_entry_is_changed_until_the_millisecond_before_it_expires<S: Store>(i
     )?;
     equal(
         "the last delete",
-        said("delete", it.store.delete(last, "key", Some("owner")).await)?,
+        said("delete", it.delete_of(last, "key", "owner").await)?,
         true,
     )?;
     one(&it).await?;
     let keys = ["key".to_owned()];
     equal(
         "the last delete_many",
-        said("", it.store.delete_many(last, &keys, "owner").await)?,
+        said("", it.store.delete_many(last, &deletions(&keys), "owner").await)?,
         1,
     )
 }
@@ -89,28 +91,34 @@ async fn an_expired_entry_is_missing_to_every_method<S: Store>(it: Subject<S>) -
     let (version, _, gone) = one(&it).await?;
     let later = gone.saturating_add(it.life());
     let at = it.place_until(Some("owner"), later);
-    is_missing("replace", it.store.replace(gone, "key", "2", version, &at).await)?;
+    is_missing(
+        "replace",
+        it.store
+            .replace(gone, "key", "2", Expected::Version(version), &at)
+            .await,
+    )?;
     is_missing(
         "a replace of another version",
-        it.store.replace(gone, "key", "2", !version, &at).await,
+        it.store
+            .replace(gone, "key", "2", Expected::Version(!version), &at)
+            .await,
     )?;
     is_missing("touch", it.store.touch(gone, "key", Some("owner"), later).await)?;
     is_missing("get after them", it.get_at(gone, "key").await)?;
     equal(
         "delete",
-        said("delete", it.store.delete(gone, "key", Some("owner")).await)?,
+        said("delete", it.delete_of(gone, "key", "owner").await)?,
         false,
     )?;
     is_missing("get after the delete", it.get_at(gone, "key").await)?;
-    it.store
-        .delete(it.now, "key", Some("owner"))
+    it.delete_of(it.now, "key", "owner")
         .await
         .map_err(|error| error.to_string())?;
     one(&it).await?;
     let keys = ["key".to_owned()];
     equal(
         "delete_many",
-        said("", it.store.delete_many(gone, &keys, "owner").await)?,
+        said("", it.store.delete_many(gone, &deletions(&keys), "owner").await)?,
         0,
     )
 }
@@ -154,7 +162,9 @@ async fn an_insert_over_an_expired_entry_has_a_new_version_and_the_old_one_is_st
     ensure(old != new, || "the version came back".to_owned())?;
     is_stale(
         "a replace of the old version",
-        it.store.replace(gone, "key", "2", old, &at).await,
+        it.store
+            .replace(gone, "key", "2", Expected::Version(old), &at)
+            .await,
     )
 }
 

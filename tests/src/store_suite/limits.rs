@@ -117,7 +117,7 @@ async fn a_key_that_is_too_long_is_missing_where_nothing_is_written<S: Store>(it
         "touch",
         it.store.touch(it.now, &key, None, it.after(it.life())).await,
     )?;
-    match it.store.delete(it.now, &key, None).await {
+    match it.delete_bare(it.now, &key).await {
         Ok(false) | Err(StoreError::Missing) => Ok(()),
         answer => Err(format!("delete answers {answer:?}")),
     }

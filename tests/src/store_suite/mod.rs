@@ -17,6 +17,7 @@ use tessera::store::{Capabilities, Store};
 mod basics;
 mod concurrency;
 mod expiry;
+mod guards;
 mod limits;
 mod owners;
 mod subject;
@@ -117,6 +118,7 @@ impl<S: Store, M: AsyncFn() -> S> Suite<S, M> {
             basics::properties(),
             expiry::properties(),
             owners::properties(),
+            guards::properties(),
             limits::properties(),
             texts::properties(),
             concurrency::properties(),

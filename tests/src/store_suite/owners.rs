@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use tessera::store::{Store, StoreError};
+use tessera::store::{Expected, Store, StoreError};
 
 use super::Need::{CompareAndSwap, OwnerIndex};
-use super::subject::{Subject, ensure, equal, is_other, said};
+use super::subject::{Subject, deletions, ensure, equal, is_other, said};
 use super::{Check, Property, properties};
 
 pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
@@ -56,7 +56,7 @@ async fn a_deleted_entry_is_not_listed<S: Store>(it: Subject<S>) -> Check {
     for key in ["a", "b", "c"] {
         it.insert(key, "1", Some("owner")).await?;
     }
-    said("delete", it.store.delete(it.now, "a", Some("owner")).await)?;
+    said("delete", it.delete_of(it.now, "a", "owner").await)?;
     equal(
         "the list",
         it.owned("owner").await?,
@@ -64,7 +64,9 @@ async fn a_deleted_entry_is_not_listed<S: Store>(it: Subject<S>) -> Check {
     )?;
     said(
         "delete_many",
-        it.store.delete_many(it.now, &["b".to_owned()], "owner").await,
+        it.store
+            .delete_many(it.now, &deletions(&["b".to_owned()]), "owner")
+            .await,
     )?;
     equal("the list", it.owned("owner").await?, vec!["c".to_owned()])
 }
@@ -180,7 +182,7 @@ async fn a_walk_lists_what_stays_while_others_come_and_go<S: Store>(it: Subject<
         listed.extend(page.rows.into_iter().map(|row| row.key));
         // Every third entry goes, and one comes before, one behind all that were there.
         for _ in 0..5 {
-            said("delete", it.store.delete(it.now, &key(gone), Some("owner")).await)?;
+            said("delete", it.delete_of(it.now, &key(gone), "owner").await)?;
             gone += 3;
         }
         for new in [format!("a {gone:03}"), format!("z {gone:03}")] {
@@ -219,7 +221,9 @@ async fn a_walk_lists_what_stays_while_it_is_replaced_and_touched<S: Store>(it: 
             let at = it.place_until(Some("owner"), it.after(it.life() * lives));
             versions[n] = said(
                 "replace",
-                it.store.replace(it.now, &key(n), "2", versions[n], &at).await,
+                it.store
+                    .replace(it.now, &key(n), "2", Expected::Version(versions[n]), &at)
+                    .await,
             )?;
             let later = it.after(it.life() * 6);
             said(
@@ -248,7 +252,7 @@ async fn a_walk_ends_although_its_last_row_is_deleted<S: Store>(it: Subject<S>) 
         )?;
         listed += page.rows.len();
         for row in page.rows {
-            said("delete", it.store.delete(it.now, &row.key, Some("owner")).await)?;
+            said("delete", it.delete_of(it.now, &row.key, "owner").await)?;
         }
         match page.next {
             None => return equal("the rows listed", listed, 30),

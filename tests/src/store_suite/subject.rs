@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tessera::Timestamp;
-use tessera::store::{Capabilities, Entry, Placement, Row, Store, StoreError};
+use tessera::store::{Capabilities, Condition, Deletion, Entry, Expected, Placement, Row, Store, StoreError};
 
 use super::{Check, SweepFn};
 
@@ -60,6 +60,7 @@ impl<S: Store> Subject<S> {
         Placement {
             owner: owner.map(str::to_owned),
             previous_owner: None,
+            guard: None,
             expires_at,
             ends_at: expires_at.saturating_add(Duration::from_secs(86_400)),
         }
@@ -86,7 +87,21 @@ impl<S: Store> Subject<S> {
             previous_owner: from.map(str::to_owned),
             ..self.place(to)
         };
-        self.store.replace(self.now, key, value, expected, &at).await
+        self.store
+            .replace(self.now, key, value, Expected::Version(expected), &at)
+            .await
+    }
+
+    /// Deletes an entry while it is this owner's.
+    pub(super) async fn delete_of(&self, now: Timestamp, key: &str, owner: &str) -> Result<bool, StoreError> {
+        self.store
+            .delete(now, key, &Condition::Owner(owner.to_owned()))
+            .await
+    }
+
+    /// Deletes an entry that was written without a guard.
+    pub(super) async fn delete_bare(&self, now: Timestamp, key: &str) -> Result<bool, StoreError> {
+        self.store.delete(now, key, &Condition::Guard(0)).await
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Entry, StoreError> {
@@ -140,6 +155,15 @@ impl<S: Store> Subject<S> {
         keys.dedup();
         Ok(keys)
     }
+}
+
+/// Deletions of these keys, whatever guards their entries have.
+pub(super) fn deletions(keys: &[String]) -> Vec<Deletion> {
+    let deletion = |key: &String| Deletion {
+        key: key.clone(),
+        guard: None,
+    };
+    keys.iter().map(deletion).collect()
 }
 
 /// The answer, or which question failed and why.

@@ -71,7 +71,7 @@ async fn keys_that_merely_look_alike_are_different<S: Store>(it: Subject<S>) -> 
         equal("the value", &*said("get", it.get(key).await)?.value, key)?;
         equal(
             "the delete",
-            said("delete", it.store.delete(it.now, key, None).await)?,
+            said("delete", it.delete_bare(it.now, key).await)?,
             true,
         )?;
     }
@@ -120,7 +120,7 @@ async fn keys_and_owners_are_never_taken_for_a_pattern_or_a_command<S: Store>(it
         equal("the list", it.owned(name).await?, vec![])?;
         equal(
             "the delete",
-            said("delete", it.store.delete(it.now, name, Some(name)).await)?,
+            said("delete", it.delete_of(it.now, name, name).await)?,
             false,
         )?;
         it.insert(name, "2", Some(name)).await?;

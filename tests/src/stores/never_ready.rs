@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use tessera::Timestamp;
-use tessera::store::{Capabilities, Entry, Page, Placement, Store, StoreError};
+use tessera::store::{
+    Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError,
+};
 
 /// Keeps another store's answers back: each future is pending for its first one to three polls.
 ///
@@ -86,7 +88,7 @@ impl<S: Store> Store for NeverReady<S> {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.slowly(self.inner.replace(now, key, value, expected, at))
@@ -103,12 +105,17 @@ impl<S: Store> Store for NeverReady<S> {
         self.slowly(self.inner.touch(now, key, owner, expires_at)).await
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-        self.slowly(self.inner.delete(now, key, owner)).await
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        self.slowly(self.inner.delete(now, key, condition)).await
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        self.slowly(self.inner.delete_many(now, keys, owner)).await
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        self.slowly(self.inner.delete_many(now, deletions, owner)).await
     }
 
     async fn list_owned(

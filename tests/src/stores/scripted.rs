@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tessera::Timestamp;
-use tessera::store::{Capabilities, Cause, Entry, Page, Placement, Store, StoreError};
+use tessera::store::{
+    Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// What goes wrong with one question.
@@ -327,7 +329,7 @@ impl<S: Store> Store for Scripted<S> {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.remember(now, key).await;
@@ -348,15 +350,22 @@ impl<S: Store> Store for Scripted<S> {
             .await
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
         self.remember(now, key).await;
-        self.ask("delete", || self.shared.inner.delete(now, key, owner))
+        self.ask("delete", || self.shared.inner.delete(now, key, condition))
             .await
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        self.ask("delete-many", || self.shared.inner.delete_many(now, keys, owner))
-            .await
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        self.ask("delete-many", || {
+            self.shared.inner.delete_many(now, deletions, owner)
+        })
+        .await
     }
 
     async fn list_owned(

@@ -34,6 +34,7 @@ async fn copy(from: &impl Store, to: &impl Store, key: &str, owner: &str) {
     let at = Placement {
         owner: Some(owner.into()),
         previous_owner: None,
+        guard: Some(entry.guard),
         expires_at: entry.expires_at,
         ends_at: entry
             .expires_at
@@ -117,7 +118,9 @@ async fn a_session_of_the_edge_is_opened_by_the_rust_host_and_the_other_way_roun
 
 mod shared {
     use tessera::Timestamp;
-    use tessera::store::{Capabilities, Entry, Page, Placement, Store, StoreError};
+    use tessera::store::{
+        Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError,
+    };
 
     use super::Shared;
 
@@ -153,7 +156,7 @@ mod shared {
             now: Timestamp,
             key: &str,
             value: &str,
-            expected: u64,
+            expected: Expected,
             at: &Placement,
         ) -> Result<u64, StoreError> {
             self.0.replace(now, key, value, expected, at).await
@@ -169,12 +172,17 @@ mod shared {
             self.0.touch(now, key, owner, expires_at).await
         }
 
-        async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-            self.0.delete(now, key, owner).await
+        async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+            self.0.delete(now, key, condition).await
         }
 
-        async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-            self.0.delete_many(now, keys, owner).await
+        async fn delete_many(
+            &self,
+            now: Timestamp,
+            deletions: &[Deletion],
+            owner: &str,
+        ) -> Result<u32, StoreError> {
+            self.0.delete_many(now, deletions, owner).await
         }
 
         async fn list_owned(

@@ -151,7 +151,7 @@ fn all_scenarios_pass_in_workerd_over_kv_alone() {
         ("minimum-write-interval-ms", json!(0)),
     ];
     let needing = all_pass(&worker, "kv", &promises);
-    // Those about tokens from before a login, which are replaced elsewhere and missing here; the rule `conflict`; and those that
-    // put a record back by hand.
-    assert!(needing < 65, "{needing} scenarios need compare-and-swap");
+    // Those about tokens from before a login, which are replaced elsewhere and missing here; the rule `conflict`; those that put a
+    // record back by hand; and eight of `guards.json`, where a renewal or login in the middle of another call moves the session.
+    assert!(needing < 73, "{needing} scenarios need compare-and-swap");
 }

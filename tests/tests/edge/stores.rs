@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tessera::Timestamp;
-use tessera::store::{Placement, SWEEP_GRACE, Store as _, StoreError};
+use tessera::store::{Condition, Deletion, Expected, Placement, SWEEP_GRACE, Store as _, StoreError};
 use tessera_tests::edge::RemoteStore;
 use tessera_tests::store_suite::Suite;
 
@@ -86,15 +86,23 @@ async fn in_kv_a_deleted_record_is_not_raised_by_a_save_that_saw_it_alive() {
     let at = Placement {
         owner: None,
         previous_owner: None,
+        guard: None,
         expires_at,
         ends_at: expires_at,
     };
     let version = store.insert(now, "key", "alive", &at).await.expect("inserted");
     // The next read of what is written is answered from an old copy.
     crate::order(&worker, &serde_json::json!({"stale-reads": 1}));
-    assert!(store.delete(now, "key", None).await.expect("deleted"));
+    assert!(
+        store
+            .delete(now, "key", &Condition::Guard(0))
+            .await
+            .expect("deleted")
+    );
     crate::order(&worker, &serde_json::json!({}));
-    let saved = store.replace(now, "key", "risen", version, &at).await;
+    let saved = store
+        .replace(now, "key", "risen", Expected::Version(version), &at)
+        .await;
     saved.expect("the save does not see the deletion");
     assert!(matches!(
         store.insert(now, "key", "risen", &at).await,
@@ -117,6 +125,7 @@ async fn in_kv_the_last_of_a_record_is_not_undone_by_a_save_that_has_not_seen_it
         Placement {
             owner: Some("owner".into()),
             previous_owner: Some("owner".into()),
+            guard: None,
             expires_at: at,
             ends_at: at,
         }
@@ -128,9 +137,13 @@ async fn in_kv_the_last_of_a_record_is_not_undone_by_a_save_that_has_not_seen_it
         owner: None,
         ..until(1800)
     };
-    let last = store.replace(now, "key", "last", first, &gone).await;
+    let last = store
+        .replace(now, "key", "last", Expected::Version(first), &gone)
+        .await;
     let last = last.expect("replaced");
-    let saved = store.replace(now, "key", "saved", first, &until(3600)).await;
+    let saved = store
+        .replace(now, "key", "saved", Expected::Version(first), &until(3600))
+        .await;
     saved.expect("the save does not see it");
     crate::order(&worker, &nothing());
     let entry = store.get(now, "key", true).await.expect("it is there");
@@ -141,7 +154,9 @@ async fn in_kv_the_last_of_a_record_is_not_undone_by_a_save_that_has_not_seen_it
         .touch(now, "key", None, now.saturating_add(Duration::from_secs(3600)))
         .await
         .expect("touched");
-    let again = store.replace(now, "key", "again", last, &until(3000)).await;
+    let again = store
+        .replace(now, "key", "again", Expected::Version(last), &until(3000))
+        .await;
     again.expect("replaced");
     let entry = store.get(now, "key", true).await.expect("it is there");
     assert_eq!((&*entry.value, entry.expires_at), ("again", gone.expires_at));
@@ -156,6 +171,146 @@ async fn in_kv_the_last_of_a_record_is_not_undone_by_a_save_that_has_not_seen_it
     ));
 }
 
+/// Read, then checked: not one step, and the same answers where nobody writes in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_kv_the_last_of_a_record_has_the_guard_of_its_placement_and_is_deleted_by_that_alone() {
+    let worker = start(&nothing());
+    let store = RemoteStore::new(&worker, "kv").expect("a store");
+    let now = Timestamp::now();
+    let until = |seconds: u64, guard: Option<u64>| {
+        let at = now.saturating_add(Duration::from_secs(seconds));
+        Placement {
+            owner: Some("owner".into()),
+            previous_owner: Some("owner".into()),
+            guard,
+            expires_at: at,
+            ends_at: at,
+        }
+    };
+    let guard = async || store.get(now, "key", true).await.map(|entry| entry.guard);
+    let inserted = store.insert(now, "key", "first", &until(3600, Some(7))).await;
+    inserted.expect("inserted");
+    let at = until(3600, None);
+    let saved = store.replace(now, "key", "saved", Expected::Guard(7), &at).await;
+    saved.expect("replaced");
+    assert_eq!(guard().await.expect("it is there"), 7);
+    let at = until(1800, Some(u64::MAX));
+    let last = store.replace(now, "key", "last", Expected::Guard(7), &at).await;
+    last.expect("replaced");
+    assert_eq!(guard().await.expect("it is there"), u64::MAX);
+    for condition in [Condition::Guard(7), Condition::Owner("another".into())] {
+        let refused = store.delete(now, "key", &condition).await;
+        assert!(
+            matches!(refused, Err(StoreError::Stale)),
+            "{condition:?}: {refused:?}"
+        );
+    }
+    let ended = store.delete(now, "key", &Condition::Guard(u64::MAX)).await;
+    assert!(ended.expect("deleted"));
+    assert!(matches!(guard().await, Err(StoreError::Missing)));
+}
+
+/// KV takes 1024 bytes of metadata: the owner of the most bytes in JSON, and the longest numbers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_kv_the_longest_metadata_has_room() {
+    let worker = start(&nothing());
+    let store = RemoteStore::new(&worker, "kv").expect("a store");
+    let now = Timestamp::now();
+    let owner = "\"".repeat(store.describe().maximum_owner_bytes as usize);
+    let at = Placement {
+        owner: Some(owner.clone()),
+        previous_owner: None,
+        guard: Some(u64::MAX),
+        expires_at: Timestamp::from_millis(u64::MAX),
+        ends_at: Timestamp::from_millis(u64::MAX),
+    };
+    store.insert(now, "key", "1", &at).await.expect("inserted");
+    let rows = store.list_owned(now, &owner, "", 10).await.expect("listed").rows;
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(rows[0].guard, u64::MAX);
+}
+
+/// The deletions of one batch name guards, no guard, another's key, and one key twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_removes_what_has_the_named_guards_and_belongs_to_the_owner() {
+    let worker = start(&nothing());
+    for kind in ["durable", "combined", "kv"] {
+        let store = RemoteStore::new(&worker, kind).expect("a store");
+        let now = Timestamp::now();
+        let expires_at = now.saturating_add(Duration::from_secs(3600));
+        for (key, owner, guard) in [
+            ("met", "owner", Some(1)),
+            ("unmet", "owner", Some(2)),
+            ("any", "owner", Some(3)),
+            ("none", "owner", None),
+            ("another", "another", Some(5)),
+        ] {
+            let at = Placement {
+                owner: Some(owner.into()),
+                previous_owner: None,
+                guard,
+                expires_at,
+                ends_at: expires_at,
+            };
+            store.insert(now, key, "1", &at).await.expect("inserted");
+        }
+        let deletions = [
+            ("met", Some(1)),
+            ("met", Some(9)),
+            ("met", None),
+            ("unmet", Some(9)),
+            ("any", None),
+            ("none", Some(0)),
+            ("another", Some(5)),
+            ("missing", None),
+        ];
+        let deletions = deletions.map(|(key, guard)| Deletion {
+            key: key.into(),
+            guard,
+        });
+        let removed = store.delete_many(now, &deletions, "owner").await;
+        assert_eq!(removed.expect("removed"), 3, "{kind}");
+        for key in ["met", "any", "none"] {
+            let found = store.get(now, key, true).await;
+            assert!(matches!(found, Err(StoreError::Missing)), "{kind}: {key}");
+        }
+        for (key, guard) in [("unmet", 2), ("another", 5)] {
+            let entry = store.get(now, key, true).await.expect("it is there");
+            assert_eq!(entry.guard, guard, "{kind}: {key}");
+        }
+    }
+}
+
+/// From the store below or from KV, the guard is the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cached_entry_carries_the_guard() {
+    let worker = start(&nothing());
+    let store = RemoteStore::new(&worker, "combined").expect("a store");
+    let now = Timestamp::now();
+    let at = Placement {
+        owner: None,
+        previous_owner: None,
+        guard: Some(u64::MAX),
+        expires_at: now.saturating_add(Duration::from_secs(3600)),
+        ends_at: now.saturating_add(Duration::from_secs(3600)),
+    };
+    store.insert(now, "key", "1", &at).await.expect("inserted");
+    let asked = || crate::state(&worker)["object-questions"].as_u64();
+    let start = Instant::now();
+    loop {
+        let before = asked();
+        let entry = store.get(now, "key", false).await.expect("it is there");
+        assert_eq!(entry.guard, u64::MAX);
+        if asked() == before {
+            return;
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "no read is served from KV"
+        );
+    }
+}
+
 /// No alarm can be set for the end of time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_may_end_later_than_any_alarm() {
@@ -167,6 +322,7 @@ async fn a_record_may_end_later_than_any_alarm() {
         let at = Placement {
             owner: Some("owner".into()),
             previous_owner: None,
+            guard: None,
             expires_at: end,
             ends_at: end,
         };
@@ -188,6 +344,7 @@ async fn alarms_remove_what_expired_before_the_grace_and_nothing_else() {
     let until = |expires_at: Timestamp| Placement {
         owner: Some("owner".into()),
         previous_owner: None,
+        guard: None,
         expires_at,
         ends_at: expires_at,
     };
@@ -254,6 +411,7 @@ async fn an_alarm_leaves_a_record_that_was_touched_and_removes_it_when_it_has_ex
     let at = Placement {
         owner: None,
         previous_owner: None,
+        guard: None,
         expires_at: first,
         ends_at: later,
     };

@@ -5,11 +5,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tessera::Timestamp;
-use tessera::store::{Entry, Listed, Placement, PlainStore, PlainUrl, Store as _};
+use tessera::store::{Condition, Entry, Expected, Listed, Placement, PlainStore, PlainUrl, Store as _};
 use tessera_tests::servers::{MariaDb, Postgres, RedisCluster, RedisServer, Server as _};
 
 use crate::place;
 use crate::server::{program, run};
+
+/// The guard of an entry that a test writes.
+const GUARD: u64 = u64::MAX - 7;
 
 fn runtime() -> tokio::runtime::Runtime {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -31,6 +34,7 @@ async fn all(store: &PlainStore) -> BTreeMap<String, Listed> {
             .expect("a page");
         for mut row in page.rows {
             let entry = store.get(Timestamp::now(), &row.key, true).await.expect("there");
+            assert_eq!(entry.guard, row.guard);
             row.value = Some(entry.value);
             all.insert(row.key.clone(), row);
         }
@@ -45,9 +49,14 @@ fn until(owner: Option<&str>, seconds: u64) -> Placement {
     Placement {
         owner: owner.map(str::to_owned),
         previous_owner: None,
+        guard: Some(GUARD),
         expires_at: Timestamp::now().saturating_add(Duration::from_secs(seconds)),
         ends_at: Timestamp::now().saturating_add(Duration::from_secs(2 * seconds)),
     }
+}
+
+fn owned_by(owner: &str) -> Condition {
+    Condition::Owner(owner.to_owned())
 }
 
 /// So many entries of some owners and of none; what must survive a copy is in their keys, owners and texts.
@@ -57,7 +66,10 @@ async fn fill(store: &PlainStore, entries: usize) {
         let owner = (n % 3 > 0).then(|| format!("owner {} \u{e9}", n % 7));
         // Every tenth is longer than a listing brings along.
         let value = "\u{0}\"\\ \u{1f980}".repeat(if n % 10 == 0 { 4_000 } else { n % 50 });
-        let at = until(owner.as_deref(), 3_000 + n as u64);
+        let at = Placement {
+            guard: Some(GUARD ^ n as u64),
+            ..until(owner.as_deref(), 3_000 + n as u64)
+        };
         store
             .insert(Timestamp::now(), key, &value, &at)
             .await
@@ -224,11 +236,12 @@ fn what_ends_or_changes_on_either_side_meanwhile_is_right_after_the_next_run() {
             .expect("there")
             .version;
         let at = until(Some("alice"), 600);
-        let written = store.replace(Timestamp::now(), key, value, version, &at).await;
+        let expected = Expected::Version(version);
+        let written = store.replace(Timestamp::now(), key, value, expected, &at).await;
         written.expect("written");
     };
     let end = async |store: &PlainStore, key: &str| {
-        let ended = store.delete(Timestamp::now(), key, Some("alice")).await;
+        let ended = store.delete(Timestamp::now(), key, &owned_by("alice")).await;
         assert!(ended.expect("ended"));
     };
     let slid = Timestamp::now().saturating_add(Duration::from_secs(900));
@@ -345,9 +358,10 @@ fn on_the_way_back_what_changed_and_what_ended_goes_along() {
             .expect("there")
             .version;
         let at = until(Some("bob"), 900);
-        let changed = b.replace(Timestamp::now(), "changes", "2", version, &at).await;
+        let expected = Expected::Version(version);
+        let changed = b.replace(Timestamp::now(), "changes", "2", expected, &at).await;
         changed.expect("written");
-        b.delete(Timestamp::now(), "ends", Some("alice"))
+        b.delete(Timestamp::now(), "ends", &owned_by("alice"))
             .await
             .expect("ended");
         let printed = back.done(&[]);
@@ -382,8 +396,11 @@ fn a_source_or_a_destination_that_is_empty_all_at_once_is_taken_for_a_mistake() 
     says(&other.done(&[]), "copied 20");
     runtime.block_on(async {
         let from = open(&from).await;
-        for key in all(&from).await.keys() {
-            from.delete(Timestamp::now(), key, None).await.expect("ended");
+        for (key, row) in all(&from).await {
+            let ended = from
+                .delete(Timestamp::now(), &key, &Condition::Guard(row.guard))
+                .await;
+            ended.expect("ended");
         }
     });
     let (done, printed, complaint) = run(&other.arguments());

@@ -169,3 +169,33 @@ fn what_is_wrong_with_the_url_is_said_without_the_password() {
     }
     drop(redis);
 }
+
+/// A deletion needs no room: whoever logs out is logged out.
+#[test]
+fn a_logout_is_done_although_redis_is_full() {
+    let (redis, url) = redis(&["--maxmemory-policy", "noeviction"]);
+    let (_directory, data) = place();
+    let server = Server::start(&data, &["--store", &url]);
+    let (mut client, key) = (server.client(), server.service_key());
+    let tokens = [
+        client.create(&key, Some("alice")),
+        client.create(&key, Some("alice")),
+    ];
+    let () = redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).expect("a limit");
+    let [token, other] = &tokens;
+    let change = Some(r#"{"set":{"a":1}}"#);
+    client
+        .call("PATCH", "/v1/session", token, change)
+        .refused(503, "full");
+    assert_eq!(client.call("DELETE", "/v1/session", token, None).status, 204);
+    client
+        .call("GET", "/v1/session", token, None)
+        .refused(401, "missing");
+    client.call("GET", "/v1/session", other, None).ok();
+    let revoked = client.call("DELETE", "/v1/subjects/alice/sessions", &key, None);
+    assert!((200..300).contains(&revoked.status), "{revoked:?}");
+    client
+        .call("GET", "/v1/session", other, None)
+        .refused(401, "missing");
+    server.stop();
+}

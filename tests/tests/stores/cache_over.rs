@@ -57,7 +57,9 @@ async fn until_it_listens(here: &impl Store, there: &impl Store) {
         let key = format!("listens {}", getrandom());
         let version = there.insert(NOW, &key, "1", &until(600)).await.expect("written");
         assert_eq!(reads(here, &key).await.as_deref(), Some("1"));
-        let replaced = there.replace(NOW, &key, "2", version, &until(600)).await;
+        let replaced = there
+            .replace(NOW, &key, "2", Expected::Version(version), &until(600))
+            .await;
         replaced.expect("written");
         tokio::time::sleep(Duration::from_millis(200)).await;
         reads(here, &key).await.as_deref() == Some("2")
@@ -87,12 +89,15 @@ async fn is_told_of_every_kind_of_write<S: Announce>(here: S, there: impl Store)
     }
     let version = there.get(NOW, &keys[0], true).await.expect("there").version;
     there
-        .replace(NOW, &keys[0], "2", version, &at)
+        .replace(NOW, &keys[0], "2", Expected::Version(version), &at)
         .await
         .expect("written");
-    there.delete(NOW, &keys[1], Some("alice")).await.expect("deleted");
     there
-        .delete_many(NOW, &keys[2..], "alice")
+        .delete(NOW, &keys[1], &Condition::Owner("alice".into()))
+        .await
+        .expect("deleted");
+    there
+        .delete_many(NOW, &whatever_guard(&keys[2..]), "alice")
         .await
         .expect("deleted");
     eventually("the replacement is told", async || {
@@ -152,7 +157,7 @@ async fn what_is_missed_is_found_out<S: Announce>(proxy: &Proxy, here: S, there:
         let cached_at = std::time::Instant::now();
         proxy.set(weather);
         there
-            .replace(NOW, &key, "2", version, &until(600))
+            .replace(NOW, &key, "2", Expected::Version(version), &until(600))
             .await
             .expect("written");
         let is_old = async || {

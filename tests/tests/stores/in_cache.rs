@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use tessera::store::{CachedStore, Cause};
+use tessera::store::{CachedStore, Cause, Condition, Deletion, Expected};
 use tokio::sync::Notify;
 
 use super::*;
@@ -100,7 +100,7 @@ impl Store for Held {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.inner.replace(now, key, value, expected, at).await
@@ -116,15 +116,20 @@ impl Store for Held {
         self.inner.touch(now, key, owner, expires_at).await
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
         if self.late.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable(Cause::new("as the test asks")));
         }
-        self.inner.delete(now, key, owner).await
+        self.inner.delete(now, key, condition).await
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        self.inner.delete_many(now, keys, owner).await
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        self.inner.delete_many(now, deletions, owner).await
     }
 
     async fn list_owned(
@@ -152,7 +157,12 @@ async fn what_another_process_has_destroyed_is_served_for_max_stale_and_no_longe
     mine.insert(NOW, "key", "1", &until(60)).await.expect("inserted");
     assert_eq!(text(mine.get(NOW, "key", false).await), "1");
     tokio::time::advance(Duration::from_secs(2)).await;
-    assert!(theirs.delete(NOW, "key", None).await.expect("deleted"));
+    assert!(
+        theirs
+            .delete(NOW, "key", &Condition::Guard(0))
+            .await
+            .expect("deleted")
+    );
     assert!(matches!(
         theirs.get(NOW, "key", false).await,
         Err(StoreError::Missing)
@@ -174,7 +184,7 @@ async fn a_fresh_read_shows_what_others_wrote_and_later_reads_do_not_go_back() {
     let version = mine.insert(NOW, "key", "1", &until(60)).await.expect("inserted");
     assert_eq!(text(mine.get(NOW, "key", false).await), "1");
     shared
-        .replace(NOW, "key", "2", version, &until(60))
+        .replace(NOW, "key", "2", Expected::Version(version), &until(60))
         .await
         .expect("replaced");
     assert_eq!(text(mine.get(NOW, "key", false).await), "1");
@@ -216,7 +226,7 @@ async fn a_read_from_before_a_write_is_not_kept_after_it() {
         match write {
             "replace" => drop(
                 cached
-                    .replace(NOW, "key", "2", version, &at)
+                    .replace(NOW, "key", "2", Expected::Version(version), &at)
                     .await
                     .expect("replaced"),
             ),
@@ -224,10 +234,15 @@ async fn a_read_from_before_a_write_is_not_kept_after_it() {
                 .touch(NOW, "key", Some("owner"), until(90).expires_at)
                 .await
                 .expect("touched"),
-            "delete" => assert!(cached.delete(NOW, "key", Some("owner")).await.expect("deleted")),
+            "delete" => assert!(
+                cached
+                    .delete(NOW, "key", &Condition::Owner("owner".into()))
+                    .await
+                    .expect("deleted")
+            ),
             _ => assert_eq!(
                 cached
-                    .delete_many(NOW, &["key".into()], "owner")
+                    .delete_many(NOW, &whatever_guard(&["key".to_owned()]), "owner")
                     .await
                     .expect("deleted"),
                 1
@@ -317,12 +332,18 @@ async fn a_write_of_unknown_outcome_that_takes_effect_late_is_seen_at_once() {
         .expect("inserted");
     assert_eq!(text(cached.get(NOW, "key", false).await), "1");
     held.late.store(true, Ordering::SeqCst);
-    cached.delete(NOW, "key", None).await.expect_err("nobody knows");
+    cached
+        .delete(NOW, "key", &Condition::Guard(0))
+        .await
+        .expect_err("nobody knows");
     assert_eq!(text(cached.get(NOW, "key", false).await), "1");
     tokio::time::advance(Duration::from_secs(59)).await;
     assert_eq!(text(cached.get(NOW, "key", false).await), "1");
     // Only now the server does what it was asked.
-    held.inner.delete(NOW, "key", None).await.expect("deleted");
+    held.inner
+        .delete(NOW, "key", &Condition::Guard(0))
+        .await
+        .expect("deleted");
     let gone = cached.get(NOW, "key", false).await;
     assert!(matches!(gone, Err(StoreError::Missing)));
 }
@@ -336,7 +357,10 @@ async fn a_key_in_doubt_is_kept_again_after_a_minute() {
         .await
         .expect("inserted");
     held.late.store(true, Ordering::SeqCst);
-    cached.delete(NOW, "key", None).await.expect_err("nobody knows");
+    cached
+        .delete(NOW, "key", &Condition::Guard(0))
+        .await
+        .expect_err("nobody knows");
     tokio::time::advance(Duration::from_secs(60)).await;
     for _ in 0..3 {
         assert_eq!(text(cached.get(NOW, "key", false).await), "1");
@@ -383,7 +407,9 @@ async fn in_one_process_no_read_is_older_than_an_acknowledged_write() {
                 if task == 0 {
                     let expected = *version.lock().expect("no panic");
                     let text = n.to_string();
-                    let written = cached.replace(NOW, "key", &text, expected, &until(60)).await;
+                    let written = cached
+                        .replace(NOW, "key", &text, Expected::Version(expected), &until(60))
+                        .await;
                     *version.lock().expect("no panic") = written.expect("replaced");
                     acknowledged.store(n, Ordering::SeqCst);
                 } else {

@@ -11,12 +11,12 @@ fn every_answer_is_there_at_the_first_poll_without_a_runtime() {
     };
     let version = at_once(store.insert(NOW, "key", "1", &at)).expect("inserted");
     at_once(store.get(NOW, "key", false)).expect("there");
-    at_once(store.replace(NOW, "key", "2", version, &at)).expect("replaced");
+    at_once(store.replace(NOW, "key", "2", Expected::Version(version), &at)).expect("replaced");
     at_once(store.touch(NOW, "key", None, at.expires_at)).expect("touched");
     at_once(store.get_many(NOW, &["key".to_owned()])).expect("read");
     at_once(store.list_owned(NOW, "owner", "", 1)).expect("listed");
-    at_once(store.delete_many(NOW, &["key".to_owned()], "owner")).expect("deleted");
-    at_once(store.delete(NOW, "key", None)).expect("asked");
+    at_once(store.delete_many(NOW, &whatever_guard(&["key".to_owned()]), "owner")).expect("deleted");
+    at_once(store.delete(NOW, "key", &Condition::Guard(0))).expect("asked");
 }
 
 #[test]
@@ -84,8 +84,9 @@ fn a_full_store_refuses_and_keeps_what_it_has() {
         at_once(store.insert(NOW, "a", "1", &until(60))),
         Err(StoreError::Stale)
     ));
-    at_once(store.replace(NOW, "a", "2", version, &until(60))).expect("a replace needs no room");
-    assert!(at_once(store.delete(NOW, "b", None)).expect("deleted"));
+    at_once(store.replace(NOW, "a", "2", Expected::Version(version), &until(60)))
+        .expect("a replace needs no room");
+    assert!(at_once(store.delete(NOW, "b", &Condition::Guard(0))).expect("deleted"));
     at_once(store.insert(NOW, "c", "1", &until(60))).expect("room again");
     assert_eq!((store.len(), store.evicted()), (2, 0));
 }
@@ -151,7 +152,7 @@ fn an_insert_over_an_expired_entry_takes_its_room() {
     at_once(store.insert(NOW, "a", "1", &until(10))).expect("inserted");
     at_once(store.insert(seconds(10), "a", "2", &until(60))).expect("inserted over it");
     assert_eq!(store.len(), 1);
-    at_once(store.delete(NOW, "a", None)).expect("deleted");
+    at_once(store.delete(NOW, "a", &Condition::Guard(0))).expect("deleted");
     assert!(store.is_empty());
 }
 

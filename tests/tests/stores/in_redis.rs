@@ -1,6 +1,5 @@
 //! What is the Redis store's alone, and the suite over each form of it.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tessera::store::{RedisStore, RedisStoreError, RedisUrl};
@@ -68,22 +67,28 @@ async fn redis_shows_a_record_as_text() {
     let server = RedisServer::start(&[]);
     let store = open(&server.url()).await;
     let value = r#"{"format":1,"fields":{"role":"admin"}}"#;
-    let version = store
-        .insert(NOW, "key", value, &owned_by("alice", 60))
-        .await
-        .expect("inserted");
-    let hash: BTreeMap<String, String> = server.ask(&["HGETALL", "tessera:record:key"]).expect("a hash");
-    let field = |name: &str| hash.get(name).map(String::as_str).unwrap_or_default();
-    assert_eq!(field("value"), value);
-    assert_eq!(field("version"), version.to_string());
-    assert_eq!(field("owner"), "alice");
-    assert_eq!(field("touched_at"), NOW.as_millis().to_string());
-    assert_eq!(field("expires_at"), seconds(60).as_millis().to_string());
-    let members: Vec<String> = server
+    let at = Placement {
+        guard: Some(0xa7),
+        ..owned_by("alice", 60)
+    };
+    let version = store.insert(NOW, "key", value, &at).await.expect("inserted");
+    let record: String = server.ask(&["GET", "tessera:record:key"]).expect("a string");
+    let (head, text) = record.split_once('\n').expect("a line, and the text");
+    assert_eq!(text, value);
+    let members: Vec<&str> = head.split(' ').collect();
+    let moment = |moment: Timestamp| format!("{:016}", moment.as_millis());
+    assert_eq!(
+        members[..3],
+        ["1", &format!("{version:016x}"), "00000000000000a7"]
+    );
+    assert_eq!(members[4], moment(seconds(60)));
+    assert_eq!(members[5], moment(NOW));
+    assert_eq!(members[7..], ["005", "alice"]);
+    let listed: Vec<String> = server
         .ask(&["ZRANGE", "tessera:owner:alice", "0", "-1", "WITHSCORES"])
         .expect("a sorted set");
-    assert_eq!(members[0], format!("{}:key", field("listed")));
-    assert_eq!(members[1], field("ends_at"));
+    assert_eq!(listed[0], format!("{}:key", members[6]));
+    assert_eq!(format!("{:0>16}", listed[1]), members[3]);
 }
 
 #[tokio::test]
@@ -119,7 +124,10 @@ async fn redis_removes_a_key_by_itself_an_hour_after_it_expires_and_an_index_aft
         expires_at: Timestamp::from_millis(0),
         ..at
     };
-    store.replace(NOW, "key", "2", version, &at).await.expect("ended");
+    store
+        .replace(NOW, "key", "2", Expected::Version(version), &at)
+        .await
+        .expect("ended");
     assert!(near(lives("tessera:record:key"), 3600));
 }
 
@@ -175,7 +183,7 @@ async fn redis_leaves_no_entry_behind_when_records_move_end_or_are_refused() {
     assert!(store.insert(NOW, "key", "1", &owned_by("b", 60)).await.is_err());
     assert!(
         store
-            .replace(NOW, "key", "1", !version, &owned_by("b", 60))
+            .replace(NOW, "key", "1", Expected::Version(!version), &owned_by("b", 60))
             .await
             .is_err()
     );
@@ -189,7 +197,7 @@ async fn redis_leaves_no_entry_behind_when_records_move_end_or_are_refused() {
                 ..owned_by(to, seconds)
             };
             version = store
-                .replace(NOW, "key", "1", version, &at)
+                .replace(NOW, "key", "1", Expected::Version(version), &at)
                 .await
                 .expect("replaced");
             let other = if to == "a" { "b" } else { "a" };
@@ -202,7 +210,13 @@ async fn redis_leaves_no_entry_behind_when_records_move_end_or_are_refused() {
         .await
         .expect("inserted");
     assert_eq!((entries("a"), entries("b")), (0, 1));
-    assert!(store.delete(seconds(130), "key", None).await.expect("deleted"));
+    let condition = Condition::Owner("b".to_owned());
+    assert!(
+        store
+            .delete(seconds(130), "key", &condition)
+            .await
+            .expect("deleted")
+    );
     assert_eq!((entries("a"), entries("b"), entries("x")), (0, 0, 0));
 }
 
@@ -217,7 +231,7 @@ async fn redis_asks_once_for_a_save_that_keeps_its_owner() {
         ..at
     };
     let version = store
-        .replace(NOW, "key", "2", version, &at)
+        .replace(NOW, "key", "2", Expected::Version(version), &at)
         .await
         .expect("replaced");
     let commands = || {
@@ -231,7 +245,7 @@ async fn redis_asks_once_for_a_save_that_keeps_its_owner() {
     };
     let before = commands();
     store
-        .replace(NOW, "key", "3", version, &at)
+        .replace(NOW, "key", "3", Expected::Version(version), &at)
         .await
         .expect("replaced");
     assert_eq!(commands() - before, 1);
@@ -284,13 +298,26 @@ async fn redis_says_that_what_something_else_has_written_is_corrupt() {
     let store = open(&server.url()).await;
     let () = server.ask(&["SET", "tessera:record:text", "x"]).expect("set");
     let () = server
-        .ask(&["HSET", "tessera:record:half", "value", "x"])
+        .ask(&["HSET", "tessera:record:hash", "value", "x"])
         .expect("set");
-    let keys = ["text", "half", "none"].map(str::to_owned);
+    let keys = ["text", "hash", "none"].map(str::to_owned);
     let answers = store.get_many(NOW, &keys).await.expect("answered");
     assert!(matches!(answers[0], Err(StoreError::Corrupt)), "{:?}", answers[0]);
     assert!(matches!(answers[1], Err(StoreError::Corrupt)), "{:?}", answers[1]);
     assert!(matches!(answers[2], Err(StoreError::Missing)), "{:?}", answers[2]);
+    for key in ["text", "hash"] {
+        let inserted = store.insert(NOW, key, "1", &until(60)).await;
+        assert!(
+            matches!(inserted, Err(StoreError::Corrupt)),
+            "{key}: {inserted:?}"
+        );
+        let deleted = store.delete(NOW, key, &Condition::Guard(0)).await;
+        assert!(matches!(deleted, Err(StoreError::Corrupt)), "{key}: {deleted:?}");
+    }
+    let kept: i64 = server
+        .ask(&["EXISTS", "tessera:record:text", "tessera:record:hash"])
+        .expect("a number");
+    assert_eq!(kept, 2);
 }
 
 /// The errors of opening, with all their sources.

@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn file() -> (TempDir, PathBuf) {
+pub(super) fn file() -> (TempDir, PathBuf) {
     let directory = TempDir::new().expect("a directory");
     let path = directory.path().join("sessions.db");
     (directory, path)
 }
 
-fn raw(path: &Path) -> rusqlite::Connection {
+pub(super) fn raw(path: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(path).expect("a connection of another program")
 }
 
@@ -44,12 +44,14 @@ fn reopening_keeps_everything() {
         let owner = (n % 3 > 0).then(|| format!("owner {}", n % 3));
         let at = Placement {
             owner,
+            guard: Some(u64::MAX - n),
             ..until(60 + n)
         };
         wait(store.insert(NOW, &format!("key {n}"), &format!("value {n}"), &at)).expect("inserted");
     }
     let before = all(&store);
     assert_eq!(before.len(), 250);
+    assert_eq!(before[7].guard, u64::MAX - 7);
     store.close().expect("closed");
     assert!(
         !path.with_file_name("sessions.db-wal").exists(),
@@ -60,7 +62,8 @@ fn reopening_keeps_everything() {
     assert!(all(&store) == before);
     let owned = at_once(store.list_owned(NOW, "owner 1", "", 100)).expect("listed");
     assert_eq!(owned.rows.len(), 83);
-    wait(store.replace(NOW, "key 7", "new", before[7].version, &until(60))).expect("versions stay valid");
+    let expected = Expected::Version(before[7].version);
+    wait(store.replace(NOW, "key 7", "new", expected, &until(60))).expect("versions stay valid");
 }
 
 fn all(store: &SqliteStore) -> Vec<tessera::store::Listed> {
@@ -122,140 +125,6 @@ fn a_page_brings_values_along_up_to_a_bound() {
     let page = at_once(store.list_owned(NOW, "owner", "", 100)).expect("listed");
     let with_value: Vec<_> = page.rows.iter().map(|row| row.value.is_some()).collect();
     assert_eq!(with_value, [true, true, false, false, false]);
-}
-
-#[test]
-fn a_file_of_a_newer_schema_is_refused_and_left_as_it_is() {
-    let (_directory, path) = file();
-    drop(sqlite().open(&path).expect("opened"));
-    raw(&path)
-        .pragma_update(None, "user_version", 99)
-        .expect("written");
-    let before = std::fs::read(&path).expect("read");
-    let error = sqlite().open(&path).expect_err("refused");
-    assert!(
-        matches!(
-            error,
-            SqliteStoreError::Newer {
-                found: 99,
-                supported: 1,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
-    assert!(error.to_string().contains("sessions.db"), "{error}");
-    assert!(std::fs::read(&path).expect("read") == before);
-}
-
-#[test]
-fn a_file_of_another_application_is_refused_and_left_as_it_is() {
-    for application_id in [0, 0x1234_5678] {
-        let (_directory, path) = file();
-        let other = raw(&path);
-        other.execute_batch("CREATE TABLE theirs (a)").expect("made");
-        other
-            .pragma_update(None, "application_id", application_id)
-            .expect("written");
-        drop(other);
-        let before = std::fs::read(&path).expect("read");
-        let error = sqlite().open(&path).expect_err("refused");
-        let SqliteStoreError::Foreign {
-            application_id: found,
-            ..
-        } = error
-        else {
-            panic!("{error:?}")
-        };
-        assert_eq!(found, application_id);
-        assert!(std::fs::read(&path).expect("read") == before);
-    }
-}
-
-#[test]
-fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
-    let (_directory, path) = file();
-    let text = "dear diary, ".repeat(1000);
-    std::fs::write(&path, &text).expect("written");
-    let error = sqlite().open(&path).expect_err("refused");
-    assert!(
-        matches!(error, SqliteStoreError::NotADatabase { .. }),
-        "{error:?}"
-    );
-    assert!(std::fs::read_to_string(&path).expect("read") == text);
-}
-
-#[test]
-fn a_missing_directory_is_named_and_not_made() {
-    let (directory, _) = file();
-    let missing = directory.path().join("missing");
-    let error = sqlite().open(missing.join("sessions.db")).expect_err("refused");
-    assert!(matches!(error, SqliteStoreError::NoDirectory { .. }), "{error:?}");
-    assert!(!missing.exists());
-    assert!(sqlite().open(directory.path()).is_err(), "a directory is no file");
-}
-
-#[test]
-fn a_name_that_is_special_to_sqlite_is_a_file_here() {
-    let (directory, _) = file();
-    for name in [":memory:", "file:sessions.db?mode=memory", "100%25.db"] {
-        let path = directory.path().join(name);
-        let store = sqlite().open(&path).expect("opened");
-        wait(store.insert(NOW, "key", "1", &until(60))).expect("inserted");
-        drop(store);
-        assert_eq!(
-            sqlite()
-                .open(&path)
-                .expect("opened again")
-                .len()
-                .expect("counted"),
-            1
-        );
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn the_file_its_log_and_its_shared_memory_are_readable_by_the_owner_only() {
-    use std::os::unix::fs::PermissionsExt;
-    let (_directory, path) = file();
-    let store = sqlite().open(&path).expect("opened");
-    wait(store.insert(NOW, "key", "1", &until(60))).expect("inserted");
-    for name in ["sessions.db", "sessions.db-wal", "sessions.db-shm"] {
-        let mode = std::fs::metadata(path.with_file_name(name))
-            .expect("is there")
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o600, "{name}");
-    }
-}
-
-#[test]
-fn two_stores_on_one_file_see_each_others_writes() {
-    let (_directory, path) = file();
-    let [one, two] = [(); 2].map(|()| sqlite().open(&path).expect("opened"));
-    let version = wait(one.insert(NOW, "key", "1", &until(60))).expect("inserted");
-    let version = wait(two.replace(NOW, "key", "2", version, &until(60))).expect("replaced");
-    assert_eq!(&*at_once(one.get(NOW, "key", true)).expect("there").value, "2");
-    one.close().expect("closed");
-    wait(two.replace(NOW, "key", "3", version, &until(60))).expect("the other is still open");
-}
-
-#[test]
-fn many_opening_a_new_file_at_once_make_one_schema() {
-    for _ in 0..10 {
-        let (_directory, path) = file();
-        std::thread::scope(|scope| {
-            for n in 0..8 {
-                let path = &path;
-                scope.spawn(move || {
-                    let store = sqlite().open(path).expect("opened");
-                    wait(store.insert(NOW, &n.to_string(), "1", &until(60))).expect("inserted");
-                });
-            }
-        });
-        assert_eq!(sqlite().open(&path).expect("opened").len().expect("counted"), 8);
-    }
 }
 
 /// Starts `count` writes while another program holds the write lock, so that they wait together; lets go; and
@@ -416,7 +285,7 @@ fn a_closed_store_is_unavailable_and_closes_twice() {
         Err(StoreError::Unavailable(_))
     ));
     assert!(matches!(
-        wait(store.delete(NOW, "key", None)),
+        wait(store.delete(NOW, "key", &Condition::Guard(0))),
         Err(StoreError::Unavailable(_))
     ));
     assert!(matches!(store.len(), Err(StoreError::Unavailable(_))));
@@ -441,7 +310,7 @@ fn an_entry_that_cannot_be_read_is_corrupt_and_no_other_is() {
         at_once(store.get(NOW, "not text", true)),
         Err(StoreError::Corrupt)
     ));
-    assert!(wait(store.delete(NOW, "not text", None)).expect("can be deleted"));
+    assert!(wait(store.delete(NOW, "not text", &Condition::Guard(0))).expect("can be deleted"));
 }
 
 #[test]

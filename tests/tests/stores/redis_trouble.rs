@@ -1,4 +1,4 @@
-//! What becomes of acknowledged writes, and how the store finds its way back, when Redis is killed, cut off or full.
+//! What becomes of acknowledged writes, and how the store finds its way back, when Redis is killed or cut off.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -71,7 +71,7 @@ impl Load {
                 };
                 // Until it is known how it ended, the value is either.
                 self.acknowledged.lock().expect("no panic").remove(&key);
-                let saved = store.replace(NOW, &key, "second", version, &at);
+                let saved = store.replace(NOW, &key, "second", Expected::Version(version), &at);
                 if self.told(&key, "second", saved).await.is_some() {
                     self.saves.fetch_add(1, Ordering::Relaxed);
                 }
@@ -324,7 +324,7 @@ async fn redis_cluster_is_followed_while_its_slots_move() {
     // Now it is there, and only who is sent there by name is let to it.
     store.get(NOW, &key, true).await.expect("there");
     let version = store
-        .replace(NOW, &key, "2", version, &until(60))
+        .replace(NOW, &key, "2", Expected::Version(version), &until(60))
         .await
         .expect("replaced there");
     for server in [to, from] {
@@ -333,7 +333,7 @@ async fn redis_cluster_is_followed_while_its_slots_move() {
             .expect("settled");
     }
     store
-        .replace(NOW, &key, "3", version, &until(60))
+        .replace(NOW, &key, "3", Expected::Version(version), &until(60))
         .await
         .expect("replaced after");
     assert_eq!(&*store.get(NOW, &key, true).await.expect("there").value, "3");
@@ -382,14 +382,17 @@ async fn redis_never_gets_a_write_twice_whose_answer_was_cut() {
     };
     // So that the server knows the script.
     version = store
-        .replace(NOW, "key", "0", version, &until(60))
+        .replace(NOW, "key", "0", Expected::Version(version), &until(60))
         .await
         .expect("replaced");
     for n in 1..=10 {
         let before = scripts();
         proxy.set(Weather::CutsAnswers);
         let value = n.to_string();
-        match store.replace(NOW, "key", &value, version, &until(60)).await {
+        match store
+            .replace(NOW, "key", &value, Expected::Version(version), &until(60))
+            .await
+        {
             Err(StoreError::OutcomeUnknown(_)) => {}
             other => panic!("{other:?}"),
         }
@@ -450,64 +453,4 @@ async fn redis_that_is_silent_or_gone_is_unavailable_in_time_and_found_again() {
     }
     proxy.set(Weather::Slow(Duration::from_millis(50)));
     store.get(NOW, "key", true).await.expect("slow, but there");
-}
-
-#[tokio::test]
-async fn redis_that_is_full_refuses_writes_reads_on_and_takes_them_again() {
-    let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]);
-    let store = open(&server.url()).await;
-    let version = store
-        .insert(NOW, "key", "1", &owned_by("alice", 60))
-        .await
-        .expect("inserted");
-    store
-        .insert(NOW, "other", "1", &owned_by("alice", 60))
-        .await
-        .expect("inserted");
-    store.touch(NOW, "key", None, seconds(61)).await.expect("touched");
-    let () = server.ask(&["CONFIG", "SET", "maxmemory", "1000"]).expect("set");
-
-    let inserted = store.insert(NOW, "new", "1", &owned_by("alice", 60)).await;
-    assert!(matches!(inserted, Err(StoreError::Full)), "{inserted:?}");
-    let at = Placement {
-        previous_owner: Some("alice".to_owned()),
-        ..owned_by("alice", 60)
-    };
-    let replaced = store.replace(NOW, "key", "2", version, &at).await;
-    assert!(matches!(replaced, Err(StoreError::Full)), "{replaced:?}");
-    assert_eq!(&*store.get(NOW, "key", true).await.expect("read").value, "1");
-    assert!(matches!(
-        store.get(NOW, "new", true).await,
-        Err(StoreError::Missing)
-    ));
-    assert_eq!(
-        store
-            .list_owned(NOW, "alice", "", 10)
-            .await
-            .expect("listed")
-            .rows
-            .len(),
-        2
-    );
-    assert!(
-        store
-            .delete(NOW, "other", Some("alice"))
-            .await
-            .expect("a logout needs no room")
-    );
-
-    let () = server.ask(&["CONFIG", "SET", "maxmemory", "0"]).expect("set");
-    store
-        .replace(NOW, "key", "2", version, &at)
-        .await
-        .expect("room again");
-    assert_eq!(
-        store
-            .list_owned(NOW, "alice", "", 10)
-            .await
-            .expect("listed")
-            .rows
-            .len(),
-        1
-    );
 }

@@ -11,7 +11,10 @@ use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 use super::heard::Stamp;
-use super::{Announce, Capabilities, Entry, Heard, Listening, Page, Placement, Store, StoreError};
+use super::{
+    Announce, Capabilities, Condition, Deletion, Entry, Expected, Heard, Listening, Page, Placement, Store,
+    StoreError,
+};
 use crate::time::Timestamp;
 
 mod url;
@@ -301,7 +304,7 @@ impl<S: Store> Store for CachedStore<S> {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         let forget = Forget::new(self, key);
@@ -319,14 +322,20 @@ impl<S: Store> Store for CachedStore<S> {
         forget.ended(self.inner.touch(now, key, owner, expires_at).await)
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
         let forget = Forget::new(self, key);
-        forget.ended(self.inner.delete(now, key, owner).await)
+        forget.ended(self.inner.delete(now, key, condition).await)
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        let forget: Vec<Forget<'_, S>> = keys.iter().map(|key| Forget::new(self, key)).collect();
-        let deleted = self.inner.delete_many(now, keys, owner).await;
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        let forget = deletions.iter().map(|deletion| Forget::new(self, &deletion.key));
+        let forget: Vec<Forget<'_, S>> = forget.collect();
+        let deleted = self.inner.delete_many(now, deletions, owner).await;
         for forget in forget {
             // Each has ended as all of them.
             let _ = forget.ended(deleted.clone());

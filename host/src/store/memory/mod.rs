@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BATCH_LIMIT, Capabilities, Cause, Entry, Page, Placement, Store, StoreError};
+use super::{
+    BATCH_LIMIT, Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Store,
+    StoreError,
+};
 use crate::store::bounds::check_batch;
 use crate::time::Timestamp;
 
@@ -219,7 +222,7 @@ impl Store for MemoryStore {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.shared.replace(now, key, value, expected, at)
@@ -235,16 +238,21 @@ impl Store for MemoryStore {
         self.shared.touch(now, key, expires_at)
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, _owner: Option<&str>) -> Result<bool, StoreError> {
-        Ok(self.shared.delete(now, key))
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        self.shared.delete(now, key, condition)
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        check_batch(keys)?;
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        check_batch(deletions)?;
         // At most BATCH_LIMIT, which fits.
-        Ok(keys
+        Ok(deletions
             .iter()
-            .map(|key| u32::from(self.shared.delete_of(now, key, owner)))
+            .map(|deletion| u32::from(self.shared.delete_of(now, deletion, owner)))
             .sum())
     }
 

@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 pub(super) struct Record {
     pub(super) value: Arc<str>,
     pub(super) version: u64,
+    pub(super) guard: u64,
     pub(super) owner: Option<Owned>,
     pub(super) touched_at: Timestamp,
     pub(super) expires_at: Timestamp,
@@ -31,14 +32,19 @@ impl Record {
         self.expires_at > now
     }
 
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.owner.as_ref().map(|owned| &*owned.owner)
+    }
+
     pub(super) fn is_of(&self, owner: &str) -> bool {
-        self.owner.as_ref().is_some_and(|owned| &*owned.owner == owner)
+        self.owner() == Some(owner)
     }
 
     pub(super) fn entry(&self) -> Entry {
         Entry {
             value: Arc::clone(&self.value),
             version: self.version,
+            guard: self.guard,
             expires_at: self.expires_at,
         }
     }

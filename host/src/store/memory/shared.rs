@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::index::OwnerIndex;
 use super::shard::{Owned, Record, Shard};
 use super::{Eviction, MAXIMUM_KEY_BYTES, MAXIMUM_OWNER_BYTES};
-use crate::store::{Entry, Page, Placement, Row, SWEEP_GRACE, StoreError};
+use crate::store::{Condition, Deletion, Entry, Expected, Page, Placement, Row, SWEEP_GRACE, StoreError};
 use crate::time::Timestamp;
 
 const SHARDS: usize = 64;
@@ -136,7 +136,7 @@ impl Shared {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.check_sizes(key, value, at)?;
@@ -144,7 +144,7 @@ impl Shared {
         let (hash, key, value) = (self.hash(key), Arc::from(key), Arc::from(value));
         let mut shard = self.shard(hash);
         match shard.get(hash, &key) {
-            Some(record) if record.is_live(now) && record.version == expected => {}
+            Some(record) if record.is_live(now) && expected.is_met(record.version, record.guard) => {}
             Some(record) if record.is_live(now) => return Err(StoreError::Stale),
             _ => return Err(StoreError::Missing),
         }
@@ -160,18 +160,35 @@ impl Shared {
         }
     }
 
-    pub(super) fn delete(&self, now: Timestamp, key: &str) -> bool {
+    /// Deletes a record while the condition holds for it; of one that has expired, too, and then nothing is said of it.
+    pub(super) fn delete(
+        &self,
+        now: Timestamp,
+        key: &str,
+        condition: &Condition,
+    ) -> Result<bool, StoreError> {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        self.remove(&mut shard, hash, key)
-            .is_some_and(|record| record.is_live(now))
+        let Some(record) = shard.get(hash, key) else {
+            return Ok(false);
+        };
+        let was_live = record.is_live(now);
+        if condition.is_met(record.owner(), record.guard) {
+            self.remove(&mut shard, hash, key);
+        } else if was_live {
+            return Err(StoreError::Stale);
+        }
+        Ok(was_live)
     }
 
-    /// Deletes a record if it names this owner.
-    pub(super) fn delete_of(&self, now: Timestamp, key: &str, owner: &str) -> bool {
+    /// Deletes a record if it names this owner, and has the guard where one is named.
+    pub(super) fn delete_of(&self, now: Timestamp, deletion: &Deletion, owner: &str) -> bool {
+        let Deletion { key, guard } = deletion;
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        if !shard.get(hash, key).is_some_and(|record| record.is_of(owner)) {
+        let is_doomed =
+            |record: &Record| record.is_of(owner) && guard.is_none_or(|guard| guard == record.guard);
+        if !shard.get(hash, key).is_some_and(is_doomed) {
             return false;
         }
         self.remove(&mut shard, hash, key)
@@ -243,7 +260,10 @@ impl Shared {
         now: Timestamp,
         at: &Placement,
     ) -> u64 {
-        let previous = shard.get(hash, key).and_then(|old| old.owner.clone());
+        let old = shard.get(hash, key);
+        let kept = old.filter(|old| old.is_live(now)).map(|old| old.guard);
+        let guard = at.guard.or(kept).unwrap_or(0);
+        let previous = old.and_then(|old| old.owner.clone());
         let owner = match (&at.owner, &previous) {
             // Keeps its place, and so its turn in a walk that is under way.
             (Some(owner), Some(previous)) if **owner == *previous.owner => Some(previous.clone()),
@@ -262,6 +282,7 @@ impl Shared {
         let record = Record {
             value,
             version,
+            guard,
             owner,
             touched_at: now,
             expires_at: at.expires_at.min(at.ends_at),
@@ -292,6 +313,7 @@ impl Shared {
         Some(Row {
             key: key.to_owned(),
             version: record.version,
+            guard: record.guard,
             touched_at: record.touched_at,
             expires_at: record.expires_at,
             value: Some(Arc::clone(&record.value)),
@@ -396,13 +418,14 @@ mod tests {
         let at = |owner: Option<&str>, expires_at: u64| Placement {
             owner: owner.map(str::to_owned),
             previous_owner: None,
+            guard: None,
             expires_at: Timestamp::from_millis(expires_at),
             ends_at: Timestamp::from_millis(u64::MAX),
         };
         let now = Timestamp::from_millis(0);
         let mut version = store.insert(now, "key", "1", &at(Some("a"), 10))?;
         for (owner, lines) in [(Some("a"), 1), (Some("b"), 1), (None, 0), (Some("a"), 1)] {
-            version = store.replace(now, "key", "1", version, &at(owner, 10))?;
+            version = store.replace(now, "key", "1", Expected::Version(version), &at(owner, 10))?;
             assert_eq!(store.index.lines(), lines);
         }
         store.insert(Timestamp::from_millis(10), "key", "1", &at(Some("heir"), 20))?;
@@ -410,7 +433,11 @@ mod tests {
         store.insert(now, "second", "1", &at(Some("a"), 30))?;
         store.insert(now, "evicts the first", "1", &at(Some("a"), 40))?;
         assert_eq!((store.index.lines(), store.held()), (2, 2));
-        assert!(store.delete_of(now, "second", "a"));
+        let second = Deletion {
+            key: "second".into(),
+            guard: None,
+        };
+        assert!(store.delete_of(now, &second, "a"));
         assert_eq!(store.sweep(Timestamp::from_millis(u64::MAX)), 1);
         assert_eq!((store.index.lines(), store.held()), (0, 0));
         Ok(())

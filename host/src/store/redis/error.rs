@@ -25,7 +25,7 @@ pub enum RedisStoreError {
     /// The user is unknown or the password is wrong.
     #[error("Redis does not let this user in with this password")]
     Refused(#[source] Cause),
-    /// The user may not do what a store has to: `HMGET`, `HSET`, `HDEL`, `DEL`, `PEXPIRE`, `PTTL`, `HSTRLEN`,
+    /// The user may not do what a store has to: `GET`, `GETRANGE`, `SET`, `SETRANGE`, `EXISTS`, `DEL`, `PEXPIRE`, `PTTL`,
     /// `ZADD`, `ZREM`, `ZCOUNT`, `ZRANGE`, `ZREMRANGEBYSCORE`, `EVAL` and `EVALSHA` on the keys under the prefix.
     /// For a cache to hear of writes, `CLIENT|TRACKING` and `PING` (not refused without them, but told late); to list all
     /// sessions and to copy them, `SCAN`; in a Cluster `CLUSTER|SLOTS`.

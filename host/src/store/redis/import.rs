@@ -8,7 +8,7 @@ use crate::store::{Listed, StoreError};
 use crate::time::Timestamp;
 
 impl RedisStore {
-    /// Writes an entry as another store has it, with its version and its moments: where no live entry is at `now`, or over
+    /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over
     /// the version `over`. Over an entry its expiry never moves earlier.
     ///
     /// # Errors

@@ -10,20 +10,22 @@ use std::fmt;
 use redis::cmd;
 use tokio::time::Instant;
 
+use super::head::{decimal, hex};
 use super::link::{Effect, Link};
 use super::scripts::{Call, ENTER, PAGE};
 use crate::store::{Cause, SWEEP_GRACE, StoreError};
 use crate::time::Timestamp;
 
 /// The latest moment kept: the last that Lua's numbers hold exactly, 285 000 years from now. What is later is kept as that.
-const LATEST_MILLIS: u64 = (1 << 53) - 1;
+pub(super) const LATEST_MILLIS: u64 = (1 << 53) - 1;
 
 /// A moment as it is stored.
 pub(super) fn millis(moment: Timestamp) -> u64 {
     moment.as_millis().min(LATEST_MILLIS)
 }
 
-/// What tells an entry from all others: when it was made, and 64 random bits.
+/// What tells an entry from all others: when it was made, and 64 random bits. Its text is 16 decimal digits, a hyphen and
+/// 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
     entered_at: u64,
@@ -31,6 +33,9 @@ pub(super) struct Tag {
 }
 
 impl Tag {
+    /// How long its text is.
+    pub(super) const BYTES: usize = 33;
+
     pub(super) fn new(now: Timestamp) -> Result<Self, StoreError> {
         Ok(Self {
             entered_at: millis(now),
@@ -40,14 +45,18 @@ impl Tag {
 
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (entered_at, random) = text.split_once('-')?;
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if random.len() != 16 || !random.bytes().all(is_hex) {
+        if (entered_at.len(), random.len()) != (16, 16) {
             return None;
         }
         Some(Self {
-            entered_at: number(entered_at)?,
-            random: u64::from_str_radix(random, 16).ok()?,
+            entered_at: decimal(entered_at.as_bytes()).filter(|millis| *millis <= LATEST_MILLIS)?,
+            random: hex(random.as_bytes())?,
         })
+    }
+
+    /// Whether it stands for no entry, in the record of nobody.
+    pub(super) fn is_none(self) -> bool {
+        (self.entered_at, self.random) == (0, 0)
     }
 
     /// Whether the call that made it has ended, whatever became of it: it is older than any call,
@@ -60,7 +69,7 @@ impl Tag {
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{:016x}", self.entered_at, self.random)
+        write!(f, "{:016}-{:016x}", self.entered_at, self.random)
     }
 }
 
@@ -208,7 +217,7 @@ mod tests {
             ("a:key", 17, tag)
         );
         let cursor = listed.cursor();
-        assert_eq!(cursor, "17:1-000000000000f00d");
+        assert_eq!(cursor, "17:0000000000000001-000000000000f00d");
         let place = Place::parse(&cursor).expect("a cursor");
         assert_eq!(place, Some(Place { score: 17, tag }));
     }
@@ -219,11 +228,15 @@ mod tests {
             ":",
             "1:",
             "1:1-f00d",
-            "+1:1-000000000000f00d",
-            "1:1-000000000000F00D",
-            "1:1-000000000000f00d;",
-            "-inf:1-000000000000f00d",
-            " 1:1-000000000000f00d",
+            "1:1-000000000000f00d",
+            "1:0000000000000001-f00d",
+            "+1:0000000000000001-000000000000f00d",
+            "1:+000000000000001-000000000000f00d",
+            "1:9007199254740992-000000000000f00d",
+            "1:0000000000000001-000000000000F00D",
+            "1:0000000000000001-000000000000f00d;",
+            "-inf:0000000000000001-000000000000f00d",
+            " 1:0000000000000001-000000000000f00d",
         ] {
             assert!(
                 matches!(Place::parse(cursor), Err(StoreError::MalformedCursor)),

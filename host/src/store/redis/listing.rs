@@ -1,20 +1,13 @@
 //! What an operator sees of Redis: every record, server by server.
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
 use redis::cmd;
 
-use super::link::{Effect, Node};
-use super::records::{Record, moment};
-use super::scripts::{Call, LISTED};
+use super::link::Node;
 use super::{RedisStore, index::number};
 use crate::store::bounds::check_limit;
 use crate::store::{Listed, Listing, StoreError};
 use crate::time::Timestamp;
-
-/// How many bytes of a value a list brings along: a page of 100 rows is about 1.6 MB.
-const ROW_VALUE_BYTES: usize = 16 * 1024;
 
 /// The pages that find nothing before one is answered all the same: another service's keys may be many.
 const EMPTY_SCANS: usize = 100;
@@ -28,7 +21,8 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Other`] for a limit that is none, [`StoreError::MalformedCursor`], otherwise as a question's.
+    /// [`StoreError::Other`] for a limit that is none, [`StoreError::MalformedCursor`], [`StoreError::Corrupt`] if one of
+    /// the records cannot be read, otherwise as a question's.
     pub async fn list_all(&self, now: Timestamp, cursor: &str, limit: u32) -> Result<Listing, StoreError> {
         check_limit(limit)?;
         let mut place = Place::parse(cursor)?;
@@ -94,24 +88,22 @@ impl RedisStore {
         let asked = self.asked(now);
         let key = name.get(self.shared.prefix.len() + "record:".len()..);
         let key = key.ok_or(StoreError::Corrupt)?;
-        let record: Record<'_> = asked.record(key);
-        let call = Call::new(&LISTED, record.name)
-            .arg(now.as_millis())
-            .arg(ROW_VALUE_BYTES);
-        let link = &self.shared.link;
-        let answer: Option<Vec<Option<String>>> = link.run(&call, Effect::Repeatable, asked.deadline).await?;
-        let Some(answer) = answer else { return Ok(None) };
-        let [version, owner, touched_at, expires_at, ends_at, value] =
-            <[Option<String>; 6]>::try_from(answer).map_err(|_| StoreError::Corrupt)?;
-        let at = |text: Option<String>| moment(&text.ok_or(StoreError::Corrupt)?);
+        let Some(beginning) = asked.record(key).beginning().await? else {
+            return Ok(None);
+        };
+        let (head, value) = beginning.read()?;
+        if head.expires_at <= now {
+            return Ok(None);
+        }
         Ok(Some(Listed {
             key: key.to_owned(),
-            owner,
-            version: version.as_deref().and_then(number).ok_or(StoreError::Corrupt)?,
-            touched_at: at(touched_at)?,
-            expires_at: at(expires_at)?,
-            ends_at: at(ends_at)?,
-            value: value.map(Arc::from),
+            owner: head.listed.map(|(owner, _)| owner.to_owned()),
+            version: head.version,
+            guard: head.guard,
+            touched_at: head.touched_at,
+            expires_at: head.expires_at,
+            ends_at: head.ends_at,
+            value,
         }))
     }
 }

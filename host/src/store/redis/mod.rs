@@ -7,14 +7,16 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::{Capabilities, Entry, Page, Placement, Store, StoreError};
+use super::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
 use crate::store::bounds::{check_batch, check_limit};
 use crate::time::Timestamp;
 
 mod announce;
+mod builder;
 mod clients;
 mod cluster;
 mod error;
+mod head;
 mod import;
 mod index;
 mod link;
@@ -24,96 +26,23 @@ mod records;
 mod scripts;
 mod url;
 
-use clients::{Clients, Limits};
+pub use builder::RedisStoreBuilder;
+use clients::Clients;
 pub use error::RedisStoreError;
+pub use head::HeadFormat;
 use index::{Index, Listed, Place, Tag, random};
 use link::Link;
-use records::{Moved, Record, Replaced, Seen, Text};
+use records::{Deleted, Moved, Record, Replaced, Seen, Text};
 pub use url::RedisUrl;
 
 /// The longest key a [`RedisStore`] takes, in bytes, without the prefix.
 const MAXIMUM_KEY_BYTES: u32 = 512;
 /// The longest owner a [`RedisStore`] takes, in bytes.
-const MAXIMUM_OWNER_BYTES: u32 = 512;
+const MAXIMUM_OWNER_BYTES: u32 = head::OWNER_BYTES as u32;
 /// The longest value a [`RedisStore`] takes, in bytes.
 const MAXIMUM_VALUE_BYTES: u32 = 16 * 1024 * 1024;
+/// What every key begins with unless a store is set up otherwise.
 const PREFIX: &str = "tessera:";
-
-/// Settings of a [`RedisStore`]. What the URL says goes before them.
-#[derive(Clone, Debug)]
-#[must_use = "a builder does nothing until the store is opened"]
-pub struct RedisStoreBuilder {
-    prefix: String,
-    timeout: Duration,
-    connect_timeout: Duration,
-    maximum_value_bytes: u32,
-}
-
-impl Default for RedisStoreBuilder {
-    fn default() -> Self {
-        Self {
-            prefix: PREFIX.to_owned(),
-            timeout: Duration::from_secs(2),
-            connect_timeout: Duration::from_secs(1),
-            maximum_value_bytes: MAXIMUM_VALUE_BYTES,
-        }
-    }
-}
-
-impl RedisStoreBuilder {
-    /// What every key begins with. Default: `tessera:`.
-    ///
-    /// Two services in one database need two prefixes, of which neither begins with the other.
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
-    /// How long a call may take in all, with every new try and new connection. Default: 2 seconds.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// How long it may take to connect to one server. Default: 1 second.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// The longest value the store takes, in bytes; at most, and by default, 16 MiB.
-    pub fn maximum_value_bytes(mut self, bytes: u32) -> Self {
-        self.maximum_value_bytes = bytes.min(MAXIMUM_VALUE_BYTES);
-        self
-    }
-
-    /// Connects, logs in, and tries whether the server does what a store needs.
-    ///
-    /// Needs a tokio runtime with time and I/O, on which the connections live from then on.
-    ///
-    /// # Errors
-    ///
-    /// [`RedisStoreError`] says what is wrong, without user or password.
-    pub async fn open(self, url: &RedisUrl) -> Result<RedisStore, RedisStoreError> {
-        let limits = Limits {
-            call: url.timeout.unwrap_or(self.timeout),
-            connect: url.connect_timeout.unwrap_or(self.connect_timeout),
-        };
-        let clients = Arc::new(Clients::new(url.clone())?);
-        let link = Arc::clone(&clients).connect(limits).await?;
-        let store = RedisStore {
-            shared: Arc::new(Shared {
-                link,
-                clients,
-                prefix: url.prefix.clone().unwrap_or(self.prefix),
-                timeout: limits.call,
-                maximum_value_bytes: self.maximum_value_bytes,
-            }),
-        };
-        store.check().await?;
-        Ok(store)
-    }
-}
 
 /// A store in Redis (7.0 or later) or Valkey: one server, a Cluster, or the master of a set with Sentinels.
 ///
@@ -158,9 +87,13 @@ impl RedisStoreBuilder {
 ///
 /// # What is stored
 ///
-/// `tessera:record:KEY` is a hash: `value` (the text), `version`, `owner`, `listed` (its entry in the index),
-/// `touched_at`, `expires_at`, `ends_at` (milliseconds since 1970). `tessera:owner:OWNER` is a sorted set of
-/// `TAG:KEY`, scored by `ends_at`. `redis-cli hgetall` shows it all.
+/// `tessera:record:KEY` is a string: a line with format, version, guard, `ends_at`, `expires_at`, the moment of the last
+/// write or touch, the tag of the record's entry in the index, and the owner; then the text.
+/// `tessera:owner:OWNER` is a sorted set of `TAG:KEY`, scored by `ends_at`. Moments are milliseconds since 1970.
+/// `redis-cli get` shows a record; `docs/layout.md` has the layout byte by byte.
+/// What is not exactly such a string is [`StoreError::Corrupt`]: it is neither written over nor removed, and the page
+/// of a list that comes upon it fails.
+///
 /// Redis removes a key by itself an hour after it has expired.
 ///
 /// Limits: keys and owners of 512 bytes, values of 16 MiB. An entry whose `expires_at` is after its `ends_at` expires
@@ -186,6 +119,7 @@ struct Shared {
     prefix: String,
     timeout: Duration,
     maximum_value_bytes: u32,
+    write_format: HeadFormat,
 }
 
 impl fmt::Debug for RedisStore {
@@ -262,6 +196,7 @@ impl<'a> Asked<'a> {
         Record {
             link: &self.shared.link,
             name: format!("{}record:{key}", self.shared.prefix),
+            format: self.shared.write_format,
             now: self.now,
             deadline: self.deadline,
         }
@@ -309,7 +244,7 @@ impl<'a> Asked<'a> {
         Ok(text.version)
     }
 
-    async fn replace(&self, key: &str, text: &Text<'_>, expected: u64) -> Result<u64, StoreError> {
+    async fn replace(&self, key: &str, text: &Text<'_>, expected: Expected) -> Result<u64, StoreError> {
         let at = text.at;
         let record = self.record(key);
         // Who stays with their owner is listed already, as a rule; the script knows.
@@ -443,7 +378,7 @@ impl Store for RedisStore {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.check_sizes(key, value, at)?;
@@ -462,27 +397,41 @@ impl Store for RedisStore {
         self.asked(now).record(key).touch(expires_at).await
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, _owner: Option<&str>) -> Result<bool, StoreError> {
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
         let asked = self.asked(now);
-        let (was_live, listed) = asked.record(key).delete(None).await?;
-        if let Some((owner, tag)) = listed {
-            asked.index(&owner).leave([(tag, key)]).await;
+        let (guard, owner) = match condition {
+            Condition::Owner(owner) => (None, Some(owner.as_str())),
+            Condition::Guard(guard) => (Some(*guard), None),
+        };
+        match asked.record(key).delete(guard, owner).await? {
+            Deleted::Missing => Ok(false),
+            Deleted::Stale => Err(StoreError::Stale),
+            Deleted::Removed { was_live, listed } => {
+                if let Some((owner, tag)) = listed {
+                    asked.index(&owner).leave([(tag, key)]).await;
+                }
+                Ok(was_live)
+            }
         }
-        Ok(was_live)
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        check_batch(keys)?;
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        check_batch(deletions)?;
         let asked = self.asked(now);
-        let removed = join_all(
-            keys.iter()
-                .map(|key| async move { asked.record(key).delete(Some(owner)).await }),
-        )
+        let removed = join_all(deletions.iter().map(|Deletion { key, guard }| async move {
+            asked.record(key).delete(*guard, Some(owner)).await
+        }))
         .await;
         let (mut deleted, mut gone, mut failed) = (0, Vec::new(), None);
-        for (removed, key) in removed.into_iter().zip(keys) {
+        for (removed, Deletion { key, .. }) in removed.into_iter().zip(deletions) {
             match removed {
-                Ok((was_live, listed)) => {
+                Ok(Deleted::Missing | Deleted::Stale) => {}
+                Ok(Deleted::Removed { was_live, listed }) => {
                     deleted += u32::from(was_live);
                     gone.extend(listed.map(|(_, tag)| (tag, key.as_str())));
                 }

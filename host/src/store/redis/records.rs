@@ -1,24 +1,29 @@
-//! One record: a hash with the text as it came and what is kept beside it.
+//! One record: a string with the head, and the text as it came.
 
 use std::sync::Arc;
 
-use redis::cmd;
+use redis::{Value, cmd};
 use tokio::time::Instant;
 
-use super::index::{Listed, Tag, millis, number};
+use super::head::{HEAD_BYTES, Head, HeadFormat};
+use super::index::{Listed, Tag, millis};
 use super::link::{Effect, Link};
-use super::scripts::{Call, DELETE, IMPORT, INSERT, REPLACE, ROW, TOUCH};
-use crate::store::{Entry, Placement, Row, StoreError};
+use super::scripts::{Call, DELETE, IMPORT, INSERT, REPLACE, Script, TOUCH};
+use crate::store::{Entry, Expected, Placement, Row, StoreError};
 use crate::time::Timestamp;
 
-/// How many bytes of a value a list brings along: a page of 100 rows is at most 1.6 MB.
+/// How many bytes of a value a list brings along: a page of 100 rows is about 1.7 MB.
 const ROW_VALUE_BYTES: usize = 16 * 1024;
+/// How much of a record a list reads: a record that is longer has a longer value.
+const ROW_BYTES: usize = HEAD_BYTES + ROW_VALUE_BYTES;
 
 /// A record under its key.
 pub(super) struct Record<'a> {
     pub(super) link: &'a Link,
     /// The key with the prefix.
     pub(super) name: String,
+    /// The format in which it is written.
+    pub(super) format: HeadFormat,
     pub(super) now: Timestamp,
     pub(super) deadline: Instant,
 }
@@ -43,6 +48,20 @@ pub(super) enum Replaced {
     Unlisted(Option<Tag>),
 }
 
+/// What became of a deletion.
+pub(super) enum Deleted {
+    /// Nothing is there, or an expired record that does not meet the condition.
+    Missing,
+    /// A live record does not meet the condition.
+    Stale,
+    /// The record is gone.
+    Removed {
+        was_live: bool,
+        /// By which entry it was listed.
+        listed: Option<(String, Tag)>,
+    },
+}
+
 /// A record as its owner's list sees it.
 pub(super) enum Seen {
     /// It is not there, or does not name this entry.
@@ -51,40 +70,70 @@ pub(super) enum Seen {
     Live(Row),
 }
 
+/// As much of a record as a list reads.
+pub(super) struct Beginning(Vec<u8>);
+
+impl Beginning {
+    /// The head, and the text unless it is too long for a list.
+    pub(super) fn read(&self) -> Result<(Head<'_>, Option<Arc<str>>), StoreError> {
+        let (head, text) = Head::read(&self.0)?;
+        let is_whole = self.0.len() <= ROW_BYTES && text.len() <= ROW_VALUE_BYTES;
+        let value = match is_whole {
+            true => Some(Arc::from(utf8(text)?)),
+            false => None,
+        };
+        Ok((head, value))
+    }
+}
+
 /// State, and up to three texts; those that a state does not have are missing or nil.
 type Answer = (String, Option<String>, Option<String>, Option<String>);
 
 impl Record<'_> {
     pub(super) async fn get(&self) -> Result<Entry, StoreError> {
-        let mut command = cmd("HMGET");
-        command
-            .arg(&self.name)
-            .arg(&["value", "version", "expires_at"][..]);
-        type Fields = (Option<String>, Option<String>, Option<String>);
-        let fields: Fields = self.link.ask(&command, Effect::Repeatable, self.deadline).await?;
-        let (value, version, expires_at) = match fields {
-            (None, None, None) => return Err(StoreError::Missing),
-            (Some(value), Some(version), Some(expires_at)) => (value, version, expires_at),
-            _ => return Err(StoreError::Corrupt),
-        };
-        let expires_at = moment(&expires_at)?;
-        if expires_at <= self.now {
+        let record = self.bytes().await?.ok_or(StoreError::Missing)?;
+        let (head, text) = Head::read(&record)?;
+        if head.expires_at <= self.now {
             return Err(StoreError::Missing);
         }
         Ok(Entry {
-            value: Arc::from(value),
-            version: number(&version).ok_or(StoreError::Corrupt)?,
-            expires_at,
+            value: Arc::from(utf8(text)?),
+            version: head.version,
+            guard: head.guard,
+            expires_at: head.expires_at,
         })
+    }
+
+    async fn bytes(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut command = cmd("GET");
+        command.arg(&self.name);
+        match self.link.ask(&command, Effect::Repeatable, self.deadline).await? {
+            Value::BulkString(bytes) => Ok(Some(bytes)),
+            Value::Nil => Ok(None),
+            _ => Err(StoreError::Corrupt),
+        }
+    }
+
+    /// As much of the record as a list reads; `None` if there is none.
+    pub(super) async fn beginning(&self) -> Result<Option<Beginning>, StoreError> {
+        let mut command = cmd("GETRANGE");
+        // The last byte is one more than the longest record that is read whole.
+        command.arg(&self.name).arg(0).arg(ROW_BYTES);
+        match self.link.ask(&command, Effect::Repeatable, self.deadline).await? {
+            // Nothing is there, or an empty string, which is no record.
+            Value::BulkString(bytes) if bytes.is_empty() => Ok(self.bytes().await?.map(Beginning)),
+            Value::BulkString(bytes) => Ok(Some(Beginning(bytes))),
+            _ => Err(StoreError::Corrupt),
+        }
     }
 
     /// Answers by which entry an expired record that was there is listed.
     pub(super) async fn insert(&self, text: &Text<'_>, listed: Option<Tag>) -> Result<Moved, StoreError> {
-        let call = self.write(Call::new(&INSERT, self.name.clone()), text, 0, listed);
-        let answer: Vec<Option<String>> = self.link.run(&call, Effect::Once, self.deadline).await?;
-        match state(answer)? {
-            (state, ..) if state == "stale" => Err(StoreError::Stale),
-            answer => done(answer),
+        let call = owned(self.write(&INSERT, text), text.at, listed);
+        let answer = self.states(&call).await?;
+        match answer.0.as_str() {
+            "stale" => Err(StoreError::Stale),
+            _ => done(answer),
         }
     }
 
@@ -96,34 +145,26 @@ impl Record<'_> {
         over: u64,
         listed: Option<Tag>,
     ) -> Result<Moved, StoreError> {
-        let call = Call::new(&IMPORT, self.name.clone())
-            .arg(millis(self.now))
-            .arg(text.value)
-            .arg(text.version)
-            .arg(millis(text.at.expires_at.min(text.at.ends_at)))
-            .arg(millis(text.at.ends_at))
-            .arg(over)
-            .arg(millis(touched_at));
-        let call = match (&text.at.owner, listed) {
-            (Some(owner), Some(tag)) => call.arg(owner).arg(tag.to_string()),
-            _ => call,
-        };
-        let answer: Vec<Option<String>> = self.link.run(&call, Effect::Once, self.deadline).await?;
-        match state(answer)? {
-            (state, ..) if state == "stale" => Err(StoreError::Stale),
-            answer => done(answer),
+        let call = self.write(&IMPORT, text).arg(bits(over)).arg(moment(touched_at));
+        let answer = self.states(&owned(call, text.at, listed)).await?;
+        match answer.0.as_str() {
+            "stale" => Err(StoreError::Stale),
+            _ => done(answer),
         }
     }
 
     pub(super) async fn replace(
         &self,
         text: &Text<'_>,
-        expected: u64,
+        expected: Expected,
         listed: Option<Tag>,
     ) -> Result<Replaced, StoreError> {
-        let call = self.write(Call::new(&REPLACE, self.name.clone()), text, expected, listed);
-        let answer: Vec<Option<String>> = self.link.run(&call, Effect::Once, self.deadline).await?;
-        let answer = state(answer)?;
+        let call = self.write(&REPLACE, text);
+        let call = match expected {
+            Expected::Version(version) => call.arg("version").arg(bits(version)),
+            Expected::Guard(guard) => call.arg("guard").arg(bits(guard)),
+        };
+        let answer = self.states(&owned(call, text.at, listed)).await?;
         match answer.0.as_str() {
             "missing" => Err(StoreError::Missing),
             "stale" => Err(StoreError::Stale),
@@ -132,89 +173,97 @@ impl Record<'_> {
         }
     }
 
-    fn write(&self, call: Call, text: &Text<'_>, expected: u64, listed: Option<Tag>) -> Call {
+    /// A call of a writing script, with the arguments that all of them take.
+    fn write(&self, script: &'static Script, text: &Text<'_>) -> Call {
         let Text { value, version, at } = text;
-        let call = call
-            .arg(millis(self.now))
+        Call::new(script, self.name.clone())
+            .arg(moment(self.now))
+            .arg(self.format.number())
+            .arg(bits(*version))
+            .arg(at.guard.map(bits).unwrap_or_default())
+            .arg(moment(at.ends_at))
+            .arg(moment(at.expires_at.min(at.ends_at)))
             .arg(*value)
-            .arg(*version)
-            .arg(millis(at.expires_at.min(at.ends_at)))
-            .arg(millis(at.ends_at))
-            .arg(expected);
-        let call = match &at.owner {
-            Some(owner) => call.arg(owner),
-            None => return call,
-        };
-        match listed {
-            Some(tag) => call.arg(tag.to_string()),
-            None => call,
-        }
     }
 
     pub(super) async fn touch(&self, expires_at: Timestamp) -> Result<(), StoreError> {
         let call = Call::new(&TOUCH, self.name.clone())
-            .arg(millis(self.now))
-            .arg(millis(expires_at));
-        match self
-            .link
-            .run::<i64>(&call, Effect::Repeatable, self.deadline)
-            .await?
-        {
-            0 => Err(StoreError::Missing),
-            _ => Ok(()),
+            .arg(moment(self.now))
+            .arg(moment(expires_at));
+        let state: String = self.link.run(&call, Effect::Repeatable, self.deadline).await?;
+        match state.as_str() {
+            "done" => Ok(()),
+            "missing" => Err(StoreError::Missing),
+            _ => Err(StoreError::Corrupt),
         }
     }
 
-    /// Answers whether a live record was there, and by which entry it was listed.
+    /// Removes the record if it has the guard and the owner that are named.
     pub(super) async fn delete(
         &self,
+        guard: Option<u64>,
         owner: Option<&str>,
-    ) -> Result<(bool, Option<(String, Tag)>), StoreError> {
-        let call = Call::new(&DELETE, self.name.clone()).arg(millis(self.now));
+    ) -> Result<Deleted, StoreError> {
+        let call = Call::new(&DELETE, self.name.clone())
+            .arg(moment(self.now))
+            .arg(guard.map(bits).unwrap_or_default());
         let call = match owner {
             Some(owner) => call.arg(owner),
             None => call,
         };
-        type Removed = (i64, Option<String>, Option<String>);
-        let (was_live, owner, listed): Removed = self.link.run(&call, Effect::Once, self.deadline).await?;
-        Ok((was_live == 1, entry(owner, listed)))
+        let (state, owner, listed, _) = self.states(&call).await?;
+        let was_live = match state.as_str() {
+            "missing" => return Ok(Deleted::Missing),
+            "stale" => return Ok(Deleted::Stale),
+            "removed" => true,
+            "expired" => false,
+            _ => return Err(StoreError::Corrupt),
+        };
+        let listed = entry(owner, listed);
+        Ok(Deleted::Removed { was_live, listed })
     }
 
-    pub(super) async fn row(&self, owner: &str, listed: &Listed) -> Result<Seen, StoreError> {
-        let call = Call::new(&ROW, self.name.clone())
-            .arg(millis(self.now))
-            .arg(owner)
-            .arg(listed.tag.to_string())
-            .arg(ROW_VALUE_BYTES);
-        let answer: Vec<Option<String>> = self.link.run(&call, Effect::Repeatable, self.deadline).await?;
+    pub(super) async fn row(&self, owner: &str, entry: &Listed) -> Result<Seen, StoreError> {
+        let Some(beginning) = self.beginning().await? else {
+            return Ok(Seen::Gone);
+        };
+        let (head, value) = beginning.read()?;
+        if head.listed != Some((owner, entry.tag)) {
+            return Ok(Seen::Gone);
+        }
+        if head.expires_at <= self.now {
+            return Ok(Seen::Expired);
+        }
+        Ok(Seen::Live(Row {
+            key: entry.key.clone(),
+            version: head.version,
+            guard: head.guard,
+            touched_at: head.touched_at,
+            expires_at: head.expires_at,
+            value,
+        }))
+    }
+
+    /// Runs a script that must not run twice, and answers its state as long as it may be.
+    async fn states(&self, call: &Call) -> Result<Answer, StoreError> {
+        let answer: Vec<Option<String>> = self.link.run(call, Effect::Once, self.deadline).await?;
         let mut answer = answer.into_iter();
         let mut next = || answer.next().flatten();
-        match next().as_deref() {
-            Some("gone") => Ok(Seen::Gone),
-            Some("expired") => Ok(Seen::Expired),
-            Some("live") => {
-                let mut field = || next().ok_or(StoreError::Corrupt);
-                let version = number(&field()?).ok_or(StoreError::Corrupt)?;
-                let (touched_at, expires_at) = (moment(&field()?)?, moment(&field()?)?);
-                Ok(Seen::Live(Row {
-                    key: listed.key.clone(),
-                    version,
-                    touched_at,
-                    expires_at,
-                    value: next().map(Arc::from),
-                }))
-            }
-            _ => Err(StoreError::Corrupt),
-        }
+        let state = next().ok_or(StoreError::Corrupt)?;
+        Ok((state, next(), next(), next()))
     }
 }
 
-/// What a writing script answers, as long as it may be.
-fn state(answer: Vec<Option<String>>) -> Result<Answer, StoreError> {
-    let mut answer = answer.into_iter();
-    let mut next = || answer.next().flatten();
-    let state = next().ok_or(StoreError::Corrupt)?;
-    Ok((state, next(), next(), next()))
+/// With the owner and the entry that lists the record, if there are any.
+fn owned(call: Call, at: &Placement, listed: Option<Tag>) -> Call {
+    let call = match &at.owner {
+        Some(owner) => call.arg(owner),
+        None => return call,
+    };
+    match listed {
+        Some(tag) => call.arg(tag.to_string()),
+        None => call,
+    }
 }
 
 fn done((state, now, owner, listed): Answer) -> Result<Moved, StoreError> {
@@ -231,8 +280,16 @@ fn entry(owner: Option<String>, listed: Option<String>) -> Option<(String, Tag)>
     Some((owner?, Tag::parse(&listed?)?))
 }
 
-pub(super) fn moment(text: &str) -> Result<Timestamp, StoreError> {
-    number(text)
-        .map(Timestamp::from_millis)
-        .ok_or(StoreError::Corrupt)
+fn utf8(text: &[u8]) -> Result<&str, StoreError> {
+    std::str::from_utf8(text).map_err(|_| StoreError::Corrupt)
+}
+
+/// A version or a guard as it is stored.
+fn bits(number: u64) -> String {
+    format!("{number:016x}")
+}
+
+/// A moment as it is stored.
+fn moment(moment: Timestamp) -> String {
+    format!("{:016}", millis(moment))
 }

@@ -99,11 +99,14 @@ impl SqlStore {
     }
 
     async fn notify(&self, payload: &str) {
+        let Some(sql) = &self.shared.statements.notify else {
+            return;
+        };
         let params = [
             Param::Bytes(self.shared.channel.as_bytes()),
             Param::Bytes(payload.as_bytes()),
         ];
-        let told = timeout(PATIENCE, self.read(&self.shared.statements.notify, &params)).await;
+        let told = timeout(PATIENCE, self.read(sql, &params)).await;
         if !matches!(told, Ok(Ok(_))) {
             tracing::debug!("others were not told of a write");
         }

@@ -6,6 +6,29 @@ use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
 use super::error::{Fault, SqlCode, SqlError, Verdict};
+use crate::store::sections::section;
+
+/// The SQL of each, which hosts in other languages run as well. The header of each file defines its placeholders.
+pub(super) const POSTGRES: &str = include_str!("../../../../stores/layout/sql/postgres.sql");
+pub(super) const MYSQL: &str = include_str!("../../../../stores/layout/sql/mysql.sql");
+
+/// A section that both files have.
+#[derive(Clone, Copy)]
+pub(super) struct Both {
+    pub(super) postgres: &'static str,
+    pub(super) mysql: &'static str,
+}
+
+/// The section of this name, of both files. A name that one of them lacks does not compile.
+macro_rules! of_both {
+    ($name:literal) => {
+        $crate::store::sql::dialect::Both {
+            postgres: const { $crate::store::sections::section($crate::store::sql::dialect::POSTGRES, $name) },
+            mysql: const { $crate::store::sections::section($crate::store::sql::dialect::MYSQL, $name) },
+        }
+    };
+}
+pub(super) use of_both;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Dialect {
@@ -21,7 +44,14 @@ impl Dialect {
         }
     }
 
-    /// Takes SQL with `?` for parameters and `{…}` for names, as all of it is written here.
+    pub(super) fn choose(self, both: Both) -> &'static str {
+        match self {
+            Self::Postgres => both.postgres,
+            Self::MySql => both.mysql,
+        }
+    }
+
+    /// Takes SQL with `?` for parameters and `{…}` for names, as all of it is written in the files.
     pub(super) fn text(self, table: &str, sql: &str) -> String {
         let quote = match self {
             Self::Postgres => '"',
@@ -46,181 +76,65 @@ impl Dialect {
         }
     }
 
-    /// What each connection is told first.
+    /// The statements that each connection runs first: read committed, and the longest time that a statement may take.
     ///
     /// Read committed: each method is one statement, or several that do not rely on one another. Each then sees what is
     /// committed when it begins, and a conditional UPDATE that had to wait for a row judges the row as it is then,
     /// where PostgreSQL's repeatable read would fail instead. In InnoDB, repeatable read would also lock the gaps beside
     /// keys that are not there, and inserts of other keys would wait for them or end in deadlocks.
     pub(super) fn settings(self, statement_timeout: Duration) -> Vec<String> {
-        let millis = statement_timeout.as_millis();
-        match self {
-            Self::Postgres => vec![
-                "SET default_transaction_isolation = 'read committed'".to_owned(),
-                format!("SET statement_timeout = {millis}"),
-            ],
-            // The comments are read by MariaDB alone and by MySQL alone; MySQL has no such time-out for writes.
-            // Strict, so that nothing is ever cut to fit.
-            Self::MySql => vec![
-                "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
-                format!(
-                    "SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
-                     innodb_lock_wait_timeout = {seconds} \
-                     /*M!100101 , max_statement_time = {fraction} */ /*!50708 , max_execution_time = {millis} */",
-                    seconds = statement_timeout.as_secs().max(1),
-                    fraction = statement_timeout.as_secs_f64(),
-                ),
-            ],
-        }
+        let fill = |sql: &str| {
+            sql.replace("{millis}", &statement_timeout.as_millis().to_string())
+                .replace("{fraction}", &statement_timeout.as_secs_f64().to_string())
+                .replace("{seconds}", &statement_timeout.as_secs().max(1).to_string())
+        };
+        statements(self.choose(of_both!("session"))).map(fill).collect()
     }
 
-    /// Writes a new row, or over an expired one. Where that takes two statements, the second is [`Self::revive`].
-    pub(super) fn insert(self) -> &'static str {
-        match self {
-            Self::Postgres => {
-                "INSERT INTO {table} AS old (session_key, value, version, owner, touched_at, expires_at, ends_at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (session_key) DO UPDATE SET value = excluded.value, version = excluded.version,
-                     owner = excluded.owner, touched_at = excluded.touched_at, expires_at = excluded.expires_at,
-                     ends_at = excluded.ends_at
-                 WHERE old.expires_at <= excluded.touched_at"
-            }
-            // ON DUPLICATE KEY UPDATE would not do: with CLIENT_FOUND_ROWS, by which a touch that changes nothing
-            // is told from one that finds nothing, it counts a new row and one left alone the same.
-            Self::MySql => {
-                "INSERT INTO {table} (session_key, value, version, owner, touched_at, expires_at, ends_at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)"
-            }
-        }
-    }
-
-    /// Writes over an expired row: what is left to do after a duplicate key.
+    /// Writes over an expired row, where that takes a statement beside `insert`: after a duplicate key.
     pub(super) fn revive(self) -> Option<&'static str> {
         match self {
             Self::Postgres => None,
-            Self::MySql => Some(
-                "UPDATE {table} SET value = ?, version = ?, owner = ?, touched_at = ?, expires_at = ?, ends_at = ?
-                 WHERE session_key = ? AND expires_at <= ?",
-            ),
+            Self::MySql => Some(const { section(MYSQL, "revive") }),
         }
     }
 
-    /// Removes a batch of what expired at a time or before.
-    pub(super) fn sweep(self) -> &'static str {
+    /// Announces a write to the caches of other hosts.
+    pub(super) fn notify(self) -> Option<&'static str> {
         match self {
-            // The condition stands twice: a row can be written over between the two.
-            Self::Postgres => {
-                "DELETE FROM {table} WHERE expires_at <= ? AND id IN
-                     (SELECT id FROM {table} WHERE expires_at <= ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED)"
-            }
-            Self::MySql => {
-                // The first of the two conditions alone would do; so both dialects take the same parameters.
-                "DELETE FROM {table} WHERE expires_at <= ? AND expires_at <= ? ORDER BY expires_at LIMIT ?"
-            }
+            Self::Postgres => Some(const { section(POSTGRES, "notify") }),
+            Self::MySql => None,
         }
     }
 
     /// Waits for a lock that ends with the connection. Answers 1 once it is held.
     pub(super) fn lock(self, purpose: Purpose) -> String {
-        match self {
-            Self::Postgres => format!(
-                "SELECT CAST(1 AS BIGINT) FROM pg_advisory_lock({})",
-                Self::POSTGRES_LOCK
-            )
-            .replace("{purpose}", purpose.name()),
-            Self::MySql => {
-                format!("SELECT GET_LOCK({}, 30)", Self::MYSQL_LOCK).replace("{purpose}", purpose.name())
-            }
-        }
+        purpose.fill(self.choose(of_both!("lock")))
     }
 
     /// Takes the lock if it is free. Answers 1 if it is held now.
     pub(super) fn try_lock(self, purpose: Purpose) -> String {
-        match self {
-            Self::Postgres => format!(
-                "SELECT CASE WHEN pg_try_advisory_lock({}) THEN CAST(1 AS BIGINT) ELSE 0 END",
-                Self::POSTGRES_LOCK
-            )
-            .replace("{purpose}", purpose.name()),
-            Self::MySql => {
-                format!("SELECT GET_LOCK({}, 0)", Self::MYSQL_LOCK).replace("{purpose}", purpose.name())
-            }
-        }
+        purpose.fill(self.choose(of_both!("try_lock")))
     }
 
     pub(super) fn unlock(self, purpose: Purpose) -> String {
-        match self {
-            Self::Postgres => format!(
-                "SELECT CASE WHEN pg_advisory_unlock({}) THEN CAST(1 AS BIGINT) ELSE 0 END",
-                Self::POSTGRES_LOCK
-            )
-            .replace("{purpose}", purpose.name()),
-            Self::MySql => {
-                format!("SELECT RELEASE_LOCK({})", Self::MYSQL_LOCK).replace("{purpose}", purpose.name())
-            }
-        }
+        purpose.fill(self.choose(of_both!("unlock")))
     }
-
-    /// Advisory locks are numbers, of one database each.
-    const POSTGRES_LOCK: &'static str =
-        "CAST(CAST('x' || substr(md5('tessera {purpose} {name}'), 1, 16) AS BIT(64)) AS BIGINT)";
-    /// Locks are names of at most 64 characters, of the whole server.
-    const MYSQL_LOCK: &'static str = "CONCAT('tessera ', MD5(CONCAT('{purpose} {name} ', DATABASE())))";
 
     /// The longest message that the server takes, where that may be less than the store's limits.
     pub(super) fn message_limit(self) -> Option<&'static str> {
         match self {
             Self::Postgres => None,
-            Self::MySql => Some("SELECT CAST(@@max_allowed_packet AS SIGNED)"),
+            Self::MySql => Some(const { section(MYSQL, "message_limit") }),
         }
     }
 
     /// Each brings the schema from the version that is its place in this list to the next: statements, one after the
     /// other. Never change one that was released. In MySQL each commits by itself, so that a step may be found half done.
-    ///
-    /// `id` is the cursor of walks: an entry keeps it for life, and it gives no key away. In MySQL it also is what rows
-    /// are ordered by on disk, so that new ones go to the end.
-    /// Keys, owners and, in PostgreSQL, values are bytes: no collation, no character that is refused.
-    pub(super) fn migrations(self) -> &'static [&'static [&'static str]] {
+    pub(super) fn migrations(self) -> &'static [&'static str] {
         match self {
-            Self::Postgres => &[&[
-                "CREATE TABLE {table} (
-                     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-                     session_key BYTEA NOT NULL,
-                     version BIGINT NOT NULL,      -- 64 random bits, as a signed number
-                     owner BYTEA,
-                     touched_at BIGINT NOT NULL,   -- milliseconds since 1970, as are the next two
-                     expires_at BIGINT NOT NULL,
-                     ends_at BIGINT NOT NULL,
-                     value BYTEA NOT NULL
-                 )",
-                "CREATE UNIQUE INDEX {by_key} ON {table} (session_key)",
-                "CREATE INDEX {by_owner} ON {table} (owner, id) WHERE owner IS NOT NULL",
-                "CREATE INDEX {by_expiry} ON {table} (expires_at)",
-            ]],
-            Self::MySql => &[&["CREATE TABLE IF NOT EXISTS {table} (
-                     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
-                     session_key VARBINARY(512) NOT NULL,
-                     version BIGINT NOT NULL COMMENT '64 random bits, as a signed number',
-                     owner VARBINARY(512),
-                     touched_at BIGINT NOT NULL COMMENT 'milliseconds since 1970',
-                     expires_at BIGINT NOT NULL COMMENT 'milliseconds since 1970',
-                     ends_at BIGINT NOT NULL COMMENT 'milliseconds since 1970',
-                     value LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-                     UNIQUE KEY {by_key} (session_key),
-                     KEY {by_owner} (owner, id),
-                     KEY {by_expiry} (expires_at)
-                 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC"]],
-        }
-    }
-
-    /// Makes the table that holds the schema's version, unless it is there.
-    pub(super) fn version_table(self) -> &'static str {
-        match self {
-            Self::Postgres => "CREATE TABLE IF NOT EXISTS {schema} (version BIGINT NOT NULL PRIMARY KEY)",
-            Self::MySql => {
-                "CREATE TABLE IF NOT EXISTS {schema} (version BIGINT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
-            }
+            Self::Postgres => const { &[section(POSTGRES, "migration_1")] },
+            Self::MySql => const { &[section(MYSQL, "migration_1")] },
         }
     }
 
@@ -258,6 +172,14 @@ impl Dialect {
     }
 }
 
+/// The statements of a section, in their order. A semicolon stands behind each, and nowhere else.
+pub(super) fn statements(section: &str) -> impl Iterator<Item = &str> {
+    section
+        .split(';')
+        .map(str::trim)
+        .filter(|statement| !statement.is_empty())
+}
+
 /// What a lock is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
@@ -266,6 +188,10 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
+    fn fill(self, sql: &str) -> String {
+        sql.replace("{purpose}", self.name())
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Schema => "schema",

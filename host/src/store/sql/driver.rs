@@ -28,6 +28,8 @@ pub(super) type Sql = Arc<str>;
 #[derive(Clone, Copy)]
 pub(super) enum Param<'a> {
     Number(i64),
+    /// A guard; NULL keeps the one that is there.
+    Guard(Option<i64>),
     Bytes(&'a [u8]),
     Owner(Option<&'a [u8]>),
     /// A value: bytes to PostgreSQL, text to MySQL.
@@ -272,6 +274,7 @@ async fn ask_postgres(
     for param in params {
         query = match *param {
             Param::Number(number) => query.bind(number),
+            Param::Guard(guard) => query.bind(guard),
             Param::Bytes(bytes) => query.bind(bytes),
             Param::Owner(owner) => query.bind(owner),
             Param::Value(value) => query.bind(value.as_bytes()),
@@ -299,6 +302,7 @@ async fn ask_mysql(
     for param in params {
         query = match *param {
             Param::Number(number) => query.bind(number),
+            Param::Guard(guard) => query.bind(guard),
             Param::Bytes(bytes) => query.bind(bytes),
             Param::Owner(owner) => query.bind(owner),
             Param::Value(value) => query.bind(value),

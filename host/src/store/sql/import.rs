@@ -10,7 +10,7 @@ use crate::store::{Listed, StoreError};
 use crate::time::Timestamp;
 
 impl SqlStore {
-    /// Writes an entry as another store has it, with its version and its moments: where no live entry is at `now`, or over
+    /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over
     /// the version `over`. Over an entry its expiry never moves earlier.
     ///
     /// # Errors
@@ -30,15 +30,17 @@ impl SqlStore {
             key: &row.key,
             value,
             version: row.version,
+            guard: Some(row.guard),
             now: row.touched_at,
             at: &at,
         };
-        let [text, version, owner, touched_at, expires_at, ends_at] = written.params();
+        let [text, version, guard, owner, touched_at, expires_at, ends_at] = written.params();
         let key = Param::Bytes(row.key.as_bytes());
         let over = Param::Number(over.unwrap_or(row.version).cast_signed());
         let params = [
             text,
             version,
+            guard,
             owner,
             touched_at,
             expires_at,
@@ -55,7 +57,7 @@ impl SqlStore {
             return Ok(());
         }
         // Whatever it meets is another's, or came between the two.
-        let params = [key, text, version, owner, touched_at, expires_at, ends_at];
+        let params = [key, text, version, guard, owner, touched_at, expires_at, ends_at];
         match self.write(&statements.insert, &params).await {
             Ok(answer) if answer.affected > 0 => Ok(()),
             Ok(_) => Err(StoreError::Stale),

@@ -29,11 +29,12 @@ impl SqlStore {
             let shown = row(each)?;
             rows.push(Listed {
                 key: shown.key,
-                owner: each.text(6).map(str::to_owned),
+                owner: each.text(7).map(str::to_owned),
                 version: shown.version,
+                guard: shown.guard,
                 touched_at: shown.touched_at,
                 expires_at: shown.expires_at,
-                ends_at: moment(each, 7)?,
+                ends_at: moment(each, 8)?,
                 value: shown.value,
             });
         }

@@ -8,7 +8,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::{Capabilities, Cause, Entry, Page, Placement, SWEEP_GRACE, Store, StoreError};
+use super::{
+    Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, SWEEP_GRACE, Store,
+    StoreError,
+};
 use crate::store::bounds::{check_batch, check_limit};
 use crate::time::Timestamp;
 
@@ -20,6 +23,7 @@ mod driver;
 mod error;
 mod import;
 mod listing;
+mod removal;
 mod rows;
 mod schema;
 mod statements;
@@ -77,7 +81,8 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 ///   asynchronously and takes over may lack the last moments, a logout among them, so
 ///   `acknowledged_writes_survive_failover` is false unless [`SqlStoreBuilder::survives_failover`] says otherwise.
 ///   Reads and writes go to the one server of the URL; do not name one that only follows.
-/// - Compare-and-swap is one UPDATE with the version in its condition. Times are integers, milliseconds since 1970 of
+/// - Compare-and-swap is one UPDATE with the version or the guard in its condition, and a deletion is one DELETE with the
+///   owner or the guard in its condition. Times are integers, milliseconds since 1970 of
 ///   the call's `now`; the server's clock decides nothing.
 /// - A call is answered within `acquire_timeout` + `statement_timeout` + half a second; a write that is told to caches
 ///   ([`SqlStoreBuilder::announce`]) within a second more. A deadlock, a lost race of
@@ -93,7 +98,8 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// The tables `tessera_sessions` and `tessera_sessions_schema` (other names: [`SqlStoreBuilder::table`]), made at the
 /// first opening, which many instances may do at once. Afterwards SELECT, INSERT, UPDATE and DELETE are all the user
-/// needs. Keys, owners and, in PostgreSQL, values are bytes, so that every text is kept as it is and compares as it is:
+/// needs. `docs/layout.md` describes the tables for hosts in other languages. Keys, owners and, in PostgreSQL, values
+/// are bytes, so that every text is kept as it is and compares as it is:
 ///
 /// ```sql
 /// SELECT convert_from(session_key, 'UTF8'), convert_from(owner, 'UTF8'), to_timestamp(expires_at / 1000.0),
@@ -216,11 +222,11 @@ impl SqlStore {
 
     /// Writes over an expired entry, after a duplicate key; `None` if there was none that has expired.
     async fn revive(&self, sql: &Sql, written: &Written<'_>) -> Result<Option<u64>, StoreError> {
-        let params = written.params();
-        let [value, version, owner, touched_at, expires_at, ends_at] = params;
+        let [value, version, guard, owner, touched_at, expires_at, ends_at] = written.params();
         let params = [
             value,
             version,
+            guard,
             owner,
             touched_at,
             expires_at,
@@ -238,16 +244,31 @@ struct Written<'a> {
     key: &'a str,
     value: &'a str,
     version: u64,
+    /// `None` keeps the one that is there.
+    guard: Option<u64>,
     now: Timestamp,
     at: &'a Placement,
 }
 
-impl Written<'_> {
+impl<'a> Written<'a> {
+    /// A new entry, whose guard is 0 where the placement brings none.
+    fn new(key: &'a str, value: &'a str, now: Timestamp, at: &'a Placement) -> Result<Self, StoreError> {
+        Ok(Self {
+            key,
+            value,
+            version: new_version()?,
+            guard: Some(at.guard.unwrap_or(0)),
+            now,
+            at,
+        })
+    }
+
     /// The columns from `value` to `ends_at`, in the order in which every statement has them.
-    fn params(&self) -> [Param<'_>; 6] {
+    fn params(&self) -> [Param<'_>; 7] {
         [
             Param::Value(self.value),
             Param::Number(self.version.cast_signed()),
+            Param::Guard(self.guard.map(u64::cast_signed)),
             Param::Owner(self.at.owner.as_deref().map(str::as_bytes)),
             Param::Number(millis(self.now)),
             Param::Number(millis(self.at.expires_at.min(self.at.ends_at))),
@@ -285,11 +306,11 @@ impl Store for SqlStore {
         keys: &[String],
     ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
         check_batch(keys)?;
-        let Some(first) = keys.first() else {
+        if keys.is_empty() {
             return Ok(Vec::new());
-        };
-        let (sql, size) = self.shared.statements.get_many(keys.len());
-        let mut params = several(keys, first, size);
+        }
+        let (sql, size) = self.shared.statements.get_many.of_size(keys.len());
+        let mut params: Vec<_> = several(keys, size).collect();
         params.push(Param::Number(millis(now)));
         let rows = self.read(sql, &params).await?;
         let mut found = std::collections::HashMap::with_capacity(rows.len());
@@ -312,21 +333,16 @@ impl Store for SqlStore {
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.check_sizes(key, value, at)?;
-        let version = new_version()?;
-        let written = Written {
-            key,
-            value,
-            version,
-            now,
-            at,
-        };
-        let [value, number, owner, touched_at, expires_at, ends_at] = written.params();
+        let written = Written::new(key, value, now, at)?;
+        let [text, version, guard, owner, touched_at, expires_at, ends_at] = written.params();
         let key_param = Param::Bytes(key.as_bytes());
-        let params = [key_param, value, number, owner, touched_at, expires_at, ends_at];
+        let params = [
+            key_param, text, version, guard, owner, touched_at, expires_at, ends_at,
+        ];
         let statements = &self.shared.statements;
         for _ in 0..INSERT_TRIES {
             match self.write(&statements.insert, &params).await {
-                Ok(answer) if answer.affected > 0 => return Ok(version),
+                Ok(answer) if answer.affected > 0 => return Ok(written.version),
                 // Where one statement does it all, a live entry has the key.
                 Ok(_) => return Err(StoreError::Stale),
                 Err(fault) if fault.verdict == Verdict::Duplicate => {}
@@ -350,22 +366,23 @@ impl Store for SqlStore {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.check_sizes(key, value, at)?;
-        let version = new_version()?;
         let written = Written {
-            key,
-            value,
-            version,
-            now,
-            at,
+            guard: at.guard,
+            ..Written::new(key, value, now, at)?
         };
-        let [value, number, owner, touched_at, expires_at, ends_at] = written.params();
+        let [text, version, guard, owner, touched_at, expires_at, ends_at] = written.params();
+        let (sql, expected) = match expected {
+            Expected::Version(version) => (&self.shared.statements.replace_version, version),
+            Expected::Guard(guard) => (&self.shared.statements.replace_guard, guard),
+        };
         let params = [
-            value,
-            number,
+            text,
+            version,
+            guard,
             owner,
             touched_at,
             expires_at,
@@ -374,12 +391,12 @@ impl Store for SqlStore {
             Param::Number(expected.cast_signed()),
             touched_at,
         ];
-        let answer = self.write(&self.shared.statements.replace, &params).await;
+        let answer = self.write(sql, &params).await;
         let answer = self.tell(&[key], answer.map_err(Fault::of_write)).await;
         match answer?.affected {
             0 if self.is_live(now, key).await? => Err(StoreError::Stale),
             0 => Err(StoreError::Missing),
-            _ => Ok(version),
+            _ => Ok(written.version),
         }
     }
 
@@ -401,37 +418,18 @@ impl Store for SqlStore {
         }
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, _owner: Option<&str>) -> Result<bool, StoreError> {
-        let statements = &self.shared.statements;
-        let params = [Param::Bytes(key.as_bytes()), Param::Number(millis(now))];
-        let answer = self.write(&statements.delete_live, &params).await;
-        let answer = self.tell(&[key], answer.map_err(Fault::of_write)).await;
-        if answer?.affected > 0 {
-            return Ok(true);
-        }
-        // Expired to this clock, perhaps not yet to another host's.
-        let answer = self.write(&statements.delete_expired, &params).await;
-        answer.map(|_| false).map_err(Fault::of_write)
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        self.remove(now, key, condition).await
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        check_batch(keys)?;
-        let Some(first) = keys.first() else { return Ok(0) };
-        let statements = &self.shared.statements;
-        let (live, size) = statements.delete_many_live(keys.len());
-        let (expired, _) = statements.delete_many_expired(keys.len());
-        let mut params = several(keys, first, size);
-        params.push(Param::Bytes(owner.as_bytes()));
-        params.push(Param::Number(millis(now)));
-        let answer = self.write(live, &params).await.map_err(Fault::of_write);
-        let told: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let deleted = self.tell(&told, answer).await?.affected;
-        if deleted < keys.len() as u64 {
-            // As in `delete`.
-            self.write(expired, &params).await.map_err(Fault::of_write)?;
-        }
-        // At most BATCH_LIMIT, which fits.
-        Ok(deleted as u32)
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        check_batch(deletions)?;
+        self.remove_many(now, deletions, owner).await
     }
 
     async fn list_owned(
@@ -472,8 +470,8 @@ impl Drop for Shared {
     }
 }
 
-/// The keys, and the first of them again until there are as many as the statement has places for.
-fn several<'a>(keys: &'a [String], first: &'a str, size: usize) -> Vec<Param<'a>> {
-    let all = keys.iter().map(String::as_str).chain(std::iter::repeat(first));
-    all.take(size).map(|key| Param::Bytes(key.as_bytes())).collect()
+/// The keys, and again from the first on, until there are as many as the statement has places for.
+fn several<S: AsRef<str>>(keys: &[S], size: usize) -> impl Iterator<Item = Param<'_>> {
+    let all = keys.iter().cycle().take(size);
+    all.map(|key| Param::Bytes(key.as_ref().as_bytes()))
 }

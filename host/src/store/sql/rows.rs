@@ -4,12 +4,13 @@ use super::driver::Row as SqlRow;
 use crate::store::{Cause, Entry, Row, StoreError};
 use crate::time::Timestamp;
 
-/// An entry whose value is in this column, with version and expiry behind it.
+/// An entry whose value is in this column, with version, guard and expiry behind it.
 pub(super) fn entry(row: &SqlRow, column: usize) -> Result<Entry, StoreError> {
     Ok(Entry {
         value: row.text(column).ok_or(StoreError::Corrupt)?.into(),
         version: number(row, column + 1)?.cast_unsigned(),
-        expires_at: moment(row, column + 2)?,
+        guard: number(row, column + 2)?.cast_unsigned(),
+        expires_at: moment(row, column + 3)?,
     })
 }
 
@@ -18,9 +19,10 @@ pub(super) fn row(row: &SqlRow) -> Result<Row, StoreError> {
     Ok(Row {
         key: row.text(1).ok_or(StoreError::Corrupt)?.to_owned(),
         version: number(row, 2)?.cast_unsigned(),
-        touched_at: moment(row, 3)?,
-        expires_at: moment(row, 4)?,
-        value: row.text(5).map(Into::into),
+        guard: number(row, 3)?.cast_unsigned(),
+        touched_at: moment(row, 4)?,
+        expires_at: moment(row, 5)?,
+        value: row.text(6).map(Into::into),
     })
 }
 

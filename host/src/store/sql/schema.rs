@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::SqlStoreError;
-use super::dialect::{Dialect, Purpose};
+use super::dialect::{Dialect, Purpose, of_both, statements};
 use super::driver::{Connection, Target};
 use super::error::{Fault, SqlError};
 
@@ -63,7 +63,7 @@ impl Work<'_> {
 
     /// The schema's version; 0 if there are no tables.
     async fn version(&mut self) -> Result<i64, SqlStoreError> {
-        let found = match self.number("SELECT version FROM {schema}").await {
+        let found = match self.number(self.dialect.choose(of_both!("schema_version"))).await {
             Ok(found) => found.unwrap_or(0),
             Err(fault) if self.dialect.is_no_table(fault.error) => 0,
             Err(fault) => return Err(failed(fault)),
@@ -90,8 +90,8 @@ impl Work<'_> {
         // Read again: another instance may have been first.
         let version = self.version().await?;
         let missing = self.dialect.migrations().iter().zip(0_i64..);
-        for (step, number) in missing.skip_while(|(_, number)| *number < version) {
-            self.step(step, number).await?;
+        for (migration, number) in missing.skip_while(|(_, number)| *number < version) {
+            self.step(migration, number).await?;
         }
         let unlock = self.dialect.unlock(Purpose::Schema);
         self.number(&unlock).await.map_err(failed)?;
@@ -99,15 +99,16 @@ impl Work<'_> {
     }
 
     /// One step, from a version to the next. In MySQL each statement of it commits by itself.
-    async fn step(&mut self, statements: &[&str], from: i64) -> Result<(), SqlStoreError> {
+    async fn step(&mut self, migration: &str, from: i64) -> Result<(), SqlStoreError> {
         self.run("BEGIN").await?;
-        self.run(self.dialect.version_table()).await?;
-        for statement in statements {
+        self.run(self.dialect.choose(of_both!("schema_table"))).await?;
+        for statement in statements(migration) {
             self.run(statement).await?;
         }
-        self.run("DELETE FROM {schema}").await?;
-        self.run(&format!("INSERT INTO {{schema}} (version) VALUES ({})", from + 1))
-            .await?;
+        let number = (from + 1).to_string();
+        for statement in statements(self.dialect.choose(of_both!("set_schema_version"))) {
+            self.run(&statement.replace("{version}", &number)).await?;
+        }
         self.run("COMMIT").await
     }
 

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Capabilities, Cause, Entry, Listed, Listing, Page, Placement, SWEEP_GRACE, Store, StoreError};
+use super::{
+    Capabilities, Cause, Condition, Deletion, Entry, Expected, Listed, Listing, Page, Placement, SWEEP_GRACE,
+    Store, StoreError,
+};
 use crate::store::bounds::{check_batch, check_limit};
 use crate::time::Timestamp;
 
@@ -150,6 +153,7 @@ impl SqliteStoreBuilder {
 ///
 /// Limits: keys and owners of 512 bytes, values of 16 MiB. An entry whose `expires_at` is after its `ends_at` expires
 /// at `ends_at`. [`Store::list_owned`] brings values along up to about 1 MiB a page.
+/// `docs/layout.md` describes the file for hosts in other languages.
 ///
 /// ```no_run
 /// use tessera::store::{Durability, SqliteStore};
@@ -257,7 +261,7 @@ impl SqliteStore {
             .ask(|connection| statements::list_all(connection, now, after, limit))
     }
 
-    /// Writes an entry as another store has it, with its version and its moments: where no live entry is at `now`, or over
+    /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over
     /// the version `over`. Over an entry its expiry never moves earlier.
     ///
     /// # Errors
@@ -375,7 +379,7 @@ impl Store for SqliteStore {
         now: Timestamp,
         key: &str,
         value: &str,
-        expected: u64,
+        expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.check_sizes(key, value, at)?;
@@ -406,20 +410,25 @@ impl Store for SqliteStore {
         .map(|_| ())
     }
 
-    async fn delete(&self, now: Timestamp, key: &str, _owner: Option<&str>) -> Result<bool, StoreError> {
-        self.write(Write::Delete {
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        let write = Write::Delete {
             now,
             key: key.to_owned(),
-        })
-        .await
-        .map(|deleted| deleted > 0)
+            condition: condition.clone(),
+        };
+        self.write(write).await.map(|deleted| deleted > 0)
     }
 
-    async fn delete_many(&self, now: Timestamp, keys: &[String], owner: &str) -> Result<u32, StoreError> {
-        check_batch(keys)?;
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        check_batch(deletions)?;
         let write = Write::DeleteMany {
             now,
-            keys: keys.to_vec(),
+            deletions: deletions.to_vec(),
             owner: owner.to_owned(),
         };
         // At most BATCH_LIMIT, which fits.

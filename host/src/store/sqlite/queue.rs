@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::error::closed;
-use crate::store::{Listed, Placement, StoreError};
+use crate::store::{Condition, Deletion, Expected, Listed, Placement, StoreError};
 use crate::time::Timestamp;
 
 /// How many writes go into one transaction at most.
@@ -31,7 +31,7 @@ pub(super) enum Write {
         now: Timestamp,
         key: String,
         value: String,
-        expected: u64,
+        expected: Expected,
         at: Placement,
     },
     /// Of another store's entry, over this version at most.
@@ -49,10 +49,11 @@ pub(super) enum Write {
     Delete {
         now: Timestamp,
         key: String,
+        condition: Condition,
     },
     DeleteMany {
         now: Timestamp,
-        keys: Vec<String>,
+        deletions: Vec<Deletion>,
         owner: String,
     },
     Sweep {

@@ -8,30 +8,15 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use super::statements::SQL;
 use super::{Durability, SqliteStoreError};
+use crate::store::sections::section;
 
 /// `TESS`, in the header of the file: `PRAGMA application_id`.
 const APPLICATION_ID: i32 = 0x5445_5353;
 
 /// Each brings the schema from the version that is its place in this list to the next. Never change one that was released.
-///
-/// Texts are TEXT columns, so that the `sqlite3` shell shows them; SQLite keeps NULs in them and compares with `memcmp`.
-/// `id` is the cursor of walks: an entry keeps it for life, and it gives no key away. A rowid table, because values
-/// run to kilobytes, which the inner pages of a WITHOUT ROWID table would hold as well.
-const MIGRATIONS: [&str; 1] = ["
-    CREATE TABLE records (
-        id INTEGER PRIMARY KEY,
-        key TEXT NOT NULL UNIQUE,
-        version INTEGER NOT NULL,      -- 64 random bits, as a signed number
-        owner TEXT,
-        touched_at INTEGER NOT NULL,   -- milliseconds since 1970, as are the next two
-        expires_at INTEGER NOT NULL,
-        ends_at INTEGER NOT NULL,
-        value TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX records_by_owner ON records (owner) WHERE owner IS NOT NULL;
-    CREATE INDEX records_by_expiry ON records (expires_at);
-"];
+const MIGRATIONS: [&str; 1] = [section(SQL, "migration_1")];
 
 /// How large the log may stay on disk once its content is in the database, in bytes.
 const LOG_SIZE_LIMIT: i64 = 64 * 1024 * 1024;

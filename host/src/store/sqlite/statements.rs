@@ -8,8 +8,14 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row as SqlRow, pa
 
 use super::error::not_done;
 use super::queue::{Reply, Write};
-use crate::store::{Cause, Entry, Listed, Listing, Page, Placement, Row, StoreError};
+use crate::store::sections::section;
+use crate::store::{
+    Cause, Condition, Deletion, Entry, Expected, Listed, Listing, Page, Placement, Row, StoreError,
+};
 use crate::time::Timestamp;
+
+/// The SQL, which hosts in other languages run as well. Its header states the units and the order of the parameters.
+pub(super) const SQL: &str = include_str!("../../../../stores/layout/sql/sqlite.sql");
 
 /// How many entries are swept in one transaction.
 pub(super) const SWEEP_BATCH: usize = 500;
@@ -34,10 +40,12 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Reply {
             over,
         } => import(connection, *now, row, value, *over),
         Write::Touch { now, key, expires_at } => touch(connection, *now, key, *expires_at),
-        Write::Delete { now, key } => delete(connection, *now, key).map(u64::from).map_err(not_done),
-        Write::DeleteMany { now, keys, owner } => {
-            delete_many(connection, *now, keys, owner).map_err(not_done)
-        }
+        Write::Delete { now, key, condition } => delete(connection, *now, key, condition),
+        Write::DeleteMany {
+            now,
+            deletions,
+            owner,
+        } => delete_many(connection, *now, deletions, owner).map_err(not_done),
         Write::Sweep { before } => sweep(connection, *before)
             .map(|swept| swept as u64)
             .map_err(not_done),
@@ -48,15 +56,12 @@ fn insert(connection: &Connection, now: Timestamp, key: &str, value: &str, at: &
     let version = new_version()?;
     let written = execute(
         connection,
-        "INSERT INTO records (key, value, version, owner, touched_at, expires_at, ends_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT (key) DO UPDATE SET value = ?2, version = ?3, owner = ?4,
-             touched_at = ?5, expires_at = ?6, ends_at = ?7
-         WHERE expires_at <= ?5",
+        const { section(SQL, "insert") },
         params![
             key,
             value,
             version.cast_signed(),
+            at.guard.unwrap_or(0).cast_signed(),
             at.owner,
             millis(now),
             millis(at.expires_at.min(at.ends_at)),
@@ -75,19 +80,23 @@ fn replace(
     now: Timestamp,
     key: &str,
     value: &str,
-    expected: u64,
+    expected: Expected,
     at: &Placement,
 ) -> Reply {
     let version = new_version()?;
+    let (sql, expected) = match expected {
+        Expected::Version(version) => (const { section(SQL, "replace_version") }, version),
+        Expected::Guard(guard) => (const { section(SQL, "replace_guard") }, guard),
+    };
     let written = execute(
         connection,
-        "UPDATE records SET value = ?3, version = ?4, owner = ?5, touched_at = ?6, expires_at = ?7, ends_at = ?8
-         WHERE key = ?1 AND version = ?2 AND expires_at > ?6",
+        sql,
         params![
             key,
             expected.cast_signed(),
             value,
             version.cast_signed(),
+            at.guard.map(u64::cast_signed),
             at.owner,
             millis(now),
             millis(at.expires_at.min(at.ends_at)),
@@ -104,15 +113,12 @@ fn replace(
 fn import(connection: &Connection, now: Timestamp, row: &Listed, value: &str, over: u64) -> Reply {
     let written = execute(
         connection,
-        "INSERT INTO records (key, value, version, owner, touched_at, expires_at, ends_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT (key) DO UPDATE SET value = ?2, version = ?3, owner = ?4,
-             touched_at = max(touched_at, ?5), expires_at = min(max(expires_at, ?6), ?7), ends_at = ?7
-         WHERE expires_at <= ?8 OR version = ?9",
+        const { section(SQL, "import") },
         params![
             row.key,
             value,
             row.version.cast_signed(),
+            row.guard.cast_signed(),
             row.owner,
             millis(row.touched_at),
             millis(row.expires_at),
@@ -131,8 +137,7 @@ fn import(connection: &Connection, now: Timestamp, row: &Listed, value: &str, ov
 fn touch(connection: &Connection, now: Timestamp, key: &str, expires_at: Timestamp) -> Reply {
     let written = execute(
         connection,
-        "UPDATE records SET expires_at = min(?3, ends_at), touched_at = max(?2, touched_at)
-         WHERE key = ?1 AND expires_at > ?2 AND expires_at <= min(?3, ends_at)",
+        const { section(SQL, "touch") },
         params![key, millis(now), millis(expires_at)],
     )?;
     if written > 0 || is_live(connection, now, key)? {
@@ -142,23 +147,34 @@ fn touch(connection: &Connection, now: Timestamp, key: &str, expires_at: Timesta
     }
 }
 
-fn delete(connection: &Connection, now: Timestamp, key: &str) -> rusqlite::Result<bool> {
-    let mut statement =
-        connection.prepare_cached("DELETE FROM records WHERE key = ?1 RETURNING expires_at > ?2")?;
-    let was_live = statement
-        .query_row(params![key, millis(now)], |row| row.get(0))
-        .optional()?;
-    Ok(was_live.unwrap_or(false))
+fn delete(connection: &Connection, now: Timestamp, key: &str, condition: &Condition) -> Reply {
+    let removed = match condition {
+        Condition::Owner(owner) => remove(
+            connection,
+            const { section(SQL, "delete_by_owner") },
+            params![key, owner, millis(now)],
+        ),
+        Condition::Guard(guard) => remove(
+            connection,
+            const { section(SQL, "delete_by_guard") },
+            params![key, guard.cast_signed(), millis(now)],
+        ),
+    };
+    match removed.map_err(not_done)? {
+        Some(was_live) => Ok(was_live.into()),
+        None if is_live(connection, now, key)? => Err(StoreError::Stale),
+        None => Ok(0),
+    }
 }
 
 fn delete_many(
     connection: &Connection,
     now: Timestamp,
-    keys: &[String],
+    deletions: &[Deletion],
     owner: &str,
 ) -> rusqlite::Result<u64> {
     connection.prepare_cached("SAVEPOINT several")?.execute([])?;
-    let deleted = delete_each(connection, now, keys, owner);
+    let deleted = delete_each(connection, now, deletions, owner);
     if deleted.is_err() && !connection.is_autocommit() {
         connection.prepare_cached("ROLLBACK TO several")?.execute([])?;
     }
@@ -171,41 +187,46 @@ fn delete_many(
 fn delete_each(
     connection: &Connection,
     now: Timestamp,
-    keys: &[String],
+    deletions: &[Deletion],
     owner: &str,
 ) -> rusqlite::Result<u64> {
-    let mut statement = connection
-        .prepare_cached("DELETE FROM records WHERE key = ?1 AND owner = ?2 RETURNING expires_at > ?3")?;
     let mut deleted = 0;
-    for key in keys {
-        let was_live = statement
-            .query_row(params![key, owner, millis(now)], |row| row.get::<_, bool>(0))
-            .optional()?;
+    for Deletion { key, guard } in deletions {
+        let was_live = remove(
+            connection,
+            const { section(SQL, "delete_owned") },
+            params![key, owner, millis(now), guard.map(u64::cast_signed)],
+        )?;
         deleted += u64::from(was_live.unwrap_or(false));
     }
     Ok(deleted)
 }
 
+/// Runs a removal of one entry, and answers whether it was live; `None` if nothing was removed.
+fn remove(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+) -> rusqlite::Result<Option<bool>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_row(parameters, |row| row.get(0)).optional()
+}
+
 /// Removes up to [`SWEEP_BATCH`] entries that expired at `before` or earlier.
 pub(super) fn sweep(connection: &Connection, before: Timestamp) -> rusqlite::Result<usize> {
-    let mut statement = connection.prepare_cached(
-        "DELETE FROM records WHERE id IN
-             (SELECT id FROM records WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-    )?;
+    let mut statement = connection.prepare_cached(const { section(SQL, "sweep") })?;
     statement.execute(params![millis(before), SWEEP_BATCH as i64])
 }
 
 pub(super) fn get(connection: &Connection, now: Timestamp, key: &str) -> Result<Entry, StoreError> {
-    let mut statement = prepare(
-        connection,
-        "SELECT value, version, expires_at FROM records WHERE key = ?1 AND expires_at > ?2",
-    )?;
+    let mut statement = prepare(connection, const { section(SQL, "get") })?;
     let mut rows = statement.query(params![key, millis(now)]).map_err(not_done)?;
     let row = rows.next().map_err(not_done)?.ok_or(StoreError::Missing)?;
     Ok(Entry {
         value: text(row, 0)?,
-        version: version(row, 1)?,
-        expires_at: moment(row, 2)?,
+        version: number(row, 1)?,
+        guard: number(row, 2)?,
+        expires_at: moment(row, 3)?,
     })
 }
 
@@ -216,11 +237,7 @@ pub(super) fn list_owned(
     after: i64,
     limit: u32,
 ) -> Result<Page, StoreError> {
-    let mut statement = prepare(
-        connection,
-        "SELECT id, key, version, touched_at, expires_at, value FROM records
-         WHERE owner = ?1 AND id > ?2 AND expires_at > ?3 ORDER BY id LIMIT ?4",
-    )?;
+    let mut statement = prepare(connection, const { section(SQL, "list_owned") })?;
     let mut found = statement
         .query(params![owner, after, millis(now), limit])
         .map_err(not_done)?;
@@ -231,10 +248,11 @@ pub(super) fn list_owned(
         last = row.get(0).map_err(not_done)?;
         page.rows.push(Row {
             key: row.get(1).map_err(not_done)?,
-            version: version(row, 2)?,
-            touched_at: moment(row, 3)?,
-            expires_at: moment(row, 4)?,
-            value: text_within(row, 5, &mut bytes)?,
+            version: number(row, 2)?,
+            guard: number(row, 3)?,
+            touched_at: moment(row, 4)?,
+            expires_at: moment(row, 5)?,
+            value: text_within(row, 6, &mut bytes)?,
         });
     }
     page.next = next_cursor(page.rows.len(), limit, last);
@@ -247,11 +265,7 @@ pub(super) fn list_all(
     after: i64,
     limit: u32,
 ) -> Result<Listing, StoreError> {
-    let mut statement = prepare(
-        connection,
-        "SELECT id, key, owner, version, touched_at, expires_at, ends_at, value FROM records
-         WHERE id > ?1 AND expires_at > ?2 ORDER BY id LIMIT ?3",
-    )?;
+    let mut statement = prepare(connection, const { section(SQL, "list_all") })?;
     let mut found = statement
         .query(params![after, millis(now), limit])
         .map_err(not_done)?;
@@ -262,12 +276,13 @@ pub(super) fn list_all(
         last = row.get(0).map_err(not_done)?;
         listing.rows.push(Listed {
             key: row.get(1).map_err(not_done)?,
-            owner: row.get(2).map_err(not_done)?,
-            version: version(row, 3)?,
+            version: number(row, 2)?,
+            guard: number(row, 3)?,
             touched_at: moment(row, 4)?,
             expires_at: moment(row, 5)?,
-            ends_at: moment(row, 6)?,
-            value: text_within(row, 7, &mut bytes)?,
+            value: text_within(row, 6, &mut bytes)?,
+            owner: row.get(7).map_err(not_done)?,
+            ends_at: moment(row, 8)?,
         });
     }
     listing.next = next_cursor(listing.rows.len(), limit, last);
@@ -278,19 +293,16 @@ pub(super) fn list_all(
 pub(super) fn count(connection: &Connection, live_at: Option<Timestamp>) -> Result<u64, StoreError> {
     let counted = match live_at {
         None => {
-            prepare(connection, "SELECT count(*) FROM records")?.query_row([], |row| row.get::<_, i64>(0))
+            prepare(connection, const { section(SQL, "count") })?.query_row([], |row| row.get::<_, i64>(0))
         }
-        Some(now) => prepare(connection, "SELECT count(*) FROM records WHERE expires_at > ?1")?
+        Some(now) => prepare(connection, const { section(SQL, "count_live") })?
             .query_row([millis(now)], |row| row.get(0)),
     };
     counted.map(i64::cast_unsigned).map_err(not_done)
 }
 
 fn is_live(connection: &Connection, now: Timestamp, key: &str) -> Result<bool, StoreError> {
-    let mut statement = prepare(
-        connection,
-        "SELECT 1 FROM records WHERE key = ?1 AND expires_at > ?2",
-    )?;
+    let mut statement = prepare(connection, const { section(SQL, "is_live") })?;
     statement.exists(params![key, millis(now)]).map_err(not_done)
 }
 
@@ -330,7 +342,8 @@ fn text_within(row: &SqlRow<'_>, column: usize, bytes: &mut usize) -> Result<Opt
     Ok(Some(text))
 }
 
-fn version(row: &SqlRow<'_>, column: usize) -> Result<u64, StoreError> {
+/// A version or a guard.
+fn number(row: &SqlRow<'_>, column: usize) -> Result<u64, StoreError> {
     row.get::<_, i64>(column)
         .map(i64::cast_unsigned)
         .map_err(not_done)
@@ -350,4 +363,19 @@ fn millis(moment: Timestamp) -> i64 {
 
 fn new_version() -> Result<u64, StoreError> {
     getrandom::u64().map_err(|error| StoreError::Unavailable(Cause::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SQL;
+    use crate::store::sections::testing::sections;
+
+    #[test]
+    fn every_section_is_in_the_file_once_and_lists_its_parameters() {
+        for (name, sql, listed) in sections(SQL) {
+            let takes = |number: usize| sql.contains(&format!("?{number}"));
+            let taken = (1..).take_while(|number| takes(*number)).count();
+            assert_eq!((taken, takes(taken + 2)), (listed, false), "{name}");
+        }
+    }
 }

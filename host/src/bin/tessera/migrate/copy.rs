@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tessera::Timestamp;
-use tessera::store::{BATCH_LIMIT, Entry, Listed, Placement, PlainStore, Store as _, StoreError};
+use tessera::store::{
+    BATCH_LIMIT, Condition, Entry, Expected, Listed, Placement, PlainStore, Store as _, StoreError,
+};
 
 use super::journal::{Copied, Hash, Journal, hash};
 use crate::Failure;
@@ -293,22 +295,27 @@ async fn import(
     to.import(now, row, &value, over).await
 }
 
-/// Ends a copy, unless it was changed: as the engine does, by a conditional write of a record that has expired.
+/// Ends a copy, unless it was changed: a conditional write of a record that has expired, then the removal of what that wrote.
 async fn end(to: &PlainStore, now: Timestamp, row: &Listed) -> Result<bool, Failure> {
     let doing = || Failure::during("cannot write to the destination");
     let at = Placement {
         owner: row.owner.clone(),
         previous_owner: row.owner.clone(),
+        guard: None,
         expires_at: Timestamp::from_millis(0),
         ends_at: Timestamp::from_millis(0),
     };
-    match to.replace(now, &row.key, "", row.version, &at).await {
+    let expected = Expected::Version(row.version);
+    match to.replace(now, &row.key, "", expected, &at).await {
         Ok(_) => {}
         Err(StoreError::Stale | StoreError::Missing) => return Ok(false),
         Err(error) => return Err(doing()(error)),
     }
-    let deleted = to.delete(now, &row.key, row.owner.as_deref()).await;
-    deleted.map(|_| true).map_err(doing())
+    match to.delete(now, &row.key, &Condition::Guard(row.guard)).await {
+        // Stale: a service has written a new entry since; the copy has ended all the same.
+        Ok(_) | Err(StoreError::Stale) => Ok(true),
+        Err(error) => Err(doing()(error)),
+    }
 }
 
 #[cfg(test)]
@@ -322,6 +329,7 @@ mod tests {
             key: "key".into(),
             owner: None,
             version: 2,
+            guard: 7,
             touched_at: at(1),
             expires_at: at(10),
             ends_at: at(20),
@@ -331,6 +339,7 @@ mod tests {
             Some(Entry {
                 value: "".into(),
                 version,
+                guard: 7,
                 expires_at: at(expires_at),
             })
         };

@@ -21,7 +21,7 @@ use crate::{Failure, files};
 /// A source that still changes after so many passes is written to faster than it is read.
 const MOST_PASSES: u32 = 10;
 
-/// Copies every live session with its version, owner and expiry.
+/// Copies every live session with its version, guard, owner and expiry.
 ///
 /// Safe while services use either store: what a service changed at the destination stays, and what was ended on either side
 /// ends on both. Run it, point the services to the destination, and run it again, with the same journal, for what the last of

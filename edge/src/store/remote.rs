@@ -1,0 +1,111 @@
+//! How a Durable Object is called and woken, and how a call of one fails.
+
+use js_sys::Promise;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use worker::{ObjectNamespace, Storage};
+
+use super::{StoreError, record};
+use crate::budget;
+use crate::number::U64;
+
+/// How long to leave an object alone that says it is overloaded, in milliseconds.
+const OVERLOADED_PAUSE_MS: u64 = 1000;
+/// The latest alarm, in milliseconds since 1970: 2100. The runtime refuses dates after 2189; what is not due when an alarm comes
+/// sets the next.
+const LATEST_ALARM_MS: u64 = 4_102_444_800_000;
+
+#[wasm_bindgen]
+extern "C" {
+    /// A record's or an owner's object, as seen from elsewhere.
+    type Remote;
+
+    #[wasm_bindgen(method, catch)]
+    fn ask(this: &Remote, question: &str) -> Result<Promise, JsValue>;
+
+    type Alarms;
+
+    #[wasm_bindgen(method, catch, js_name = setAlarm)]
+    fn set_alarm(this: &Alarms, at: f64) -> Result<Promise, JsValue>;
+}
+
+/// Wakes an object then. Not awaited: the runtime answers nobody before this is kept as well.
+pub(crate) fn set_alarm(storage: &Storage, at: u64) -> Result<(), worker::Error> {
+    let alarms: &Alarms = storage.as_raw().unchecked_ref();
+    let _kept = alarms.set_alarm(at.min(LATEST_ALARM_MS) as f64)?;
+    Ok(())
+}
+
+/// Why an object did not answer.
+pub(super) struct Failure {
+    is_overloaded: bool,
+    message: String,
+}
+
+impl Failure {
+    /// Of a question that may be asked again.
+    pub(super) fn of_read(self) -> StoreError {
+        if self.is_overloaded {
+            return StoreError::Throttled(U64(OVERLOADED_PAUSE_MS));
+        }
+        StoreError::Unavailable(self.message)
+    }
+
+    pub(super) fn of(self, question: &record::Question) -> StoreError {
+        match question {
+            record::Question::Get { .. } => self.of_read(),
+            // An overloaded object has not begun.
+            _ if self.is_overloaded => self.of_read(),
+            _ => StoreError::OutcomeUnknown,
+        }
+    }
+}
+
+pub(super) async fn ask<Q: Serialize, A: DeserializeOwned>(
+    objects: &ObjectNamespace,
+    name: &str,
+    question: &Q,
+) -> Result<A, Failure> {
+    let failed = |message: &str| Failure {
+        is_overloaded: false,
+        message: message.to_owned(),
+    };
+    if !budget::spend() {
+        return Err(Failure {
+            is_overloaded: true,
+            message: String::new(),
+        });
+    }
+    #[cfg(feature = "test-routes")]
+    crate::testing::faults::before_object().await;
+    let question = serde_json::to_string(question).map_err(|_| failed("a question cannot be written"))?;
+    let stub = objects
+        .get_by_name(name)
+        .map_err(|_| failed("a Durable Object cannot be named"))?;
+    let remote: Remote = stub.into_rpc();
+    let answer = async { JsFuture::from(remote.ask(&question)?).await };
+    let answer = answer.await.map_err(|error| read_failure(&error))?;
+    let answer = answer
+        .as_string()
+        .ok_or_else(|| failed("a Durable Object answers no text"))?;
+    serde_json::from_str(&answer)
+        .map_err(|_| failed("a Durable Object answers something that cannot be read"))
+}
+
+/// What the runtime says of a call that failed; its text is its own, and holds none of ours.
+fn read_failure(error: &JsValue) -> Failure {
+    let is = |name: &str| js_sys::Reflect::get(error, &name.into()).is_ok_and(|value| value.is_truthy());
+    Failure {
+        is_overloaded: is("overloaded"),
+        message: format!(
+            "a Durable Object failed{}",
+            if is("retryable") {
+                "; it may work again"
+            } else {
+                ""
+            }
+        ),
+    }
+}

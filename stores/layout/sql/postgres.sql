@@ -1,0 +1,236 @@
+-- The SQL of the store in PostgreSQL, 13 or later.
+--
+-- Hosts in every language run this text, so that they can share one database.
+-- docs/layout.md describes the tables, the units and the meaning of each statement.
+--
+-- Form of this file:
+--   A section begins with a line `-- name: NAME`; each name occurs once.
+--   The lines after it that begin with `--` are comments; none stands within or after the SQL.
+--   In the SQL, a semicolon ends a statement and occurs nowhere else.
+--   A section of several statements runs them in their order, each by itself.
+--
+-- Names in braces that a host replaces before it prepares a statement:
+--   {table}      the table, quoted; 48 letters, digits and underscores at most, in double quotes
+--   {schema}     the table that holds the schema version: {table} with `_schema` at its end, quoted
+--   {by_key}, {by_owner}, {by_expiry}
+--                the indexes: {table} with `_by_key`, `_by_owner`, `_by_expiry` at its end, quoted
+--   {name}       the table's name without quotes, within a text
+--   {purpose}    `schema` or `sweep`, within a text
+--   {version}    the schema version that a migration leads to, a decimal number
+--   {millis}     the longest time that a statement may take, in milliseconds
+--   {keys}       one or more `?`, separated by commas, one for each key
+--   {pairs}      one or more `(?, ?)`, separated by commas, one for each key with its guard
+--
+-- `?` is a parameter; a host numbers them from $1 on, in their order, before it prepares a statement.
+-- `-- params:` lists the parameters in their order:
+--   key, owner   bytes: UTF-8, 512 at most; owner may be NULL
+--   value        bytes: UTF-8
+--   version, guard, expected
+--                64 bits as a signed number
+--   now, touched_at, expires_at, ends_at, before
+--                milliseconds since 1970-01-01T00:00:00Z, signed, 64 bits
+--   after        the last `id` of the page before; the least signed number at the start
+--   limit        a number of rows
+-- A parameter that may be NULL has `or NULL` after its name.
+--
+-- `count` is the number of rows that a statement has affected.
+-- An entry is live while expires_at > now.
+
+-- name: session
+-- For each connection, before anything else.
+-- Read committed: a conditional write that waited for a row judges the row as it is then.
+-- Repeatable read would fail instead.
+SET default_transaction_isolation = 'read committed';
+SET statement_timeout = {millis};
+
+-- name: lock
+-- Waits for a lock that ends with the connection; answers 1 once it is held.
+-- An advisory lock is a number, of one database.
+SELECT CAST(1 AS BIGINT) FROM pg_advisory_lock(
+    CAST(CAST('x' || substr(md5('tessera {purpose} {name}'), 1, 16) AS BIT(64)) AS BIGINT));
+
+-- name: try_lock
+-- Takes the lock if it is free; answers 1 if it is held now, otherwise 0.
+SELECT CASE WHEN pg_try_advisory_lock(
+    CAST(CAST('x' || substr(md5('tessera {purpose} {name}'), 1, 16) AS BIT(64)) AS BIGINT))
+    THEN CAST(1 AS BIGINT) ELSE 0 END;
+
+-- name: unlock
+-- Answers 1 if the connection held the lock.
+SELECT CASE WHEN pg_advisory_unlock(
+    CAST(CAST('x' || substr(md5('tessera {purpose} {name}'), 1, 16) AS BIT(64)) AS BIGINT))
+    THEN CAST(1 AS BIGINT) ELSE 0 END;
+
+-- name: schema_version
+-- The schema version: one number; no row or no table: 0.
+SELECT version FROM {schema};
+
+-- name: schema_table
+-- Before a migration.
+CREATE TABLE IF NOT EXISTS {schema} (version BIGINT NOT NULL PRIMARY KEY);
+
+-- name: migration_1
+-- From schema version 0 to 1.
+-- A released migration never changes.
+-- id is the cursor of walks: an entry keeps it for life, and it discloses no key.
+-- version and guard: 64 bits as a signed number.
+-- touched_at, expires_at, ends_at: milliseconds since 1970.
+-- Keys, owners and values are bytes: no collation, and no character is refused.
+CREATE TABLE {table} (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    session_key BYTEA NOT NULL,
+    version BIGINT NOT NULL,
+    guard BIGINT NOT NULL,
+    owner BYTEA,
+    touched_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    ends_at BIGINT NOT NULL,
+    value BYTEA NOT NULL
+);
+CREATE UNIQUE INDEX {by_key} ON {table} (session_key);
+CREATE INDEX {by_owner} ON {table} (owner, id) WHERE owner IS NOT NULL;
+CREATE INDEX {by_expiry} ON {table} (expires_at);
+
+-- name: set_schema_version
+-- After a migration, in its transaction.
+DELETE FROM {schema};
+INSERT INTO {schema} (version) VALUES ({version});
+
+-- name: get
+-- params: key, now
+-- One row or none: missing.
+SELECT value, version, guard, expires_at FROM {table}
+WHERE session_key = ? AND expires_at > ?;
+
+-- name: get_many
+-- params: {keys}, now
+-- A row for each live entry, in any order.
+SELECT session_key, value, version, guard, expires_at FROM {table}
+WHERE session_key IN ({keys}) AND expires_at > ?;
+
+-- name: is_live
+-- params: key, now
+-- After a conditional write with count 0: a row means stale, none means missing.
+SELECT version FROM {table} WHERE session_key = ? AND expires_at > ?;
+
+-- name: insert
+-- params: key, value, version, guard, owner or NULL, touched_at, expires_at, ends_at
+-- touched_at is now.
+-- Writes a new row, or over an expired one.
+-- count 0: stale, a live entry has this key.
+INSERT INTO {table} AS old (session_key, value, version, guard, owner, touched_at, expires_at, ends_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (session_key) DO UPDATE SET value = excluded.value, version = excluded.version, guard = excluded.guard,
+    owner = excluded.owner, touched_at = excluded.touched_at, expires_at = excluded.expires_at,
+    ends_at = excluded.ends_at
+WHERE old.expires_at <= excluded.touched_at;
+
+-- name: replace_version
+-- params: value, version, guard or NULL, owner or NULL, touched_at, expires_at, ends_at, key, expected, now
+-- touched_at is now.
+-- Writes over the live entry that has the expected version; NULL keeps the guard.
+-- count 0: see `is_live`.
+UPDATE {table} SET value = ?, version = ?, guard = coalesce(?, guard), owner = ?, touched_at = ?, expires_at = ?,
+    ends_at = ?
+WHERE session_key = ? AND version = ? AND expires_at > ?;
+
+-- name: replace_guard
+-- params: value, version, guard or NULL, owner or NULL, touched_at, expires_at, ends_at, key, expected, now
+-- touched_at is now.
+-- Writes over the live entry that has the expected guard; NULL keeps the guard.
+-- count 0: see `is_live`.
+UPDATE {table} SET value = ?, version = ?, guard = coalesce(?, guard), owner = ?, touched_at = ?, expires_at = ?,
+    ends_at = ?
+WHERE session_key = ? AND guard = ? AND expires_at > ?;
+
+-- name: overwrite
+-- params: value, version, guard, owner or NULL, touched_at, expires_at, ends_at, ends_at, key, now, expected
+-- An import over an expired entry, or over one of the expected version; the expiry never moves earlier.
+-- count 0: `insert` comes next; it never repeats, and its count 0 means stale.
+UPDATE {table} SET value = ?, version = ?, guard = ?, owner = ?, touched_at = greatest(touched_at, ?),
+    expires_at = least(greatest(expires_at, ?), ?), ends_at = ?
+WHERE session_key = ? AND (expires_at <= ? OR version = ?);
+
+-- name: touch
+-- params: expires_at, now, key, now, expires_at
+-- count 0: no error if `is_live` finds a row, for the expiry was later already; otherwise missing.
+UPDATE {table} SET expires_at = least(?, ends_at), touched_at = greatest(?, touched_at)
+WHERE session_key = ? AND expires_at > ? AND expires_at <= least(?, ends_at);
+
+-- name: delete_by_owner
+-- params: key, owner, now
+-- count 0: `delete_by_owner_expired` comes next; if its count is 0 too, see `is_live`.
+DELETE FROM {table} WHERE session_key = ? AND owner = ? AND expires_at > ?;
+
+-- name: delete_by_owner_expired
+-- params: key, owner, now
+-- Expired to this clock, perhaps not yet to that of another host.
+-- The call answers that no live entry was there.
+DELETE FROM {table} WHERE session_key = ? AND owner = ? AND expires_at <= ?;
+
+-- name: delete_by_guard
+-- params: key, guard, now
+-- count 0: `delete_by_guard_expired` comes next; if its count is 0 too, see `is_live`.
+DELETE FROM {table} WHERE session_key = ? AND guard = ? AND expires_at > ?;
+
+-- name: delete_by_guard_expired
+-- params: key, guard, now
+-- Expired to this clock, perhaps not yet to that of another host.
+-- The call answers that no live entry was there.
+DELETE FROM {table} WHERE session_key = ? AND guard = ? AND expires_at <= ?;
+
+-- name: delete_many
+-- params: {keys}, owner, now
+-- count: how many live entries were removed.
+-- An entry of another owner stays, which is no error.
+DELETE FROM {table} WHERE session_key IN ({keys}) AND owner = ? AND expires_at > ?;
+
+-- name: delete_many_expired
+-- params: {keys}, owner, now
+DELETE FROM {table} WHERE session_key IN ({keys}) AND owner = ? AND expires_at <= ?;
+
+-- name: delete_pairs
+-- params: {keys}, {pairs}, owner, now
+-- As `delete_many`, of entries that have the guard beside their key.
+-- {keys} repeats each key, for the index on the key.
+DELETE FROM {table}
+WHERE session_key IN ({keys}) AND (session_key, guard) IN ({pairs}) AND owner = ? AND expires_at > ?;
+
+-- name: delete_pairs_expired
+-- params: {keys}, {pairs}, owner, now
+DELETE FROM {table}
+WHERE session_key IN ({keys}) AND (session_key, guard) IN ({pairs}) AND owner = ? AND expires_at <= ?;
+
+-- name: list_owned
+-- params: owner, after, now, limit
+-- A value of more than 16 KiB is NULL.
+-- A full page may have a next one, after its last id.
+SELECT id, session_key, version, guard, touched_at, expires_at, CASE WHEN octet_length(value) <= 16384 THEN value END
+FROM {table} WHERE owner = ? AND id > ? AND expires_at > ? ORDER BY id LIMIT ?;
+
+-- name: list_all
+-- params: after, now, limit
+-- For an operator, otherwise as `list_owned`.
+SELECT id, session_key, version, guard, touched_at, expires_at, CASE WHEN octet_length(value) <= 16384 THEN value END,
+    owner, ends_at
+FROM {table} WHERE id > ? AND expires_at > ? ORDER BY id LIMIT ?;
+
+-- name: count
+SELECT count(*) FROM {table};
+
+-- name: count_live
+-- params: now
+SELECT count(*) FROM {table} WHERE expires_at > ?;
+
+-- name: sweep
+-- params: before, before, limit
+-- Removes up to limit entries that expired at `before`, an hour ago or more.
+-- count below limit: none is left.
+-- The condition occurs twice: a row can be written over between the two.
+DELETE FROM {table} WHERE expires_at <= ? AND id IN
+    (SELECT id FROM {table} WHERE expires_at <= ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED);
+
+-- name: notify
+-- params: channel, payload
+-- Both are bytes: UTF-8. After a write, for the caches of other hosts.
+SELECT pg_notify(convert_from(?, 'UTF8'), convert_from(?, 'UTF8'));

@@ -1,0 +1,183 @@
+//! Writers of one session wait for each other in the process, and nobody waits who need not.
+
+use std::time::Duration;
+
+use tessera::store::MemoryStore;
+use tessera::{FieldRule, Sessions, Survivors};
+use tessera_tests::flood::save_at_once;
+use tessera_tests::stores::{NeverReady, Script, Scripted};
+
+use super::{builder, saved};
+
+type Slow = Scripted<NeverReady<MemoryStore>>;
+
+/// Sessions over a store that never answers at once, and a hand on what it is asked.
+fn slow(rule: FieldRule, places: usize) -> (Sessions, Slow) {
+    let (store, _pauses) = Scripted::new(NeverReady::new(MemoryStore::new()));
+    let sessions = builder()
+        .policy(|policy| policy.field_rule = rule)
+        .queue_places(places)
+        .build(store.clone())
+        .unwrap();
+    (sessions, store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_saves_at_once_are_all_accepted_under_both_field_rules() {
+    for rule in [FieldRule::LaterWins, FieldRule::Conflict] {
+        let (sessions, _store) = slow(rule, 64);
+        let (_, token) = saved(&sessions).await;
+        let told = save_at_once(&[sessions], &token, 50).await.unwrap();
+        assert_eq!((told.accepted, told.contended), (50, 0), "{rule:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_waited_begins_with_the_entry_that_the_one_before_wrote() {
+    let (store, mut pauses) = Scripted::new(NeverReady::new(MemoryStore::new()));
+    let sessions = builder().build(store.clone()).unwrap();
+    let (first, token) = saved(&sessions).await;
+    let mut script = Script::default();
+    script.pause("replace".into(), 1, Vec::new());
+    store.swap(script);
+    first.set("first", &1).unwrap();
+    let mut saves = vec![tokio::spawn(async move { first.save().await })];
+    let paused = pauses.recv().await.unwrap();
+    store.swap(Script::default());
+    for number in 0..50 {
+        let session = sessions.open(&token).await.unwrap();
+        session.set(&format!("field{number}"), &number).unwrap();
+        saves.push(tokio::spawn(async move { session.save().await }));
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    store.swap(Script::default());
+    paused.go_on.send(()).unwrap();
+    for save in saves {
+        save.await.unwrap().unwrap();
+    }
+    let questions = store.swap(Script::default()).questions;
+    let count = |question: &str| questions.iter().filter(|asked| *asked == question).count();
+    // Nobody waited yet when the first one wrote: the second has to look, and none behind it.
+    assert_eq!((count("get fresh"), count("replace")), (1, 51));
+    let session = sessions.open(&token).await.unwrap();
+    assert_eq!(session.entries().unwrap().len(), 52);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finds_no_place_contends_in_the_store_and_is_not_refused_for_it() {
+    for places in [0, 1, 4] {
+        let (sessions, _store) = slow(FieldRule::LaterWins, places);
+        let (_, token) = saved(&sessions).await;
+        let told = save_at_once(&[sessions], &token, 8).await.unwrap();
+        assert_eq!(told.accepted, 8, "{places} places");
+    }
+}
+
+/// A save is held up in the store; what comes meanwhile is seen by what it asks.
+#[tokio::test]
+async fn ends_and_logins_that_keep_nothing_wait_for_nobody() {
+    let (store, mut pauses) = Scripted::new(MemoryStore::new());
+    let sessions = builder().build(store.clone()).unwrap();
+    let (saver, token) = saved(&sessions).await;
+    let (again, login, logout) = (
+        sessions.open(&token).await.unwrap(),
+        sessions.open(&token).await.unwrap(),
+        sessions.open(&token).await.unwrap(),
+    );
+    let mut script = Script::default();
+    script.pause("replace".into(), 1, Vec::new());
+    store.swap(script);
+    saver.set("a", &1).unwrap();
+    let held = tokio::spawn(async move { saver.save().await });
+    let paused = pauses.recv().await.unwrap();
+    // A second save waits for its turn: it asks nothing.
+    again.set("b", &1).unwrap();
+    let waiting = tokio::spawn(async move { again.save().await });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(!waiting.is_finished());
+    login.authenticate("alice").await.unwrap();
+    assert_eq!(
+        logout.destroy().await.unwrap_err().to_string(),
+        tessera::SessionError::Replaced.to_string()
+    );
+    assert!(!held.is_finished() && !waiting.is_finished());
+    paused.go_on.send(()).unwrap();
+    assert!(matches!(
+        held.await.unwrap(),
+        Err(tessera::SessionError::Replaced)
+    ));
+    assert!(matches!(
+        waiting.await.unwrap(),
+        Err(tessera::SessionError::Replaced)
+    ));
+}
+
+#[tokio::test]
+async fn a_login_that_keeps_fields_goes_before_saves_and_keeps_what_was_saved_before_it() {
+    let (store, mut pauses) = Scripted::new(MemoryStore::new());
+    let sessions = builder().build(store.clone()).unwrap();
+    let (saver, token) = saved(&sessions).await;
+    let (later, login) = (
+        sessions.open(&token).await.unwrap(),
+        sessions.open(&token).await.unwrap(),
+    );
+    let mut script = Script::default();
+    script.pause("replace".into(), 1, Vec::new());
+    store.swap(script);
+    saver.set("a", &1).unwrap();
+    let held = tokio::spawn(async move { saver.save().await });
+    let paused = pauses.recv().await.unwrap();
+    later.set("b", &1).unwrap();
+    let later = tokio::spawn(async move { later.save().await });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let login = tokio::spawn(async move {
+        let granted = login.authenticate_keeping("alice", &Survivors::Everything).await;
+        granted.map(|granted| granted.token)
+    });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    paused.go_on.send(()).unwrap();
+    held.await.unwrap().unwrap();
+    let token = login.await.unwrap().unwrap().unwrap();
+    assert!(matches!(
+        later.await.unwrap(),
+        Err(tessera::SessionError::Replaced)
+    ));
+    let session = sessions.open(&token).await.unwrap();
+    assert_eq!(session.get::<i64>("a").unwrap(), Some(1));
+    assert_eq!(session.get::<i64>("b").unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_writer_whose_caller_went_away_while_it_waited_holds_up_nobody() {
+    let (store, mut pauses) = Scripted::new(MemoryStore::new());
+    let sessions = builder().build(store.clone()).unwrap();
+    let (saver, token) = saved(&sessions).await;
+    let (gone, last) = (
+        sessions.open(&token).await.unwrap(),
+        sessions.open(&token).await.unwrap(),
+    );
+    let mut script = Script::default();
+    script.pause("replace".into(), 1, Vec::new());
+    store.swap(script);
+    saver.set("a", &1).unwrap();
+    let held = tokio::spawn(async move { saver.save().await });
+    let paused = pauses.recv().await.unwrap();
+    gone.set("b", &1).unwrap();
+    last.set("c", &1).unwrap();
+    let last = {
+        let mut gives_up = std::pin::pin!(gone.save());
+        assert!(super::at_once(gives_up.as_mut()).is_none());
+        let last = tokio::spawn(async move { last.save().await });
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        paused.go_on.send(()).unwrap();
+        held.await.unwrap().unwrap();
+        // Its turn has come, and nobody polls it.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(!last.is_finished());
+        last
+    };
+    last.await.unwrap().unwrap();
+    let session = sessions.open(&token).await.unwrap();
+    assert_eq!(session.get::<i64>("c").unwrap(), Some(1));
+    assert_eq!(session.get::<i64>("b").unwrap(), None);
+}
