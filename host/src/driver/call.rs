@@ -9,8 +9,9 @@ use wasmtime::component::ResourceAny;
 use super::admission::{Holding, Reservation};
 use super::bindings::wit;
 use super::instance::{Epoch, Instance, Lost, Setup, SetupError, Slot};
+use super::newest::{Newest, Seen};
 use super::queue::Rank;
-use super::record::{Record, Seen};
+use super::record::Record;
 use crate::error::{ConfigurationError, SessionError};
 
 /// How much more than a record's text its index and bookkeeping take, at most.
@@ -233,7 +234,7 @@ impl Handle {
         let call = LogicalCall {
             slot: Arc::clone(&self.slot),
             epoch: self.epoch,
-            record: Record::of(seen, turn),
+            record: Record::of(Newest::new(seen, turn)),
             reservation: Some(reservation),
             handle: Some(busy),
             call: move |instance: &mut Instance| call(instance, resource),

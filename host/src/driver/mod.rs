@@ -14,6 +14,7 @@ mod imports;
 mod instance;
 #[cfg(feature = "compile")]
 mod instructions;
+mod newest;
 mod queue;
 mod record;
 mod settings;

@@ -5,9 +5,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::answer::{Answer, AnyStore, Pending, Question};
-use super::queue::Turn;
+use super::newest::{Newest, Seen};
 use crate::clock::{Clock, Random};
-use crate::store::{Entry, Expected, StoreError};
+use crate::store::StoreError;
 use crate::time::Timestamp;
 
 /// The most questions one logical call may ask; the engine keeps to it, the driver makes sure.
@@ -47,24 +47,6 @@ pub(crate) struct Sources {
     pub(crate) random: Arc<dyn Random>,
 }
 
-/// Which record a call read or wrote last, and the guard that it has.
-#[derive(Clone)]
-pub(crate) struct Seen {
-    pub(crate) key: Arc<str>,
-    guard: Option<u64>,
-}
-
-/// What the answer to a question will say of a record.
-enum Lesson {
-    Read(Arc<str>),
-    Written {
-        key: Arc<str>,
-        guard: Option<u64>,
-        /// The record itself, where somebody waits for it.
-        record: Option<(Arc<str>, Timestamp)>,
-    },
-}
-
 /// One logical call's record.
 #[derive(Default)]
 pub(crate) struct Record {
@@ -80,40 +62,22 @@ pub(crate) struct Record {
     failure: Option<Failure>,
     /// Length of the last record read or written: what a handle on it will hold.
     record_bytes: usize,
-    /// The record that the call is about, as far as is known.
-    seen: Option<Seen>,
-    lesson: Option<Lesson>,
-    /// The turn to write it, where the call had to wait for one.
-    turn: Option<Turn>,
-    /// How far the turn's entry has been used.
-    known: Known,
-}
-
-/// What becomes of the entry that the writers before have left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Known {
-    /// The store was not asked anything yet.
-    #[default]
-    Unused,
-    /// The call knows that its version is outdated.
-    Outdated,
-    /// From here on the store answers.
-    Used,
+    /// What is known of the stored record beside the answers.
+    newest: Newest,
 }
 
 impl Record {
-    /// The record of a call on a session: the record it is about, and the turn to write it.
-    pub(crate) fn of(seen: Option<Seen>, turn: Option<Turn>) -> Self {
+    /// The record of a call on a session.
+    pub(crate) fn of(newest: Newest) -> Self {
         Self {
-            seen,
-            turn,
+            newest,
             ..Self::default()
         }
     }
 
-    /// The record that the call is about.
+    /// The stored record that the call is about.
     pub(crate) fn seen(&self) -> Option<&Seen> {
-        self.seen.as_ref()
+        self.newest.seen()
     }
 
     /// Begins a pass: the engine asks from the first question on.
@@ -166,84 +130,12 @@ impl Record {
         self.answers.push((fingerprint, answer));
     }
 
-    /// What the answer to this question will say of a record.
-    fn lesson(&self, question: &Question) -> Option<Lesson> {
-        match question {
-            Question::Get { key, .. } => Some(Lesson::Read(key.as_str().into())),
-            Question::Insert { key, value, at } | Question::Replace { key, value, at, .. } => {
-                let turn = self.turn.as_ref();
-                let is_awaited = turn.is_some_and(|turn| turn.is_for(key) && turn.is_awaited());
-                let key: Arc<str> = key.as_str().into();
-                let guard = match (&self.seen, question) {
-                    (Some(seen), Question::Replace { .. }) if seen.key == key => at.guard.or(seen.guard),
-                    (None | Some(_), Question::Replace { .. }) => at.guard,
-                    _ => Some(at.guard.unwrap_or(0)),
-                };
-                let record = is_awaited.then(|| (value.as_str().into(), at.expires_at.min(at.ends_at)));
-                Some(Lesson::Written { key, guard, record })
-            }
-            _ => None,
-        }
-    }
-
+    /// Learns from an answer of the store.
     fn learn(&mut self, answer: &Answer) {
         if matches!(answer, Answer::Version(Err(StoreError::Stale))) {
             self.stale += 1;
         }
-        let Some(lesson) = self.lesson.take() else { return };
-        let (key, guard, entry) = match (lesson, answer) {
-            (Lesson::Read(key), Answer::Entry(Ok(entry))) => (key, Some(entry.guard), Some(entry.clone())),
-            (Lesson::Written { key, guard, record }, Answer::Version(Ok(version))) => {
-                let entry = |(value, expires_at)| {
-                    Some(Entry {
-                        value,
-                        version: *version,
-                        guard: guard?,
-                        expires_at,
-                    })
-                };
-                (key, guard, record.and_then(entry))
-            }
-            // Whatever is there now.
-            (Lesson::Read(key) | Lesson::Written { key, .. }, _) => {
-                if let Some(turn) = self.turn.as_mut().filter(|turn| turn.is_for(&key)) {
-                    turn.last = None;
-                }
-                return;
-            }
-        };
-        if let Some(turn) = self.turn.as_mut().filter(|turn| turn.is_for(&key)) {
-            turn.last = entry;
-        }
-        self.seen = Some(Seen { key, guard });
-    }
-
-    /// Who waited begins with the entry that the one before wrote: what it holds itself is outdated for certain, and the
-    /// store need not be asked to find that out. The write itself is conditional on that entry's version as ever.
-    fn known_answer(&mut self, question: &Question, now: Timestamp) -> Option<Answer> {
-        let entry = self.turn.as_ref()?.last.as_ref();
-        let answer = match (self.known, question, entry) {
-            (Known::Unused, Question::Replace { key, expected, .. }, Some(entry))
-                if self.turn.as_ref()?.is_for(key)
-                    && matches!(expected, Expected::Version(version) if *version != entry.version) =>
-            {
-                self.known = Known::Outdated;
-                return Some(Answer::Version(Err(StoreError::Stale)));
-            }
-            (Known::Outdated, Question::Get { key, fresh: true }, Some(entry))
-                if self.turn.as_ref()?.is_for(key) && entry.expires_at > now =>
-            {
-                let entry = entry.clone();
-                self.seen = Some(Seen {
-                    key: key.as_str().into(),
-                    guard: Some(entry.guard),
-                });
-                Some(Answer::Entry(Ok(entry)))
-            }
-            _ => None,
-        };
-        self.known = Known::Used;
-        answer
+        self.newest.learn(answer);
     }
 
     fn fail(&mut self, failure: Failure) -> Failure {
@@ -334,11 +226,11 @@ impl Record {
             return Ok(Some(answer));
         }
         let now = self.clock(sources);
-        if let Some(answer) = self.known_answer(&question, now) {
+        if let Some(answer) = self.newest.answer(&question, now) {
             return Ok(Some(self.answer(fingerprint, answer)));
         }
         self.wrote |= question.writes();
-        self.lesson = self.lesson(&question);
+        self.newest.ask(&question);
         if let Question::Insert { value, .. } | Question::Replace { value, .. } = &question {
             self.record_bytes = value.len();
         }

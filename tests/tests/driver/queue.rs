@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tessera::store::MemoryStore;
+use tessera::store::{MemoryStore, Store};
 use tessera::{FieldRule, Sessions, Survivors};
 use tessera_tests::flood::save_at_once;
-use tessera_tests::stores::{NeverReady, Script, Scripted};
+use tessera_tests::stores::{NeverReady, Paused, Script, Scripted};
 
 use super::{builder, saved};
 
@@ -34,15 +34,9 @@ async fn fifty_saves_at_once_are_all_accepted_under_both_field_rules() {
 
 #[tokio::test]
 async fn who_waited_begins_with_the_entry_that_the_one_before_wrote() {
-    let (store, mut pauses) = Scripted::new(NeverReady::new(MemoryStore::new()));
-    let sessions = builder().build(store.clone()).unwrap();
-    let (first, token) = saved(&sessions).await;
-    let mut script = Script::default();
-    script.pause("replace".into(), 1, Vec::new());
-    store.swap(script);
-    first.set("first", &1).unwrap();
-    let mut saves = vec![tokio::spawn(async move { first.save().await })];
-    let paused = pauses.recv().await.unwrap();
+    let held = held(NeverReady::new(MemoryStore::new())).await;
+    let (sessions, store, token) = (held.sessions, held.store, held.token);
+    let mut saves = vec![held.save];
     store.swap(Script::default());
     for number in 0..50 {
         let session = sessions.open(&token).await.unwrap();
@@ -51,7 +45,7 @@ async fn who_waited_begins_with_the_entry_that_the_one_before_wrote() {
     }
     tokio::time::sleep(Duration::from_millis(20)).await;
     store.swap(Script::default());
-    paused.go_on.send(()).unwrap();
+    held.paused.go_on.send(()).unwrap();
     for save in saves {
         save.await.unwrap().unwrap();
     }
@@ -73,23 +67,47 @@ async fn who_finds_no_place_contends_in_the_store_and_is_not_refused_for_it() {
     }
 }
 
-/// A save is held up in the store; what comes meanwhile is seen by what it asks.
-#[tokio::test]
-async fn ends_and_logins_that_keep_nothing_wait_for_nobody() {
-    let (store, mut pauses) = Scripted::new(MemoryStore::new());
+/// A save that is held up in the store, as long as nobody lets it go on.
+struct Held<S> {
+    sessions: Sessions,
+    store: Scripted<S>,
+    token: String,
+    save: tokio::task::JoinHandle<Result<tessera::Grant, tessera::SessionError>>,
+    paused: Paused,
+    /// Later questions would wait for somebody to receive them.
+    _pauses: tokio::sync::mpsc::UnboundedReceiver<Paused>,
+}
+
+async fn held<S: Store>(inner: S) -> Held<S> {
+    let (store, mut pauses) = Scripted::new(inner);
     let sessions = builder().build(store.clone()).unwrap();
-    let (saver, token) = saved(&sessions).await;
-    let (again, login, logout) = (
-        sessions.open(&token).await.unwrap(),
-        sessions.open(&token).await.unwrap(),
-        sessions.open(&token).await.unwrap(),
-    );
+    let (session, token) = saved(&sessions).await;
     let mut script = Script::default();
     script.pause("replace".into(), 1, Vec::new());
     store.swap(script);
-    saver.set("a", &1).unwrap();
-    let held = tokio::spawn(async move { saver.save().await });
+    session.set("a", &1).unwrap();
+    let save = tokio::spawn(async move { session.save().await });
     let paused = pauses.recv().await.unwrap();
+    Held {
+        sessions,
+        store,
+        token,
+        save,
+        paused,
+        _pauses: pauses,
+    }
+}
+
+/// What comes while a save is held up is seen by what it asks.
+#[tokio::test]
+async fn ends_and_logins_that_keep_nothing_wait_for_nobody() {
+    let held = held(MemoryStore::new()).await;
+    let (sessions, token) = (&held.sessions, &held.token);
+    let (again, login, logout) = (
+        sessions.open(token).await.unwrap(),
+        sessions.open(token).await.unwrap(),
+        sessions.open(token).await.unwrap(),
+    );
     // A second save waits for its turn: it asks nothing.
     again.set("b", &1).unwrap();
     let waiting = tokio::spawn(async move { again.save().await });
@@ -100,10 +118,10 @@ async fn ends_and_logins_that_keep_nothing_wait_for_nobody() {
         logout.destroy().await.unwrap_err().to_string(),
         tessera::SessionError::Replaced.to_string()
     );
-    assert!(!held.is_finished() && !waiting.is_finished());
-    paused.go_on.send(()).unwrap();
+    assert!(!held.save.is_finished() && !waiting.is_finished());
+    held.paused.go_on.send(()).unwrap();
     assert!(matches!(
-        held.await.unwrap(),
+        held.save.await.unwrap(),
         Err(tessera::SessionError::Replaced)
     ));
     assert!(matches!(
@@ -114,19 +132,12 @@ async fn ends_and_logins_that_keep_nothing_wait_for_nobody() {
 
 #[tokio::test]
 async fn a_login_that_keeps_fields_goes_before_saves_and_keeps_what_was_saved_before_it() {
-    let (store, mut pauses) = Scripted::new(MemoryStore::new());
-    let sessions = builder().build(store.clone()).unwrap();
-    let (saver, token) = saved(&sessions).await;
+    let held = held(MemoryStore::new()).await;
+    let (sessions, token) = (&held.sessions, &held.token);
     let (later, login) = (
-        sessions.open(&token).await.unwrap(),
-        sessions.open(&token).await.unwrap(),
+        sessions.open(token).await.unwrap(),
+        sessions.open(token).await.unwrap(),
     );
-    let mut script = Script::default();
-    script.pause("replace".into(), 1, Vec::new());
-    store.swap(script);
-    saver.set("a", &1).unwrap();
-    let held = tokio::spawn(async move { saver.save().await });
-    let paused = pauses.recv().await.unwrap();
     later.set("b", &1).unwrap();
     let later = tokio::spawn(async move { later.save().await });
     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -135,8 +146,8 @@ async fn a_login_that_keeps_fields_goes_before_saves_and_keeps_what_was_saved_be
         granted.map(|granted| granted.token)
     });
     tokio::time::sleep(Duration::from_millis(10)).await;
-    paused.go_on.send(()).unwrap();
-    held.await.unwrap().unwrap();
+    held.paused.go_on.send(()).unwrap();
+    held.save.await.unwrap().unwrap();
     let token = login.await.unwrap().unwrap().unwrap();
     assert!(matches!(
         later.await.unwrap(),
@@ -149,19 +160,12 @@ async fn a_login_that_keeps_fields_goes_before_saves_and_keeps_what_was_saved_be
 
 #[tokio::test]
 async fn a_writer_whose_caller_went_away_while_it_waited_holds_up_nobody() {
-    let (store, mut pauses) = Scripted::new(MemoryStore::new());
-    let sessions = builder().build(store.clone()).unwrap();
-    let (saver, token) = saved(&sessions).await;
+    let held = held(MemoryStore::new()).await;
+    let (sessions, token) = (&held.sessions, &held.token);
     let (gone, last) = (
-        sessions.open(&token).await.unwrap(),
-        sessions.open(&token).await.unwrap(),
+        sessions.open(token).await.unwrap(),
+        sessions.open(token).await.unwrap(),
     );
-    let mut script = Script::default();
-    script.pause("replace".into(), 1, Vec::new());
-    store.swap(script);
-    saver.set("a", &1).unwrap();
-    let held = tokio::spawn(async move { saver.save().await });
-    let paused = pauses.recv().await.unwrap();
     gone.set("b", &1).unwrap();
     last.set("c", &1).unwrap();
     let last = {
@@ -169,15 +173,15 @@ async fn a_writer_whose_caller_went_away_while_it_waited_holds_up_nobody() {
         assert!(super::at_once(gives_up.as_mut()).is_none());
         let last = tokio::spawn(async move { last.save().await });
         tokio::time::sleep(Duration::from_millis(10)).await;
-        paused.go_on.send(()).unwrap();
-        held.await.unwrap().unwrap();
+        held.paused.go_on.send(()).unwrap();
+        held.save.await.unwrap().unwrap();
         // Its turn has come, and nobody polls it.
         tokio::time::sleep(Duration::from_millis(10)).await;
         assert!(!last.is_finished());
         last
     };
     last.await.unwrap().unwrap();
-    let session = sessions.open(&token).await.unwrap();
+    let session = sessions.open(token).await.unwrap();
     assert_eq!(session.get::<i64>("c").unwrap(), Some(1));
     assert_eq!(session.get::<i64>("b").unwrap(), None);
 }
