@@ -5,9 +5,9 @@
 -- Answers 1.
 --
 -- A score never goes down: a walk by score passes no entry that stays.
-local now, ends_at = tonumber(ARGV[1]), tonumber(ARGV[2])
+local now = tonumber(ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - GRACE))
 redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[3])
-local longer = life(now, ends_at)
+local longer = life(now, ARGV[2])
 if tonumber(longer) > redis.call('PTTL', KEYS[1]) then redis.call('PEXPIRE', KEYS[1], longer) end
 return 1

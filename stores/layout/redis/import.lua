@@ -1,19 +1,21 @@
--- Writes another store's record where no live one is, or over a version. The expiry never moves earlier by it.
+-- Writes another store's record where no live one is, or over a version. Neither the expiry nor the moment of the last
+-- touch moves earlier by it.
 --
 -- KEYS: 1 the record.
--- ARGV: 1 now, 2 the format that is written, 3 version, 4 guard, 5 ends_at, 6 expires_at, 7 text,
---   8 the version it may write over, 9 touched_at;
---   then, if it has an owner, 10 the owner and 11 the tag of its entry in the owner's index.
---   Versions and guard are 16 hexadecimal digits, moments 16 decimal ones.
--- Answers as `insert` does. An entry is kept as long as the owner is, as in `replace`.
-if state == 'corrupt' then return {state} end
-local new_guard, expires_at, touched_at = ARGV[4], ARGV[6], ARGV[9]
-local new_owner, listed = ARGV[10], ARGV[11]
+-- ARGV: 1 to 6 as `write.lua` has them; 7 now; 8 the version that it may write over.
+-- Answers as `write.lua` does; `stale`; or `corrupt`. An entry is kept as long as the owner is, as in `replace`.
+if state == 'corrupt' then return state end
+local new_guard, moments, new_tag, life_millis = ARGV[2], ARGV[3], ARGV[4], ARGV[6]
 if not state then
-  if live_until > tonumber(ARGV[1]) and sub(head, 3, 18) ~= ARGV[8] then return {'stale'} end
-  local ends_at, was_touched_at = tonumber(ARGV[5]), sub(head, first + 34, first + 49)
-  if listed and owner == new_owner and ends_at <= tonumber(sub(head, first, first + 15)) then listed = tag end
-  if live_until > tonumber(expires_at) then expires_at = sub(head, first + 17, first + 32) end
-  if tonumber(expires_at) > ends_at then expires_at = ARGV[5] end
-  if tonumber(was_touched_at) > tonumber(touched_at) then touched_at = was_touched_at end
+  if live_until > ARGV[7] and sub(head, 3, 18) ~= ARGV[8] then return 'stale' end
+  local ends_at, expires_at, touched_at = sub(moments, 1, 16), sub(moments, 18, 33), sub(moments, 35, 50)
+  if new_tag ~= NO_TAG and tag ~= NO_TAG and ends_at <= sub(head, first, first + 15)
+    and sub(head, first + 85, newline) == sub(ARGV[5], 1, newline - first - 84) then
+    new_tag = tag
+  end
+  local was_touched_at = sub(head, first + 34, first + 49)
+  if live_until > expires_at then expires_at = live_until end
+  if expires_at > ends_at then expires_at = ends_at end
+  if was_touched_at > touched_at then touched_at = was_touched_at end
+  moments, life_millis = ends_at .. ' ' .. expires_at .. ' ' .. touched_at, life(ARGV[7], expires_at)
 end

@@ -1,19 +1,19 @@
 -- Moves the expiry of a live record later, never earlier and never past its end. Version, guard and text stay.
 --
 -- KEYS: 1 the record.
--- ARGV: 1 now, 2 expires_at, each as 16 decimal digits.
+-- ARGV: 1 now, 2 expires_at, each as 16 decimal digits;
+--   3 for how many milliseconds Redis keeps the key at least: from now to an hour after `expires_at`.
 -- Answers `done`, `missing` or `corrupt`.
 --
 -- SETRANGE would make a key that is not there, without an end to its life: the record is read first.
 if state then return state end
-local now = tonumber(ARGV[1])
+local now, expires_at, ends_at = ARGV[1], ARGV[2], sub(head, first, first + 15)
 if live_until <= now then return 'missing' end
-local expires_at, ends_at = ARGV[2], sub(head, first, first + 15)
-if tonumber(expires_at) > tonumber(ends_at) then expires_at = ends_at end
-if tonumber(expires_at) >= live_until then
+if expires_at > ends_at then expires_at = ends_at end
+if expires_at >= live_until then
   local touched_at = sub(head, first + 34, first + 49)
-  if tonumber(touched_at) < now then touched_at = ARGV[1] end
+  if touched_at < now then touched_at = now end
   redis.call('SETRANGE', KEYS[1], first + 16, expires_at .. ' ' .. touched_at)
-  redis.call('PEXPIRE', KEYS[1], life(now, tonumber(expires_at)), 'GT')
+  redis.call('PEXPIRE', KEYS[1], ARGV[3], 'GT')
 end
 return 'done'

@@ -1,8 +1,17 @@
 -- The last part of every script that writes a record: it is written whole, with the time until Redis removes it.
--- ARGV: 1 now, 5 ends_at, 7 the text. `listed` is the tag of the entry that lists it, nil or false for none.
-local of = listed and new_owner or ''
+--
+-- ARGV: 1 format and version, as the head begins, up to the guard and without the space before it;
+--   2 the guard (16 hexadecimal digits);
+--   3 `ends_at`, `expires_at` and `touched_at`, as in the head: 16 decimal digits each, with a space between;
+--   4 the tag of the entry that lists the record, or the tag of none;
+--   5 the rest of the string: the owner's length, the owner, the newline, the text;
+--   6 for how many milliseconds Redis keeps the key: from now to an hour after `expires_at`.
+-- The parts before may have put others in the place of 2, 3, 4 and 6.
+--
+-- Answers `kept` if the record is listed as before, by the entry that was there or by none; otherwise `moved`, with
+--   owner and tag until now if the record that was there had an owner.
 redis.call('SET', KEYS[1],
-  begin .. ARGV[5] .. ' ' .. expires_at .. ' ' .. touched_at .. ' ' .. (listed or NO_TAG) .. ' '
-    .. string.format('%03d', #of) .. ' ' .. of .. '\n' .. ARGV[7],
-  'PX', life(tonumber(ARGV[1]), tonumber(expires_at)))
-return {'done', listed or false, owner or false, tag or false}
+  ARGV[1] .. ' ' .. new_guard .. ' ' .. moments .. ' ' .. new_tag .. ' ' .. ARGV[5], 'PX', life_millis)
+if not tag or (tag == NO_TAG and new_tag ~= NO_TAG) then return 'moved' end
+if tag == new_tag then return 'kept' end
+return {'moved', sub(head, first + 89, newline - 1), tag}

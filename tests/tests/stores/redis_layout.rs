@@ -9,6 +9,7 @@ use super::in_redis::{open, owned_by};
 use super::*;
 
 const NAME: &str = "tessera:record:key";
+const NO_TAG: &str = "0000000000000000-0000000000000000";
 const OTHER_TAG: &str = "0001767225600001-0123456789abcdef";
 const LIFE: &str = include_str!("../../../stores/layout/redis/life.lua");
 const READ: [&str; 3] = [
@@ -16,8 +17,7 @@ const READ: [&str; 3] = [
     include_str!("../../../stores/layout/redis/read_0.lua"),
     include_str!("../../../stores/layout/redis/record.lua"),
 ];
-const WRITE: [&str; 3] = [
-    include_str!("../../../stores/layout/redis/write_1.lua"),
+const WRITE: [&str; 2] = [
     include_str!("../../../stores/layout/redis/write_0.lua"),
     include_str!("../../../stores/layout/redis/write.lua"),
 ];
@@ -64,7 +64,8 @@ pub(super) fn connect(server: &RedisServer) -> Connection {
 fn run(connection: &mut Connection, script: &str, arguments: &[&str]) -> Vec<Option<String>> {
     let writes = [INSERT, REPLACE, IMPORT].contains(&script);
     let write: &[&str] = if writes { &WRITE } else { &[] };
-    let text = [&[LIFE], &READ[..], &[script], write].concat().concat();
+    let life: &[&str] = if script == IMPORT { &[LIFE] } else { &[] };
+    let text = [life, &READ[..], &[script], write].concat().concat();
     let mut command = redis::cmd("EVAL");
     command.arg(text).arg(1).arg(NAME).arg(arguments);
     let answer: redis::Value = command.query(connection).expect("an answer");
@@ -82,23 +83,34 @@ fn state(connection: &mut Connection, script: &str, arguments: &[&str]) -> Strin
 
 /// What all writing scripts take, of a vector's members, at a moment.
 fn written(vector: &Value, now: u64) -> Vec<String> {
+    let moments = ["ends_at", "expires_at", "touched_at"].map(|member| digits(millis(vector, member)));
+    let owner = vector["owner"].as_str().unwrap_or_default();
     vec![
-        digits(now),
-        vector["format"].to_string(),
-        text(vector, "version"),
+        format!("{} {}", vector["format"], text(vector, "version")),
         text(vector, "guard"),
-        digits(millis(vector, "ends_at")),
-        digits(millis(vector, "expires_at")),
-        text(vector, "text"),
+        moments.join(" "),
+        vector["tag"].as_str().unwrap_or(NO_TAG).to_owned(),
+        format!("{:03} {owner}\n{}", owner.len(), text(vector, "text")),
+        life(vector, now).to_string(),
+        digits(now),
     ]
 }
 
-/// The owner and its tag, if there are any.
-fn listed(vector: &Value) -> Vec<String> {
+/// For how many milliseconds the key of a vector's record is kept.
+fn life(vector: &Value, now: u64) -> u64 {
+    millis(vector, "expires_at").saturating_sub(now) + 3_600_000
+}
+
+/// The owner and the tag, if there are any.
+fn listed(vector: &Value) -> Vec<Option<String>> {
     match vector["owner"].as_str() {
-        Some(owner) => vec![owner.to_owned(), text(vector, "tag")],
+        Some(owner) => vec![Some(owner.to_owned()), Some(text(vector, "tag"))],
         None => Vec::new(),
     }
+}
+
+fn states(state: &str) -> Vec<Option<String>> {
+    vec![Some(state.to_owned())]
 }
 
 fn borrowed(arguments: &[String]) -> Vec<&str> {
@@ -112,58 +124,100 @@ async fn redis_scripts_write_records_byte_for_byte() {
     for vector in vectors("records").into_iter().chain(vectors("test_format")) {
         let name = &vector["name"];
         let touched_at = millis(&vector, "touched_at");
-        let (own, record) = (listed(&vector), bytes(&vector));
-        let (tag, owner) = (own.get(1).cloned(), own.first().cloned());
+        let record = bytes(&vector);
         let whole = |connection: &mut Connection| -> Vec<u8> { connection.get(NAME).expect("a string") };
 
-        let arguments = [written(&vector, touched_at), own.clone()].concat();
         let () = connection.del(NAME).expect("removed");
-        let answer = run(&mut connection, INSERT, &borrowed(&arguments));
-        assert_eq!(answer, [Some("done".into()), tag.clone(), None, None], "{name}");
+        let answer = run(&mut connection, INSERT, &borrowed(&written(&vector, touched_at)));
+        assert_eq!(answer, states("moved"), "{name}");
         assert_eq!(whole(&mut connection), record, "{name}: insert");
-        let lives: i64 = connection.pttl(NAME).expect("a time");
-        let wanted = millis(&vector, "expires_at").saturating_sub(touched_at) as i64 + 3_600_000;
+        let lives = connection.pttl::<_, i64>(NAME).expect("a time");
+        let wanted = life(&vector, touched_at) as i64;
         assert!((wanted - 60_000..=wanted).contains(&lives), "{name}: {lives}");
 
-        let over = vec![text(&vector, "version"), digits(touched_at)];
-        let arguments = [written(&vector, 0), over.clone(), own.clone()].concat();
+        let arguments = [written(&vector, 0), vec![text(&vector, "version")]].concat();
         let () = connection.del(NAME).expect("removed");
-        run(&mut connection, IMPORT, &borrowed(&arguments));
+        let answer = run(&mut connection, IMPORT, &borrowed(&arguments));
+        assert_eq!(answer, states("moved"), "{name}: import");
         assert_eq!(whole(&mut connection), record, "{name}: import");
         let answer = run(&mut connection, IMPORT, &borrowed(&arguments));
-        let done = [Some("done".into()), tag.clone(), owner.clone(), tag.clone()];
-        assert_eq!(answer, done, "{name}: import over itself");
+        assert_eq!(answer, states("kept"), "{name}: import over itself");
         assert_eq!(whole(&mut connection), record, "{name}: import over itself");
 
         if millis(&vector, "expires_at") == 0 {
             continue;
         }
         // A touch to where it is, by a clock that is behind, changes nothing.
-        let arguments = [digits(0), digits(millis(&vector, "expires_at"))];
-        assert_eq!(
-            state(&mut connection, TOUCH, &borrowed(&arguments)),
-            "done",
-            "{name}"
-        );
+        let arguments = [0, millis(&vector, "expires_at")].map(digits);
+        let [now, expires_at] = &arguments;
+        let touched = state(&mut connection, TOUCH, &[now, expires_at, "3600000"]);
+        assert_eq!(touched, "done", "{name}");
         assert_eq!(whole(&mut connection), record, "{name}: touch");
         // Over an earlier text, with the guard and the entry that are there.
         let earlier = [&record[..], b" and more"].concat();
         let () = connection.set(NAME, &earlier).expect("set");
         let mut arguments = written(&vector, touched_at.min(millis(&vector, "expires_at") - 1));
-        arguments[3] = String::new();
-        arguments.extend(["guard".to_owned(), text(&vector, "guard")]);
-        arguments.extend(owner.clone());
+        arguments[1] = String::new();
+        if !vector["owner"].is_null() {
+            arguments[3] = String::new();
+        }
+        arguments.extend([String::new(), text(&vector, "guard")]);
         let answer = run(&mut connection, REPLACE, &borrowed(&arguments));
-        assert_eq!(answer, done, "{name}: replace");
-        let found = whole(&mut connection);
-        let is_same_moment = touched_at < millis(&vector, "expires_at");
-        assert!(!is_same_moment || found == record, "{name}: replace");
-        let arguments = [digits(0), text(&vector, "guard")];
-        let mut arguments = arguments.to_vec();
-        arguments.extend(owner.clone());
+        assert_eq!(answer, states("kept"), "{name}: replace");
+        assert_eq!(whole(&mut connection), record, "{name}: replace");
+        let mut arguments = vec![digits(0), text(&vector, "guard")];
+        arguments.extend(vector["owner"].as_str().map(str::to_owned));
         let answer = run(&mut connection, DELETE, &borrowed(&arguments));
-        assert_eq!(answer, [Some("removed".into()), owner, tag], "{name}: delete");
+        let removed = [states("removed"), listed(&vector)].concat();
+        assert_eq!(answer, removed, "{name}: delete");
         assert!(!connection.exists::<_, bool>(NAME).expect("an answer"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn redis_scripts_answer_by_which_entry_a_record_was_listed() {
+    let server = RedisServer::start(&[]);
+    let mut connection = connect(&server);
+    let mut records = vectors("records");
+    records.retain(|vector| millis(vector, "expires_at") > 0);
+    for (old, new) in records
+        .iter()
+        .flat_map(|old| records.iter().map(move |new| (old, new)))
+    {
+        let name = format!("{} over {}", new["name"], old["name"]);
+        let () = connection.set(NAME, bytes(old)).expect("set");
+        let owners = (old["owner"].as_str(), new["owner"].as_str());
+        let mut arguments = written(new, 0);
+        arguments.push(text(old, "version"));
+        if owners.1.is_some() {
+            arguments[3] = OTHER_TAG.to_owned();
+        }
+        let answer = run(&mut connection, REPLACE, &borrowed(&arguments));
+        let is_longer = millis(new, "ends_at") > millis(old, "ends_at");
+        let expected = match owners {
+            (None, None) => states("kept"),
+            (Some(a), Some(b)) if a == b && is_longer => {
+                [states("unlisted"), vec![Some(text(old, "tag"))]].concat()
+            }
+            (Some(a), Some(b)) if a == b => states("kept"),
+            _ => [states("moved"), listed(old)].concat(),
+        };
+        assert_eq!(answer, expected, "{name}");
+        // With no entry named, a record that would not be listed is not written.
+        let () = connection.set(NAME, bytes(old)).expect("set");
+        if owners.1.is_some() {
+            arguments[3] = String::new();
+            let answer = run(&mut connection, REPLACE, &borrowed(&arguments));
+            let expected = match owners.0 == owners.1 {
+                true => expected,
+                false => states("unlisted"),
+            };
+            assert_eq!(answer, expected, "{name}");
+            if answer != states("kept") {
+                let found: Vec<u8> = connection.get(NAME).expect("a string");
+                assert_eq!(found, bytes(old), "{name}");
+            }
+        }
     }
 }
 
@@ -251,13 +305,14 @@ async fn redis_records_that_cannot_be_read_are_corrupt_to_every_reader_and_stay_
         if vector["scripts"] != false {
             let now = digits(NOW.as_millis());
             let v = "4fd3a1b20c9e7788";
-            let write = [now.as_str(), "1", v, v, now.as_str(), now.as_str(), "new"];
+            let (begin, moments) = (format!("1 {v}"), [now.as_str(); 3].join(" "));
+            let write = [&begin, v, &moments, NO_TAG, "000 \nnew", "3600000", &now];
             for (script, arguments) in [
                 (INSERT, write.to_vec()),
-                (REPLACE, [&write[..], &["version", v]].concat()),
-                (REPLACE, [&write[..], &["guard", "00c0ffee00c0ffee"]].concat()),
-                (IMPORT, [&write[..], &[v, now.as_str()]].concat()),
-                (TOUCH, vec![&now, "9007199254740991"]),
+                (REPLACE, [&write[..], &[v]].concat()),
+                (REPLACE, [&write[..], &["", "00c0ffee00c0ffee"]].concat()),
+                (IMPORT, [&write[..], &[v]].concat()),
+                (TOUCH, vec![&now, "9007199254740991", "3600000"]),
                 (DELETE, vec![&now, ""]),
                 (DELETE, vec![&now, "", "alice"]),
             ] {

@@ -36,8 +36,8 @@ impl RedisStore {
         let over = over.unwrap_or(row.version);
         let record = asked.record(&row.key);
         match record.import(&text, row.touched_at, over, made).await {
-            Ok(moved) => {
-                asked.tidy(&row.key, &at, made, moved).await;
+            Ok(listing) => {
+                asked.tidy(&row.key, &at, made, listing).await;
                 Ok(())
             }
             Err(error) => Err(asked.refused(&row.key, &at, made, error).await),

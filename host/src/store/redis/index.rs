@@ -35,6 +35,11 @@ pub(super) struct Tag {
 impl Tag {
     /// How long its text is.
     pub(super) const BYTES: usize = 33;
+    /// Stands for no entry, in the record of nobody.
+    pub(super) const NONE: Self = Self {
+        entered_at: 0,
+        random: 0,
+    };
 
     pub(super) fn new(now: Timestamp) -> Result<Self, StoreError> {
         Ok(Self {
@@ -56,7 +61,7 @@ impl Tag {
 
     /// Whether it stands for no entry, in the record of nobody.
     pub(super) fn is_none(self) -> bool {
-        (self.entered_at, self.random) == (0, 0)
+        self == Self::NONE
     }
 
     /// Whether the call that made it has ended, whatever became of it: it is older than any call,

@@ -32,7 +32,7 @@ pub use error::RedisStoreError;
 pub use head::HeadFormat;
 use index::{Index, Listed, Place, Tag, random};
 use link::Link;
-use records::{Deleted, Moved, Record, Replaced, Seen, Text};
+use records::{Deleted, Listing, Record, Replaced, Seen, Text};
 pub use url::RedisUrl;
 
 /// The longest key a [`RedisStore`] takes, in bytes, without the prefix.
@@ -91,8 +91,8 @@ const PREFIX: &str = "tessera:";
 /// write or touch, the tag of the record's entry in the index, and the owner; then the text.
 /// `tessera:owner:OWNER` is a sorted set of `TAG:KEY`, scored by `ends_at`. Moments are milliseconds since 1970.
 /// `redis-cli get` shows a record; `docs/layout.md` has the layout byte by byte.
-/// What is not exactly such a string is [`StoreError::Corrupt`]: it is neither written over nor removed, and the page
-/// of a list that comes upon it fails.
+/// What is not exactly such a string is [`StoreError::Corrupt`] to every reader, and the page of a list that comes upon it
+/// fails. A record whose layout is damaged is neither written over nor removed.
 ///
 /// Redis removes a key by itself an hour after it has expired.
 ///
@@ -222,15 +222,13 @@ impl<'a> Asked<'a> {
     }
 
     /// After a write: takes away the entries that the record does not name.
-    async fn tidy(&self, key: &str, at: &Placement, made: Option<Tag>, moved: Moved) {
-        if let (Some(made), Some(owner)) = (made, &at.owner)
-            && moved.now != Some(made)
-        {
-            self.index(owner).leave([(made, key)]).await;
-        }
-        if let Some((owner, tag)) = moved.until_now
-            && moved.now != Some(tag)
-        {
+    async fn tidy(&self, key: &str, at: &Placement, made: Option<Tag>, listing: Listing) {
+        let leaving = match (listing, made, &at.owner) {
+            (Listing::Kept, Some(made), Some(owner)) => Some((owner.clone(), made)),
+            (Listing::Kept, _, _) => None,
+            (Listing::Moved { until_now }, _, _) => until_now,
+        };
+        if let Some((owner, tag)) = leaving {
             self.index(&owner).leave([(tag, key)]).await;
         }
     }
@@ -238,7 +236,7 @@ impl<'a> Asked<'a> {
     async fn insert(&self, key: &str, text: &Text<'_>) -> Result<u64, StoreError> {
         let made = self.enter(key, text.at).await?;
         match self.record(key).insert(text, made).await {
-            Ok(moved) => self.tidy(key, text.at, made, moved).await,
+            Ok(listing) => self.tidy(key, text.at, made, listing).await,
             Err(error) => return Err(self.refused(key, text.at, made, error).await),
         }
         Ok(text.version)
@@ -255,8 +253,8 @@ impl<'a> Asked<'a> {
         let mut listed = made;
         loop {
             match record.replace(text, expected, listed).await {
-                Ok(Replaced::Done(moved)) => {
-                    self.tidy(key, at, made, moved).await;
+                Ok(Replaced::Done(listing)) => {
+                    self.tidy(key, at, made, listing).await;
                     return Ok(text.version);
                 }
                 // Not to one that was made or renewed for it.

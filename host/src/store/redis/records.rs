@@ -9,7 +9,7 @@ use super::head::{HEAD_BYTES, Head, HeadFormat};
 use super::index::{Listed, Tag, millis};
 use super::link::{Effect, Link};
 use super::scripts::{Call, DELETE, IMPORT, INSERT, REPLACE, Script, TOUCH};
-use crate::store::{Entry, Expected, Placement, Row, StoreError};
+use crate::store::{Entry, Expected, Placement, Row, SWEEP_GRACE, StoreError};
 use crate::time::Timestamp;
 
 /// How many bytes of a value a list brings along: a page of 100 rows is about 1.7 MB.
@@ -35,15 +35,20 @@ pub(super) struct Text<'a> {
     pub(super) at: &'a Placement,
 }
 
-/// By which entries a record is and was listed.
-pub(super) struct Moved {
-    pub(super) now: Option<Tag>,
-    pub(super) until_now: Option<(String, Tag)>,
+/// By which entry of an owner's index a record that was written is listed.
+pub(super) enum Listing {
+    /// As before: by the entry that was there, or by none.
+    Kept,
+    /// By the entry that was named, if one was.
+    Moved {
+        /// The owner and the entry until now.
+        until_now: Option<(String, Tag)>,
+    },
 }
 
 /// What became of a replacement.
 pub(super) enum Replaced {
-    Done(Moved),
+    Done(Listing),
     /// The owner's index has to be seen to first: this entry renewed, or a new one made.
     Unlisted(Option<Tag>),
 }
@@ -86,8 +91,8 @@ impl Beginning {
     }
 }
 
-/// State, and up to three texts; those that a state does not have are missing or nil.
-type Answer = (String, Option<String>, Option<String>, Option<String>);
+/// A script's answer: a state, and up to two texts with it.
+type Answer = (String, Option<String>, Option<String>);
 
 impl Record<'_> {
     pub(super) async fn get(&self) -> Result<Entry, StoreError> {
@@ -127,13 +132,11 @@ impl Record<'_> {
         }
     }
 
-    /// Answers by which entry an expired record that was there is listed.
-    pub(super) async fn insert(&self, text: &Text<'_>, listed: Option<Tag>) -> Result<Moved, StoreError> {
-        let call = owned(self.write(&INSERT, text), text.at, listed);
-        let answer = self.states(&call).await?;
+    pub(super) async fn insert(&self, text: &Text<'_>, listed: Option<Tag>) -> Result<Listing, StoreError> {
+        let answer = self.states(&self.write(&INSERT, text, self.now, listed)).await?;
         match answer.0.as_str() {
             "stale" => Err(StoreError::Stale),
-            _ => done(answer),
+            _ => written(answer),
         }
     }
 
@@ -144,12 +147,12 @@ impl Record<'_> {
         touched_at: Timestamp,
         over: u64,
         listed: Option<Tag>,
-    ) -> Result<Moved, StoreError> {
-        let call = self.write(&IMPORT, text).arg(bits(over)).arg(moment(touched_at));
-        let answer = self.states(&owned(call, text.at, listed)).await?;
+    ) -> Result<Listing, StoreError> {
+        let call = self.write(&IMPORT, text, touched_at, listed).arg(bits(over));
+        let answer = self.states(&call).await?;
         match answer.0.as_str() {
             "stale" => Err(StoreError::Stale),
-            _ => done(answer),
+            _ => written(answer),
         }
     }
 
@@ -159,37 +162,61 @@ impl Record<'_> {
         expected: Expected,
         listed: Option<Tag>,
     ) -> Result<Replaced, StoreError> {
-        let call = self.write(&REPLACE, text);
+        let call = self.write(&REPLACE, text, self.now, listed);
         let call = match expected {
-            Expected::Version(version) => call.arg("version").arg(bits(version)),
-            Expected::Guard(guard) => call.arg("guard").arg(bits(guard)),
+            Expected::Version(version) => call.arg(bits(version)),
+            Expected::Guard(guard) => call.arg("").arg(bits(guard)),
         };
-        let answer = self.states(&owned(call, text.at, listed)).await?;
+        let answer = self.states(&call).await?;
         match answer.0.as_str() {
             "missing" => Err(StoreError::Missing),
             "stale" => Err(StoreError::Stale),
             "unlisted" => Ok(Replaced::Unlisted(answer.1.as_deref().and_then(Tag::parse))),
-            _ => done(answer).map(Replaced::Done),
+            _ => written(answer).map(Replaced::Done),
         }
     }
 
-    /// A call of a writing script, with the arguments that all of them take.
-    fn write(&self, script: &'static Script, text: &Text<'_>) -> Call {
+    /// A call of a writing script, with the arguments that all of them take: the record in pieces.
+    /// A guard or a tag that the script supplies is empty.
+    fn write(
+        &self,
+        script: &'static Script,
+        text: &Text<'_>,
+        touched_at: Timestamp,
+        listed: Option<Tag>,
+    ) -> Call {
         let Text { value, version, at } = text;
+        let expires_at = at.expires_at.min(at.ends_at);
+        let tag = match (&at.owner, listed) {
+            (Some(_), tag) => tag.map(|tag| tag.to_string()).unwrap_or_default(),
+            (None, _) => Tag::NONE.to_string(),
+        };
+        let owner = at.owner.as_deref().unwrap_or_default();
         Call::new(script, self.name.clone())
-            .arg(moment(self.now))
-            .arg(self.format.number())
-            .arg(bits(*version))
+            .arg(format!("{} {}", self.format.number(), bits(*version)))
             .arg(at.guard.map(bits).unwrap_or_default())
-            .arg(moment(at.ends_at))
-            .arg(moment(at.expires_at.min(at.ends_at)))
-            .arg(*value)
+            .arg(format!(
+                "{} {} {}",
+                moment(at.ends_at),
+                moment(expires_at),
+                moment(touched_at)
+            ))
+            .arg(tag)
+            .arg(format!("{:03} {owner}\n{value}", owner.len()))
+            .arg(self.life(expires_at))
+            .arg(moment(self.now))
+    }
+
+    /// For how many milliseconds Redis keeps the key of a record that expires then.
+    fn life(&self, expires_at: Timestamp) -> u64 {
+        millis(expires_at).saturating_sub(millis(self.now)) + SWEEP_GRACE.as_millis() as u64
     }
 
     pub(super) async fn touch(&self, expires_at: Timestamp) -> Result<(), StoreError> {
         let call = Call::new(&TOUCH, self.name.clone())
             .arg(moment(self.now))
-            .arg(moment(expires_at));
+            .arg(moment(expires_at))
+            .arg(self.life(expires_at));
         let state: String = self.link.run(&call, Effect::Repeatable, self.deadline).await?;
         match state.as_str() {
             "done" => Ok(()),
@@ -211,7 +238,7 @@ impl Record<'_> {
             Some(owner) => call.arg(owner),
             None => call,
         };
-        let (state, owner, listed, _) = self.states(&call).await?;
+        let (state, owner, listed) = self.states(&call).await?;
         let was_live = match state.as_str() {
             "missing" => return Ok(Deleted::Missing),
             "stale" => return Ok(Deleted::Stale),
@@ -244,36 +271,31 @@ impl Record<'_> {
         }))
     }
 
-    /// Runs a script that must not run twice, and answers its state as long as it may be.
+    /// Runs a script that must not run twice, and answers its state with the texts that follow.
     async fn states(&self, call: &Call) -> Result<Answer, StoreError> {
-        let answer: Vec<Option<String>> = self.link.run(call, Effect::Once, self.deadline).await?;
-        let mut answer = answer.into_iter();
-        let mut next = || answer.next().flatten();
-        let state = next().ok_or(StoreError::Corrupt)?;
-        Ok((state, next(), next(), next()))
+        let answer: Value = self.link.run(call, Effect::Once, self.deadline).await?;
+        let mut texts = match answer {
+            Value::Array(values) => values.into_iter(),
+            state => vec![state].into_iter(),
+        };
+        let mut next = || match texts.next() {
+            Some(Value::BulkString(text)) => String::from_utf8(text).map(Some),
+            _ => Ok(None),
+        };
+        let mut read = || next().map_err(|_| StoreError::Corrupt);
+        let state = read()?.ok_or(StoreError::Corrupt)?;
+        Ok((state, read()?, read()?))
     }
 }
 
-/// With the owner and the entry that lists the record, if there are any.
-fn owned(call: Call, at: &Placement, listed: Option<Tag>) -> Call {
-    let call = match &at.owner {
-        Some(owner) => call.arg(owner),
-        None => return call,
-    };
-    match listed {
-        Some(tag) => call.arg(tag.to_string()),
-        None => call,
+fn written((state, owner, tag): Answer) -> Result<Listing, StoreError> {
+    match state.as_str() {
+        "kept" => Ok(Listing::Kept),
+        "moved" => Ok(Listing::Moved {
+            until_now: entry(owner, tag),
+        }),
+        _ => Err(StoreError::Corrupt),
     }
-}
-
-fn done((state, now, owner, listed): Answer) -> Result<Moved, StoreError> {
-    if state != "done" {
-        return Err(StoreError::Corrupt);
-    }
-    Ok(Moved {
-        now: now.as_deref().and_then(Tag::parse),
-        until_now: entry(owner, listed),
-    })
 }
 
 fn entry(owner: Option<String>, listed: Option<String>) -> Option<(String, Tag)> {

@@ -75,9 +75,8 @@ const READ: &[&str] = &[
     part!("read_0.lua"),
     part!("record.lua"),
 ];
-/// Writes the record: the formats of its head that can be written, then all of it.
+/// Writes the record: what formats other than the newest differ in, then all of it.
 const WRITE: &[&str] = &[
-    part!("write_1.lua"),
     #[cfg(feature = "test-format")]
     part!("write_0.lua"),
     part!("write.lua"),
@@ -85,11 +84,11 @@ const WRITE: &[&str] = &[
 
 /// A script that writes no record anew.
 fn reading(text: &'static str) -> Script {
-    Script::new(&[&[LIFE], READ, &[text]].concat())
+    Script::new(&[READ, &[text]].concat())
 }
 
 fn writing(text: &'static str) -> Script {
-    Script::new(&[&[LIFE], READ, &[text], WRITE].concat())
+    Script::new(&[READ, &[text], WRITE].concat())
 }
 
 /// Writes a record where no live one is.
@@ -97,7 +96,8 @@ pub(super) static INSERT: LazyLock<Script> = LazyLock::new(|| writing(part!("ins
 /// Writes over the record that is expected.
 pub(super) static REPLACE: LazyLock<Script> = LazyLock::new(|| writing(part!("replace.lua")));
 /// Writes another store's record where no live one is, or over a version.
-pub(super) static IMPORT: LazyLock<Script> = LazyLock::new(|| writing(part!("import.lua")));
+pub(super) static IMPORT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&[&[LIFE], READ, &[part!("import.lua")], WRITE].concat()));
 /// Moves the expiry later.
 pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| reading(part!("touch.lua")));
 /// Removes a record that meets the condition.
