@@ -93,33 +93,62 @@ pub fn next(rules: &Rules, world: &World, held: &Handle, call: &Call, at: &Progr
             let doomed = doomed.into_iter().map(ranked).collect();
             return vec![(after, handle, Progress::Evicting(*token, doomed))];
         }
-        (Call::Login { subject, .. }, Progress::Evicting(token, doomed)) => {
+        (Call::Login { .. }, Progress::Evicting(token, doomed)) => {
             let told = match doomed.iter().any(|(doomed, _)| doomed == key) {
                 true => Told::TooMany,
                 false => Told::Token(*token),
             };
-            // One that has become another subject's is let be; where the oldest goes, one that has authenticated since, too.
-            let ranked = |key: &String| doomed.iter().find(|(doomed, _)| doomed == key);
-            let is_doomed = |key: &String, session: &Session| {
-                let is_as_ranked = |before: &Session| !rules.evicts || before.floor == session.floor;
-                is_of(session, subject) && ranked(key).is_some_and(|(_, before)| is_as_ranked(before))
+            let doomed = Doomed {
+                rules,
+                call,
+                ranked: doomed,
             };
-            after.retain(|key, session| !is_doomed(key, session));
+            after = doomed.end(world, u32::MAX);
             // One whose generations changed at each try is left to the next login.
-            let mut left = world.clone();
-            let changes = |key: &String, session: &Session| {
-                ranked(key).is_some_and(|(_, before)| session.changes_since(before) >= EVICTION_TRIES)
-            };
-            left.retain(|key, session| !is_doomed(key, session) || changes(key, session));
+            let left = doomed.end(world, EVICTION_TRIES);
             let mut all = vec![(after, handle.clone(), Progress::Ended(told.clone()))];
             if rules.evicts && left != all[0].0 {
-                all.push((left, handle, Progress::Ended(told)));
+                all.push((left, handle.clone(), Progress::Ended(told)));
+            }
+            // Those that changed since they were ranked end after the others: each try asks the store anew.
+            let first = doomed.end(world, 1);
+            if rules.evicts && first != *world && first != all[0].0 {
+                let mut rest = doomed.ranked.to_vec();
+                rest.retain(|(key, _)| first.contains_key(key));
+                all.push((first, handle, Progress::Evicting(*token, rest)));
             }
             return all;
         }
         _ => write(rules, &mut after, &mut handle, call, key, now),
     };
     vec![(after, handle, Progress::Ended(told))]
+}
+
+/// The sessions that a login is to end, as they were ranked.
+struct Doomed<'a> {
+    rules: &'a Rules,
+    call: &'a Call,
+    ranked: &'a [(String, Session)],
+}
+
+impl Doomed<'_> {
+    /// The world without them, but for those whose generations have changed so often since.
+    fn end(&self, world: &World, changes: u32) -> World {
+        let Call::Login { subject, .. } = self.call else {
+            return world.clone();
+        };
+        // One that has become another subject's is let be; where the oldest goes, one that has authenticated since, too.
+        let is_ended = |key: &String, session: &Session| {
+            let ranked = self.ranked.iter().find(|(doomed, _)| doomed == key);
+            ranked.is_some_and(|(_, before)| {
+                let is_as_ranked = !self.rules.evicts || before.floor == session.floor;
+                is_of(session, subject) && is_as_ranked && session.changes_since(before) < changes
+            })
+        };
+        let mut left = world.clone();
+        left.retain(|key, session| !is_ended(key, session));
+        left
+    }
 }
 
 /// Every call that changes a session and leaves it there.
