@@ -16,7 +16,7 @@ use crate::summary::{Claims, SessionPage};
 use crate::time::{Timestamp, millis};
 
 /// How many writers wait for one record unless it is set otherwise.
-const QUEUE_PLACES: usize = 64;
+const QUEUE_PLACES: usize = 1024;
 
 /// Makes and opens sessions. Cheap to clone; usable from any number of threads.
 ///
@@ -366,11 +366,12 @@ impl SessionsBuilder {
         self
     }
 
-    /// How many saves, renewals, confirmations and logins that keep fields wait for their turn to write one session, instead of
-    /// contending in the store. Default: 64. `0`: none waits.
+    /// How many saves and renewals wait for their turn to write one session, instead of contending in the store, and how many
+    /// confirmations and logins that keep fields, which go first. Default: 1024 of each. `0`: none waits.
     ///
-    /// A write that finds no place, or has waited for two seconds, goes on and contends. Logouts, revocations and other logins
-    /// never wait. Needs a tokio runtime with time; without one none waits.
+    /// A save or renewal that finds no place, or has waited for two seconds, is [`SessionError::Contended`], with nothing
+    /// written; a confirmation or login goes on and contends. Logouts, revocations and other logins never wait.
+    /// Needs a tokio runtime with time; without one none waits.
     pub fn queue_places(mut self, places: usize) -> Self {
         self.queue_places = places;
         self

@@ -10,7 +10,7 @@ use super::admission::{Holding, Reservation};
 use super::bindings::wit;
 use super::instance::{Epoch, Instance, Lost, Setup, SetupError, Slot};
 use super::newest::{Newest, Seen};
-use super::queue::Rank;
+use super::queue::{Crowded, Rank};
 use super::record::Record;
 use crate::error::{ConfigurationError, SessionError};
 
@@ -222,15 +222,16 @@ impl Handle {
         call: impl Fn(&mut Instance, ResourceAny) -> Passed<T> + Send + 'static,
     ) -> Result<T, SessionError> {
         let busy = Busy::begin(self)?;
-        // A save may bring in whatever others have added.
-        let bytes = footprint(self.slot.maximum_record_bytes());
-        let reservation = Reservation::new(self.holding.room(), 0, bytes).ok_or(SessionError::Overloaded)?;
         let resource = self.owned.resource;
         let seen = self.seen();
         let turn = match (rank, &seen) {
             (Some(rank), Some(seen)) => self.slot.queues().enter(&seen.key, rank).await,
-            _ => None,
+            _ => Ok(None),
         };
+        let turn = turn.map_err(|Crowded| SessionError::Contended)?;
+        // Who waits for a turn takes no room from others. A save may bring in whatever others have added.
+        let bytes = footprint(self.slot.maximum_record_bytes());
+        let reservation = Reservation::new(self.holding.room(), 0, bytes).ok_or(SessionError::Overloaded)?;
         let call = LogicalCall {
             slot: Arc::clone(&self.slot),
             epoch: self.epoch,

@@ -1,7 +1,8 @@
 //! Writers of one record wait for each other here, so that they do not contend in the store.
 //!
-//! A queue is an optimisation and never a lock: the store compares and swaps as before. A writer that finds no place, waits
-//! too long, or has no timer goes on and contends in the store.
+//! A queue is an optimisation and never a lock: the store compares and swaps as before. A save that finds no place or waits
+//! too long is refused, with nothing written: a crowd that went on to contend in the store would let nobody through.
+//! A confirmation or login goes on instead, and so does every writer without a timer.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -25,6 +26,10 @@ pub(crate) enum Rank {
     /// Saves and renewals.
     Then,
 }
+
+/// Too many saves of one record wait, or this one waited for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Crowded;
 
 /// The writers of one record that wait for the one whose turn it is.
 #[derive(Default)]
@@ -53,7 +58,7 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    /// At most so many writers wait for one record.
+    /// At most so many writers of each rank wait for one record; `0`: none waits.
     pub(crate) fn new(places: usize) -> Arc<Self> {
         Arc::new(Self {
             places,
@@ -68,33 +73,46 @@ impl Queues {
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the turn to write a record; `None` where the writer is to go on without.
-    pub(crate) async fn enter(self: &Arc<Self>, key: &Arc<str>, rank: Rank) -> Option<Turn> {
+    /// Waits for the turn to write a record; none where the writer is to go on without.
+    pub(crate) async fn enter(self: &Arc<Self>, key: &Arc<str>, rank: Rank) -> Result<Option<Turn>, Crowded> {
         // Without a timer a writer that is never polled again would hold up all others.
         if self.places == 0 || tokio::runtime::Handle::try_current().is_err() {
-            return None;
+            return Ok(None);
         }
+        let without = match rank {
+            Rank::First => Ok(None),
+            Rank::Then => Err(Crowded),
+        };
         let waiting = {
             let mut lines = self.lines(key);
             let Some(line) = lines.get_mut(key) else {
                 lines.insert(Arc::clone(key), Line::default());
-                return Some(Turn {
+                return Ok(Some(Turn {
                     queues: Arc::clone(self),
                     key: Arc::clone(key),
                     last: None,
-                });
+                }));
             };
-            if line.len() >= self.places {
-                return None;
+            // Each rank has its own places, so that no crowd of saves keeps a login out.
+            let waiting = match rank {
+                Rank::First => &mut line.first,
+                Rank::Then => &mut line.then,
+            };
+            // Who went away keeps no place.
+            if waiting.len() >= self.places {
+                waiting.retain(|turn| !turn.is_closed());
             }
-            let (turn, waiting) = oneshot::channel();
-            match rank {
-                Rank::First => line.first.push_back(turn),
-                Rank::Then => line.then.push_back(turn),
+            if waiting.len() >= self.places {
+                return without;
             }
-            waiting
+            let (turn, turned) = oneshot::channel();
+            waiting.push_back(turn);
+            turned
         };
-        tokio::time::timeout(PATIENCE, waiting).await.ok()?.ok()
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(Ok(turn)) => Ok(Some(turn)),
+            Ok(Err(_)) | Err(_) => without,
+        }
     }
 
     /// How many writers wait for a record or write it.
@@ -160,22 +178,28 @@ mod tests {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    fn taken<F: Future<Output = Option<Turn>>>(future: std::pin::Pin<&mut F>) -> Option<Turn> {
+    fn taken<F: Future<Output = Result<Option<Turn>, Crowded>>>(
+        future: std::pin::Pin<&mut F>,
+    ) -> Option<Turn> {
         match polled(future) {
-            Poll::Ready(turn) => turn,
+            Poll::Ready(turn) => turn.unwrap(),
             Poll::Pending => None,
         }
+    }
+
+    async fn first(queues: &Arc<Queues>, key: &Arc<str>) -> Turn {
+        queues.enter(key, Rank::Then).await.unwrap().unwrap()
     }
 
     #[tokio::test]
     async fn turns_come_one_by_one_and_logins_before_saves() {
         let (queues, key) = (Queues::new(64), Arc::from("key"));
-        let turn = queues.enter(&key, Rank::Then).await.unwrap();
+        let turn = first(&queues, &key).await;
         let mut save = pin!(queues.enter(&key, Rank::Then));
         let mut login = pin!(queues.enter(&key, Rank::First));
         assert!(polled(save.as_mut()).is_pending() && polled(login.as_mut()).is_pending());
         assert!(turn.is_awaited() && turn.is_for("key") && !turn.is_for("other"));
-        assert!(queues.enter(&Arc::from("other"), Rank::Then).await.is_some());
+        first(&queues, &Arc::from("other")).await;
         drop(turn);
         assert!(taken(save.as_mut()).is_none());
         drop(taken(login.as_mut()).unwrap());
@@ -184,27 +208,44 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_went_away_is_passed_over_and_who_finds_no_place_goes_on() {
-        let (queues, key) = (Queues::new(2), Arc::from("key"));
-        let turn = queues.enter(&key, Rank::Then).await.unwrap();
+    async fn who_went_away_is_passed_over_and_keeps_no_place() {
+        let (queues, key) = (Queues::new(1), Arc::from("key"));
+        let turn = first(&queues, &key).await;
         let mut last = Box::pin(queues.enter(&key, Rank::Then));
         let mut gone = Box::pin(queues.enter(&key, Rank::First));
         assert!(polled(last.as_mut()).is_pending() && polled(gone.as_mut()).is_pending());
-        assert!(queues.enter(&key, Rank::First).await.is_none());
         drop(gone);
+        let mut login = Box::pin(queues.enter(&key, Rank::First));
+        assert!(polled(login.as_mut()).is_pending());
+        drop(login);
         drop(turn);
         // A turn that was sent and never taken is handed on as well.
         drop(last);
         assert_eq!(queues.len("key"), 0);
-        assert!(queues.enter(&key, Rank::Then).await.is_some());
+        first(&queues, &key).await;
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_place_is_refused_if_it_saves_and_goes_on_if_it_logs_in() {
+        let (queues, key) = (Queues::new(1), Arc::from("key"));
+        let turn = first(&queues, &key).await;
+        let mut save = Box::pin(queues.enter(&key, Rank::Then));
+        assert!(polled(save.as_mut()).is_pending());
+        assert!(queues.enter(&key, Rank::Then).await.is_err());
+        // Saves take no place of a login.
+        let mut login = Box::pin(queues.enter(&key, Rank::First));
+        assert!(polled(login.as_mut()).is_pending());
+        assert!(queues.enter(&key, Rank::First).await.unwrap().is_none());
+        drop(turn);
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_longer_than_two_seconds() {
         let (queues, key) = (Queues::new(64), Arc::from("key"));
-        let turn = queues.enter(&key, Rank::Then).await.unwrap();
+        let turn = first(&queues, &key).await;
         let began = tokio::time::Instant::now();
-        assert!(queues.enter(&key, Rank::Then).await.is_none());
+        let (save, login) = tokio::join!(queues.enter(&key, Rank::Then), queues.enter(&key, Rank::First));
+        assert!(save.is_err() && login.unwrap().is_none());
         assert_eq!(began.elapsed(), PATIENCE);
         drop(turn);
         assert_eq!(queues.len("key"), 0);
@@ -217,6 +258,6 @@ mod tests {
         assert!(taken(pin!(queues.enter(&key, Rank::Then))).is_none());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let none = Queues::new(0);
-        assert!(runtime.block_on(none.enter(&key, Rank::Then)).is_none());
+        assert!(runtime.block_on(none.enter(&key, Rank::Then)).unwrap().is_none());
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tessera::store::{MemoryStore, Store};
-use tessera::{FieldRule, Sessions, Survivors};
+use tessera::{FieldRule, SessionError, Sessions, SessionsBuilder, Survivors};
 use tessera_tests::flood::save_at_once;
 use tessera_tests::stores::{NeverReady, Paused, Script, Scripted};
 
@@ -34,7 +34,7 @@ async fn fifty_saves_at_once_are_all_accepted_under_both_field_rules() {
 
 #[tokio::test]
 async fn who_waited_begins_with_the_entry_that_the_one_before_wrote() {
-    let held = held(NeverReady::new(MemoryStore::new())).await;
+    let held = held(NeverReady::new(MemoryStore::new()), builder()).await;
     let (sessions, store, token) = (held.sessions, held.store, held.token);
     let mut saves = vec![held.save];
     store.swap(Script::default());
@@ -58,12 +58,67 @@ async fn who_waited_begins_with_the_entry_that_the_one_before_wrote() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_finds_no_place_contends_in_the_store_and_is_not_refused_for_it() {
-    for places in [0, 1, 4] {
-        let (sessions, _store) = slow(FieldRule::LaterWins, places);
-        let (_, token) = saved(&sessions).await;
-        let told = save_at_once(&[sessions], &token, 8).await.unwrap();
-        assert_eq!(told.accepted, 8, "{places} places");
+async fn without_places_writers_contend_in_the_store_and_none_is_refused_for_it() {
+    let (sessions, _store) = slow(FieldRule::LaterWins, 0);
+    let (_, token) = saved(&sessions).await;
+    let told = save_at_once(&[sessions], &token, 8).await.unwrap();
+    assert_eq!(told.accepted, 8);
+}
+
+/// The first save is under way, as many wait as there are places, and the last is refused and writes nothing.
+#[tokio::test]
+async fn a_save_that_finds_no_place_is_refused_and_writes_nothing() {
+    let held = held(NeverReady::new(MemoryStore::new()), builder().queue_places(2)).await;
+    let mut saves = vec![held.save];
+    for name in ["b", "c"] {
+        let session = held.sessions.open(&held.token).await.unwrap();
+        session.set(name, &1).unwrap();
+        saves.push(tokio::spawn(async move { session.save().await }));
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let crowded = held.sessions.open(&held.token).await.unwrap();
+    crowded.set("d", &1).unwrap();
+    assert!(matches!(crowded.save().await, Err(SessionError::Contended)));
+    held.store.swap(Script::default());
+    held.paused.go_on.send(()).unwrap();
+    for save in saves {
+        save.await.unwrap().unwrap();
+    }
+    let session = held.sessions.open(&held.token).await.unwrap();
+    assert_eq!(session.get::<i64>("d").unwrap(), None);
+    // What was refused can be saved again.
+    crowded.save().await.unwrap();
+    let session = held.sessions.open(&held.token).await.unwrap();
+    assert_eq!(session.entries().unwrap().len(), 5);
+}
+
+/// Each save that is under way has room for the longest record: here there is room for four.
+#[tokio::test]
+async fn saves_that_wait_for_their_turn_take_no_room_from_others() {
+    let policy = |policy: &mut tessera::Policy| policy.maximum_record_bytes = 1 << 20;
+    let few = builder().policy(policy).instances(1).maximum_open_bytes(9 << 20);
+    let held = held(MemoryStore::new(), few).await;
+    let mut saves = vec![held.save];
+    for number in 0..50 {
+        let session = held.sessions.open(&held.token).await.unwrap();
+        session.set(&format!("f{number}"), &1).unwrap();
+        saves.push(tokio::spawn(async move { session.save().await }));
+        tokio::task::yield_now().await;
+    }
+    held.sessions
+        .open(&held.token)
+        .await
+        .unwrap()
+        .destroy()
+        .await
+        .unwrap();
+    held.store.swap(Script::default());
+    held.paused.go_on.send(()).unwrap();
+    for save in saves {
+        assert!(matches!(
+            save.await.unwrap(),
+            Err(SessionError::Missing | SessionError::Replaced)
+        ));
     }
 }
 
@@ -72,15 +127,15 @@ struct Held<S> {
     sessions: Sessions,
     store: Scripted<S>,
     token: String,
-    save: tokio::task::JoinHandle<Result<tessera::Grant, tessera::SessionError>>,
+    save: tokio::task::JoinHandle<Result<tessera::Grant, SessionError>>,
     paused: Paused,
     /// Later questions would wait for somebody to receive them.
     _pauses: tokio::sync::mpsc::UnboundedReceiver<Paused>,
 }
 
-async fn held<S: Store>(inner: S) -> Held<S> {
+async fn held<S: Store>(inner: S, builder: SessionsBuilder) -> Held<S> {
     let (store, mut pauses) = Scripted::new(inner);
-    let sessions = builder().build(store.clone()).unwrap();
+    let sessions = builder.build(store.clone()).unwrap();
     let (session, token) = saved(&sessions).await;
     let mut script = Script::default();
     script.pause("replace".into(), 1, Vec::new());
@@ -101,7 +156,7 @@ async fn held<S: Store>(inner: S) -> Held<S> {
 /// What comes while a save is held up is seen by what it asks.
 #[tokio::test]
 async fn ends_and_logins_that_keep_nothing_wait_for_nobody() {
-    let held = held(MemoryStore::new()).await;
+    let held = held(MemoryStore::new(), builder()).await;
     let (sessions, token) = (&held.sessions, &held.token);
     let (again, login, logout) = (
         sessions.open(token).await.unwrap(),
@@ -116,23 +171,17 @@ async fn ends_and_logins_that_keep_nothing_wait_for_nobody() {
     login.authenticate("alice").await.unwrap();
     assert_eq!(
         logout.destroy().await.unwrap_err().to_string(),
-        tessera::SessionError::Replaced.to_string()
+        SessionError::Replaced.to_string()
     );
     assert!(!held.save.is_finished() && !waiting.is_finished());
     held.paused.go_on.send(()).unwrap();
-    assert!(matches!(
-        held.save.await.unwrap(),
-        Err(tessera::SessionError::Replaced)
-    ));
-    assert!(matches!(
-        waiting.await.unwrap(),
-        Err(tessera::SessionError::Replaced)
-    ));
+    assert!(matches!(held.save.await.unwrap(), Err(SessionError::Replaced)));
+    assert!(matches!(waiting.await.unwrap(), Err(SessionError::Replaced)));
 }
 
 #[tokio::test]
 async fn a_login_that_keeps_fields_goes_before_saves_and_keeps_what_was_saved_before_it() {
-    let held = held(MemoryStore::new()).await;
+    let held = held(MemoryStore::new(), builder()).await;
     let (sessions, token) = (&held.sessions, &held.token);
     let (later, login) = (
         sessions.open(token).await.unwrap(),
@@ -149,10 +198,7 @@ async fn a_login_that_keeps_fields_goes_before_saves_and_keeps_what_was_saved_be
     held.paused.go_on.send(()).unwrap();
     held.save.await.unwrap().unwrap();
     let token = login.await.unwrap().unwrap().unwrap();
-    assert!(matches!(
-        later.await.unwrap(),
-        Err(tessera::SessionError::Replaced)
-    ));
+    assert!(matches!(later.await.unwrap(), Err(SessionError::Replaced)));
     let session = sessions.open(&token).await.unwrap();
     assert_eq!(session.get::<i64>("a").unwrap(), Some(1));
     assert_eq!(session.get::<i64>("b").unwrap(), None);
@@ -160,7 +206,7 @@ async fn a_login_that_keeps_fields_goes_before_saves_and_keeps_what_was_saved_be
 
 #[tokio::test]
 async fn a_writer_whose_caller_went_away_while_it_waited_holds_up_nobody() {
-    let held = held(MemoryStore::new()).await;
+    let held = held(MemoryStore::new(), builder()).await;
     let (sessions, token) = (&held.sessions, &held.token);
     let (gone, last) = (
         sessions.open(token).await.unwrap(),
