@@ -165,7 +165,8 @@ impl Drop for Server {
     }
 }
 
-fn log_path(data: &Path) -> PathBuf {
+/// Where a server over this directory logs to.
+pub(crate) fn log_path(data: &Path) -> PathBuf {
     let path = data.with_extension("log");
     // The directory itself is the program's to make.
     let _ = File::options().create(true).append(true).open(&path);

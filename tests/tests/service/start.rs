@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
-use crate::server::{Server, run};
+use crate::server::{Server, program, run};
 use crate::{place, serve};
 
 fn mode(path: &Path) -> u32 {
@@ -160,4 +161,38 @@ fn sessions_in_memory_end_with_the_process() {
         .call("GET", "/v1/session", &token, None)
         .refused(401, "missing");
     server.stop();
+}
+
+/// At the level of each request, so that every one of them has a line that is lost.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_cannot_be_written_costs_nothing_but_its_lines() {
+    for reader_has_gone in [false, true] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let data = directory.path().join("data");
+        let mut command = Command::new(program());
+        if reader_has_gone {
+            let pipe = directory.path().join("pipe");
+            command = Command::new("sh");
+            let script = r#"mkfifo "$0" && { (: < "$0") & exec "$@" 2> "$0"; }"#;
+            command.args(["-c", script]).arg(pipe).arg(program());
+        } else {
+            std::os::unix::fs::symlink("/dev/full", data.with_extension("log")).expect("a link");
+        }
+        let mut server = Server::start_by(&mut command, &data, &["--log", "debug"]);
+        let (mut client, key) = (server.client(), server.service_key());
+        for _ in 0..3 {
+            let token = client.create(&key, Some("alice"));
+            client
+                .call("PATCH", "/v1/session", &token, Some(r#"{"set":{"a":1}}"#))
+                .ok();
+            client
+                .call("GET", "/v1/session", "no token", None)
+                .refused(401, "token-malformed");
+            client.call("DELETE", "/v1/session", &token, None).ok();
+            client.send("GET", "/healthz", &[], None).ok();
+        }
+        server.tell_to_end();
+        assert!(server.ended().success());
+    }
 }

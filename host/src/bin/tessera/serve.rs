@@ -175,6 +175,8 @@ fn start_log(level: Level) {
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // A line that cannot be written is lost; it would be told to the same standard error, and panic there.
+        .log_internal_errors(false)
         .init();
 }
 

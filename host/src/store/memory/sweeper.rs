@@ -1,5 +1,6 @@
 //! The thread that removes what expired long ago.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -75,9 +76,12 @@ impl Drop for Sweeper {
 fn sweep_until_asked(stop: &Stop, interval: Duration, store: &Weak<Shared>) {
     while !stop.wait(interval) {
         let Some(store) = store.upgrade() else { return };
-        let swept = store.sweep(Timestamp::now());
-        if swept > 0 {
-            tracing::debug!(swept, "swept expired entries");
-        }
+        // A panic, as of a log that cannot be written, ends one round and not the sweeper. It was reported where it came from.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let swept = store.sweep(Timestamp::now());
+            if swept > 0 {
+                tracing::debug!(swept, "swept expired entries");
+            }
+        }));
     }
 }

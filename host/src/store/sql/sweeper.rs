@@ -1,8 +1,10 @@
 //! Removes what expired long ago: in small batches, one instance of many at a time.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Weak;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -26,14 +28,19 @@ pub(super) fn start(store: Weak<Shared>, interval: Duration) -> JoinHandle<()> {
         loop {
             sleep(interval).await;
             let Some(store) = store.upgrade() else { return };
-            let before = Timestamp::now().saturating_sub(SWEEP_GRACE);
-            match round(&store, before).await {
-                Ok(Some(swept)) if swept > 0 => tracing::debug!(swept, "swept expired entries"),
-                Ok(_) => {}
-                Err(fault) => tracing::warn!(error = %fault.error, "expired entries could not be swept"),
-            }
+            // A panic, as of a log that cannot be written, ends one round and not the sweeper. It was reported where it came from.
+            let _ = AssertUnwindSafe(sweep(&store)).catch_unwind().await;
         }
     })
+}
+
+async fn sweep(store: &Shared) {
+    let before = Timestamp::now().saturating_sub(SWEEP_GRACE);
+    match round(store, before).await {
+        Ok(Some(swept)) if swept > 0 => tracing::debug!(swept, "swept expired entries"),
+        Ok(_) => {}
+        Err(fault) => tracing::warn!(error = %fault.error, "expired entries could not be swept"),
+    }
 }
 
 /// Removes all that expired then or before, unless another instance is at it: then `None`.

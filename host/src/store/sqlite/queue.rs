@@ -59,6 +59,8 @@ pub(super) enum Write {
     Sweep {
         before: Timestamp,
     },
+    #[cfg(test)]
+    Panic,
 }
 
 impl Write {

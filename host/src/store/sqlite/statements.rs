@@ -25,6 +25,8 @@ const PAGE_VALUE_BYTES: usize = 1024 * 1024;
 
 pub(super) fn apply(connection: &Connection, write: &Write) -> Reply {
     match write {
+        #[cfg(test)]
+        Write::Panic => panic!("as a log that cannot be written"),
         Write::Insert { now, key, value, at } => insert(connection, *now, key, value, at),
         Write::Replace {
             now,

@@ -1,6 +1,8 @@
 //! The one thread that writes: everything that waits goes into one transaction, and is answered when that is committed.
 
 use std::io;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -42,7 +44,7 @@ struct Writer {
     next_sweep: Option<Instant>,
 }
 
-/// Should the thread panic, nobody is left waiting in the queue for ever.
+/// Should the thread end before its time, nobody is left waiting in the queue for ever.
 struct Abandon(Arc<Queue>);
 
 impl Drop for Abandon {
@@ -64,20 +66,29 @@ enum Outcome {
 impl Writer {
     fn run(mut self) -> Closed {
         let _abandon = Abandon(Arc::clone(&self.queue));
-        loop {
-            let patience = self
-                .next_sweep
-                .map(|at| at.saturating_duration_since(Instant::now()));
-            match self.queue.take(patience) {
-                Taken::Jobs(jobs) => self.write(jobs),
-                Taken::Nothing => {}
-                Taken::Closed => break,
-            }
-            self.sweep_if_due();
-        }
+        // A panic, as of a log that cannot be written, ends one turn and not the writer: its transaction is rolled back or
+        // committed, and whoever waits for it is answered that nobody knows.
+        while !matches!(
+            catch_unwind(AssertUnwindSafe(|| self.turn())),
+            Ok(ControlFlow::Break(()))
+        ) {}
         self.connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         self.connection.close().map_err(|(_, error)| error)
+    }
+
+    /// Takes what waits and writes it, and sweeps where that is due.
+    fn turn(&mut self) -> ControlFlow<()> {
+        let patience = self
+            .next_sweep
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        match self.queue.take(patience) {
+            Taken::Jobs(jobs) => self.write(jobs),
+            Taken::Nothing => {}
+            Taken::Closed => return ControlFlow::Break(()),
+        }
+        self.sweep_if_due();
+        ControlFlow::Continue(())
     }
 
     fn write(&self, jobs: Vec<Job>) {
@@ -124,6 +135,8 @@ impl Writer {
         if self.next_sweep.is_none_or(|at| at > now) {
             return;
         }
+        // Set first, so that a sweep that panics is not tried again at once.
+        self.next_sweep = Some(now + self.sweep_interval);
         let before = Timestamp::now().saturating_sub(SWEEP_GRACE);
         let is_full_batch = match statements::sweep(&self.connection, before) {
             Ok(swept) => {
@@ -137,11 +150,9 @@ impl Writer {
                 false
             }
         };
-        self.next_sweep = Some(if is_full_batch {
-            now
-        } else {
-            now + self.sweep_interval
-        });
+        if is_full_batch {
+            self.next_sweep = Some(now);
+        }
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
@@ -159,5 +170,36 @@ impl Drop for RollBack<'_> {
         {
             tracing::error!(%error, "a transaction could not be rolled back");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SqliteStore;
+    use super::super::queue::Write;
+    use crate::store::{Placement, Store as _, StoreError};
+    use crate::time::Timestamp;
+
+    #[tokio::test]
+    async fn a_panic_ends_one_write_and_not_the_writer() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::builder()
+            .open(directory.path().join("s.db"))
+            .unwrap();
+        let (now, later) = (Timestamp::from_millis(1), Timestamp::from_millis(1_000));
+        let at = Placement {
+            owner: None,
+            previous_owner: None,
+            guard: None,
+            expires_at: later,
+            ends_at: later,
+        };
+        for key in ["a", "b"] {
+            let answer = store.write(Write::Panic).await;
+            assert!(matches!(answer, Err(StoreError::OutcomeUnknown(_))), "{answer:?}");
+            store.insert(now, key, "1", &at).await.unwrap();
+        }
+        assert_eq!(&*store.get(now, "a", true).await.unwrap().value, "1");
+        store.close().unwrap();
     }
 }
