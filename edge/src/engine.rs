@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tessera_http::{Claims, Device, Devices, Engine, EngineSession as _, Value};
+use tessera_http::{Claims, Device, Devices, Engine, EngineSession as _, Limits, Value};
 use worker::send::SendWrapper;
 
 use crate::boxed::boxed;
@@ -59,6 +59,10 @@ impl Engine for EdgeEngine {
 
     fn now_millis(&self) -> u64 {
         clock::now()
+    }
+
+    fn limits(&self) -> Limits {
+        self.driver.limits()
     }
 
     fn create(&self) -> Result<EdgeSession, EdgeError> {

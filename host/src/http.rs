@@ -28,8 +28,8 @@ use tessera_http::{Change, Claims, Engine, EngineSession, Grant};
 
 pub use tessera_http::{
     Arrival, BodyTimeout, CSRF_FIELD, CSRF_HEADER, Carrier, Cookie, CookieBuilder, CookieError, Details,
-    Device, Devices, ENVOY_REMOVE_HEADER, Fault, ID_HEADER, Keep, Kind, Lifetime, Problem, SUBJECT_HEADER,
-    SameSite, TOKEN_HEADER, Value, chain,
+    Device, Devices, ENVOY_REMOVE_HEADER, Fault, ID_HEADER, Keep, Kind, Lifetime, Limits, Problem,
+    SUBJECT_HEADER, SameSite, TOKEN_HEADER, Value, chain,
 };
 
 #[cfg(feature = "api")]
@@ -141,6 +141,16 @@ impl Engine for Sessions {
 
     fn now_millis(&self) -> u64 {
         self.now().as_millis()
+    }
+
+    fn limits(&self) -> Limits {
+        let policy = self.policy();
+        Limits {
+            maximum_token_bytes: policy.maximum_token_bytes,
+            maximum_name_bytes: policy.maximum_name_bytes,
+            maximum_record_bytes: policy.maximum_record_bytes,
+            maximum_fields: policy.maximum_fields,
+        }
     }
 
     fn create(&self) -> Result<crate::Session, SessionError> {

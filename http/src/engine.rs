@@ -21,6 +21,9 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Milliseconds since 1970-01-01T00:00:00Z, by the clock that sessions expire by.
     fn now_millis(&self) -> u64;
 
+    /// The policy's limits. A request is measured by them before work is done for it.
+    fn limits(&self) -> Limits;
+
     /// Makes an empty session that is stored when it is saved. Asks no store.
     ///
     /// # Errors
@@ -172,6 +175,31 @@ pub trait EngineSession: Send + Sync + 'static {
     /// # Errors
     /// If it is not one of this session since its last login.
     fn check_csrf_token(&self, token: &str) -> Result<(), Self::Error>;
+}
+
+/// The limits of an engine's policy, as `wit/policy.wit` has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest token, in bytes.
+    pub maximum_token_bytes: u32,
+    /// The longest name of a field, in bytes.
+    pub maximum_name_bytes: u32,
+    /// The longest record, in bytes.
+    pub maximum_record_bytes: u32,
+    /// The most fields of a session.
+    pub maximum_fields: u32,
+}
+
+impl Default for Limits {
+    /// Those of the starting policies.
+    fn default() -> Self {
+        Self {
+            maximum_token_bytes: 4096,
+            maximum_name_bytes: 128,
+            maximum_record_bytes: 65_536,
+            maximum_fields: 256,
+        }
+    }
 }
 
 /// Which stored fields outlive an authentication. Fields set since the session was opened always do.

@@ -34,7 +34,7 @@ pub use body::BodyTimeout;
 pub use carrier::{Carrier, TOKEN_HEADER};
 pub use cookie::{Cookie, CookieBuilder, CookieError, Lifetime, MAXIMUM_COOKIE_BYTES, SameSite};
 pub use csrf::{CSRF_FIELD, CSRF_HEADER, CsrfLayer, CsrfService, DEFAULT_FORM_BYTES};
-pub use engine::{Claims, Details, Device, Devices, Engine, EngineSession, Grant, Keep};
+pub use engine::{Claims, Details, Device, Devices, Engine, EngineSession, Grant, Keep, Limits};
 pub use extract::{LoggedIn, Rejection};
 pub use fault::{Fault, Kind};
 pub use layer::{SessionLayer, SessionService};

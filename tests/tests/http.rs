@@ -20,5 +20,7 @@ mod lazy;
 mod logins;
 #[path = "http/tabs.rs"]
 mod tabs;
+#[path = "http/work.rs"]
+mod work;
 #[path = "http/world.rs"]
 mod world;

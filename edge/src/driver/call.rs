@@ -8,6 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tessera_http::Limits;
 use worker::Delay;
 
 use super::bindings::{self, Call};
@@ -59,6 +60,7 @@ pub(crate) struct Driver {
     store: AnyStore,
     store_timeout_ms: u64,
     rotation_grace_ms: u64,
+    limits: Limits,
     instance: RefCell<Option<Rc<Instance>>>,
 }
 
@@ -75,6 +77,7 @@ impl Driver {
             store,
             store_timeout_ms,
             rotation_grace_ms: first.rotation_grace_ms,
+            limits: first.limits,
             instance: RefCell::new(Some(first)),
         })
     }
@@ -91,6 +94,11 @@ impl Driver {
     /// How long a renewed token's predecessor is served, by the policy.
     pub(crate) fn rotation_grace_ms(&self) -> u64 {
         self.rotation_grace_ms
+    }
+
+    /// The policy's limits.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The instance that is there now, made if it has to be.

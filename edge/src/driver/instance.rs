@@ -5,6 +5,7 @@ use std::rc::Rc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use tessera_http::Limits;
 use wasm_bindgen::JsValue;
 
 use super::bindings::{self, Engine};
@@ -41,6 +42,7 @@ pub(crate) struct Instance {
     pub(crate) engine: u32,
     /// Of its policy.
     pub(crate) rotation_grace_ms: u64,
+    pub(crate) limits: Limits,
 }
 
 impl Instance {
@@ -56,6 +58,13 @@ impl Instance {
         let rotation_grace_ms = rotation_grace_ms
             .and_then(|text| text.parse().ok())
             .unwrap_or_default();
+        let limit = |name: &str| policy.get(name).and_then(Value::as_u64).unwrap_or_default() as u32;
+        let limits = Limits {
+            maximum_token_bytes: limit("maximumTokenBytes"),
+            maximum_name_bytes: limit("maximumNameBytes"),
+            maximum_record_bytes: limit("maximumRecordBytes"),
+            maximum_fields: limit("maximumFields"),
+        };
         let configured = ask(&js, "flat#configure", &(policy, &setup.keys))?;
         let configured: wit::Outcome = serde_json::from_str(configured.get()).map_err(unreadable)?;
         match configured.read().map_err(unreadable)? {
@@ -65,6 +74,7 @@ impl Instance {
                     js,
                     engine,
                     rotation_grace_ms,
+                    limits,
                 }))
             }
             Err(error) => Err(ConfigureError::Refused(error)),

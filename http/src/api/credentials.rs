@@ -51,6 +51,21 @@ impl<E: Engine> FromRequestParts<Arc<Api<E>>> for Token {
     }
 }
 
+/// A token whose mac and dates are good. The body of a request is read only after that.
+pub(super) struct Signed(pub(super) Token);
+
+impl<E: Engine> FromRequestParts<Arc<Api<E>>> for Signed {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api<E>>) -> Result<Self, Problem> {
+        let token = Token::from_request_parts(parts, api).await?;
+        match api.engine.verify(&token.0, None) {
+            Ok(_) => Ok(Self(token)),
+            Err(error) => Err(Problem::of(&error)),
+        }
+    }
+}
+
 /// A cookie is sent by the browser without the page's doing; a page of another origin changes nothing with it.
 fn refuse_cross_site(parts: &Parts) -> Result<(), Problem> {
     match parts.method {

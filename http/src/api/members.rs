@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt as _, Limited};
@@ -12,11 +14,17 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use super::Api;
 use crate::body::unread;
+use crate::engine::{Engine, Limits};
 use crate::problem::Problem;
 
-/// A longer request body is refused.
+/// A longer request body is refused on every route; [`Content`] has the limit of each.
 pub const MAXIMUM_BODY_BYTES: usize = 1 << 20;
+/// The most that a body holds beside fields and tokens: names of members, a subject, numbers, white space.
+const FRAME_BYTES: usize = 4096;
+/// JSON may write each byte of a character as three: `\u00e9` stands for two.
+const ESCAPED: usize = 3;
 /// A longer name is not said again: a session id in the wrong place has more.
 const MAXIMUM_SAID_BYTES: usize = 16;
 
@@ -55,14 +63,72 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Members {
-    type Rejection = Problem;
+/// What a route's body holds: that says how long it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// No member.
+    Nothing,
+    /// A token.
+    Token,
+    /// Fields to set, and names of others.
+    Fields,
+}
 
-    /// A request without a body is one with an empty object.
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+impl Content {
+    /// The longest body, in bytes: what the policy allows, each character escaped.
+    pub(super) fn maximum_bytes(self, limits: &Limits) -> usize {
+        let [token, name, record, fields] = [
+            limits.maximum_token_bytes,
+            limits.maximum_name_bytes,
+            limits.maximum_record_bytes,
+            limits.maximum_fields,
+        ]
+        .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let content = match self {
+            Self::Nothing => 0,
+            Self::Token => token,
+            Self::Fields => record.saturating_add(fields.saturating_mul(name)),
+        };
+        content
+            .saturating_mul(ESCAPED)
+            .saturating_add(FRAME_BYTES)
+            .min(MAXIMUM_BODY_BYTES)
+    }
+}
+
+/// A body that holds no member.
+pub(super) struct NoMembers(pub(super) Members);
+
+/// A body that holds a token.
+pub(super) struct TokenMembers(pub(super) Members);
+
+/// A body that holds fields.
+pub(super) struct FieldMembers(pub(super) Members);
+
+macro_rules! from_request {
+    ($($body:ident: $content:ident),+) => {$(
+        impl<E: Engine> FromRequest<Arc<Api<E>>> for $body {
+            type Rejection = Problem;
+
+            async fn from_request(request: Request, api: &Arc<Api<E>>) -> Result<Self, Problem> {
+                let maximum = Content::$content.maximum_bytes(&api.engine.limits());
+                Members::read(request, maximum).await.map(Self)
+            }
+        }
+    )+};
+}
+
+from_request!(NoMembers: Nothing, TokenMembers: Token, FieldMembers: Fields);
+
+impl Members {
+    /// Reads a body of at most so many bytes. A request without a body is one with an empty object.
+    async fn read(request: Request, maximum: usize) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
-        let read = Limited::new(request.into_body(), MAXIMUM_BODY_BYTES).collect();
-        let bytes = read.await.map_err(|error| unread(&*error, too_large))?.to_bytes();
+        let read = Limited::new(request.into_body(), maximum).collect();
+        let bytes = read
+            .await
+            .map_err(|error| unread(&*error, || too_large(maximum)))?
+            .to_bytes();
         if bytes.is_empty() {
             return Ok(Self(Vec::new()));
         }
@@ -77,9 +143,9 @@ impl<S: Send + Sync> FromRequest<S> for Members {
     }
 }
 
-fn too_large() -> Problem {
-    let detail = format!("a body is at most {MAXIMUM_BODY_BYTES} bytes");
-    Problem::new(413, "body-too-large", detail).with("maximum", MAXIMUM_BODY_BYTES)
+fn too_large(maximum: usize) -> Problem {
+    let detail = format!("a body is at most {maximum} bytes here");
+    Problem::new(413, "body-too-large", detail).with("maximum", maximum)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

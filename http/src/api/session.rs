@@ -1,5 +1,6 @@
 //! One session: made by a service, then read, changed, renewed and ended by whoever holds its token.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -8,11 +9,12 @@ use http::StatusCode;
 use serde_json::value::RawValue;
 
 use super::answer::Answer;
-use super::credentials::{ByService, Token, WithService};
+use super::credentials::{ByService, Signed, Token, WithService};
+use super::members::{FieldMembers, NoMembers};
 use super::view::answer_session;
 use super::{Api, Members, fields};
-use crate::engine::{Engine, EngineSession, Grant, Keep};
-use crate::fault::Fault;
+use crate::engine::{Engine, EngineSession, Grant, Keep, Limits};
+use crate::fault::{Fault, Kind};
 use crate::problem::{Problem, chain};
 use crate::value::Change;
 
@@ -23,10 +25,14 @@ fn failed(error: impl Fault) -> Problem {
 }
 
 /// `POST /v1/sessions`: makes a session, of a subject where one is named.
-pub(super) async fn create<E: Engine>(State(api): Shared<E>, _: ByService, body: Members) -> Answer {
+pub(super) async fn create<E: Engine>(
+    State(api): Shared<E>,
+    _: ByService,
+    FieldMembers(body): FieldMembers,
+) -> Answer {
     let mut body = body.only(&["subject", "fields"])?;
     let subject: Option<String> = body.take_as("subject", "a text")?;
-    let changes = take_fields(&mut body, "fields")?;
+    let changes = take_fields(&mut body, "fields", &api.engine.limits())?;
     let session = api.engine.create().map_err(failed)?;
     session.update(changes).map_err(failed)?;
     let grant = match subject {
@@ -44,14 +50,18 @@ pub(super) async fn read<E: Engine>(State(api): Shared<E>, token: Token) -> Answ
 }
 
 /// `PATCH /v1/session`: sets and removes fields, all or none.
-pub(super) async fn change<E: Engine>(State(api): Shared<E>, token: Token, body: Members) -> Answer {
+pub(super) async fn change<E: Engine>(
+    State(api): Shared<E>,
+    Signed(token): Signed,
+    FieldMembers(body): FieldMembers,
+) -> Answer {
     let mut body = body.only(&["set", "remove"])?;
-    let mut changes = take_fields(&mut body, "set")?;
+    let limits = api.engine.limits();
+    let mut changes = take_fields(&mut body, "set", &limits)?;
     let remove: Vec<String> = body.take_as("remove", "an array of texts")?.unwrap_or_default();
-    if remove
-        .iter()
-        .any(|name| changes.iter().any(|(set, _)| set == name))
-    {
+    check_names(remove.iter().map(String::as_str), &limits)?;
+    let set: HashSet<&str> = changes.iter().map(|(name, _)| name.as_str()).collect();
+    if remove.iter().any(|name| set.contains(name.as_str())) {
         return Err(Problem::new(
             422,
             "invalid-member",
@@ -66,7 +76,11 @@ pub(super) async fn change<E: Engine>(State(api): Shared<E>, token: Token, body:
 }
 
 /// `POST /v1/session/rotate`: renews the token; the old one works until shortly after the first use of the new.
-pub(super) async fn rotate<E: Engine>(State(api): Shared<E>, token: Token, body: Members) -> Answer {
+pub(super) async fn rotate<E: Engine>(
+    State(api): Shared<E>,
+    Signed(token): Signed,
+    NoMembers(body): NoMembers,
+) -> Answer {
     body.only(&[])?;
     let session = api.engine.open(&token.0).await.map_err(failed)?;
     let grant = session.rotate().await.map_err(failed)?;
@@ -79,13 +93,14 @@ pub(super) async fn rotate<E: Engine>(State(api): Shared<E>, token: Token, body:
 pub(super) async fn authenticate<E: Engine>(
     State(api): Shared<E>,
     _: WithService,
-    token: Token,
-    body: Members,
+    Signed(token): Signed,
+    FieldMembers(body): FieldMembers,
 ) -> Answer {
     let mut body = body.only(&["subject", "keep", "set"])?;
     let subject: String = body.require("subject", "a text")?;
-    let keep = keep(body.take("keep"))?;
-    let changes = take_fields(&mut body, "set")?;
+    let limits = api.engine.limits();
+    let keep = keep(body.take("keep"), &limits)?;
+    let changes = take_fields(&mut body, "set", &limits)?;
     let session = api.engine.open(&token.0).await.map_err(failed)?;
     session.update(changes).map_err(failed)?;
     let grant = session.authenticate(&subject, &keep).await.map_err(failed)?;
@@ -99,22 +114,49 @@ pub(super) async fn destroy<E: Engine>(State(api): Shared<E>, token: Token) -> A
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn take_fields(body: &mut Members, name: &str) -> Result<Vec<Change>, Problem> {
-    let fields: Option<Members> = body.take_as(name, "an object of fields, each named once")?;
-    fields.map_or(Ok(Vec::new()), fields::to_set)
+fn take_fields(body: &mut Members, name: &str, limits: &Limits) -> Result<Vec<Change>, Problem> {
+    let Some(fields) = body.take_as::<Members>(name, "an object of fields, each named once")? else {
+        return Ok(Vec::new());
+    };
+    check_names(fields.0.iter().map(|(name, _)| name.as_str()), limits)?;
+    fields::to_set(fields)
 }
 
-fn keep(named: Option<Box<RawValue>>) -> Result<Keep, Problem> {
+/// Refuses more fields than a session has and longer names, before anything is done for them. As the engine says it.
+fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, limits: &Limits) -> Result<(), Problem> {
+    let fits = |amount: usize, limit: u32| u32::try_from(amount).is_ok_and(|amount| amount <= limit);
+    let exceeded = |name: &'static str, maximum: u32| {
+        let detail = format!("{name} is at most {maximum}");
+        Err(Problem::new(413, Kind::LimitExceeded.code(), detail)
+            .with("limit", name)
+            .with("maximum", maximum))
+    };
+    if !fits(names.len(), limits.maximum_fields) {
+        return exceeded("maximum-fields", limits.maximum_fields);
+    }
+    for name in names {
+        if !fits(name.len(), limits.maximum_name_bytes) {
+            return exceeded("maximum-name-bytes", limits.maximum_name_bytes);
+        }
+    }
+    Ok(())
+}
+
+fn keep(named: Option<Box<RawValue>>, limits: &Limits) -> Result<Keep, Problem> {
     let Some(named) = named else {
         return Ok(Keep::Nothing);
     };
     match named.get() {
         r#""nothing""# | "null" => Ok(Keep::Nothing),
         r#""everything""# => Ok(Keep::Everything),
-        names => serde_json::from_str(names).map(Keep::Named).map_err(|_| {
-            let detail = "`keep` must be \"nothing\", \"everything\" or an array of names";
-            Problem::new(422, "invalid-member", detail).with("member", "keep")
-        }),
+        names => {
+            let names: Vec<String> = serde_json::from_str(names).map_err(|_| {
+                let detail = "`keep` must be \"nothing\", \"everything\" or an array of names";
+                Problem::new(422, "invalid-member", detail).with("member", "keep")
+            })?;
+            check_names(names.iter().map(String::as_str), limits)?;
+            Ok(Keep::Named(names))
+        }
     }
 }
 

@@ -9,8 +9,9 @@ use http::StatusCode;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::Api;
 use super::answer::{Answer, answer};
-use super::{Api, Members};
+use super::members::TokenMembers;
 use crate::engine::Engine;
 use crate::problem::Problem;
 
@@ -25,7 +26,10 @@ struct View {
 }
 
 /// `POST /v1/verify`: what a token says, its mac and dates checked. That its session was ended goes unnoticed.
-pub(super) async fn verify<E: Engine>(State(api): State<Arc<Api<E>>>, body: Members) -> Answer {
+pub(super) async fn verify<E: Engine>(
+    State(api): State<Arc<Api<E>>>,
+    TokenMembers(body): TokenMembers,
+) -> Answer {
     let mut body = body.only(&["token", "max_age_ms"])?;
     let token: Zeroizing<String> = Zeroizing::new(body.require("token", "a text")?);
     let max_age = body.take_millis("max_age_ms")?.map(Duration::from_millis);

@@ -1,4 +1,4 @@
-//! What a request costs grows no faster than the request.
+//! What a request costs grows about as fast as the request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,16 +21,20 @@ const SLACK: Duration = Duration::from_millis(5);
 
 /// For how long this thread had the processor.
 fn processor_time() -> Duration {
+    // The kernel counts up when a thread leaves the processor.
+    std::thread::sleep(Duration::from_micros(1));
     let stat =
         std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux counts the time of threads");
     let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok());
     Duration::from_nanos(nanos.expect("a number"))
 }
 
+/// Makes a request of a size, with the token of a live session.
+type Make = Box<dyn Fn(usize, &str) -> Request<Body>>;
+
 struct Shape {
     name: &'static str,
-    /// Makes a request of this size; it is given the token of a live session.
-    request: Box<dyn Fn(usize, &str) -> Request<Body>>,
+    request: Make,
 }
 
 fn shape(name: &'static str, request: impl Fn(usize, &str) -> Request<Body> + 'static) -> Shape {
@@ -190,7 +194,7 @@ fn shapes() -> Vec<Shape> {
 }
 
 #[tokio::test]
-async fn a_request_of_twice_the_size_is_at_most_so_much_more_work() {
+async fn a_request_of_four_times_the_size_is_less_than_eight_times_the_work() {
     let builder = Sessions::builder().unwrap().signing_key("k", [7; 32]);
     // As much as a policy can allow, so that no limit spares the work that is measured.
     let builder = builder.policy(|policy| {
@@ -209,7 +213,8 @@ async fn a_request_of_twice_the_size_is_at_most_so_much_more_work() {
     let mut slow = Vec::new();
     for shape in shapes() {
         let mut work = Vec::new();
-        for size in [2_000, 4_000] {
+        // Compared over and over, as each with each, it would be sixteen times the work.
+        for size in [1_000, 4_000] {
             let mut fastest = Duration::MAX;
             for _ in 0..TRIES {
                 let session = sessions.create().unwrap();
@@ -229,7 +234,7 @@ async fn a_request_of_twice_the_size_is_at_most_so_much_more_work() {
             work.push(fastest);
         }
         println!("{:?} and {:?}: {}", work[0], work[1], shape.name);
-        if work[1] > 3 * work[0] + SLACK {
+        if work[1] > 8 * work[0] + SLACK {
             slow.push(format!("{}: {:?} and {:?}", shape.name, work[0], work[1]));
         }
     }

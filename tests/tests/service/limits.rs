@@ -5,7 +5,10 @@ use serde_json::json;
 use crate::serve;
 use crate::server::Server;
 
-const BODY_BYTES: usize = 1 << 20;
+/// The longest bodies by the starting policy: each byte of what they may hold escaped, and 4 KiB.
+const FIELDS_BYTES: usize = 3 * (65_536 + 256 * 128) + 4096;
+const TOKEN_BYTES: usize = 3 * 4096 + 4096;
+const EMPTY_BYTES: usize = 4096;
 
 fn patch(server: &Server, token: &str, body: &str) -> crate::client::Answer {
     server.client().call("PATCH", "/v1/session", token, Some(body))
@@ -20,9 +23,38 @@ fn limits_hold_to_the_byte() {
 
     // A whole body, white space included.
     let body = |bytes: usize| format!("{}{}", r#"{"set":{"a":1}}"#, " ".repeat(bytes - 15));
-    patch(&server, &token, &body(BODY_BYTES)).ok();
-    let large = patch(&server, &token, &body(BODY_BYTES + 1));
-    assert_eq!(large.refused(413, "body-too-large").json()["maximum"], BODY_BYTES);
+    patch(&server, &token, &body(FIELDS_BYTES)).ok();
+    let large = patch(&server, &token, &body(FIELDS_BYTES + 1));
+    assert_eq!(
+        large.refused(413, "body-too-large").json()["maximum"],
+        FIELDS_BYTES
+    );
+    for (path, caller, least, maximum) in [
+        ("/v1/sessions", &key, "{}".to_owned(), FIELDS_BYTES),
+        (
+            "/v1/verify",
+            &key,
+            json!({ "token": token }).to_string(),
+            TOKEN_BYTES,
+        ),
+        ("/v1/session/rotate", &token, "{}".to_owned(), EMPTY_BYTES),
+    ] {
+        let padded = |bytes: usize| format!("{least}{}", " ".repeat(bytes - least.len()));
+        let send = |body: &str| server.client().call("POST", path, caller, Some(body));
+        send(&padded(maximum)).ok();
+        let large = send(&padded(maximum + 1)).refused(413, "body-too-large").json();
+        assert_eq!(large["maximum"], maximum, "{path}");
+    }
+
+    // More names than a session can have are refused before anything is done for them.
+    let names = |count: usize| (0..count).map(|n| format!("f{n}")).collect::<Vec<_>>();
+    patch(&server, &token, &json!({ "remove": names(256) }).to_string()).ok();
+    let many = patch(&server, &token, &json!({ "remove": names(257) }).to_string());
+    let many = many.refused(413, "limit-exceeded").json();
+    assert_eq!(
+        (&many["limit"], &many["maximum"]),
+        (&json!("maximum-fields"), &json!(256))
+    );
 
     patch(&server, &token, &set(&"n".repeat(128), "")).ok();
     let long = patch(&server, &token, &set(&"n".repeat(129), ""));

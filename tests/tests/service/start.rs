@@ -189,7 +189,8 @@ fn a_log_that_cannot_be_written_costs_nothing_but_its_lines() {
             client
                 .call("GET", "/v1/session", "no token", None)
                 .refused(401, "token-malformed");
-            client.call("DELETE", "/v1/session", &token, None).ok();
+            let ended = client.call("DELETE", "/v1/session", &token, None);
+            assert_eq!(ended.status, 204, "{ended:?}");
             client.send("GET", "/healthz", &[], None).ok();
         }
         server.tell_to_end();
