@@ -190,18 +190,6 @@ pub struct Limits {
     pub maximum_fields: u32,
 }
 
-impl Default for Limits {
-    /// Those of the starting policies.
-    fn default() -> Self {
-        Self {
-            maximum_token_bytes: 4096,
-            maximum_name_bytes: 128,
-            maximum_record_bytes: 65_536,
-            maximum_fields: 256,
-        }
-    }
-}
-
 /// Which stored fields outlive an authentication. Fields set since the session was opened always do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Keep {

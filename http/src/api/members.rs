@@ -3,7 +3,6 @@
 //! By hand rather than derived: serde's own messages quote what they do not expect, and that may be a token.
 
 use std::fmt;
-
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};

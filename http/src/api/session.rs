@@ -127,7 +127,8 @@ fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, limits: &Limit
     let fits = |amount: usize, limit: u32| u32::try_from(amount).is_ok_and(|amount| amount <= limit);
     let exceeded = |name: &'static str, maximum: u32| {
         let detail = format!("{name} is at most {maximum}");
-        Err(Problem::new(413, Kind::LimitExceeded.code(), detail)
+        let kind = Kind::LimitExceeded;
+        Err(Problem::new(kind.status(), kind.code(), detail)
             .with("limit", name)
             .with("maximum", maximum))
     };

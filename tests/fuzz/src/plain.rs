@@ -73,7 +73,12 @@ impl Engine for Plain {
     }
 
     fn limits(&self) -> Limits {
-        Limits::default()
+        Limits {
+            maximum_token_bytes: 4096,
+            maximum_name_bytes: 128,
+            maximum_record_bytes: 65_536,
+            maximum_fields: 256,
+        }
     }
 
     fn create(&self) -> Result<Self, Never> {
