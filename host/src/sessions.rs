@@ -1,7 +1,7 @@
 //! [`Sessions`]: a policy, keys and a store, from which sessions are made and opened.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
@@ -254,6 +254,45 @@ impl Sessions {
         })
     }
 
+    /// The id of the key that signs new tokens, as it stands in each of them.
+    pub fn signing_key_id(&self) -> String {
+        // A ring without a key is refused.
+        self.calls
+            .keys()
+            .first()
+            .map_or_else(String::new, |key| key.id().to_owned())
+    }
+
+    /// Replaces the key ring while sessions are in use: the first key signs, all verify, 64 at most.
+    ///
+    /// Calls that begin afterwards, on any clone, use the new ring.
+    /// A [`Session`] that is open keeps the ring that opened it, and may hand out one more token under the previous signing key.
+    /// To change keys over several servers without refusing a token: add the new key at the end of every server's ring,
+    /// then make it the first on every server, and remove the old one when no session can live that it signed
+    /// (after the absolute timeout).
+    ///
+    /// # Errors
+    /// [`ConfigurationError::InvalidKey`] if there is no key or one is unfit; the ring stays as it was.
+    /// [`ConfigurationError::Instantiate`] if no instance can be made to try the ring.
+    ///
+    /// ```
+    /// use tessera::{Sessions, SigningKey, store::MemoryStore};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (old, new) = ([7; 32], [8; 32]);
+    /// let sessions = Sessions::builder()?.signing_key("2026-11", old).build(MemoryStore::new())?;
+    /// let token = sessions.create()?.save().await?.token.expect("a new session has a token");
+    ///
+    /// sessions.replace_keys([SigningKey::new("2026-12", new), SigningKey::new("2026-11", old)])?;
+    /// assert_eq!(sessions.signing_key_id(), "2026-12");
+    /// sessions.open(&token).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn replace_keys(&self, keys: impl IntoIterator<Item = SigningKey>) -> Result<(), ConfigurationError> {
+        self.calls.replace_keys(keys.into_iter().collect())
+    }
+
     /// How many sessions are open in this process.
     pub fn open_sessions(&self) -> usize {
         self.calls.open_sessions()
@@ -392,7 +431,7 @@ impl SessionsBuilder {
                 random: self.random,
             },
             policy: self.policy.to_wit(),
-            keys: self.keys,
+            keys: Mutex::new(self.keys.into()),
             limits: self.limits,
             queues: Queues::new(self.queue_places),
         };

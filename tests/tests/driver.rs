@@ -21,6 +21,8 @@ use tessera_tests::stores::NeverReady;
 
 #[path = "driver/interleaved.rs"]
 mod interleaved;
+#[path = "driver/keys.rs"]
+mod keys;
 #[path = "driver/queue.rs"]
 mod queue;
 

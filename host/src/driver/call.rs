@@ -12,6 +12,7 @@ use super::instance::{Epoch, Instance, Lost, Setup, SetupError, Slot};
 use super::newest::{Newest, Seen};
 use super::queue::{Crowded, Rank};
 use super::record::Record;
+use crate::SigningKey;
 use crate::error::{ConfigurationError, SessionError};
 
 /// How much more than a record's text its index and bookkeeping take, at most.
@@ -19,7 +20,10 @@ const OVERHEAD_BYTES: usize = 1024;
 
 /// All instances of one `Sessions`.
 pub(crate) struct Calls {
+    setup: Arc<Setup>,
     slots: Box<[Arc<Slot>]>,
+    /// Held while the key ring changes, so that two changes do not leave instances with different rings.
+    changing_keys: Mutex<()>,
 }
 
 /// What an export answers, within wasmtime's own result.
@@ -30,19 +34,48 @@ fn footprint(record_bytes: usize) -> usize {
     record_bytes + record_bytes / 2 + OVERHEAD_BYTES
 }
 
+fn configuration_error(error: SetupError) -> ConfigurationError {
+    match error {
+        SetupError::Instantiate(error) => ConfigurationError::Instantiate(error),
+        SetupError::Refused(error) => ConfigurationError::refused(error),
+    }
+}
+
 impl Calls {
     /// Makes the first instance, so that a policy or key that is refused is refused now.
     pub(crate) fn new(setup: Setup, instances: usize) -> Result<Self, ConfigurationError> {
         let setup = Arc::new(setup);
-        let first = Instance::new(&setup).map_err(|error| match error {
-            SetupError::Instantiate(error) => ConfigurationError::Instantiate(error),
-            SetupError::Refused(error) => ConfigurationError::refused(error),
-        })?;
+        let first = Instance::new(&setup, &setup.keys()).map_err(configuration_error)?;
         let mut first = Some(first);
         let slots = (0..instances.max(1))
             .map(|_| Arc::new(Slot::new(Arc::clone(&setup), first.take())))
             .collect();
-        Ok(Self { slots })
+        Ok(Self {
+            setup,
+            slots,
+            changing_keys: Mutex::default(),
+        })
+    }
+
+    /// The key ring in force.
+    pub(crate) fn keys(&self) -> Arc<[SigningKey]> {
+        self.setup.keys()
+    }
+
+    /// Changes the key ring of every instance, or of none if the engine refuses it.
+    pub(crate) fn replace_keys(&self, keys: Arc<[SigningKey]>) -> Result<(), ConfigurationError> {
+        let _changing = self.changing_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        // An instance of its own tries the ring, because a slot may hold none.
+        Instance::new(&self.setup, &keys).map_err(configuration_error)?;
+        self.setup.set_keys(Arc::clone(&keys));
+        for slot in &self.slots {
+            match slot.replace_keys(&keys) {
+                // A lost instance is made anew with the new ring.
+                Ok(()) | Err(SetupError::Instantiate(_)) => {}
+                Err(error @ SetupError::Refused(_)) => return Err(configuration_error(error)),
+            }
+        }
+        Ok(())
     }
 
     /// Each thread keeps to one instance, so that threads do not wait for each other.

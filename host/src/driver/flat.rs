@@ -1,6 +1,6 @@
 //! The flat interface of the component, which the Rust host itself has no need of: it answers as the one with resources does.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::Component;
@@ -43,7 +43,7 @@ impl Flat {
             component,
             sources,
             policy: policy.clone(),
-            keys: keys.clone(),
+            keys: Mutex::new(keys.clone().into()),
             limits,
             queues: Queues::new(0),
         };

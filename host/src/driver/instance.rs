@@ -1,7 +1,7 @@
 //! One instance of the component behind a short lock, and what happens when it is lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_queue::SegQueue;
@@ -15,6 +15,7 @@ use super::imports::HostState;
 use super::queue::Queues;
 use super::record::{Record, Sources};
 use super::watchdog;
+use crate::SigningKey;
 
 /// What the engine and its cache need beside open sessions.
 const BASE_MEMORY_BYTES: usize = 64 << 20;
@@ -40,9 +41,22 @@ pub(crate) struct Setup {
     pub(crate) component: Component,
     pub(crate) sources: Sources,
     pub(crate) policy: wit::Policy,
-    pub(crate) keys: Vec<crate::SigningKey>,
+    /// The key ring, which [`Slot::replace_keys`] changes: the first key signs.
+    pub(crate) keys: Mutex<Arc<[SigningKey]>>,
     pub(crate) limits: Limits,
     pub(crate) queues: Arc<Queues>,
+}
+
+impl Setup {
+    /// The key ring in force.
+    pub(crate) fn keys(&self) -> Arc<[SigningKey]> {
+        Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the key ring for instances that are made from now on.
+    pub(crate) fn set_keys(&self, keys: Arc<[SigningKey]>) {
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
 }
 
 /// Why an instance could not be made.
@@ -65,7 +79,7 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    pub(crate) fn new(setup: &Setup) -> Result<Self, SetupError> {
+    pub(crate) fn new(setup: &Setup, keys: &[SigningKey]) -> Result<Self, SetupError> {
         let memory = (setup
             .limits
             .bytes
@@ -83,14 +97,7 @@ impl Instance {
         store.limiter(|state| &mut state.limits);
         store.set_epoch_deadline(watchdog::TICKS);
         let exports = pre.instantiate(&mut store)?;
-        let keys: Vec<_> = setup.keys.iter().map(crate::SigningKey::to_wit).collect();
-        let configured =
-            exports
-                .tessera_session_sessions()
-                .engine()
-                .call_configure(&mut store, &setup.policy, &keys);
-        drop_secrets(keys);
-        let engine = configured?.map_err(SetupError::Refused)?;
+        let engine = configure(&exports, &mut store, setup, keys)?;
         let room = Arc::new(Room::new(setup.limits.sessions, setup.limits.bytes));
         Ok(Self {
             store,
@@ -110,12 +117,32 @@ impl Instance {
         &self.room
     }
 
+    /// Makes an engine with another key ring. Sessions that are open keep the engine that opened them.
+    fn replace_keys(&mut self, setup: &Setup, keys: &[SigningKey]) -> Result<(), SetupError> {
+        let engine = configure(&self.exports, &mut self.store, setup, keys)?;
+        let previous = std::mem::replace(&mut self.engine, engine);
+        Ok(previous.resource_drop(&mut self.store)?)
+    }
+
     fn free_dropped(&mut self) -> wasmtime::Result<()> {
         while let Some(handle) = self.dropped.pop() {
             handle.resource_drop(&mut self.store)?;
         }
         Ok(())
     }
+}
+
+fn configure(
+    exports: &Exports,
+    store: &mut Store<HostState>,
+    setup: &Setup,
+    keys: &[SigningKey],
+) -> Result<ResourceAny, SetupError> {
+    let keys: Vec<_> = keys.iter().map(SigningKey::to_wit).collect();
+    let engines = exports.tessera_session_sessions().engine();
+    let configured = engines.call_configure(store, &setup.policy, &keys);
+    drop_secrets(keys);
+    configured?.map_err(SetupError::Refused)
 }
 
 /// The component's policy to start from. No engine is needed for it, so the store has nothing.
@@ -225,10 +252,29 @@ impl Slot {
 
     fn ensure<'a>(&self, guard: &'a mut MutexGuard<'_, Option<Instance>>) -> Result<&'a mut Instance, Lost> {
         if guard.is_none() {
-            **guard = Some(Instance::new(&self.setup).map_err(Lost::Setup)?);
+            **guard = Some(Instance::new(&self.setup, &self.setup.keys()).map_err(Lost::Setup)?);
         }
         // It was made just now if it was missing.
         guard.as_mut().ok_or(Lost::Gone)
+    }
+
+    /// Gives the instance that is there now another key ring; one that is made later takes its ring from the set-up.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Refused`] changes nothing. [`SetupError::Instantiate`] loses the instance.
+    pub(crate) fn replace_keys(&self, keys: &[SigningKey]) -> Result<(), SetupError> {
+        let mut guard = self.lock();
+        let Some(instance) = guard.as_mut() else {
+            return Ok(());
+        };
+        instance.store.set_epoch_deadline(watchdog::TICKS);
+        let replaced = instance.replace_keys(&self.setup, keys);
+        if let Err(SetupError::Instantiate(_)) = replaced {
+            *guard = None;
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+        }
+        replaced
     }
 
     /// Makes one call into the component. With a record, the store may be asked.
