@@ -34,6 +34,8 @@ mod in_redis;
 mod in_sql;
 #[path = "stores/in_sqlite.rs"]
 mod in_sqlite;
+#[path = "stores/redis_eviction.rs"]
+mod redis_eviction;
 #[path = "stores/redis_formats.rs"]
 mod redis_formats;
 #[path = "stores/redis_layout.rs"]

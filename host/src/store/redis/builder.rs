@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clients::{Clients, Limits};
+use super::eviction::{self, Eviction};
 use super::{HeadFormat, MAXIMUM_VALUE_BYTES, PREFIX, RedisStore, RedisStoreError, RedisUrl, Shared};
 
 /// Settings of a [`RedisStore`]. What the URL says goes before them.
@@ -15,6 +16,8 @@ pub struct RedisStoreBuilder {
     connect_timeout: Duration,
     maximum_value_bytes: u32,
     write_format: HeadFormat,
+    check_eviction: bool,
+    eviction_check_interval: Duration,
 }
 
 impl Default for RedisStoreBuilder {
@@ -25,6 +28,8 @@ impl Default for RedisStoreBuilder {
             connect_timeout: Duration::from_secs(1),
             maximum_value_bytes: MAXIMUM_VALUE_BYTES,
             write_format: HeadFormat::default(),
+            check_eviction: true,
+            eviction_check_interval: Duration::from_secs(60),
         }
     }
 }
@@ -65,6 +70,21 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// Whether to refuse servers whose `maxmemory-policy` is not `noeviction`, or that do not say which it is. Default: `true`.
+    ///
+    /// Without the check, which needs `INFO`, you vouch for the policy yourself: a server that evicts may remove the index of
+    /// a subject and keep its sessions, so that revoking all of them ends none.
+    pub fn check_eviction(mut self, check: bool) -> Self {
+        self.check_eviction = check;
+        self
+    }
+
+    /// How often an open store looks at the policy again. Default: a minute; at least a millisecond.
+    pub fn eviction_check_interval(mut self, interval: Duration) -> Self {
+        self.eviction_check_interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
     /// Connects, logs in, and tries whether the server does what a store needs.
     ///
     /// Needs a tokio runtime with time and I/O, on which the connections live from then on.
@@ -87,9 +107,19 @@ impl RedisStoreBuilder {
                 timeout: limits.call,
                 maximum_value_bytes: self.maximum_value_bytes,
                 write_format: self.write_format,
+                eviction: Eviction::default(),
             }),
         };
         store.check().await?;
+        if url.check_eviction.unwrap_or(self.check_eviction) {
+            eviction::check_at_start(&store.shared.link, limits.call).await?;
+            let shared = Arc::downgrade(&store.shared);
+            tokio::spawn(eviction::watch(shared, self.eviction_check_interval));
+        } else {
+            tracing::warn!(
+                "whether Redis evicts sessions is not checked: maxmemory-policy has to be noeviction on every server"
+            );
+        }
         Ok(store)
     }
 }

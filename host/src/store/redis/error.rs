@@ -26,11 +26,27 @@ pub enum RedisStoreError {
     #[error("Redis does not let this user in with this password")]
     Refused(#[source] Cause),
     /// The user may not do what a store has to: `GET`, `GETRANGE`, `SET`, `SETRANGE`, `EXISTS`, `DEL`, `PEXPIRE`, `PTTL`,
-    /// `ZADD`, `ZREM`, `ZCOUNT`, `ZRANGE`, `ZREMRANGEBYSCORE`, `EVAL` and `EVALSHA` on the keys under the prefix.
+    /// `ZADD`, `ZREM`, `ZCOUNT`, `ZRANGE`, `ZREMRANGEBYSCORE`, `EVAL` and `EVALSHA` on the keys under the prefix, and `INFO`
+    /// unless the URL has `check_eviction=no`.
     /// For a cache to hear of writes, `CLIENT|TRACKING` and `PING` (not refused without them, but told late); to list all
     /// sessions and to copy them, `SCAN`; in a Cluster `CLUSTER|SLOTS`.
     #[error("Redis does not let this user do what a store has to")]
     Forbidden(#[source] Cause),
+    /// A server removes keys when its memory is short: an owner's index could go, and its sessions stay.
+    #[error(
+        "Redis evicts sessions: its maxmemory-policy is {policy} and has to be noeviction \
+         (CONFIG SET maxmemory-policy noeviction)"
+    )]
+    Evicts {
+        /// The policy as `INFO memory` names it.
+        policy: String,
+    },
+    /// The user may not run `INFO`, or it does not name the policy.
+    #[error(
+        "whether Redis evicts sessions cannot be read from INFO memory: allow INFO to this user, or make sure that \
+         maxmemory-policy is noeviction and add check_eviction=no to the URL"
+    )]
+    EvictionUnknown(#[source] Cause),
     /// Nobody answers, or the Sentinels know no such master.
     #[error("Redis cannot be reached")]
     Unreachable(#[source] Cause),

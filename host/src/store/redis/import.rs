@@ -23,6 +23,7 @@ impl RedisStore {
         over: Option<u64>,
     ) -> Result<(), StoreError> {
         let at = row.placement();
+        self.shared.eviction.check()?;
         self.check_sizes(&row.key, value, &at)?;
         let (asked, text) = (
             self.asked(now),

@@ -16,6 +16,7 @@ mod builder;
 mod clients;
 mod cluster;
 mod error;
+mod eviction;
 mod head;
 mod import;
 mod index;
@@ -29,6 +30,7 @@ mod url;
 pub use builder::RedisStoreBuilder;
 use clients::Clients;
 pub use error::RedisStoreError;
+use eviction::Eviction;
 pub use head::HeadFormat;
 use index::{Index, Listed, Place, Tag, random};
 use link::Link;
@@ -65,8 +67,11 @@ const PREFIX: &str = "tessera:";
 ///   taking writes, and answering whoever is on its side. Logouts of those moments are undone, as `SECURITY.md` says. `min-replicas-to-write` and
 ///   `min-replicas-max-lag` bound it; `WAIT` would lessen and not end it, so the store does not use it.
 ///
-/// `maxmemory-policy` has to be `noeviction`: any other ends sessions when memory is short. A server that is full answers
-/// [`StoreError::Full`] to writes; reads and deletions go on.
+/// `maxmemory-policy` has to be `noeviction`: any other may evict an owner's index and keep the records, so that revoking all
+/// sessions ends none. A store over such a server is not opened. The store looks again
+/// [every minute](RedisStoreBuilder::eviction_check_interval); while the policy is another one, writes and lists are
+/// [`StoreError::Unavailable`], and reads and deletions of single records go on.
+/// A server that is full answers [`StoreError::Full`] to writes; reads and deletions go on.
 ///
 /// # In a Cluster
 ///
@@ -120,6 +125,7 @@ struct Shared {
     timeout: Duration,
     maximum_value_bytes: u32,
     write_format: HeadFormat,
+    eviction: Eviction,
 }
 
 impl fmt::Debug for RedisStore {
@@ -365,6 +371,7 @@ impl Store for RedisStore {
         value: &str,
         at: &Placement,
     ) -> Result<u64, StoreError> {
+        self.shared.eviction.check()?;
         self.check_sizes(key, value, at)?;
         let version = random()?;
         let text = Text { value, version, at };
@@ -379,6 +386,7 @@ impl Store for RedisStore {
         expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
+        self.shared.eviction.check()?;
         self.check_sizes(key, value, at)?;
         let version = random()?;
         let text = Text { value, version, at };
@@ -420,6 +428,7 @@ impl Store for RedisStore {
         owner: &str,
     ) -> Result<u32, StoreError> {
         check_batch(deletions)?;
+        self.shared.eviction.check()?;
         let asked = self.asked(now);
         let removed = join_all(deletions.iter().map(|Deletion { key, guard }| async move {
             asked.record(key).delete(*guard, Some(owner)).await
@@ -452,6 +461,7 @@ impl Store for RedisStore {
     ) -> Result<Page, StoreError> {
         let place = Place::parse(cursor)?;
         check_limit(limit)?;
+        self.shared.eviction.check()?;
         self.asked(now).list(owner, place, limit).await
     }
 }

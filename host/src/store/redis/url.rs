@@ -39,6 +39,7 @@ const MAXIMUM_PREFIX_BYTES: usize = 128;
 /// | `prefix=TEXT` | what every key begins with; default `tessera:` |
 /// | `db=N` | the number of the database, as `/DB` |
 /// | `timeout_ms=N`, `connect_timeout_ms=N` | [`timeout`](super::RedisStoreBuilder::timeout) and [`connect_timeout`](super::RedisStoreBuilder::connect_timeout) |
+/// | `check_eviction=no` | opens the store although nobody can say whether Redis evicts sessions, as where `INFO` is forbidden; see [`check_eviction`](super::RedisStoreBuilder::check_eviction) |
 /// | `ca=PATH` | the PEM file of who signed the servers' certificates, in place of the system's |
 /// | `sentinel_user=`, `sentinel_password=` | for the Sentinels, which do not get the servers' |
 ///
@@ -62,6 +63,7 @@ pub struct RedisUrl {
     pub(super) prefix: Option<String>,
     pub(super) timeout: Option<Duration>,
     pub(super) connect_timeout: Option<Duration>,
+    pub(super) check_eviction: Option<bool>,
     pub(super) ca: Option<PathBuf>,
 }
 
@@ -120,6 +122,7 @@ impl RedisUrl {
             prefix: None,
             timeout: None,
             connect_timeout: None,
+            check_eviction: None,
             ca: None,
         };
         url.read_path(path)?;
@@ -156,6 +159,13 @@ impl RedisUrl {
             "db" => self.database = database_of(&value)?,
             "timeout_ms" => self.timeout = Some(duration_of(&value)?),
             "connect_timeout_ms" => self.connect_timeout = Some(duration_of(&value)?),
+            "check_eviction" => {
+                self.check_eviction = Some(match value.as_str() {
+                    "yes" => true,
+                    "no" => false,
+                    _ => return Err("takes check_eviction=yes or check_eviction=no"),
+                });
+            }
             "ca" => self.ca = Some(value.into()),
             "sentinel_user" => self.sentinel_login.user = Some(value),
             "sentinel_password" => self.sentinel_login.password = Some(value),
