@@ -80,6 +80,15 @@ impl Disk {
         fs::write(self.filler(), bytes).expect("it fits");
     }
 
+    /// Leaves no room at all.
+    fn fill_up(&self) {
+        let mut filler = fs::OpenOptions::new()
+            .append(true)
+            .open(self.filler())
+            .expect("a file");
+        while filler.write_all(&[0; 1024]).is_ok() {}
+    }
+
     fn make_room(&self) {
         fs::remove_file(self.filler()).expect("a file");
     }
@@ -174,7 +183,9 @@ fn a_full_disk_refuses_writes_and_serves_reads_and_room_is_the_end_of_it() {
     assert_eq!(load.read()["fields"]["number"], load.acknowledged);
     let other = load.other.clone();
     load.client.call("GET", "/v1/session", &other, None).ok();
-    load.client.call("GET", "/healthz", "", None).ok();
+    disk.fill_up();
+    let answer = load.client.call("GET", "/healthz", "", None);
+    answer.refused(503, "unavailable");
     let listed = load
         .client
         .call("GET", "/v1/subjects/alice/sessions", &key, None)

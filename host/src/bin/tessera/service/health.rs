@@ -1,27 +1,123 @@
 //! Whether the service can do its work.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use tessera::http::{Problem, chain};
-use tessera::store::{AnyStore, Store as _, StoreError};
-use tessera::{SessionError, Timestamp};
+use tessera::store::{AnyStore, Condition, Expected, Placement, PlainStore, Store as _, StoreError};
+use tessera::{SessionError, Sessions, Timestamp};
+use tokio::sync::Mutex;
 
-/// No session's key is this short; asking for it is one look into the store's index.
-const KEY: &str = "health";
+use super::later::Tasks;
 
-/// `GET /healthz`: the process is up, and the store can be read.
-pub(super) async fn health(State(store): State<Arc<AnyStore>>) -> Result<Response, Problem> {
-    match store.get(Timestamp::now(), KEY, true).await {
-        Ok(_) | Err(StoreError::Missing) => {
-            let headers = [(header::CONTENT_TYPE, "application/json")];
-            Ok((headers, r#"{"status":"ok"}"#).into_response())
-        }
-        Err(error) => {
-            tracing::error!("the store is out of reach: {}", chain(&error));
-            Err(SessionError::Unavailable { source: None }.into())
-        }
+/// How long one look at the store answers every check.
+const FRESHNESS: Duration = Duration::from_secs(1);
+/// How long the entry lives if it cannot be deleted.
+const LIFETIME: Duration = Duration::from_secs(60);
+/// As long as a page of most stores, because a shorter text fits where no session does.
+const TEXT_BYTES: usize = 4096;
+const GUARD: u64 = 0;
+
+/// Looks at the store by reading, writing and deleting an entry of its own, once a second at most.
+#[derive(Clone)]
+pub(super) struct Health(Arc<Inner>);
+
+struct Inner {
+    sessions: Sessions,
+    store: AnyStore,
+    tasks: Tasks,
+    /// No session's key is as short. It differs from process to process, so that no two write one entry.
+    key: String,
+    /// Locked while one check looks; the others wait for its result.
+    last: Arc<Mutex<Option<Look>>>,
+}
+
+struct Look {
+    at: Instant,
+    is_well: bool,
+}
+
+impl Health {
+    pub(super) fn new(sessions: Sessions, store: AnyStore, tasks: Tasks) -> Self {
+        let mut random = [0; 4];
+        // Without random bytes, processes share an entry, and a check now and then reports another's write.
+        let _ = getrandom::fill(&mut random);
+        let key = format!("health:{:08x}", u32::from_ne_bytes(random));
+        Self(Arc::new(Inner {
+            sessions,
+            store,
+            tasks,
+            key,
+            last: Arc::default(),
+        }))
     }
+
+    async fn is_well(&self) -> bool {
+        let mut last = Arc::clone(&self.0.last).lock_owned().await;
+        if let Some(look) = last.as_ref().filter(|look| look.at.elapsed() < FRESHNESS) {
+            return look.is_well;
+        }
+        // In a task of its own, because a write that has begun has to be awaited when the client goes away.
+        let (health, (done, result)) = (self.clone(), tokio::sync::oneshot::channel());
+        self.0.tasks.start(Box::pin(async move {
+            let looked = look(&health.0.store, &health.0.key).await;
+            if let Err(error) = &looked {
+                tracing::error!("the store cannot do its work: {}", chain(error));
+            }
+            *last = Some(Look {
+                at: Instant::now(),
+                is_well: looked.is_ok(),
+            });
+            let _ = done.send(looked.is_ok());
+        }));
+        // A look that panicked has seen nothing good.
+        result.await.unwrap_or(false)
+    }
+}
+
+async fn look(store: &AnyStore, key: &str) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    match store.get(now, key, true).await {
+        Ok(_) | Err(StoreError::Missing) => {}
+        Err(error) => return Err(error),
+    }
+    // Memory is written as long as the process lives; an entry in a full one would put a session out.
+    if matches!(store.plain(), PlainStore::Memory(_)) {
+        return Ok(());
+    }
+    let store = store.plain();
+    let expires_at = now.saturating_add(LIFETIME);
+    let at = Placement {
+        owner: None,
+        previous_owner: None,
+        guard: Some(GUARD),
+        expires_at,
+        ends_at: expires_at,
+    };
+    let text = " ".repeat(TEXT_BYTES);
+    match store.insert(now, key, &text, &at).await {
+        // The last deletion failed.
+        Err(StoreError::Stale) => {
+            store
+                .replace(now, key, &text, Expected::Guard(GUARD), &at)
+                .await?
+        }
+        written => written?,
+    };
+    store.delete(now, key, &Condition::Guard(GUARD)).await?;
+    Ok(())
+}
+
+/// `GET /healthz`: the process is up, and the store can be read and written.
+pub(super) async fn health(State(health): State<Health>) -> Result<Response, Problem> {
+    if !health.is_well().await {
+        return Err(SessionError::Unavailable { source: None }.into());
+    }
+    let body = json!({ "status": "ok", "signing_key": health.0.sessions.signing_key_id() });
+    let json = HeaderValue::from_static("application/json");
+    Ok(([(header::CONTENT_TYPE, json)], body.to_string()).into_response())
 }

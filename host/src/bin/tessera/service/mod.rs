@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::server::Limits;
 use deadline::Deadline;
+use health::Health;
 use later::Tasks;
 pub(crate) use tessera::http::api::{check_headers, parse_header};
 
@@ -28,6 +29,7 @@ pub(crate) use tessera::http::api::{check_headers, parse_header};
 pub(crate) struct Service {
     api: Arc<Api<Sessions>>,
     store: AnyStore,
+    health: Health,
     tasks: Tasks,
     limits: Limits,
 }
@@ -43,10 +45,12 @@ impl Service {
     ) -> Self {
         let tasks = Tasks::default();
         let later = tasks.clone();
+        let health = Health::new(sessions.clone(), store.clone(), tasks.clone());
         let api = Api::new(sessions, key, told, move |task| later.start(task));
         Self {
             api: Arc::new(api),
             store,
+            health,
             tasks,
             limits,
         }
@@ -56,7 +60,7 @@ impl Service {
     pub(crate) fn router(&self, demo: Router) -> Router {
         let health = Router::new()
             .route("/healthz", get(health::health))
-            .with_state(Arc::new(self.store.clone()));
+            .with_state(self.health.clone());
         let limits = self.limits;
         Arc::clone(&self.api)
             .router(health.merge(demo))
