@@ -204,6 +204,9 @@ struct KeyFile {
 struct StoredKey {
     id: String,
     secret: String,
+    /// When the key signed last, which `tessera key` notes for an operator.
+    #[serde(default, rename = "signed_until")]
+    _signed_until: Option<u64>,
 }
 
 impl Drop for StoredKey {

@@ -18,6 +18,8 @@ mod demo;
 mod disk_full;
 #[path = "service/in_database.rs"]
 mod in_database;
+#[path = "service/keys.rs"]
+mod keys;
 #[path = "service/limits.rs"]
 mod limits;
 #[path = "service/loss.rs"]

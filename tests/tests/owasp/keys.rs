@@ -15,7 +15,7 @@ fn keys(file: &Path) -> Vec<Value> {
     file["keys"].as_array().expect("keys").clone()
 }
 
-/// ASVS 5.0, 13.3.4: secrets are rotated. Here without a visible end of any session, as `tessera key new --prepend` describes
+/// ASVS 5.0, 13.3.4: secrets are rotated. Here without a visible end of any session, as `tessera key --help` describes
 /// it: the new key signs, the old one still verifies, and goes once no token of its time is left.
 ///
 /// The real program, ended and started again with other keys.
@@ -33,8 +33,10 @@ fn keys_are_replaced_without_logging_anyone_out() {
         server.stop();
 
         let path = file.to_str().expect("UTF-8");
-        let (done, _, said) = run(&["key", "new", "--id", "newer", "--file", path, "--prepend"]);
-        assert!(done, "{said}");
+        for step in [&["key", "add", "--id"][..], &["key", "promote"]] {
+            let (done, _, said) = run(&[step, &["newer", "--file", path]].concat());
+            assert!(done, "{said}");
+        }
         assert_eq!(keys(&file).len(), 2);
         let server = Server::start(&data, flags);
         let mut client = server.client();

@@ -35,12 +35,26 @@ fn keys_are_changed_without_logging_anybody_out() {
     server.stop();
     let file = data.join("keys.json");
     let path = file.to_str().expect("UTF-8");
-    done(&["key", "new", "--id", "newer", "--file", path, "--prepend"]);
+    done(&["key", "add", "--id", "newer", "--file", path]);
     failed(
-        &["key", "new", "--id", "newer", "--file", path, "--prepend"],
+        &["key", "add", "--id", "newer", "--file", path],
         "already has a key newer",
     );
-    failed(&["key", "new", "--file", path], "File exists");
+    failed(
+        &["key", "new", "--file", path],
+        "`tessera key add` adds a key to it",
+    );
+    failed(
+        &["key", "promote", "newest", "--file", path],
+        "it has no key newest",
+    );
+    done(&["key", "promote", "newer", "--file", path]);
+    let listed = done(&["key", "list", "--file", path]);
+    let lines: Vec<&str> = listed.lines().collect();
+    assert!(
+        lines.len() == 3 && lines[1].ends_with("signs") && lines[2].contains("verifies  20"),
+        "{listed}"
+    );
     failed(&["key", "new", "--id", "a b"], "a key id is");
     let keys: Value = serde_json::from_str(&fs::read_to_string(&file).expect("keys")).expect("JSON");
     assert_eq!(

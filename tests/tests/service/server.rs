@@ -148,6 +148,12 @@ impl Process {
         self.signal("-TERM");
     }
 
+    /// SIGHUP, with which operators make a service read its files again.
+    #[allow(dead_code, reason = "not every test target that has this module sends it")]
+    pub(crate) fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
     fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([signal, &self.0.to_string()])

@@ -22,8 +22,9 @@ use tessera::http::demo::{AGENT, Demo};
 use tessera::http::{Cookie, Problem};
 use tessera::store::MemoryStore;
 
+use crate::Failure;
+use crate::key_ring::new_key;
 use crate::policy::PolicyFlags;
-use crate::{Failure, secrets};
 
 /// Anybody may make sessions here: this bounds what they take of the memory.
 const MAXIMUM_SESSIONS: usize = 10_000;
@@ -38,6 +39,7 @@ pub(crate) struct DemoFlags {
     #[arg(
         long,
         value_name = "WHEN",
+        ignore_case = true,
         default_value = "auto",
         env = "TESSERA_DEMO",
         help_heading = "Demonstration"
@@ -99,7 +101,7 @@ fn sessions(policy: PolicyFlags, what: &'static str) -> Result<Sessions, Failure
         policy.token_fields.clear();
     });
     builder
-        .key(secrets::new_key(Some("demo".into()))?)
+        .key(new_key(Some("demo".into()))?)
         .instances(1)
         .build(MemoryStore::builder().capacity(MAXIMUM_SESSIONS).build())
         .map_err(Failure::during(what))

@@ -52,3 +52,6 @@ impl fmt::Display for Failure {
         }
     }
 }
+
+/// Without a source of its own, because its message has them all.
+impl Error for Failure {}

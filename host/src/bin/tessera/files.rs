@@ -1,9 +1,11 @@
 //! Files that only the service may read.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use crate::Failure;
@@ -11,6 +13,9 @@ use crate::output::complain;
 
 /// No key file is anywhere near as long.
 const MAXIMUM_BYTES: u64 = 1 << 20;
+/// How long another process may take to write a file that it has made.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Makes a directory that only its owner enters, unless there is one.
 pub(crate) fn make_directory(path: &Path) -> Result<(), Failure> {
@@ -24,91 +29,226 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), Failure> {
     )))
 }
 
-/// Reads a secret; `None` if there is no such file. One that everybody can read is refused.
-pub(crate) fn read_secret(path: &Path) -> Result<Option<Zeroizing<String>>, Failure> {
+/// A secret that was read.
+pub(crate) struct Secret {
+    pub(crate) text: Zeroizing<String>,
+    /// Why others may know it, for the operator.
+    pub(crate) warning: Option<String>,
+}
+
+impl Secret {
+    /// The text alone; the warning goes to standard error.
+    pub(crate) fn with_warning_shown(self) -> Zeroizing<String> {
+        if let Some(warning) = self.warning {
+            complain(&format!("tessera: warning: {warning}"));
+        }
+        self.text
+    }
+}
+
+/// Reads a secret; `None` if there is no such file. Refuses a file that everybody can read although its mode can be changed,
+/// and whatever is not a regular file: reading a pipe waits for a writer.
+pub(crate) fn read_secret(path: &Path) -> Result<Option<Secret>, Failure> {
+    let doing = |verb: &str| format!("cannot {verb} {}", path.display());
+    let regular = |metadata: &Metadata| {
+        let is_regular = metadata.is_file();
+        is_regular.then_some(()).ok_or_else(|| {
+            Failure::new(format!(
+                "{} is not a regular file: a secret is read from a file or an environment variable",
+                path.display()
+            ))
+        })
+    };
+    // Before it is opened, because opening a pipe waits for a writer.
+    match fs::metadata(path) {
+        Ok(metadata) => regular(&metadata)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::during(doing("inspect"))(error)),
+    }
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Failure::during(format!("cannot open {}", path.display()))(error)),
+        Err(error) => return Err(Failure::during(doing("open"))(error)),
     };
-    check_mode(path, &file)?;
+    let metadata = file.metadata().map_err(Failure::during(doing("inspect")))?;
+    regular(&metadata)?;
+    if metadata.len() > MAXIMUM_BYTES {
+        return Err(Failure::new(format!(
+            "{} is longer than {MAXIMUM_BYTES} bytes",
+            path.display()
+        )));
+    }
+    let warning = check_mode(path, &file, &metadata)?;
     let mut text = Zeroizing::new(String::new());
     let read = file.take(MAXIMUM_BYTES).read_to_string(&mut text);
-    read.map_err(Failure::during(format!("cannot read {}", path.display())))?;
-    Ok(Some(text))
+    read.map_err(Failure::during(doing("read")))?;
+    Ok(Some(Secret { text, warning }))
 }
 
 #[cfg(unix)]
-fn check_mode(path: &Path, file: &File) -> Result<(), Failure> {
+fn check_mode(path: &Path, file: &File, metadata: &Metadata) -> Result<Option<String>, Failure> {
     use std::os::unix::fs::PermissionsExt as _;
-    let metadata = file
-        .metadata()
-        .map_err(Failure::during(format!("cannot inspect {}", path.display())))?;
     let mode = metadata.permissions().mode() & 0o777;
     let path = path.display();
     if mode & 0o007 != 0 {
-        return Err(Failure::new(format!(
-            "{path} holds a secret and is open to everybody (mode {mode:04o}): chmod 600 {path}"
-        )));
+        let exposed = format!("{path} holds a secret and is open to everybody (mode {mode:04o})");
+        // The mode that the file has: this fails where the mode cannot be changed, and changes nothing.
+        // Orchestrators mount secrets so, read-only and owned by another user.
+        return match file.set_permissions(metadata.permissions()) {
+            Ok(()) => Err(Failure::new(format!("{exposed}: chmod 600 {path}"))),
+            Err(_) => Ok(Some(format!("{exposed}, which this process cannot change"))),
+        };
     }
     // Orchestrators hand secrets to a process through its group.
-    if mode & 0o070 != 0 {
-        complain(&format!(
-            "tessera: warning: {path} holds a secret and is open to its group (mode {mode:04o})"
-        ));
-    }
-    Ok(())
+    Ok((mode & 0o070 != 0)
+        .then(|| format!("{path} holds a secret and is open to its group (mode {mode:04o})")))
 }
 
 #[cfg(not(unix))]
-fn check_mode(_: &Path, _: &File) -> Result<(), Failure> {
-    Ok(())
+fn check_mode(_: &Path, _: &File, _: &Metadata) -> Result<Option<String>, Failure> {
+    Ok(None)
 }
 
-/// Writes a new secret, readable by its owner only; refuses if there is a file already.
-pub(crate) fn create_secret(path: &Path, text: &str) -> Result<(), Failure> {
-    let doing = || format!("cannot make {}", path.display());
-    let written = write_beside(path, text).map_err(Failure::during(doing()))?;
-    // A link, because a rename would silently replace the file of another process that starts at the same time.
-    let linked = fs::hard_link(&written, path);
-    let removed = fs::remove_file(&written);
-    linked
-        .and(removed)
-        .and_then(|()| sync_directory(path))
-        .map_err(Failure::during(doing()))
+/// Reads a secret, or makes its file with the text that `new` gives.
+pub(crate) fn read_or_create_secret(
+    path: &Path,
+    new: impl FnOnce() -> Result<Zeroizing<String>, Failure>,
+) -> Result<(Zeroizing<String>, Created), Failure> {
+    let (mut new, mut text) = (Some(new), None);
+    let started = Instant::now();
+    loop {
+        match read_secret(path)? {
+            // Empty while another process writes it.
+            Some(secret) if secret.text.is_empty() && started.elapsed() < PATIENCE => {
+                std::thread::sleep(PAUSE)
+            }
+            Some(secret) => return Ok((secret.with_warning_shown(), Created::Before)),
+            None => {
+                if let Some(new) = new.take() {
+                    text = Some(new()?);
+                }
+                let text = text.clone().unwrap_or_default();
+                if create_secret(path, &text)? == Created::Now {
+                    return Ok((text, Created::Now));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a secret's file was made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Created {
+    Now,
+    /// Another process was first.
+    Before,
+}
+
+/// Writes a new secret, readable by its owner only; changes nothing if there is a file already.
+pub(crate) fn create_secret(path: &Path, text: &str) -> Result<Created, Failure> {
+    let create = || -> io::Result<Created> {
+        let written = write_beside(path, text)?;
+        match written.persist_noclobber(path) {
+            Ok(_) => {}
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(Created::Before),
+            // The file system neither links nor renames without replacing.
+            Err(_) => match create_in_place(path, text) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Created::Before),
+                created => created?,
+            },
+        }
+        sync_directory(path)?;
+        Ok(Created::Now)
+    };
+    create().map_err(Failure::during(format!("cannot make {}", path.display())))
 }
 
 /// Replaces a secret, in one step.
 pub(crate) fn replace_secret(path: &Path, text: &str) -> Result<(), Failure> {
     let replace = || {
-        let written = write_beside(path, text)?;
-        fs::rename(written, path)?;
+        write_beside(path, text)?
+            .persist(path)
+            .map_err(|error| error.error)?;
         sync_directory(path)
     };
     replace().map_err(Failure::during(format!("cannot replace {}", path.display())))
 }
 
-fn write_beside(path: &Path, text: &str) -> io::Result<PathBuf> {
+/// A file beside the path, with a name of its own, mode 0600, and removed again unless it is kept.
+fn write_beside(path: &Path, text: &str) -> io::Result<NamedTempFile> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(format!(".new-{}", std::process::id()));
-    let beside = path.with_file_name(name);
-    // Left behind by a crash of a process that had our id, as every first process of a container has.
-    let _ = fs::remove_file(&beside);
+    name.push(".new-");
+    let mut file = tempfile::Builder::new().prefix(&name).tempfile_in(parent(path))?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// Makes the file under its own name. Another process may see it before it is written.
+fn create_in_place(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
+    let mut file = options.open(path)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    Ok(beside)
+    file.sync_all()
 }
 
-/// Makes the new name itself survive a loss of power.
+/// Makes the new name itself survive a loss of power, where the file system can.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = match path.parent() {
+    match File::open(parent(path))?.sync_all() {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    File::open(parent)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As on a file system that neither links nor renames without replacing.
+    #[test]
+    fn a_secret_made_in_place_is_its_owners_and_replaces_no_other() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("secret");
+        create_in_place(&path, "first").expect("it is made");
+        let again = create_in_place(&path, "second").expect_err("it is there");
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        let secret = read_secret(&path).expect("it is read").expect("it is there");
+        assert_eq!((secret.text.as_str(), secret.warning), ("first", None));
+    }
+
+    #[test]
+    fn a_file_that_is_still_empty_is_waited_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("secret");
+        create_in_place(&path, "").expect("it is made");
+        let writer = {
+            let path = path.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(PAUSE * 3);
+                fs::write(path, "written").expect("it is written");
+            })
+        };
+        let read = read_or_create_secret(&path, || Ok(Zeroizing::new("mine".into())));
+        writer.join().expect("it ends");
+        let (text, created) = read.expect("it is read");
+        assert_eq!(text.as_str(), "written");
+        assert!(created == Created::Before);
+    }
 }

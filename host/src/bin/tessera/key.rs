@@ -1,18 +1,22 @@
 //! `tessera key`: signing keys.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use tessera::Timestamp;
 
-use crate::output::say;
-use crate::{Failure, files, secrets};
+use crate::files::{self, Created};
+use crate::key_ring::{KeyRing, KeySource, new_key};
+use crate::output::{say, table};
+use crate::policy::LifetimeFlags;
+use crate::{Failure, moment};
 
+/// To change the signing key without refusing a token: `add` a key, on every server; `promote` it, on every server;
+/// `retire` the old one when nothing that it signed can live. A running service takes a changed file within seconds,
+/// and at once on SIGHUP.
 #[derive(Subcommand)]
 pub(crate) enum Key {
-    /// Make a signing key; prints a key file with it unless --file is given.
-    ///
-    /// The first key of a file signs, all verify. To change keys: put the new one first, restart every server, and take the
-    /// old one out once the absolute timeout has passed.
+    /// Make a key file with a new signing key; prints it unless --file is given
     New {
         /// The key's id, which stands in every token [default: the day and three letters]
         #[arg(long)]
@@ -20,36 +24,119 @@ pub(crate) enum Key {
         /// Make this file with the key
         #[arg(long, value_name = "PATH")]
         file: Option<PathBuf>,
-        /// Put the key first into the file, which exists: it signs from the next start on
-        #[arg(long, requires = "file")]
-        prepend: bool,
+    },
+    /// Add a new key to a key file: it verifies and does not sign
+    ///
+    /// Copy the file to every server before the key is promoted on one of them: a server without the key refuses what the
+    /// key signs.
+    Add {
+        /// The key's id, which stands in every token [default: the day and three letters]
+        #[arg(long)]
+        id: Option<String>,
+        /// The key file
+        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
+        file: PathBuf,
+    },
+    /// Let a key of a key file sign; the one before verifies on
+    ///
+    /// The file notes until when the previous key signed.
+    Promote {
+        /// The key's id
+        id: String,
+        /// The key file
+        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
+        file: PathBuf,
+    },
+    /// Remove a key from a key file when nothing that it signed can live
+    ///
+    /// Give the timeouts of the service: a token lives at most for the absolute timeout.
+    Retire {
+        /// The key's id
+        id: String,
+        /// The key file
+        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
+        file: PathBuf,
+        /// Remove it now, and end the sessions whose tokens it signed
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        lifetime: LifetimeFlags,
+    },
+    /// List the keys of a key file, without their secrets
+    List {
+        /// The key file
+        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
+        file: PathBuf,
     },
 }
 
 impl Key {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let Self::New { id, file, prepend } = self;
-        let key = secrets::new_key(id)?;
-        let Some(path) = file else {
-            return say(&secrets::write_keys(&[key])?);
-        };
-        let id = key.id().to_owned();
-        if !prepend {
-            files::create_secret(&path, &secrets::write_keys(&[key])?)?;
-            return say(&format!("made {} with key {id}\n", path.display()));
+        match self {
+            Self::New { id, file } => new(id, file),
+            Self::Add { id, file } => add(id, &file),
+            Self::Promote { id, file } => {
+                change(&file, |ring| ring.promote(&id, Timestamp::now()))?;
+                say(&format!("{id} signs in {}\n", file.display()))
+            }
+            Self::Retire {
+                id,
+                file,
+                force,
+                lifetime,
+            } => {
+                let lifetime = if force {
+                    None
+                } else {
+                    Some(lifetime.absolute_timeout()?)
+                };
+                change(&file, |ring| ring.retire(&id, lifetime, Timestamp::now()))?;
+                say(&format!("removed {id} from {}\n", file.display()))
+            }
+            Self::List { file } => list(file),
         }
-        let there = secrets::read_keys(&path)?;
-        let there = there.ok_or_else(|| Failure::new(format!("there is no file {}", path.display())))?;
-        if there.iter().any(|other| other.id() == id) {
-            return Err(Failure::new(format!("{} already has a key {id}", path.display())));
-        }
-        let mut keys = vec![key];
-        keys.extend(there);
-        files::replace_secret(&path, &secrets::write_keys(&keys)?)?;
-        say(&format!(
-            "put key {id} first in {}, before {} more\n",
-            path.display(),
-            keys.len() - 1
-        ))
     }
+}
+
+fn new(id: Option<String>, file: Option<PathBuf>) -> Result<(), Failure> {
+    let key = new_key(id)?;
+    let id = key.id().to_owned();
+    let text = KeyRing::with(key).text()?;
+    let Some(path) = file else {
+        return say(&text);
+    };
+    match files::create_secret(&path, &text)? {
+        Created::Now => say(&format!("made {} with key {id}\n", path.display())),
+        Created::Before => Err(Failure::new(format!(
+            "{} is there already: `tessera key add` adds a key to it",
+            path.display()
+        ))),
+    }
+}
+
+fn add(id: Option<String>, file: &Path) -> Result<(), Failure> {
+    let key = new_key(id)?;
+    let id = key.id().to_owned();
+    change(file, |ring| ring.add(key))?;
+    let path = file.display();
+    say(&format!(
+        "added {id} to {path}: it verifies\nOnce every server has it: tessera key promote {id} --file {path}\n"
+    ))
+}
+
+fn list(file: PathBuf) -> Result<(), Failure> {
+    let mut rows = vec![vec!["ID".to_owned(), "USE".to_owned(), "SIGNED UNTIL".to_owned()]];
+    for (index, ring) in KeySource::File(file).read()?.keys().iter().enumerate() {
+        let role = if index == 0 { "signs" } else { "verifies" };
+        let until = ring.signed_until.map(moment::show).unwrap_or_default();
+        rows.push(vec![ring.key.id().to_owned(), role.to_owned(), until]);
+    }
+    say(&table(&rows))
+}
+
+/// Reads a key file, changes the ring, and replaces the file in one step.
+fn change(file: &Path, change: impl FnOnce(&mut KeyRing) -> Result<(), Failure>) -> Result<(), Failure> {
+    let mut ring = KeySource::File(file.to_owned()).read()?;
+    change(&mut ring).map_err(Failure::during(format!("cannot change {}", file.display())))?;
+    files::replace_secret(file, &ring.text()?)
 }

@@ -6,10 +6,12 @@ mod duration;
 mod failure;
 mod files;
 mod key;
+mod key_ring;
 mod migrate;
 mod moment;
 mod output;
 mod policy;
+mod reload;
 mod secrets;
 mod serve;
 mod server;
@@ -41,7 +43,7 @@ struct Cli {
 enum Command {
     /// Run the service: a JSON API over HTTP.
     Serve(Box<serve::Serve>),
-    /// Make signing keys.
+    /// Make, add, promote and retire signing keys.
     #[command(subcommand, arg_required_else_help = true)]
     Key(key::Key),
     /// Look into tokens and check them.

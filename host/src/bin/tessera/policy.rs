@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tessera::{CapRule, FieldRule, Preset, ReuseRule, SessionsBuilder, TokenFormat};
+use tessera::{CapRule, FieldRule, Preset, ReuseRule, Sessions, SessionsBuilder, TokenFormat};
 
 use crate::{Failure, duration};
 
@@ -25,19 +25,27 @@ pub(crate) struct TokenFlags {
     clock_skew: Option<Duration>,
 }
 
+/// How long a session can live.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Policy")]
+pub(crate) struct LifetimeFlags {
+    /// Timeouts of an assurance level of NIST SP 800-63B-4
+    #[arg(long, value_name = "LEVEL")]
+    preset: Option<Level>,
+    /// End a session this long after its creation or last authentication [default: 24h]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_ABSOLUTE_TIMEOUT")]
+    absolute_timeout: Option<Duration>,
+}
+
 /// How sessions live.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyFlags {
-    /// Timeouts of an assurance level of NIST SP 800-63B-4
-    #[arg(long, value_name = "LEVEL")]
-    preset: Option<Level>,
+    #[command(flatten)]
+    lifetime: LifetimeFlags,
     /// End a session this long after its last activity [default: 30m]
     #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_IDLE_TIMEOUT")]
     idle_timeout: Option<Duration>,
-    /// End a session this long after its creation or last authentication [default: 24h]
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_ABSOLUTE_TIMEOUT")]
-    absolute_timeout: Option<Duration>,
     /// Let activity move the idle expiry at most this often [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     touch_interval: Option<Duration>,
@@ -153,8 +161,8 @@ impl PlaceFlags {
     }
 }
 
-impl PolicyFlags {
-    pub(crate) fn apply(self, mut builder: SessionsBuilder) -> Result<SessionsBuilder, Failure> {
+impl LifetimeFlags {
+    fn apply(self, mut builder: SessionsBuilder) -> Result<SessionsBuilder, Failure> {
         if let Some(level) = self.preset {
             let level = match level {
                 Level::Aal1 => Preset::Aal1,
@@ -165,6 +173,22 @@ impl PolicyFlags {
                 .preset(level)
                 .map_err(Failure::during("cannot take the preset"))?;
         }
+        Ok(builder.policy(|policy| give(self.absolute_timeout, &mut policy.absolute_timeout)))
+    }
+
+    /// The longest life of a session.
+    pub(crate) fn absolute_timeout(self) -> Result<Duration, Failure> {
+        let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
+        let mut timeout = Duration::ZERO;
+        self.apply(builder)?
+            .policy(|policy| timeout = policy.absolute_timeout);
+        Ok(timeout)
+    }
+}
+
+impl PolicyFlags {
+    pub(crate) fn apply(self, builder: SessionsBuilder) -> Result<SessionsBuilder, Failure> {
+        let builder = self.lifetime.apply(builder)?;
         let cap_rule = self.cap_rule.map(|rule| match rule {
             Cap::EvictOldest => CapRule::EvictOldest,
             Cap::Refuse => CapRule::Refuse,
@@ -179,7 +203,6 @@ impl PolicyFlags {
         });
         Ok(builder.policy(|policy| {
             give(self.idle_timeout, &mut policy.idle_timeout);
-            give(self.absolute_timeout, &mut policy.absolute_timeout);
             give(self.touch_interval, &mut policy.touch_interval);
             policy.renew_interval = self.renew_interval;
             give(self.rotation_grace, &mut policy.rotation_grace);

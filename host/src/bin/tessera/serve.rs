@@ -8,13 +8,15 @@ use std::time::Duration;
 use axum::http::HeaderName;
 use clap::{Args, ValueEnum};
 use tessera::store::{AnyStore, PlainStore, StoreUrl};
-use tessera::{Component, Sessions, SigningKey};
+use tessera::{Component, Sessions};
 use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
 
 use crate::demo::DemoFlags;
+use crate::key_ring::{KeyRing, KeySource};
 use crate::output::{complain, say};
 use crate::policy::{PlaceFlags, PolicyFlags, TokenFlags};
+use crate::reload::{self, Hangups};
 use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
 use crate::server::Limits;
 use crate::service::{self, Service};
@@ -90,6 +92,14 @@ struct Facts {
     service_key: Origin,
 }
 
+/// What is ready before the service listens.
+struct Prepared {
+    service: Arc<Service>,
+    sessions: Sessions,
+    keys: (KeySource, KeyRing),
+    facts: Facts,
+}
+
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         start_log(self.log);
@@ -98,7 +108,14 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(Failure::during("cannot start"))?;
         runtime.block_on(async {
-            let (service, facts) = self.prepare().await?;
+            // Before anything that takes time: until then SIGHUP ends the process.
+            let hangups = Hangups::listen().map_err(Failure::during("cannot listen for signals"))?;
+            let Prepared {
+                service,
+                sessions,
+                keys,
+                facts,
+            } = self.prepare().await?;
             let signals = server::Signals::listen().map_err(Failure::during("cannot listen for signals"))?;
             let listener = TcpListener::bind(&listen).await;
             let listener = listener.map_err(Failure::during(format!("cannot listen on {listen}")))?;
@@ -111,7 +128,10 @@ impl Serve {
                 complain(&format!("tessera: {error}"));
             }
             drop(facts);
-            server::run(
+            let (source, ring) = keys;
+            tracing::info!("keys: {}: {}", source.name(), ring.describe());
+            let watching = tokio::spawn(reload::watch(source, ring, sessions, hangups));
+            let ended = server::run(
                 listener,
                 service,
                 demo.unwrap_or_default(),
@@ -119,46 +139,56 @@ impl Serve {
                 limits,
                 shutdown_timeout,
             )
-            .await
+            .await;
+            watching.abort();
+            ended
         })
     }
 
-    async fn prepare(self) -> Result<(Arc<Service>, Facts), Failure> {
+    async fn prepare(self) -> Result<Prepared, Failure> {
         service::check_headers(&self.auth_headers).map_err(Failure::new)?;
         // Before anything is made.
         let url = self.data.url();
-        let beside =
-            |given: Option<PathBuf>, name: &str| given.unwrap_or_else(|| self.data.directory().join(name));
-        let key_file = beside(self.key_file.clone(), "keys.json");
-        let service_key_file = beside(self.service_key_file.clone(), "service-key");
-        if self.key_file.is_none() || self.service_key_file.is_none() {
-            files::make_directory(self.data.directory())?;
+        let directory = self.data.directory();
+        let source = KeySource::choose(self.key_file.clone(), directory)?;
+        let service_key_file = self.service_key_file.clone();
+        if self.key_file.is_none() || service_key_file.is_none() {
+            files::make_directory(directory)?;
         }
-        let (keys, made) = secrets::keys_or_new(&key_file)?;
+        let service_key_file = service_key_file.unwrap_or_else(|| directory.join("service-key"));
+        let (ring, made) = source.read_or_make()?;
         let (service_key, origin) = secrets::service_key(&service_key_file)?;
         let store = self.data.open_or_make(self.durability.into()).await?;
 
         let facts = Facts {
             store: describe_store(&url, &store, self.durability),
-            keys: describe_keys(&keys, &key_file.display().to_string(), made),
+            keys: format!(
+                "{} ({}{})",
+                source.name(),
+                ring.describe(),
+                if made { ", made now" } else { "" }
+            ),
             service_key: origin,
         };
         let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
         let builder = self.tokens.apply(self.place.apply(self.policy.apply(builder)?));
-        let builder = keys.into_iter().fold(builder, |builder, key| builder.key(key));
+        let builder = ring.to_keys().into_iter().fold(builder, |builder, key| builder.key(key));
         let sessions = builder
             .build(store.clone())
             .map_err(Failure::during("cannot configure the engine"))?;
-        Ok((
-            Arc::new(Service::new(
-                sessions,
-                store,
-                service_key,
-                self.auth_headers,
-                self.limits,
-            )),
+        let service = Service::new(
+            sessions.clone(),
+            store,
+            service_key,
+            self.auth_headers,
+            self.limits,
+        );
+        Ok(Prepared {
+            service: Arc::new(service),
+            sessions,
+            keys: (source, ring),
             facts,
-        ))
+        })
     }
 }
 
@@ -189,21 +219,6 @@ fn describe_store(url: &StoreUrl, store: &AnyStore, durability: DurabilityFlag) 
         (_, DurabilityFlag::ProcessCrash) => "an acknowledged write survives a killed process",
     };
     format!("{url} ({promise})")
-}
-
-fn describe_keys(keys: &[SigningKey], path: &str, made: bool) -> String {
-    let (first, rest) = match keys {
-        [first, rest @ ..] => (first.id(), rest),
-        [] => return path.to_owned(),
-    };
-    let made = if made { ", made now" } else { "" };
-    match rest {
-        [] => format!("{path} ({first} signs{made})"),
-        rest => {
-            let rest: Vec<&str> = rest.iter().map(SigningKey::id).collect();
-            format!("{path} ({first} signs; {} verify too)", rest.join(", "))
-        }
-    }
 }
 
 fn introduction(facts: &Facts, address: SocketAddr, demo: Option<DemoFlags>) -> String {

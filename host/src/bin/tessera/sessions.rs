@@ -10,10 +10,11 @@ use serde_json::{Map, Value, json};
 use tessera::store::{BATCH_LIMIT, Listed, Listing, PlainStore, Row, Store as _};
 use tessera::{SessionSummary, Timestamp};
 
+use crate::key_ring::{KeySource, new_key};
 use crate::output::{say, table};
 use crate::policy::{PlaceFlags, TokenFlags};
 use crate::store::DataFlags;
-use crate::{Failure, moment, secrets, token};
+use crate::{Failure, moment, token};
 
 const PAGE_ROWS: u32 = BATCH_LIMIT as u32;
 
@@ -118,7 +119,7 @@ async fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
     let builder = place
         .place
         .apply(builder.instances(1))
-        .key(secrets::new_key(None)?);
+        .key(new_key(None)?);
     builder
         .build(store)
         .map_err(Failure::during("cannot configure the engine"))
@@ -244,13 +245,11 @@ async fn show_by_token(
     tokens: TokenFlags,
 ) -> Result<(), Failure> {
     let token = token::read(token)?;
-    let path = key_file.unwrap_or_else(|| place.data.directory().join("keys.json"));
-    let keys = secrets::read_keys(&path)?;
-    let keys = keys.ok_or_else(|| Failure::new(format!("there is no file {}", path.display())))?;
+    let keys = KeySource::choose(key_file, place.data.directory())?.read()?;
     let store = place.data.open_shared().await?;
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
     let builder = tokens.apply(place.place.apply(builder.instances(1)));
-    let builder = keys.into_iter().fold(builder, |builder, key| builder.key(key));
+    let builder = keys.to_keys().into_iter().fold(builder, |builder, key| builder.key(key));
     let sessions = builder
         .build(store)
         .map_err(Failure::during("cannot configure the engine"))?;

@@ -12,6 +12,9 @@ use tessera::store::{
 
 use crate::{Failure, files};
 
+/// Where the service keeps its files unless a flag says otherwise.
+pub(crate) const DATA_DIRECTORY: &str = "./tessera-data";
+
 /// Where everything lies that the service keeps.
 #[derive(Args, Clone)]
 pub(crate) struct DataFlags {
@@ -19,7 +22,7 @@ pub(crate) struct DataFlags {
     #[arg(
         long,
         value_name = "DIRECTORY",
-        default_value = "./tessera-data",
+        default_value = DATA_DIRECTORY,
         env = "TESSERA_DATA"
     )]
     data: PathBuf,

@@ -13,9 +13,11 @@ use tessera::store::MemoryStore;
 use tessera::{Sessions, Timestamp};
 use zeroize::Zeroizing;
 
+use crate::key_ring::KeySource;
 use crate::output::say;
 use crate::policy::TokenFlags;
-use crate::{Failure, duration, moment, secrets};
+use crate::store::DATA_DIRECTORY;
+use crate::{Failure, duration, moment};
 
 #[derive(Subcommand)]
 pub(crate) enum Token {
@@ -28,14 +30,9 @@ pub(crate) enum Token {
     Verify {
         /// The token; `-` reads it from standard input, where it is in no list of processes
         token: String,
-        /// The key file
-        #[arg(
-            long,
-            value_name = "PATH",
-            default_value = "./tessera-data/keys.json",
-            env = "TESSERA_KEY_FILE"
-        )]
-        key_file: PathBuf,
+        /// The key file [default: ./tessera-data/keys.json]
+        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
+        key_file: Option<PathBuf>,
         /// Refuse a token that was issued longer ago
         #[arg(long, value_name = "TIME", value_parser = duration::parse)]
         max_age: Option<Duration>,
@@ -56,7 +53,10 @@ impl Token {
                 key_file,
                 max_age,
                 tokens,
-            } => verify(&read(token)?, &key_file, max_age, tokens),
+            } => {
+                let keys = KeySource::choose(key_file, Path::new(DATA_DIRECTORY))?;
+                verify(&read(token)?, &keys, max_age, tokens)
+            }
         }
     }
 }
@@ -142,11 +142,16 @@ pub(crate) fn reference(id: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(&digest[..16])
 }
 
-fn verify(token: &str, key_file: &Path, max_age: Option<Duration>, flags: TokenFlags) -> Result<(), Failure> {
-    let keys = secrets::read_keys(key_file)?;
-    let keys = keys.ok_or_else(|| Failure::new(format!("there is no file {}", key_file.display())))?;
+fn verify(
+    token: &str,
+    keys: &KeySource,
+    max_age: Option<Duration>,
+    flags: TokenFlags,
+) -> Result<(), Failure> {
+    let keys = keys.read()?;
     let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
     let builder = keys
+        .to_keys()
         .into_iter()
         .fold(flags.apply(builder.instances(1)), |builder, key| builder.key(key));
     let sessions = builder
