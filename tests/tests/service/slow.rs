@@ -29,7 +29,7 @@ fn rest(mut stream: TcpStream) -> String {
 
 #[test]
 fn clients_that_dawdle_over_head_or_body_hold_up_nobody_and_are_sent_away() {
-    let (_directory, server) = serve(&["--request-timeout", "2s"]);
+    let (_directory, server) = serve(&["--request-timeout", "2s", "--keep-alive-timeout", "1s"]);
     let (mut client, key) = (server.client(), server.service_key());
     let token = client.create(&key, Some("alice"));
     let head = format!(
@@ -70,7 +70,7 @@ fn clients_that_dawdle_over_head_or_body_hold_up_nobody_and_are_sent_away() {
 
 #[test]
 fn a_connection_that_nothing_comes_over_is_closed() {
-    let (_directory, server) = serve(&["--request-timeout", "1s"]);
+    let (_directory, server) = serve(&["--keep-alive-timeout", "1s"]);
     let mut idle = connect(&server);
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         .expect("a request");
@@ -79,6 +79,25 @@ fn a_connection_that_nothing_comes_over_is_closed() {
         said.starts_with("HTTP/1.1 200 ") && said.matches("HTTP/1.1").count() == 1,
         "{said}"
     );
+    server.stop();
+}
+
+/// A proxy that keeps it for a minute would send the next request into a closed one.
+#[test]
+fn an_idle_connection_is_kept_however_short_requests_have_to_be() {
+    let (_directory, server) = serve(&["--request-timeout", "1s"]);
+    let mut stream = connect(&server);
+    for _ in 0..2 {
+        let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(request).expect("a request");
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).expect("an answer");
+        assert_eq!(&first, b"HTTP/1.1 200");
+        // What is left of the answer.
+        let mut rest = [0; 4096];
+        let _ = stream.read(&mut rest).expect("the rest");
+        std::thread::sleep(Duration::from_millis(1500));
+    }
     server.stop();
 }
 

@@ -116,7 +116,22 @@ fn what_cannot_be_done_is_refused_with_its_name() {
             "the known ones are memory:, sqlite:PATH",
         ),
         (vec!["--token-format", "jwt"], "policy: "),
-        (vec!["--cap-rule", "refuse"], "--sessions-per-subject"),
+        (
+            vec!["--cap-rule", "refuse"],
+            "--cap-rule needs --sessions-per-subject",
+        ),
+        (
+            vec!["--absolute-timeout", "1000d"],
+            "policy: --absolute-timeout must be ",
+        ),
+        (vec!["--absolute-timeout", "1000d"], "d, and is 1000d"),
+        (
+            vec!["--listen", "0.0.0.0"],
+            "the port is missing, as in 0.0.0.0:8787",
+        ),
+        (vec!["--listen", "::1"], "the port is missing, as in [::1]:8787"),
+        (vec!["--listen", "localhost"], "the port is missing"),
+        (vec!["--listen", ":8787"], "as in 0.0.0.0:8787"),
         (vec!["--listen", &address], "cannot listen on"),
         (vec!["--liste", "x"], "'--listen'"),
         (vec!["--auth-header", "a=X-Session-Token"], "x-session-token"),
@@ -144,6 +159,73 @@ fn what_cannot_be_done_is_refused_with_its_name() {
     }
     taken.tell_to_end();
     assert!(taken.ended().success());
+}
+
+/// A variable set by an orchestrator often ends with the newline of the file that it was read from.
+#[test]
+fn variables_count_without_white_space_and_an_unknown_one_is_reported() {
+    let (directory, data) = place();
+    let mut command = Command::new(program());
+    command
+        .env(
+            "TESSERA_STORE",
+            format!(" sqlite:{}\n", directory.path().join("of-variable.db").display()),
+        )
+        .env("TESSERA_SESSIONS_PER_SUBJECT", "1\n")
+        .env("TESSERA_CAP_RULE", "REFUSE")
+        .env("TESSERA_LOG", "DEBUG")
+        .env("TESSERA_PUBLIC_FIELDS", "device, place")
+        .env("TESSERA_AUTH_HEADERS", "role=X-Role, team=X-Team ")
+        .env("TESSERA_IDLE_TIMEOUT", "")
+        .env("TESSERA_ROTATION_GRACE", " ")
+        .env("TESSERA_IDLE_TIMOUT", "5m");
+    let server = Server::start_by(&mut command, &data, &[]);
+    assert!(directory.path().join("of-variable.db").exists());
+    assert!(
+        server
+            .log()
+            .contains("TESSERA_IDLE_TIMOUT is unknown and ignored: is TESSERA_IDLE_TIMEOUT meant?"),
+        "{}",
+        server.log()
+    );
+    let (mut client, key) = (server.client(), server.service_key());
+    let login =
+        r#"{"subject":"alice","fields":{"role":"admin","team":"red","device":"phone","place":"here"}}"#;
+    let token = client.call("POST", "/v1/sessions", &key, Some(login)).token();
+    client
+        .call("POST", "/v1/sessions", &key, Some(r#"{"subject":"alice"}"#))
+        .refused(409, "too-many-sessions");
+    let answer = client.call("GET", "/auth", &token, None);
+    assert_eq!(
+        (answer.header("x-role"), answer.header("x-team")),
+        (Some("admin"), Some("red"))
+    );
+    let listed = client.call("GET", "/v1/subjects/alice/sessions", &key, None).ok();
+    assert_eq!(
+        listed["sessions"][0]["fields"],
+        serde_json::json!({ "device": "phone", "place": "here" })
+    );
+    server.stop();
+}
+
+/// A soft limit is raised; a hard one that is too low is reported.
+#[test]
+fn fewer_open_files_than_connections_are_raised_or_reported() {
+    for (limit, connections, is_reported) in [("-Sn 64", "1000", false), ("-n 600", "1000", true)] {
+        let (_directory, data) = place();
+        let mut command = Command::new("sh");
+        let script = format!(r#"ulimit {limit} && exec "$0" "$@""#);
+        command.args(["-c", &script]).arg(program());
+        let server = Server::start_by(&mut command, &data, &["--maximum-connections", connections]);
+        let log = server.log();
+        assert_eq!(
+            log.contains("this process may open 600 files"),
+            is_reported,
+            "{limit}: {log}"
+        );
+        server.client().send("GET", "/healthz", &[], None).ok();
+        server.stop();
+    }
 }
 
 #[test]

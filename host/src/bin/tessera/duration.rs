@@ -26,6 +26,35 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(millis))
 }
 
+/// Writes milliseconds as [`parse`] reads them, in the largest unit that is exact.
+fn show(millis: u64) -> String {
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    let unit = units
+        .into_iter()
+        .find(|(_, each)| millis != 0 && millis.is_multiple_of(*each));
+    match unit {
+        Some((unit, each)) => format!("{}{unit}", millis / each),
+        None => format!("{millis}ms"),
+    }
+}
+
+/// A text with its numbers, which are milliseconds, as durations.
+pub(crate) fn in_units(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|character: char| character.is_ascii_digit()) {
+        let (before, from) = rest.split_at(start);
+        let end = from
+            .find(|character: char| !character.is_ascii_digit())
+            .unwrap_or(from.len());
+        let (number, after) = from.split_at(end);
+        shown += before;
+        shown += &number.parse().map_or_else(|_| number.to_owned(), show);
+        rest = after.strip_prefix(" ms").unwrap_or(after);
+    }
+    shown + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +82,26 @@ mod tests {
             "1w",
         ] {
             assert!(parse(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn milliseconds_are_shown_in_the_largest_exact_unit() {
+        for (text, shown) in [
+            (
+                "must be 1000 to 604800000, and is 500",
+                "must be 1s to 7d, and is 500ms",
+            ),
+            ("keeps entries at least 60000 ms", "keeps entries at least 1m"),
+            ("is 0", "is 0ms"),
+            ("none", "none"),
+            ("99999999999999999999", "99999999999999999999"),
+        ] {
+            assert_eq!(in_units(text), shown);
+        }
+        for text in ["1ms", "1s", "90s", "2h", "25h", "3d"] {
+            let millis = parse(text).expect(text).as_millis();
+            assert_eq!(show(u64::try_from(millis).expect("small")), text);
         }
     }
 }

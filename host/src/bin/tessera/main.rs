@@ -3,6 +3,7 @@
 mod component;
 mod demo;
 mod duration;
+mod environment;
 mod failure;
 mod files;
 mod key;
@@ -22,7 +23,7 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::failure::Failure;
 
@@ -60,7 +61,17 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = Cli::from_arg_matches(&environment::trimmed(Cli::command()).get_matches());
+    let command = match cli {
+        Ok(cli) => cli.command,
+        Err(error) => error.exit(),
+    };
+    if matches!(command, Command::Serve(_)) {
+        for warning in environment::warnings(&Cli::command()) {
+            output::complain(&format!("tessera: warning: {warning}"));
+        }
+    }
+    let result = match command {
         Command::Serve(command) => command.run(),
         Command::Key(command) => command.run(),
         Command::Token(command) => command.run(),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tessera::{CapRule, FieldRule, Preset, ReuseRule, Sessions, SessionsBuilder, TokenFormat};
+use tessera::{
+    CapRule, ConfigurationError, FieldRule, Preset, ReuseRule, Sessions, SessionsBuilder, TokenFormat,
+};
 
 use crate::{Failure, duration};
 
@@ -12,7 +14,7 @@ use crate::{Failure, duration};
 #[command(next_help_heading = "Tokens")]
 pub(crate) struct TokenFlags {
     /// The form of token made and accepted [default: compact]
-    #[arg(long, value_name = "FORMAT", env = "TESSERA_TOKEN_FORMAT")]
+    #[arg(long, value_name = "FORMAT", ignore_case = true, env = "TESSERA_TOKEN_FORMAT")]
     token_format: Option<Format>,
     /// Who makes the tokens: bound into every key, and `iss` in a JWT
     #[arg(long, value_name = "TEXT", env = "TESSERA_ISSUER")]
@@ -21,7 +23,7 @@ pub(crate) struct TokenFlags {
     #[arg(long, value_name = "TEXT", env = "TESSERA_AUDIENCE")]
     audience: Option<String>,
     /// How far the clocks of hosts may differ [default: 5s]
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_CLOCK_SKEW")]
     clock_skew: Option<Duration>,
 }
 
@@ -30,7 +32,7 @@ pub(crate) struct TokenFlags {
 #[command(next_help_heading = "Policy")]
 pub(crate) struct LifetimeFlags {
     /// Timeouts of an assurance level of NIST SP 800-63B-4
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", ignore_case = true, env = "TESSERA_PRESET")]
     preset: Option<Level>,
     /// End a session this long after its creation or last authentication [default: 24h]
     #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_ABSOLUTE_TIMEOUT")]
@@ -47,43 +49,49 @@ pub(crate) struct PolicyFlags {
     #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_IDLE_TIMEOUT")]
     idle_timeout: Option<Duration>,
     /// Let activity move the idle expiry at most this often [default: 1m]
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_TOUCH_INTERVAL")]
     touch_interval: Option<Duration>,
     /// Give a session that is saved a new token this long after the last [default: never]
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_RENEW_INTERVAL")]
     renew_interval: Option<Duration>,
     /// How long a renewed token works after the first use of the new one [default: 10s]
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_ROTATION_GRACE")]
     rotation_grace: Option<Duration>,
     /// How long a JWT is valid [default: 5m]
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_TOKEN_LIFETIME")]
     token_lifetime: Option<Duration>,
     /// How many sessions one subject may have, 1 to 100 [default: any number]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", env = "TESSERA_SESSIONS_PER_SUBJECT")]
     sessions_per_subject: Option<u32>,
     /// What happens beyond that [default: evict-oldest]
-    #[arg(long, value_name = "RULE", requires = "sessions_per_subject")]
+    #[arg(long, value_name = "RULE", ignore_case = true, env = "TESSERA_CAP_RULE")]
     cap_rule: Option<Cap>,
     /// Who wins when two saves changed one field differently [default: later-wins]
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", ignore_case = true, env = "TESSERA_FIELD_RULE")]
     field_rule: Option<Field>,
     /// What happens to a session whose replaced token is shown again [default: report]
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", ignore_case = true, env = "TESSERA_REUSE_RULE")]
     reuse_rule: Option<Reuse>,
     /// The JSON text of one value [default: 16384]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", env = "TESSERA_MAXIMUM_VALUE_BYTES")]
     maximum_value_bytes: Option<u32>,
     /// The longest field name [default: 128]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", env = "TESSERA_MAXIMUM_NAME_BYTES")]
     maximum_name_bytes: Option<u32>,
     /// The whole stored record [default: 65536]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", env = "TESSERA_MAXIMUM_RECORD_BYTES")]
     maximum_record_bytes: Option<u32>,
     /// How many fields a session has [default: 256]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", env = "TESSERA_MAXIMUM_FIELDS")]
     maximum_fields: Option<u32>,
     /// A text field copied into the `data` claim of a JWT; may be given several times
-    #[arg(long = "token-field", value_name = "NAME")]
+    #[arg(
+        long = "token-field",
+        value_name = "NAME",
+        value_parser = trimmed,
+        env = "TESSERA_TOKEN_FIELDS",
+        value_delimiter = ','
+    )]
     token_fields: Vec<String>,
 }
 
@@ -95,7 +103,13 @@ pub(crate) struct PlaceFlags {
     #[arg(long, value_name = "TEXT", env = "TESSERA_KEY_PREFIX")]
     key_prefix: Option<String>,
     /// A field that lists of sessions show, as for a page "your devices"; may be given several times
-    #[arg(long = "public-field", value_name = "NAME")]
+    #[arg(
+        long = "public-field",
+        value_name = "NAME",
+        value_parser = trimmed,
+        env = "TESSERA_PUBLIC_FIELDS",
+        value_delimiter = ','
+    )]
     public_fields: Vec<String>,
 }
 
@@ -128,6 +142,29 @@ enum Field {
 enum Reuse {
     Report,
     EndSession,
+}
+
+/// A name in a list, without the white space around it.
+fn trimmed(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(text.trim().to_owned())
+}
+
+/// A refused configuration in the words and units of the flags.
+pub(crate) fn refused(error: ConfigurationError) -> Failure {
+    let ConfigurationError::InvalidPolicy { field, reason } = error else {
+        return Failure::during("cannot configure the engine")(error);
+    };
+    let (name, reason) = match field.strip_suffix("-ms") {
+        Some(name) => (name, duration::in_units(&reason)),
+        None => (field.as_str(), reason),
+    };
+    let flag = match name {
+        "sessions-per-owner" => "sessions-per-subject",
+        "public-fields" => "public-field",
+        "token-fields" => "token-field",
+        name => name,
+    };
+    Failure::new(format!("policy: --{flag} {reason}"))
 }
 
 /// Puts a value where it was given.
@@ -188,6 +225,9 @@ impl LifetimeFlags {
 
 impl PolicyFlags {
     pub(crate) fn apply(self, builder: SessionsBuilder) -> Result<SessionsBuilder, Failure> {
+        if self.cap_rule.is_some() && self.sessions_per_subject.is_none() {
+            return Err(Failure::new("--cap-rule needs --sessions-per-subject"));
+        }
         let builder = self.lifetime.apply(builder)?;
         let cap_rule = self.cap_rule.map(|rule| match rule {
             Cap::EvictOldest => CapRule::EvictOldest,

@@ -15,7 +15,7 @@ use tracing::level_filters::LevelFilter;
 use crate::demo::DemoFlags;
 use crate::key_ring::{KeyRing, KeySource};
 use crate::output::{complain, say};
-use crate::policy::{PlaceFlags, PolicyFlags, TokenFlags};
+use crate::policy::{self, PlaceFlags, PolicyFlags, TokenFlags};
 use crate::reload::{self, Hangups};
 use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
 use crate::server::Limits;
@@ -34,6 +34,7 @@ pub(crate) struct Serve {
         long,
         value_name = "ADDRESS",
         default_value = "127.0.0.1:8787",
+        value_parser = server::parse_address,
         env = "TESSERA_LISTEN"
     )]
     listen: String,
@@ -46,21 +47,42 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "PATH", env = "TESSERA_SERVICE_KEY_FILE")]
     service_key_file: Option<PathBuf>,
     /// How long requests may go on once the service is told to end
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = duration::parse,
+        env = "TESSERA_SHUTDOWN_TIMEOUT"
+    )]
     shutdown_timeout: Duration,
     /// What is logged to standard error
-    #[arg(long, value_name = "LEVEL", default_value = "info", env = "TESSERA_LOG")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "info",
+        ignore_case = true,
+        env = "TESSERA_LOG"
+    )]
     log: Level,
     /// What an acknowledged write to a SQLite file survives
     #[arg(
         long,
         value_name = "LOSS",
+        ignore_case = true,
         default_value = "power-loss",
+        env = "TESSERA_DURABILITY",
         help_heading = "Store"
     )]
     durability: DurabilityFlag,
     /// A field that proxies who ask `/auth` are told in a header, as in role=X-Role; may be given more than once
-    #[arg(long = "auth-header", value_name = "FIELD=HEADER", value_parser = service::parse_header, help_heading = "Proxies")]
+    #[arg(
+        long = "auth-header",
+        value_name = "FIELD=HEADER",
+        value_parser = |text: &str| service::parse_header(text.trim()),
+        value_delimiter = ',',
+        env = "TESSERA_AUTH_HEADERS",
+        help_heading = "Proxies"
+    )]
     auth_headers: Vec<(String, HeaderName)>,
     #[command(flatten)]
     limits: Limits,
@@ -103,6 +125,7 @@ struct Prepared {
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         start_log(self.log);
+        self.limits.raise_open_files();
         let (shutdown_timeout, listen, limits) = (self.shutdown_timeout, self.listen.clone(), self.limits);
         let (flags, policy) = (self.demo, self.policy.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -172,10 +195,11 @@ impl Serve {
         };
         let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
         let builder = self.tokens.apply(self.place.apply(self.policy.apply(builder)?));
-        let builder = ring.to_keys().into_iter().fold(builder, |builder, key| builder.key(key));
-        let sessions = builder
-            .build(store.clone())
-            .map_err(Failure::during("cannot configure the engine"))?;
+        let builder = ring
+            .to_keys()
+            .into_iter()
+            .fold(builder, |builder, key| builder.key(key));
+        let sessions = builder.build(store.clone()).map_err(policy::refused)?;
         let service = Service::new(
             sessions.clone(),
             store,

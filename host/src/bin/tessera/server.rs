@@ -22,6 +22,8 @@ use tessera::http::chain;
 /// A request's head, with all headers.
 const MAXIMUM_HEAD_BYTES: usize = 32 * 1024;
 const MAXIMUM_HEADERS: usize = 100;
+/// Files of the store, its connections, standard streams and the runtime's own.
+const OTHER_FILES: u64 = 256;
 /// After an error of `accept`, as for want of file descriptors: try again when some may be free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -29,12 +31,73 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct Limits {
-    /// A request may take so long; its head, its body, and a client that reads no answer, half of that each. A connection may be idle for the half, too
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = request_timeout)]
+    /// How long a request may take from its head on; its body, and a client that reads no answer, half of that each
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "60s",
+        value_parser = request_timeout,
+        env = "TESSERA_REQUEST_TIMEOUT"
+    )]
     pub(crate) request_timeout: Duration,
-    /// So many connections at once; further ones wait
-    #[arg(long, value_name = "NUMBER", default_value = "4096", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    /// How long a connection may take until the head of its next request is there; longer than the proxy in front keeps
+    /// idle connections (nginx: 60s)
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "75s",
+        value_parser = request_timeout,
+        env = "TESSERA_KEEP_ALIVE_TIMEOUT"
+    )]
+    keep_alive_timeout: Duration,
+    /// How many connections there are at once; further ones wait
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "4096",
+        value_parser = clap::value_parser!(u32).range(1..=65_536),
+        env = "TESSERA_MAXIMUM_CONNECTIONS"
+    )]
     maximum_connections: u32,
+}
+
+impl Limits {
+    /// Raises the limit of open files to what all connections and the store need; warns if the system allows fewer.
+    pub(crate) fn raise_open_files(&self) {
+        let needed = u64::from(self.maximum_connections) + OTHER_FILES;
+        match rlimit::increase_nofile_limit(needed) {
+            Ok(allowed) if allowed >= needed => {}
+            Ok(allowed) => tracing::warn!(
+                "this process may open {allowed} files, so that some of --maximum-connections {} will wait: \
+                 allow {needed} (ulimit -n, LimitNOFILE of systemd, --ulimit nofile of Docker)",
+                self.maximum_connections
+            ),
+            Err(error) => tracing::warn!("the limit of open files cannot be read: {error}"),
+        }
+    }
+}
+
+/// An address with a port; a name is looked up when the service listens.
+pub(crate) fn parse_address(text: &str) -> Result<String, String> {
+    if let Ok(address) = text.parse::<std::net::IpAddr>() {
+        let with_port = std::net::SocketAddr::new(address, 8787);
+        return Err(format!("the port is missing, as in {with_port}"));
+    }
+    let (host, port) = text
+        .rsplit_once(':')
+        .ok_or("the port is missing, as in 127.0.0.1:8787")?;
+    if port.parse::<u16>().is_err() {
+        return Err("the port is a number from 0 to 65535".into());
+    }
+    if host.is_empty() {
+        return Err(format!(
+            "the address is missing, as in 0.0.0.0:{port} for every IPv4 address of this machine"
+        ));
+    }
+    if host.contains(':') && !host.starts_with('[') {
+        return Err(format!("an IPv6 address stands in brackets, as in [::1]:{port}"));
+    }
+    Ok(text.to_owned())
 }
 
 impl Limits {
@@ -158,7 +221,7 @@ fn connection(
     stream.set_write_timeout(Some(limits.part_timeout()));
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.part_timeout())
+        .header_read_timeout(limits.keep_alive_timeout)
         .max_buf_size(MAXIMUM_HEAD_BYTES)
         .max_headers(MAXIMUM_HEADERS)
         .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router))
