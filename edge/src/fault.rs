@@ -116,6 +116,15 @@ impl Fault for EdgeError {
         }
     }
 
+    fn ahead(&self) -> Option<Duration> {
+        match self {
+            Self::Call(CallError::Engine { error, .. }) if error.kind == "token-not-yet-valid" => {
+                Some(Duration::from_millis(error.number.0))
+            }
+            _ => None,
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Call(CallError::Engine { error, .. }) if error.kind == "throttled" => {

@@ -119,6 +119,18 @@ impl Error {
         )
     }
 
+    /// Says for how many more milliseconds a token is not valid.
+    #[cold]
+    pub fn not_yet_valid(ahead_ms: u64) -> Self {
+        Self::with(
+            Kind::TokenNotYetValid,
+            Detail {
+                number: ahead_ms,
+                ..Detail::default()
+            },
+        )
+    }
+
     /// Names the fields that others have changed meanwhile. Names hold no control characters, so one stands on each line.
     #[cold]
     pub fn conflict(fields: &[String]) -> Self {

@@ -31,8 +31,11 @@ pub enum TokenFault {
     #[error("it is for another audience")]
     WrongAudience,
     /// Issued, or valid from, further in the future than the policy's `clock_skew`.
-    #[error("it is not valid yet")]
-    NotYetValid,
+    #[error("it becomes valid in {ahead:?}")]
+    NotYetValid {
+        /// How far in the future it is by this host's clock. More than the clocks of hosts differ by means that it was made elsewhere.
+        ahead: Duration,
+    },
 }
 
 /// Why a call on a session did not do as asked.
@@ -210,7 +213,9 @@ impl SessionError {
             Kind::TokenMacWrong => Self::InvalidToken(TokenFault::WrongMac),
             Kind::TokenIssuerWrong => Self::InvalidToken(TokenFault::WrongIssuer),
             Kind::TokenAudienceWrong => Self::InvalidToken(TokenFault::WrongAudience),
-            Kind::TokenNotYetValid => Self::InvalidToken(TokenFault::NotYetValid),
+            Kind::TokenNotYetValid => Self::InvalidToken(TokenFault::NotYetValid {
+                ahead: Duration::from_millis(number),
+            }),
             Kind::InvalidCsrfToken => Self::InvalidCsrfToken,
             Kind::InvalidPolicy | Kind::InvalidKey | Kind::InvalidArgument => Self::InvalidArgument {
                 argument: about,

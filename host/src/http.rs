@@ -101,6 +101,13 @@ impl Fault for SessionError {
         }
     }
 
+    fn ahead(&self) -> Option<Duration> {
+        match self {
+            Self::InvalidToken(TokenFault::NotYetValid { ahead }) => Some(*ahead),
+            _ => None,
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled(pause) => Some(*pause),
@@ -118,7 +125,7 @@ fn token_kind(fault: TokenFault) -> Kind {
         TokenFault::WrongMac => Kind::TokenMacWrong,
         TokenFault::WrongIssuer => Kind::TokenIssuerWrong,
         TokenFault::WrongAudience => Kind::TokenAudienceWrong,
-        TokenFault::NotYetValid => Kind::TokenNotYetValid,
+        TokenFault::NotYetValid { .. } => Kind::TokenNotYetValid,
     }
 }
 

@@ -111,6 +111,11 @@ pub trait Fault: Error + Send + Sync + Sized + 'static {
         Vec::new()
     }
 
+    /// How far in the future a token is that is not valid yet.
+    fn ahead(&self) -> Option<Duration> {
+        None
+    }
+
     /// How long to wait before it is tried again, where the store said so.
     fn retry_after(&self) -> Option<Duration> {
         None

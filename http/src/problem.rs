@@ -1,6 +1,7 @@
 //! Errors as the client reads them (RFC 9457). What the operator reads goes to the log.
 
 use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum_core::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -39,7 +40,7 @@ impl Problem {
     pub fn of(error: &impl Fault) -> Self {
         let kind = error.kind();
         let (status, code) = (kind.status(), kind.code());
-        warn_of_theft(kind);
+        warn_operator(error);
         if status >= 500 {
             tracing::error!(code, "{}", chain(error));
         }
@@ -133,10 +134,21 @@ impl IntoResponse for Problem {
     }
 }
 
-/// What the operator is told of a token that was renewed long ago and is shown again.
-pub(crate) fn warn_of_theft(kind: Kind) {
-    if kind == Kind::Reused {
+/// Writes to the log what a refused token tells the operator: it may be stolen, or the clocks of two hosts differ.
+pub(crate) fn warn_operator(error: &impl Fault) {
+    static EARLY: AtomicU64 = AtomicU64::new(0);
+    if error.kind() == Kind::Reused {
         tracing::warn!("a token was used that had been renewed long before: it may be stolen");
+    }
+    if let Some(ahead) = error.ahead() {
+        let count = EARLY.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        // The 1st, 2nd, 4th, 8th, and so on, because a clock that is wrong is wrong for every request.
+        if count.is_power_of_two() {
+            tracing::warn!(
+                "a token was refused that becomes valid in {ahead:?} by this host's clock ({count} of them so far): \
+                 compare the clocks of the hosts, or allow for it by the clock skew of the policy"
+            );
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use crate::carrier::{Carried, Carrier};
 use crate::engine::{Engine, EngineSession as _};
 use crate::fault::{Fault, Kind};
-use crate::problem::{Problem, warn_of_theft};
+use crate::problem::{Problem, warn_operator};
 use crate::session::{Arrival, News, Open};
 
 /// What a layer was given, shared by all its requests.
@@ -64,7 +64,7 @@ impl<E: Engine> Slot<E> {
             Some((carrier, Carried::Token(token))) => match engine.open(&token).await {
                 Ok(session) => (session, Arrival::Live, Some(carrier)),
                 Err(error) if error.kind().is_not_logged_in() => {
-                    warn_of_theft(error.kind());
+                    warn_operator(&error);
                     (engine.create()?, Arrival::Refused(error.kind()), Some(carrier))
                 }
                 Err(error) => return Err(error),

@@ -111,7 +111,7 @@ pub fn verify(
         TokenFormat::Jwt => policy.clock_skew_ms,
     };
     if read.not_before > now.saturating_add(policy.clock_skew_ms) {
-        return Err(Kind::TokenNotYetValid.into());
+        return Err(Error::not_yet_valid(read.not_before - now));
     }
     if read.expires_at.saturating_add(leeway) <= now {
         return Err(Kind::Expired.into());

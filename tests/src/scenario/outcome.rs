@@ -129,7 +129,7 @@ fn token_fault(fault: TokenFault) -> &'static str {
         TokenFault::WrongMac => "token-mac-wrong",
         TokenFault::WrongIssuer => "token-issuer-wrong",
         TokenFault::WrongAudience => "token-audience-wrong",
-        TokenFault::NotYetValid => "token-not-yet-valid",
+        TokenFault::NotYetValid { .. } => "token-not-yet-valid",
         _ => "host",
     }
 }

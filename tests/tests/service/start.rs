@@ -4,6 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+
+use base64::Engine as _;
 
 use crate::server::{Server, program, run};
 use crate::{place, serve};
@@ -204,6 +207,48 @@ fn variables_count_without_white_space_and_an_unknown_one_is_reported() {
     assert_eq!(
         listed["sessions"][0]["fields"],
         serde_json::json!({ "device": "phone", "place": "here" })
+    );
+    server.stop();
+}
+
+/// Two hosts whose clocks differ: the one that is behind reports by how much.
+#[test]
+fn a_token_from_the_future_is_reported_with_how_far() {
+    struct Ahead;
+    impl tessera::Clock for Ahead {
+        fn now(&self) -> tessera::Timestamp {
+            tessera::Timestamp::now().saturating_add(Duration::from_secs(100))
+        }
+    }
+    let (_directory, server) = serve(&[]);
+    let keys = fs::read_to_string(server.data.join("keys.json")).expect("keys");
+    let keys: serde_json::Value = serde_json::from_str(&keys).expect("JSON");
+    let text = |name: &str| keys["keys"][0][name].as_str().expect("a text").to_owned();
+    let secret = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(text("secret"))
+        .expect("base64url");
+    let ahead = tessera::Sessions::builder()
+        .expect("the component")
+        .signing_key(text("id"), secret)
+        .clock(Ahead)
+        .build(tessera::store::MemoryStore::new())
+        .expect("sessions");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let saved = runtime.block_on(async { ahead.create().expect("a draft").save().await });
+    let token = saved.expect("saved").token.expect("a token");
+    for _ in 0..5 {
+        let mut client = server.client();
+        let refused = client.call("GET", "/v1/session", &token, None);
+        refused.refused(401, "token-not-yet-valid");
+    }
+    let log = server.log();
+    // The 1st, 2nd and 4th.
+    assert_eq!(
+        log.matches("becomes valid in 9").count() + log.matches("becomes valid in 100s").count(),
+        3,
+        "{log}"
     );
     server.stop();
 }
