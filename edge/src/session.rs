@@ -208,13 +208,17 @@ impl EngineSession for EdgeSession {
     type Error = EdgeError;
 
     fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, EdgeError> {
-        let json = match self.value(name)? {
+        let read = match self.value(name)? {
             None => return Ok(None),
-            Some(Value::Bytes(bytes)) => serde_json::Value::from(bytes),
-            Some(Value::Json(text)) => serde_json::from_str(&text).map_err(EdgeError::Convert)?,
-            Some(value) => serde_json::from_str(write_field(&value).get()).map_err(EdgeError::Convert)?,
+            Some(Value::Bytes(bytes)) => serde_json::from_value(bytes.into()),
+            Some(Value::Json(text)) => serde_json::from_str(&text),
+            Some(value) => serde_json::from_str(write_field(&value).get()),
         };
-        serde_json::from_value(json).map(Some).map_err(EdgeError::Convert)
+        read.map(Some).map_err(EdgeError::Convert)
+    }
+
+    fn get_value(&self, name: &str) -> Result<Option<Value>, EdgeError> {
+        self.value(name)
     }
 
     fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), EdgeError> {

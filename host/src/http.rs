@@ -265,6 +265,10 @@ impl EngineSession for crate::Session {
         self.get(name)
     }
 
+    fn get_value(&self, name: &str) -> Result<Option<tessera_http::Value>, SessionError> {
+        Ok(self.get_value(name)?.map(Into::into))
+    }
+
     fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), SessionError> {
         self.set(name, value)
     }

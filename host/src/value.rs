@@ -1,6 +1,7 @@
 //! The values of fields, and their way to and from Rust types through serde.
 
 mod convert;
+mod private;
 
 pub use convert::ConvertError;
 
@@ -48,7 +49,8 @@ impl Value {
     /// Reads the value as a Rust type.
     ///
     /// # Errors
-    /// If it is of another type.
+    /// If it is of another type, or JSON with a member whose name begins with `$serde_json::private::`: `serde_json` would read
+    /// the object as that member's content.
     pub fn to<T: DeserializeOwned>(self) -> Result<T, ConvertError> {
         convert::to_rust(self)
     }

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
-use serde_json::Value;
 
 use crate::carrier::Carrier;
 use crate::engine::{Engine, EngineSession as _};
 use crate::problem::Problem;
 use crate::session::Open;
 use crate::slot::{Settings, Slot};
+use crate::value::Value;
 
 /// Whom the session stands for.
 pub const SUBJECT_HEADER: HeaderName = HeaderName::from_static("x-session-subject");
@@ -34,7 +34,8 @@ pub struct Authorizer<E> {
 }
 
 impl<E: Engine> Authorizer<E> {
-    /// Takes the token from the first of these carriers that brings one, and tells these fields in headers of these names.
+    /// Takes the token from the first of these carriers that brings one, and sends these fields in headers of these names:
+    /// texts, numbers and booleans. The header of a field that is absent or holds anything else is empty.
     pub fn new(
         engine: E,
         carriers: impl IntoIterator<Item = Carrier>,
@@ -80,14 +81,18 @@ impl<E: Engine> Authorizer<E> {
         headers.insert(ID_HEADER, value(&details.reference)?);
         let mut absent = Vec::new();
         for (field, header) in self.fields.iter() {
-            let text = match open.session.get::<Value>(field).map_err(failed)? {
-                None | Some(Value::Null) => {
+            let text = match open.session.get_value(field).map_err(failed)? {
+                Some(Value::Text(text)) => text,
+                Some(Value::Boolean(value)) => value.to_string(),
+                Some(Value::Integer(number)) => number.to_string(),
+                Some(Value::Float(number)) => number.to_string(),
+                // Whoever reads a header knows nothing of their structure.
+                None | Some(Value::Null | Value::Bytes(_) | Value::Json(_)) => {
                     absent.push(header.as_str());
-                    continue;
+                    String::new()
                 }
-                Some(Value::String(text)) => text,
-                Some(other) => other.to_string(),
             };
+            // Empty where the field is absent, because a proxy may keep a placeholder where a header is missing.
             headers.insert(header.clone(), value(&text)?);
         }
         // Envoy would pass on what the client sent under these names.

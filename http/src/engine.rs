@@ -88,6 +88,12 @@ pub trait EngineSession: Send + Sync + 'static {
     /// If the field is of another type, or the handle is closed.
     fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Self::Error>;
 
+    /// Reads one field as it was stored; `None` if there is no such field.
+    ///
+    /// # Errors
+    /// If the handle is closed.
+    fn get_value(&self, name: &str) -> Result<Option<Value>, Self::Error>;
+
     /// Sets one field.
     ///
     /// # Errors

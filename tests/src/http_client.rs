@@ -220,10 +220,11 @@ pub fn read_answer(connection: &mut BufReader<TcpStream>) -> io::Result<Answer> 
     let mut headers = Vec::new();
     loop {
         let header = next(connection)?;
-        let Some((name, value)) = header.split_once(": ") else {
+        if header.is_empty() {
             break;
-        };
-        headers.push((name.to_owned(), value.to_owned()));
+        }
+        let (name, value) = header.split_once(':').ok_or_else(unfit)?;
+        headers.push((name.to_owned(), value.trim_start().to_owned()));
     }
     let mut answer = Answer {
         status,

@@ -6,7 +6,7 @@ use serde::de::value::{BytesDeserializer, Error as ScalarError, StringDeserializ
 use serde::de::{DeserializeOwned, IntoDeserializer, Visitor};
 use serde::{Deserializer, Serialize, Serializer, forward_to_deserialize_any};
 
-use super::Value;
+use super::{Value, private};
 
 /// Why a value does not convert.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,9 @@ pub(super) fn from_rust<T: Serialize + ?Sized>(value: &T) -> Result<Value, Conve
 
 pub(super) fn to_rust<T: DeserializeOwned>(value: Value) -> Result<T, ConvertError> {
     match value {
-        Value::Json(text) => serde_json::from_str(&text).map_err(|error| as_json(&error)),
+        Value::Json(text) => private::check(&text)
+            .and_then(|()| serde_json::from_str(&text))
+            .map_err(|error| as_json(&error)),
         scalar => T::deserialize(Stored(scalar)).map_err(|_: ScalarError| ConvertError::Type),
     }
 }

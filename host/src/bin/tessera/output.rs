@@ -44,3 +44,68 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     }
     text
 }
+
+/// Lays JSON out over lines, two spaces for each level, and leaves every name and value as it is written.
+pub(crate) fn indented(json: &str) -> String {
+    let (mut text, mut level, mut in_string, mut is_escaped) =
+        (String::with_capacity(json.len()), 0_usize, false, false);
+    let mut characters = json.chars().peekable();
+    let line = |text: &mut String, level: usize| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n("  ", level));
+    };
+    while let Some(character) = characters.next() {
+        if in_string {
+            text.push(character);
+            in_string = is_escaped || character != '"';
+            is_escaped = !is_escaped && character == '\\';
+            continue;
+        }
+        match character {
+            ' ' | '\t' | '\n' | '\r' => {}
+            '{' | '[' => {
+                text.push(character);
+                while characters.next_if(char::is_ascii_whitespace).is_some() {}
+                if let Some(close) = characters.next_if(|next| matches!(next, '}' | ']')) {
+                    text.push(close);
+                } else {
+                    level += 1;
+                    line(&mut text, level);
+                }
+            }
+            '}' | ']' => {
+                level = level.saturating_sub(1);
+                line(&mut text, level);
+                text.push(character);
+            }
+            ',' => {
+                text.push(character);
+                line(&mut text, level);
+            }
+            ':' => text.push_str(": "),
+            _ => {
+                in_string = character == '"';
+                text.push(character);
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_laid_out_as_serde_json_does_and_keeps_its_numbers() {
+        for text in [
+            r#"{"a":{},"b":[],"c":[1,{"d":"x,y:{\"[\\"}],"e":null}"#,
+            r#"[[],[[]],"\\",true]"#,
+            "1",
+        ] {
+            let read: serde_json::Value = serde_json::from_str(text).expect(text);
+            assert_eq!(indented(text), serde_json::to_string_pretty(&read).expect("JSON"));
+        }
+        assert_eq!(indented("[1e400 , { } ]"), "[\n  1e400,\n  {}\n]");
+    }
+}

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tessera::store::{BATCH_LIMIT, Listed, Listing, PlainStore, Row, Store as _};
 use tessera::{SessionSummary, Timestamp};
 
 use crate::key_ring::{KeySource, new_key};
-use crate::output::{say, table};
+use crate::output::{indented, say, table};
 use crate::policy::{PlaceFlags, TokenFlags};
 use crate::store::DataFlags;
 use crate::{Failure, moment, token};
@@ -116,10 +117,7 @@ impl Sessions {
 async fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
     let store = place.data.open_shared().await?;
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
-    let builder = place
-        .place
-        .apply(builder.instances(1))
-        .key(new_key(None)?);
+    let builder = place.place.apply(builder.instances(1)).key(new_key(None)?);
     builder
         .build(store)
         .map_err(Failure::during("cannot configure the engine"))
@@ -200,25 +198,41 @@ async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> 
         .await
         .map_err(Failure::during("cannot read it"))?;
     // serde's own message may quote the record.
-    let mut record: Map<String, Value> =
+    let record: StoredRecord =
         serde_json::from_str(&entry.value).map_err(|_| Failure::new("the stored record cannot be read"))?;
-    let at = |name: &str| {
-        record
-            .get(name)
-            .and_then(Value::as_u64)
-            .map(|at| moment::show(Timestamp::from_millis(at)))
-    };
-    let (created, authenticated, ends) = (at("created"), at("authenticated"), at("ends"));
-    print_session(json!({
-        "reference": reference,
-        "subject": subject,
-        "created": created,
-        "authenticated": authenticated,
-        "last seen": moment::show(row.touched_at),
-        "expires": moment::show(row.expires_at),
-        "ends": ends,
-        "fields": record.remove("fields"),
-    }))
+    let at = |at: Option<u64>| at.map(|at| moment::show(Timestamp::from_millis(at)));
+    print_session(&Shown {
+        reference,
+        subject,
+        created: at(record.created),
+        authenticated: at(record.authenticated),
+        last_seen: Some(moment::show(row.touched_at)),
+        expires: moment::show(row.expires_at),
+        ends: at(record.ends),
+        fields: record.fields,
+    })
+}
+
+/// What is shown of a record. The fields stay the text that they are, because JSON holds more than Rust's numbers do.
+#[derive(Deserialize)]
+struct StoredRecord {
+    created: Option<u64>,
+    authenticated: Option<u64>,
+    ends: Option<u64>,
+    fields: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    reference: Option<&'a str>,
+    subject: Option<&'a str>,
+    created: Option<String>,
+    authenticated: Option<String>,
+    #[serde(rename = "last seen", skip_serializing_if = "Option::is_none")]
+    last_seen: Option<String>,
+    expires: String,
+    ends: Option<String>,
+    fields: Option<Box<RawValue>>,
 }
 
 /// The subject's row with this reference.
@@ -249,7 +263,10 @@ async fn show_by_token(
     let store = place.data.open_shared().await?;
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
     let builder = tokens.apply(place.place.apply(builder.instances(1)));
-    let builder = keys.to_keys().into_iter().fold(builder, |builder, key| builder.key(key));
+    let builder = keys
+        .to_keys()
+        .into_iter()
+        .fold(builder, |builder, key| builder.key(key));
     let sessions = builder
         .build(store)
         .map_err(Failure::during("cannot configure the engine"))?;
@@ -260,20 +277,21 @@ async fn show_by_token(
     let doing = || "cannot read the session".to_owned();
     let details = session.details().map_err(Failure::during(doing()))?;
     let fields = session.entries_json().map_err(Failure::during(doing()))?;
-    print_session(json!({
-        "reference": details.reference,
-        "subject": details.subject,
-        "created": moment::show(details.created_at),
-        "authenticated": details.authenticated_at.map(moment::show),
-        "expires": moment::show(details.expires_at),
-        "ends": moment::show(details.ends_at),
-        "fields": serde_json::from_str::<Value>(&fields).map_err(Failure::during(doing()))?,
-    }))
+    print_session(&Shown {
+        reference: Some(&details.reference),
+        subject: details.subject.as_deref(),
+        created: Some(moment::show(details.created_at)),
+        authenticated: details.authenticated_at.map(moment::show),
+        last_seen: None,
+        expires: moment::show(details.expires_at),
+        ends: Some(moment::show(details.ends_at)),
+        fields: Some(RawValue::from_string(fields).map_err(Failure::during(doing()))?),
+    })
 }
 
-fn print_session(session: Value) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(&session).map_err(Failure::during("cannot write the session"))?;
-    say(&format!("{text}\n"))
+fn print_session(session: &Shown<'_>) -> Result<(), Failure> {
+    let text = serde_json::to_string(session).map_err(Failure::during("cannot write the session"))?;
+    say(&format!("{}\n", indented(&text)))
 }
 
 async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<(), Failure> {
