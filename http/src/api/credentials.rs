@@ -100,6 +100,20 @@ impl<E: Engine> FromRequestParts<Arc<Api<E>>> for WithService {
     }
 }
 
+/// Whether the caller holds the service key besides a token. A wrong key is refused, and not taken for none.
+pub(super) struct IsService(pub(super) bool);
+
+impl<E: Engine> FromRequestParts<Arc<Api<E>>> for IsService {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api<E>>) -> Result<Self, Problem> {
+        match one(&parts.headers, &SERVICE_KEY_HEADER)? {
+            None => Ok(Self(false)),
+            offered => check(offered, &api.key).map(|()| Self(true)),
+        }
+    }
+}
+
 fn check(offered: Option<&str>, key: &ServiceKey) -> Result<(), Problem> {
     match offered {
         None => {

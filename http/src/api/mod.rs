@@ -15,6 +15,7 @@ mod told;
 mod verify;
 mod view;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct Api<E> {
     /// Where a session's token may stand, in this order.
     carriers: Vec<Carrier>,
     authorizer: Authorizer<E>,
+    /// Fields that only the service key writes.
+    protected: HashSet<String>,
     later: Box<dyn Fn(Later) + Send + Sync>,
 }
 
@@ -71,13 +74,23 @@ impl<E: Engine> Api<E> {
             .into_iter()
             .chain(plain.ok().map(Carrier::Cookie))
             .collect();
+        let protected = told.iter().map(|(field, _)| field.clone()).collect();
         Self {
             authorizer: Authorizer::new(engine.clone(), carriers.clone(), told),
+            protected,
             engine,
             key,
             carriers,
             later: Box::new(later),
         }
+    }
+
+    /// Lets only the service key write these fields, as it does those that proxies are told: a client who holds a token
+    /// changes all others with `PATCH /v1/session`.
+    #[must_use]
+    pub fn protect(mut self, fields: impl IntoIterator<Item = String>) -> Self {
+        self.protected.extend(fields);
+        self
     }
 
     /// Every route, and those of the host's own beside them. What is at no route is answered by a problem as well, and nothing

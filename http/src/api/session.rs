@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::value::RawValue;
 
 use super::answer::Answer;
-use super::credentials::{ByService, Signed, Token, WithService};
+use super::credentials::{ByService, IsService, Signed, Token, WithService};
 use super::members::{FieldMembers, NoMembers};
 use super::view::answer_session;
 use super::{Api, Members, fields};
@@ -52,6 +52,7 @@ pub(super) async fn read<E: Engine>(State(api): Shared<E>, token: Token) -> Answ
 /// `PATCH /v1/session`: sets and removes fields, all or none.
 pub(super) async fn change<E: Engine>(
     State(api): Shared<E>,
+    IsService(is_service): IsService,
     Signed(token): Signed,
     FieldMembers(body): FieldMembers,
 ) -> Answer {
@@ -69,6 +70,11 @@ pub(super) async fn change<E: Engine>(
         ));
     }
     changes.extend(remove.into_iter().map(|name| (name, None)));
+    let protected = changes.iter().find(|(name, _)| api.protected.contains(name));
+    if let Some((name, _)) = protected.filter(|_| !is_service) {
+        let detail = "only the service writes this field: send the service key as `X-Tessera-Service-Key`";
+        return Err(Problem::new(403, "field-protected", detail).with("field", name.as_str()));
+    }
     let session = api.engine.open(&token.0).await.map_err(failed)?;
     session.update(changes).map_err(failed)?;
     let grant = session.save().await.map_err(failed)?;

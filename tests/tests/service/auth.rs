@@ -230,3 +230,47 @@ fn a_header_is_a_stored_text_number_or_boolean_and_nothing_that_json_can_be_read
     }
     server.stop();
 }
+
+/// Whoever holds a token changes its fields, and a proxy vouches for some of them.
+#[test]
+fn fields_that_are_vouched_for_are_written_by_the_service_alone() {
+    let (_directory, server) = serve(&[&FLAGS[..], &["--protected-field", "tier"]].concat());
+    let (mut client, key) = (server.client(), server.service_key());
+    let body = r#"{"subject":"alice","fields":{"role":"user","tier":"free","theme":"light"}}"#;
+    let token = create(&mut client, &key, body);
+    let bearer = format!("Bearer {token}");
+    let mut change = |body: &str, key: Option<&str>| {
+        let mut headers = vec![
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+        ];
+        headers.extend(key.map(|key| ("X-Tessera-Service-Key", key)));
+        client.send("PATCH", "/v1/session", &headers, Some(body))
+    };
+    for body in [
+        r#"{"set":{"role":"admin"}}"#,
+        r#"{"set":{"theme":"dark","tier":"gold"}}"#,
+        r#"{"remove":["role"]}"#,
+        r#"{"set":{"plan":{}}}"#,
+    ] {
+        let refused = change(body, None);
+        refused.refused(403, "field-protected");
+        assert!(
+            ["role", "tier", "plan"]
+                .iter()
+                .any(|name| refused.json()["field"] == *name)
+        );
+        change(body, Some("tsk_wrong")).refused(403, "service-key-wrong");
+    }
+    let own = change(r#"{"set":{"theme":"dark"}}"#, None).ok();
+    assert_eq!(
+        own["fields"],
+        serde_json::json!({ "role": "user", "tier": "free", "theme": "dark" })
+    );
+    let by_service = change(r#"{"set":{"role":"admin"},"remove":["tier"]}"#, Some(&key)).ok();
+    assert_eq!(
+        by_service["fields"],
+        serde_json::json!({ "role": "admin", "theme": "dark" })
+    );
+    server.stop();
+}

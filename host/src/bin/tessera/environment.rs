@@ -81,7 +81,7 @@ mod tests {
     use crate::Cli;
 
     /// Where one flag is given several times, its variable is a list.
-    const LISTS: [&str; 3] = ["auth-header", "public-field", "token-field"];
+    const LISTS: [&str; 4] = ["auth-header", "protected-field", "public-field", "token-field"];
 
     #[test]
     fn every_flag_of_the_service_has_its_variable() {

@@ -15,7 +15,7 @@ use tracing::level_filters::LevelFilter;
 use crate::demo::DemoFlags;
 use crate::key_ring::{KeyRing, KeySource};
 use crate::output::{complain, say};
-use crate::policy::{self, PlaceFlags, PolicyFlags, TokenFlags};
+use crate::policy::{self, PlaceFlags, PolicyFlags, TokenFlags, trimmed};
 use crate::reload::{self, Hangups};
 use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
 use crate::server::Limits;
@@ -84,6 +84,15 @@ pub(crate) struct Serve {
         help_heading = "Proxies"
     )]
     auth_headers: Vec<(String, HeaderName)>,
+    /// A field that only the service key writes, as it does every field that proxies are told; may be given more than once
+    #[arg(
+        long = "protected-field",
+        value_name = "NAME",
+        value_parser = trimmed,
+        value_delimiter = ',',
+        env = "TESSERA_PROTECTED_FIELDS"
+    )]
+    protected_fields: Vec<String>,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -205,6 +214,7 @@ impl Serve {
             store,
             service_key,
             self.auth_headers,
+            self.protected_fields,
             self.limits,
         );
         Ok(Prepared {

@@ -35,18 +35,19 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// `told`: the fields that proxies are told, each with its header.
+    /// `told`: the fields that proxies are told, each with its header. `protected`: those that only the service key writes as well.
     pub(crate) fn new(
         sessions: Sessions,
         store: AnyStore,
         key: ServiceKey,
         told: Vec<(String, HeaderName)>,
+        protected: Vec<String>,
         limits: Limits,
     ) -> Self {
         let tasks = Tasks::default();
         let later = tasks.clone();
         let health = Health::new(sessions.clone(), store.clone(), tasks.clone());
-        let api = Api::new(sessions, key, told, move |task| later.start(task));
+        let api = Api::new(sessions, key, told, move |task| later.start(task)).protect(protected);
         Self {
             api: Arc::new(api),
             store,
