@@ -97,7 +97,12 @@ impl<E: Engine> Api<E> {
     /// that is answered may be kept.
     pub fn router(self: Arc<Self>, beside: Router) -> Router {
         let v1 = Router::new()
-            .route("/sessions", post(session::create::<E>))
+            .route(
+                "/sessions",
+                post(session::create::<E>)
+                    .get(subjects::list_named::<E>)
+                    .delete(subjects::revoke_named::<E>),
+            )
             .route(
                 "/session",
                 get(session::read::<E>)

@@ -27,6 +27,23 @@ pub(super) struct Part {
     cursor: Option<String>,
 }
 
+/// A subject that cannot stand in a path, as `.` and `..` cannot: whoever sends a request resolves them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Named {
+    subject: String,
+    current: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ended {
+    subject: String,
+    /// One session; without it, all.
+    reference: Option<String>,
+}
+
 #[derive(Serialize)]
 struct Listed<'a> {
     reference: &'a str,
@@ -55,9 +72,30 @@ pub(super) async fn list<E: Engine>(
     let Path(subject) = subject.map_err(|_| malformed_path())?;
     let Query(part) =
         part.map_err(|_| Problem::new(400, "query-malformed", "the query takes `current` and `cursor`"))?;
+    answer_page(&api, &subject, &part).await
+}
+
+/// `GET /v1/sessions?subject=…`.
+pub(super) async fn list_named<E: Engine>(
+    State(api): Shared<E>,
+    _: ByService,
+    named: Result<Query<Named>, QueryRejection>,
+) -> Answer {
+    let Query(Named {
+        subject,
+        current,
+        cursor,
+    }) = named.map_err(|_| {
+        let detail = "the query needs `subject`, and takes `current` and `cursor`";
+        Problem::new(400, "query-malformed", detail)
+    })?;
+    answer_page(&api, &subject, &Part { current, cursor }).await
+}
+
+async fn answer_page<E: Engine>(api: &Api<E>, subject: &str, part: &Part) -> Answer {
     let page = api
         .engine
-        .list(&subject, part.current.as_deref(), part.cursor.as_deref())
+        .list(subject, part.current.as_deref(), part.cursor.as_deref())
         .await
         .map_err(|error| Problem::of(&error))?;
     let sessions = page.items.iter().map(listed).collect();
@@ -77,7 +115,27 @@ pub(super) async fn revoke_all<E: Engine>(
     subject: Result<Path<String>, PathRejection>,
 ) -> Answer {
     let Path(subject) = subject.map_err(|_| malformed_path())?;
-    let ended = api.engine.revoke_all(&subject).await;
+    end_all(&api, &subject).await
+}
+
+/// `DELETE /v1/sessions?subject=…`: all of them, or the one that the query names.
+pub(super) async fn revoke_named<E: Engine>(
+    State(api): Shared<E>,
+    _: ByService,
+    named: Result<Query<Ended>, QueryRejection>,
+) -> Answer {
+    let Query(Ended { subject, reference }) = named.map_err(|_| {
+        let detail = "the query needs `subject`, and takes `reference`";
+        Problem::new(400, "query-malformed", detail)
+    })?;
+    match reference {
+        Some(reference) => end_one(&api, &subject, &reference).await,
+        None => end_all(&api, &subject).await,
+    }
+}
+
+async fn end_all<E: Engine>(api: &Api<E>, subject: &str) -> Answer {
+    let ended = api.engine.revoke_all(subject).await;
     answer_one("ended", ended.map_err(|error| Problem::of(&error))?)
 }
 
@@ -88,7 +146,11 @@ pub(super) async fn revoke<E: Engine>(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Answer {
     let Path((subject, reference)) = path.map_err(|_| malformed_path())?;
-    let revoked = api.engine.revoke(&subject, &reference).await;
+    end_one(&api, &subject, &reference).await
+}
+
+async fn end_one<E: Engine>(api: &Api<E>, subject: &str, reference: &str) -> Answer {
+    let revoked = api.engine.revoke(subject, reference).await;
     match revoked.map_err(|error| Problem::of(&error))? {
         true => Ok(StatusCode::NO_CONTENT.into_response()),
         false => Err(Problem::new(

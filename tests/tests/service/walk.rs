@@ -306,3 +306,49 @@ fn reading_slides_the_idle_expiry_beside_the_answer() {
         .refused(401, "missing");
     server.stop();
 }
+
+/// Whoever sends a request resolves `.` and `..` in its path.
+#[test]
+fn a_subject_that_no_path_can_hold_is_listed_and_ended_by_the_query() {
+    let (_directory, server) = serve(&[]);
+    let (mut client, key) = (server.client(), server.service_key());
+    for (subject, encoded) in [
+        (".", "."),
+        ("..", "%2E%2E"),
+        ("a/../b", "a%2F..%2Fb"),
+        ("ä b+c", "%C3%A4+b%2Bc"),
+    ] {
+        let path = format!("/v1/sessions?subject={encoded}");
+        for _ in 0..3 {
+            client.create(&key, Some(subject));
+        }
+        let listed = client.call("GET", &path, &key, None).ok();
+        let sessions = listed["sessions"].as_array().expect("a list");
+        assert_eq!(sessions.len(), 3, "{subject}");
+        let reference = sessions[0]["reference"].as_str().expect("a reference");
+        let marked = client
+            .call("GET", &format!("{path}&current={reference}"), &key, None)
+            .ok();
+        assert_eq!(marked["sessions"][0]["current"], true);
+        let one = format!("{path}&reference={reference}");
+        assert_eq!(client.call("DELETE", &one, &key, None).status, 204);
+        client
+            .call("DELETE", &one, &key, None)
+            .refused(404, "session-not-found");
+        assert_eq!(
+            client.call("DELETE", &path, &key, None).ok()["ended"],
+            2,
+            "{subject}"
+        );
+    }
+    client
+        .call("GET", "/v1/sessions", &key, None)
+        .refused(400, "query-malformed");
+    client
+        .call("DELETE", "/v1/sessions?reference=x", &key, None)
+        .refused(400, "query-malformed");
+    client
+        .send("GET", "/v1/sessions?subject=a", &[], None)
+        .refused(401, "service-key-absent");
+    server.stop();
+}
