@@ -35,12 +35,7 @@ export class Engine {
       [face('random')]: { bytes: (count) => this.#asked().random(count) },
       [face('store')]: {
         describe: () => capabilities,
-        get: (key, known, fresh) => {
-          const answer = ask('get', { key, fresh });
-          // What the engine has it is not told again.
-          const has = answer.tag === 'ok' && known !== undefined && BigInt(answer.val.version) === known;
-          return has ? { tag: 'ok', val: { ...answer.val, value: undefined } } : answer;
-        },
+        get: (key, fresh) => ask('get', { key, fresh }),
         'get-many': (keys) => ask('get-many', { keys }),
         insert: (key, value, at) => ask('insert', { key, value, at }),
         replace: (key, value, expected, at) => ask('replace', { key, value, expected, at }),

@@ -106,9 +106,9 @@ impl<'a> Call<'a> {
     }
 
     /// Reads an entry; `None` is a missing one.
-    pub fn get(&self, key: &str, known: Option<u64>, fresh: bool) -> Result<Option<Entry>, Error> {
+    pub fn get(&self, key: &str, fresh: bool) -> Result<Option<Entry>, Error> {
         self.ask()?;
-        match self.ports.get(key, known, fresh) {
+        match self.ports.get(key, fresh) {
             Ok(entry) => Ok(Some(entry)),
             Err(StoreError::Missing) => Ok(None),
             Err(error) => Err(self.failed_read(error)),

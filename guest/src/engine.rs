@@ -87,22 +87,19 @@ impl Engine {
         now: u64,
     ) -> Result<Option<Found>, Error> {
         for _ in 0..=MOVES {
-            let known = self.cache.borrow().get(&id);
-            let entry = call.get(
-                &self.key(id),
-                known.as_ref().map(|snapshot| snapshot.version),
-                fresh,
-            )?;
+            let entry = call.get(&self.key(id), fresh)?;
             let Some(entry) = entry.filter(|entry| entry.expires_at > now) else {
                 break;
             };
-            if let Some(next) = entry.value.as_deref().and_then(record::moved_to) {
+            if let Some(next) = record::moved_to(&entry.value) {
                 id = next;
                 continue;
             }
             let (guard, expires_at) = (entry.guard, entry.expires_at);
-            let snapshot = match known {
-                Some(known) if known.version == entry.version => known,
+            let cached = self.cache.borrow().get(&id);
+            let snapshot = match cached {
+                // By its text as well, because a damaged record keeps its version.
+                Some(cached) if cached.is(entry.version, &entry.value) => cached,
                 _ => self.learn(id, entry)?,
             };
             return Ok(Some(Found {
@@ -115,10 +112,7 @@ impl Engine {
     }
 
     fn learn(&self, id: SessionId, entry: Entry) -> Result<Rc<Snapshot>, Error> {
-        let text = entry
-            .value
-            .ok_or_else(|| Error::because(Kind::Other, "the store left out a text that was not known"))?;
-        let snapshot = Rc::new(Snapshot::read(id, text, entry.version)?);
+        let snapshot = Rc::new(Snapshot::read(id, entry.value, entry.version)?);
         self.cache.borrow_mut().put(id, &snapshot);
         Ok(snapshot)
     }

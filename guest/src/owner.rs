@@ -307,7 +307,7 @@ fn bring_values(call: &Call<'_>, rows: &mut [Row]) -> Result<(), Error> {
         if let Some(entry) = entry {
             let row = &mut rows[index];
             (row.version, row.guard) = (entry.version, entry.guard);
-            (row.expires_at, row.value) = (entry.expires_at, entry.value);
+            (row.expires_at, row.value) = (entry.expires_at, Some(entry.value));
         }
     }
     Ok(())

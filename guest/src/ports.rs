@@ -3,8 +3,8 @@
 /// A record as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The text; `None` only if the question named this very version as known.
-    pub value: Option<String>,
+    /// The text.
+    pub value: String,
     /// Compared for equality only.
     pub version: u64,
     /// Changes with each write that changes which tokens are good; compared for equality only.
@@ -120,7 +120,7 @@ pub trait Ports {
     fn now(&self) -> u64;
     fn random(&self, count: u32) -> Vec<u8>;
     fn describe(&self) -> Capabilities;
-    fn get(&self, key: &str, known: Option<u64>, fresh: bool) -> Result<Entry, StoreError>;
+    fn get(&self, key: &str, fresh: bool) -> Result<Entry, StoreError>;
     fn get_many(&self, keys: &[String]) -> Result<Vec<Result<Entry, StoreError>>, StoreError>;
     fn insert(&self, key: &str, value: &str, at: &Placement<'_>) -> Result<u64, StoreError>;
     fn replace(

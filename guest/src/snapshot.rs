@@ -137,6 +137,11 @@ impl Snapshot {
         })
     }
 
+    /// Whether it is what this text of this version says.
+    pub fn is(&self, version: u64, text: &str) -> bool {
+        self.version == version && self.text == text
+    }
+
     /// Reads a record's head and finds its fields. Their values are not read.
     ///
     /// # Errors

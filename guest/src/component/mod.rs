@@ -72,8 +72,8 @@ impl Ports for Host {
         }
     }
 
-    fn get(&self, key: &str, known: Option<u64>, fresh: bool) -> Result<ports::Entry, StoreError> {
-        store::get(key, known, fresh).map(entry).map_err(store_error)
+    fn get(&self, key: &str, fresh: bool) -> Result<ports::Entry, StoreError> {
+        store::get(key, fresh).map(entry).map_err(store_error)
     }
 
     fn get_many(&self, keys: &[String]) -> Result<Vec<Result<ports::Entry, StoreError>>, StoreError> {

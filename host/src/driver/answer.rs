@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::store::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
 use crate::time::Timestamp;
 
-/// What the engine asks a store. `known` is not part of it: it changes with what the engine happens to have cached.
+/// What the engine asks a store.
 #[derive(Hash)]
 pub(crate) enum Question {
     Get {

@@ -21,23 +21,21 @@ pub(crate) struct HostState {
 #[derive(ComponentType, Lower)]
 #[component(record)]
 struct Entry {
-    value: Option<Arc<str>>,
+    value: Arc<str>,
     version: u64,
     guard: u64,
     #[component(name = "expires-at")]
     expires_at: u64,
 }
 
-impl Entry {
-    fn new(entry: store::Entry, known: Option<u64>) -> Self {
+impl From<store::Entry> for Entry {
+    fn from(entry: store::Entry) -> Self {
         let store::Entry {
             value,
             version,
             guard,
             expires_at,
         } = entry;
-        // What the engine has it is not told again.
-        let value = (known != Some(version)).then_some(value);
         Self {
             value,
             version,
@@ -289,24 +287,21 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
     store.func_wrap("describe", |context: Context<'_>, (): ()| {
         Ok((Capabilities::from(context.data().sources.store.describe()),))
     })?;
-    store.func_wrap(
-        "get",
-        |mut context: Context<'_>, (key, known, fresh): (String, Option<u64>, bool)| {
-            ask(
-                &mut context,
-                Question::Get { key, fresh },
-                |answer| match answer {
-                    Answer::Entry(answer) => Some(answer.map(|entry| Entry::new(entry, known))),
-                    _ => None,
-                },
-            )
-        },
-    )?;
+    store.func_wrap("get", |mut context: Context<'_>, (key, fresh): (String, bool)| {
+        ask(
+            &mut context,
+            Question::Get { key, fresh },
+            |answer| match answer {
+                Answer::Entry(answer) => Some(answer.map(Entry::from)),
+                _ => None,
+            },
+        )
+    })?;
     store.func_wrap("get-many", |mut context: Context<'_>, (keys,): (Vec<String>,)| {
         ask(&mut context, Question::GetMany { keys }, |answer| match answer {
             Answer::Entries(answer) => Some(answer.map(|entries| {
                 let entry = |entry: &Result<store::Entry, StoreError>| match entry {
-                    Ok(entry) => Ok(Entry::new(entry.clone(), None)),
+                    Ok(entry) => Ok(Entry::from(entry.clone())),
                     Err(error) => Err(Error::from(error.clone())),
                 };
                 entries.iter().map(entry).collect::<Vec<_>>()

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tessera_http::api::read_field;
 use tessera_http::{
     Change, Claims, Details, Devices, Engine, EngineSession, Fault, Grant, Keep, Kind, Limits, Value,
 };
@@ -129,6 +130,12 @@ impl EngineSession for Plain {
     fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Never> {
         let field = self.asked().fields.get(name).cloned();
         field.map(serde_json::from_value).transpose().map_err(|_| Never)
+    }
+
+    fn get_value(&self, name: &str) -> Result<Option<tessera_http::Value>, Never> {
+        let field = self.asked().fields.get(name).cloned();
+        let read = field.map(|field| read_field(&field.to_string()));
+        read.transpose().map_err(|_| Never)
     }
 
     fn set<T: Serialize + ?Sized>(&self, _: &str, _: &T) -> Result<(), Never> {

@@ -73,7 +73,7 @@ impl World {
 
     fn store(&self, key: &str, value: &str, at: &Placement<'_>) -> u64 {
         self.version.set(self.version.get() + 1);
-        let kept = self.get(key, None, true).map_or(0, |entry| entry.guard);
+        let kept = self.get(key, true).map_or(0, |entry| entry.guard);
         let stored = Stored {
             value: value.into(),
             version: self.version.get(),
@@ -114,14 +114,14 @@ impl Ports for World {
         }
     }
 
-    fn get(&self, key: &str, known: Option<u64>, _fresh: bool) -> Result<Entry, StoreError> {
+    fn get(&self, key: &str, _fresh: bool) -> Result<Entry, StoreError> {
         let records = self.records.borrow();
         let stored = records
             .get(key)
             .filter(|stored| self.lives(stored))
             .ok_or(StoreError::Missing)?;
         Ok(Entry {
-            value: (known != Some(stored.version)).then(|| stored.value.clone()),
+            value: stored.value.clone(),
             version: stored.version,
             guard: stored.guard,
             expires_at: stored.expires_at,
@@ -129,11 +129,11 @@ impl Ports for World {
     }
 
     fn get_many(&self, keys: &[String]) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        Ok(keys.iter().map(|key| self.get(key, None, false)).collect())
+        Ok(keys.iter().map(|key| self.get(key, false)).collect())
     }
 
     fn insert(&self, key: &str, value: &str, at: &Placement<'_>) -> Result<u64, StoreError> {
-        self.write(|| match self.get(key, None, true) {
+        self.write(|| match self.get(key, true) {
             Ok(_) => Err(StoreError::Stale),
             Err(_) => Ok(self.store(key, value, at)),
         })
@@ -147,7 +147,7 @@ impl Ports for World {
         at: &Placement<'_>,
     ) -> Result<u64, StoreError> {
         self.write(|| {
-            let entry = self.get(key, None, true)?;
+            let entry = self.get(key, true)?;
             let is_met = match expected {
                 Expected::Version(version) => version == entry.version,
                 Expected::Guard(guard) => guard == entry.guard,
@@ -162,7 +162,7 @@ impl Ports for World {
 
     fn touch(&self, key: &str, owner: Option<&str>, expires_at: u64) -> Result<(), StoreError> {
         self.write(|| {
-            self.get(key, None, true)?;
+            self.get(key, true)?;
             let mut records = self.records.borrow_mut();
             let stored = records.get_mut(key).ok_or(StoreError::Missing)?;
             assert_eq!(stored.owner.as_deref(), owner);
@@ -178,7 +178,7 @@ impl Ports for World {
                 Condition::Owner(owner) => stored.owner.as_deref() == Some(owner),
                 Condition::Guard(guard) => stored.guard == guard,
             });
-            let was_there = self.get(key, None, true).is_ok();
+            let was_there = self.get(key, true).is_ok();
             match is_met {
                 Some(true) => drop(self.records.borrow_mut().remove(key)),
                 Some(false) if was_there => return Err(StoreError::Stale),
@@ -192,7 +192,7 @@ impl Ports for World {
         let mut deleted = 0;
         for Deletion { key, guard } in deletions {
             let has_guard = self
-                .get(&key, None, true)
+                .get(&key, true)
                 .is_ok_and(|entry| guard.is_none_or(|guard| guard == entry.guard));
             if has_guard {
                 match self.delete(&key, Condition::Owner(owner)) {

@@ -108,3 +108,29 @@ fn a_file_that_cannot_be_read_is_no_logout() {
     assert!(!log.contains(&token) && !log.contains(&key), "{log}");
     server.stop();
 }
+
+/// The engine has read the record before, and its version is still the same.
+#[test]
+fn a_record_damaged_on_disk_opens_nothing_although_it_was_read_before() {
+    let (_directory, server) = serve(&[]);
+    let (mut client, key) = (server.client(), server.service_key());
+    let token = client.create(&key, Some("alice"));
+    // On every instance of the engine.
+    for _ in 0..20 {
+        server.client().call("GET", "/v1/session", &token, None).ok();
+    }
+    let file = Connection::open(server.data.join("sessions.db")).expect("the file opens");
+    file.busy_timeout(Duration::from_secs(5)).expect("a timeout");
+    let damage = "UPDATE records SET value = replace(value, '\"fields\"', '\"fjelds\"')";
+    assert_eq!(file.execute(damage, []).expect("damaged"), 1);
+    for _ in 0..20 {
+        let mut client = server.client();
+        client
+            .call("GET", "/v1/session", &token, None)
+            .refused(500, "corrupt");
+        client.call("GET", "/auth", &token, None).refused(500, "corrupt");
+    }
+    let listed = client.call("GET", "/v1/subjects/alice/sessions", &key, None).ok();
+    assert_eq!(listed["sessions"], serde_json::json!([]));
+    server.stop();
+}
