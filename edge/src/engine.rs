@@ -57,6 +57,10 @@ impl Engine for EdgeEngine {
     type Session = EdgeSession;
     type Error = EdgeError;
 
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.driver, &other.driver)
+    }
+
     fn now_millis(&self) -> u64 {
         clock::now()
     }

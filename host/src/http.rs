@@ -146,6 +146,10 @@ impl Engine for Sessions {
     type Session = crate::Session;
     type Error = SessionError;
 
+    fn is_same(&self, other: &Self) -> bool {
+        self.is_clone_of(other)
+    }
+
     fn now_millis(&self) -> u64 {
         self.now().as_millis()
     }

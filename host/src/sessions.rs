@@ -73,6 +73,12 @@ impl Sessions {
         SessionsBuilder::new(component)
     }
 
+    /// Whether both were made by one [`SessionsBuilder::build`].
+    #[cfg(feature = "http")]
+    pub(crate) fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.calls, &other.calls)
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> &Policy {
         &self.policy

@@ -1,5 +1,7 @@
 //! What carries a token from the client and back: never a URL, which ends up in logs, histories and `Referer`.
 
+use std::fmt;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use zeroize::Zeroizing;
 
@@ -55,6 +57,36 @@ impl Carrier {
         }
     }
 
+    /// Whether both read or write the same cookie or header.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Cookie(own), Self::Cookie(other)) => own.name() == other.name(),
+            (Self::Cookie(_), _) | (_, Self::Cookie(_)) => false,
+            (own, other) => {
+                own.request_header() == other.request_header()
+                    || own.response_header() == other.response_header()
+            }
+        }
+    }
+
+    /// The header that a request brings the token in.
+    pub(crate) fn request_header(&self) -> HeaderName {
+        match self {
+            Self::Cookie(_) => header::COOKIE,
+            Self::Bearer => header::AUTHORIZATION,
+            Self::Header(name) => name.clone(),
+        }
+    }
+
+    /// The header that a new token goes out in.
+    fn response_header(&self) -> HeaderName {
+        match self {
+            Self::Cookie(_) => header::SET_COOKIE,
+            Self::Bearer => TOKEN_HEADER,
+            Self::Header(name) => name.clone(),
+        }
+    }
+
     /// Hands a token out whose session ends in so many milliseconds.
     pub(crate) fn hand_out(
         &self,
@@ -96,6 +128,17 @@ impl Carrier {
                 Self::Header(name) => HeaderValue::from_name(name.clone()),
             },
         );
+    }
+}
+
+/// As an operator reads it.
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cookie(cookie) => write!(f, "the cookie `{}`", cookie.name()),
+            Self::Bearer => f.write_str("`Authorization: Bearer`"),
+            Self::Header(name) => write!(f, "the header `{name}`"),
+        }
     }
 }
 

@@ -18,9 +18,9 @@ use tower_service::Service;
 use crate::body::unread;
 use crate::carrier::Carrier;
 use crate::engine::Engine;
+use crate::nest::Mount;
 use crate::problem::Problem;
 use crate::session::{Arrival, Session};
-use crate::slot::Slot;
 
 /// The header that scripts send the token in.
 pub const CSRF_HEADER: &str = "x-csrf-token";
@@ -35,7 +35,7 @@ pub const DEFAULT_FORM_BYTES: usize = 64 << 10;
 /// another site or origin are refused. Where the session came in a cookie, the token of
 /// [`Session::csrf_token`](crate::Session::csrf_token) has to come too: in the header [`CSRF_HEADER`], or in the field
 /// [`CSRF_FIELD`] of a form (`application/x-www-form-urlencoded`). What travels in a header is added by no browser on its own,
-/// and passes. Stands inside of a [`SessionLayer`](crate::SessionLayer).
+/// and passes. Stands inside of a [`SessionLayer`](crate::SessionLayer), and guards the session of the innermost one around it.
 pub struct CsrfLayer<E> {
     settings: Arc<Settings>,
     engine: PhantomData<fn() -> E>,
@@ -212,7 +212,7 @@ where
 
 /// The session, where a cookie brought it and it lives: nobody can forge what is not there.
 async fn session_of_cookie<E: Engine>(parts: &request::Parts) -> Result<Option<Session<E>>, Problem> {
-    let Some(slot) = parts.extensions.get::<Arc<Slot<E>>>() else {
+    let Some(Mount { slot, .. }) = parts.extensions.get::<Mount<E>>() else {
         tracing::error!("a CSRF layer stands outside of a session layer");
         return Err(Problem::new(
             500,

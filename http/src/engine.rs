@@ -18,6 +18,9 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Why a call did not do as asked.
     type Error: Fault;
 
+    /// Whether the other is a clone of this one: the same policy, keys, store and clock.
+    fn is_same(&self, other: &Self) -> bool;
+
     /// Milliseconds since 1970-01-01T00:00:00Z, by the clock that sessions expire by.
     fn now_millis(&self) -> u64;
 

@@ -1,7 +1,6 @@
 //! What a handler writes among its arguments, and how a request is refused that has not what it asks for.
 
 use std::fmt;
-use std::sync::Arc;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
@@ -9,9 +8,9 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 
 use crate::engine::Engine;
+use crate::nest::Mount;
 use crate::problem::Problem;
 use crate::session::{Arrival, Session};
-use crate::slot::Slot;
 
 /// Why a handler did not get its session.
 #[derive(Debug, thiserror::Error)]
@@ -56,13 +55,13 @@ impl<F: crate::Fault> IntoResponse for Rejection<F> {
     }
 }
 
+fn mount<E: Engine>(parts: &Parts) -> Result<&Mount<E>, Rejection<E::Error>> {
+    parts.extensions.get().ok_or(Rejection::LayerMissing)
+}
+
 async fn open<E: Engine>(parts: &Parts) -> Result<Session<E>, Rejection<E::Error>> {
-    let slot = parts
-        .extensions
-        .get::<Arc<Slot<E>>>()
-        .ok_or(Rejection::LayerMissing)?;
-    let open = slot.open(&parts.headers).await.map_err(Rejection::Engine)?;
-    Ok(Session::new(open))
+    let open = mount::<E>(parts)?.slot.open(&parts.headers).await;
+    Ok(Session::new(open.map_err(Rejection::Engine)?))
 }
 
 impl<S: Sync, E: Engine> FromRequestParts<S> for Session<E> {
@@ -107,11 +106,7 @@ impl<S: Sync, E: Engine> FromRequestParts<S> for LoggedIn<E> {
         match session.subject().map_err(Rejection::Engine)? {
             Some(subject) => Ok(Self { session, subject }),
             None => {
-                let slot = parts
-                    .extensions
-                    .get::<Arc<Slot<E>>>()
-                    .ok_or(Rejection::LayerMissing)?;
-                let (arrival, login) = (session.arrival(), slot.settings.login.clone());
+                let (arrival, login) = (session.arrival(), mount::<E>(parts)?.login.clone());
                 Err(Rejection::NotLoggedIn { arrival, login })
             }
         }

@@ -12,12 +12,18 @@ use tower_service::Service;
 use crate::carrier::Carrier;
 use crate::cookie::Cookie;
 use crate::engine::Engine;
-use crate::slot::{Settings, Slot};
+use crate::nest;
+use crate::slot::Settings;
 
 /// Gives every request a [`Session`](crate::Session), opened only if a handler asks for it.
 ///
 /// Takes the token from the cookie `__Host-tessera` unless it is told otherwise.
 /// The response's body has to be one that a text can become (`From<String>`), as axum's is.
+///
+/// Layers may stand around each other, as where routers are nested. An inner one with the same engine (a clone) and the same
+/// carriers takes part in the outer one's session. One with other carriers has a session of its own, and extractors inside of
+/// both mean the inner one's. Where two share a cookie's name or a header, and not the engine and all carriers, every request
+/// that passes both is answered 500, and the log says why.
 #[derive(Clone, Debug)]
 pub struct SessionLayer<E> {
     engine: E,
@@ -114,12 +120,20 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let slot = Arc::new(Slot::new(self.engine.clone(), Arc::clone(&self.settings)));
-        request.extensions_mut().insert(Arc::clone(&slot));
+        let slot = match nest::enter(&self.engine, &self.settings, request.extensions_mut()) {
+            Ok(slot) => slot,
+            Err(shared) => {
+                let problem = shared.problem();
+                return Box::pin(async move { Ok(problem.response()) });
+            }
+        };
         let response = self.inner.call(request);
         Box::pin(async move {
             let response = response.await?;
-            Ok(slot.finish(response).await)
+            match slot {
+                Some(slot) => Ok(slot.finish(response).await),
+                None => Ok(response),
+            }
         })
     }
 }

@@ -24,6 +24,7 @@ mod engine;
 mod extract;
 mod fault;
 mod layer;
+mod nest;
 mod problem;
 mod session;
 mod slot;

@@ -18,6 +18,8 @@ mod example;
 mod lazy;
 #[path = "http/logins.rs"]
 mod logins;
+#[path = "http/nested.rs"]
+mod nested;
 #[path = "http/tabs.rs"]
 mod tabs;
 #[path = "http/work.rs"]

@@ -1,0 +1,91 @@
+//! Several session layers around one route, as where a router with a layer of its own is nested in another router with one.
+//!
+//! Two handles on one token in one request would hand out two tokens and lose changes.
+//! So a layer takes part in the session of an outer layer that has the same engine and the same carriers, has a session of its
+//! own where nothing is shared, and refuses the request otherwise.
+
+use std::sync::Arc;
+
+use http::{Extensions, HeaderValue};
+
+use crate::engine::Engine;
+use crate::problem::Problem;
+use crate::slot::{Settings, Slot};
+
+/// The session that extractors of one engine's type mean here, in a request's extensions: the one of the innermost layer.
+pub(crate) struct Mount<E: Engine> {
+    pub(crate) slot: Arc<Slot<E>>,
+    /// Where the innermost layer sends a client that is not logged in.
+    pub(crate) login: Option<HeaderValue>,
+    /// One for each session of this request with an engine of this type, the outermost first.
+    slots: Vec<Arc<Slot<E>>>,
+}
+
+impl<E: Engine> Clone for Mount<E> {
+    fn clone(&self) -> Self {
+        Self {
+            slot: Arc::clone(&self.slot),
+            login: self.login.clone(),
+            slots: self.slots.clone(),
+        }
+    }
+}
+
+/// The settings of all session layers that a request has passed, whatever the types of their engines.
+#[derive(Clone, Default)]
+struct Passed(Vec<Arc<Settings>>);
+
+/// Two layers that have a cookie or a header in common, and are not the same.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "two session layers around one route share {place}, but not the engine and all carriers: \
+     give both the same engine and carriers, or each a cookie of its own"
+)]
+pub(crate) struct SharedPlace {
+    place: String,
+}
+
+impl SharedPlace {
+    /// What the client reads; the log says which layers have to change.
+    pub(crate) fn problem(&self) -> Problem {
+        tracing::error!("{self}");
+        Problem::new(500, "other", "the service failed; its log says more")
+    }
+}
+
+/// Puts the session of a layer into a request's extensions. Answers the slot that this layer has to finish; none where an outer
+/// layer does.
+pub(crate) fn enter<E: Engine>(
+    engine: &E,
+    settings: &Arc<Settings>,
+    extensions: &mut Extensions,
+) -> Result<Option<Arc<Slot<E>>>, SharedPlace> {
+    let mut slots = extensions
+        .get::<Mount<E>>()
+        .map(|mount| mount.slots.clone())
+        .unwrap_or_default();
+    let same =
+        |slot: &&Arc<Slot<E>>| slot.engine.is_same(engine) && slot.settings.carriers == settings.carriers;
+    if let Some(slot) = slots.iter().find(same).map(Arc::clone) {
+        let login = settings.login.clone().or_else(|| slot.settings.login.clone());
+        extensions.insert(Mount { slot, login, slots });
+        return Ok(None);
+    }
+    let passed = extensions.get_or_insert_default::<Passed>();
+    let outer = passed.0.iter().flat_map(|settings| &settings.carriers);
+    for carrier in outer {
+        if settings.carriers.iter().any(|own| own.meets(carrier)) {
+            let place = carrier.to_string();
+            return Err(SharedPlace { place });
+        }
+    }
+    passed.0.push(Arc::clone(settings));
+    let slot = Arc::new(Slot::new(engine.clone(), Arc::clone(settings)));
+    slots.push(Arc::clone(&slot));
+    extensions.insert(Mount {
+        slot: Arc::clone(&slot),
+        login: settings.login.clone(),
+        slots,
+    });
+    Ok(Some(slot))
+}
