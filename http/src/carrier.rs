@@ -102,7 +102,7 @@ impl Carrier {
             Self::Bearer => insert_secret(headers, TOKEN_HEADER, token),
             Self::Header(name) => insert_secret(headers, name.clone(), token),
         }
-        self.forbid_sharing(headers);
+        forbid_keeping(headers);
         Ok(())
     }
 
@@ -112,23 +112,15 @@ impl Carrier {
             && !cookie.is_set_by_others()
         {
             headers.append(header::SET_COOKIE, cookie.remove()?);
-            self.forbid_sharing(headers);
+            forbid_keeping(headers);
         }
         Ok(())
     }
+}
 
-    /// A response with a token is for one client alone.
-    fn forbid_sharing(&self, headers: &mut HeaderMap) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.append(
-            header::VARY,
-            match self {
-                Self::Cookie(_) => HeaderValue::from_static("cookie"),
-                Self::Bearer => HeaderValue::from_static("authorization"),
-                Self::Header(name) => HeaderValue::from_name(name.clone()),
-            },
-        );
-    }
+/// A response with a token is for one client alone.
+fn forbid_keeping(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 /// As an operator reads it.

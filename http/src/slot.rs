@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
 use crate::carrier::{Carried, Carrier};
 use crate::engine::{Engine, EngineSession as _};
@@ -27,6 +27,8 @@ pub(crate) struct Slot<E: Engine> {
     open: Mutex<Option<Arc<Open<E>>>>,
     /// Set when the response leaves: what is opened after it would be saved by nobody.
     left: AtomicBool,
+    /// Set when the credentials of the request are looked at: the response depends on them from there on.
+    looked_at: AtomicBool,
 }
 
 impl<E: Engine> Slot<E> {
@@ -36,6 +38,7 @@ impl<E: Engine> Slot<E> {
             settings,
             open: Mutex::new(None),
             left: AtomicBool::new(false),
+            looked_at: AtomicBool::new(false),
         }
     }
 
@@ -45,6 +48,7 @@ impl<E: Engine> Slot<E> {
 
     /// The carrier that a token came in, and what it brought: the first that brought anything.
     pub(crate) fn carried(&self, headers: &HeaderMap) -> Option<(usize, Carried)> {
+        self.looked_at.store(true, Ordering::SeqCst);
         self.settings
             .carriers
             .iter()
@@ -85,7 +89,15 @@ impl<E: Engine> Slot<E> {
     }
 
     /// Saves what was changed, and tells the client what has become of its token.
-    pub(crate) async fn finish<B: From<String>>(&self, mut response: Response<B>) -> Response<B> {
+    pub(crate) async fn finish<B: From<String>>(&self, response: Response<B>) -> Response<B> {
+        let mut response = self.settle(response).await;
+        if self.looked_at.load(Ordering::SeqCst) {
+            self.keep_from_shared_caches(response.headers_mut());
+        }
+        response
+    }
+
+    async fn settle<B: From<String>>(&self, mut response: Response<B>) -> Response<B> {
         let opened = {
             let opened = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             self.left.store(true, Ordering::SeqCst);
@@ -108,6 +120,19 @@ impl<E: Engine> Slot<E> {
         response
     }
 
+    /// A response that depends on a session is for its holder alone (RFC 9111, sections 3.5 and 4.1). Where the handler has
+    /// set `Cache-Control` itself, that stands.
+    fn keep_from_shared_caches(&self, headers: &mut HeaderMap) {
+        if !headers.contains_key(header::CACHE_CONTROL) {
+            // A browser asks again before it shows a page of a session that may have ended.
+            let private = HeaderValue::from_static("private, no-cache");
+            headers.insert(header::CACHE_CONTROL, private);
+        }
+        for carrier in &self.settings.carriers {
+            vary(headers, &carrier.request_header());
+        }
+    }
+
     fn tell(&self, open: &Open<E>, headers: &mut HeaderMap) -> Result<(), Problem> {
         let Some(carrier) = self.settings.carriers.get(open.carrier.unwrap_or(0)) else {
             return Ok(());
@@ -124,6 +149,19 @@ impl<E: Engine> Slot<E> {
             tracing::error!("a token cannot be handed out: {error}");
             Problem::new(500, "other", "the service failed; its log says more")
         })
+    }
+}
+
+/// Adds a name to `Vary`, unless it stands there.
+fn vary(headers: &mut HeaderMap, name: &HeaderName) {
+    let lines = headers.get_all(header::VARY).iter();
+    let mut named = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let stands = named.any(|other| {
+        let other = other.trim_ascii();
+        other == b"*" || other.eq_ignore_ascii_case(name.as_str().as_bytes())
+    });
+    if !stands {
+        headers.append(header::VARY, HeaderValue::from_name(name.clone()));
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod daemon;
 mod mariadb;
+mod nginx;
 mod postgres;
 mod process;
 mod proxy;
@@ -18,6 +19,7 @@ mod redis_sentinel;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub use mariadb::MariaDb;
+pub use nginx::Nginx;
 pub use postgres::Postgres;
 pub use process::{Process, free_port};
 pub use proxy::{Proxy, Weather};

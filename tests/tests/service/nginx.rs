@@ -4,22 +4,14 @@ use std::fs;
 use std::io::{BufRead as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::client::{Client, bearer, connect};
+use tessera_tests::servers::{Nginx, free_port};
+
+use crate::client::{Client, bearer};
 use crate::serve;
 use crate::server::Server;
-
-struct Nginx(Child);
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Answers each request with the headers that it came with.
 fn upstream() -> String {
@@ -45,15 +37,10 @@ fn echo(stream: TcpStream) {
     let _ = reader.get_mut().write_all(answer.as_bytes());
 }
 
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").to_string()
-}
-
 /// The example with other addresses in it, in front of a server.
 fn start(directory: &Path, server: &Server) -> (Nginx, String) {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../http/proxies/nginx.conf");
-    let (address, behind) = (free_address(), upstream());
+    let (address, behind) = (format!("127.0.0.1:{}", free_port()), upstream());
     let mut example = fs::read_to_string(example).expect("the example");
     for (given, actual) in [
         ("127.0.0.1:8080", &address),
@@ -63,42 +50,7 @@ fn start(directory: &Path, server: &Server) -> (Nginx, String) {
         assert_eq!(example.matches(given).count(), 1, "{given}");
         example = example.replace(given, actual);
     }
-    let temporary = |name: &str| format!("{name}_temp_path {name};\n");
-    let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(temporary)
-        .concat();
-    // Without a master there is one process, to be ended as one.
-    let text = format!(
-        "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {{}}\n\
-         http {{\naccess_log off;\n{paths}{example}}}\n"
-    );
-    fs::write(directory.join("nginx.conf"), text).expect("a configuration");
-    let log = fs::File::create(directory.join("nginx.log")).expect("a log");
-    // Where Debian has it, which is not on everybody's path.
-    let debian = Path::new("/usr/sbin/nginx");
-    let program = if debian.exists() {
-        debian
-    } else {
-        Path::new("nginx")
-    };
-    let child = Command::new(program)
-        .arg("-p")
-        .arg(directory)
-        .args(["-c", "nginx.conf", "-e", "stderr"])
-        .stderr(log)
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("nginx is installed by `cargo xtask test`");
-    let nginx = Nginx(child);
-    let started = Instant::now();
-    while connect(&address).is_err() {
-        let log = fs::read_to_string(directory.join("nginx.log")).unwrap_or_default();
-        assert!(
-            started.elapsed() < Duration::from_secs(10),
-            "nginx does not listen: {log}"
-        );
-        thread::sleep(Duration::from_millis(10));
-    }
+    let nginx = Nginx::start(directory, &example, &address);
     (nginx, address)
 }
 
