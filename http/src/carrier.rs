@@ -5,7 +5,9 @@ use std::fmt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use zeroize::Zeroizing;
 
+use crate::candidates::MAXIMUM_CANDIDATES;
 use crate::cookie::{Cookie, CookieError};
+use crate::fault::Kind;
 
 /// The response header with a new token for clients that send theirs as `Authorization: Bearer`.
 pub const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-session-token");
@@ -27,10 +29,10 @@ pub(crate) enum Carried {
     Nothing,
     /// A token, not checked yet.
     Token(Zeroizing<String>),
-    /// Something that cannot be a token.
-    Unfit,
-    /// Two cookies of one name with different values.
-    Ambiguous,
+    /// Cookies of one name with different values, at least two and at most [`MAXIMUM_CANDIDATES`].
+    Several(Vec<Zeroizing<String>>),
+    /// Something that cannot be a token, or more cookies than are tried.
+    Refused(Kind),
 }
 
 impl Carrier {
@@ -41,7 +43,7 @@ impl Carrier {
             Self::Header(name) => match one(headers, name) {
                 Ok(None) => Carried::Nothing,
                 Ok(Some(text)) => token(text),
-                Err(Unfit) => Carried::Unfit,
+                Err(Unfit) => Carried::Refused(Kind::TokenMalformed),
             },
             Self::Bearer => match one(headers, &header::AUTHORIZATION) {
                 Ok(None) => Carried::Nothing,
@@ -52,7 +54,7 @@ impl Carrier {
                     // Somebody else's credentials.
                     _ => Carried::Nothing,
                 },
-                Err(Unfit) => Carried::Unfit,
+                Err(Unfit) => Carried::Refused(Kind::TokenMalformed),
             },
         }
     }
@@ -97,6 +99,7 @@ impl Carrier {
         match self {
             Self::Cookie(cookie) if cookie.is_set_by_others() => return Ok(()),
             Self::Cookie(cookie) => {
+                remove_twins(cookie, headers)?;
                 headers.append(header::SET_COOKIE, cookie.set(token, remaining_millis)?);
             }
             Self::Bearer => insert_secret(headers, TOKEN_HEADER, token),
@@ -111,11 +114,20 @@ impl Carrier {
         if let Self::Cookie(cookie) = self
             && !cookie.is_set_by_others()
         {
+            remove_twins(cookie, headers)?;
             headers.append(header::SET_COOKIE, cookie.remove()?);
             forbid_keeping(headers);
         }
         Ok(())
     }
+}
+
+/// Before the cookie itself, for clients that know cookies by their name alone.
+fn remove_twins(cookie: &Cookie, headers: &mut HeaderMap) -> Result<(), CookieError> {
+    for removal in cookie.remove_twins() {
+        headers.append(header::SET_COOKIE, removal?);
+    }
+    Ok(())
 }
 
 /// A response with a token is for one client alone.
@@ -157,32 +169,42 @@ pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Optio
 
 fn token(text: &str) -> Carried {
     match text {
-        "" => Carried::Unfit,
+        "" => Carried::Refused(Kind::TokenMalformed),
         text => Carried::Token(Zeroizing::new(text.to_owned())),
     }
 }
 
-/// The cookie of this name. Of two with different values one was planted, and which cannot be told.
+/// The cookies of this name. Where there are several, they may be anybody's.
 fn read_cookie(headers: &HeaderMap, name: &str) -> Carried {
-    let mut found: Option<&[u8]> = None;
+    let mut found: Vec<&[u8]> = Vec::new();
     // As bytes: another cookie beside ours may hold anything.
     let lines = headers.get_all(header::COOKIE).iter();
     let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     for pair in pairs.map(<[u8]>::trim_ascii) {
-        let Some(value) = pair
+        let value = pair
             .strip_prefix(name.as_bytes())
-            .and_then(|rest| rest.strip_prefix(b"="))
-        else {
+            .and_then(|rest| rest.strip_prefix(b"="));
+        let Some(value) = value.filter(|value| !found.contains(value)) else {
             continue;
         };
-        if found.is_some_and(|found| found != value) {
-            return Carried::Ambiguous;
+        if found.len() == MAXIMUM_CANDIDATES {
+            tracing::warn!("more than {MAXIMUM_CANDIDATES} different cookies of one name: none is taken");
+            return Carried::Refused(Kind::TokenAmbiguous);
         }
-        found = Some(value);
+        found.push(value);
     }
-    match found.map(str::from_utf8) {
-        None => Carried::Nothing,
-        Some(Ok(text)) if text.is_ascii() => token(text),
-        Some(_) => Carried::Unfit,
+    let text = |value: &[u8]| {
+        str::from_utf8(value)
+            .ok()
+            .filter(|text| text.is_ascii())
+            .map(str::to_owned)
+    };
+    match found[..] {
+        [] => Carried::Nothing,
+        [value] => text(value).map_or(Carried::Refused(Kind::TokenMalformed), |text| token(&text)),
+        _ => {
+            let tokens = found.into_iter().filter_map(text).map(Zeroizing::new);
+            Carried::Several(tokens.collect())
+        }
     }
 }

@@ -9,6 +9,8 @@ pub const MAXIMUM_COOKIE_BYTES: usize = 4096;
 /// Browsers cut a longer life down to this (RFC 6265bis, section 5.5): 400 days.
 const MAXIMUM_AGE_SECONDS: u64 = 400 * 24 * 3600;
 const MAXIMUM_ATTRIBUTE_BYTES: usize = 1024;
+/// Each costs a `Set-Cookie` header of a login and of a logout.
+const MAXIMUM_FORMER_SETTINGS: usize = 8;
 
 /// To which requests from other sites a browser adds the cookie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub enum CookieError {
     #[error("a cookie's domain is letters, digits, points and hyphens")]
     Domain,
     /// `__Host-` asks for `Secure`, `Path=/` and no `Domain`; browsers drop the cookie otherwise.
-    #[error("a name that begins with `__Host-` needs Secure, Path=/ and no Domain")]
+    #[error("a name that begins with `__Host-` needs Secure, Path=/ and no Domain, and never had others")]
     HostPrefix,
     /// `__Secure-` asks for `Secure`.
     #[error("a name that begins with `__Secure-` needs Secure")]
@@ -54,6 +56,9 @@ pub enum CookieError {
     /// `SameSite=None` asks for `Secure`.
     #[error("SameSite=None needs Secure")]
     SameSiteNone,
+    /// More earlier settings than [`MAXIMUM_FORMER_SETTINGS`].
+    #[error("a cookie has at most 8 earlier settings")]
+    TooManyFormer,
     /// Name and value are longer than browsers keep.
     #[error("the cookie's name and value are {bytes} bytes, and browsers keep 4096")]
     TooLong {
@@ -81,6 +86,14 @@ pub struct Cookie {
     same_site: SameSite,
     lifetime: Lifetime,
     set_by_others: bool,
+    former: Vec<Scope>,
+}
+
+/// To which requests a browser sends a cookie. Two cookies of one name with different scopes are two cookies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Scope {
+    path: String,
+    domain: Option<String>,
 }
 
 impl Default for Cookie {
@@ -135,6 +148,33 @@ impl Cookie {
         header(&self.write("", Some(0)))
     }
 
+    /// `Set-Cookie` for each cookie of this name with another scope that may be there: those of earlier settings, and beside
+    /// a domain's the one of the host alone. A browser would send both, and not say which is which.
+    pub(crate) fn remove_twins(&self) -> impl Iterator<Item = Result<HeaderValue, CookieError>> {
+        let host_only = self.domain.as_ref().map(|_| Scope {
+            path: self.path.clone(),
+            domain: None,
+        });
+        let mut twins: Vec<Scope> = Vec::new();
+        for scope in host_only.iter().chain(&self.former) {
+            if !scope.is_same(&self.path, self.domain.as_deref())
+                && !twins
+                    .iter()
+                    .any(|twin| twin.is_same(&scope.path, scope.domain.as_deref()))
+            {
+                twins.push(scope.clone());
+            }
+        }
+        twins.into_iter().map(|Scope { path, domain }| {
+            let twin = Self {
+                path,
+                domain,
+                ..self.clone()
+            };
+            twin.remove()
+        })
+    }
+
     fn write(&self, value: &str, age: Option<u64>) -> String {
         Written {
             cookie: self,
@@ -142,6 +182,14 @@ impl Cookie {
             age,
         }
         .to_string()
+    }
+}
+
+impl Scope {
+    /// Browsers ignore a domain's leading point and its case (RFC 6265bis, section 5.6.3).
+    fn is_same(&self, path: &str, domain: Option<&str>) -> bool {
+        let plain = |domain: &str| domain.trim_start_matches('.').to_ascii_lowercase();
+        self.path == path && self.domain.as_deref().map(plain) == domain.map(plain)
     }
 }
 
@@ -206,6 +254,7 @@ impl Default for CookieBuilder {
                 same_site: SameSite::Lax,
                 lifetime: Lifetime::AbsoluteEnd,
                 set_by_others: false,
+                former: Vec::new(),
             },
         }
     }
@@ -261,6 +310,19 @@ impl CookieBuilder {
         self
     }
 
+    /// Names a path, and a domain if there was one, that this cookie was set with before a change of either. A login or a
+    /// logout removes that cookie, because a browser would go on sending it beside the new one. May be called several times.
+    ///
+    /// The cookie of the host alone is removed without this where a domain is set.
+    #[must_use]
+    pub fn formerly(mut self, path: impl Into<String>, domain: Option<&str>) -> Self {
+        self.cookie.former.push(Scope {
+            path: path.into(),
+            domain: domain.map(str::to_owned),
+        });
+        self
+    }
+
     /// Only reads it: another application sets and removes it, with attributes that only that one knows.
     #[must_use]
     pub fn set_by_others(mut self) -> Self {
@@ -278,14 +340,20 @@ impl CookieBuilder {
         if !fits(cookie.name.len()) || !cookie.name.bytes().all(is_token_byte) {
             return Err(CookieError::Name);
         }
-        let is_path_byte = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b';';
-        if !fits(cookie.path.len()) || !cookie.path.starts_with('/') || !cookie.path.bytes().all(is_path_byte)
-        {
-            return Err(CookieError::Path);
+        if cookie.former.len() > MAXIMUM_FORMER_SETTINGS {
+            return Err(CookieError::TooManyFormer);
         }
-        if let Some(domain) = &cookie.domain {
+        let former = cookie.former.iter();
+        let scopes = former.map(|scope| (&scope.path, &scope.domain));
+        for (path, domain) in scopes.chain([(&cookie.path, &cookie.domain)]) {
+            let is_path_byte = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b';';
+            if !fits(path.len()) || !path.starts_with('/') || !path.bytes().all(is_path_byte) {
+                return Err(CookieError::Path);
+            }
             let is_domain_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
-            if !fits(domain.len()) || !domain.bytes().all(is_domain_byte) {
+            if let Some(domain) = domain
+                && !(fits(domain.len()) && domain.bytes().all(is_domain_byte))
+            {
                 return Err(CookieError::Domain);
             }
         }
@@ -296,7 +364,8 @@ impl CookieBuilder {
                 .get(..prefix.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         };
-        if has_prefix("__Host-") && !(cookie.secure && cookie.path == "/" && cookie.domain.is_none()) {
+        let is_host_only = cookie.path == "/" && cookie.domain.is_none() && cookie.former.is_empty();
+        if has_prefix("__Host-") && !(cookie.secure && is_host_only) {
             return Err(CookieError::HostPrefix);
         }
         if has_prefix("__Secure-") && !cookie.secure {

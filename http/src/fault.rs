@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The cases of `error-kind` in `wit/policy.wit`, as a client of HTTP is told them.
+/// The cases of `error-kind` in `wit/policy.wit`, as a client of HTTP is told them, and `TokenAmbiguous`: several cookies of
+/// one name, of which not exactly one opens a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
@@ -31,6 +32,7 @@ pub enum Kind {
     Reused,
     SubjectRequired,
     Throttled,
+    TokenAmbiguous,
     TokenAudienceWrong,
     TokenHeaderRefused,
     TokenIssuerWrong,
@@ -62,6 +64,7 @@ impl Kind {
             Self::Missing => (401, "missing"),
             Self::Replaced => (401, "replaced"),
             Self::Reused => (401, "reused"),
+            Self::TokenAmbiguous => (401, "token-ambiguous"),
             Self::TokenAudienceWrong => (401, "token-audience-wrong"),
             Self::TokenHeaderRefused => (401, "token-header-refused"),
             Self::TokenIssuerWrong => (401, "token-issuer-wrong"),

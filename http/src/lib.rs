@@ -15,6 +15,7 @@
 pub mod api;
 mod auth;
 mod body;
+mod candidates;
 mod carrier;
 mod cookie;
 mod csrf;

@@ -68,12 +68,21 @@ impl Problem {
     /// Nobody is logged in who has to be.
     pub(crate) fn not_logged_in(arrival: Arrival) -> Self {
         match arrival {
-            Arrival::Refused(kind) => {
-                let detail = "the session's token opens nothing; log in again";
-                Self::new(401, kind.code(), detail).challenge(r#"Bearer error="invalid_token""#)
-            }
+            Arrival::Refused(kind) => Self::token_refused(kind),
             _ => Self::new(401, "token-absent", "log in first").challenge("Bearer"),
         }
+    }
+
+    /// The request brought a token that opens nothing, for a reason that is the token's.
+    pub(crate) fn token_refused(kind: Kind) -> Self {
+        let detail = match kind {
+            Kind::TokenAmbiguous => {
+                "there are several cookies of one name, and not exactly one of them opens a session; log in again"
+            }
+            Kind::TokenMalformed => "the token is malformed",
+            _ => "the session's token opens nothing; log in again",
+        };
+        Self::new(401, kind.code(), detail).challenge(r#"Bearer error="invalid_token""#)
     }
 
     /// Its stable code.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
+use crate::candidates::open_one;
 use crate::carrier::{Carried, Carrier};
 use crate::engine::{Engine, EngineSession as _};
 use crate::fault::{Fault, Kind};
@@ -64,7 +65,7 @@ impl<E: Engine> Slot<E> {
         }
         let engine = &self.engine;
         let (session, arrival, carrier) = match self.carried(headers) {
-            None => (engine.create()?, Arrival::Absent, None),
+            None | Some((_, Carried::Nothing)) => (engine.create()?, Arrival::Absent, None),
             Some((carrier, Carried::Token(token))) => match engine.open(&token).await {
                 Ok(session) => (session, Arrival::Live, Some(carrier)),
                 Err(error) if error.kind().is_not_logged_in() => {
@@ -73,11 +74,17 @@ impl<E: Engine> Slot<E> {
                 }
                 Err(error) => return Err(error),
             },
-            Some((carrier, _)) => (
-                engine.create()?,
-                Arrival::Refused(Kind::TokenMalformed),
-                Some(carrier),
-            ),
+            Some((carrier, Carried::Several(tokens))) => match open_one(engine, tokens).await? {
+                Some((session, _)) => (session, Arrival::Live, Some(carrier)),
+                None => (
+                    engine.create()?,
+                    Arrival::Refused(Kind::TokenAmbiguous),
+                    Some(carrier),
+                ),
+            },
+            Some((carrier, Carried::Refused(kind))) => {
+                (engine.create()?, Arrival::Refused(kind), Some(carrier))
+            }
         };
         let open = Arc::new(Open::new(engine.clone(), session, arrival, carrier));
         let mut place = self.open.lock().unwrap_or_else(PoisonError::into_inner);

@@ -24,6 +24,8 @@ mod logins;
 mod nested;
 #[path = "http/tabs.rs"]
 mod tabs;
+#[path = "http/twins.rs"]
+mod twins;
 #[path = "http/work.rs"]
 mod work;
 #[path = "http/world.rs"]

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 use zeroize::Zeroizing;
 
 use super::{Api, ServiceKey};
+use crate::candidates::open_one;
 use crate::carrier::{self, Carried, Carrier};
 use crate::csrf::check_origin;
 use crate::engine::Engine;
@@ -30,16 +31,12 @@ impl<E: Engine> FromRequestParts<Arc<Api<E>>> for Token {
             let token = match carrier.read(&parts.headers) {
                 Carried::Nothing => continue,
                 Carried::Token(token) => token,
-                Carried::Unfit => {
-                    let code = Kind::TokenMalformed.code();
-                    return Err(Problem::new(401, code, "the token is malformed")
-                        .challenge(r#"Bearer error="invalid_token""#));
-                }
-                Carried::Ambiguous => {
-                    // Which of them is the planted one cannot be told.
-                    let detail = "there are two different cookies of one name";
-                    return Err(Problem::new(400, "token-ambiguous", detail));
-                }
+                Carried::Several(tokens) => match open_one(&api.engine, tokens).await {
+                    Ok(Some((_, token))) => token,
+                    Ok(None) => return Err(Problem::token_refused(Kind::TokenAmbiguous)),
+                    Err(error) => return Err(Problem::of(&error)),
+                },
+                Carried::Refused(kind) => return Err(Problem::token_refused(kind)),
             };
             if matches!(carrier, Carrier::Cookie(_)) {
                 refuse_cross_site(parts)?;

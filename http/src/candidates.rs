@@ -1,0 +1,56 @@
+//! Several cookies of one name in a request, as a browser sends them after a change of `Path` or `Domain`, or where a sibling
+//! domain planted one. A request does not say which of them was set with which attributes (RFC 6265, section 4.2.2).
+
+use zeroize::Zeroizing;
+
+use crate::engine::{Claims, Engine};
+use crate::fault::Fault as _;
+use crate::problem::warn_operator;
+
+/// How many are tried; each costs a mac, and perhaps a read of the store.
+pub(crate) const MAXIMUM_CANDIDATES: usize = 4;
+
+/// Opens the one token that opens a session; `None` if that is not exactly one. An outage is an error, because it leaves open
+/// which one counts.
+///
+/// Of two tokens of one session only the newer one is tried: the older one would be taken for a stolen one.
+pub(crate) async fn open_one<E: Engine>(
+    engine: &E,
+    candidates: Vec<Zeroizing<String>>,
+) -> Result<Option<(E::Session, Zeroizing<String>)>, E::Error> {
+    let count = candidates.len();
+    let mut newest: Vec<(Claims, Zeroizing<String>)> = Vec::new();
+    for token in candidates {
+        let claims = match engine.verify(&token, None) {
+            Ok(claims) => claims,
+            Err(error) if error.kind().is_not_logged_in() => continue,
+            Err(error) => return Err(error),
+        };
+        let age = |claims: &Claims| (claims.generation, claims.issued_at);
+        match newest
+            .iter_mut()
+            .find(|(other, _)| other.reference == claims.reference)
+        {
+            None => newest.push((claims, token)),
+            Some(known) if age(&known.0) < age(&claims) => *known = (claims, token),
+            Some(_) => {}
+        }
+    }
+    let mut opened = Vec::new();
+    for (_, token) in newest {
+        match engine.open(&token).await {
+            Ok(session) => opened.push((session, token)),
+            Err(error) if error.kind().is_not_logged_in() => warn_operator(&error),
+            Err(error) => return Err(error),
+        }
+    }
+    if opened.len() == 1 {
+        return Ok(opened.pop());
+    }
+    tracing::warn!(
+        "of {count} different cookies of one name {} open a session: none is taken. They were set with different paths \
+         or domains, or one was planted",
+        opened.len()
+    );
+    Ok(None)
+}

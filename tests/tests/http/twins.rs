@@ -1,0 +1,182 @@
+//! Several cookies of one name, as a browser sends them after a change of `Path` or `Domain`.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, header};
+use tessera::http::{Cookie, CookieError, SessionLayer};
+
+use crate::world::{Answer, COOKIE, World};
+
+/// Sends a request with these tokens, in this order.
+async fn send(world: &World, method: &str, path: &str, tokens: &[&str]) -> Answer {
+    let cookies: Vec<String> = tokens.iter().map(|token| format!("{COOKIE}={token}")).collect();
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header(header::COOKIE, cookies.join("; "));
+    world.send(request.body(Body::empty()).unwrap()).await
+}
+
+/// A token whose session has ended.
+async fn dead(world: &World) -> String {
+    let token = world.login("ghost").await;
+    world.call("POST", "/logout", Some(&token)).await;
+    token
+}
+
+fn forged(token: &str) -> String {
+    let at = token.len() - 2;
+    let other = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
+    format!("{}{other}{}", &token[..at], &token[at + 1..])
+}
+
+#[tokio::test]
+async fn of_several_cookies_the_one_that_opens_counts() {
+    let world = World::new();
+    let (alice, dead) = (world.login("alice").await, dead(&world).await);
+    let forged = forged(&alice);
+    for others in [vec![dead.as_str()], vec![&forged], vec![&dead, "x", &forged]] {
+        for at in 0..=others.len() {
+            let mut tokens = others.clone();
+            tokens.insert(at, &alice);
+            let answer = send(&world, "GET", "/me", &tokens).await;
+            assert_eq!(answer.body, "alice", "{} of {}", at, tokens.len());
+        }
+    }
+    // It is the session of the request in every other way.
+    send(&world, "POST", "/set/theme/dark", &[&dead, &alice]).await;
+    assert_eq!(world.call("GET", "/get/theme", Some(&alice)).await.body, "dark");
+}
+
+#[tokio::test]
+async fn where_several_cookies_open_a_session_or_none_does_that_has_its_own_code() {
+    let world = World::new();
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let dead = dead(&world).await;
+    for tokens in [[alice.as_str(), &bob], [&dead, &forged(&alice)]] {
+        send(&world, "GET", "/me", &tokens)
+            .await
+            .refused(401, "token-ambiguous");
+        assert_eq!(
+            send(&world, "GET", "/arrival", &tokens).await.body,
+            "token-ambiguous"
+        );
+        // Nobody is locked out: a login works, and what it hands out is the one that opens.
+        let login = send(&world, "POST", "/login/carol", &tokens).await.token();
+        if tokens[0] == dead {
+            let tokens = [tokens[0], &login];
+            assert_eq!(send(&world, "GET", "/me", &tokens).await.body, "carol");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_older_token_of_the_same_session_beside_the_newer_is_no_theft() {
+    let world = World::with(
+        |sessions| sessions.policy(|policy| policy.reuse_rule = tessera::ReuseRule::EndSession),
+        SessionLayer::new,
+    );
+    let old = world.login("alice").await;
+    world.clock.advance(Duration::from_secs(60));
+    let new = world.call("POST", "/rotate", Some(&old)).await.token();
+    assert_eq!(world.call("GET", "/me", Some(&new)).await.body, "alice");
+    world.clock.advance(Duration::from_secs(60));
+    for tokens in [[old.as_str(), &new], [&new, &old]] {
+        assert_eq!(send(&world, "GET", "/me", &tokens).await.body, "alice");
+    }
+    // Alone it is one.
+    world.call("GET", "/me", Some(&old)).await.refused(401, "reused");
+    world.call("GET", "/me", Some(&new)).await.refused(401, "missing");
+}
+
+#[tokio::test]
+async fn only_so_many_cookies_are_tried() {
+    let world = World::new();
+    let mut tokens = Vec::new();
+    for _ in 0..4 {
+        tokens.push(dead(&world).await);
+    }
+    let alice = world.login("alice").await;
+    tokens.push(alice);
+    let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
+    assert_eq!(send(&world, "GET", "/me", &tokens[1..]).await.body, "alice");
+    world.questions();
+    send(&world, "GET", "/me", &tokens)
+        .await
+        .refused(401, "token-ambiguous");
+    assert!(world.questions().is_empty());
+    // One that stands there often is one.
+    let same = [tokens[4]; 20];
+    assert_eq!(send(&world, "GET", "/me", &same).await.body, "alice");
+}
+
+#[tokio::test]
+async fn an_outage_among_several_cookies_is_an_outage() {
+    let world = World::new();
+    let (alice, dead) = (world.login("alice").await, dead(&world).await);
+    for tokens in [[alice.as_str(), &dead], [&dead, &alice]] {
+        world.fail("get", "unavailable");
+        send(&world, "GET", "/me", &tokens)
+            .await
+            .refused(503, "unavailable");
+    }
+}
+
+#[tokio::test]
+async fn a_login_and_a_logout_remove_the_cookies_of_other_settings() {
+    let cookie = Cookie::builder()
+        .name("sid")
+        .domain("example.com")
+        .formerly("/shop", None)
+        .formerly("/", Some("shop.example.com"))
+        // Its own setting is not removed, however it is written.
+        .formerly("/", Some(".Example.com"));
+    let cookie = cookie.build().unwrap();
+    let world = World::with(
+        |sessions| sessions,
+        |sessions| SessionLayer::new(sessions).cookie(cookie),
+    );
+    let attributes = "Secure; HttpOnly; SameSite=Lax";
+    let twins = [
+        // The host's own, from before there was a domain.
+        format!("sid=; Path=/; Max-Age=0; {attributes}"),
+        format!("sid=; Path=/shop; Max-Age=0; {attributes}"),
+        format!("sid=; Path=/; Domain=shop.example.com; Max-Age=0; {attributes}"),
+    ];
+    let login = world.call("POST", "/login/alice", None).await;
+    let cookies = login.cookies();
+    assert_eq!(cookies[..3], twins);
+    assert_eq!(cookies.len(), 4);
+    let (pair, set) = cookies[3].split_once("; ").unwrap();
+    assert_eq!(
+        set,
+        format!("Path=/; Domain=example.com; Max-Age=86400; {attributes}")
+    );
+    let request = Request::post("/logout").header(header::COOKIE, pair);
+    let logout = world.send(request.body(Body::empty()).unwrap()).await;
+    let own = format!("sid=; Path=/; Domain=example.com; Max-Age=0; {attributes}");
+    assert_eq!(logout.cookies()[..3], twins);
+    assert_eq!(logout.cookies()[3..], [own]);
+}
+
+#[test]
+fn an_earlier_setting_that_no_browser_took_is_refused() {
+    for (builder, error) in [
+        (Cookie::builder().formerly("/shop", None), CookieError::HostPrefix),
+        (
+            Cookie::builder().name("x").formerly("shop", None),
+            CookieError::Path,
+        ),
+        (
+            Cookie::builder().name("x").formerly("/", Some("a;b")),
+            CookieError::Domain,
+        ),
+        (
+            (0..9).fold(Cookie::builder().name("x"), |builder, n| {
+                builder.formerly(format!("/{n}"), None)
+            }),
+            CookieError::TooManyFormer,
+        ),
+    ] {
+        assert_eq!(builder.build(), Err(error));
+    }
+}
