@@ -6,8 +6,10 @@ use http::HeaderName;
 use js_sys::Reflect;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tessera_http::CookieError;
-use tessera_http::api::{ServiceKey, WeakServiceKey, check_headers, parse_header};
+use tessera_http::api::{
+    ServiceKey, WeakServiceKey, check_headers, check_transports, parse_header, parse_transport,
+};
+use tessera_http::{Carrier, CookieError};
 use tracing::Level;
 use wasm_bindgen::JsCast as _;
 use worker::Env;
@@ -54,6 +56,9 @@ pub(crate) struct Config {
     pub(crate) driver: Driver,
     pub(crate) service_key: ServiceKey,
     pub(crate) told: Vec<(String, HeaderName)>,
+    /// Where tokens may stand, and where at `/auth`; none where the standard ones do.
+    pub(crate) transports: Vec<Carrier>,
+    pub(crate) auth_transports: Vec<Carrier>,
     /// The demonstration's, if it is to be there.
     pub(crate) demo: Option<Driver>,
 }
@@ -121,11 +126,14 @@ impl Config {
             let store = open(env, store_kind(env)?, demo::SPACE)?;
             Ok::<_, ConfigError>(Driver::new(setup, store, timeout_ms)?)
         });
+        let told = told(env)?;
         Ok(Self {
+            transports: transports(env, "TESSERA_TRANSPORTS", &told)?,
+            auth_transports: transports(env, "TESSERA_AUTH_TRANSPORTS", &told)?,
             driver,
             demo: demo.transpose()?,
             service_key: ServiceKey::new(&service_key)?,
-            told: told(env)?,
+            told,
         })
     }
 }
@@ -300,4 +308,19 @@ fn told(env: &Env) -> Result<Vec<(String, HeaderName)>, ConfigError> {
     let told = told.map_err(unfit(NAME))?;
     check_headers(&told).map_err(unfit(NAME))?;
     Ok(told)
+}
+
+/// Where tokens may stand, as in `bearer,cookie:__Host-tessera`.
+fn transports(
+    env: &Env,
+    name: &'static str,
+    told: &[(String, HeaderName)],
+) -> Result<Vec<Carrier>, ConfigError> {
+    let Some(text) = variable(env, name) else {
+        return Ok(Vec::new());
+    };
+    let transports: Result<Vec<_>, String> = text.split(',').map(|one| parse_transport(one.trim())).collect();
+    let transports = transports.map_err(unfit(name))?;
+    check_transports(&transports, told).map_err(unfit(name))?;
+    Ok(transports)
 }

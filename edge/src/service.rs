@@ -55,6 +55,8 @@ fn router(env: &Env) -> Result<Router, ConfigError> {
         driver,
         service_key,
         told,
+        transports,
+        auth_transports,
         demo,
     } = Config::read(env)?;
     let engine = EdgeEngine::new(driver);
@@ -67,7 +69,9 @@ fn router(env: &Env) -> Result<Router, ConfigError> {
     };
     #[cfg(feature = "test-routes")]
     let beside = beside.merge(crate::testing::routes(env, engine.clone()));
-    let api = Api::new(engine, service_key, told, requests::later);
+    let api = Api::new(engine, service_key, told, requests::later)
+        .transports(transports)
+        .auth_transports(auth_transports);
     let router = Arc::new(api).router(beside);
     ROUTER.set(Some(router.clone()));
     Ok(router)

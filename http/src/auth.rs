@@ -52,6 +52,16 @@ impl<E: Engine> Authorizer<E> {
         }
     }
 
+    /// Takes the token from the first of these that brings one.
+    #[cfg(feature = "api")]
+    pub(crate) fn carriers(mut self, carriers: Vec<Carrier>) -> Self {
+        self.settings = Arc::new(Settings {
+            carriers,
+            login: None,
+        });
+        self
+    }
+
     /// The answer to a request with these headers. Its body is empty, or a problem.
     pub async fn answer<B: From<String>>(&self, headers: &HeaderMap) -> Response<B> {
         let slot = Slot::new(self.engine.clone(), Arc::clone(&self.settings));

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::candidates::MAXIMUM_CANDIDATES;
 use crate::cookie::{Cookie, CookieError};
 use crate::fault::Kind;
+use crate::form;
 
 /// The response header with a new token for clients that send theirs as `Authorization: Bearer`.
 pub const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-session-token");
@@ -23,11 +24,17 @@ pub enum Carrier {
     Header(HeaderName),
 }
 
-/// What a request brings.
+/// What stands in a carrier of a request.
 #[derive(Debug)]
-pub(crate) enum Carried {
-    Nothing,
-    /// A token, not checked yet.
+pub(crate) struct Brought {
+    pub(crate) credentials: Credentials,
+    /// Whether they are plainly no token of ours, but another system's: then the next carrier counts, if it brings any.
+    pub(crate) is_foreign: bool,
+}
+
+/// Credentials, not checked yet.
+#[derive(Debug)]
+pub(crate) enum Credentials {
     Token(Zeroizing<String>),
     /// Cookies of one name with different values, at least two and at most [`MAXIMUM_CANDIDATES`].
     Several(Vec<Zeroizing<String>>),
@@ -35,27 +42,29 @@ pub(crate) enum Carried {
     Refused(Kind),
 }
 
+/// What counts of a request's credentials, and the place of its carrier: the first that may be a token of ours, whether it is
+/// good or not; where none may be, the first that brings anything.
+pub(crate) fn brought(carriers: &[Carrier], headers: &HeaderMap) -> Option<(usize, Brought)> {
+    let mut foreign = None;
+    for (at, carrier) in carriers.iter().enumerate() {
+        match carrier.read(headers) {
+            None => {}
+            Some(brought) if brought.is_foreign => {
+                foreign.get_or_insert((at, brought));
+            }
+            Some(brought) => return Some((at, brought)),
+        }
+    }
+    foreign
+}
+
 impl Carrier {
     /// What stands in this carrier.
-    pub(crate) fn read(&self, headers: &HeaderMap) -> Carried {
+    fn read(&self, headers: &HeaderMap) -> Option<Brought> {
         match self {
             Self::Cookie(cookie) => read_cookie(headers, cookie.name()),
-            Self::Header(name) => match one(headers, name) {
-                Ok(None) => Carried::Nothing,
-                Ok(Some(text)) => token(text),
-                Err(Unfit) => Carried::Refused(Kind::TokenMalformed),
-            },
-            Self::Bearer => match one(headers, &header::AUTHORIZATION) {
-                Ok(None) => Carried::Nothing,
-                Ok(Some(text)) => match text.split_once(' ').unwrap_or((text, "")) {
-                    (scheme, credentials) if scheme.eq_ignore_ascii_case("bearer") => {
-                        token(credentials.trim_ascii())
-                    }
-                    // Somebody else's credentials.
-                    _ => Carried::Nothing,
-                },
-                Err(Unfit) => Carried::Refused(Kind::TokenMalformed),
-            },
+            Self::Header(name) => read_header(headers, name, whole),
+            Self::Bearer => read_header(headers, &header::AUTHORIZATION, bearer),
         }
     }
 
@@ -167,44 +176,98 @@ pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Optio
     }
 }
 
-fn token(text: &str) -> Carried {
-    match text {
-        "" => Carried::Refused(Kind::TokenMalformed),
-        text => Carried::Token(Zeroizing::new(text.to_owned())),
+/// A header of its own is all credentials.
+fn whole(value: &str) -> Option<&str> {
+    Some(value)
+}
+
+/// The credentials of `Bearer`; of another scheme none.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, credentials) = value.split_once(' ').unwrap_or((value, ""));
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| credentials.trim_ascii())
+}
+
+impl Brought {
+    fn ours(credentials: Credentials) -> Self {
+        Self {
+            credentials,
+            is_foreign: false,
+        }
+    }
+
+    /// Where nothing else is brought, it is refused for what it is.
+    fn foreign(text: Option<&str>) -> Self {
+        Self {
+            credentials: match text {
+                None | Some("") => Credentials::Refused(Kind::TokenMalformed),
+                Some(text) => Credentials::Token(Zeroizing::new(text.to_owned())),
+            },
+            is_foreign: true,
+        }
+    }
+}
+
+/// A header that may stand once if it brings a token of ours.
+fn read_header(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    credentials: fn(&str) -> Option<&str>,
+) -> Option<Brought> {
+    let values = headers.get_all(name);
+    let (mut ours, mut foreign) = (None, None);
+    for value in &values {
+        match value.to_str().map(credentials) {
+            Ok(None) => {}
+            Ok(Some(text)) if form::is_ours(text) => ours = Some(text),
+            Ok(Some(text)) => foreign = Some(Some(text)),
+            Err(_) => foreign = Some(None),
+        }
+    }
+    match ours {
+        None => foreign.map(Brought::foreign),
+        Some(_) if values.iter().nth(1).is_some() => {
+            Some(Brought::ours(Credentials::Refused(Kind::TokenMalformed)))
+        }
+        Some(text) => {
+            let token = Zeroizing::new(text.to_owned());
+            Some(Brought::ours(Credentials::Token(token)))
+        }
     }
 }
 
 /// The cookies of this name. Where there are several, they may be anybody's.
-fn read_cookie(headers: &HeaderMap, name: &str) -> Carried {
-    let mut found: Vec<&[u8]> = Vec::new();
+fn read_cookie(headers: &HeaderMap, name: &str) -> Option<Brought> {
+    let (mut ours, mut foreign): (Vec<&str>, _) = (Vec::new(), None);
     // As bytes: another cookie beside ours may hold anything.
     let lines = headers.get_all(header::COOKIE).iter();
     let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     for pair in pairs.map(<[u8]>::trim_ascii) {
-        let value = pair
+        let Some(value) = pair
             .strip_prefix(name.as_bytes())
-            .and_then(|rest| rest.strip_prefix(b"="));
-        let Some(value) = value.filter(|value| !found.contains(value)) else {
+            .and_then(|rest| rest.strip_prefix(b"="))
+        else {
             continue;
         };
-        if found.len() == MAXIMUM_CANDIDATES {
-            tracing::warn!("more than {MAXIMUM_CANDIDATES} different cookies of one name: none is taken");
-            return Carried::Refused(Kind::TokenAmbiguous);
+        match str::from_utf8(value).ok().filter(|text| text.is_ascii()) {
+            Some(text) if ours.contains(&text) => {}
+            Some(text) if !form::is_ours(text) => foreign = Some(Some(text)),
+            Some(_) if ours.len() == MAXIMUM_CANDIDATES => {
+                tracing::warn!("more than {MAXIMUM_CANDIDATES} different cookies of one name: none is taken");
+                return Some(Brought::ours(Credentials::Refused(Kind::TokenAmbiguous)));
+            }
+            Some(text) => ours.push(text),
+            None => foreign = Some(None),
         }
-        found.push(value);
     }
-    let text = |value: &[u8]| {
-        str::from_utf8(value)
-            .ok()
-            .filter(|text| text.is_ascii())
-            .map(str::to_owned)
-    };
-    match found[..] {
-        [] => Carried::Nothing,
-        [value] => text(value).map_or(Carried::Refused(Kind::TokenMalformed), |text| token(&text)),
-        _ => {
-            let tokens = found.into_iter().filter_map(text).map(Zeroizing::new);
-            Carried::Several(tokens.collect())
-        }
+    let mut tokens: Vec<_> = ours
+        .into_iter()
+        .map(|text| Zeroizing::new(text.to_owned()))
+        .collect();
+    match tokens.len() {
+        0 => foreign.map(Brought::foreign),
+        1 => tokens.pop().map(|token| Brought::ours(Credentials::Token(token))),
+        _ => Some(Brought::ours(Credentials::Several(tokens))),
     }
 }

@@ -221,7 +221,7 @@ async fn session_of_cookie<E: Engine>(parts: &request::Parts) -> Result<Option<S
         ));
     };
     let carrier = slot
-        .carried(&parts.headers)
+        .brought(&parts.headers)
         .and_then(|(at, _)| slot.settings.carriers.get(at));
     if !matches!(carrier, Some(Carrier::Cookie(_))) {
         return Ok(None);

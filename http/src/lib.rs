@@ -24,6 +24,7 @@ pub mod demo;
 mod engine;
 mod extract;
 mod fault;
+mod form;
 mod layer;
 mod nest;
 mod problem;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
 use crate::candidates::open_one;
-use crate::carrier::{Carried, Carrier};
+use crate::carrier::{Brought, Carrier, Credentials, brought};
 use crate::engine::{Engine, EngineSession as _};
 use crate::fault::{Fault, Kind};
 use crate::problem::{Problem, warn_operator};
@@ -47,15 +47,10 @@ impl<E: Engine> Slot<E> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The carrier that a token came in, and what it brought: the first that brought anything.
-    pub(crate) fn carried(&self, headers: &HeaderMap) -> Option<(usize, Carried)> {
+    /// What counts of the request's credentials, and which carrier brought it.
+    pub(crate) fn brought(&self, headers: &HeaderMap) -> Option<(usize, Brought)> {
         self.looked_at.store(true, Ordering::SeqCst);
-        self.settings
-            .carriers
-            .iter()
-            .map(|carrier| carrier.read(headers))
-            .enumerate()
-            .find(|(_, carried)| !matches!(carried, Carried::Nothing))
+        brought(&self.settings.carriers, headers)
     }
 
     /// Opens the session, or answers the one that is open already. An outage is an error, and never a draft.
@@ -64,27 +59,28 @@ impl<E: Engine> Slot<E> {
             return Ok(open);
         }
         let engine = &self.engine;
-        let (session, arrival, carrier) = match self.carried(headers) {
-            None | Some((_, Carried::Nothing)) => (engine.create()?, Arrival::Absent, None),
-            Some((carrier, Carried::Token(token))) => match engine.open(&token).await {
-                Ok(session) => (session, Arrival::Live, Some(carrier)),
+        let brought = self.brought(headers);
+        // Another system's credentials do not say how a token of ours is to travel.
+        let carrier = match &brought {
+            Some((carrier, brought)) if !brought.is_foreign => Some(*carrier),
+            _ => None,
+        };
+        let refused = |kind| Ok::<_, E::Error>((engine.create()?, Arrival::Refused(kind)));
+        let (session, arrival) = match brought.map(|(_, brought)| brought.credentials) {
+            None => (engine.create()?, Arrival::Absent),
+            Some(Credentials::Token(token)) => match engine.open(&token).await {
+                Ok(session) => (session, Arrival::Live),
                 Err(error) if error.kind().is_not_logged_in() => {
                     warn_operator(&error);
-                    (engine.create()?, Arrival::Refused(error.kind()), Some(carrier))
+                    refused(error.kind())?
                 }
                 Err(error) => return Err(error),
             },
-            Some((carrier, Carried::Several(tokens))) => match open_one(engine, tokens).await? {
-                Some((session, _)) => (session, Arrival::Live, Some(carrier)),
-                None => (
-                    engine.create()?,
-                    Arrival::Refused(Kind::TokenAmbiguous),
-                    Some(carrier),
-                ),
+            Some(Credentials::Several(tokens)) => match open_one(engine, tokens).await? {
+                Some((session, _)) => (session, Arrival::Live),
+                None => refused(Kind::TokenAmbiguous)?,
             },
-            Some((carrier, Carried::Refused(kind))) => {
-                (engine.create()?, Arrival::Refused(kind), Some(carrier))
-            }
+            Some(Credentials::Refused(kind)) => refused(kind)?,
         };
         let open = Arc::new(Open::new(engine.clone(), session, arrival, carrier));
         let mut place = self.open.lock().unwrap_or_else(PoisonError::into_inner);

@@ -40,6 +40,8 @@ mod server;
 mod slow;
 #[path = "service/start.rs"]
 mod start;
+#[path = "service/transports.rs"]
+mod transports;
 #[path = "service/walk.rs"]
 mod walk;
 

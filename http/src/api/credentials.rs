@@ -10,42 +10,46 @@ use zeroize::Zeroizing;
 
 use super::{Api, ServiceKey};
 use crate::candidates::open_one;
-use crate::carrier::{self, Carried, Carrier};
+use crate::carrier::{self, Carrier, Credentials, brought};
 use crate::csrf::check_origin;
 use crate::engine::Engine;
 use crate::fault::Kind;
 use crate::problem::Problem;
 
 /// The header for the service key, which leaves `Authorization` to a token.
-const SERVICE_KEY_HEADER: HeaderName = HeaderName::from_static("x-tessera-service-key");
+pub(super) const SERVICE_KEY_HEADER: HeaderName = HeaderName::from_static("x-tessera-service-key");
 const CHALLENGE: &str = "Bearer";
 
-/// A session's token, from `Authorization: Bearer` or else a cookie; not checked yet.
+/// A session's token, from the transports of the service; not checked yet.
 pub(super) struct Token(pub(super) Zeroizing<String>);
 
 impl<E: Engine> FromRequestParts<Arc<Api<E>>> for Token {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api<E>>) -> Result<Self, Problem> {
-        for carrier in &api.carriers {
-            let token = match carrier.read(&parts.headers) {
-                Carried::Nothing => continue,
-                Carried::Token(token) => token,
-                Carried::Several(tokens) => match open_one(&api.engine, tokens).await {
-                    Ok(Some((_, token))) => token,
-                    Ok(None) => return Err(Problem::token_refused(Kind::TokenAmbiguous)),
-                    Err(error) => return Err(Problem::of(&error)),
-                },
-                Carried::Refused(kind) => return Err(Problem::token_refused(kind)),
-            };
-            if matches!(carrier, Carrier::Cookie(_)) {
-                refuse_cross_site(parts)?;
-            }
-            return Ok(Self(token));
+        let Some((at, brought)) = brought(&api.carriers, &parts.headers) else {
+            return Err(absent(&api.carriers));
+        };
+        let token = match brought.credentials {
+            Credentials::Token(token) => token,
+            Credentials::Several(tokens) => match open_one(&api.engine, tokens).await {
+                Ok(Some((_, token))) => token,
+                Ok(None) => return Err(Problem::token_refused(Kind::TokenAmbiguous)),
+                Err(error) => return Err(Problem::of(&error)),
+            },
+            Credentials::Refused(kind) => return Err(Problem::token_refused(kind)),
+        };
+        if matches!(api.carriers.get(at), Some(Carrier::Cookie(_))) {
+            refuse_cross_site(parts)?;
         }
-        let detail = "send the session's token as `Authorization: Bearer` or in the cookie `__Host-tessera`";
-        Err(Problem::new(401, "token-absent", detail).challenge(CHALLENGE))
+        Ok(Self(token))
     }
+}
+
+fn absent(carriers: &[Carrier]) -> Problem {
+    let carriers: Vec<String> = carriers.iter().map(Carrier::to_string).collect();
+    let detail = format!("send the session's token in {}", carriers.join(", or "));
+    Problem::new(401, "token-absent", detail).challenge(CHALLENGE)
 }
 
 /// A token whose mac and dates are good. The body of a request is read only after that.

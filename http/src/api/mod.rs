@@ -12,6 +12,7 @@ mod service_key;
 mod session;
 mod subjects;
 mod told;
+mod transports;
 mod verify;
 mod view;
 
@@ -27,7 +28,6 @@ use http::{HeaderName, HeaderValue, header};
 
 use crate::auth::Authorizer;
 use crate::carrier::Carrier;
-use crate::cookie::Cookie;
 use crate::engine::Engine;
 use crate::problem::Problem;
 
@@ -35,6 +35,7 @@ pub use fields::{InvalidField, read_field, write_field};
 pub use members::{MAXIMUM_BODY_BYTES, Members};
 pub use service_key::{MINIMUM_SERVICE_KEY_BYTES, ServiceKey, WeakServiceKey};
 pub use told::{check_headers, parse_header};
+pub use transports::{check_transports, parse_transport};
 
 /// Work that need not be waited for.
 pub type Later = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -62,18 +63,14 @@ impl<E: Engine> Api<E> {
     /// request has left to do once it is answered: it is to be run to its end, and not waited for.
     ///
     /// A token is taken from `Authorization: Bearer`, or else from the cookies `__Host-tessera` and `tessera`: the first
-    /// cannot be planted by a sibling domain (RFC 6265bis, section 4.1.3.2). No cookie is set here.
+    /// cannot be planted by a sibling domain (RFC 6265bis, section 4.1.3.2). No cookie is set under `/v1`.
     pub fn new(
         engine: E,
         key: ServiceKey,
         told: Vec<(String, HeaderName)>,
         later: impl Fn(Later) + Send + Sync + 'static,
     ) -> Self {
-        let plain = Cookie::builder().name("tessera").set_by_others().build();
-        let carriers: Vec<Carrier> = [Carrier::Bearer, Carrier::Cookie(Cookie::default())]
-            .into_iter()
-            .chain(plain.ok().map(Carrier::Cookie))
-            .collect();
+        let carriers = transports::standard();
         let protected = told.iter().map(|(field, _)| field.clone()).collect();
         Self {
             authorizer: Authorizer::new(engine.clone(), carriers.clone(), told),
@@ -90,6 +87,26 @@ impl<E: Engine> Api<E> {
     #[must_use]
     pub fn protect(mut self, fields: impl IntoIterator<Item = String>) -> Self {
         self.protected.extend(fields);
+        self
+    }
+
+    /// Takes a token from the first of these that brings one of ours; none at all is as if it had not been called.
+    /// [`check_transports`] says whether they are fit.
+    #[must_use]
+    pub fn transports(mut self, transports: Vec<Carrier>) -> Self {
+        if !transports.is_empty() {
+            self.authorizer = self.authorizer.carriers(transports.clone());
+            self.carriers = transports;
+        }
+        self
+    }
+
+    /// The same for `/auth` alone.
+    #[must_use]
+    pub fn auth_transports(mut self, transports: Vec<Carrier>) -> Self {
+        if !transports.is_empty() {
+            self.authorizer = self.authorizer.carriers(transports);
+        }
         self
     }
 

@@ -5,6 +5,13 @@ use http::HeaderName;
 use crate::auth::{ENVOY_REMOVE_HEADER, ID_HEADER, SUBJECT_HEADER};
 use crate::carrier::TOKEN_HEADER;
 
+const TAKEN: [HeaderName; 4] = [SUBJECT_HEADER, ID_HEADER, TOKEN_HEADER, ENVOY_REMOVE_HEADER];
+
+/// Whether the answers at `/auth` have this header for something of their own.
+pub(super) fn is_taken(name: &HeaderName) -> bool {
+    TAKEN.contains(name)
+}
+
 /// Reads `FIELD=HEADER`.
 ///
 /// # Errors
@@ -15,9 +22,8 @@ pub fn parse_header(text: &str) -> Result<(String, HeaderName), String> {
         .filter(|(field, _)| !field.is_empty())
         .ok_or("it takes a field and a header, as in role=X-Role")?;
     let name = HeaderName::try_from(header).map_err(|_| format!("{header:?} is no name of a header"))?;
-    let taken = [SUBJECT_HEADER, ID_HEADER, TOKEN_HEADER, ENVOY_REMOVE_HEADER];
-    if !name.as_str().starts_with("x-") || taken.contains(&name) {
-        let taken = taken.map(|name| name.to_string()).join(", ");
+    if !name.as_str().starts_with("x-") || is_taken(&name) {
+        let taken = TAKEN.map(|name| name.to_string()).join(", ");
         return Err(format!(
             "a header of your own begins with X-, and is none of {taken}"
         ));

@@ -95,9 +95,9 @@ impl Engine for Plain {
         Ok(self.clone())
     }
 
-    /// The token `t` is a good one.
+    /// The token `ts1.t` is a good one.
     fn verify(&self, token: &str, _: Option<Duration>) -> Result<Claims, Never> {
-        if token != "t" {
+        if token != "ts1.t" {
             return Err(Never);
         }
         Ok(Claims {

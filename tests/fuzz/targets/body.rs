@@ -36,7 +36,7 @@ fn other(path: &str, body: &[u8]) {
         drop,
     ));
     let request = http::Request::post(path)
-        .header("authorization", "Bearer t")
+        .header("authorization", "Bearer ts1.t")
         .header("x-tessera-service-key", KEY)
         .header("content-type", "application/json")
         .body(axum_core::body::Body::from(body.to_vec()))
@@ -63,7 +63,7 @@ fn patch(data: &[u8]) {
     let api = Arc::new(Api::new(plain.clone(), key, Vec::new(), drop));
     let mut router = api.router(Default::default());
     let request = http::Request::patch("/v1/session")
-        .header("authorization", "Bearer t")
+        .header("authorization", "Bearer ts1.t")
         .header("content-type", "application/json")
         .body(axum_core::body::Body::from(data.to_vec()))
         .unwrap();

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 use tessera_fuzz::plain::{Plain, run};
@@ -112,24 +114,31 @@ fn decoded(value: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// The token of the first carrier that brings anything, if that is one.
+/// Of each carrier: whether it brings a token of our form, and the text that is opened for it.
+type Brought = Option<(bool, Option<String>)>;
+
+/// The token of the first carrier that brings one of ours; where none does, of the first that brings anything.
 fn expected(headers: &HeaderMap) -> Option<String> {
-    let one = |name: HeaderName| -> Option<Option<String>> {
-        let values: Vec<&HeaderValue> = headers.get_all(name).iter().collect();
-        match values[..] {
-            [] => None,
-            [value] => Some(value.to_str().ok().map(str::to_owned)),
-            _ => Some(None),
+    let bearer = |value: &str| {
+        let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
+        (scheme.to_lowercase() == "bearer").then(|| rest.trim_ascii().to_owned())
+    };
+    let header = |name: HeaderName, credentials: &dyn Fn(&str) -> Option<String>| -> Brought {
+        let values: Vec<Option<String>> = headers
+            .get_all(&name)
+            .iter()
+            .filter_map(|value| match value.to_str() {
+                Ok(text) => credentials(text).map(Some),
+                Err(_) => Some(None),
+            })
+            .collect();
+        let is_once = headers.get_all(&name).iter().count() == 1;
+        match values.iter().flatten().find(|text| is_ours(text)) {
+            Some(ours) => Some((true, is_once.then(|| ours.clone()))),
+            None => values.last().map(|text| (false, text.clone())),
         }
     };
-    let bearer = one(header::AUTHORIZATION).and_then(|value| match value {
-        None => Some(None),
-        Some(value) => {
-            let (scheme, rest) = value.split_once(' ').unwrap_or((&value, ""));
-            (scheme.to_lowercase() == "bearer").then(|| Some(rest.trim_ascii().to_owned()))
-        }
-    });
-    let cookie = |name: &str| -> Option<Option<String>> {
+    let cookie = |name: &str| -> Brought {
         let mut values = Vec::new();
         for line in headers.get_all(header::COOKIE) {
             // Each byte as a character: another cookie beside ours may hold anything.
@@ -140,22 +149,53 @@ fn expected(headers: &HeaderMap) -> Option<String> {
                     .split_once('=')
                     && other == name
                 {
-                    values.push(value.to_owned());
+                    values.push(value.is_ascii().then(|| value.to_owned()));
                 }
             }
         }
-        let first = values.first()?.clone();
-        let distinct: BTreeSet<String> = values.into_iter().collect();
-        Some(match distinct.len() {
-            1 => first.is_ascii().then_some(first),
+        let ours: BTreeSet<&String> = values.iter().flatten().filter(|text| is_ours(text)).collect();
+        match ours.len() {
+            0 => values.last().map(|text| (false, text.clone())),
+            1 => Some((true, ours.first().map(|text| (*text).clone()))),
             // Of several, the one that opens.
-            2..=4 => distinct.into_iter().find(|value| value == "t"),
-            _ => None,
-        })
+            2..=4 => Some((
+                true,
+                ours.iter()
+                    .find(|text| **text == "ts1.t")
+                    .map(|text| (*text).clone()),
+            )),
+            _ => Some((true, None)),
+        }
     };
-    let brought = bearer
-        .or_else(|| cookie("__Host-tessera"))
-        .or_else(|| cookie("second"))
-        .or_else(|| one(TOKEN));
-    brought.flatten().filter(|token| !token.is_empty())
+    let all = [
+        header(header::AUTHORIZATION, &bearer),
+        cookie("__Host-tessera"),
+        cookie("second"),
+        header(TOKEN, &|value: &str| Some(value.to_owned())),
+    ];
+    let all: Vec<(bool, Option<String>)> = all.into_iter().flatten().collect();
+    let counts = all.iter().find(|(ours, _)| *ours).or(all.first())?;
+    counts.1.clone().filter(|token| !token.is_empty())
+}
+
+/// `ts1.`, or a JWT whose header has our type.
+fn is_ours(text: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Header {
+        typ: String,
+    }
+    let mut start = text.chars();
+    let is_compact = start.next() == Some('t')
+        && start.next() == Some('s')
+        && start.next().is_some_and(|digit| digit.is_ascii_digit())
+        && start.next() == Some('.');
+    let is_jwt = text.split_once('.').is_some_and(|(header, _)| {
+        let header = URL_SAFE_NO_PAD
+            .decode(header)
+            .ok()
+            .filter(|_| header.len() <= 341);
+        let header = header.and_then(|header| serde_json::from_slice::<Header>(&header).ok());
+        header.is_some_and(|header| header.typ == "tessera+jwt")
+    });
+    is_compact || is_jwt
 }

@@ -2,9 +2,11 @@
 
 use axum::body::Body;
 use axum::http::{HeaderName, Request, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tessera::http::{Carrier, Cookie, SessionLayer, TOKEN_HEADER};
 
-use crate::world::{Answer, COOKIE, World};
+use crate::world::{Answer, COOKIE, World, forged};
 
 const OWN: HeaderName = HeaderName::from_static("x-login");
 
@@ -72,14 +74,58 @@ async fn the_first_carrier_that_brings_something_counts() {
     assert_eq!(call(&world, "GET", "/me", &all).await.body, "alice");
     assert_eq!(call(&world, "GET", "/me", &all[1..]).await.body, "bob");
     assert_eq!(call(&world, "GET", "/me", &all[2..]).await.body, "carol");
-    // One that is no good is not made up for by the next: whoever sends it does not mean that one.
-    let bad = [(OWN, "nonsense"), all[1].clone()];
-    call(&world, "GET", "/me", &bad)
-        .await
-        .refused(401, "token-malformed");
-    // Credentials for somebody else are none of ours.
-    let basic = [(header::AUTHORIZATION, "Basic YTpi"), all[2].clone()];
-    assert_eq!(call(&world, "GET", "/me", &basic).await.body, "carol");
+    // One of ours that is no good is not made up for by the next: the client does not mean that one.
+    for (bad, code) in [
+        (forged(&tokens[0]), "token-mac-wrong"),
+        ("ts1.k".to_owned(), "token-malformed"),
+        (jwt("tessera+jwt"), "token-malformed"),
+    ] {
+        let bad = [(OWN, bad.as_str()), all[1].clone()];
+        call(&world, "GET", "/me", &bad).await.refused(401, code);
+    }
+}
+
+/// A JWT with this type in its header, as others make them.
+fn jwt(kind: &str) -> String {
+    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"HS256","typ":"{kind}","kid":"k"}}"#));
+    format!(
+        "{header}.{}.c2lnbmF0dXJl",
+        URL_SAFE_NO_PAD.encode(r#"{"sub":"mallory"}"#)
+    )
+}
+
+#[tokio::test]
+async fn the_credentials_of_another_system_fall_through_to_the_next_carrier() {
+    let world = world();
+    let first = call(&world, "POST", "/login/alice", &[]).await;
+    let cookie = format!("{COOKIE}={}", header_of(&first, &OWN));
+    let cookie = (header::COOKIE, cookie.as_str());
+    let theirs = format!("Bearer {}", jwt("JWT"));
+    for (name, value, alone) in [
+        (header::AUTHORIZATION, theirs.as_str(), "token-malformed"),
+        (header::AUTHORIZATION, "Bearer null", "token-malformed"),
+        (header::AUTHORIZATION, "Bearer undefined", "token-malformed"),
+        (header::AUTHORIZATION, "Bearer", "token-malformed"),
+        (
+            header::AUTHORIZATION,
+            r#"Digest username="alice", response="0123""#,
+            "token-absent",
+        ),
+        (header::AUTHORIZATION, "Basic YTpi", "token-absent"),
+        (OWN, "", "token-malformed"),
+        (OWN, "0123456789abcdef", "token-malformed"),
+    ] {
+        let both = [(name.clone(), value), cookie.clone()];
+        assert_eq!(call(&world, "GET", "/me", &both).await.body, "alice", "{value}");
+        let alone = (alone, call(&world, "GET", "/me", &[(name.clone(), value)]).await);
+        alone.1.refused(401, alone.0);
+        // Twice is as good as once.
+        let twice = [(name.clone(), value), (name, value), cookie.clone()];
+        assert_eq!(call(&world, "GET", "/me", &twice).await.body, "alice", "{value}");
+    }
+    // Nor do they say how a new token is to travel.
+    let login = call(&world, "POST", "/login/bob", &[(header::AUTHORIZATION, &theirs)]).await;
+    assert!(login.headers.contains_key(&OWN) && !login.headers.contains_key(&TOKEN_HEADER));
 }
 
 #[tokio::test]

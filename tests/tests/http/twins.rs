@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use tessera::http::{Cookie, CookieError, SessionLayer};
 
-use crate::world::{Answer, COOKIE, World};
+use crate::world::{Answer, COOKIE, World, forged};
 
 /// Sends a request with these tokens, in this order.
 async fn send(world: &World, method: &str, path: &str, tokens: &[&str]) -> Answer {
@@ -21,12 +21,6 @@ async fn dead(world: &World) -> String {
     let token = world.login("ghost").await;
     world.call("POST", "/logout", Some(&token)).await;
     token
-}
-
-fn forged(token: &str) -> String {
-    let at = token.len() - 2;
-    let other = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
-    format!("{}{other}{}", &token[..at], &token[at + 1..])
 }
 
 #[tokio::test]

@@ -19,6 +19,13 @@ use tower::ServiceExt as _;
 pub(crate) const COOKIE: &str = "__Host-tessera";
 pub(crate) const START: u64 = 1_767_225_600_000;
 
+/// A token with one character of its mac changed.
+pub(crate) fn forged(token: &str) -> String {
+    let at = token.len() - 2;
+    let other = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
+    format!("{}{other}{}", &token[..at], &token[at + 1..])
+}
+
 #[derive(Clone)]
 pub(crate) struct Hands(Arc<AtomicU64>);
 

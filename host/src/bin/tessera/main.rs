@@ -20,6 +20,7 @@ mod service;
 mod sessions;
 mod store;
 mod token;
+mod transports;
 
 use std::process::ExitCode;
 

@@ -21,6 +21,7 @@ use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
 use crate::server::Limits;
 use crate::service::{self, Service};
 use crate::store::{DataFlags, DurabilityFlag};
+use crate::transports::TransportFlags;
 use crate::{Failure, duration, files, server};
 
 #[derive(Args)]
@@ -93,6 +94,8 @@ pub(crate) struct Serve {
         env = "TESSERA_PROTECTED_FIELDS"
     )]
     protected_fields: Vec<String>,
+    #[command(flatten)]
+    transports: TransportFlags,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -179,6 +182,7 @@ impl Serve {
 
     async fn prepare(self) -> Result<Prepared, Failure> {
         service::check_headers(&self.auth_headers).map_err(Failure::new)?;
+        self.transports.check(&self.auth_headers)?;
         // Before anything is made.
         let url = self.data.url();
         let directory = self.data.directory();
@@ -216,6 +220,7 @@ impl Serve {
             self.auth_headers,
             self.protected_fields,
             self.limits,
+            self.transports,
         );
         Ok(Prepared {
             service: Arc::new(service),

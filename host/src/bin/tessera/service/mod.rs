@@ -20,6 +20,7 @@ use tessera::store::AnyStore;
 use tokio::time::timeout;
 
 use crate::server::Limits;
+use crate::transports::TransportFlags;
 use deadline::Deadline;
 use health::Health;
 use later::Tasks;
@@ -43,13 +44,14 @@ impl Service {
         told: Vec<(String, HeaderName)>,
         protected: Vec<String>,
         limits: Limits,
+        transports: TransportFlags,
     ) -> Self {
         let tasks = Tasks::default();
         let later = tasks.clone();
         let health = Health::new(sessions.clone(), store.clone(), tasks.clone());
         let api = Api::new(sessions, key, told, move |task| later.start(task)).protect(protected);
         Self {
-            api: Arc::new(api),
+            api: Arc::new(transports.apply(api)),
             store,
             health,
             tasks,
