@@ -16,9 +16,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::unread;
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, one};
 use crate::engine::Engine;
 use crate::nest::Mount;
+use crate::origin::{Origin, OriginError};
 use crate::problem::Problem;
 use crate::session::{Arrival, Session};
 
@@ -34,7 +35,7 @@ pub const DEFAULT_FORM_BYTES: usize = 64 << 10;
 /// `GET`, `HEAD`, `OPTIONS` and `TRACE` pass: they must change nothing. Of the others, those that a browser says come from
 /// another site or origin are refused. Where the session came in a cookie, the token of
 /// [`Session::csrf_token`](crate::Session::csrf_token) has to come too: in the header [`CSRF_HEADER`], or in the field
-/// [`CSRF_FIELD`] of a form (`application/x-www-form-urlencoded`). What travels in a header is added by no browser on its own,
+/// [`CSRF_FIELD`] of a form (`application/x-www-form-urlencoded`; a form in `multipart/form-data` needs the header). What travels in a header is added by no browser on its own,
 /// and passes. Stands inside of a [`SessionLayer`](crate::SessionLayer), and guards the session of the innermost one around it.
 pub struct CsrfLayer<E> {
     settings: Arc<Settings>,
@@ -43,7 +44,7 @@ pub struct CsrfLayer<E> {
 
 #[derive(Clone, Debug)]
 struct Settings {
-    trusted: BTreeSet<String>,
+    trusted: BTreeSet<Origin>,
     form_bytes: usize,
 }
 
@@ -84,14 +85,18 @@ impl<E> CsrfLayer<E> {
     }
 
     /// Takes requests from pages of another origin, such as `https://app.example.com`; also where a proxy changes `Host`.
-    #[must_use]
-    pub fn trust_origin(self, origin: impl Into<String>) -> Self {
+    /// Case, a slash at the end and the scheme's own port make no difference.
+    ///
+    /// # Errors
+    /// [`OriginError`] for what no browser sends as an origin.
+    pub fn trust_origin(self, origin: &str) -> Result<Self, OriginError> {
         let mut settings = (*self.settings).clone();
-        settings.trusted.insert(origin.into().to_ascii_lowercase());
-        Self {
+        let origin = Origin::parse(origin.strip_suffix('/').unwrap_or(origin))?;
+        settings.trusted.insert(origin);
+        Ok(Self {
             settings: Arc::new(settings),
             ..self
-        }
+        })
     }
 
     /// The longest form, in bytes, in which the token is looked for. Default 64 KiB.
@@ -198,7 +203,11 @@ where
         check(&session, token.to_str().unwrap_or_default())?;
         return Ok(Request::from_parts(parts, body));
     }
-    if !is_form(&parts.headers) {
+    let kind = media_type(&parts.headers);
+    if kind.eq_ignore_ascii_case("multipart/form-data") {
+        return Err(absent_from_multipart());
+    }
+    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(absent());
     }
     let collected = Limited::new(body, settings.form_bytes).collect().await;
@@ -240,39 +249,36 @@ fn check<E: Engine>(session: &Session<E>, token: &str) -> Result<(), Problem> {
 }
 
 /// What the browser says of where the request comes from; what is no browser says nothing.
-pub(crate) fn check_origin(trusted: &BTreeSet<String>, parts: &request::Parts) -> Result<(), Problem> {
-    let text = |name: HeaderName| {
-        parts
-            .headers
-            .get(name)
-            .map(|value| value.to_str().unwrap_or("null"))
-    };
-    let origin = text(header::ORIGIN).map(str::to_ascii_lowercase);
-    if origin.as_ref().is_some_and(|origin| trusted.contains(origin)) {
+pub(crate) fn check_origin(trusted: &BTreeSet<Origin>, parts: &request::Parts) -> Result<(), Problem> {
+    // One that stands twice says nothing that could be believed.
+    let text = |name: HeaderName| one(&parts.headers, &name).unwrap_or(Some("null"));
+    let origin = text(header::ORIGIN).map(Origin::parse);
+    if let Some(Ok(origin)) = &origin
+        && trusted.contains(origin)
+    {
         return Ok(());
     }
-    match text(HeaderName::from_static("sec-fetch-site")) {
-        Some("same-origin" | "none") => Ok(()),
-        Some(_) => Err(cross_site()),
-        None => match origin {
-            None => Ok(()),
-            Some(origin) => {
-                let host = text(header::HOST).or(parts.uri.authority().map(|host| host.as_str()));
-                let from = origin.split_once("://").map(|(_, host)| host);
-                let is_own = from.is_some() && from == host.map(str::to_ascii_lowercase).as_deref();
-                if is_own { Ok(()) } else { Err(cross_site()) }
+    match (text(HeaderName::from_static("sec-fetch-site")), origin) {
+        (Some("same-origin" | "none"), _) | (None, None) => Ok(()),
+        (None, Some(Ok(origin))) => {
+            let host = text(header::HOST).or(parts.uri.authority().map(|host| host.as_str()));
+            if host.is_some_and(|host| origin.is_of_host(host)) {
+                Ok(())
+            } else {
+                Err(cross_site())
             }
-        },
+        }
+        (Some(_), _) | (None, Some(Err(_))) => Err(cross_site()),
     }
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+/// The media type of the body, without parameters.
+fn media_type(headers: &HeaderMap) -> &str {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim_ascii();
-    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    kind.split(';').next().unwrap_or_default().trim_ascii()
 }
 
 fn cross_site() -> Problem {
@@ -281,6 +287,13 @@ fn cross_site() -> Problem {
 
 fn absent() -> Problem {
     let detail = "send the session's CSRF token in the header `X-CSRF-Token` or the form field `csrf_token`";
+    Problem::new(403, "csrf-token-absent", detail)
+}
+
+/// It may hold files of any length, which nobody should have to keep in memory to look for a field.
+fn absent_from_multipart() -> Problem {
+    let detail = "send the session's CSRF token in the header `X-CSRF-Token`: a form in `multipart/form-data` is \
+                  not searched for the field `csrf_token`";
     Problem::new(403, "csrf-token-absent", detail)
 }
 

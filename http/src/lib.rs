@@ -27,6 +27,7 @@ mod fault;
 mod form;
 mod layer;
 mod nest;
+mod origin;
 mod problem;
 mod session;
 mod slot;
@@ -41,6 +42,7 @@ pub use engine::{Claims, Details, Device, Devices, Engine, EngineSession, Grant,
 pub use extract::{LoggedIn, Rejection};
 pub use fault::{Fault, Kind};
 pub use layer::{SessionLayer, SessionService};
+pub use origin::OriginError;
 pub use problem::{Problem, chain};
 pub use session::{Arrival, Session};
 pub use value::{Change, Value};

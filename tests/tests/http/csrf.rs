@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use tessera::http::{CSRF_HEADER, Carrier, Cookie, CsrfLayer, SessionLayer};
+use tessera::http::{CSRF_HEADER, Carrier, Cookie, CsrfLayer, OriginError, SessionLayer};
 
 use crate::world::{Answer, COOKIE, World};
 
@@ -17,7 +17,8 @@ fn world() -> World {
         |router| {
             router.layer(
                 CsrfLayer::new()
-                    .trust_origin("https://app.example")
+                    .trust_origin("https://App.example:443/")
+                    .unwrap()
                     .maximum_form_bytes(256),
             )
         },
@@ -137,6 +138,8 @@ async fn where_a_request_comes_from_is_looked_at_first() {
         "shop.example",
         "https://shop.example.evil",
         "https://shop.example:444",
+        "https://app.example/path",
+        "http://app.example",
     ] {
         from("origin", origin).await.refused(403, "cross-site");
     }
@@ -148,6 +151,59 @@ async fn where_a_request_comes_from_is_looked_at_first() {
     ] {
         assert!(from(name, value).await.status.is_success(), "{name}: {value}");
     }
+}
+
+#[tokio::test]
+async fn the_port_that_a_scheme_has_anyway_makes_no_other_origin() {
+    let world = world();
+    for (host, origin, is_own) in [
+        ("shop.example:443", "https://shop.example", true),
+        ("shop.example:80", "http://shop.example", true),
+        ("Shop.example", "https://shop.example:443", true),
+        ("shop.example:8443", "https://shop.example:8443", true),
+        ("shop.example:8443", "https://shop.example", false),
+        ("shop.example:444", "https://shop.example", false),
+        ("anywhere:1234", "https://app.example", true),
+    ] {
+        let request = Request::post("/set/a/b").header(header::HOST, host);
+        let request = request.header(header::ORIGIN, origin);
+        let answer = world.send(request.body(Body::empty()).unwrap()).await;
+        if is_own {
+            assert!(answer.status.is_success(), "{host} {origin}: {answer:?}");
+        } else {
+            answer.refused(403, "cross-site");
+        }
+    }
+}
+
+#[test]
+fn an_origin_that_no_browser_sends_is_refused_when_it_is_named() {
+    for (origin, error) in [
+        ("app.example", OriginError::Scheme),
+        ("null", OriginError::Scheme),
+        ("https://app.example/path", OriginError::Rest),
+        ("https://*.example", OriginError::Host),
+        ("https://app.example:99999", OriginError::Port),
+    ] {
+        let refused = CsrfLayer::new().trust_origin(origin).map(drop);
+        assert_eq!(refused, Err(error), "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn a_multipart_form_is_told_that_it_needs_the_header() {
+    let world = world();
+    let (token, csrf) = logged_in(&world).await;
+    let cookie = format!("{COOKIE}={token}");
+    let kind = "multipart/form-data; boundary=b";
+    let body =
+        format!("--b\r\nContent-Disposition: form-data; name=\"csrf_token\"\r\n\r\n{csrf}\r\n--b--\r\n");
+    let headers = [("cookie", cookie.as_str()), ("content-type", kind)];
+    let refused = post(&world, "/echo", &headers, body.clone()).await;
+    refused.refused(403, "csrf-token-absent");
+    assert!(refused.body.contains("multipart/form-data"), "{refused:?}");
+    let headers = [headers[0], headers[1], (CSRF_HEADER, &csrf)];
+    assert_eq!(post(&world, "/echo", &headers, body.clone()).await.body, body);
 }
 
 #[tokio::test]
