@@ -81,7 +81,8 @@ impl<E: Engine> Authorizer<E> {
 
     fn describe(&self, open: &Open<E>) -> Result<HeaderMap, Problem> {
         let failed = |error: E::Error| Problem::of(&error);
-        let details = open.session.details().map_err(failed)?;
+        let session = open.session();
+        let details = session.details().map_err(failed)?;
         let Some(subject) = details.subject else {
             return Err(Problem::not_logged_in(open.arrival));
         };
@@ -91,7 +92,7 @@ impl<E: Engine> Authorizer<E> {
         headers.insert(ID_HEADER, value(&details.reference)?);
         let mut absent = Vec::new();
         for (field, header) in self.fields.iter() {
-            let text = match open.session.get_value(field).map_err(failed)? {
+            let text = match session.get_value(field).map_err(failed)? {
                 Some(Value::Text(text)) => text,
                 Some(Value::Boolean(value)) => value.to_string(),
                 Some(Value::Integer(number)) => number.to_string(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use zeroize::Zeroizing;
 
 use crate::engine::{Details, Devices, Engine, EngineSession as _, Grant, Keep};
 use crate::fault::{Fault as _, Kind};
@@ -33,8 +34,39 @@ pub enum Arrival {
 /// A request without a token, or with one that opens nothing, has an empty draft: it is stored, and a token handed out, only
 /// if something was set. Changes are saved before the response leaves, unless it is a server error (5xx), or the last call
 /// that stores ([`Session::save`], [`Session::authenticate`] and their kin) has failed: what was set for a login is not
-/// stored in the session from before it. Once the response has left, every call answers an error of the kind
-/// [`Kind::Closed`]. A call that a task of the handler's has under way then is not waited for.
+/// stored in the session from before it. After [`Session::destroy`] the session is an empty draft again, so that a message or
+/// another login finds a place.
+///
+/// # After the response
+///
+/// Once the response has left, what it was served with can still be read, as in a body that is streamed, and every change
+/// answers an error of the kind [`Kind::Closed`]. A change that a task of the handler's has under way then is not waited for.
+///
+/// A handle shows the session as it was when the request was served, however long it is kept, and takes room of the engine. A
+/// handler that goes on for long (server-sent events, a WebSocket) keeps [`Session::token`] in its place, and opens it at the
+/// engine whenever it wants to know how things stand:
+///
+/// ```ignore
+/// async fn socket(
+///     State(sessions): State<Sessions>,
+///     LoggedIn { session, .. }: LoggedIn,
+///     upgrade: WebSocketUpgrade,
+/// ) -> Response {
+///     let token = session.token();
+///     upgrade.on_upgrade(async move |mut socket| {
+///         let Some(token) = token else { return };
+///         while let Some(Ok(message)) = socket.recv().await {
+///             // A logout ends the conversation, and so does an outage.
+///             let Ok(session) = sessions.open(&token).await else { return };
+///             answer(&mut socket, &session, message).await;
+///         }
+///     })
+/// }
+/// ```
+///
+/// Where tokens are renewed, another request may have brought the client a newer one meanwhile: the one that was kept counts
+/// as stolen once the grace is over. Such a handler ends its stream before that, so that the client connects anew, or asks
+/// [`Session::devices`]: there the session stands as `current` for as long as it lives, whichever its token is.
 pub struct Session<E: Engine> {
     open: Arc<Open<E>>,
 }
@@ -58,15 +90,18 @@ impl<E: Engine> fmt::Debug for Session<E> {
 /// The open session, and what the response is to tell the client of it.
 pub(crate) struct Open<E: Engine> {
     pub(crate) engine: E,
-    pub(crate) session: E::Session,
+    /// Another one after the end of the first.
+    session: RwLock<Arc<E::Session>>,
     pub(crate) arrival: Arrival,
     /// Which carrier the token came in, if there was one.
     pub(crate) carrier: Option<usize>,
-    /// Set when the response leaves. Held for reading while a field is read or changed, so that a change is saved or refused.
+    /// Set when the response leaves. Held for reading while a field is changed, so that a change is saved or refused.
     left: RwLock<bool>,
     /// Whether the last call that stores has failed: then nothing is stored that the handler does not ask for again.
     failed: AtomicBool,
     news: Mutex<Option<News>>,
+    /// The token that the client has once it has the response, if it is one that opens the session.
+    token: Mutex<Option<Zeroizing<String>>>,
 }
 
 /// What the client is to be told.
@@ -79,12 +114,19 @@ pub(crate) enum News {
 }
 
 impl<E: Engine> Open<E> {
-    pub(crate) fn new(engine: E, session: E::Session, arrival: Arrival, carrier: Option<usize>) -> Self {
+    pub(crate) fn new(
+        engine: E,
+        session: E::Session,
+        arrival: Arrival,
+        carrier: Option<usize>,
+        token: Option<Zeroizing<String>>,
+    ) -> Self {
         Self {
             engine,
-            session,
+            session: RwLock::new(Arc::new(session)),
             arrival,
             carrier,
+            token: Mutex::new(token),
             left: RwLock::new(false),
             failed: AtomicBool::new(false),
             news: Mutex::new(None),
@@ -94,6 +136,30 @@ impl<E: Engine> Open<E> {
     /// From here on every call of a handler is refused.
     pub(crate) fn leave(&self) {
         *self.left.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    pub(crate) fn session(&self) -> Arc<E::Session> {
+        Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn token(&self) -> MutexGuard<'_, Option<Zeroizing<String>>> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the session has ended, and puts an empty draft in its place.
+    fn begin_anew(&self) {
+        *self.news() = Some(News::Ended);
+        *self.token() = None;
+        match self.engine.create() {
+            Ok(draft) => *self.session.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(draft),
+            // The end is done all the same; what comes after it in this request is refused as closed.
+            Err(error) => {
+                tracing::warn!(
+                    code = error.kind().code(),
+                    "there is no new session after a logout"
+                );
+            }
+        }
     }
 
     pub(crate) fn news(&self) -> MutexGuard<'_, Option<News>> {
@@ -114,7 +180,8 @@ impl<E: Engine> Open<E> {
 
     /// Notes what a write handed back.
     pub(crate) fn note(&self, grant: Grant) {
-        if grant.token.is_some() {
+        if let Some(token) = &grant.token {
+            *self.token() = Some(Zeroizing::new(token.clone()));
             *self.news() = Some(News::Token(grant));
         }
     }
@@ -125,12 +192,17 @@ impl<E: Engine> Session<E> {
         Self { open }
     }
 
+    /// Reads what the session held when it was opened, or has been given since.
+    fn read<T>(&self, call: impl FnOnce(&E::Session) -> Result<T, E::Error>) -> Result<T, E::Error> {
+        call(&self.open.session())
+    }
+
     fn at_once<T>(&self, call: impl FnOnce(&E::Session) -> Result<T, E::Error>) -> Result<T, E::Error> {
         let left = self.open.left.read().unwrap_or_else(PoisonError::into_inner);
         if *left {
             Err(E::Error::closed())
         } else {
-            call(&self.open.session)
+            call(&self.open.session())
         }
     }
 
@@ -146,9 +218,9 @@ impl<E: Engine> Session<E> {
     /// Reads one field as a Rust type; `None` if there is no such field.
     ///
     /// # Errors
-    /// If the field is of another type, or the response has left.
+    /// If the field is of another type.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, E::Error> {
-        self.at_once(|session| session.get(name))
+        self.read(|session| session.get(name))
     }
 
     /// Sets one field to any value that serde can write.
@@ -170,7 +242,7 @@ impl<E: Engine> Session<E> {
     /// Reads a field and removes it.
     ///
     /// # Errors
-    /// As [`Session::get`]. A field of another type is removed all the same.
+    /// As [`Session::get`], and if the response has left. A field of another type is removed all the same.
     pub fn pop<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, E::Error> {
         self.at_once(|session| {
             let value = session.get(name);
@@ -190,23 +262,32 @@ impl<E: Engine> Session<E> {
     /// All fields as one JSON object, in the form the record has.
     ///
     /// # Errors
-    /// If the response has left.
+    /// If another call on the session is not finished.
     pub fn entries_json(&self) -> Result<String, E::Error> {
-        self.at_once(|session| session.entries_json())
+        self.read(|session| session.entries_json())
+    }
+
+    /// The token that the client has once it has the response: the one that this request hands out, or else the one that it
+    /// came with. `None` for a session that was never stored. A session that is stored, renewed or reissued only when the
+    /// response leaves gets its token then: [`Session::save`] does it at once.
+    ///
+    /// It opens the session for whoever has it: it belongs into no log and no URL.
+    pub fn token(&self) -> Option<String> {
+        self.open.token().as_ref().map(|token| token.to_string())
     }
 
     /// What is known of the session without asking the store.
     ///
     /// # Errors
-    /// If the response has left.
+    /// If another call on the session is not finished.
     pub fn details(&self) -> Result<Details, E::Error> {
-        self.at_once(|session| session.details())
+        self.read(|session| session.details())
     }
 
     /// Whom the session stands for.
     ///
     /// # Errors
-    /// If the response has left.
+    /// As [`Session::details`].
     pub fn subject(&self) -> Result<Option<String>, E::Error> {
         Ok(self.details()?.subject)
     }
@@ -214,7 +295,7 @@ impl<E: Engine> Session<E> {
     /// Whether the subject authenticated within this time, as a step-up asks before what is dangerous.
     ///
     /// # Errors
-    /// If the response has left.
+    /// As [`Session::details`].
     pub fn authenticated_within(&self, age: Duration) -> Result<bool, E::Error> {
         Ok(self
             .details()?
@@ -245,7 +326,7 @@ impl<E: Engine> Session<E> {
     /// Takes the messages that were left, the oldest first; each is shown once.
     ///
     /// # Errors
-    /// As [`Session::get`].
+    /// As [`Session::pop`].
     pub fn take_flash(&self) -> Result<Vec<String>, E::Error> {
         self.at_once(|session| {
             let mut messages = Vec::new();
@@ -263,7 +344,8 @@ impl<E: Engine> Session<E> {
     /// Those of the engine's `save`.
     pub async fn save(&self) -> Result<(), E::Error> {
         self.check()?;
-        self.open.note(self.open.ends(self.open.session.save()).await?);
+        let session = self.open.session();
+        self.open.note(self.open.ends(session.save()).await?);
         Ok(())
     }
 
@@ -273,7 +355,8 @@ impl<E: Engine> Session<E> {
     /// As [`Session::save`].
     pub async fn rotate(&self) -> Result<(), E::Error> {
         self.check()?;
-        self.open.note(self.open.ends(self.open.session.rotate()).await?);
+        let session = self.open.session();
+        self.open.note(self.open.ends(session.rotate()).await?);
         Ok(())
     }
 
@@ -292,19 +375,22 @@ impl<E: Engine> Session<E> {
     /// As [`Session::authenticate`].
     pub async fn authenticate_keeping(&self, subject: &str, keep: &Keep) -> Result<(), E::Error> {
         self.check()?;
-        let granted = self.open.ends(self.open.session.authenticate(subject, keep));
+        let session = self.open.session();
+        let granted = self.open.ends(session.authenticate(subject, keep));
         self.open.note(granted.await?);
         Ok(())
     }
 
-    /// Logs out: ends the session, and takes the token from the client.
+    /// Logs out: ends the session, and takes the token from the client. What is done with the session after it, as
+    /// [`Session::flash`] or another login, makes a new one.
     ///
     /// # Errors
     /// Those of the engine's `destroy`.
     pub async fn destroy(&self) -> Result<(), E::Error> {
         self.check()?;
-        self.open.ends(self.open.session.destroy()).await?;
-        *self.open.news() = Some(News::Ended);
+        let session = self.open.session();
+        self.open.ends(session.destroy()).await?;
+        self.open.begin_anew();
         Ok(())
     }
 
@@ -312,9 +398,9 @@ impl<E: Engine> Session<E> {
     /// to forge yet, and [`CsrfLayer`](crate::CsrfLayer) asks for none.
     ///
     /// # Errors
-    /// If the response has left.
+    /// If the session has ended.
     pub fn csrf_token(&self) -> Result<String, E::Error> {
-        match self.at_once(|session| session.csrf_token()) {
+        match self.read(|session| session.csrf_token()) {
             Err(error) if error.kind() == Kind::Draft => Ok(String::new()),
             token => token,
         }
@@ -344,6 +430,7 @@ impl<E: Engine> Session<E> {
     /// # Errors
     /// Those of the store.
     pub async fn revoke(&self, reference: &str) -> Result<bool, E::Error> {
+        self.check()?;
         match self.subject()? {
             Some(subject) => self.open.engine.revoke(&subject, reference).await,
             None => Ok(false),
@@ -356,7 +443,8 @@ impl<E: Engine> Session<E> {
     /// Those of the store; if nobody is logged in.
     pub async fn revoke_others(&self) -> Result<u64, E::Error> {
         self.check()?;
-        self.open.engine.revoke_others(&self.open.session).await
+        let session = self.open.session();
+        self.open.engine.revoke_others(&session).await
     }
 }
 

@@ -65,11 +65,11 @@ impl<E: Engine> Slot<E> {
             Some((carrier, brought)) if !brought.is_foreign => Some(*carrier),
             _ => None,
         };
-        let refused = |kind| Ok::<_, E::Error>((engine.create()?, Arrival::Refused(kind)));
-        let (session, arrival) = match brought.map(|(_, brought)| brought.credentials) {
-            None => (engine.create()?, Arrival::Absent),
+        let refused = |kind| Ok::<_, E::Error>((engine.create()?, Arrival::Refused(kind), None));
+        let (session, arrival, token) = match brought.map(|(_, brought)| brought.credentials) {
+            None => (engine.create()?, Arrival::Absent, None),
             Some(Credentials::Token(token)) => match engine.open(&token).await {
-                Ok(session) => (session, Arrival::Live),
+                Ok(session) => (session, Arrival::Live, Some(token)),
                 Err(error) if error.kind().is_not_logged_in() => {
                     warn_operator(&error);
                     refused(error.kind())?
@@ -77,12 +77,12 @@ impl<E: Engine> Slot<E> {
                 Err(error) => return Err(error),
             },
             Some(Credentials::Several(tokens)) => match open_one(engine, tokens).await? {
-                Some((session, _)) => (session, Arrival::Live),
+                Some((session, token)) => (session, Arrival::Live, Some(token)),
                 None => refused(Kind::TokenAmbiguous)?,
             },
             Some(Credentials::Refused(kind)) => refused(kind)?,
         };
-        let open = Arc::new(Open::new(engine.clone(), session, arrival, carrier));
+        let open = Arc::new(Open::new(engine.clone(), session, arrival, carrier, token));
         let mut place = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if self.left.load(Ordering::SeqCst) {
             return Err(E::Error::closed());
@@ -174,22 +174,23 @@ async fn keep<E: Engine>(open: &Open<E>) -> Result<(), E::Error> {
     if open.has_failed() {
         return Ok(());
     }
-    let mut due = open.session.details()?;
+    let session = open.session();
+    let mut due = session.details()?;
     if due.modified {
-        open.note(open.session.save().await?);
+        open.note(session.save().await?);
         // A save that had nothing to write has not moved the idle expiry.
-        due = open.session.details()?;
+        due = session.details()?;
     } else if due.renew_due {
-        let renewed = open.session.save().await;
+        let renewed = session.save().await;
         spare(renewed.map(|grant| open.note(grant)), "renewed");
-        due = open.session.details()?;
+        due = session.details()?;
     }
     // A save renews by generations; a JWT ages all the same.
     if due.reissue_due && open.news().is_none() {
-        spare(open.session.reissue().map(|grant| open.note(grant)), "reissued");
+        spare(session.reissue().map(|grant| open.note(grant)), "reissued");
     }
     if due.touch_due {
-        spare(open.session.touch().await, "touched");
+        spare(session.touch().await, "touched");
     }
     Ok(())
 }

@@ -6,6 +6,8 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+#[path = "http/after.rs"]
+mod after;
 #[path = "http/caches.rs"]
 mod caches;
 #[path = "http/carriers.rs"]

@@ -96,13 +96,20 @@ async fn a_login_that_was_done_hands_out_its_token_though_the_handler_failed() {
 }
 
 #[tokio::test]
-async fn once_the_response_has_left_the_session_is_closed() {
+async fn once_the_response_has_left_every_change_of_the_session_is_refused() {
     let world = World::new();
     let token = world.login("alice").await;
     world.call("GET", "/shelve", Some(&token)).await;
     let session = world.shelf.take();
     assert!(matches!(session.set("late", "x"), Err(SessionError::Closed)));
-    assert!(matches!(session.get::<String>("late"), Err(SessionError::Closed)));
+    assert!(matches!(session.remove("late"), Err(SessionError::Closed)));
+    assert!(matches!(session.pop::<String>("late"), Err(SessionError::Closed)));
+    assert!(matches!(session.clear(), Err(SessionError::Closed)));
+    assert!(matches!(session.flash("late"), Err(SessionError::Closed)));
+    assert!(matches!(session.take_flash(), Err(SessionError::Closed)));
+    assert!(matches!(session.rotate().await, Err(SessionError::Closed)));
+    assert!(matches!(session.revoke("x").await, Err(SessionError::Closed)));
+    assert!(matches!(session.revoke_others().await, Err(SessionError::Closed)));
     assert!(matches!(session.save().await, Err(SessionError::Closed)));
     assert!(matches!(
         session.authenticate("bob").await,

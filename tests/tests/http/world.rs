@@ -201,6 +201,7 @@ fn routes(shelf: &Shelf) -> Router {
         .route("/csrf", get(csrf_token))
         .route("/echo", post(async |body: String| body))
         .route("/shelve", get(shelve))
+        .route("/login-and-shelve/{subject}", post(login_and_shelve))
         .with_state(shelf.clone())
 }
 
@@ -300,6 +301,16 @@ async fn recent(session: Session) -> Text {
 
 async fn csrf_token(session: Session) -> Text {
     session.csrf_token()
+}
+
+async fn login_and_shelve(
+    session: Session,
+    State(shelf): State<Shelf>,
+    Path(subject): Path<String>,
+) -> Result<(), SessionError> {
+    session.authenticate(&subject).await?;
+    *shelf.0.lock().unwrap() = Some(session);
+    Ok(())
 }
 
 async fn shelve(session: Session, State(shelf): State<Shelf>) {
