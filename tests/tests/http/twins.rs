@@ -1,10 +1,14 @@
 //! Several cookies of one name, as a browser sends them after a change of `Path` or `Domain`.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, header};
 use tessera::http::{Cookie, CookieError, SessionLayer};
+
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::world::{Answer, COOKIE, World, forged};
 
@@ -61,6 +65,41 @@ async fn where_several_cookies_open_a_session_or_none_does_that_has_its_own_code
             assert_eq!(send(&world, "GET", "/me", &tokens).await.body, "carol");
         }
     }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_how_many_cookies_opened_a_session_and_names_none() {
+    let world = World::new();
+    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let log = Log::default();
+    let sink = log.clone();
+    let logged = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || sink.clone())
+        .set_default();
+    send(&world, "GET", "/me", &[&alice]).await;
+    assert!(log.0.lock().unwrap().is_empty());
+    send(&world, "GET", "/me", &[&alice, &bob]).await;
+    drop(logged);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        log.contains("WARN") && log.contains("of 2 different cookies of one name 2 open a session"),
+        "{log}"
+    );
+    assert!(!log.contains(&alice) && !log.contains(&bob));
 }
 
 #[tokio::test]
