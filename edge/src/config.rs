@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tessera_http::api::{
     ServiceKey, WeakServiceKey, check_headers, check_transports, parse_header, parse_transport,
 };
-use tessera_http::{Carrier, CookieError};
+use tessera_http::{Carrier, CookieError, Preflight};
 use tracing::Level;
 use wasm_bindgen::JsCast as _;
 use worker::Env;
@@ -59,6 +59,8 @@ pub(crate) struct Config {
     /// Where tokens may stand, and where at `/auth`; none where the standard ones do.
     pub(crate) transports: Vec<Carrier>,
     pub(crate) auth_transports: Vec<Carrier>,
+    /// What `/auth` answers to `OPTIONS`.
+    pub(crate) auth_options: Preflight,
     /// The demonstration's, if it is to be there.
     pub(crate) demo: Option<Driver>,
 }
@@ -130,6 +132,7 @@ impl Config {
         Ok(Self {
             transports: transports(env, "TESSERA_TRANSPORTS", &told)?,
             auth_transports: transports(env, "TESSERA_AUTH_TRANSPORTS", &told)?,
+            auth_options: auth_options(env)?,
             driver,
             demo: demo.transpose()?,
             service_key: ServiceKey::new(&service_key)?,
@@ -323,4 +326,18 @@ fn transports(
     let transports = transports.map_err(unfit(name))?;
     check_transports(&transports, told).map_err(unfit(name))?;
     Ok(transports)
+}
+
+fn auth_options(env: &Env) -> Result<Preflight, ConfigError> {
+    const HEADER: &str = "TESSERA_AUTH_METHOD_HEADER";
+    let is_passed =
+        one_of(env, "TESSERA_AUTH_OPTIONS", &["check", "pass"])?.is_some_and(|what| what == "pass");
+    let method_header = variable(env, HEADER)
+        .map(|name| HeaderName::try_from(name).map_err(|_| unfit(HEADER)("it is no name of a header".into())))
+        .transpose()?;
+    Ok(if is_passed {
+        Preflight::Pass { method_header }
+    } else {
+        Preflight::Check
+    })
 }

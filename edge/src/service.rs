@@ -57,6 +57,7 @@ fn router(env: &Env) -> Result<Router, ConfigError> {
         told,
         transports,
         auth_transports,
+        auth_options,
         demo,
     } = Config::read(env)?;
     let engine = EdgeEngine::new(driver);
@@ -71,7 +72,8 @@ fn router(env: &Env) -> Result<Router, ConfigError> {
     let beside = beside.merge(crate::testing::routes(env, engine.clone()));
     let api = Api::new(engine, service_key, told, requests::later)
         .transports(transports)
-        .auth_transports(auth_transports);
+        .auth_transports(auth_transports)
+        .auth_options(auth_options);
     let router = Arc::new(api).router(beside);
     ROUTER.set(Some(router.clone()));
     Ok(router)

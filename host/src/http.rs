@@ -29,7 +29,8 @@ use tessera_http::{Change, Claims, Engine, EngineSession, Grant};
 pub use tessera_http::{
     Arrival, BodyTimeout, CSRF_FIELD, CSRF_HEADER, Carrier, Cookie, CookieBuilder, CookieError, Details,
     Device, Devices, ENVOY_REMOVE_HEADER, Fault, ID_HEADER, Keep, Kind, Lifetime, Limits, OriginError,
-    Problem, SUBJECT_HEADER, SameSite, TOKEN_HEADER, Value, chain,
+    Preflight, Problem, RETURN_PARAMETER, ReturnTo, SUBJECT_HEADER, SameSite, TOKEN_HEADER, Value, chain,
+    own_path,
 };
 
 #[cfg(feature = "api")]

@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, one};
 use crate::engine::{Engine, EngineSession as _};
 use crate::problem::Problem;
 use crate::session::Open;
@@ -31,6 +31,22 @@ pub struct Authorizer<E> {
     engine: E,
     settings: Arc<Settings>,
     fields: Arc<[(String, HeaderName)]>,
+    options: Preflight,
+}
+
+/// What is answered to a request with the method `OPTIONS`, as a browser sends it before a request from another origin, and
+/// never with credentials (Fetch, CORS-preflight fetch).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Preflight {
+    /// As to any other: 401 without credentials.
+    #[default]
+    Check,
+    /// 200 without a word of any session, so that the application behind the proxy answers it.
+    Pass {
+        /// The header in which the proxy names the method, as `X-Forwarded-Method`, where it asks by another method than the
+        /// request has. **The proxy has to set it, over any that the client sent**: it lets requests pass.
+        method_header: Option<HeaderName>,
+    },
 }
 
 impl<E: Engine> Authorizer<E> {
@@ -49,6 +65,7 @@ impl<E: Engine> Authorizer<E> {
                 login: None,
             }),
             fields: fields.into_iter().collect(),
+            options: Preflight::Check,
         }
     }
 
@@ -62,8 +79,18 @@ impl<E: Engine> Authorizer<E> {
         self
     }
 
-    /// The answer to a request with these headers. Its body is empty, or a problem.
-    pub async fn answer<B: From<String>>(&self, headers: &HeaderMap) -> Response<B> {
+    /// What is answered to `OPTIONS`.
+    #[must_use]
+    pub fn options(mut self, options: Preflight) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The answer to a request with this method and these headers. Its body is empty, or a problem.
+    pub async fn answer<B: From<String>>(&self, method: &Method, headers: &HeaderMap) -> Response<B> {
+        if self.passes(method, headers) {
+            return self.pass();
+        }
         let slot = Slot::new(self.engine.clone(), Arc::clone(&self.settings));
         let open = match slot.open(headers).await {
             Ok(open) => open,
@@ -77,6 +104,32 @@ impl<E: Engine> Authorizer<E> {
             }
             Err(problem) => problem.response(),
         }
+    }
+
+    /// Whether the request is an `OPTIONS` that passes.
+    fn passes(&self, method: &Method, headers: &HeaderMap) -> bool {
+        match &self.options {
+            Preflight::Check => false,
+            Preflight::Pass { method_header: None } => method == Method::OPTIONS,
+            Preflight::Pass {
+                method_header: Some(name),
+            } => matches!(one(headers, name), Ok(Some("OPTIONS"))),
+        }
+    }
+
+    /// Nobody is logged in here, whatever the client says of itself.
+    fn pass<B: From<String>>(&self) -> Response<B> {
+        let mut response = Response::new(B::from(String::new()));
+        let headers = response.headers_mut();
+        headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let own = [SUBJECT_HEADER, ID_HEADER];
+        let told = own.iter().chain(self.fields.iter().map(|(_, header)| header));
+        let absent: Vec<&str> = told.map(HeaderName::as_str).collect();
+        // Names of headers fit a header.
+        if let Ok(absent) = HeaderValue::try_from(absent.join(",")) {
+            headers.insert(ENVOY_REMOVE_HEADER, absent);
+        }
+        response
     }
 
     fn describe(&self, open: &Open<E>) -> Result<HeaderMap, Problem> {

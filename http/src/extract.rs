@@ -24,7 +24,7 @@ pub enum Rejection<F: std::error::Error + 'static> {
     NotLoggedIn {
         /// Why the token that was sent is no good.
         arrival: Arrival,
-        /// Where to log in, if the layer knows.
+        /// Where to log in, if the layer knows and the client is a browser that goes there.
         login: Option<HeaderValue>,
     },
     /// The session cannot be opened now: the store, or room in the host, is missing.
@@ -82,7 +82,8 @@ impl<S: Sync, E: Engine> OptionalFromRequestParts<S> for Session<E> {
     }
 }
 
-/// A session with a subject. Whoever is not logged in is answered 401, or sent to the layer's login path.
+/// A session with a subject. A client that is not logged in is answered 401; a browser that would show the answer as a page is
+/// sent to the layer's login path.
 pub struct LoggedIn<E: Engine> {
     /// The session.
     pub session: Session<E>,
@@ -106,7 +107,7 @@ impl<S: Sync, E: Engine> FromRequestParts<S> for LoggedIn<E> {
         match session.subject().map_err(Rejection::Engine)? {
             Some(subject) => Ok(Self { session, subject }),
             None => {
-                let (arrival, login) = (session.arrival(), mount::<E>(parts)?.login.clone());
+                let (arrival, login) = (session.arrival(), mount::<E>(parts)?.login(parts));
                 Err(Rejection::NotLoggedIn { arrival, login })
             }
         }

@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::carrier::Carrier;
 use crate::cookie::Cookie;
 use crate::engine::Engine;
+use crate::login::LoginPath;
 use crate::nest;
 use crate::slot::Settings;
 
@@ -64,13 +65,16 @@ impl<E: Engine> SessionLayer<E> {
         self
     }
 
-    /// Sends who is not logged in, and would have to be, to this path (303) instead of answering 401.
-    /// A path that does not begin with one slash, or does not fit a header, is as if it had not been given:
-    /// it would lead to another host.
+    /// Sends a browser that is not logged in, and would have to be, to this path (303) instead of answering 401, with the page
+    /// that it asked for in the parameter [`RETURN_PARAMETER`](crate::RETURN_PARAMETER); [`ReturnTo`](crate::ReturnTo) reads
+    /// it there. Only where the browser shows the answer as a page: `GET` with `Sec-Fetch-Mode: navigate`, or, from a browser
+    /// that does not send that, with `text/html` in `Accept`. A script or a form is answered 401.
+    ///
+    /// A path that does not begin with one slash, or does not fit a header, is as if it had not been given: it would lead to
+    /// another host.
     #[must_use]
     pub fn login_path(mut self, path: &str) -> Self {
-        let is_path = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
-        let login = HeaderValue::from_str(path).ok().filter(|_| is_path);
+        let login = LoginPath::new(path).map(Arc::new);
         if login.is_none() {
             tracing::error!(
                 "the login path is not a path of this host; whoever is not logged in is answered 401"
@@ -120,7 +124,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let slot = match nest::enter(&self.engine, &self.settings, request.extensions_mut()) {
+        let uri = request.uri().clone();
+        let slot = match nest::enter(&self.engine, &self.settings, &uri, request.extensions_mut()) {
             Ok(slot) => slot,
             Err(shared) => {
                 let problem = shared.problem();

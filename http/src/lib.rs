@@ -26,6 +26,7 @@ mod extract;
 mod fault;
 mod form;
 mod layer;
+mod login;
 mod nest;
 mod origin;
 mod problem;
@@ -33,7 +34,7 @@ mod session;
 mod slot;
 mod value;
 
-pub use auth::{Authorizer, ENVOY_REMOVE_HEADER, ID_HEADER, MAXIMUM_VALUE_BYTES, SUBJECT_HEADER};
+pub use auth::{Authorizer, ENVOY_REMOVE_HEADER, ID_HEADER, MAXIMUM_VALUE_BYTES, Preflight, SUBJECT_HEADER};
 pub use body::BodyTimeout;
 pub use carrier::{Carrier, TOKEN_HEADER};
 pub use cookie::{Cookie, CookieBuilder, CookieError, Lifetime, MAXIMUM_COOKIE_BYTES, SameSite};
@@ -42,6 +43,7 @@ pub use engine::{Claims, Details, Device, Devices, Engine, EngineSession, Grant,
 pub use extract::{LoggedIn, Rejection};
 pub use fault::{Fault, Kind};
 pub use layer::{SessionLayer, SessionService};
+pub use login::{RETURN_PARAMETER, ReturnTo, own_path};
 pub use origin::OriginError;
 pub use problem::{Problem, chain};
 pub use session::{Arrival, Session};

@@ -6,17 +6,22 @@
 
 use std::sync::Arc;
 
-use http::{Extensions, HeaderValue};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Extensions, HeaderValue, Uri};
 
 use crate::engine::Engine;
+use crate::login::LoginPath;
 use crate::problem::Problem;
 use crate::slot::{Settings, Slot};
 
 /// The session that extractors of one engine's type mean here, in a request's extensions: the one of the innermost layer.
 pub(crate) struct Mount<E: Engine> {
     pub(crate) slot: Arc<Slot<E>>,
-    /// Where the innermost layer sends a client that is not logged in.
-    pub(crate) login: Option<HeaderValue>,
+    /// Where the innermost layer sends a browser that is not logged in.
+    pub(crate) login: Option<Arc<LoginPath>>,
+    /// The request's path as the outermost layer has seen it; a nested router takes the first part of it away.
+    target: Option<PathAndQuery>,
     /// One for each session of this request with an engine of this type, the outermost first.
     slots: Vec<Arc<Slot<E>>>,
 }
@@ -26,8 +31,23 @@ impl<E: Engine> Clone for Mount<E> {
         Self {
             slot: Arc::clone(&self.slot),
             login: self.login.clone(),
+            target: self.target.clone(),
             slots: self.slots.clone(),
         }
+    }
+}
+
+impl<E: Engine> Mount<E> {
+    /// Where the client of this request is sent to log in; `None` if it is answered 401.
+    pub(crate) fn login(&self, parts: &Parts) -> Option<HeaderValue> {
+        #[cfg(feature = "original-uri")]
+        let original = parts.extensions.get::<axum::extract::OriginalUri>();
+        #[cfg(feature = "original-uri")]
+        let original = original.and_then(|original| original.0.path_and_query());
+        #[cfg(not(feature = "original-uri"))]
+        let original = None;
+        let target = original.or(self.target.as_ref());
+        self.login.as_ref()?.redirect(parts, target)
     }
 }
 
@@ -58,17 +78,25 @@ impl SharedPlace {
 pub(crate) fn enter<E: Engine>(
     engine: &E,
     settings: &Arc<Settings>,
+    uri: &Uri,
     extensions: &mut Extensions,
 ) -> Result<Option<Arc<Slot<E>>>, SharedPlace> {
-    let mut slots = extensions
-        .get::<Mount<E>>()
-        .map(|mount| mount.slots.clone())
-        .unwrap_or_default();
+    let outer = extensions.get::<Mount<E>>();
+    let mut slots = outer.map(|mount| mount.slots.clone()).unwrap_or_default();
+    let target = match outer {
+        Some(mount) => mount.target.clone(),
+        None => uri.path_and_query().cloned(),
+    };
     let same =
         |slot: &&Arc<Slot<E>>| slot.engine.is_same(engine) && slot.settings.carriers == settings.carriers;
     if let Some(slot) = slots.iter().find(same).map(Arc::clone) {
         let login = settings.login.clone().or_else(|| slot.settings.login.clone());
-        extensions.insert(Mount { slot, login, slots });
+        extensions.insert(Mount {
+            slot,
+            login,
+            target,
+            slots,
+        });
         return Ok(None);
     }
     let passed = extensions.get_or_insert_default::<Passed>();
@@ -85,6 +113,7 @@ pub(crate) fn enter<E: Engine>(
     extensions.insert(Mount {
         slot: Arc::clone(&slot),
         login: settings.login.clone(),
+        target,
         slots,
     });
     Ok(Some(slot))

@@ -9,6 +9,7 @@ use crate::candidates::open_one;
 use crate::carrier::{Brought, Carrier, Credentials, brought};
 use crate::engine::{Engine, EngineSession as _};
 use crate::fault::{Fault, Kind};
+use crate::login::LoginPath;
 use crate::problem::{Problem, warn_operator};
 use crate::session::{Arrival, News, Open};
 
@@ -17,8 +18,8 @@ use crate::session::{Arrival, News, Open};
 pub(crate) struct Settings {
     /// In order of preference; never empty.
     pub(crate) carriers: Vec<Carrier>,
-    /// Where who is not logged in is sent.
-    pub(crate) login: Option<HeaderValue>,
+    /// Where a browser is sent that is not logged in.
+    pub(crate) login: Option<Arc<LoginPath>>,
 }
 
 /// One request's place for its session.

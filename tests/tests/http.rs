@@ -24,6 +24,8 @@ mod lazy;
 mod logins;
 #[path = "http/nested.rs"]
 mod nested;
+#[path = "http/returns.rs"]
+mod returns;
 #[path = "http/tabs.rs"]
 mod tabs;
 #[path = "http/twins.rs"]

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 use super::Api;
 use crate::engine::Engine;
 
 /// `ANY /auth`, and any path below it: some proxies add that of the request.
-pub(super) async fn auth<E: Engine>(State(api): State<Arc<Api<E>>>, headers: HeaderMap) -> Response {
-    api.authorizer.answer(&headers).await
+pub(super) async fn auth<E: Engine>(
+    State(api): State<Arc<Api<E>>>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    api.authorizer.answer(&method, &headers).await
 }

@@ -26,7 +26,7 @@ use axum::middleware::map_response;
 use axum::routing::{any, delete, get, post};
 use http::{HeaderName, HeaderValue, header};
 
-use crate::auth::Authorizer;
+use crate::auth::{Authorizer, Preflight};
 use crate::carrier::Carrier;
 use crate::engine::Engine;
 use crate::problem::Problem;
@@ -107,6 +107,13 @@ impl<E: Engine> Api<E> {
         if !transports.is_empty() {
             self.authorizer = self.authorizer.carriers(transports);
         }
+        self
+    }
+
+    /// What `/auth` answers to `OPTIONS`.
+    #[must_use]
+    pub fn auth_options(mut self, options: Preflight) -> Self {
+        self.authorizer = self.authorizer.options(options);
         self
     }
 

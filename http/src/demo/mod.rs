@@ -10,18 +10,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use crate::cookie::Cookie;
 use crate::csrf::CsrfLayer;
 use crate::engine::Engine;
-use crate::extract::LoggedIn;
+use crate::extract::{LoggedIn, Rejection};
 use crate::fault::Fault;
 use crate::layer::SessionLayer;
 use crate::problem::Problem;
@@ -75,9 +76,7 @@ impl<E: Engine> Demo<E> {
 
     /// Its routes: `/` and what the pages there lead to.
     pub fn router(self) -> Router {
-        let layer = SessionLayer::new(self.engine.clone())
-            .cookie(self.cookie.clone())
-            .login_path("/");
+        let layer = SessionLayer::new(self.engine.clone()).cookie(self.cookie.clone());
         Router::new()
             .route("/", get(home::<E>))
             .route("/login", post(login::<E>))
@@ -118,6 +117,22 @@ impl<F: Fault> From<F> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         self.0.into_response()
+    }
+}
+
+/// The session of a visitor who is signed in. One who is not any more, as after an end from another device, has pressed a
+/// button of a page from before that, and is shown the page to sign in.
+struct SignedIn<E: Engine>(Session<E>);
+
+impl<S: Sync, E: Engine> FromRequestParts<S> for SignedIn<E> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match LoggedIn::<E>::from_request_parts(parts, state).await {
+            Ok(LoggedIn { session, .. }) => Ok(Self(session)),
+            Err(Rejection::NotLoggedIn { .. }) => Err(Redirect::to("/").into_response()),
+            Err(rejection) => Err(rejection.into_response()),
+        }
     }
 }
 
@@ -180,7 +195,7 @@ struct Change {
 /// Sets the one field, and leaves the others as they are, or as another tab has made them meanwhile.
 async fn change<E: Engine>(
     State(demo): Shared<E>,
-    LoggedIn { session, .. }: LoggedIn<E>,
+    SignedIn(session): SignedIn<E>,
     Form(form): Form<Change>,
 ) -> Result<Response, Refused> {
     let Some((name, label)) = FIELDS.into_iter().find(|(name, _)| *name == form.field) else {
@@ -202,7 +217,7 @@ async fn change<E: Engine>(
     Ok(Redirect::to("/").into_response())
 }
 
-async fn renew<E: Engine>(LoggedIn { session, .. }: LoggedIn<E>) -> Result<Redirect, Refused> {
+async fn renew<E: Engine>(SignedIn(session): SignedIn<E>) -> Result<Redirect, Refused> {
     session.flash("The token was renewed. Your other tabs take the new one with their next request.")?;
     session.rotate().await?;
     Ok(Redirect::to("/"))
@@ -214,7 +229,7 @@ struct Ending {
 }
 
 async fn end_one<E: Engine>(
-    LoggedIn { session, .. }: LoggedIn<E>,
+    SignedIn(session): SignedIn<E>,
     Form(form): Form<Ending>,
 ) -> Result<Redirect, Refused> {
     let was_there = session.revoke(&form.reference).await?;
@@ -226,7 +241,7 @@ async fn end_one<E: Engine>(
     Ok(Redirect::to("/"))
 }
 
-async fn end_others<E: Engine>(LoggedIn { session, .. }: LoggedIn<E>) -> Result<Redirect, Refused> {
+async fn end_others<E: Engine>(SignedIn(session): SignedIn<E>) -> Result<Redirect, Refused> {
     let ended = session.revoke_others().await?;
     session.flash(&format!("Logged out everywhere else: sessions ended: {ended}."))?;
     Ok(Redirect::to("/"))
@@ -235,7 +250,7 @@ async fn end_others<E: Engine>(LoggedIn { session, .. }: LoggedIn<E>) -> Result<
 /// Ends the session, and shows what has become of its token.
 async fn logout<E: Engine>(
     State(demo): Shared<E>,
-    LoggedIn { session, .. }: LoggedIn<E>,
+    SignedIn(session): SignedIn<E>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     session.destroy().await?;

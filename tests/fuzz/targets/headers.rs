@@ -51,7 +51,7 @@ fuzz_target!(|data: &[u8]| {
         Carrier::Header(TOKEN),
     ];
     let authorizer = Authorizer::new(plain.clone(), carriers, [("field".to_owned(), FIELD)]);
-    let response: http::Response<String> = run(authorizer.answer(&headers));
+    let response: http::Response<String> = run(authorizer.answer(&http::Method::GET, &headers));
     let (opened, expected) = (plain.asked().opened.clone(), expected(&headers));
     assert_eq!(opened, expected);
     let asked = plain.asked();

@@ -56,10 +56,11 @@ async fn who_is_not_logged_in_is_told_401_or_sent_to_the_login_path() {
         |sessions| sessions,
         |sessions| SessionLayer::new(sessions).login_path("/sign-in"),
     );
-    let answer = world.call("GET", "/me", None).await;
+    let page = axum::http::Request::get("/me").header(header::ACCEPT, "text/html");
+    let answer = world.send(page.body(axum::body::Body::empty()).unwrap()).await;
     assert_eq!(
         (answer.status.as_u16(), &answer.headers[header::LOCATION]),
-        (303, &"/sign-in".parse().unwrap())
+        (303, &"/sign-in?return_to=%2Fme".parse().unwrap())
     );
     world.fail("get", "unavailable");
     let token = world.login("alice").await;
@@ -83,7 +84,9 @@ async fn a_login_path_of_another_host_is_not_taken() {
             |sessions| sessions,
             |sessions| SessionLayer::new(sessions).login_path(path),
         );
-        world.call("GET", "/me", None).await.refused(401, "token-absent");
+        let page = axum::http::Request::get("/me").header(header::ACCEPT, "text/html");
+        let answer = world.send(page.body(axum::body::Body::empty()).unwrap()).await;
+        answer.refused(401, "token-absent");
     }
 }
 

@@ -133,10 +133,13 @@ fn no_id_stands_in_a_location_or_a_page() {
             ("POST", "/logout"),
             ("GET", "/me"),
         ] {
-            let answer = browser.call(method, path, Some(token));
+            // As a browser asks for a page.
+            let page = [("Accept", "text/html")];
+            let answer = browser.call_with(method, path, Some(token), &page);
             holds_none_of(&all_but_the_cookie(&answer), &secrets);
             if let Some(location) = answer.header("location") {
-                assert_eq!((answer.status, location), (303, "/sign-in?next=me"));
+                let login = "/sign-in?next=me&return_to=%2Fme";
+                assert_eq!((answer.status, location), (303, login));
                 redirected += 1;
             }
         }

@@ -274,3 +274,55 @@ fn fields_that_are_vouched_for_are_written_by_the_service_alone() {
     );
     server.stop();
 }
+
+#[test]
+fn what_options_is_answered_is_the_operators_to_say() {
+    let preflight = [
+        ("Origin", "https://app.example"),
+        ("Access-Control-Request-Method", "PUT"),
+    ];
+    let (_directory, server) = serve(&FLAGS);
+    let refused = server.client().send("OPTIONS", "/auth", &preflight, None);
+    refused.refused(401, "token-absent");
+    server.stop();
+
+    let mut flags = FLAGS.to_vec();
+    flags.extend(["--auth-options", "pass"]);
+    let (_directory, server) = serve(&flags);
+    let mut client = server.client();
+    for path in ["/auth", "/auth/shop?a=b"] {
+        let passed = client.send("OPTIONS", path, &preflight, None);
+        assert_eq!((passed.status, passed.text.as_str()), (200, ""), "{passed:?}");
+        // Nobody is logged in by it.
+        assert_eq!(passed.header("x-session-subject"), None);
+        assert_eq!(
+            passed.header("x-envoy-auth-headers-to-remove"),
+            Some("x-session-subject,x-session-id,x-role,x-name,x-plan")
+        );
+        assert_eq!(passed.header("cache-control"), Some("no-store"));
+    }
+    // What a client says of its method is not believed, unless the proxy says it in that header.
+    let claimed = [("X-Forwarded-Method", "OPTIONS")];
+    for method in ["GET", "POST"] {
+        client
+            .send(method, "/auth", &claimed, None)
+            .refused(401, "token-absent");
+    }
+    server.stop();
+
+    flags.extend(["--auth-method-header", "X-Forwarded-Method"]);
+    let (_directory, server) = serve(&flags);
+    let mut client = server.client();
+    assert_eq!(client.send("GET", "/auth", &claimed, None).status, 200);
+    for headers in [
+        vec![],
+        vec![("X-Forwarded-Method", "GET")],
+        vec![("X-Forwarded-Method", "GET"), claimed[0]],
+        vec![("X-Original-Method", "OPTIONS")],
+    ] {
+        client
+            .send("OPTIONS", "/auth", &headers, None)
+            .refused(401, "token-absent");
+    }
+    server.stop();
+}

@@ -99,6 +99,10 @@ fn an_unfit_transport_is_refused_at_the_start_by_name() {
         ),
         (vec!["--auth-transport", "header:Cookie"], "begins with X-"),
         (
+            vec!["--auth-method-header", "X-Forwarded-Method"],
+            "--auth-options pass",
+        ),
+        (
             vec!["--transport", "header:X-Role", "--auth-header", "role=X-Role"],
             "a field is told in it",
         ),

@@ -1,10 +1,10 @@
 //! Where a session's token may stand in a request, as flags.
 
 use axum::http::HeaderName;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tessera::Sessions;
-use tessera::http::Carrier;
 use tessera::http::api::{Api, check_transports, parse_transport};
+use tessera::http::{Carrier, Preflight};
 
 use crate::Failure;
 
@@ -31,17 +31,48 @@ pub(crate) struct TransportFlags {
         env = "TESSERA_AUTH_TRANSPORTS"
     )]
     auth_transports: Vec<Carrier>,
+    /// What `/auth` answers to OPTIONS, which browsers send without credentials before a request from another origin:
+    /// check refuses it, pass leaves the answer to the application behind the proxy
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "check",
+        env = "TESSERA_AUTH_OPTIONS"
+    )]
+    auth_options: WithOptions,
+    /// The header in which the proxy names the method of the request, such as X-Forwarded-Method, for
+    /// `--auth-options pass`; the proxy has to set it over any that the client sent [default: the method of the question]
+    #[arg(long, value_name = "HEADER", env = "TESSERA_AUTH_METHOD_HEADER")]
+    auth_method_header: Option<HeaderName>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WithOptions {
+    Check,
+    Pass,
 }
 
 impl TransportFlags {
     /// Refuses what cannot be, before anything is made. `told`: the headers that fields are told in at `/auth`.
     pub(crate) fn check(&self, told: &[(String, HeaderName)]) -> Result<(), Failure> {
         check_transports(&self.transports, told).map_err(Failure::new)?;
-        check_transports(&self.auth_transports, told).map_err(Failure::new)
+        check_transports(&self.auth_transports, told).map_err(Failure::new)?;
+        if self.auth_method_header.is_some() && self.auth_options == WithOptions::Check {
+            return Err(Failure::new(
+                "--auth-method-header is for --auth-options pass alone",
+            ));
+        }
+        Ok(())
     }
 
     pub(crate) fn apply(self, api: Api<Sessions>) -> Api<Sessions> {
         api.transports(self.transports)
             .auth_transports(self.auth_transports)
+            .auth_options(match self.auth_options {
+                WithOptions::Check => Preflight::Check,
+                WithOptions::Pass => Preflight::Pass {
+                    method_header: self.auth_method_header,
+                },
+            })
     }
 }
