@@ -50,8 +50,8 @@ pub enum Preflight {
 }
 
 impl<E: Engine> Authorizer<E> {
-    /// Takes the token from the first of these carriers that brings one, and sends these fields in headers of these names:
-    /// texts, numbers and booleans. The header of a field that is absent or holds anything else is empty.
+    /// Takes the token from the first of these carriers that brings one of ours, good or bad, and sends these fields in headers
+    /// of these names: texts, numbers and booleans. The header of a field that is absent or holds anything else is empty.
     pub fn new(
         engine: E,
         carriers: impl IntoIterator<Item = Carrier>,

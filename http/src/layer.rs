@@ -50,7 +50,8 @@ impl<E: Engine> SessionLayer<E> {
         self.carriers([Carrier::Cookie(cookie)])
     }
 
-    /// Takes the token from the first of these that brings one. **A new session's token goes out in the first of all**: where
+    /// Takes the token from the first of these that brings one of ours, whether it is good or not; credentials of another system
+    /// are passed over. **A new session's token goes out in the first of all**: where
     /// browsers log in, the cookie has to come first.
     /// None at all is as if it had not been called.
     #[must_use]

@@ -39,6 +39,11 @@ fn echo(stream: TcpStream) {
 
 /// The example with other addresses in it, in front of a server.
 fn start(directory: &Path, server: &Server) -> (Nginx, String) {
+    start_with(directory, server, |example| example)
+}
+
+/// The same with changes of the test's own.
+fn start_with(directory: &Path, server: &Server, change: impl FnOnce(String) -> String) -> (Nginx, String) {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../http/proxies/nginx.conf");
     let (address, behind) = (format!("127.0.0.1:{}", free_port()), upstream());
     let mut example = fs::read_to_string(example).expect("the example");
@@ -50,7 +55,7 @@ fn start(directory: &Path, server: &Server) -> (Nginx, String) {
         assert_eq!(example.matches(given).count(), 1, "{given}");
         example = example.replace(given, actual);
     }
-    let nginx = Nginx::start(directory, &example, &address);
+    let nginx = Nginx::start(directory, &change(example), &address);
     (nginx, address)
 }
 
@@ -159,6 +164,70 @@ fn a_token_that_is_made_anew_reaches_the_client_through_nginx_and_is_kept_by_no_
     );
     for passed in [cookie, program] {
         assert_eq!(passed.header("cache-control"), Some("no-store"), "{passed:?}");
+    }
+    server.stop();
+}
+
+#[test]
+fn options_passes_nginx_where_that_is_asked_for_and_nothing_passes_by_saying_it_is_one() {
+    let flags = [
+        "--auth-header",
+        "role=X-Role",
+        "--auth-options",
+        "pass",
+        "--auth-method-header",
+        "X-Forwarded-Method",
+    ];
+    let (directory, server) = serve(&flags);
+    let (_nginx, address) = start(directory.path(), &server);
+    let mut client = Client::new(&address);
+    let claims = [("X-Session-Subject", "root"), ("X-Role", "god")];
+    let passed = client.send("OPTIONS", "/shop", &claims, None);
+    assert_eq!(passed.status, 200, "{passed:?}");
+    assert!(passed.text.contains("options /shop http"), "{passed:?}");
+    // The application reads that nobody is logged in.
+    assert!(
+        !passed.text.contains("root") && !passed.text.contains("god"),
+        "{passed:?}"
+    );
+    let claims = [("X-Forwarded-Method", "OPTIONS")];
+    for method in ["GET", "POST"] {
+        assert_eq!(
+            client.send(method, "/shop", &claims, None).status,
+            401,
+            "{method}"
+        );
+    }
+    server.stop();
+}
+
+#[test]
+fn nginx_with_a_cache_shows_nobody_the_page_of_another_subject() {
+    let (directory, server) = serve(&crate::auth::FLAGS);
+    let (_nginx, address) = start_with(directory.path(), &server, |example| {
+        let key = "# proxy_cache_key ";
+        assert_eq!(example.matches(key).count(), 1);
+        let cache = "proxy_cache pages;\nproxy_cache_valid any 1h;\n\
+                     add_header X-Cache $upstream_cache_status always;\nproxy_cache_key ";
+        format!(
+            "proxy_cache_path cache keys_zone=pages:1m;\n{}",
+            example.replace(key, cache)
+        )
+    });
+    let key = server.service_key();
+    let cookies = ["alice", "bob"].map(|subject| {
+        let token = server.client().create(&key, Some(subject));
+        (subject, format!("__Host-tessera={token}"))
+    });
+    let mut client = Client::new(&address);
+    for kept in ["MISS", "HIT"] {
+        for (subject, cookie) in &cookies {
+            let page = client.send("GET", "/me", &[("Cookie", cookie)], None);
+            assert_eq!(page.header("x-cache"), Some(kept), "{page:?}");
+            let own = format!("x-session-subject: {subject}\r\n");
+            assert!(page.text.contains(&own), "{page:?}");
+        }
+        assert_eq!(client.send("GET", "/me", &[], None).status, 401);
     }
     server.stop();
 }
