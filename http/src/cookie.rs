@@ -56,7 +56,7 @@ pub enum CookieError {
     /// `SameSite=None` asks for `Secure`.
     #[error("SameSite=None needs Secure")]
     SameSiteNone,
-    /// More earlier settings than [`MAXIMUM_FORMER_SETTINGS`].
+    /// There are more earlier settings than eight.
     #[error("a cookie has at most 8 earlier settings")]
     TooManyFormer,
     /// Name and value are longer than browsers keep.
