@@ -19,6 +19,8 @@ pub const SUBJECT_HEADER: HeaderName = HeaderName::from_static("x-session-subjec
 pub const ID_HEADER: HeaderName = HeaderName::from_static("x-session-id");
 /// Headers of the client that Envoy is not to pass on (Envoy, HTTP filters, External Authorization).
 pub const ENVOY_REMOVE_HEADER: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+/// How the client speaks to the proxy: `http` or `https`.
+const SCHEME_HEADER: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// A value is at most so long in a header, in bytes; most proxies take 8 KiB for all headers together.
 pub const MAXIMUM_VALUE_BYTES: usize = 4096;
 
@@ -30,6 +32,8 @@ pub const MAXIMUM_VALUE_BYTES: usize = 4096;
 pub struct Authorizer<E> {
     engine: E,
     settings: Arc<Settings>,
+    /// For clients that speak plain http, as far as the proxy says so.
+    plain_settings: Arc<Settings>,
     fields: Arc<[(String, HeaderName)]>,
     options: Preflight,
 }
@@ -49,6 +53,17 @@ pub enum Preflight {
     },
 }
 
+fn settings(carriers: Vec<Carrier>) -> (Arc<Settings>, Arc<Settings>) {
+    let plain = carriers.iter().map(Carrier::over_plain_http).collect();
+    let settings = |carriers| {
+        Arc::new(Settings {
+            carriers,
+            login: None,
+        })
+    };
+    (settings(carriers), settings(plain))
+}
+
 impl<E: Engine> Authorizer<E> {
     /// Takes the token from the first of these carriers that brings one of ours, good or bad, and sends these fields in headers
     /// of these names: texts, numbers and booleans. The header of a field that is absent or holds anything else is empty.
@@ -57,13 +72,11 @@ impl<E: Engine> Authorizer<E> {
         carriers: impl IntoIterator<Item = Carrier>,
         fields: impl IntoIterator<Item = (String, HeaderName)>,
     ) -> Self {
-        let carriers = carriers.into_iter().collect();
+        let (settings, plain_settings) = settings(carriers.into_iter().collect());
         Self {
             engine,
-            settings: Arc::new(Settings {
-                carriers,
-                login: None,
-            }),
+            settings,
+            plain_settings,
             fields: fields.into_iter().collect(),
             options: Preflight::Check,
         }
@@ -72,10 +85,7 @@ impl<E: Engine> Authorizer<E> {
     /// Takes the token from the first of these that brings one.
     #[cfg(feature = "api")]
     pub(crate) fn carriers(mut self, carriers: Vec<Carrier>) -> Self {
-        self.settings = Arc::new(Settings {
-            carriers,
-            login: None,
-        });
+        (self.settings, self.plain_settings) = settings(carriers);
         self
     }
 
@@ -91,7 +101,11 @@ impl<E: Engine> Authorizer<E> {
         if self.passes(method, headers) {
             return self.pass();
         }
-        let slot = Slot::new(self.engine.clone(), Arc::clone(&self.settings));
+        let settings = match one(headers, &SCHEME_HEADER) {
+            Ok(Some(scheme)) if scheme.eq_ignore_ascii_case("http") => &self.plain_settings,
+            _ => &self.settings,
+        };
+        let slot = Slot::new(self.engine.clone(), Arc::clone(settings));
         let open = match slot.open(headers).await {
             Ok(open) => open,
             Err(error) => return Problem::of(&error).response(),

@@ -89,6 +89,14 @@ impl Carrier {
         }
     }
 
+    /// The same for a client that speaks plain http.
+    pub(crate) fn over_plain_http(&self) -> Self {
+        match self {
+            Self::Cookie(cookie) => Self::Cookie(cookie.over_plain_http()),
+            other => other.clone(),
+        }
+    }
+
     /// The header that a new token goes out in.
     fn response_header(&self) -> HeaderName {
         match self {

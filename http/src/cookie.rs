@@ -59,6 +59,9 @@ pub enum CookieError {
     /// There are more earlier settings than eight.
     #[error("a cookie has at most 8 earlier settings")]
     TooManyFormer,
+    /// `Partitioned` asks for `Secure`.
+    #[error("Partitioned needs Secure")]
+    Partitioned,
     /// Name and value are longer than browsers keep.
     #[error("the cookie's name and value are {bytes} bytes, and browsers keep 4096")]
     TooLong {
@@ -85,7 +88,10 @@ pub struct Cookie {
     http_only: bool,
     same_site: SameSite,
     lifetime: Lifetime,
+    partitioned: bool,
     set_by_others: bool,
+    /// Whether `Secure` is left out where the client speaks plain http.
+    follows_scheme: bool,
     former: Vec<Scope>,
 }
 
@@ -123,6 +129,14 @@ impl Cookie {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same for a client that speaks plain http, and would drop a `Secure` cookie.
+    pub(crate) fn over_plain_http(&self) -> Self {
+        Self {
+            secure: self.secure && !self.follows_scheme,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn is_set_by_others(&self) -> bool {
@@ -213,6 +227,7 @@ impl fmt::Display for Written<'_> {
             secure,
             http_only,
             same_site,
+            partitioned,
             ..
         } = self.cookie;
         write!(f, "{name}={}; Path={path}", self.value)?;
@@ -232,7 +247,11 @@ impl fmt::Display for Written<'_> {
             SameSite::Strict => "; SameSite=Strict",
             SameSite::Lax => "; SameSite=Lax",
             SameSite::None => "; SameSite=None",
-        })
+        })?;
+        if *partitioned {
+            f.write_str("; Partitioned")?;
+        }
+        Ok(())
     }
 }
 
@@ -253,7 +272,9 @@ impl Default for CookieBuilder {
                 http_only: true,
                 same_site: SameSite::Lax,
                 lifetime: Lifetime::AbsoluteEnd,
+                partitioned: false,
                 set_by_others: false,
+                follows_scheme: false,
                 former: Vec::new(),
             },
         }
@@ -307,6 +328,21 @@ impl CookieBuilder {
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.cookie.lifetime = lifetime;
+        self
+    }
+
+    /// Whether each site that embeds this one has a cookie jar of its own for it (CHIPS). Needs `Secure`; a page in a frame of
+    /// another site needs `SameSite=None` as well.
+    #[must_use]
+    pub fn partitioned(mut self, partitioned: bool) -> Self {
+        self.cookie.partitioned = partitioned;
+        self
+    }
+
+    /// Leaves `Secure` out where a proxy says that the client speaks plain http.
+    #[cfg(feature = "api")]
+    pub(crate) fn follows_scheme(mut self) -> Self {
+        self.cookie.follows_scheme = true;
         self
     }
 
@@ -373,6 +409,9 @@ impl CookieBuilder {
         }
         if cookie.same_site == SameSite::None && !cookie.secure {
             return Err(CookieError::SameSiteNone);
+        }
+        if cookie.partitioned && !cookie.secure {
+            return Err(CookieError::Partitioned);
         }
         Ok(cookie)
     }

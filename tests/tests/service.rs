@@ -8,6 +8,8 @@ mod auth;
 mod bodies;
 #[path = "service/browser.rs"]
 mod browser;
+#[path = "service/caddy.rs"]
+mod caddy;
 #[path = "service/commands.rs"]
 mod commands;
 #[path = "service/credentials.rs"]

@@ -6,8 +6,9 @@ use std::process::Command;
 use std::{env, fs};
 
 /// Each with the package it comes in.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("nginx", "nginx-light"),
+    ("caddy", "caddy"),
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),

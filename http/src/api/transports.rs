@@ -5,41 +5,52 @@ use http::{HeaderName, header};
 use super::credentials::SERVICE_KEY_HEADER;
 use super::told::is_taken;
 use crate::carrier::Carrier;
-use crate::cookie::Cookie;
+use crate::cookie::{Cookie, CookieBuilder, SameSite};
 
 const MAXIMUM_TRANSPORTS: usize = 8;
 /// Browsers take a cookie of this prefix from the host itself alone (RFC 6265bis, section 4.1.3.2).
 const HOST_PREFIX: &str = "__Host-";
+/// Where the first cannot be, as over plain http.
+const PLAIN_COOKIE: &str = "tessera";
 
 /// Where a token is looked for unless the operator says otherwise: in `Authorization: Bearer`, then in the cookies
 /// `__Host-tessera` and `tessera`.
 pub(super) fn standard() -> Vec<Carrier> {
-    let plain = Cookie::builder().name("tessera").set_by_others().build();
-    let cookies = [Ok(Cookie::default()), plain];
+    let cookies = [Ok(Cookie::default()), plain_cookie().build()];
     // Both are fit; a test of this module builds them.
     let cookies = cookies.into_iter().flatten().map(Carrier::Cookie);
     [Carrier::Bearer].into_iter().chain(cookies).collect()
 }
 
+/// As [`Cookie::insecure_for_local_development`] sets it, but `Secure` unless the client speaks plain http.
+fn plain_cookie() -> CookieBuilder {
+    Cookie::builder().name(PLAIN_COOKIE).follows_scheme()
+}
+
 /// Reads `bearer`, `cookie:NAME` or `header:NAME`.
 ///
+/// A cookie's name may be followed by the attributes of `Set-Cookie` that the application sets it with, as in
+/// `cookie:shop;Domain=example.com;Secure`: a token that is renewed at `/auth` goes out with them. Without attributes,
+/// `tessera` and names that begin with `__Host-` have those that Tessera gives them, and any other cookie is only read.
+///
 /// # Errors
-/// If it is none of these, or the name is unfit.
+/// If it is none of these, or a name or an attribute is unfit.
 pub fn parse_transport(text: &str) -> Result<Carrier, String> {
     match text.split_once(':').unwrap_or((text, "")) {
         ("bearer", "") => Ok(Carrier::Bearer),
-        ("cookie", name) => {
-            let cookie = Cookie::builder().name(name);
-            // The attributes of any other are known to the application alone that sets it.
-            let cookie = if name.starts_with(HOST_PREFIX) {
-                cookie
-            } else {
-                cookie.set_by_others()
+        ("cookie", text) => {
+            let (name, attributes) = text
+                .split_once(';')
+                .map_or((text, None), |(name, rest)| (name, Some(rest)));
+            let cookie = match attributes {
+                Some(attributes) => with_attributes(name, attributes)?,
+                None if name == PLAIN_COOKIE => plain_cookie(),
+                None if name.starts_with(HOST_PREFIX) => Cookie::builder().name(name),
+                // The attributes of any other are known to the application alone that sets it.
+                None => Cookie::builder().name(name).set_by_others(),
             };
-            cookie
-                .build()
-                .map(Carrier::Cookie)
-                .map_err(|error| error.to_string())
+            let cookie = cookie.build().map_err(|error| error.to_string())?;
+            Ok(Carrier::Cookie(cookie))
         }
         ("header", name) => {
             let name = HeaderName::try_from(name).map_err(|_| format!("{name:?} is no name of a header"))?;
@@ -52,6 +63,33 @@ pub fn parse_transport(text: &str) -> Result<Carrier, String> {
         }
         _ => Err("a transport is bearer, cookie:NAME or header:NAME".into()),
     }
+}
+
+/// A cookie that an application sets with these attributes, separated by `;`. `HttpOnly` is always there.
+fn with_attributes(name: &str, attributes: &str) -> Result<CookieBuilder, String> {
+    let mut cookie = Cookie::builder().name(name).secure(false);
+    for attribute in attributes.split(';').map(str::trim) {
+        let (attribute, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+        cookie = match (attribute.to_ascii_lowercase().as_str(), value) {
+            ("path", path) => cookie.path(path),
+            ("domain", domain) => cookie.domain(domain),
+            ("secure", "") => cookie.secure(true),
+            ("httponly", "") => cookie,
+            ("partitioned", "") => cookie.partitioned(true),
+            ("samesite", value) => cookie.same_site(match value.to_ascii_lowercase().as_str() {
+                "strict" => SameSite::Strict,
+                "lax" => SameSite::Lax,
+                "none" => SameSite::None,
+                _ => return Err("SameSite is Strict, Lax or None".into()),
+            }),
+            _ => {
+                return Err(format!(
+                    "{attribute:?} is none of the attributes Path=, Domain=, SameSite=, Secure, HttpOnly and Partitioned"
+                ));
+            }
+        };
+    }
+    Ok(cookie)
 }
 
 /// Refuses transports of which two read one cookie or header, and a header that a field is told in as well.
@@ -76,7 +114,9 @@ pub fn check_transports(transports: &[Carrier], told: &[(String, HeaderName)]) -
 
 #[cfg(test)]
 mod tests {
-    use super::{check_transports, parse_transport, standard};
+    use http::{HeaderMap, header};
+
+    use super::{check_transports, parse_transport, plain_cookie, standard};
 
     #[test]
     fn the_standard_transports_are_those_that_an_operator_would_write() {
@@ -84,6 +124,43 @@ mod tests {
         let written: Vec<_> = written.iter().flat_map(|text| parse_transport(text)).collect();
         assert_eq!(standard(), written);
         assert_eq!(check_transports(&written, &[]), Ok(()));
+    }
+
+    #[test]
+    fn a_cookie_is_handed_out_with_the_attributes_that_are_written() {
+        for (text, written) in [
+            ("cookie:shop", None),
+            (
+                "cookie:shop;Secure",
+                Some("shop=t; Path=/; Secure; HttpOnly; SameSite=Lax"),
+            ),
+            (
+                "cookie:shop; domain=example.com; path=/a; samesite=strict",
+                Some("shop=t; Path=/a; Domain=example.com; HttpOnly; SameSite=Strict"),
+            ),
+            (
+                "cookie:__Host-s;Secure;SameSite=None;Partitioned",
+                Some("__Host-s=t; Path=/; Secure; HttpOnly; SameSite=None; Partitioned"),
+            ),
+            (
+                "cookie:tessera",
+                Some("tessera=t; Path=/; Secure; HttpOnly; SameSite=Lax"),
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            parse_transport(text)
+                .unwrap()
+                .hand_out(&mut headers, "t", 0)
+                .unwrap();
+            let set = headers.get_all(header::SET_COOKIE).iter().next_back();
+            let set = set.map(|set| set.to_str().unwrap().replace("; Max-Age=0", ""));
+            assert_eq!(set.as_deref(), written, "{text}");
+        }
+        let plain = parse_transport("cookie:tessera").unwrap().over_plain_http();
+        assert_eq!(
+            plain,
+            crate::Carrier::Cookie(plain_cookie().secure(false).build().unwrap())
+        );
     }
 
     #[test]
@@ -95,6 +172,13 @@ mod tests {
             "cookie",
             "cookie:",
             "cookie:a b",
+            "cookie:a;Domain",
+            "cookie:a;Path=x",
+            "cookie:a;SameSite=No",
+            "cookie:a;Max-Age=5",
+            "cookie:a;Partitioned",
+            "cookie:a;SameSite=None",
+            "cookie:__Host-a;Path=/",
             "header:",
             "header:Authorization",
             "header:Cookie",

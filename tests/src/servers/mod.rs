@@ -6,6 +6,7 @@
     reason = "a test that cannot go on says so"
 )]
 
+mod caddy;
 mod daemon;
 mod mariadb;
 mod nginx;
@@ -18,6 +19,7 @@ mod redis_sentinel;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+pub use caddy::Caddy;
 pub use mariadb::MariaDb;
 pub use nginx::Nginx;
 pub use postgres::Postgres;

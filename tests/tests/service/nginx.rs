@@ -14,7 +14,7 @@ use crate::serve;
 use crate::server::Server;
 
 /// Answers each request with the headers that it came with.
-fn upstream() -> String {
+pub(crate) fn upstream() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     thread::spawn(move || {
@@ -229,5 +229,83 @@ fn nginx_with_a_cache_shows_nobody_the_page_of_another_subject() {
         }
         assert_eq!(client.send("GET", "/me", &[], None).status, 401);
     }
+    server.stop();
+}
+
+pub(crate) const JWT_FLAGS: [&str; 10] = [
+    "--token-format",
+    "jwt",
+    "--issuer",
+    "i",
+    "--audience",
+    "a",
+    "--token-lifetime",
+    "2s",
+    "--auth-header",
+    "role=X-Role",
+];
+
+/// Past half of its life a token is made anew, in whichever cookie it came.
+pub(crate) fn renews_cookies(address: &str, token: &str) {
+    let mut client = Client::new(address);
+    for (name, attributes) in [
+        ("__Host-tessera", "Secure; HttpOnly; SameSite=Lax"),
+        // The browser speaks plain http to the proxy.
+        ("tessera", "HttpOnly; SameSite=Lax"),
+    ] {
+        let cookie = format!("{name}={token}");
+        let passed = client.send("GET", "/", &[("Cookie", &cookie)], None);
+        assert_eq!(passed.status, 200, "{passed:?}");
+        let set = passed.header("set-cookie").expect("a new token");
+        let (renewed, written) = set.split_once("; ").expect("attributes");
+        let kept: Vec<&str> = written
+            .split("; ")
+            .filter(|one| !one.starts_with("Max-Age="))
+            .collect();
+        assert_eq!(kept.join("; "), format!("Path=/; {attributes}"));
+        assert!(
+            renewed.starts_with(&format!("{name}=")) && renewed != cookie,
+            "{set}"
+        );
+        assert_eq!(passed.header("cache-control"), Some("no-store"));
+        let again = client.send("GET", "/", &[("Cookie", renewed)], None);
+        assert_eq!(
+            (again.status, again.header("set-cookie")),
+            (200, None),
+            "{again:?}"
+        );
+    }
+}
+
+#[test]
+fn nginx_hands_renewed_cookies_to_the_browser() {
+    let (directory, server) = serve(&JWT_FLAGS);
+    let (_nginx, address) = start(directory.path(), &server);
+    let token = server.client().create(&server.service_key(), Some("alice"));
+    thread::sleep(Duration::from_millis(1100));
+    renews_cookies(&address, &token);
+    server.stop();
+}
+
+/// As many bytes as the answer may hold.
+#[test]
+fn nginx_takes_the_longest_headers_of_an_answer() {
+    let (directory, server) = serve(&crate::auth::FLAGS);
+    let (_nginx, address) = start(directory.path(), &server);
+    let long = "x".repeat(4096);
+    let body =
+        format!(r#"{{"subject":"alice","fields":{{"role":"{long}","name":"{long}","plan":"{long}"}}}}"#);
+    let key = server.service_key();
+    let token = server
+        .client()
+        .call("POST", "/v1/sessions", &key, Some(&body))
+        .token();
+    let cookie = format!("__Host-tessera={token}");
+    let passed = Client::new(&address).send("GET", "/", &[("Cookie", &cookie)], None);
+    assert!(
+        passed.status == 200 && passed.text.contains(&format!("x-role: {long}")),
+        "{}",
+        passed.status
+    );
     server.stop();
 }

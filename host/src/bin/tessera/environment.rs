@@ -81,7 +81,14 @@ mod tests {
     use crate::Cli;
 
     /// Where one flag is given several times, its variable is a list.
-    const LISTS: [&str; 4] = ["auth-header", "protected-field", "public-field", "token-field"];
+    const LISTS: [&str; 6] = [
+        "auth-header",
+        "auth-transport",
+        "protected-field",
+        "public-field",
+        "token-field",
+        "transport",
+    ];
 
     #[test]
     fn every_flag_of_the_service_has_its_variable() {

@@ -14,11 +14,14 @@ use crate::Failure;
 pub(crate) struct TransportFlags {
     /// Where a token may stand: bearer, cookie:NAME or header:NAME; several in order of preference, by commas or one by
     /// one [default: bearer,cookie:__Host-tessera,cookie:tessera]
+    ///
+    /// A cookie that an application sets with other attributes than Tessera does is written with them, so that /auth can
+    /// renew it: cookie:shop;Domain=example.com;Secure.
     #[arg(
         long = "transport",
         value_name = "TRANSPORT",
         value_delimiter = ',',
-        value_parser = parse_transport,
+        value_parser = |text: &str| parse_transport(text.trim()),
         env = "TESSERA_TRANSPORTS"
     )]
     transports: Vec<Carrier>,
@@ -27,7 +30,7 @@ pub(crate) struct TransportFlags {
         long = "auth-transport",
         value_name = "TRANSPORT",
         value_delimiter = ',',
-        value_parser = parse_transport,
+        value_parser = |text: &str| parse_transport(text.trim()),
         env = "TESSERA_AUTH_TRANSPORTS"
     )]
     auth_transports: Vec<Carrier>,
@@ -36,6 +39,7 @@ pub(crate) struct TransportFlags {
     #[arg(
         long,
         value_name = "WHAT",
+        ignore_case = true,
         default_value = "check",
         env = "TESSERA_AUTH_OPTIONS"
     )]

@@ -1,0 +1,97 @@
+//! A real Caddy with the configuration that `http/proxies/Caddyfile` gives as an example.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use tessera_tests::servers::{Caddy, free_port};
+
+use super::nginx::{JWT_FLAGS, renews_cookies, upstream};
+use crate::client::Client;
+use crate::serve;
+use crate::server::Server;
+
+/// The example with other addresses in it, in front of a server.
+fn start(directory: &Path, server: &Server) -> (Caddy, String) {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../http/proxies/Caddyfile");
+    let (address, behind) = (format!("127.0.0.1:{}", free_port()), upstream());
+    let mut example = fs::read_to_string(example).expect("the example");
+    for (given, actual) in [
+        ("127.0.0.1:8080", &address),
+        ("127.0.0.1:8787", &server.address),
+        ("127.0.0.1:3000", &behind),
+    ] {
+        assert_eq!(example.matches(given).count(), 1, "{given}");
+        example = example.replace(given, actual);
+    }
+    (Caddy::start(directory, &example, &address), address)
+}
+
+#[test]
+fn caddy_passes_who_is_logged_in_and_no_other() {
+    let (directory, server) = serve(&crate::auth::FLAGS);
+    let (_caddy, address) = start(directory.path(), &server);
+    let (mut tessera, key) = (server.client(), server.service_key());
+    let body = r#"{"subject":"alice","fields":{"role":"admin"}}"#;
+    let token = tessera.call("POST", "/v1/sessions", &key, Some(body)).token();
+    let cookie = format!("__Host-tessera={token}");
+    let mut client = Client::new(&address);
+
+    let passed = client.send("GET", "/shop?a=b", &[("Cookie", &cookie)], None);
+    assert_eq!(passed.status, 200, "{passed:?}");
+    for line in [
+        "get /shop?a=b http",
+        "x-session-subject: alice\r\n",
+        "x-role: admin\r\n",
+        "x-session-id: ",
+    ] {
+        assert!(passed.text.contains(line), "{line}: {passed:?}");
+    }
+    // Without the field its header is empty: no placeholder of Caddy, and nothing that the client claims.
+    let plain = tessera.create(&key, Some("bob"));
+    let cookies = format!("tessera={plain}");
+    let claims = [
+        ("Cookie", cookies.as_str()),
+        ("X-Role", "god"),
+        ("X-Session-Subject", "root"),
+    ];
+    let passed = client.send("POST", "/", &claims, Some("{}"));
+    assert_eq!(passed.status, 200, "{passed:?}");
+    assert!(passed.text.contains("x-session-subject: bob\r\n"), "{passed:?}");
+    let roles: Vec<&str> = passed
+        .text
+        .lines()
+        .filter(|line| line.starts_with("x-role"))
+        .collect();
+    assert!(
+        roles.iter().all(|line| *line == "x-role:" || *line == "x-role: "),
+        "{roles:?}"
+    );
+    assert!(
+        !passed.text.contains("god") && !passed.text.contains("root"),
+        "{passed:?}"
+    );
+
+    for headers in [
+        vec![],
+        vec![("X-Session-Subject", "alice")],
+        vec![("Cookie", "__Host-tessera=nonsense")],
+    ] {
+        let refused = client.send("GET", "/", &headers, None);
+        assert_eq!(refused.status, 401, "{refused:?}");
+    }
+    server.stop();
+    let refused = client.send("GET", "/", &[("Cookie", &cookie)], None);
+    assert_eq!(refused.status, 502, "{refused:?}");
+}
+
+#[test]
+fn caddy_hands_renewed_cookies_to_the_browser() {
+    let (directory, server) = serve(&JWT_FLAGS);
+    let (_caddy, address) = start(directory.path(), &server);
+    let token = server.client().create(&server.service_key(), Some("alice"));
+    thread::sleep(Duration::from_millis(1100));
+    renews_cookies(&address, &token);
+    server.stop();
+}
