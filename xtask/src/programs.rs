@@ -15,6 +15,7 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("openssl", "openssl"),
     ("redis-server", "redis-server"),
     ("postgres", "postgresql"),
+    ("pgbouncer", "pgbouncer"),
     ("mariadbd", "mariadb-server"),
 ];
 

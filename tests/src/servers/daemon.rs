@@ -69,6 +69,12 @@ pub(super) fn as_user(user: &str, program: &Path) -> Command {
     command
 }
 
+/// A command that runs without the rights of root, who may write to everything. For others, as themselves.
+pub fn without_rights(program: &Path) -> Command {
+    // Nobody's number, of the user and of the group, whose names differ from system to system.
+    as_user("65534", program)
+}
+
 /// Gives a directory to the server's user.
 pub(super) fn give(user: &str, directory: &Path) {
     if is_root() {

@@ -10,6 +10,7 @@ mod caddy;
 mod daemon;
 mod mariadb;
 mod nginx;
+mod pgbouncer;
 mod postgres;
 mod process;
 mod proxy;
@@ -20,8 +21,10 @@ mod redis_sentinel;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub use caddy::Caddy;
+pub use daemon::without_rights;
 pub use mariadb::MariaDb;
 pub use nginx::Nginx;
+pub use pgbouncer::{PgBouncer, Pooling};
 pub use postgres::Postgres;
 pub use process::{Process, free_port};
 pub use proxy::{Proxy, Weather};
@@ -51,6 +54,11 @@ pub trait Server: Send + Sync {
     /// The URL without a proxy.
     fn url(&self) -> String {
         self.url_at(self.port())
+    }
+
+    /// For programs that need a session of their own: without a pooler, if there is one.
+    fn direct_url(&self) -> String {
+        self.url()
     }
 }
 

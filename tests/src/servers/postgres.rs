@@ -43,6 +43,14 @@ impl Postgres {
         server.restart();
         server
     }
+
+    /// Starts it again as one that follows another, and can be read meanwhile. There is no other: it waits for one.
+    pub fn restart_as_standby(&self) {
+        self.kill();
+        let signal = self.directory.path().join("data/standby.signal");
+        fs::write(signal, "").expect("a file");
+        self.restart();
+    }
 }
 
 impl Server for Postgres {

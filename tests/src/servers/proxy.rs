@@ -1,8 +1,8 @@
 //! A way to a server that can be bad.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -26,11 +26,13 @@ pub enum Weather {
 /// A port of its own, from where everything goes on to another.
 pub struct Proxy {
     shared: Arc<Shared>,
+    address: SocketAddr,
     /// Where it listens.
     pub port: u16,
 }
 
 struct Shared {
+    to: AtomicU16,
     weather: Mutex<Weather>,
     has_ended: AtomicBool,
     connections: Mutex<Vec<TcpStream>>,
@@ -40,20 +42,36 @@ struct Shared {
 impl Proxy {
     /// Goes on to this port.
     pub fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Self::at("127.0.0.1:0", port)
+    }
+
+    /// The same, listening on `::1`.
+    pub fn over_ipv6_to(port: u16) -> Self {
+        Self::at("[::1]:0", port)
+    }
+
+    fn at(address: &str, port: u16) -> Self {
+        let listener = TcpListener::bind(address).expect("a port");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
+            to: AtomicU16::new(port),
             weather: Mutex::default(),
             has_ended: AtomicBool::new(false),
             connections: Mutex::default(),
             accepted: AtomicU64::new(0),
         });
         let accepting = Arc::clone(&shared);
-        thread::spawn(move || accepting.accept(&listener, port));
+        thread::spawn(move || accepting.accept(&listener));
         Self {
             shared,
+            address,
             port: address.port(),
         }
+    }
+
+    /// Connections from now on go to another port.
+    pub fn lead_to(&self, port: u16) {
+        self.shared.to.store(port, Ordering::Relaxed);
     }
 
     /// Changes the weather for all connections, those that there are as well.
@@ -87,7 +105,7 @@ impl Drop for Proxy {
         self.shared.has_ended.store(true, Ordering::Relaxed);
         self.cut();
         // Wakes the one who accepts.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = TcpStream::connect(self.address);
     }
 }
 
@@ -96,7 +114,7 @@ impl Shared {
         *self.weather.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn accept(self: Arc<Self>, listener: &TcpListener, port: u16) {
+    fn accept(self: Arc<Self>, listener: &TcpListener) {
         for client in listener.incoming().flatten() {
             if self.has_ended.load(Ordering::Relaxed) {
                 return;
@@ -104,6 +122,7 @@ impl Shared {
             if self.weather() == Weather::Closed {
                 continue;
             }
+            let port = self.to.load(Ordering::Relaxed);
             let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
                 continue;
             };
