@@ -19,6 +19,8 @@ mod heard;
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 mod listing;
 mod memory;
+#[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
+mod percent;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(any(feature = "sql", feature = "sqlite"))]

@@ -5,6 +5,7 @@
 --   4 a text that is behind the member and before every other.
 -- Answers members, each followed by its score.
 --
+-- A replica refuses the removal, and is read all the same.
 -- The place is looked for by halves. Texts are compared by hand, as Redis orders them: Lua goes by the locale.
 local function is_behind(a, b)
   for i = 1, math.min(#a, #b) do
@@ -13,7 +14,7 @@ local function is_behind(a, b)
   end
   return #a > #b
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', tonumber(ARGV[1]) - GRACE))
+redis.pcall('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', tonumber(ARGV[1]) - GRACE))
 local first = 0
 if ARGV[3] then
   first = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. ARGV[3])

@@ -18,6 +18,7 @@ pub struct RedisStoreBuilder {
     write_format: HeadFormat,
     check_eviction: bool,
     eviction_check_interval: Duration,
+    read_only: bool,
 }
 
 impl Default for RedisStoreBuilder {
@@ -30,6 +31,7 @@ impl Default for RedisStoreBuilder {
             write_format: HeadFormat::default(),
             check_eviction: true,
             eviction_check_interval: Duration::from_secs(60),
+            read_only: false,
         }
     }
 }
@@ -85,6 +87,12 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// Whether the store is opened to read: a replica will do, and whether it can be written to is not tried. Default: no.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
     /// Connects, logs in, and tries whether the server does what a store needs.
     ///
     /// Needs a tokio runtime with time and I/O, on which the connections live from then on.
@@ -111,6 +119,10 @@ impl RedisStoreBuilder {
             }),
         };
         store.check().await?;
+        if self.read_only {
+            return Ok(store);
+        }
+        store.check_takes_writes().await?;
         if url.check_eviction.unwrap_or(self.check_eviction) {
             eviction::check_at_start(&store.shared.link, limits.call).await?;
             let shared = Arc::downgrade(&store.shared);

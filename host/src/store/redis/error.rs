@@ -50,6 +50,12 @@ pub enum RedisStoreError {
     /// Nobody answers, or the Sentinels know no such master.
     #[error("Redis cannot be reached")]
     Unreachable(#[source] Cause),
+    /// It is a replica, and takes no writes (`replica-read-only`).
+    #[error("Redis takes no writes: it is a replica, which follows another server")]
+    ReadOnly(#[source] Cause),
+    /// There is no database of this number: Redis has 16 unless its `databases` says otherwise, and a Cluster one.
+    #[error("Redis has no database of the number in the URL")]
+    NoDatabase(#[source] Cause),
     /// It answers, but is no server for this.
     #[error("Redis cannot be used as a store")]
     Unsuitable(#[source] Cause),
@@ -144,8 +150,13 @@ pub(super) fn unusable(error: StoreError) -> RedisStoreError {
         let error = cause.get().downcast_ref::<RedisError>();
         error.is_some_and(|error| matches!(error.code(), Some("WRONGPASS" | "NOAUTH")))
     };
+    let is_read_only = |cause: &Cause| {
+        let error = cause.get().downcast_ref::<RedisError>();
+        error.is_some_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly))
+    };
     match error {
         StoreError::Unavailable(cause) if is_refused(&cause) => RedisStoreError::Refused(cause),
+        StoreError::Unavailable(cause) if is_read_only(&cause) => RedisStoreError::ReadOnly(cause),
         StoreError::Unavailable(cause) => RedisStoreError::Unreachable(cause),
         StoreError::Other(cause) if cause.to_string() == FORBIDDEN => RedisStoreError::Forbidden(cause),
         error => RedisStoreError::Unsuitable(Cause::new(error)),
@@ -160,8 +171,11 @@ pub(super) fn not_opened(error: RedisError) -> RedisStoreError {
         || error
             .detail()
             .is_some_and(|text| text.contains("AuthenticationFailed") || text.contains("WRONGPASS"));
+    // Of the client's own making, of the answer to SELECT.
+    let is_no_database = error.to_string().contains("refused to switch database");
     match error.kind() {
         _ if is_refused => RedisStoreError::Refused(cause(error)),
+        _ if is_no_database => RedisStoreError::NoDatabase(cause(error)),
         ErrorKind::InvalidClientConfig | ErrorKind::EmptySentinelList => {
             RedisStoreError::Settings(cause(error))
         }

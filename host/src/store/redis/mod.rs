@@ -23,6 +23,7 @@ mod index;
 mod link;
 mod listing;
 mod master;
+mod opening;
 mod records;
 mod scripts;
 mod url;

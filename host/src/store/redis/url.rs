@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::store::StoreUrlError;
+use crate::store::percent::decoded;
 
 /// The schemes, each with what it means.
 const SCHEMES: [(&str, Kind, bool); 6] = [
@@ -166,10 +167,21 @@ impl RedisUrl {
                     _ => return Err("takes check_eviction=yes or check_eviction=no"),
                 });
             }
-            "ca" => self.ca = Some(value.into()),
+            "ca" | "ssl_ca_certs" => self.ca = Some(value.into()),
+            // As redis-py has it: what is always so may be said.
+            "ssl_cert_reqs" if matches!(&*value, "required" | "CERT_REQUIRED") => {}
+            "ssl_cert_reqs" => {
+                return Err(
+                    "has the option ssl_cert_reqs, which is always required: name who signed the certificate by ca",
+                );
+            }
+            "ssl_check_hostname" if value == "true" || value == "True" => {}
+            "ssl_check_hostname" => return Err("has the option ssl_check_hostname, which is always true"),
+            // Both are spoken where each is needed.
+            "protocol" if value == "2" || value == "3" => {}
             "sentinel_user" => self.sentinel_login.user = Some(value),
             "sentinel_password" => self.sentinel_login.password = Some(value),
-            _ => return Err("has an option after the ? that is unknown"),
+            _ => return Err(why_not(name)),
         }
         Ok(())
     }
@@ -246,6 +258,44 @@ impl fmt::Debug for RedisUrl {
     }
 }
 
+/// Why an option is refused: by its name if other clients have one of that name, for another may be the rest of a password.
+fn why_not(name: &str) -> &'static str {
+    match name {
+        "ssl" | "tls" => "has an option for TLS: write rediss:// in its place",
+        "skip_verify" | "tls_insecure" => "has the option skip_verify: certificates are always verified",
+        "timeout" | "socket_timeout" | "read_timeout" | "write_timeout" => {
+            "has an option for a time-out of another client: write timeout_ms in its place"
+        }
+        "socket_connect_timeout" | "connect_timeout" | "dial_timeout" => {
+            "has an option for a time-out of another client: write connect_timeout_ms in its place"
+        }
+        "username" | "user" => {
+            "has the option user: it stands before the host, as in redis://USER:PASSWORD@HOST"
+        }
+        "password" => "has the option password: it stands before the host, as in redis://:PASSWORD@HOST",
+        "sentinelMasterId" | "master_name" | "master" => {
+            "has the option master: its name stands after the hosts of redis+sentinel://, as in /mymaster"
+        }
+        "client_name" | "clientName" => {
+            "has the option client_name, which is not honoured here: leave it out"
+        }
+        "family" => "has the option family, which is not honoured here: leave it out",
+        "decode_responses" => "has the option decode_responses, which is not honoured here: leave it out",
+        "health_check_interval" => {
+            "has the option health_check_interval, which is not honoured here: leave it out"
+        }
+        "max_connections" | "pool_size" => {
+            "has the option max_connections: there is one connection to each server"
+        }
+        "protocol" => "has a protocol that is not 2 or 3",
+        "retry_on_timeout" => "has the option retry_on_timeout, which is not honoured here: leave it out",
+        "ssl_certfile" | "ssl_keyfile" => {
+            "has the option ssl_certfile or ssl_keyfile: certificates of clients are not honoured here"
+        }
+        _ => "has an option after the ? that is unknown",
+    }
+}
+
 fn login_of(text: &str) -> Result<Login, &'static str> {
     let (user, password) = match text.split_once(':') {
         Some((user, password)) => (user, Some(decoded(password)?)),
@@ -318,23 +368,6 @@ fn duration_of(text: &str) -> Result<Duration, &'static str> {
     millis
         .map(Duration::from_millis)
         .ok_or("has a time-out that is not 1 to 600000 milliseconds")
-}
-
-fn decoded(text: &str) -> Result<String, &'static str> {
-    const WRONG: &str = "has a % that is not followed by two hexadecimal digits";
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
-        let (high, low) = (digit().ok_or(WRONG)?, digit().ok_or(WRONG)?);
-        // Two digits fit.
-        bytes.push((high * 16 + low) as u8);
-    }
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8 once it is decoded")
 }
 
 #[cfg(test)]
@@ -418,6 +451,28 @@ mod tests {
                 .parse::<RedisUrl>()
                 .is_err()
         );
+    }
+
+    #[test]
+    fn options_of_other_clients_are_taken_or_refused_by_name() {
+        let taken =
+            url("rediss://h?ssl_cert_reqs=required&ssl_ca_certs=/ca.pem&ssl_check_hostname=true&protocol=3");
+        assert_eq!(taken.ca, Some("/ca.pem".into()));
+        for (option, named) in [
+            ("ssl_cert_reqs=none", "ssl_cert_reqs"),
+            ("ssl_check_hostname=false", "ssl_check_hostname"),
+            ("skip_verify=true", "skip_verify"),
+            ("ssl=true", "rediss"),
+            ("socket_timeout=5", "timeout_ms"),
+            ("dial_timeout=5s", "connect_timeout_ms"),
+            ("password=s3cret", "password"),
+            ("family=0", "family"),
+            ("protocol=4", "protocol"),
+        ] {
+            let refused = format!("rediss://h?{option}").parse::<RedisUrl>();
+            let error = refused.expect_err(option).to_string();
+            assert!(error.contains(named) && !error.contains("s3cret"), "{error}");
+        }
     }
 
     #[test]

@@ -65,6 +65,22 @@ pub enum SqliteStoreError {
         /// The file.
         path: PathBuf,
     },
+    /// There is no such file, and a store that is opened to read makes none.
+    #[error("there is no file {}", path.display())]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file has no tables yet, or those of an older release, and a store that is opened to read changes nothing.
+    #[error("{} has schema {found}, and is opened to read: a service brings it to schema {supported}", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The schema version of the file; 0 if it is empty.
+        found: i32,
+        /// The schema version that this program reads.
+        supported: i32,
+    },
     /// SQLite failed to open the file or to bring its schema up to date.
     #[error("cannot open {}", path.display())]
     Open {
@@ -108,6 +124,10 @@ pub(super) fn commit_failed(error: rusqlite::Error) -> StoreError {
         }
         _ => StoreError::OutcomeUnknown(Cause::new(error)),
     }
+}
+
+pub(super) fn opened_to_read() -> StoreError {
+    StoreError::Other(Cause::new("the store was opened to read"))
 }
 
 pub(super) fn closed() -> StoreError {

@@ -20,6 +20,7 @@ mod statements;
 mod writer;
 
 pub use error::SqliteStoreError;
+use error::opened_to_read;
 use queue::{Queue, Write};
 use readers::Readers;
 use schema::Database;
@@ -62,6 +63,7 @@ pub struct SqliteStoreBuilder {
     busy_timeout: Duration,
     readers: usize,
     maximum_value_bytes: u32,
+    read_only: bool,
 }
 
 impl Default for SqliteStoreBuilder {
@@ -74,6 +76,7 @@ impl Default for SqliteStoreBuilder {
                 .map_or(1, usize::from)
                 .min(MAXIMUM_READERS),
             maximum_value_bytes: MAXIMUM_VALUE_BYTES,
+            read_only: false,
         }
     }
 }
@@ -114,6 +117,16 @@ impl SqliteStoreBuilder {
         self
     }
 
+    /// Whether the store is opened to read: the file is there already, the right to read it and its directory will do, nothing in it
+    /// is changed, and every write answers [`StoreError::Other`]. Default: no.
+    ///
+    /// Where SQLite cannot make the files that it shares with other processes (`-shm`), and there is no log (`-wal`), the file is
+    /// read as one that does not change. A service that begins to write to it meanwhile is not seen; open it again.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
     /// Opens the file, or makes it, readable by its owner only (mode 0600), in a directory that exists.
     ///
     /// # Errors
@@ -121,11 +134,25 @@ impl SqliteStoreBuilder {
     /// [`SqliteStoreError`] says what is wrong with the file. That of another application or of a newer Tessera
     /// is left as it is.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, SqliteStoreError> {
+        let queue = Arc::new(Queue::default());
+        if self.read_only {
+            let database = Database::find(path.as_ref())?;
+            let reading: Result<Vec<_>, _> = (0..self.readers).map(|_| database.only_reader()).collect();
+            queue.close();
+            return Ok(SqliteStore {
+                shared: Arc::new(Shared {
+                    readers: Readers::new(reading?),
+                    queue,
+                    writer: Mutex::new(None),
+                    maximum_value_bytes: self.maximum_value_bytes,
+                    read_only: true,
+                }),
+            });
+        }
         let database = Database::locate(path.as_ref())?;
         let writing = database.writer(self.durability, self.busy_timeout)?;
         let reading: Result<Vec<_>, _> = (0..self.readers).map(|_| database.reader()).collect();
         let readers = Readers::new(reading?);
-        let queue = Arc::new(Queue::default());
         let writer = writer::start(writing, Arc::clone(&queue), self.sweep_interval)
             .map_err(SqliteStoreError::Thread)?;
         let maximum_value_bytes = self.maximum_value_bytes;
@@ -134,6 +161,7 @@ impl SqliteStoreBuilder {
             queue,
             writer: Mutex::new(Some(writer)),
             maximum_value_bytes,
+            read_only: false,
         };
         Ok(SqliteStore {
             shared: Arc::new(shared),
@@ -173,6 +201,7 @@ struct Shared {
     queue: Arc<Queue>,
     writer: Mutex<Option<JoinHandle<writer::Closed>>>,
     maximum_value_bytes: u32,
+    read_only: bool,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -296,6 +325,9 @@ impl SqliteStore {
 
     /// Hands a write to the writer and waits for its answer.
     async fn write(&self, write: Write) -> Result<u64, StoreError> {
+        if self.shared.read_only {
+            return Err(opened_to_read());
+        }
         let answer = self.shared.queue.push(write)?;
         answer
             .await

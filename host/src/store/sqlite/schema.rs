@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::statements::SQL;
 use super::{Durability, SqliteStoreError};
+use crate::store::percent::encoded;
 use crate::store::sections::section;
 
 /// `TESS`, in the header of the file: `PRAGMA application_id`.
@@ -58,6 +59,62 @@ impl Database {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self { path }),
             Err(source) => Err(SqliteStoreError::Create { path, source }),
         }
+    }
+
+    /// Finds the file, and makes none.
+    pub(super) fn find(path: &Path) -> Result<Self, SqliteStoreError> {
+        let failed = |source| SqliteStoreError::Create {
+            path: path.to_owned(),
+            source,
+        };
+        let path = std::path::absolute(path).map_err(failed)?;
+        match path.try_exists().map_err(failed)? {
+            true => Ok(Self { path }),
+            false => Err(SqliteStoreError::NoFile { path }),
+        }
+    }
+
+    /// Opens the file with no more than the right to read.
+    pub(super) fn only_reader(&self) -> Result<Connection, SqliteStoreError> {
+        let found = match self.try_only_reader(false) {
+            // Nobody has it open, or else there would be a log; and nothing may be made beside it.
+            Err(SqliteStoreError::Open { source, .. }) if cannot_share(&source) && !self.has_log() => {
+                self.try_only_reader(true)
+            }
+            found => found,
+        };
+        let (connection, version) = found?;
+        if version < newest() {
+            return Err(SqliteStoreError::Older {
+                path: self.path.clone(),
+                found: version,
+                supported: newest(),
+            });
+        }
+        Ok(connection)
+    }
+
+    fn try_only_reader(&self, immutable: bool) -> Result<(Connection, i32), SqliteStoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = match immutable {
+            false => Connection::open_with_flags(&self.path, flags),
+            true => {
+                let path = encoded(self.path.as_os_str().as_encoded_bytes());
+                let uri = format!("file:{path}?immutable=1");
+                Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+            }
+        };
+        let connection = opened.map_err(|source| self.failed(source))?;
+        self.settle_reader(&connection)?;
+        let version = self.recognise(&connection)?;
+        Ok((connection, version))
+    }
+
+    /// Whether there is a log that has something in it.
+    fn has_log(&self) -> bool {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
     }
 
     /// Opens the file for the writer: checks whose it is before anything in it changes, then brings it up to date.
@@ -111,10 +168,17 @@ impl Database {
     /// Opens the file for reading. Not with SQLite's read-only flag: such a connection cannot recover a log.
     pub(super) fn reader(&self) -> Result<Connection, SqliteStoreError> {
         let connection = self.connect(READ_PATIENCE)?;
-        connection
-            .pragma_update(None, "query_only", true)
-            .map_err(|source| self.failed(source))?;
+        self.settle_reader(&connection)?;
         Ok(connection)
+    }
+
+    fn settle_reader(&self, connection: &Connection) -> Result<(), SqliteStoreError> {
+        let settled = connection.busy_timeout(READ_PATIENCE);
+        settled
+            .and_then(|()| connection.pragma_update(None, "query_only", true))
+            .map_err(|source| self.failed(source))?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(())
     }
 
     fn connect(&self, patience: Duration) -> Result<Connection, SqliteStoreError> {
@@ -198,6 +262,14 @@ fn header(connection: &Connection) -> rusqlite::Result<(i32, i32, i64)> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get(0));
     let objects = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok((number("application_id")?, number("user_version")?, objects))
+}
+
+/// Whether the files that processes share could not be made.
+fn cannot_share(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+    )
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
