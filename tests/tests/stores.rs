@@ -34,6 +34,8 @@ mod in_redis;
 mod in_sql;
 #[path = "stores/in_sqlite.rs"]
 mod in_sqlite;
+#[path = "stores/read_only.rs"]
+mod read_only;
 #[path = "stores/redis_eviction.rs"]
 mod redis_eviction;
 #[path = "stores/redis_formats.rs"]
@@ -44,6 +46,8 @@ mod redis_layout;
 mod redis_limits;
 #[path = "stores/redis_trouble.rs"]
 mod redis_trouble;
+#[path = "stores/sql_pooler.rs"]
+mod sql_pooler;
 #[path = "stores/sql_trouble.rs"]
 mod sql_trouble;
 #[path = "stores/sqlite_file.rs"]

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::{env, fs};
 
 /// Each with the package it comes in.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("nginx", "nginx-light"),
     ("caddy", "caddy"),
     ("chromium", "chromium"),

@@ -193,6 +193,22 @@ impl PlainUrl {
             Self::Sql(url) => Ok(SqlStore::builder().open_at(url).await?.into()),
         }
     }
+
+    /// Opens the store to read, with the right to read alone: also what is read-only, or follows another. Nothing is made.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_to_read(&self) -> Result<PlainStore, StoreUrlError> {
+        match self {
+            Self::Memory => Ok(MemoryStore::new().into()),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path) => Ok(SqliteStore::builder().read_only(true).open(path)?.into()),
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => Ok(RedisStore::builder().read_only(true).open(url).await?.into()),
+            #[cfg(feature = "sql")]
+            Self::Sql(url) => Ok(SqlStore::builder().read_only(true).open_at(url).await?.into()),
+        }
+    }
 }
 
 /// Where a store is, and whether a cache is in front.

@@ -54,6 +54,10 @@ SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION
 -- The longest message that the server takes, in bytes: one number.
 SELECT CAST(@@max_allowed_packet AS SIGNED);
 
+-- name: is_read_only
+-- 1 if the server is read-only, for users too who may write to it all the same.
+SELECT CAST(@@global.read_only AS SIGNED);
+
 -- name: lock
 -- Waits for a lock that ends with the connection; answers 1 once it is held.
 -- It waits 30 s, then answers 0.
@@ -103,10 +107,20 @@ CREATE TABLE IF NOT EXISTS {table} (
 DELETE FROM {schema};
 INSERT INTO {schema} (version) VALUES ({version});
 
+-- name: rights
+-- When a store is opened, each by itself; one that is opened to read asks the first alone.
+-- They change nothing; an error says that the user lacks a right, or that the server is read-only.
+SELECT version FROM {table} WHERE 1 = 0;
+INSERT INTO {table} (session_key, version, guard, owner, touched_at, expires_at, ends_at, value)
+    SELECT session_key, version, guard, owner, touched_at, expires_at, ends_at, value FROM {table} WHERE 1 = 0;
+UPDATE {table} SET version = version WHERE 1 = 0;
+DELETE FROM {table} WHERE 1 = 0;
+
 -- name: get
 -- params: key, now
 -- One row or none: missing.
-SELECT value, version, guard, expires_at FROM {table}
+-- A row of another key answers another question: it is not used.
+SELECT session_key, value, version, guard, expires_at FROM {table}
 WHERE session_key = ? AND expires_at > ?;
 
 -- name: get_many
@@ -216,7 +230,8 @@ WHERE session_key IN ({keys}) AND (session_key, guard) IN ({pairs}) AND owner = 
 -- params: owner, after, now, limit
 -- A value of more than 16 KiB is NULL.
 -- A full page may have a next one, after its last id.
-SELECT id, session_key, version, guard, touched_at, expires_at, CASE WHEN octet_length(value) <= 16384 THEN value END
+SELECT id, session_key, version, guard, touched_at, expires_at, CASE WHEN octet_length(value) <= 16384 THEN value END,
+    owner
 FROM {table} WHERE owner = ? AND id > ? AND expires_at > ? ORDER BY id LIMIT ?;
 
 -- name: list_all

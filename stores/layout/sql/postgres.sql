@@ -43,6 +43,13 @@
 SET default_transaction_isolation = 'read committed';
 SET statement_timeout = {millis};
 
+-- name: transaction
+-- Behind a pooler that may change the session between two transactions, in place of `session`:
+-- before each statement, with COMMIT after it.
+-- The statement is unnamed, so that nothing of it outlives the transaction.
+BEGIN ISOLATION LEVEL READ COMMITTED;
+SET LOCAL statement_timeout = {millis};
+
 -- name: lock
 -- Waits for a lock that ends with the connection; answers 1 once it is held.
 -- An advisory lock is a number, of one database.
@@ -58,6 +65,17 @@ SELECT CASE WHEN pg_try_advisory_lock(
 -- name: unlock
 -- Answers 1 if the connection held the lock.
 SELECT CASE WHEN pg_advisory_unlock(
+    CAST(CAST('x' || substr(md5('tessera {purpose} {name}'), 1, 16) AS BIT(64)) AS BIGINT))
+    THEN CAST(1 AS BIGINT) ELSE 0 END;
+
+-- name: transaction_lock
+-- As `lock`; it ends with the transaction and excludes the holders of the session's lock.
+SELECT CAST(1 AS BIGINT) FROM pg_advisory_xact_lock(
+    CAST(CAST('x' || substr(md5('tessera {purpose} {name}'), 1, 16) AS BIT(64)) AS BIGINT));
+
+-- name: try_transaction_lock
+-- As `try_lock`; it ends with the transaction and excludes the holders of the session's lock.
+SELECT CASE WHEN pg_try_advisory_xact_lock(
     CAST(CAST('x' || substr(md5('tessera {purpose} {name}'), 1, 16) AS BIT(64)) AS BIGINT))
     THEN CAST(1 AS BIGINT) ELSE 0 END;
 
@@ -96,10 +114,20 @@ CREATE INDEX {by_expiry} ON {table} (expires_at);
 DELETE FROM {schema};
 INSERT INTO {schema} (version) VALUES ({version});
 
+-- name: rights
+-- When a store is opened, each by itself; one that is opened to read asks the first alone.
+-- They change nothing; an error says that the user lacks a right, or that the server is read-only.
+SELECT version FROM {table} WHERE 1 = 0;
+INSERT INTO {table} (session_key, version, guard, owner, touched_at, expires_at, ends_at, value)
+    SELECT session_key, version, guard, owner, touched_at, expires_at, ends_at, value FROM {table} WHERE 1 = 0;
+UPDATE {table} SET version = version WHERE 1 = 0;
+DELETE FROM {table} WHERE 1 = 0;
+
 -- name: get
 -- params: key, now
 -- One row or none: missing.
-SELECT value, version, guard, expires_at FROM {table}
+-- A row of another key answers another question: it is not used.
+SELECT session_key, value, version, guard, expires_at FROM {table}
 WHERE session_key = ? AND expires_at > ?;
 
 -- name: get_many
@@ -205,7 +233,8 @@ WHERE session_key IN ({keys}) AND (session_key, guard) IN ({pairs}) AND owner = 
 -- params: owner, after, now, limit
 -- A value of more than 16 KiB is NULL.
 -- A full page may have a next one, after its last id.
-SELECT id, session_key, version, guard, touched_at, expires_at, CASE WHEN octet_length(value) <= 16384 THEN value END
+SELECT id, session_key, version, guard, touched_at, expires_at, CASE WHEN octet_length(value) <= 16384 THEN value END,
+    owner
 FROM {table} WHERE owner = ? AND id > ? AND expires_at > ? ORDER BY id LIMIT ?;
 
 -- name: list_all

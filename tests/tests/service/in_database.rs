@@ -77,7 +77,7 @@ fn a_database_that_refuses_us_is_told_at_the_start() {
         (wrong.as_str(), "user or password are refused"),
         ("postgres://u:gu%23ess@127.0.0.1:1/d", "connection refused"),
         ("mysql://u:gu#ess@127.0.0.1/d", "is not well-formed"),
-        ("mysql://u:gu%23ess@127.0.0.1/d?guess=1", "unknown parameter"),
+        ("mysql://u:gu%23ess@127.0.0.1/d?guess=1", "unknown option"),
     ] {
         let data = data.to_str().expect("UTF-8");
         let (done, _, complaint) = run(&["serve", "--data", data, "--store", url]);

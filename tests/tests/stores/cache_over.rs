@@ -2,7 +2,7 @@
 
 use tessera::store::{Announce, CachedStore, RedisStore, RedisUrl, SqlStore};
 use tessera_tests::servers::{
-    Postgres, Proxy, RedisCluster, RedisSentinels, RedisServer, Server as _, Weather,
+    PgBouncer, Pooling, Postgres, Proxy, RedisCluster, RedisSentinels, RedisServer, Server as _, Weather,
 };
 
 use super::*;
@@ -124,6 +124,36 @@ async fn what_another_process_writes_is_told_by_postgres() {
     let server = Postgres::start();
     let there = format!("{}?announce=true", server.url());
     is_told_of_every_kind_of_write(postgres(&server.url(), "t").await, postgres(&there, "t").await).await;
+}
+
+/// The pooler passes on the news of who writes; a session listens, and so at the server itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_another_process_writes_over_a_pooler_is_told_by_the_server_behind_it() {
+    let server = Arc::new(Postgres::start());
+    let pooler = PgBouncer::before(Arc::clone(&server), &Pooling::default());
+    let direct: String = server.url().bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let here = format!("{}&direct={direct}", pooler.url());
+    let there = format!("{}&announce=true", pooler.url());
+    is_told_of_every_kind_of_write(postgres(&here, "t").await, postgres(&there, "t").await).await;
+}
+
+/// Behind a pooler nobody can listen, so the cache goes by its bound alone, as over MySQL.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cache_over_a_pooler_alone_is_told_nothing_and_keeps_its_bound() {
+    let pooler = PgBouncer::before(Arc::new(Postgres::start()), &Pooling::default());
+    let max_stale = Duration::from_secs(2);
+    let store = postgres(&pooler.url(), "t").await;
+    assert!(store.announce(Arc::default()).is_none());
+    let here = CachedStore::new(store, max_stale).listening();
+    let there = postgres(&format!("{}&announce=true", pooler.url()), "t").await;
+    let version = there.insert(NOW, "key", "1", &until(600)).await.expect("written");
+    assert_eq!(reads(&here, "key").await.as_deref(), Some("1"));
+    let replaced = there
+        .replace(NOW, "key", "2", Expected::Version(version), &until(600))
+        .await;
+    replaced.expect("written");
+    tokio::time::sleep(max_stale).await;
+    assert_eq!(reads(&here, "key").await.as_deref(), Some("2"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -8,13 +8,18 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tessera::store::{
     AnyStore, PlainStore, SqlCode, SqlError, SqlStore, SqlStoreBuilder, SqlStoreError, StoreUrl,
 };
-use tessera_tests::servers::{MariaDb, PASSWORD, Postgres, Server, Shared};
+use tessera_tests::servers::{MariaDb, PASSWORD, PgBouncer, Pooling, Postgres, Proxy, Server, Shared};
 
+use super::read_only::{
+    a_role_without_a_right_is_refused_by_that_right_and_one_that_may_read_reads,
+    a_store_that_is_opened_to_read_writes_nothing_whatever_its_user_may_do,
+};
 use super::sql_trouble::*;
 use super::*;
 
 static POSTGRES: Shared<Postgres> = Shared::new();
 static MARIADB: Shared<MariaDb> = Shared::new();
+static PGBOUNCER: Shared<PgBouncer> = Shared::new();
 static TABLES: AtomicUsize = AtomicUsize::new(0);
 
 /// A table that no other test uses.
@@ -125,7 +130,9 @@ async fn what_was_written_is_there_after_reopening<S: Server>(server: &S) {
     store.close();
     let closed = store.get(NOW, "key", true).await;
     assert!(is_unavailable(&closed), "{closed:?}");
-    let url: StoreUrl = format!("{}?table={table}", server.url()).parse().expect("a URL");
+    let url: StoreUrl = with(&server.url(), &format!("table={table}"))
+        .parse()
+        .expect("a URL");
     assert!(!format!("{url} {url:?}").contains("s3"), "{url}");
     let store = url.open().await.expect("opened");
     assert!(matches!(store, AnyStore::Plain(PlainStore::Sql(_))));
@@ -204,7 +211,7 @@ async fn a_guard_is_a_signed_number_to_other_programs<S: Server>(server: &S) {
         ..until(60)
     };
     store.insert(NOW, "key", "1", &at).await.expect("inserted");
-    let mut other = Other::connect(&server.url()).await;
+    let mut other = Other::connect(&server.direct_url()).await;
     let sql = format!("UPDATE {table} SET guard = guard - 1 WHERE guard = -1");
     other.run(&sql).await;
     let entry = store.get(NOW, "key", true).await.expect("there");
@@ -214,7 +221,7 @@ async fn a_guard_is_a_signed_number_to_other_programs<S: Server>(server: &S) {
 async fn tables_of_a_newer_schema_are_refused_by_name<S: Server>(server: &S) {
     let table = table();
     drop(builder().table(&table).open(&server.url()).await.expect("opened"));
-    let mut other = Other::connect(&server.url()).await;
+    let mut other = Other::connect(&server.direct_url()).await;
     other
         .run(&format!("UPDATE {table}_schema SET version = 99"))
         .await;
@@ -226,16 +233,30 @@ async fn tables_of_a_newer_schema_are_refused_by_name<S: Server>(server: &S) {
     );
 }
 
-async fn a_user_without_the_right_to_make_tables_uses_those_that_are_there<S: Server>(server: &S) {
-    let (table, user) = (table(), format!("u{}", TABLES.fetch_add(1, Ordering::Relaxed)));
-    drop(builder().table(&table).open(&server.url()).await.expect("made"));
-    let mut other = Other::connect(&server.url()).await;
+/// A user who may do nothing yet.
+pub(super) async fn fresh_user(other: &mut Other) -> String {
+    let user = format!("u{}", TABLES.fetch_add(1, Ordering::Relaxed));
     other
         .run_either(
             &format!("CREATE USER {user} PASSWORD 'pw'"),
             &format!("CREATE USER {user} IDENTIFIED BY 'pw'"),
         )
         .await;
+    user
+}
+
+/// The URL with that user in it.
+pub(super) fn as_user(url: &str, user: &str) -> String {
+    let (scheme, rest) = url.split_once("://").expect("a URL");
+    let (_, place) = rest.split_once('@').expect("a user");
+    format!("{scheme}://{user}:pw@{place}")
+}
+
+async fn a_user_without_the_right_to_make_tables_uses_those_that_are_there<S: Server>(server: &S) {
+    let table = table();
+    drop(builder().table(&table).open(&server.url()).await.expect("made"));
+    let mut other = Other::connect(&server.direct_url()).await;
+    let user = fresh_user(&mut other).await;
     for name in [table.clone(), format!("{table}_schema")] {
         other
             .run_either(
@@ -244,10 +265,7 @@ async fn a_user_without_the_right_to_make_tables_uses_those_that_are_there<S: Se
             )
             .await;
     }
-    let url = server.url();
-    let (scheme, rest) = url.split_once("://").expect("a URL");
-    let (_, place) = rest.split_once('@').expect("a user");
-    let url = format!("{scheme}://{user}:pw@{place}");
+    let url = as_user(&server.url(), &user);
     let store = builder().table(&table).open(&url).await.expect("opened");
     store.insert(NOW, "key", "1", &until(60)).await.expect("inserted");
     assert!(
@@ -266,7 +284,12 @@ async fn wrong_credentials_are_told_and_not_shown<S: Server>(server: &S) {
     let url = server.url().replace("s3%2F", "wrong%2F");
     let error = builder().open(&url).await.expect_err("refused");
     let text = told(&error);
-    assert!(text.contains("user or password are refused"), "{text}");
+    // PgBouncer has one code for whatever is wrong.
+    let words = match server.url() == server.direct_url() {
+        true => "user or password are refused",
+        false => "refuses user, password",
+    };
+    assert!(text.contains(words), "{text}");
     assert!(matches!(
         error,
         SqlStoreError::Connect(SqlError::Server {
@@ -287,8 +310,39 @@ async fn wrong_credentials_are_told_and_not_shown<S: Server>(server: &S) {
     assert!(matches!(no_name, Err(SqlStoreError::TableName)), "{no_name:?}");
 }
 
-/// Each as a test over PostgreSQL and one over MariaDB.
-macro_rules! over_both {
+async fn an_ipv6_address_leads_to_the_server<S: Server>(server: &S) {
+    let proxy = Proxy::over_ipv6_to(server.port());
+    let url = server.url_at(proxy.port).replace("127.0.0.1", "[::1]");
+    let store = builder().table(table()).open(&url).await.expect("opened");
+    store.insert(NOW, "key", "1", &until(60)).await.expect("inserted");
+    assert_eq!(&*store.get(NOW, "key", true).await.expect("read").value, "1");
+    assert!(proxy.accepted() > 0);
+}
+
+async fn a_host_that_does_not_resolve_is_told_so<S: Server>(server: &S) {
+    let url = server.url().replace("127.0.0.1", "no-such-host.invalid");
+    let patient = builder().acquire_timeout(Duration::from_secs(60));
+    let error = patient.open(&url).await.expect_err("there is no such host");
+    assert!(
+        matches!(error, SqlStoreError::Connect(SqlError::HostNotFound)),
+        "{error:?}"
+    );
+    assert!(told(&error).contains("does not resolve"), "{error:?}");
+}
+
+/// A URL with one more option.
+pub(super) fn with(url: &str, option: &str) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{option}")
+}
+
+/// A PgBouncer that replaces its connections now and then.
+pub(super) fn pgbouncer() -> PgBouncer {
+    PgBouncer::before(POSTGRES.get(Postgres::start), &Pooling::default())
+}
+
+/// Each as a test over PostgreSQL, one over PostgreSQL behind PgBouncer, and one over MariaDB.
+macro_rules! over_all {
     ($($property:ident,)*) => {
         mod postgres {
             $(
@@ -301,6 +355,22 @@ macro_rules! over_both {
             #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn no_acknowledged_write_is_lost_when_the_server_is_killed() {
                 let server = super::Postgres::start();
+                super::no_acknowledged_write_is_lost_when_the_server_is_killed(&server).await;
+            }
+        }
+
+        mod pgbouncer {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $property() {
+                    super::$property(&*super::PGBOUNCER.get(super::pgbouncer)).await;
+                }
+            )*
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn no_acknowledged_write_is_lost_when_the_server_is_killed() {
+                let postgres = std::sync::Arc::new(super::Postgres::start());
+                let server = super::PgBouncer::before(postgres, &super::Pooling::default());
                 super::no_acknowledged_write_is_lost_when_the_server_is_killed(&server).await;
             }
         }
@@ -322,7 +392,7 @@ macro_rules! over_both {
     };
 }
 
-over_both! {
+over_all! {
     keeps_the_suite,
     a_guard_stays_until_a_write_brings_another,
     a_deletion_is_done_while_its_condition_holds,
@@ -334,7 +404,11 @@ over_both! {
     a_page_brings_along_values_up_to_a_size,
     tables_of_a_newer_schema_are_refused_by_name,
     a_user_without_the_right_to_make_tables_uses_those_that_are_there,
+    a_role_without_a_right_is_refused_by_that_right_and_one_that_may_read_reads,
+    a_store_that_is_opened_to_read_writes_nothing_whatever_its_user_may_do,
     wrong_credentials_are_told_and_not_shown,
+    an_ipv6_address_leads_to_the_server,
+    a_host_that_does_not_resolve_is_told_so,
     a_row_that_another_holds_is_unavailable_within_the_timeout_and_then_works,
     a_deletion_waits_for_no_other_entry_of_its_owner,
     a_deadlock_is_tried_again,
@@ -350,6 +424,46 @@ over_both! {
 fn a_store_is_opened_on_a_runtime_or_not_at_all() {
     let opened = wait(builder().open("postgres://127.0.0.1:1/none"));
     assert!(matches!(opened, Err(SqlStoreError::NoRuntime)), "{opened:?}");
+}
+
+/// As `search_path` does, without which the table would be another one.
+#[tokio::test]
+async fn a_schema_that_the_url_names_holds_the_tables() {
+    let server = POSTGRES.get(Postgres::start);
+    let mut other = Other::connect(&server.url()).await;
+    let (table, pooler) = (table(), pgbouncer());
+    other.run(&format!("CREATE SCHEMA s_{table}")).await;
+    let url = with(&server.url(), &format!("table={table}&schema=s_{table}"));
+    let store = builder().open(&url).await.expect("opened");
+    store.insert(NOW, "key", "1", &until(60)).await.expect("inserted");
+    other.run(&format!("SELECT value FROM s_{table}.{table}")).await;
+    let elsewhere = builder().table(&table).open(&server.url()).await.expect("opened");
+    assert!(matches!(
+        elsewhere.get(NOW, "key", true).await,
+        Err(StoreError::Missing)
+    ));
+    let options = format!("table={table}&options=-c%20search_path%3Ds_{table}");
+    let pooled = format!("table={table}&currentSchema=s_{table}");
+    for url in [with(&server.url(), &options), with(&pooler.url(), &pooled)] {
+        let same = builder().open(&url).await.expect("opened");
+        assert_eq!(&*same.get(NOW, "key", true).await.expect("read").value, "1");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_read_is_told_with_its_option() {
+    let url = "postgres://127.0.0.1:1/none?sslmode=verify-full&sslrootcert=/no/such.pem";
+    let error = builder().open(url).await.expect_err("there is no such file");
+    assert!(
+        matches!(
+            &error,
+            SqlStoreError::File {
+                name: "sslrootcert",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

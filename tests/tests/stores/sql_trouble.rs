@@ -31,7 +31,7 @@ pub(super) async fn a_row_that_another_holds_is_unavailable_within_the_timeout_a
         .insert(NOW, "free", "1", &until(60))
         .await
         .expect("inserted");
-    let mut other = Other::connect(&server.url()).await;
+    let mut other = Other::connect(&server.direct_url()).await;
     other.run("BEGIN").await;
     other
         .run_either(
@@ -77,7 +77,7 @@ pub(super) async fn a_deletion_waits_for_no_other_entry_of_its_owner<S: Server>(
     for key in ["held", "a", "b", "c", "d"] {
         store.insert(NOW, key, "1", &at).await.expect("inserted");
     }
-    let mut other = Other::connect(&server.url()).await;
+    let mut other = Other::connect(&server.direct_url()).await;
     other.run("BEGIN").await;
     let touch = format!("UPDATE {table} SET touched_at = 0 WHERE session_key");
     other
@@ -121,7 +121,7 @@ pub(super) async fn a_deadlock_is_tried_again<S: Server>(server: &S) {
             .await
             .expect("inserted");
     }
-    let mut other = Other::connect(&server.url()).await;
+    let mut other = Other::connect(&server.direct_url()).await;
     let touch = format!("UPDATE {table} SET touched_at = touched_at + 1 WHERE session_key");
     other.run("BEGIN").await;
     for n in 0..50 {
@@ -327,7 +327,7 @@ pub(super) async fn the_sweeper_removes_what_expired_long_ago_and_nothing_else<S
         .expect("inserted");
 
     // While another has the lock, nobody sweeps.
-    let mut other = Other::connect(&server.url()).await;
+    let mut other = Other::connect(&server.direct_url()).await;
     let lock = |function: &str, after: &str| {
         let postgres = format!(
             "SELECT {function}((('x' || substr(md5('tessera sweep {table}'), 1, 16))::bit(64))::bigint)"

@@ -114,8 +114,7 @@ impl Sessions {
 }
 
 /// The engine over the store, with a key for one run: nothing that is done with it makes or reads a token.
-async fn engine(place: Place) -> Result<tessera::Sessions, Failure> {
-    let store = place.data.open_shared().await?;
+fn engine(place: Place, store: PlainStore) -> Result<tessera::Sessions, Failure> {
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
     let builder = place.place.apply(builder.instances(1)).key(new_key(None)?);
     builder
@@ -153,7 +152,7 @@ fn heading() -> Vec<String> {
 }
 
 async fn list_all(place: &Place) -> Result<(), Failure> {
-    let store = place.data.open_shared().await?;
+    let store = place.data.open_to_read().await?;
     let mut rows = vec![heading()];
     walk(&store, |row| {
         if let Some(reference) = reference_of(&row.key) {
@@ -168,7 +167,8 @@ async fn list_all(place: &Place) -> Result<(), Failure> {
 }
 
 async fn list(place: Place, subject: &str) -> Result<(), Failure> {
-    let sessions = engine(place).await?;
+    let store = place.data.open_to_read().await?;
+    let sessions = engine(place, store)?;
     let row = |session: &SessionSummary| {
         let moments = [session.last_seen_at, session.expires_at, session.ends_at].map(moment::show);
         [session.reference.clone(), subject.to_owned()]
@@ -189,7 +189,7 @@ async fn list(place: Place, subject: &str) -> Result<(), Failure> {
 }
 
 async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> Result<(), Failure> {
-    let store = place.data.open_shared().await?;
+    let store = place.data.open_to_read().await?;
     let row = row_of(&store, subject.unwrap_or_default(), reference).await?;
     let row = row.ok_or_else(|| Failure::new("there is no such session"))?;
     // A listing brings values along only up to a size.
@@ -260,7 +260,7 @@ async fn show_by_token(
 ) -> Result<(), Failure> {
     let token = token::read(token)?;
     let keys = KeySource::choose(key_file, place.data.directory())?.read()?;
-    let store = place.data.open_shared().await?;
+    let store = place.data.open_to_read().await?;
     let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
     let builder = tokens.apply(place.place.apply(builder.instances(1)));
     let builder = keys
@@ -295,7 +295,8 @@ fn print_session(session: &Shown<'_>) -> Result<(), Failure> {
 }
 
 async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<(), Failure> {
-    let sessions = engine(place).await?;
+    let store = place.data.open_shared().await?;
+    let sessions = engine(place, store)?;
     let doing = "cannot end the sessions";
     let Some(reference) = reference else {
         let ended = sessions
@@ -315,7 +316,7 @@ async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<
 }
 
 async fn count(place: &Place) -> Result<(), Failure> {
-    let store = place.data.open_shared().await?;
+    let store = place.data.open_to_read().await?;
     let doing = "cannot count the sessions";
     let now = Timestamp::now();
     let (live, held) = match &store {

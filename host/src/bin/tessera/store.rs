@@ -113,6 +113,11 @@ impl DataFlags {
     pub(crate) async fn open_shared(&self) -> Result<PlainStore, Failure> {
         open_shared(&self.url()).await
     }
+
+    /// The same for a command that only reads.
+    pub(crate) async fn open_to_read(&self) -> Result<PlainStore, Failure> {
+        open_to_read(&self.url()).await
+    }
 }
 
 /// Opens a store that others use as well, without a cache, and without making a file.
@@ -122,11 +127,25 @@ pub(crate) async fn open_shared(url: &StoreUrl) -> Result<PlainStore, Failure> {
         PlainUrl::Sqlite(path) if !path.exists() => {
             Err(Failure::new(format!("there is no file {}", path.display())))
         }
-        PlainUrl::Memory => Err(Failure::new(
-            "a memory store lives in the server's own process: nobody else can look into it",
-        )),
+        PlainUrl::Memory => Err(in_another_process()),
         _ => open_plain(url).await.map_err(Failure::during(doing)),
     }
+}
+
+/// Opens a store that others write to, with the right to read alone.
+pub(crate) async fn open_to_read(url: &StoreUrl) -> Result<PlainStore, Failure> {
+    let doing = format!("cannot open the store {url}");
+    match url.plain() {
+        PlainUrl::Sqlite(path) if !path.exists() => {
+            Err(Failure::new(format!("there is no file {}", path.display())))
+        }
+        PlainUrl::Memory => Err(in_another_process()),
+        plain => plain.open_to_read().await.map_err(Failure::during(doing)),
+    }
+}
+
+fn in_another_process() -> Failure {
+    Failure::new("a memory store lives in the server's own process: nobody else can look into it")
 }
 
 /// Opens a store without its cache. Where services have one, they are told of what is written.

@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
-use super::driver::{Param, Target};
+use super::driver::Param;
 use super::{Shared, SqlStore};
 use crate::store::{Announce, Heard, Listening, StoreError};
 
@@ -26,10 +26,17 @@ impl Announce for SqlStore {
     /// In PostgreSQL, and of what is written by stores that announce: this one does from now on; others if they listen as
     /// well, or by [`SqlStoreBuilder::announce`](super::SqlStoreBuilder::announce).
     fn announce(&self, heard: Arc<Heard>) -> Option<Listening> {
-        let Target::Postgres(options) = &self.shared.target else {
+        let has_channel = self.shared.statements.notify.is_some();
+        self.shared.announces.store(has_channel, Ordering::Release);
+        let Some(options) = &self.shared.listens_at else {
+            if has_channel {
+                tracing::warn!(
+                    "behind a pooler no writes of other processes are told to the cache: they are seen after max_stale_ms; \
+                     name the server itself with direct=URL"
+                );
+            }
             return None;
         };
-        self.shared.announces.store(true, Ordering::Release);
         let (options, channel) = ((**options).clone(), self.shared.channel.clone());
         let limit = self.shared.asking.acquire_timeout;
         let store = Arc::downgrade(&self.shared);

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::dialect::Dialect;
-use super::driver::{Answer, Lease, Param, Pool, Sql, Suspicion};
+use super::dialect::{Access, Dialect};
+use super::driver::{Answer, Param, Pool, Sql, Suspicion};
 use super::error::{Fault, SqlError, Verdict};
+use super::lease::Lease;
 
 /// How often one statement is tried where the server is not reached: that many in a row are an outage.
 const MAXIMUM_TRIES: u32 = 5;
@@ -39,6 +40,7 @@ pub(super) struct Asking {
     pub(super) suspicion: Arc<Suspicion>,
     pub(super) acquire_timeout: Duration,
     pub(super) statement_timeout: Duration,
+    pub(super) access: Access,
     pub(super) is_closed: AtomicBool,
 }
 
@@ -56,6 +58,12 @@ impl Asking {
         sql: &Sql,
         params: &[Param<'_>],
     ) -> Result<Answer, Fault> {
+        if (self.access, kind) == (Access::Read, Kind::Write) {
+            return Err(Fault {
+                verdict: Verdict::Mistake,
+                error: SqlError::OpenedToRead,
+            });
+        }
         let mut tries = 1;
         loop {
             let fault = match self.once(deadline, kind, sql, params).await {
@@ -89,13 +97,14 @@ impl Asking {
         let answer = self
             .within(deadline, lease.ask(sql, params, kind == Kind::Read))
             .await;
+        let may_be_done = lease.may_be_done();
         let is_useless = |fault: &Fault| matches!(fault.verdict, Verdict::Unknown | Verdict::Reconnect);
         if answer.as_ref().is_err_and(is_useless) {
             self.suspicion.raise();
         } else {
             lease.give_back();
         }
-        answer
+        answer.map_err(|fault| if may_be_done { fault } else { fault.undone() })
     }
 
     /// A connection, for more than one statement.

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::asking::Asking;
+use super::dialect::{Access, Table};
 use super::driver::{PoolLimits, Suspicion};
+use super::options::{check_table, check_timeout};
 use super::statements::Statements;
-use super::url::{check_table, check_timeout};
 use super::{MAXIMUM_VALUE_BYTES, Shared, SqlStore, SqlStoreError, SqlUrl, schema, sweeper};
 #[cfg(doc)]
 use crate::store::SWEEP_GRACE;
@@ -30,6 +31,7 @@ pub struct SqlStoreBuilder {
     sweep_interval: Duration,
     survives_failover: bool,
     announces: bool,
+    access: Access,
     maximum_value_bytes: u32,
 }
 
@@ -43,6 +45,7 @@ impl Default for SqlStoreBuilder {
             sweep_interval: Duration::from_secs(60),
             survives_failover: false,
             announces: false,
+            access: Access::Write,
             maximum_value_bytes: MAXIMUM_VALUE_BYTES,
         }
     }
@@ -103,6 +106,13 @@ impl SqlStoreBuilder {
         self
     }
 
+    /// Whether the store is opened to read: SELECT is all the user needs, and a standby will do. The tables have to be there,
+    /// nothing is swept, and every write answers [`StoreError::Other`](crate::store::StoreError::Other). Default: no.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.access = if read_only { Access::Read } else { Access::Write };
+        self
+    }
+
     /// The longest value the store takes, in bytes; at most, and by default, 8 MiB, or what the server's
     /// `max_allowed_packet` leaves room for.
     pub fn maximum_value_bytes(mut self, bytes: u32) -> Self {
@@ -110,7 +120,7 @@ impl SqlStoreBuilder {
         self
     }
 
-    /// Connects, makes the tables if need be, and starts the sweeper. On a tokio runtime with I/O and time enabled,
+    /// Connects, makes the tables if need be, tries whether the user may write, and starts the sweeper. On a tokio runtime with I/O and time enabled,
     /// where the store stays.
     ///
     /// # Errors
@@ -128,10 +138,17 @@ impl SqlStoreBuilder {
     pub async fn open_at(self, url: &SqlUrl) -> Result<SqlStore, SqlStoreError> {
         let runtime = Handle::try_current().map_err(|_| SqlStoreError::NoRuntime)?;
         let given = url.settings.clone();
-        let table = check_table(&given.table.unwrap_or(self.table))?;
+        let table = Table {
+            schema: given.schema.clone(),
+            name: check_table(given.table.as_ref().unwrap_or(&self.table))?,
+        };
+        for (name, path) in given.files() {
+            // The driver's own error does not say which file it is.
+            std::fs::File::open(&path).map_err(|source| SqlStoreError::File { name, path, source })?;
+        }
         let acquire_timeout = check_timeout(given.acquire_timeout.unwrap_or(self.acquire_timeout))?;
         let statement_timeout = check_timeout(given.statement_timeout.unwrap_or(self.statement_timeout))?;
-        let found = schema::ensure(&url.target, &table, acquire_timeout).await?;
+        let found = schema::ensure(&url.target, &table, acquire_timeout, self.access).await?;
 
         let dialect = url.target.dialect();
         let suspicion = Arc::new(Suspicion::default());
@@ -139,9 +156,8 @@ impl SqlStoreBuilder {
             max_connections: given.max_connections.unwrap_or(self.max_connections),
             acquire_timeout,
         };
-        let pool = url
-            .target
-            .pool(&limits, &dialect.settings(statement_timeout), &suspicion);
+        let session = url.target.session(statement_timeout, self.access);
+        let pool = url.target.pool(&limits, session, &suspicion);
         let room = found.message_limit.map_or(u32::MAX, |limit| {
             u32::try_from((limit - PACKET_OVERHEAD).max(0)).unwrap_or(u32::MAX)
         });
@@ -152,16 +168,20 @@ impl SqlStoreBuilder {
                 suspicion,
                 acquire_timeout,
                 statement_timeout,
+                access: self.access,
                 is_closed: AtomicBool::new(false),
             },
             statements: Statements::new(dialect, &table),
             survives_failover: given.survives_failover.unwrap_or(self.survives_failover),
-            target: url.target.clone(),
-            channel: format!("tessera {table}"),
-            announces: AtomicBool::new(given.announces.unwrap_or(self.announces)),
+            listens_at: url.listens_at().cloned().map(Box::new),
+            channel: format!("tessera {}", table.name),
+            announces: AtomicBool::new(
+                self.access == Access::Write && given.announces.unwrap_or(self.announces),
+            ),
             maximum_value_bytes: self.maximum_value_bytes.min(room),
             sweeper: Mutex::new(
-                (!sweep_interval.is_zero()).then(|| sweeper::start(shared.clone(), sweep_interval)),
+                (!sweep_interval.is_zero() && self.access == Access::Write)
+                    .then(|| sweeper::start(shared.clone(), sweep_interval)),
             ),
             runtime,
         });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
-use super::error::{Fault, SqlCode, SqlError, Verdict};
+use super::error::{Fault, SqlCode, SqlError, Unexpected, Verdict};
 use crate::store::sections::section;
 
 /// The SQL of each, which hosts in other languages run as well. The header of each file defines its placeholders.
@@ -30,6 +30,20 @@ macro_rules! of_both {
 }
 pub(super) use of_both;
 
+/// The table of the entries, and the schema it is in where that is named. Both are names that need no escape within quotes.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) schema: Option<String>,
+    pub(super) name: String,
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Dialect {
     Postgres,
@@ -52,14 +66,17 @@ impl Dialect {
     }
 
     /// Takes SQL with `?` for parameters and `{…}` for names, as all of it is written in the files.
-    pub(super) fn text(self, table: &str, sql: &str) -> String {
+    pub(super) fn text(self, table: &Table, sql: &str) -> String {
         let quote = match self {
             Self::Postgres => '"',
             Self::MySql => '`',
         };
+        let schema = table.schema.as_ref();
+        let within = schema.map_or_else(String::new, |schema| format!("{quote}{schema}{quote}."));
+        let table = &table.name;
         let sql = sql
-            .replace("{table}", &format!("{quote}{table}{quote}"))
-            .replace("{schema}", &format!("{quote}{table}_schema{quote}"))
+            .replace("{table}", &format!("{within}{quote}{table}{quote}"))
+            .replace("{schema}", &format!("{within}{quote}{table}_schema{quote}"))
             .replace("{by_key}", &format!("{quote}{table}_by_key{quote}"))
             .replace("{by_owner}", &format!("{quote}{table}_by_owner{quote}"))
             .replace("{by_expiry}", &format!("{quote}{table}_by_expiry{quote}"))
@@ -83,12 +100,24 @@ impl Dialect {
     /// where PostgreSQL's repeatable read would fail instead. In InnoDB, repeatable read would also lock the gaps beside
     /// keys that are not there, and inserts of other keys would wait for them or end in deadlocks.
     pub(super) fn settings(self, statement_timeout: Duration) -> Vec<String> {
-        let fill = |sql: &str| {
-            sql.replace("{millis}", &statement_timeout.as_millis().to_string())
-                .replace("{fraction}", &statement_timeout.as_secs_f64().to_string())
-                .replace("{seconds}", &statement_timeout.as_secs().max(1).to_string())
-        };
+        let fill = |sql| with_timeout(sql, statement_timeout);
         statements(self.choose(of_both!("session"))).map(fill).collect()
+    }
+
+    /// Waits for a lock that ends with the transaction, where tables are made in one. Answers 1 once it is held.
+    pub(super) fn transaction_lock(self, purpose: Purpose) -> Option<String> {
+        match self {
+            Self::Postgres => Some(purpose.fill(const { section(POSTGRES, "transaction_lock") })),
+            Self::MySql => None,
+        }
+    }
+
+    /// Takes that lock if it is free. Answers 1 if it is held now.
+    pub(super) fn try_transaction_lock(self, purpose: Purpose) -> Option<String> {
+        match self {
+            Self::Postgres => Some(purpose.fill(const { section(POSTGRES, "try_transaction_lock") })),
+            Self::MySql => None,
+        }
     }
 
     /// Writes over an expired row, where that takes a statement beside `insert`: after a duplicate key.
@@ -119,6 +148,22 @@ impl Dialect {
 
     pub(super) fn unlock(self, purpose: Purpose) -> String {
         purpose.fill(self.choose(of_both!("unlock")))
+    }
+
+    /// Answers 1 from a server that is not to be written to, where the statements of `rights` may be let through all the same.
+    pub(super) fn is_read_only(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => None,
+            Self::MySql => Some(const { section(MYSQL, "is_read_only") }),
+        }
+    }
+
+    /// Sets for a session that nothing is written, if only by mistake.
+    pub(super) fn only_reading(self) -> &'static str {
+        match self {
+            Self::Postgres => "SET default_transaction_read_only = on",
+            Self::MySql => "SET SESSION TRANSACTION READ ONLY",
+        }
     }
 
     /// The longest message that the server takes, where that may be less than the store's limits.
@@ -162,14 +207,36 @@ impl Dialect {
                     (Verdict::Unknown, SqlError::Protocol)
                 }
             }
+            Error::Io(error) if is_lookup(error) => (Verdict::NotDone, SqlError::HostNotFound),
             Error::Io(error) => (Verdict::Unknown, SqlError::Connection(error.kind())),
             Error::Tls(_) => (Verdict::Unknown, SqlError::Tls),
+            Error::Configuration(error) if error.is::<Unexpected>() => (Verdict::Reconnect, SqlError::Pooler),
             Error::PoolTimedOut => (Verdict::NotDone, SqlError::NoConnection),
             Error::PoolClosed => (Verdict::NotDone, SqlError::Closed),
             _ => (Verdict::Unknown, SqlError::Protocol),
         };
         Fault { verdict, error }
     }
+}
+
+/// Whether an address was looked for in vain. The standard library gives such an error a kind of no name, and no number.
+fn is_lookup(error: &std::io::Error) -> bool {
+    error.raw_os_error().is_none() && error.to_string().starts_with("failed to lookup address")
+}
+
+/// Begins each transaction behind a pooler: what [`Dialect::settings`] sets for a session, for one transaction.
+pub(super) fn transaction(statement_timeout: Duration, access: Access) -> String {
+    let begin = with_timeout(const { section(POSTGRES, "transaction") }, statement_timeout);
+    match access {
+        Access::Write => begin,
+        Access::Read => format!("{begin}; SET LOCAL transaction_read_only = on"),
+    }
+}
+
+fn with_timeout(sql: &str, timeout: Duration) -> String {
+    sql.replace("{millis}", &timeout.as_millis().to_string())
+        .replace("{fraction}", &timeout.as_secs_f64().to_string())
+        .replace("{seconds}", &timeout.as_secs().max(1).to_string())
 }
 
 /// The statements of a section, in their order. A semicolon stands behind each, and nowhere else.
@@ -205,8 +272,9 @@ fn judge_state(code: &str) -> Verdict {
     match code {
         "23505" => Verdict::Duplicate,
         "40001" | "40P01" | "55P03" => Verdict::Again,
-        // A plan or statement that was prepared before the table changed; a primary that has become a standby.
-        "0A000" | "26000" | "25006" => Verdict::Reconnect,
+        // A plan or statement that was prepared before the table changed; a statement that is not there or is another's,
+        // as behind a pooler; a primary that has become a standby.
+        "0A000" | "26000" | "42P05" | "25006" => Verdict::Reconnect,
         "57014" => Verdict::NotDone,
         "53100" => Verdict::Full,
         "54000" => Verdict::TooLarge,

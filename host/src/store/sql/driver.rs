@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 use sqlx::mysql::{
     MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions, MySqlRow,
 };
-use sqlx::pool::{PoolConnection, PoolOptions};
+use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::Query;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Database, Executor as _, MySql, Postgres, Row as _,
 };
 
-use super::dialect::Dialect;
+use super::dialect::{self, Access, Dialect};
+use super::error::SqlError;
+use super::lease::{Lease, Pooled};
+use super::session::{self, Session, Way};
 
 /// How long a connection that answered is taken to be alive without being asked.
 const TRUST: Duration = Duration::from_secs(1);
@@ -52,18 +55,24 @@ pub(super) enum Row {
 /// Where to connect, and as whom.
 #[derive(Clone)]
 pub(super) enum Target {
-    Postgres(Box<PgConnectOptions>),
+    Postgres(Box<PgConnectOptions>, Way),
     MySql(Box<MySqlConnectOptions>),
 }
 
 /// A connection that is no pool's.
-pub(super) enum Connection {
+pub(super) struct Connection {
+    raw: RawConnection,
+    begin: Option<Sql>,
+    is_in_transaction: bool,
+}
+
+enum RawConnection {
     Postgres(PgConnection),
     MySql(MySqlConnection),
 }
 
 pub(super) enum Pool {
-    Postgres(PgPool),
+    Postgres(PgPool, Option<Sql>),
     MySql(MySqlPool),
 }
 
@@ -91,42 +100,78 @@ impl Suspicion {
 impl Target {
     pub(super) fn dialect(&self) -> Dialect {
         match self {
-            Self::Postgres(_) => Dialect::Postgres,
+            Self::Postgres(..) => Dialect::Postgres,
             Self::MySql(_) => Dialect::MySql,
         }
     }
 
-    pub(super) async fn connect(&self, settings: &[String]) -> Result<Connection, sqlx::Error> {
-        let mut connection = match self {
-            Self::Postgres(options) => Connection::Postgres(options.connect().await?),
-            Self::MySql(options) => Connection::MySql(options.connect().await?),
-        };
-        for setting in settings {
-            connection.run(setting).await?;
+    /// How connections begin. Drawn anew for each pool.
+    pub(super) fn session(&self, statement_timeout: Duration, access: Access) -> Session {
+        let mut settings = self.dialect().settings(statement_timeout);
+        if access == Access::Read {
+            settings.push(self.dialect().only_reading().to_owned());
         }
-        Ok(connection)
+        match self {
+            Self::Postgres(_, Way::Pooler) => {
+                Session::of_transactions(dialect::transaction(statement_timeout, access))
+            }
+            Self::Postgres(_, Way::Direct) => Session::marked(settings),
+            Self::MySql(_) => Session::plain(settings),
+        }
+    }
+
+    pub(super) async fn connect(&self, session: &Session) -> Result<Connection, sqlx::Error> {
+        let raw = match self {
+            Self::Postgres(options, _) => {
+                let mut connection = session.options(options).connect().await?;
+                session.open_postgres(&mut connection).await?;
+                RawConnection::Postgres(connection)
+            }
+            Self::MySql(options) => {
+                let mut connection = options.connect().await?;
+                for setting in session.settings.iter() {
+                    connection.execute(AssertSqlSafe(setting.as_str())).await?;
+                }
+                RawConnection::MySql(connection)
+            }
+        };
+        Ok(Connection {
+            raw,
+            begin: session.begin.clone(),
+            is_in_transaction: false,
+        })
+    }
+
+    /// Finds out why there is no connection.
+    pub(super) fn judge(&self, error: &sqlx::Error) -> SqlError {
+        let judged = Dialect::judge(error).error;
+        match (self, judged) {
+            // A server takes every parameter that a direct connection names.
+            (Self::Postgres(_, Way::Direct), SqlError::Server { code })
+                if session::is_refusal_of_pooler(code) =>
+            {
+                SqlError::Pooler
+            }
+            _ => judged,
+        }
     }
 
     /// A pool without a connection yet. Only on a tokio runtime.
-    pub(super) fn pool(&self, limits: &PoolLimits, settings: &[String], suspicion: &Arc<Suspicion>) -> Pool {
+    pub(super) fn pool(&self, limits: &PoolLimits, session: Session, suspicion: &Arc<Suspicion>) -> Pool {
         match self {
-            Self::Postgres(options) => {
+            Self::Postgres(options, _) => {
                 let pool = watched(PgPoolOptions::new(), limits, suspicion);
-                let settings: Arc<[String]> = settings.into();
+                let (options, begin) = (session.options(options), session.begin.clone());
+                let session = Arc::new(session);
                 let pool = pool.after_connect(move |connection, _| {
-                    let settings = Arc::clone(&settings);
-                    Box::pin(async move {
-                        for setting in settings.iter() {
-                            connection.execute(AssertSqlSafe(setting.as_str())).await?;
-                        }
-                        Ok(())
-                    })
+                    let session = Arc::clone(&session);
+                    Box::pin(async move { session.open_postgres(connection).await })
                 });
-                Pool::Postgres(pool.connect_lazy_with((**options).clone()))
+                Pool::Postgres(pool.connect_lazy_with(options), begin)
             }
             Self::MySql(options) => {
                 let pool = watched(MySqlPoolOptions::new(), limits, suspicion);
-                let settings: Arc<[String]> = settings.into();
+                let settings = session.settings;
                 let pool = pool.after_connect(move |connection, _| {
                     let settings = Arc::clone(&settings);
                     Box::pin(async move {
@@ -168,109 +213,79 @@ fn watched<D: Database>(
 impl Connection {
     /// Runs SQL as it stands, unprepared.
     pub(super) async fn run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Postgres(connection) => connection.execute(AssertSqlSafe(sql)).await.map(|_| ()),
-            Self::MySql(connection) => connection.execute(AssertSqlSafe(sql)).await.map(|_| ()),
+        match &mut self.raw {
+            RawConnection::Postgres(connection) => connection.execute(AssertSqlSafe(sql)).await.map(|_| ()),
+            RawConnection::MySql(connection) => connection.execute(AssertSqlSafe(sql)).await.map(|_| ()),
         }
+    }
+
+    /// Begins a transaction of several statements.
+    pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        let begin = self.begin.clone();
+        self.is_in_transaction = true;
+        self.run(begin.as_deref().unwrap_or("BEGIN")).await
+    }
+
+    pub(super) async fn commit(&mut self) -> Result<(), sqlx::Error> {
+        self.is_in_transaction = false;
+        self.run("COMMIT").await
     }
 
     /// The number in the first column of the first row, if there is a row.
     pub(super) async fn number(&mut self, sql: &str) -> Result<Option<i64>, sqlx::Error> {
         let sql = Sql::from(sql);
-        let answer = match self {
-            Self::Postgres(connection) => ask_postgres(connection, &sql, &[], true).await?,
-            Self::MySql(connection) => ask_mysql(connection, &sql, &[], true).await?,
+        let is_alone = self.begin.is_some() && !self.is_in_transaction;
+        if is_alone {
+            self.begin().await?;
+        }
+        let is_named = self.begin.is_none();
+        let answer = match &mut self.raw {
+            RawConnection::Postgres(connection) => ask_postgres(connection, &sql, &[], true, is_named).await,
+            RawConnection::MySql(connection) => ask_mysql(connection, &sql, &[], true).await,
         };
-        Ok(answer.rows.first().and_then(|row| row.number(0)))
+        if is_alone {
+            self.is_in_transaction = false;
+            self.run("ROLLBACK").await?;
+        }
+        Ok(answer?.rows.first().and_then(|row| row.number(0)))
     }
 
     pub(super) async fn close(self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Postgres(connection) => connection.close().await,
-            Self::MySql(connection) => connection.close().await,
+        match self.raw {
+            RawConnection::Postgres(connection) => connection.close().await,
+            RawConnection::MySql(connection) => connection.close().await,
         }
     }
 }
 
 impl Pool {
     pub(super) async fn lease(&self) -> Result<Lease, sqlx::Error> {
-        let pooled = match self {
-            Self::Postgres(pool) => Pooled::Postgres(pool.acquire().await?),
-            Self::MySql(pool) => Pooled::MySql(pool.acquire().await?),
+        let (pooled, begin) = match self {
+            Self::Postgres(pool, begin) => (Pooled::Postgres(pool.acquire().await?), begin.clone()),
+            Self::MySql(pool) => (Pooled::MySql(pool.acquire().await?), None),
         };
-        Ok(Lease {
-            pooled: Some(pooled),
-            is_answered: true,
-        })
+        Ok(Lease::new(pooled, begin))
     }
 
     /// Nobody gets a connection from now on. Waits until all are back.
     pub(super) async fn close(&self) {
         match self {
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(pool, _) => pool.close().await,
             Self::MySql(pool) => pool.close().await,
         }
     }
 }
 
-/// A connection of the pool, for some statements.
-///
-/// What is not given back is cut, and so is what was given back while an answer was due, because the time was up:
-/// what it would answer next belongs to the last question. So it goes when the caller goes away, too.
-pub(super) struct Lease {
-    /// There until the end.
-    pooled: Option<Pooled>,
-    is_answered: bool,
-}
-
-enum Pooled {
-    Postgres(PoolConnection<Postgres>),
-    MySql(PoolConnection<MySql>),
-}
-
-impl Lease {
-    pub(super) async fn ask(
-        &mut self,
-        sql: &Sql,
-        params: &[Param<'_>],
-        wants_rows: bool,
-    ) -> Result<Answer, sqlx::Error> {
-        self.is_answered = false;
-        let answer = match &mut self.pooled {
-            Some(Pooled::Postgres(connection)) => ask_postgres(connection, sql, params, wants_rows).await,
-            Some(Pooled::MySql(connection)) => ask_mysql(connection, sql, params, wants_rows).await,
-            None => return Err(sqlx::Error::PoolClosed),
-        };
-        // A server's error is an answer, after which the connection goes on.
-        self.is_answered = matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));
-        answer
-    }
-
-    /// For others to use.
-    pub(super) fn give_back(mut self) {
-        if self.is_answered {
-            drop(self.pooled.take());
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        match self.pooled.take() {
-            Some(Pooled::Postgres(connection)) => drop(connection.detach()),
-            Some(Pooled::MySql(connection)) => drop(connection.detach()),
-            None => {}
-        }
-    }
-}
-
-async fn ask_postgres(
+/// Without a name, a statement is gone with its transaction, in which alone it may be asked.
+pub(super) async fn ask_postgres(
     connection: &mut PgConnection,
     sql: &Sql,
     params: &[Param<'_>],
     wants_rows: bool,
+    is_named: bool,
 ) -> Result<Answer, sqlx::Error> {
-    let mut query: Query<'_, Postgres, PgArguments> = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
+    let query: Query<'_, Postgres, PgArguments> = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
+    let mut query = query.persistent(is_named);
     for param in params {
         query = match *param {
             Param::Number(number) => query.bind(number),
@@ -292,7 +307,7 @@ async fn ask_postgres(
     })
 }
 
-async fn ask_mysql(
+pub(super) async fn ask_mysql(
     connection: &mut MySqlConnection,
     sql: &Sql,
     params: &[Param<'_>],

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use crate::store::{Cause, StoreError};
 
@@ -18,6 +19,9 @@ pub enum SqlError {
         /// Its code.
         code: SqlCode,
     },
+    /// No address is known for the host's name.
+    #[error("the name of the database's host does not resolve")]
+    HostNotFound,
     /// The way to the server: refused, reset, not found.
     #[error("the connection to the database failed: {0}")]
     Connection(io::ErrorKind),
@@ -33,9 +37,19 @@ pub enum SqlError {
     /// The server answered what the driver does not understand.
     #[error("the database answered something that is not understood")]
     Protocol,
+    /// The connection is no session of its own at the server, or an answer belonged to another question: a pooler stands
+    /// between, and the URL does not say so.
+    #[error(
+        "a pooler stands before the database and changes the session between two statements, or does not pass on the \
+         connection's parameters: name it by pooler=transaction in the URL"
+    )]
+    Pooler,
     /// The same entry was inserted and deleted by others all the time.
     #[error("others changed the entry again and again")]
     Contended,
+    /// The store was opened to read.
+    #[error("the store was opened to read")]
+    OpenedToRead,
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
@@ -48,6 +62,29 @@ pub enum SqlCode {
     State([u8; 5]),
     /// MySQL's or MariaDB's.
     Number(u16),
+}
+
+impl SqlError {
+    /// Whether a write was refused because nobody may write there.
+    pub(super) fn is_read_only(self) -> bool {
+        matches!(
+            self,
+            Self::Server {
+                code: SqlCode::State([b'2', b'5', b'0', b'0', b'6']) | SqlCode::Number(1290 | 1792 | 1836)
+            }
+        )
+    }
+
+    /// Whether the user may not do it.
+    pub(super) fn is_forbidden(self) -> bool {
+        matches!(
+            self,
+            Self::Server {
+                code: SqlCode::State([b'4', b'2', b'5', b'0', b'1'])
+                    | SqlCode::Number(1044 | 1142 | 1143 | 1227)
+            }
+        )
+    }
 }
 
 impl SqlCode {
@@ -76,6 +113,13 @@ impl SqlCode {
                 b"25006" => ": the server is read-only",
                 b"53100" => ": the disk is full",
                 b"53300" => ": too many connections",
+                b"26000" | b"42P05" => {
+                    ": a prepared statement is another's, as behind a pooler, which is named by pooler=transaction in the URL"
+                }
+                b"08P01" => {
+                    ": as of a pooler (PgBouncer) that refuses user, password or database or is out of connections, or that the \
+                     URL does not name by pooler=transaction"
+                }
                 _ => "",
             },
             Self::Number(number) => match number {
@@ -122,6 +166,24 @@ pub enum SqlStoreError {
     /// The URL is none, or a setting is out of range.
     #[error("the URL {0}")]
     Url(&'static str),
+    /// An option of the URL is not honoured, or its value is none.
+    #[error("the URL's option {name} {reason}")]
+    Option {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A file that the URL names cannot be read.
+    #[error("the URL's option {name} names {}, which cannot be read", path.display())]
+    File {
+        /// The option.
+        name: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The name of the table is none.
     #[error("a table's name is 1 to 48 letters, digits and underscores, a letter or underscore first")]
     TableName,
@@ -131,6 +193,27 @@ pub enum SqlStoreError {
     /// The database cannot be reached, or refuses us.
     #[error("cannot connect to the database")]
     Connect(#[source] SqlError),
+    /// The server is read-only: a standby, or by its settings or the user's.
+    #[error("the database takes no writes: it is a standby, or is set to be read-only for this user")]
+    ReadOnly(#[source] SqlError),
+    /// The user lacks a right that a store needs.
+    #[error("the user of the database may not {right} in the table {table}")]
+    Forbidden {
+        /// The table.
+        table: String,
+        /// What is not allowed: SELECT, INSERT, UPDATE or DELETE.
+        right: &'static str,
+        /// What the server answers.
+        source: SqlError,
+    },
+    /// The tables are not there, or are those of an older release, and a store that is opened to read makes none.
+    #[error(
+        "the table {table} is not there, or of an older release, and is only to be read: a service makes it"
+    )]
+    NoTables {
+        /// The table.
+        table: String,
+    },
     /// The tables could not be made or brought up to date.
     #[error("cannot make the tables, or bring them up to date")]
     Schema(#[source] SqlError),
@@ -150,6 +233,11 @@ pub enum SqlStoreError {
     #[error("another instance is making the tables, and does not come to an end")]
     Locked,
 }
+
+/// The session is not the one that the connection began with.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", SqlError::Pooler)]
+pub(super) struct Unexpected;
 
 /// What an error means for the statement that met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +268,16 @@ pub(super) struct Fault {
 }
 
 impl Fault {
+    /// Of a statement whose transaction was not told to commit: the server undoes it.
+    pub(super) fn undone(self) -> Self {
+        let verdict = match self.verdict {
+            Verdict::Unknown if self.error == SqlError::TimedOut => Verdict::NotDone,
+            Verdict::Unknown => Verdict::Reconnect,
+            verdict => verdict,
+        };
+        Self { verdict, ..self }
+    }
+
     pub(super) fn not_done(error: SqlError) -> Self {
         Self {
             verdict: Verdict::NotDone,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sqlx::postgres::PgConnectOptions;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -22,20 +23,23 @@ mod dialect;
 mod driver;
 mod error;
 mod import;
+mod lease;
 mod listing;
+mod options;
 mod removal;
 mod rows;
 mod schema;
+mod session;
 mod statements;
 mod sweeper;
 mod url;
 
 use asking::{Asking, Kind};
 pub use builder::SqlStoreBuilder;
-use driver::{Answer, Param, Row as SqlRow, Sql, Target};
+use driver::{Answer, Param, Row as SqlRow, Sql};
 use error::{Fault, Verdict};
 pub use error::{SqlCode, SqlError, SqlStoreError};
-use rows::{entry, millis, new_version, next_cursor, parse_cursor, row};
+use rows::{check_is_of, entry, millis, new_version, next_cursor, parse_cursor, row};
 use statements::Statements;
 pub use url::SqlUrl;
 
@@ -66,9 +70,11 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// `postgres://` (or `postgresql://`) and `mysql://` (or `mariadb://`), then `user:password@host:port/database`, special
 /// characters percent-encoded. What is not named of a PostgreSQL URL comes from `PGHOST`, `PGUSER`, `PGPASSWORD`,
-/// `PGPASSFILE` and the like. Parameters, besides the settings of [`SqlStoreBuilder`]:
-/// PostgreSQL `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `host` (also the directory of a socket),
-/// `application_name`, `options`; MySQL `ssl-mode`, `ssl-ca`, `ssl-cert`, `ssl-key`, `socket`.
+/// `PGPASSFILE` and the like. An IPv6 address stands in brackets. Options, besides the settings of [`SqlStoreBuilder`]:
+/// PostgreSQL `pooler`, `direct`, `schema`, `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `host` (also the directory of a socket),
+/// `port`, `user`, `password`, `dbname`, `connect_timeout`, `application_name`, `options`; MySQL `ssl-mode`, `ssl-ca`, `ssl-cert`,
+/// `ssl-key`, `socket`, `connect_timeout`, `charset`. So are the names that other clients and providers of databases have for
+/// these, as the README lists them. What cannot be honoured is refused by its name ([`SqlStoreError::Option`]).
 ///
 /// Without `sslmode=verify-full` (`ssl-mode=VERIFY_IDENTITY`), a connection is encrypted if the server offers it, and
 /// whoever answers is believed to be the server: enough on one machine, not on a network.
@@ -108,9 +114,23 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 ///        value FROM tessera_sessions;                                  -- MySQL, MariaDB
 /// ```
 ///
-/// Statements are prepared and kept with their connection, and the sweeper holds a lock of its session
-/// (`pg_try_advisory_lock`, `GET_LOCK`), so a pooler that changes the server between two statements (pgbouncer in
-/// transaction mode) does not fit between. With MySQL, `binlog_format` has to be ROW or MIXED.
+/// When it is opened, a store finds out without a write whether the user has these rights and the server takes writes:
+/// [`SqlStoreError::Forbidden`], [`SqlStoreError::ReadOnly`]. Opened [to read](SqlStoreBuilder::read_only), it needs SELECT alone.
+///
+/// With MySQL, `binlog_format` has to be ROW or MIXED.
+///
+/// # Behind a pooler
+///
+/// Statements are prepared under a name and kept with their connection, and the sweeper holds a lock of its session
+/// (`pg_try_advisory_lock`, `GET_LOCK`). A pooler that changes the session between two transactions (PgBouncer in transaction mode)
+/// would lead such a name to another's statement. So each new connection to PostgreSQL shows that it is a session: a random
+/// parameter of its startup message is there when it is asked for. Otherwise it is not used ([`SqlError::Pooler`]).
+///
+/// With `pooler=transaction` (or `pgbouncer=true`) in the URL, each statement is a transaction of its own with a statement that has
+/// no name, locks are those of a transaction, and nothing is set for the session: three more round trips for each statement, and
+/// right behind poolers in session mode as well. A write whose COMMIT was not sent is [`StoreError::Unavailable`], not
+/// [`StoreError::OutcomeUnknown`].
+/// A cache in front cannot listen there: `direct=URL` (percent-encoded) names the server itself for that.
 ///
 /// A clone is the same store. When the last is dropped, the sweeper ends.
 #[derive(Clone)]
@@ -123,7 +143,8 @@ struct Shared {
     statements: Statements,
     survives_failover: bool,
     maximum_value_bytes: u32,
-    target: Target,
+    /// Where this store may listen to writes of others.
+    listens_at: Option<Box<PgConnectOptions>>,
     /// Where writes are told, if they are.
     channel: String,
     announces: AtomicBool,
@@ -297,7 +318,9 @@ impl Store for SqlStore {
     async fn get(&self, now: Timestamp, key: &str, _fresh: bool) -> Result<Entry, StoreError> {
         let params = [Param::Bytes(key.as_bytes()), Param::Number(millis(now))];
         let rows = self.read(&self.shared.statements.get, &params).await?;
-        entry(rows.first().ok_or(StoreError::Missing)?, 0)
+        let row = rows.first().ok_or(StoreError::Missing)?;
+        check_is_of(row, 0, key)?;
+        entry(row, 1)
     }
 
     async fn get_many(
@@ -449,7 +472,11 @@ impl Store for SqlStore {
         ];
         let found = self.read(&self.shared.statements.list_owned, &params).await?;
         let next = next_cursor(&found, limit)?;
-        let rows: Result<_, _> = found.iter().map(row).collect();
+        let own = |found: &SqlRow| {
+            check_is_of(found, 7, owner)?;
+            row(found)
+        };
+        let rows: Result<_, _> = found.iter().map(own).collect();
         Ok(Page { rows: rows?, next })
     }
 }

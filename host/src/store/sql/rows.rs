@@ -1,6 +1,7 @@
 //! What comes out of a row, and what goes into a statement.
 
 use super::driver::Row as SqlRow;
+use super::error::SqlError;
 use crate::store::{Cause, Entry, Row, StoreError};
 use crate::time::Timestamp;
 
@@ -12,6 +13,14 @@ pub(super) fn entry(row: &SqlRow, column: usize) -> Result<Entry, StoreError> {
         guard: number(row, column + 2)?.cast_unsigned(),
         expires_at: moment(row, column + 3)?,
     })
+}
+
+/// The row's key or owner has to be the one that was asked for. Another one is an answer to another question.
+pub(super) fn check_is_of(row: &SqlRow, column: usize, asked: &str) -> Result<(), StoreError> {
+    match row.bytes(column) == Some(asked.as_bytes()) {
+        true => Ok(()),
+        false => Err(StoreError::Unavailable(Cause::new(SqlError::Pooler))),
+    }
 }
 
 /// A row of a listing, whose first column is the cursor.

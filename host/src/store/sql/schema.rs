@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::SqlStoreError;
-use super::dialect::{Dialect, Purpose, of_both, statements};
+use super::dialect::{Access, Dialect, Purpose, Table, of_both, statements};
 use super::driver::{Connection, Target};
-use super::error::{Fault, SqlError};
+use super::error::{Fault, SqlCode, SqlError};
 
 /// How long making the tables may take, waiting for another instance that makes them included.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,22 +19,23 @@ pub(super) struct Found {
 /// Connects, sees to the tables, and leaves.
 pub(super) async fn ensure(
     target: &Target,
-    table: &str,
+    table: &Table,
     connect_timeout: Duration,
+    access: Access,
 ) -> Result<Found, SqlStoreError> {
     let dialect = target.dialect();
     // Once more than the server's own limit, which is the one to be told of.
-    let settings = dialect.settings(PATIENCE);
-    let connecting = tokio::time::timeout(connect_timeout, target.connect(&settings)).await;
+    let session = target.session(PATIENCE, access);
+    let connecting = tokio::time::timeout(connect_timeout, target.connect(&session)).await;
     let mut connection = connecting
         .map_err(|_| SqlStoreError::Connect(SqlError::NoConnection))?
-        .map_err(|error| SqlStoreError::Connect(Dialect::judge(&error).error))?;
+        .map_err(|error| SqlStoreError::Connect(target.judge(&error)))?;
     let work = Work {
         connection: &mut connection,
         dialect,
         table,
     };
-    let found = tokio::time::timeout(PATIENCE * 2, work.ensure())
+    let found = tokio::time::timeout(PATIENCE * 2, work.ensure(access))
         .await
         .map_err(|_| SqlStoreError::Schema(SqlError::TimedOut))??;
     // It ends in any case; in order is kinder to the server's log.
@@ -45,14 +46,28 @@ pub(super) async fn ensure(
 struct Work<'a> {
     connection: &'a mut Connection,
     dialect: Dialect,
-    table: &'a str,
+    table: &'a Table,
 }
 
 impl Work<'_> {
-    async fn ensure(mut self) -> Result<Found, SqlStoreError> {
+    async fn ensure(mut self, access: Access) -> Result<Found, SqlStoreError> {
         // First without a lock and without a write, for users who may do neither.
-        if self.version().await? < self.newest() {
-            self.migrate().await?;
+        let is_old = self.version().await? < self.newest();
+        match access {
+            Access::Write => {
+                if is_old {
+                    self.migrate().await?;
+                }
+                self.check_is_written_to().await?;
+                self.check_rights(&["SELECT", "INSERT", "UPDATE", "DELETE"])
+                    .await?;
+            }
+            Access::Read if is_old => {
+                return Err(SqlStoreError::NoTables {
+                    table: self.table.name.clone(),
+                });
+            }
+            Access::Read => self.check_rights(&["SELECT"]).await?,
         }
         let message_limit = match self.dialect.message_limit() {
             Some(sql) => self.number(sql).await.map_err(failed)?,
@@ -66,11 +81,11 @@ impl Work<'_> {
         let found = match self.number(self.dialect.choose(of_both!("schema_version"))).await {
             Ok(found) => found.unwrap_or(0),
             Err(fault) if self.dialect.is_no_table(fault.error) => 0,
-            Err(fault) => return Err(failed(fault)),
+            Err(fault) => return Err(self.forbidden("SELECT", fault)),
         };
         if found > self.newest() {
             return Err(SqlStoreError::Newer {
-                table: self.table.to_owned(),
+                table: self.table.name.clone(),
                 found,
                 supported: self.newest(),
             });
@@ -78,30 +93,90 @@ impl Work<'_> {
         Ok(found)
     }
 
+    async fn check_is_written_to(&mut self) -> Result<(), SqlStoreError> {
+        if let Some(sql) = self.dialect.is_read_only()
+            && self.number(sql).await.map_err(failed)? == Some(1)
+        {
+            let code = SqlCode::Number(1290);
+            return Err(SqlStoreError::ReadOnly(SqlError::Server { code }));
+        }
+        Ok(())
+    }
+
+    /// Whether the user may do what a store does, found out without a write: for the first statements of `rights`.
+    async fn check_rights(&mut self, rights: &[&'static str]) -> Result<(), SqlStoreError> {
+        let questions = statements(self.dialect.choose(of_both!("rights")));
+        for (question, right) in questions.zip(rights) {
+            let sql = self.dialect.text(self.table, question);
+            if let Err(error) = self.connection.run(&sql).await {
+                return Err(self.forbidden(right, Dialect::judge(&error)));
+            }
+        }
+        Ok(())
+    }
+
+    fn forbidden(&self, right: &'static str, fault: Fault) -> SqlStoreError {
+        match fault.error {
+            source if source.is_forbidden() => SqlStoreError::Forbidden {
+                table: self.table.name.clone(),
+                right,
+                source,
+            },
+            _ => failed(fault),
+        }
+    }
+
     fn newest(&self) -> i64 {
         i64::try_from(self.dialect.migrations().len()).unwrap_or(i64::MAX)
     }
 
     async fn migrate(&mut self) -> Result<(), SqlStoreError> {
-        let lock = self.dialect.lock(Purpose::Schema);
-        if self.number(&lock).await.map_err(failed)? != Some(1) {
+        match self.dialect.transaction_lock(Purpose::Schema) {
+            Some(lock) => self.migrate_at_once(&lock).await,
+            None => self.migrate_step_by_step().await,
+        }
+    }
+
+    /// All steps in one transaction, which holds the lock.
+    async fn migrate_at_once(&mut self, lock: &str) -> Result<(), SqlStoreError> {
+        let judged = |error| failed(Dialect::judge(&error));
+        self.connection.begin().await.map_err(judged)?;
+        if self.number(lock).await.map_err(failed)? != Some(1) {
             return Err(SqlStoreError::Locked);
         }
+        // So that the version can be asked for: an error would end the transaction.
+        self.run(self.dialect.choose(of_both!("schema_table"))).await?;
+        self.run_missing_steps().await?;
+        self.connection.commit().await.map_err(judged)
+    }
+
+    async fn run_missing_steps(&mut self) -> Result<(), SqlStoreError> {
         // Read again: another instance may have been first.
         let version = self.version().await?;
         let missing = self.dialect.migrations().iter().zip(0_i64..);
         for (migration, number) in missing.skip_while(|(_, number)| *number < version) {
             self.step(migration, number).await?;
         }
+        Ok(())
+    }
+
+    /// Where each statement commits by itself.
+    async fn migrate_step_by_step(&mut self) -> Result<(), SqlStoreError> {
+        let lock = self.dialect.lock(Purpose::Schema);
+        if self.number(&lock).await.map_err(failed)? != Some(1) {
+            return Err(SqlStoreError::Locked);
+        }
+        self.run("BEGIN").await?;
+        self.run(self.dialect.choose(of_both!("schema_table"))).await?;
+        self.run_missing_steps().await?;
+        self.run("COMMIT").await?;
         let unlock = self.dialect.unlock(Purpose::Schema);
         self.number(&unlock).await.map_err(failed)?;
         Ok(())
     }
 
-    /// One step, from a version to the next. In MySQL each statement of it commits by itself.
+    /// One step, from a version to the next.
     async fn step(&mut self, migration: &str, from: i64) -> Result<(), SqlStoreError> {
-        self.run("BEGIN").await?;
-        self.run(self.dialect.choose(of_both!("schema_table"))).await?;
         for statement in statements(migration) {
             self.run(statement).await?;
         }
@@ -109,7 +184,7 @@ impl Work<'_> {
         for statement in statements(self.dialect.choose(of_both!("set_schema_version"))) {
             self.run(&statement.replace("{version}", &number)).await?;
         }
-        self.run("COMMIT").await
+        Ok(())
     }
 
     async fn run(&mut self, sql: &str) -> Result<(), SqlStoreError> {
@@ -128,5 +203,8 @@ impl Work<'_> {
 }
 
 fn failed(fault: Fault) -> SqlStoreError {
-    SqlStoreError::Schema(fault.error)
+    match fault.error.is_read_only() {
+        true => SqlStoreError::ReadOnly(fault.error),
+        false => SqlStoreError::Schema(fault.error),
+    }
 }

@@ -1,6 +1,6 @@
 //! The SQL of the store, made once for its table.
 
-use super::dialect::{Both, Dialect, Purpose, of_both};
+use super::dialect::{Both, Dialect, Purpose, Table, of_both};
 use super::driver::Sql;
 
 /// For how many keys at once there is a statement: a batch takes the next larger, filled up with its first key.
@@ -38,10 +38,11 @@ pub(super) struct Statements {
     pub(super) notify: Option<Sql>,
     pub(super) try_sweep_lock: Sql,
     pub(super) sweep_unlock: Sql,
+    pub(super) try_sweep_transaction_lock: Option<Sql>,
 }
 
 impl Statements {
-    pub(super) fn new(dialect: Dialect, table: &str) -> Self {
+    pub(super) fn new(dialect: Dialect, table: &Table) -> Self {
         let own = |text: &str| -> Sql { dialect.text(table, text).into() };
         let sql = |both: Both| own(dialect.choose(both));
         let batched = |both: Both| {
@@ -82,6 +83,7 @@ impl Statements {
             notify: dialect.notify().map(own),
             try_sweep_lock: own(&dialect.try_lock(Purpose::Sweep)),
             sweep_unlock: own(&dialect.unlock(Purpose::Sweep)),
+            try_sweep_transaction_lock: dialect.try_transaction_lock(Purpose::Sweep).map(|sql| own(&sql)),
         }
     }
 }
@@ -107,14 +109,21 @@ mod tests {
     use super::*;
     use crate::store::sections::testing::{names, sections};
 
+    fn table(name: &str) -> Table {
+        Table {
+            schema: None,
+            name: name.to_owned(),
+        }
+    }
+
     #[test]
     fn parameters_are_numbered_for_postgres_and_names_are_quoted() {
-        let postgres = Statements::new(Dialect::Postgres, "order");
+        let postgres = Statements::new(Dialect::Postgres, &table("order"));
         assert_eq!(
             &*postgres.is_live,
             "SELECT version FROM \"order\" WHERE session_key = $1 AND expires_at > $2"
         );
-        let mysql = Statements::new(Dialect::MySql, "order");
+        let mysql = Statements::new(Dialect::MySql, &table("order"));
         assert_eq!(
             &*mysql.is_live,
             "SELECT version FROM `order` WHERE session_key = ? AND expires_at > ?"
@@ -123,7 +132,7 @@ mod tests {
 
     #[test]
     fn every_batch_has_a_statement_that_is_long_enough() {
-        let statements = Statements::new(Dialect::MySql, "t");
+        let statements = Statements::new(Dialect::MySql, &table("t"));
         for keys in 1..=100 {
             let (sql, size) = statements.get_many.of_size(keys);
             assert!(size >= keys);
@@ -153,7 +162,14 @@ mod tests {
             names.iter().filter(is_alone).copied().collect()
         };
         let (postgres, mysql) = (names(POSTGRES), names(MYSQL));
-        assert_eq!(alone(&postgres, &mysql), ["notify"]);
-        assert_eq!(alone(&mysql, &postgres), ["message_limit", "revive"]);
+        let transactions = ["transaction", "transaction_lock", "try_transaction_lock"];
+        assert_eq!(
+            alone(&postgres, &mysql),
+            [&transactions[..], &["notify"]].concat()
+        );
+        assert_eq!(
+            alone(&mysql, &postgres),
+            ["message_limit", "is_read_only", "revive"]
+        );
     }
 }

@@ -10,8 +10,9 @@ use tokio::time::sleep;
 
 use super::Shared;
 use super::asking::Kind;
-use super::driver::{Lease, Param, Sql};
+use super::driver::{Param, Sql};
 use super::error::Fault;
+use super::lease::Lease;
 use super::rows::millis;
 use crate::store::SWEEP_GRACE;
 use crate::time::Timestamp;
@@ -47,6 +48,11 @@ async fn sweep(store: &Shared) {
 async fn round(store: &Shared, before: Timestamp) -> Result<Option<u64>, Fault> {
     let mut lease = store.asking.lease(store.asking.deadline()).await?;
     let statements = &store.statements;
+    if let (true, Some(lock)) = (lease.is_behind_pooler(), &statements.try_sweep_transaction_lock) {
+        let swept = round_of_transactions(store, &mut lease, lock, before).await?;
+        lease.give_back();
+        return Ok(swept);
+    }
     // The lock is the connection's: it ends with it, whatever becomes of this task.
     if !is_one(store, &mut lease, &statements.try_sweep_lock).await? {
         lease.give_back();
@@ -73,6 +79,34 @@ async fn round(store: &Shared, before: Timestamp) -> Result<Option<u64>, Fault> 
         lease.give_back();
     }
     outcome
+}
+
+/// The same where a lock lasts for a transaction, and so for a batch. An error ends the connection, and with it the transaction.
+async fn round_of_transactions(
+    store: &Shared,
+    lease: &mut Lease,
+    lock: &Sql,
+    before: Timestamp,
+) -> Result<Option<u64>, Fault> {
+    let asking = &store.asking;
+    let mut swept = 0;
+    loop {
+        asking.within(asking.deadline(), lease.begin()).await?;
+        let is_ours = is_one(store, lease, lock).await?;
+        let removed = match is_ours {
+            true => batch(store, lease, before).await?,
+            false => 0,
+        };
+        asking.within(asking.deadline(), lease.commit()).await?;
+        swept += removed;
+        if !is_ours && swept == 0 {
+            return Ok(None);
+        }
+        if removed < BATCH.cast_unsigned() {
+            return Ok(Some(swept));
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 async fn is_one(store: &Shared, lease: &mut Lease, sql: &Sql) -> Result<bool, Fault> {

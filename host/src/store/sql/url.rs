@@ -1,8 +1,8 @@
 //! A database's URL: where it is, as whom to come, and the store's own settings.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
-use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
 use sqlx::mysql::MySqlConnectOptions;
@@ -11,23 +11,12 @@ use sqlx::postgres::PgConnectOptions;
 use super::SqlStoreError;
 use super::dialect::Dialect;
 use super::driver::Target;
+use super::options::Given;
+use super::session::Way;
+use crate::store::percent::decoded;
 
-/// What of a URL goes to the driver as it stands. All others are refused: a misspelt `sslmode` is no small thing.
-const POSTGRES_PARAMETERS: [&str; 7] = [
-    "sslmode",
-    "sslrootcert",
-    "sslcert",
-    "sslkey",
-    "host",
-    "application_name",
-    "options",
-];
-const MYSQL_PARAMETERS: [&str; 5] = ["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
-
-/// PostgreSQL's names end at 63 bytes, and the indexes' are longer than the table's.
-const MAXIMUM_NAME_BYTES: usize = 48;
-const MAXIMUM_CONNECTIONS: u32 = 1000;
-const MAXIMUM_TIMEOUT: Duration = Duration::from_secs(60);
+/// More than any URL has, that of the server behind a pooler within it included.
+const MAXIMUM_BYTES: usize = 8192;
 
 /// The URL of a database: `postgres://`, `postgresql://`, `mysql://` or `mariadb://`.
 ///
@@ -37,19 +26,9 @@ pub struct SqlUrl {
     /// As it was given, for comparison alone: it holds the password.
     text: String,
     pub(super) target: Target,
+    /// The server itself, for what does not go over a pooler.
+    pub(super) direct: Option<Target>,
     pub(super) settings: Given,
-}
-
-/// The settings that a URL names.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Given {
-    pub(super) table: Option<String>,
-    pub(super) max_connections: Option<u32>,
-    pub(super) acquire_timeout: Option<Duration>,
-    pub(super) statement_timeout: Option<Duration>,
-    pub(super) sweep_interval: Option<Duration>,
-    pub(super) survives_failover: Option<bool>,
-    pub(super) announces: Option<bool>,
 }
 
 impl SqlUrl {
@@ -60,15 +39,27 @@ impl SqlUrl {
 
     /// Where it is, and which table there.
     pub(in crate::store) fn identity(&self) -> String {
-        let table = self.settings.table.as_deref().unwrap_or(super::builder::TABLE);
-        // Which schema the table is in is the user's or an option's business: two tables of one name are told apart by neither.
-        let (_, parameters) = self.text.split_once('?').unwrap_or_default();
-        let options = parameters
-            .split('&')
-            .find(|parameter| parameter.starts_with("options="));
+        let Given {
+            table,
+            schema,
+            session_options,
+            ..
+        } = &self.settings;
+        let table = table.as_deref().unwrap_or(super::builder::TABLE);
+        // Which schema the table is in may be the user's business, too: two tables of one name are not told apart by that.
+        let schema = schema.as_deref().unwrap_or_default();
+        let options = session_options.as_deref().unwrap_or_default();
         let place = self.to_string();
         let place = place.split_once('?').map_or(place.as_str(), |(place, _)| place);
-        format!("{place}?table={table}&{}", options.unwrap_or_default())
+        format!("{place}?table={table}&schema={schema}&options={options}")
+    }
+
+    /// The server that tells of writes: a session of it listens, so not over a pooler.
+    pub(super) fn listens_at(&self) -> Option<&PgConnectOptions> {
+        match self.direct.as_ref().unwrap_or(&self.target) {
+            Target::Postgres(options, Way::Direct) => Some(options),
+            _ => None,
+        }
     }
 
     /// `postgres` or `mysql`.
@@ -90,9 +81,12 @@ impl FromStr for SqlUrl {
 
     fn from_str(text: &str) -> Result<Self, SqlStoreError> {
         let url = |reason| SqlStoreError::Url(reason);
+        if text.len() > MAXIMUM_BYTES {
+            return Err(url("is longer than any URL of a database"));
+        }
         let (scheme, rest) = text.split_once("://").ok_or(url("has no `://`"))?;
         let dialect = dialect(scheme).ok_or(url("is neither PostgreSQL's nor MySQL's"))?;
-        let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
         // Where a password holds one of these plainly, what follows is taken for a host or a database.
         let path = place.split_once('/').map_or("", |(_, path)| path);
         if path.contains(['@', '/', ':']) || text.contains('#') {
@@ -101,122 +95,106 @@ impl FromStr for SqlUrl {
             ));
         }
         let mut settings = Given::default();
-        let mut kept = String::new();
-        for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            if settings.take(name, value)? {
-                continue;
-            }
-            let known: &[&str] = match dialect {
-                Dialect::Postgres => &POSTGRES_PARAMETERS,
-                Dialect::MySql => &MYSQL_PARAMETERS,
-            };
-            if !known.contains(&name) {
-                return Err(url(match dialect {
-                    Dialect::Postgres => {
-                        "has an unknown parameter; there are table, max_connections, acquire_timeout_ms, \
-                         statement_timeout_ms, sweep_interval_s, failover, announce, sslmode, sslrootcert, sslcert, sslkey, \
-                         host, application_name, options"
-                    }
-                    Dialect::MySql => {
-                        "has an unknown parameter; there are table, max_connections, acquire_timeout_ms, \
-                         statement_timeout_ms, sweep_interval_s, failover, announce, ssl-mode, ssl-ca, ssl-cert, ssl-key, socket"
-                    }
-                }));
-            }
-            kept.push(if kept.is_empty() { '?' } else { '&' });
-            kept.push_str(parameter);
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            settings.take(dialect, name, decoded(value).map_err(url)?)?;
         }
-        let plain = format!("{}://{place}{kept}", dialect.scheme());
-        // What the driver says of a URL may quote it.
-        let refused = |_| url("is not well-formed, or a parameter's value is none");
-        let target = match dialect {
-            Dialect::Postgres => {
-                let options = plain.parse::<PgConnectOptions>().map_err(refused)?;
-                Target::Postgres(Box::new(options.disable_statement_logging()))
-            }
-            Dialect::MySql => {
-                let options = plain.parse::<MySqlConnectOptions>().map_err(refused)?;
-                // What is set of these, the dialect sets.
-                let options = options.pipes_as_concat(false).no_engine_substitution(false);
-                Target::MySql(Box::new(options.timezone(None).disable_statement_logging()))
-            }
-        };
+        settings.check()?;
+        let place = Place::read(place, &mut settings)?;
+        let direct = settings.direct.as_deref().map(direct).transpose()?;
         Ok(Self {
+            target: place.target(dialect, &settings)?,
             text: text.to_owned(),
-            target,
+            direct,
             settings,
         })
     }
 }
 
-impl Given {
-    /// Takes a parameter if it is one of the store's own.
-    fn take(&mut self, name: &str, value: &str) -> Result<bool, SqlStoreError> {
-        let number = |reason| value.parse::<u32>().map_err(|_| SqlStoreError::Url(reason));
-        let timeout = |reason| {
-            let timeout = Duration::from_millis(number(reason)?.into());
-            check_timeout(timeout).map_err(|_| SqlStoreError::Url(reason))
+/// The server behind the pooler.
+fn direct(text: &str) -> Result<Target, SqlStoreError> {
+    let refused = |reason| SqlStoreError::Option {
+        name: "direct",
+        reason,
+    };
+    // What is wrong with it is said as if it stood alone, for that is where it is tried out.
+    let url: SqlUrl = text.parse()?;
+    match url.target {
+        target @ Target::Postgres(_, Way::Direct) => Ok(target),
+        _ => Err(refused("has to be the URL of PostgreSQL without a pooler")),
+    }
+}
+
+/// User, password, host, port and database, as the driver's own reader takes them.
+struct Place {
+    text: String,
+    /// The driver's reader leaves the brackets of an address in place, and then looks for a host of that name.
+    address: Option<Ipv6Addr>,
+}
+
+impl Place {
+    fn read(place: &str, settings: &mut Given) -> Result<Self, SqlStoreError> {
+        let url = |reason| Err(SqlStoreError::Url(reason));
+        let (authority, path) = match place.split_once('/') {
+            Some((authority, path)) => (authority, format!("/{path}")),
+            None => (place, String::new()),
         };
-        match name {
-            "table" => self.table = Some(check_table(value)?),
-            "max_connections" => {
-                let reason = "has a max_connections that is not 1 to 1000";
-                let connections = number(reason)?;
-                if !(1..=MAXIMUM_CONNECTIONS).contains(&connections) {
-                    return Err(SqlStoreError::Url(reason));
-                }
-                self.max_connections = Some(connections);
-            }
-            "acquire_timeout_ms" => {
-                self.acquire_timeout = Some(timeout("has an acquire_timeout_ms that is not 100 to 60000")?);
-            }
-            "statement_timeout_ms" => {
-                self.statement_timeout =
-                    Some(timeout("has a statement_timeout_ms that is not 100 to 60000")?);
-            }
-            "sweep_interval_s" => {
-                let seconds = number("has a sweep_interval_s that is no number")?;
-                self.sweep_interval = Some(Duration::from_secs(seconds.into()));
-            }
-            "failover" => {
-                self.survives_failover = Some(match value {
-                    "lossless" => true,
-                    "lossy" => false,
-                    _ => {
-                        return Err(SqlStoreError::Url(
-                            "has a failover that is neither lossless nor lossy",
-                        ));
-                    }
-                });
-            }
-            "announce" => {
-                let announces = value.parse();
-                let reason = "has an announce that is neither true nor false";
-                self.announces = Some(announces.map_err(|_| SqlStoreError::Url(reason))?);
-            }
-            _ => return Ok(false),
+        let (login, host) = match authority.rsplit_once('@') {
+            Some((login, host)) => (format!("{login}@"), host),
+            None => (String::new(), authority),
+        };
+        if host.contains(',') {
+            return url("names several hosts: name the one that is written to");
         }
-        Ok(true)
+        let mut address: Option<Ipv6Addr> = None;
+        if let Some(rest) = host.strip_prefix('[') {
+            let inner = rest.split_once(']').and_then(|(inner, _)| inner.parse().ok());
+            address = inner;
+            if inner.is_none() {
+                return url("has brackets without an IPv6 address");
+            }
+        } else if host.matches(':').count() > 1 {
+            return url("has an IPv6 address without brackets: write [ADDRESS]:PORT");
+        }
+        // `user@/database?host=/directory`, as for a socket: the driver's reader wants a host all the same.
+        let host = match (host, settings.names_host()) {
+            ("", true) => "localhost",
+            (host, _) => host,
+        };
+        if let Some(address) = address.filter(|_| !settings.names_host()) {
+            settings.push("host", address.to_string());
+        }
+        Ok(Self {
+            text: format!("{login}{host}{path}"),
+            address,
+        })
     }
-}
 
-/// Less would time out by itself, more would hold up who waits.
-pub(super) fn check_timeout(timeout: Duration) -> Result<Duration, SqlStoreError> {
-    if (Duration::from_millis(100)..=MAXIMUM_TIMEOUT).contains(&timeout) {
-        return Ok(timeout);
+    fn target(&self, dialect: Dialect, settings: &Given) -> Result<Target, SqlStoreError> {
+        let text = format!(
+            "{}://{}?{}",
+            dialect.scheme(),
+            self.text,
+            settings.of_driver(dialect)
+        );
+        // The driver's own words may quote the URL.
+        let refused = |_| SqlStoreError::Url("is not well-formed, or an option's value is none");
+        Ok(match dialect {
+            Dialect::Postgres => {
+                let options = text.parse::<PgConnectOptions>().map_err(refused)?;
+                Target::Postgres(Box::new(options.disable_statement_logging()), settings.way)
+            }
+            Dialect::MySql => {
+                let mut options = text.parse::<MySqlConnectOptions>().map_err(refused)?;
+                if let Some(address) = self.address {
+                    options = options.host(&address.to_string());
+                }
+                // What is set of these, the dialect sets.
+                let options = options.pipes_as_concat(false).no_engine_substitution(false);
+                Target::MySql(Box::new(options.timezone(None).disable_statement_logging()))
+            }
+        })
     }
-    Err(SqlStoreError::Url("has a time-out that is not 100 ms to 60 s"))
-}
-
-pub(super) fn check_table(name: &str) -> Result<String, SqlStoreError> {
-    let is_letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
-    let begins = name.bytes().next().is_some_and(is_letter);
-    let goes_on = name.bytes().all(|byte| is_letter(byte) || byte.is_ascii_digit());
-    if begins && goes_on && name.len() <= MAXIMUM_NAME_BYTES {
-        return Ok(name.to_owned());
-    }
-    Err(SqlStoreError::TableName)
 }
 
 impl PartialEq for SqlUrl {
@@ -231,15 +209,15 @@ impl Eq for SqlUrl {}
 impl fmt::Display for SqlUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (host, port, database) = match &self.target {
-            Target::Postgres(options) => (options.get_host(), options.get_port(), options.get_database()),
+            Target::Postgres(options, _) => (options.get_host(), options.get_port(), options.get_database()),
             Target::MySql(options) => (options.get_host(), options.get_port(), options.get_database()),
         };
-        write!(
-            f,
-            "{}://{host}:{port}/{}",
-            self.scheme(),
-            database.unwrap_or_default()
-        )?;
+        write!(f, "{}://", self.scheme())?;
+        match host.contains(':') {
+            true => write!(f, "[{host}]")?,
+            false => f.write_str(host)?,
+        }
+        write!(f, ":{port}/{}", database.unwrap_or_default())?;
         match &self.settings.table {
             Some(table) => write!(f, "?table={table}"),
             None => Ok(()),
@@ -255,6 +233,8 @@ impl fmt::Debug for SqlUrl {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -291,11 +271,160 @@ mod tests {
             "mysql://h/d?sweep_interval_s=s3cret",
             "mysql://h/d?failover=s3cret",
             "postgres://h/d?announce=s3cret",
+            "postgres://u:s3cr?et@h/d",
+            "postgres://h/d?user=s3cret%4",
+            "postgres://h/d?port=s3cret",
+            "postgres://h1,s3cret/d",
+            "postgres://[s3cret]/d",
+            "postgres://[::1/d",
+            "postgres://::1/d",
+            "mysql://[s3cret]:3306/d",
         ] {
             let error = text.parse::<SqlUrl>().expect_err(text);
-            assert!(matches!(error, SqlStoreError::Url(_)), "{text}: {error}");
+            assert!(
+                matches!(error, SqlStoreError::Url(_) | SqlStoreError::Option { .. }),
+                "{text}: {error}"
+            );
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
         }
+    }
+
+    fn url(text: &str) -> SqlUrl {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn postgres(text: &str) -> (PgConnectOptions, Given) {
+        let url = url(text);
+        match url.target {
+            Target::Postgres(options, _) => (*options, url.settings),
+            Target::MySql(_) => panic!("{text} is PostgreSQL's"),
+        }
+    }
+
+    fn mysql(text: &str) -> MySqlConnectOptions {
+        match url(text).target {
+            Target::MySql(options) => *options,
+            Target::Postgres(..) => panic!("{text} is MySQL's"),
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_loses_its_brackets_for_the_driver_and_has_them_when_shown() {
+        for scheme in ["postgres", "mysql"] {
+            let url = url(&format!("{scheme}://u:p@[2001:db8::7]:5433/app"));
+            let (host, port) = match &url.target {
+                Target::Postgres(options, _) => (options.get_host(), options.get_port()),
+                Target::MySql(options) => (options.get_host(), options.get_port()),
+            };
+            assert_eq!((host, port), ("2001:db8::7", 5433));
+            assert_eq!(url.to_string(), format!("{scheme}://[2001:db8::7]:5433/app"));
+        }
+    }
+
+    /// As providers print them, with what they mean.
+    #[test]
+    fn the_urls_of_managed_databases_are_taken() {
+        use sqlx::mysql::MySqlSslMode;
+        use sqlx::postgres::PgSslMode;
+        let (neon, _) = postgres(
+            "postgresql://u:p@ep-a-1.eu.aws.neon.tech/neondb?sslmode=require&channel_binding=prefer",
+        );
+        assert!(matches!(neon.get_ssl_mode(), PgSslMode::Require));
+        let (_, supabase) = postgres(
+            "postgresql://postgres.ref:p@aws-0-eu.pooler.supabase.com:6543/postgres?pgbouncer=true&connection_limit=3&pool_timeout=20",
+        );
+        assert_eq!((supabase.way, supabase.max_connections), (Way::Pooler, Some(3)));
+        assert_eq!(supabase.acquire_timeout, Some(Duration::from_secs(20)));
+        let (rds, _) =
+            postgres("postgres://u:p@x.rds.amazonaws.com/d?sslmode=require&sslrootcert=/global-bundle.pem");
+        assert!(matches!(rds.get_ssl_mode(), PgSslMode::VerifyCa));
+        let (socket, _) = postgres("postgres://u:p@/d?host=/cloudsql/project:region:instance");
+        assert_eq!(
+            socket.get_socket(),
+            Some(&std::path::PathBuf::from("/cloudsql/project:region:instance"))
+        );
+        let text = "postgres://u@h/d?connect_timeout=9&acquire_timeout_ms=700&application_name=a%20b+c&target_session_attrs=read-write\
+                    &options=-c%20search_path%3Dapp&sslrootcert=system&gssencmode=disable&client_encoding=UTF8&port=6000";
+        let (azure, given) = postgres(text);
+        assert_eq!(azure.get_application_name(), Some("a b+c"));
+        assert_eq!(azure.get_options(), Some("-c search_path=app"));
+        assert_eq!(azure.get_port(), 6000);
+        assert!(matches!(azure.get_ssl_mode(), PgSslMode::VerifyFull));
+        assert_eq!(given.acquire_timeout, Some(Duration::from_millis(700)));
+        for name in ["schema", "search_path", "currentSchema"] {
+            let (_, given) = postgres(&format!("postgres://h/d?{name}=app"));
+            assert_eq!(given.schema.as_deref(), Some("app"));
+        }
+
+        let digital_ocean = mysql("mysql://u:p@h.db.ondigitalocean.com:25060/d?ssl-mode=REQUIRED");
+        assert!(matches!(digital_ocean.get_ssl_mode(), MySqlSslMode::Required));
+        for planet_scale in [
+            "sslaccept=strict",
+            "ssl={%22rejectUnauthorized%22:true}",
+            "tls=true",
+        ] {
+            let options = mysql(&format!("mysql://u:p@aws.connect.psdb.cloud/d?{planet_scale}"));
+            assert!(matches!(options.get_ssl_mode(), MySqlSslMode::VerifyIdentity));
+        }
+        let options = mysql("mysql://u:p@h/d?ssl_ca=/ca.pem&charset=utf8mb4&connect_timeout=5");
+        assert!(matches!(options.get_ssl_mode(), MySqlSslMode::VerifyCa));
+        assert_eq!(options.get_charset(), "utf8mb4");
+        let options = mysql("mysql://u:p@/d?unix_socket=/cloudsql/instance");
+        assert_eq!(
+            options
+                .get_socket()
+                .map(|path| path.display().to_string())
+                .as_deref(),
+            Some("/cloudsql/instance")
+        );
+    }
+
+    #[test]
+    fn an_option_that_cannot_be_honoured_is_refused_by_its_name() {
+        for (text, named) in [
+            ("postgres://h/d?channel_binding=require", "channel_binding"),
+            ("postgres://h/d?sslmode=verify_full", "sslmode"),
+            (
+                "postgres://h/d?target_session_attrs=standby",
+                "target_session_attrs",
+            ),
+            ("postgres://h/d?client_encoding=latin1", "client_encoding"),
+            ("postgres://h/d?gssencmode=require", "gssencmode"),
+            (
+                "postgres://h/d?ssl_min_protocol_version=TLSv1.3",
+                "ssl_min_protocol_version",
+            ),
+            ("postgres://h/d?keepalives_idle=5", "keepalives_idle"),
+            ("postgres://h/d?statement_timeout=5", "statement_timeout"),
+            ("postgres://h/d?schema=a,b", "schema"),
+            ("postgres://h/d?pooler=session", "pooler"),
+            ("postgres://h/d?pooler=transaction&options=-c%20a%3Db", "options"),
+            ("postgres://h/d?direct=postgres%3A%2F%2Fh%2Fd", "direct"),
+            (
+                "postgres://h/d?pooler=transaction&direct=mysql%3A%2F%2Fh%2Fd",
+                "direct",
+            ),
+            ("mysql://h/d?ssl-mode=verify-full", "ssl-mode"),
+            ("mysql://h/d?charset=latin1", "charset"),
+            ("mysql://h/d?parseTime=true", "parseTime"),
+            ("mysql://h/d?pooler=transaction", "pooler"),
+            ("mysql://h/d?schema=s3cret", "schema"),
+        ] {
+            match text.parse::<SqlUrl>() {
+                Err(SqlStoreError::Option { name, .. }) => assert_eq!(name, named, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_server_behind_a_pooler_listens_and_nobody_else_there() {
+        let listens = |text: &str| url(text).listens_at().map(|options| options.get_port());
+        assert_eq!(listens("postgres://h:1/d"), Some(1));
+        assert_eq!(listens("postgres://h:1/d?pooler=transaction"), None);
+        let both = "postgres://h:1/d?pooler=transaction&direct=postgres%3A%2F%2Fu%3As3cret%2540%40h%3A2%2Fd%3Fsslmode%3Drequire";
+        assert_eq!(listens(both), Some(2));
+        assert!(!format!("{} {:?}", url(both), url(both)).contains("s3cret"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tessera::store::{PlainStore, PlainUrl, StoreUrl};
 use self::copy::{Copier, Tally};
 use self::journal::Journal;
 use crate::output::say;
-use crate::store::{UrlParser, open_plain, open_shared};
+use crate::store::{UrlParser, open_plain, open_to_read};
 use crate::{Failure, files};
 
 /// A source that still changes after so many passes is written to faster than it is read.
@@ -63,7 +63,7 @@ impl Migrate {
             return Err(Failure::new("--from and --to are the same store"));
         }
         let mut copier = Copier {
-            from: open_shared(&self.from).await?,
+            from: open_to_read(&self.from).await?,
             to: self.destination().await?,
             journal: self.journal()?,
             dry_run: self.dry_run,
