@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use tessera::store::{SqlError, SqlStore, SqlStoreError};
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use tessera::store::{Announce as _, SqlError, SqlStore, SqlStoreError};
 use tessera_tests::servers::{PgBouncer, Pooling, Postgres, Proxy, Server, Shared};
 
 use super::in_sql::{builder, table};
@@ -68,6 +70,39 @@ async fn a_pooler_that_comes_between_while_the_store_is_open_answers_nothing() {
     }
     proxy.lead_to(server.port());
     assert_eq!(store.get(NOW, "key", true).await.expect("read").version, version);
+}
+
+/// Also where the URL takes the pooler for the server itself: whoever listens has to have a session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_pooler_that_is_named_as_the_server_itself_is_asked_nothing_by_who_listens() {
+    let postgres = Arc::new(Postgres::start());
+    let pooling = Pooling {
+        pool_size: 2,
+        server_lifetime: 3600,
+        ignored_parameters: "extra_float_digits, options",
+    };
+    let pooler = PgBouncer::before(Arc::clone(&postgres), &pooling);
+    let direct: String = pooler
+        .plain_url()
+        .bytes()
+        .map(|byte| format!("%{byte:02X}"))
+        .collect();
+    let url = format!("{}&direct={direct}", pooler.url());
+    let store = builder().open(&url).await.expect("opened");
+    let listening = store.announce(Arc::default()).expect("it tries to listen");
+    // Some of its beats, of which one would be the last statement of its connection.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let mut other = PgConnection::connect(&postgres.url())
+        .await
+        .expect("a connection");
+    let asked = "SELECT count(*) FROM pg_stat_activity
+        WHERE pid <> pg_backend_pid() AND (query LIKE '%pg_notify%' OR query LIKE 'LISTEN%')";
+    let asked: i64 = sqlx::query_scalar(asked)
+        .fetch_one(&mut other)
+        .await
+        .expect("counted");
+    assert_eq!(asked, 0);
+    drop(listening);
 }
 
 /// Several stores on tables of their own, so that the same names would stand for different statements.

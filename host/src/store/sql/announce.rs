@@ -10,6 +10,7 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
 use super::driver::Param;
+use super::session::Session;
 use super::{Shared, SqlStore};
 use crate::store::{Announce, Heard, Listening, StoreError};
 
@@ -44,7 +45,13 @@ impl Announce for SqlStore {
             while store.strong_count() > 0 {
                 // One to listen, one to beat: those of the store may all be busy.
                 let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(limit);
-                let pool = pool.connect_lazy_with(options.clone());
+                let session = Arc::new(Session::marked(Vec::new()));
+                let options = session.options(&options);
+                let pool = pool.after_connect(move |connection, _| {
+                    let session = Arc::clone(&session);
+                    Box::pin(async move { session.open_postgres(connection).await })
+                });
+                let pool = pool.connect_lazy_with(options);
                 let listening = async {
                     let mut listener = PgListener::connect_with(&pool).await?;
                     // What is told while there is no connection is lost; then everything may have been written.
