@@ -136,6 +136,13 @@ fn sqlite_path(rest: &str) -> Result<PathBuf, &'static str> {
     if rest.contains('?') {
         return Err("takes no options after a `?`");
     }
+    if matches!(rest, ":memory:" | "//:memory:" | "///:memory:") {
+        return Err("keeps sessions in a file: for a store in memory write memory:");
+    }
+    // As a variable has it that was read from a file.
+    if rest.trim() != rest || rest.contains(char::is_control) {
+        return Err("has white space around its path, or a control character in it");
+    }
     match rest.strip_prefix("//") {
         // `sqlite:///var/lib/x.db`, as others write an absolute path.
         Some(path) if path.starts_with('/') => Ok(path.into()),
@@ -318,7 +325,16 @@ mod tests {
             assert!(error.contains("memory:, sqlite:PATH"), "{error}");
             assert!(!error.contains("secret") && !error.contains("p4ss"), "{error}");
         }
-        for text in ["memory:x", "sqlite:", "sqlite://host/x.db", "sqlite:x.db?mode=ro"] {
+        for text in [
+            "memory:x",
+            "sqlite:",
+            "sqlite://host/x.db",
+            "sqlite:x.db?mode=ro",
+            "sqlite::memory:",
+            "sqlite://:memory:",
+            "sqlite:x.db\n",
+            "sqlite: x.db",
+        ] {
             assert!(
                 matches!(text.parse::<StoreUrl>(), Err(StoreUrlError::Malformed { .. })),
                 "{text}"
