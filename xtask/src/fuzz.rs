@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Each with so many runs that it takes some ten seconds.
-const TARGETS: [(&str, u32); 8] = [
+const TARGETS: [(&str, u32); 9] = [
     ("token", 200_000),
     ("record", 200_000),
     ("json", 200_000),
@@ -15,6 +15,7 @@ const TARGETS: [(&str, u32); 8] = [
     ("csrf", 150_000),
     ("body", 50_000),
     ("headers", 100_000),
+    ("settings", 100_000),
 ];
 /// What tells libFuzzer which code an input has reached, and what was compared on the way.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

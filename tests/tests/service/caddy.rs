@@ -15,16 +15,17 @@ use crate::server::Server;
 /// The example with other addresses in it, in front of a server.
 fn start(directory: &Path, server: &Server) -> (Caddy, String) {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../http/proxies/Caddyfile");
-    let (address, behind) = (format!("127.0.0.1:{}", free_port()), upstream());
+    let (port, behind) = (free_port(), upstream());
     let mut example = fs::read_to_string(example).expect("the example");
     for (given, actual) in [
-        ("127.0.0.1:8080", &address),
+        ("http://:8080", &format!("http://:{port}")),
         ("127.0.0.1:8787", &server.address),
         ("127.0.0.1:3000", &behind),
     ] {
         assert_eq!(example.matches(given).count(), 1, "{given}");
         example = example.replace(given, actual);
     }
+    let address = format!("127.0.0.1:{port}");
     (Caddy::start(directory, &example, &address), address)
 }
 

@@ -238,13 +238,17 @@ fn dates_decide_to_the_second() {
         ("exp", 0, "Expired"),
         ("iat", NOW_S, "accepted"),
         ("iat", NOW_S + 5, "accepted"),
-        ("iat", NOW_S + 6, "NotYetValid"),
+        ("iat", NOW_S + 6, "NotYetValid { ahead: 6s }"),
         // Milliseconds where seconds belong.
-        ("iat", NOW_S * 1000, "NotYetValid"),
+        ("iat", NOW_S * 1000, "NotYetValid { ahead: 1765458374400s }"),
         ("nbf", 0, "accepted"),
         ("nbf", NOW_S + 5, "accepted"),
-        ("nbf", NOW_S + 6, "NotYetValid"),
-        ("nbf", 18_446_744_073_709_551, "NotYetValid"),
+        ("nbf", NOW_S + 6, "NotYetValid { ahead: 6s }"),
+        (
+            "nbf",
+            18_446_744_073_709_551,
+            "NotYetValid { ahead: 18446742306483951s }",
+        ),
     ] {
         let payload = login.payload_with(name, Some(&moment.to_string()));
         tally.expect(&format!("{name}: {moment}"), wanted, &judge(&login, &payload));

@@ -118,8 +118,18 @@ fn dates_decide_to_the_millisecond() {
     for (name, at, moment, wanted) in [
         ("issued now", issued, now, "accepted"),
         ("issued within the skew", issued, now + 5000, "accepted"),
-        ("issued beyond it", issued, now + 5001, "NotYetValid"),
-        ("issued at the end of time", issued, (1 << 48) - 1, "NotYetValid"),
+        (
+            "issued beyond it",
+            issued,
+            now + 5001,
+            "NotYetValid { ahead: 5.001s }",
+        ),
+        (
+            "issued at the end of time",
+            issued,
+            (1 << 48) - 1,
+            "NotYetValid { ahead: 279707751110.655s }",
+        ),
         ("ends next", ends, now + 1, "accepted"),
         ("ends now", ends, now, "Expired"),
         ("ended", ends, now - 1, "Expired"),
