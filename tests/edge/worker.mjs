@@ -40,5 +40,5 @@ export const start = async ({ bundle, script, bindings = {}, tools }) => {
     },
   });
   const address = (await miniflare.ready).origin;
-  return { address, miniflare };
+  return { address, miniflare, dispose: () => miniflare.dispose() };
 };

@@ -31,6 +31,8 @@ mod scenarios;
 mod soak;
 #[path = "edge/stores.rs"]
 mod stores;
+#[path = "edge/wrangler.rs"]
+mod wrangler;
 
 /// A Worker with these variables.
 fn start(variables: &Value) -> Worker {

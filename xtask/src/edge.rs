@@ -3,14 +3,19 @@
 //! The component is the one that `tessera component export` writes, byte for byte. What else is needed comes from Cargo and
 //! npm, both locked; nothing is downloaded beside that.
 
+mod deployment;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::{ALL, CHECKS, RELEASE, cargo, cargo_command, ensure_target, programs, root, run, target};
 
-/// What is uploaded, beside `wrangler.toml`.
+/// What is uploaded.
 const BUNDLE: [&str; 3] = ["worker.js", "worker_bg.wasm", "engine.wasm"];
+/// Where the operator's configuration is, and the bundle beside it.
+const DEPLOYMENT: &str = "edge/deploy";
+const TEMPLATE: &str = "edge/wrangler.toml";
 const TOOLS: &str = "edge/tools";
 const TARGET: &str = "wasm32-unknown-unknown";
 const WORKER_TARGET: &str = "target/edge-worker";
@@ -25,12 +30,27 @@ pub(crate) fn run_command(which: Option<&str>) -> Result<(), String> {
 }
 
 fn deployable() -> Result<(), String> {
+    let deployment = absolute(&root().join(DEPLOYMENT))?;
+    let bundle = deployment::prepare(&deployment)?;
+    build_release(&bundle)?;
+    let template = absolute(&root().join(TEMPLATE))?;
+    match deployment::configure(&deployment, &template)? {
+        deployment::Configured::Anew => println!("xtask: made {DEPLOYMENT}/wrangler.toml: edit it"),
+        deployment::Configured::Before => println!(
+            "xtask: kept {DEPLOYMENT}/wrangler.toml and what else is there; {TEMPLATE} is the present template"
+        ),
+    }
+    println!("xtask: deploy it with `cd {DEPLOYMENT} && npx wrangler deploy`");
+    Ok(())
+}
+
+/// The bundle as it is deployed, and what it weighs.
+fn build_release(bundle: &Path) -> Result<(), String> {
     cargo(
         "program",
         &["build", RELEASE, "--locked", "--package", "tessera", "--bins"],
     )?;
-    let program = target().join("release/tessera");
-    let bundle = build(&program, &[], "target/edge/bundle")?;
+    build(&target().join("release/tessera"), &[], bundle)?;
     let mut whole = 0;
     for name in BUNDLE {
         let bytes = zipped(&bundle.join(name))?;
@@ -38,17 +58,13 @@ fn deployable() -> Result<(), String> {
         println!("xtask: {name}: {bytes} bytes with gzip");
     }
     println!("xtask: the upload: {whole} bytes with gzip");
-    println!(
-        "xtask: deploy it with `npx wrangler deploy --config {}/wrangler.toml`",
-        relative(&bundle)
-    );
     Ok(())
 }
 
 /// `cargo xtask bench-edge`: the upload's size, and requests beside a Worker that does nothing but read KV.
 pub(crate) fn bench() -> Result<(), String> {
-    deployable()?;
-    let bundle = absolute(&root().join("target/edge/bundle"))?;
+    let bundle = absolute(&root().join("target/edge/bench-bundle"))?;
+    build_release(&bundle)?;
     let options = format!(
         r#"{{"bundle":{:?},"tools":{:?}}}"#,
         bundle.display().to_string(),
@@ -72,12 +88,12 @@ pub(crate) fn soak() -> Result<(), String> {
 
 /// The bundle that the tests run, with routes of their own, about the component of the program that they run.
 pub(crate) fn for_tests() -> Result<(), String> {
-    let program = target().join("checks/tessera");
-    build(&program, &["test-routes"], "target/edge/test-bundle").map(|_| ())
+    let bundle = absolute(&root().join("target/edge/test-bundle"))?;
+    build(&target().join("checks/tessera"), &["test-routes"], &bundle)
 }
 
-/// Builds a bundle about a program's component, and answers where it is.
-fn build(program: &Path, features: &[&str], place: &str) -> Result<PathBuf, String> {
+/// Builds a bundle about a program's component, in a directory that is replaced.
+fn build(program: &Path, features: &[&str], bundle: &Path) -> Result<(), String> {
     ensure_target();
     programs::node()?;
     programs::npm(TOOLS)?;
@@ -85,8 +101,8 @@ fn build(program: &Path, features: &[&str], place: &str) -> Result<PathBuf, Stri
     let tool = build_tool()?;
     let module = compile(features)?;
 
-    let (bundle, work) = (root().join(place), root().join(place).with_extension("work"));
-    for directory in [&bundle, &work] {
+    let work = root().join("target/edge/work");
+    for directory in [bundle, &work] {
         // What an earlier build left there is not to be uploaded.
         let _ = fs::remove_dir_all(directory);
         fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
@@ -111,7 +127,6 @@ fn build(program: &Path, features: &[&str], place: &str) -> Result<PathBuf, Stri
     }
     optimise(&work.join("worker_bg.wasm"), &bundle.join("worker_bg.wasm"))?;
     copy(&work.join("engine.wasm"), &bundle.join("engine.wasm"))?;
-    copy(&root().join("edge/wrangler.toml"), &bundle.join("wrangler.toml"))?;
     let mut esbuild = tool_of_npm("esbuild/bin/esbuild");
     esbuild
         .current_dir(&work)
@@ -126,12 +141,8 @@ fn build(program: &Path, features: &[&str], place: &str) -> Result<PathBuf, Stri
             "--log-override:duplicate-object-key=silent",
         ])
         .args(["--external:*.wasm", "--external:cloudflare:workers"])
-        .arg(format!(
-            "--outfile={}",
-            absolute(&bundle)?.join("worker.js").display()
-        ));
-    run("esbuild", &mut esbuild)?;
-    Ok(bundle)
+        .arg(format!("--outfile={}", bundle.join("worker.js").display()));
+    run("esbuild", &mut esbuild)
 }
 
 /// The component, as the program has it embedded.
@@ -231,10 +242,6 @@ fn tool_of_npm(program: &str) -> Command {
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {
     std::path::absolute(path).map_err(|error| failed(path, &error))
-}
-
-fn relative(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), String> {

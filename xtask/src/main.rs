@@ -34,7 +34,7 @@ Usage: cargo xtask COMMAND
   mutants deliberate faults in the engine, each of which must be found; `mutants N`: every Nth; `mutants NAME…`
   timing  whether the time of a refusal tells what the right token is (dudect)
   fuzz    the engine and the HTTP side against naive models, some ten seconds each target; `fuzz SECONDS`: so long each
-  edge    the Worker's bundle, ready to be deployed: target/edge/bundle; `edge tests`: with the tests' routes
+  edge    the Worker's bundle, ready to be deployed, beside its configuration: edge/deploy; `edge tests`: with the tests' routes
   bench-edge  the Worker beside one that does nothing but read KV: upload, first and warm request, requests a second
   soak-edge   50 000 requests of 40 clients to the Worker, over slow storage
   size    the component at each level of optimisation, and what it is made of

@@ -75,10 +75,8 @@ impl Worker {
     /// # Errors
     /// If it does not start.
     pub fn start(variables: &Value) -> Result<Self, String> {
-        let secret: Vec<u8> = SIGNING_KEY.1.to_vec();
-        let keys = json!({"keys": [{"id": SIGNING_KEY.0, "secret": base64url(&secret)}]});
         let mut bindings = json!({
-            "TESSERA_KEYS": keys.to_string(),
+            "TESSERA_KEYS": keys().to_string(),
             "TESSERA_SERVICE_KEY": SERVICE_KEY,
         });
         for (name, value) in variables.as_object().into_iter().flatten() {
@@ -90,15 +88,32 @@ impl Worker {
         Self::run(&json!({"bundle": bundle(), "bindings": bindings}))
     }
 
+    /// Starts one under `wrangler dev`, in a directory as `cargo xtask edge` makes it; `variables` are lines of its
+    /// `wrangler.toml`, and the keys are in `.dev.vars`.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn under_wrangler(variables: &str) -> Result<Self, String> {
+        let directory = TempDir::new().map_err(|error| error.to_string())?;
+        let deployment = directory.path().join("deploy");
+        deploy(&deployment, variables).map_err(|error| error.to_string())?;
+        Self::run_in(directory, json!({ "directory": deployment }))
+    }
+
     /// Starts `run.mjs` with these options.
     ///
     /// # Errors
     /// If it does not start.
     pub fn run(options: &Value) -> Result<Self, String> {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut options = options.clone();
-        options["tools"] = json!(here.join("../edge/tools"));
         let directory = TempDir::new().map_err(|error| error.to_string())?;
+        Self::run_in(directory, options.clone())
+    }
+
+    fn run_in(directory: TempDir, mut options: Value) -> Result<Self, String> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // wrangler runs in another directory.
+        let tools = here.join("../edge/tools").canonicalize();
+        options["tools"] = json!(tools.map_err(|error| error.to_string())?);
         let errors = std::fs::File::create(directory.path().join(LOG)).map_err(|error| error.to_string())?;
         let mut child = Command::new("node")
             .arg(here.join("edge/run.mjs"))
@@ -193,6 +208,33 @@ impl Worker {
         }
         serde_json::from_str(&answer.text).map_err(|error| format!("{method} {path}: {error}"))
     }
+}
+
+/// The template of `wrangler.toml` with these variables, the keys, and the bundle.
+fn deploy(deployment: &Path, variables: &str) -> std::io::Result<()> {
+    const VARIABLES: &str = "[vars]\n";
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../edge/wrangler.toml");
+    let template = std::fs::read_to_string(template)?;
+    // A variable that stands in the template stands once.
+    let is_given = |line: &&str| {
+        let name = line.split(['=', ' ']).next().unwrap_or_default();
+        name.starts_with("TESSERA_") && variables.lines().any(|given| given.starts_with(name))
+    };
+    let kept: Vec<&str> = template.lines().filter(|line| !is_given(line)).collect();
+    let kept = kept.join("\n");
+    std::fs::create_dir_all(deployment.join("bundle"))?;
+    let configuration = kept.replacen(VARIABLES, &format!("{VARIABLES}{variables}\n"), 1);
+    std::fs::write(deployment.join("wrangler.toml"), configuration)?;
+    let secrets = format!("TESSERA_KEYS='{}'\nTESSERA_SERVICE_KEY={SERVICE_KEY}\n", keys());
+    std::fs::write(deployment.join(".dev.vars"), secrets)?;
+    for name in ["worker.js", "worker_bg.wasm", "engine.wasm"] {
+        std::fs::copy(bundle().join(name), deployment.join("bundle").join(name))?;
+    }
+    Ok(())
+}
+
+fn keys() -> Value {
+    json!({"keys": [{"id": SIGNING_KEY.0, "secret": base64url(&SIGNING_KEY.1)}]})
 }
 
 fn base64url(bytes: &[u8]) -> String {
