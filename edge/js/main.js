@@ -2,6 +2,7 @@
 
 import { DurableObject } from 'cloudflare:workers';
 import module from './worker_bg.wasm';
+import { drain } from './message.js';
 import { noticed, onPanic, unlessPanicked } from './panic.js';
 import * as rust from './worker.js';
 
@@ -59,7 +60,11 @@ const failed = () => {
 
 export default {
   async fetch(request, env, context) {
-    const answer = unlessPanicked(async () => rust.fetch(request, env, context)).catch(failed);
+    const answered = unlessPanicked(async () => rust.fetch(request, env, context)).catch(failed);
+    const answer = answered.then(async (response) => {
+      await drain(request);
+      return response;
+    });
     // A request that has begun to write is finished also if the client goes away.
     context.waitUntil(answer);
     return answer;

@@ -19,3 +19,60 @@ export const makeResponse = (status, head, body) => {
   // The runtime reads a body later, and the memory it lies in is used again.
   return new Response(body.length === 0 ? null : body.slice(), { status, headers: head === '' ? [] : headers });
 };
+
+/** What is left of a body is read and dropped up to so many bytes, and for so long: a body larger than any here is refused. */
+const DRAINED_BYTES = 4 << 20;
+const DRAINED_MS = 1000;
+
+/** A request's body, read a chunk at a time. */
+class Body {
+  #stream;
+  #reader;
+  #ended = false;
+
+  constructor(stream) {
+    this.#stream = stream;
+  }
+
+  /** The next chunk; none at the end. */
+  async next() {
+    this.#reader ??= this.#stream.getReader();
+    const { done, value } = await this.#reader.read();
+    this.#ended = done;
+    return value;
+  }
+
+  async drain() {
+    if (this.#ended) return;
+    const timer = setTimeout(() => this.#cancel(), DRAINED_MS);
+    try {
+      for (let left = DRAINED_BYTES; left > 0 && !this.#ended; ) left -= (await this.next())?.length ?? 0;
+    } catch {
+      // The client has gone away.
+      this.#ended = true;
+    }
+    clearTimeout(timer);
+    if (!this.#ended) this.#cancel();
+  }
+
+  #cancel() {
+    this.#reader.cancel().catch(() => {});
+  }
+}
+
+/** The bodies that somebody has begun to read. */
+const bodies = new WeakMap();
+
+/** The body of a request, if it has one. */
+export const bodyOf = (request) => {
+  if (request.body === null) return undefined;
+  const body = new Body(request.body);
+  bodies.set(request, body);
+  return body;
+};
+
+/**
+ * Reads what nobody has read of a request's body. A refusal comes before the body is read, and `wrangler dev` answers later
+ * requests of a connection with 503 if a body was left or cancelled.
+ */
+export const drain = (request) => (bodies.get(request) ?? bodyOf(request))?.drain();

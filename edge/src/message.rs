@@ -1,19 +1,36 @@
 //! Requests and responses between the runtime and `http`.
 
-use axum::body::Body;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
+use http_body::Frame;
 use http_body_util::BodyExt as _;
+use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use worker::send::SendWrapper;
 
 #[wasm_bindgen(raw_module = "./message.js")]
 extern "C" {
     /// Method and URL, then the headers, a line each.
     #[wasm_bindgen(js_name = headOf)]
     fn head_of(request: &web_sys::Request) -> String;
+
+    /// A request's body, a chunk at a time.
+    #[wasm_bindgen(js_name = Body)]
+    type RequestBody;
+
+    #[wasm_bindgen(js_name = bodyOf)]
+    fn body_of(request: &web_sys::Request) -> Option<RequestBody>;
+
+    #[wasm_bindgen(method)]
+    fn next(this: &RequestBody) -> Promise;
 
     #[wasm_bindgen(catch, js_name = makeResponse)]
     fn make_response(status: u16, head: &str, body: &[u8]) -> Result<web_sys::Response, JsValue>;
@@ -37,14 +54,58 @@ pub(crate) fn read(request: &web_sys::Request) -> Option<Request> {
     if let Some(host) = url.authority().and_then(|host| host.as_str().parse().ok()) {
         headers.entry(HOST).or_insert(host);
     }
-    let body = request
-        .body()
-        .map_or_else(Body::empty, |stream| Body::new(worker::Body::new(stream)));
+    let body = body_of(request).map_or_else(Body::empty, |body| Body::new(Incoming::new(body)));
     let mut read = Request::new(body);
     *read.method_mut() = Method::from_bytes(method.as_bytes()).ok()?;
     *read.uri_mut() = url.path_and_query().cloned().map_or(url, Uri::from);
     *read.headers_mut() = headers;
     Some(read)
+}
+
+/// A request's body. What is left of it when the request is answered, `js/main.js` reads to its end.
+struct Incoming {
+    /// A Worker has one thread.
+    body: SendWrapper<RequestBody>,
+    reading: Option<SendWrapper<JsFuture>>,
+}
+
+/// The client went away, or the runtime has ended the body. The text that JavaScript has for it may be anything.
+#[derive(Debug, thiserror::Error)]
+#[error("the body ended early")]
+struct Interrupted;
+
+impl Incoming {
+    fn new(body: RequestBody) -> Self {
+        Self {
+            body: SendWrapper(body),
+            reading: None,
+        }
+    }
+}
+
+impl HttpBody for Incoming {
+    type Data = Bytes;
+    type Error = Interrupted;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
+        let this = &mut *self;
+        let reading = this
+            .reading
+            .get_or_insert_with(|| SendWrapper(JsFuture::from(this.body.next())));
+        let chunk = ready!(Pin::new(&mut reading.0).poll(context));
+        this.reading = None;
+        Poll::Ready(match chunk {
+            Ok(chunk) if chunk.is_undefined() => None,
+            Ok(chunk) => {
+                let bytes = Bytes::from(Uint8Array::new(&chunk).to_vec());
+                Some(Ok(Frame::data(bytes)))
+            }
+            Err(_) => Some(Err(Interrupted)),
+        })
+    }
 }
 
 /// Hands a response over whole: none here is long.
