@@ -3,17 +3,18 @@
 use std::fmt::{Debug, Write as _};
 
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::span;
 use tracing::{Event, Level, Metadata, Subscriber};
 use worker::{console_error, console_log, console_warn};
 
 /// Writes events of this level and above.
 struct Console {
-    most: Level,
+    most: LevelFilter,
 }
 
 /// Starts the log; what is below this level is left out. Does nothing where it was started already.
-pub(crate) fn start(most: Level) {
+pub(crate) fn start(most: LevelFilter) {
     // Fails only where there is one already: an isolate serves many requests.
     let _ = tracing::subscriber::set_global_default(Console { most });
 }

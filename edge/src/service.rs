@@ -1,6 +1,6 @@
 //! What is served: the API of `tessera-http`, the health of the store, and the demonstration where it is asked for.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,6 +11,7 @@ use http::header;
 use tessera_http::api::Api;
 use tessera_http::{Problem, chain};
 use tower_service::Service as _;
+use tracing::level_filters::LevelFilter;
 use wasm_bindgen::JsValue;
 use worker::Env;
 use worker::send::SendFuture;
@@ -24,6 +25,8 @@ use crate::{clock, deadline, demo, log, message, requests};
 const HEALTH_KEY: &str = "health";
 
 thread_local! {
+    /// Whether the variables that nothing reads were named.
+    static WARNED: Cell<bool> = const { Cell::new(false) };
     /// One for the isolate, made by its first request. It holds nothing of any request.
     static ROUTER: RefCell<Option<Router>> = const { RefCell::new(None) };
 }
@@ -50,11 +53,16 @@ fn router(env: &Env) -> Result<Router, ConfigError> {
     if let Some(router) = ROUTER.with_borrow(Option::clone) {
         return Ok(router);
     }
-    log::start(crate::config::log_level(env));
+    // A level that is unfit is refused below, and what is refused is logged.
+    log::start(crate::config::log_level(env).unwrap_or(LevelFilter::INFO));
+    if !WARNED.replace(true) {
+        crate::config::warn_of_unknown(env);
+    }
     let Config {
         driver,
         service_key,
         told,
+        protected,
         transports,
         auth_transports,
         auth_options,
@@ -71,6 +79,7 @@ fn router(env: &Env) -> Result<Router, ConfigError> {
     #[cfg(feature = "test-routes")]
     let beside = beside.merge(crate::testing::routes(env, engine.clone()));
     let api = Api::new(engine, service_key, told, requests::later)
+        .protect(protected)
         .transports(transports)
         .auth_transports(auth_transports)
         .auth_options(auth_options);

@@ -31,6 +31,8 @@ mod scenarios;
 mod soak;
 #[path = "edge/stores.rs"]
 mod stores;
+#[path = "edge/variables.rs"]
+mod variables;
 #[path = "edge/wrangler.rs"]
 mod wrangler;
 

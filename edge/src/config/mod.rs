@@ -1,23 +1,28 @@
 //! What the Worker is configured with: variables and secrets, by the names that `tessera serve` has for them.
 
+mod names;
+mod proxies;
+mod value;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderName;
 use js_sys::Reflect;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tessera_http::api::{
-    ServiceKey, WeakServiceKey, check_headers, check_transports, parse_header, parse_transport,
-};
+use tessera_http::api::{ServiceKey, WeakServiceKey};
 use tessera_http::{Carrier, CookieError, Preflight};
-use tracing::Level;
+use tracing::level_filters::LevelFilter;
 use wasm_bindgen::JsCast as _;
 use worker::Env;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroize as _;
 
+use self::value::{document, variable};
+use crate::demo;
 use crate::driver::{ConfigureError, Driver, Setup, wit::SigningKey};
 use crate::store::{AnyStore, CombinedStore, DurableStore, KvStore, Store as _, StoreKind};
-use crate::{demo, duration};
+
+pub(crate) use names::warn_of_unknown;
 
 /// The name of the binding to the objects of records.
 pub(crate) const SESSIONS_BINDING: &str = "TESSERA_SESSIONS";
@@ -27,7 +32,18 @@ pub(crate) const OWNERS_BINDING: &str = "TESSERA_OWNERS";
 pub(crate) const KV_BINDING: &str = "TESSERA_KV";
 const KEYS: &str = "TESSERA_KEYS";
 const SERVICE_KEY: &str = "TESSERA_SERVICE_KEY";
+const AUTH_HEADERS: &str = "TESSERA_AUTH_HEADERS";
+const AUTH_METHOD_HEADER: &str = "TESSERA_AUTH_METHOD_HEADER";
+const AUTH_OPTIONS: &str = "TESSERA_AUTH_OPTIONS";
+const AUTH_TRANSPORTS: &str = "TESSERA_AUTH_TRANSPORTS";
 const DEMO: &str = "TESSERA_DEMO";
+const LOG: &str = "TESSERA_LOG";
+const MAX_STALE: &str = "TESSERA_MAX_STALE";
+const PRESET: &str = "TESSERA_PRESET";
+const PROTECTED_FIELDS: &str = "TESSERA_PROTECTED_FIELDS";
+const STORE: &str = "TESSERA_STORE";
+const STORE_TIMEOUT: &str = "TESSERA_STORE_TIMEOUT";
+const TRANSPORTS: &str = "TESSERA_TRANSPORTS";
 const DEFAULT_MAX_STALE_MS: u64 = 5_000;
 const DEFAULT_STORE_TIMEOUT_MS: u64 = 10_000;
 const MAXIMUM_STORE_TIMEOUT_MS: u64 = 60_000;
@@ -56,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) driver: Driver,
     pub(crate) service_key: ServiceKey,
     pub(crate) told: Vec<(String, HeaderName)>,
+    /// Fields that only the service key writes, beside those that proxies are told.
+    pub(crate) protected: Vec<String>,
     /// Where tokens may stand, and where at `/auth`; none where the standard ones do.
     pub(crate) transports: Vec<Carrier>,
     pub(crate) auth_transports: Vec<Carrier>,
@@ -65,12 +83,13 @@ pub(crate) struct Config {
     pub(crate) demo: Option<Driver>,
 }
 
-/// How the text of a variable becomes a member of the policy.
+/// What a variable of the policy holds.
+#[derive(Clone, Copy)]
 enum Kind {
     Text,
+    Word(&'static [&'static str]),
     Duration,
     Number,
-    /// Separated by commas.
     Names,
 }
 
@@ -83,10 +102,26 @@ const POLICY: [(&str, &str, Kind); 21] = [
     ("TESSERA_ROTATION_GRACE", "rotationGraceMs", Kind::Duration),
     ("TESSERA_TOKEN_LIFETIME", "tokenLifetimeMs", Kind::Duration),
     ("TESSERA_SESSIONS_PER_SUBJECT", "sessionsPerOwner", Kind::Number),
-    ("TESSERA_CAP_RULE", "capRule", Kind::Text),
-    ("TESSERA_FIELD_RULE", "fieldRule", Kind::Text),
-    ("TESSERA_REUSE_RULE", "reuseRule", Kind::Text),
-    ("TESSERA_TOKEN_FORMAT", "tokenFormat", Kind::Text),
+    (
+        "TESSERA_CAP_RULE",
+        "capRule",
+        Kind::Word(&["evict-oldest", "refuse"]),
+    ),
+    (
+        "TESSERA_FIELD_RULE",
+        "fieldRule",
+        Kind::Word(&["later-wins", "conflict"]),
+    ),
+    (
+        "TESSERA_REUSE_RULE",
+        "reuseRule",
+        Kind::Word(&["report", "end-session"]),
+    ),
+    (
+        "TESSERA_TOKEN_FORMAT",
+        "tokenFormat",
+        Kind::Word(&["compact", "jwt"]),
+    ),
     ("TESSERA_ISSUER", "issuer", Kind::Text),
     ("TESSERA_AUDIENCE", "audience", Kind::Text),
     ("TESSERA_CLOCK_SKEW", "clockSkewMs", Kind::Duration),
@@ -99,105 +134,93 @@ const POLICY: [(&str, &str, Kind); 21] = [
     ("TESSERA_TOKEN_FIELDS", "tokenFields", Kind::Names),
 ];
 
-/// The variables of the policy that are one of a few words.
-const WORDS: [(&str, &[&str]); 4] = [
-    ("TESSERA_CAP_RULE", &["evict-oldest", "refuse"]),
-    ("TESSERA_FIELD_RULE", &["later-wins", "conflict"]),
-    ("TESSERA_REUSE_RULE", &["report", "end-session"]),
-    ("TESSERA_TOKEN_FORMAT", &["compact", "jwt"]),
-];
 const PRESETS: [&str; 4] = ["standard", "aal1", "aal2", "aal3"];
+const LEVELS: [(&str, LevelFilter); 6] = [
+    ("off", LevelFilter::OFF),
+    ("error", LevelFilter::ERROR),
+    ("warn", LevelFilter::WARN),
+    ("info", LevelFilter::INFO),
+    ("debug", LevelFilter::DEBUG),
+    ("trace", LevelFilter::TRACE),
+];
 
 impl Config {
     /// Reads everything, and makes the engine: what is unfit is found at the first request.
     pub(crate) fn read(env: &Env) -> Result<Self, ConfigError> {
-        let service_key = Zeroizing::new(secret(env, SERVICE_KEY)?);
-        let store = open(env, store_kind(env)?, "")?;
+        log_level(env)?;
+        let service_key = variable(env, SERVICE_KEY).ok_or(ConfigError::NoSecret(SERVICE_KEY))?;
+        let kind = store_kind(env)?;
+        let store = open(env, kind, "")?;
         let setup = Setup {
-            preset: one_of(env, "TESSERA_PRESET", &PRESETS)?.unwrap_or_else(|| "standard".into()),
+            preset: preset(env)?,
             changes: policy(env)?,
-            keys: keys(&Zeroizing::new(secret(env, KEYS)?))?,
+            keys: keys(&document(env, KEYS).ok_or(ConfigError::NoSecret(KEYS))?)?,
             capabilities: store.describe(),
         };
         let timeout_ms = store_timeout(env)?;
-        let demo = one_of(env, DEMO, &["on", "off"])?.is_some_and(|when| when == "on");
-        let demo = demo.then(|| demo::setup(&setup)).transpose()?;
+        let demo = variable(env, DEMO).map(|demo| demo.switch()).transpose()?;
+        let demo = demo
+            .unwrap_or_default()
+            .then(|| demo::setup(&setup))
+            .transpose()?;
         // What is unfit is named as the service's.
         let driver = Driver::new(setup, store, timeout_ms)?;
         let demo = demo.map(|setup| {
-            let store = open(env, store_kind(env)?, demo::SPACE)?;
+            let store = open(env, kind, demo::SPACE)?;
             Ok::<_, ConfigError>(Driver::new(setup, store, timeout_ms)?)
         });
-        let told = told(env)?;
+        let told = proxies::told(env)?;
         Ok(Self {
-            transports: transports(env, "TESSERA_TRANSPORTS", &told)?,
-            auth_transports: transports(env, "TESSERA_AUTH_TRANSPORTS", &told)?,
-            auth_options: auth_options(env)?,
+            transports: proxies::transports(env, TRANSPORTS, &told)?,
+            auth_transports: proxies::transports(env, AUTH_TRANSPORTS, &told)?,
+            auth_options: proxies::auth_options(env)?,
             driver,
             demo: demo.transpose()?,
-            service_key: ServiceKey::new(&service_key)?,
+            service_key: ServiceKey::new(service_key.text()?)?,
+            protected: proxies::protected(env)?,
             told,
         })
     }
 }
 
 /// What is logged; `info` unless the variable says otherwise.
-pub(crate) fn log_level(env: &Env) -> Level {
-    variable(env, "TESSERA_LOG")
-        .and_then(|level| level.parse().ok())
-        .unwrap_or(Level::INFO)
-}
-
-fn variable(env: &Env, name: &str) -> Option<String> {
-    env.var(name)
-        .ok()
-        .map(|value| value.to_string())
-        .filter(|value| !value.is_empty())
-}
-
-fn secret(env: &Env, name: &'static str) -> Result<String, ConfigError> {
-    let secret = env.secret(name).ok().map(|value| value.to_string());
-    secret
-        .filter(|value| !value.is_empty())
-        .ok_or(ConfigError::NoSecret(name))
-}
-
-fn unfit(name: &'static str) -> impl Fn(String) -> ConfigError {
-    move |reason| ConfigError::Variable { name, reason }
-}
-
-fn one_of(env: &Env, name: &'static str, words: &[&str]) -> Result<Option<String>, ConfigError> {
-    match variable(env, name) {
-        Some(value) if !words.contains(&value.as_str()) => {
-            Err(unfit(name)(format!("it is one of {}", words.join(", "))))
-        }
-        value => Ok(value),
-    }
+pub(crate) fn log_level(env: &Env) -> Result<LevelFilter, ConfigError> {
+    let Some(level) = variable(env, LOG) else {
+        return Ok(LevelFilter::INFO);
+    };
+    let named = level.text()?.to_ascii_lowercase();
+    let found = LEVELS.into_iter().find(|(name, _)| *name == named);
+    found.map(|(_, level)| level).ok_or_else(|| {
+        let names = LEVELS.map(|(name, _)| name).join(", ");
+        level.refused(format!("it is one of {names}"))
+    })
 }
 
 fn milliseconds(env: &Env, name: &'static str) -> Result<Option<u64>, ConfigError> {
     variable(env, name)
-        .map(|text| duration::parse(&text).map_err(unfit(name)))
+        .map(|variable| variable.duration())
         .transpose()
+}
+
+fn preset(env: &Env) -> Result<String, ConfigError> {
+    match variable(env, PRESET) {
+        Some(preset) => preset.word(&PRESETS).map(str::to_owned),
+        None => Ok("standard".into()),
+    }
 }
 
 fn policy(env: &Env) -> Result<Map<String, Value>, ConfigError> {
     let mut policy = Map::new();
-    for (name, words) in WORDS {
-        one_of(env, name, words)?;
-    }
     for (name, member, kind) in POLICY {
-        let Some(text) = variable(env, name) else {
+        let Some(variable) = variable(env, name) else {
             continue;
         };
         let value = match kind {
-            Kind::Text => Value::from(text),
-            Kind::Duration => Value::from(duration::parse(&text).map_err(unfit(name))?.to_string()),
-            Kind::Number => {
-                let number: Result<u32, _> = text.parse();
-                Value::from(number.map_err(|_| unfit(name)("it is a whole number".into()))?)
-            }
-            Kind::Names => text.split(',').map(str::trim).collect(),
+            Kind::Text => Value::from(variable.text()?),
+            Kind::Word(words) => Value::from(variable.word(words)?),
+            Kind::Duration => Value::from(variable.duration()?.to_string()),
+            Kind::Number => Value::from(variable.number()?),
+            Kind::Names => variable.texts()?.into_iter().collect(),
         };
         policy.insert(member.into(), value);
     }
@@ -248,16 +271,12 @@ fn keys(text: &str) -> Result<Vec<SigningKey>, ConfigError> {
 }
 
 fn store_kind(env: &Env) -> Result<StoreKind, ConfigError> {
-    const NAME: &str = "TESSERA_STORE";
-    let named = variable(env, NAME).unwrap_or_else(|| "durable".into());
-    let kind = StoreKind::NAMES
-        .into_iter()
-        .find(|(name, _)| *name == named)
-        .map(|(_, kind)| kind);
-    kind.ok_or_else(|| {
-        let names = StoreKind::NAMES.map(|(name, _)| name).join(", ");
-        unfit(NAME)(format!("it is one of {names}"))
-    })
+    let Some(store) = variable(env, STORE) else {
+        return Ok(StoreKind::Durable);
+    };
+    let named = store.word(&StoreKind::NAMES.map(|(name, _)| name))?;
+    let kind = StoreKind::NAMES.into_iter().find(|(name, _)| *name == named);
+    Ok(kind.map_or(StoreKind::Durable, |(_, kind)| kind))
 }
 
 /// Opens a store; `space` keeps what is in it apart from what is in others of the same bindings.
@@ -282,7 +301,7 @@ pub(crate) fn open(env: &Env, kind: StoreKind, space: &str) -> Result<AnyStore, 
     if kind == StoreKind::Durable {
         return Ok(AnyStore::Durable(durable));
     }
-    let max_stale = milliseconds(env, "TESSERA_MAX_STALE")?.unwrap_or(DEFAULT_MAX_STALE_MS);
+    let max_stale = milliseconds(env, MAX_STALE)?.unwrap_or(DEFAULT_MAX_STALE_MS);
     Ok(AnyStore::Combined(CombinedStore::new(
         kv()?,
         space,
@@ -293,51 +312,12 @@ pub(crate) fn open(env: &Env, kind: StoreKind, space: &str) -> Result<AnyStore, 
 }
 
 fn store_timeout(env: &Env) -> Result<u64, ConfigError> {
-    const NAME: &str = "TESSERA_STORE_TIMEOUT";
-    let timeout = milliseconds(env, NAME)?.unwrap_or(DEFAULT_STORE_TIMEOUT_MS);
+    let timeout = milliseconds(env, STORE_TIMEOUT)?.unwrap_or(DEFAULT_STORE_TIMEOUT_MS);
     if !(1..=MAXIMUM_STORE_TIMEOUT_MS).contains(&timeout) {
-        return Err(unfit(NAME)("it is 1ms to 60s".into()));
+        return Err(ConfigError::Variable {
+            name: STORE_TIMEOUT,
+            reason: "it is 1ms to 60s".into(),
+        });
     }
     Ok(timeout)
-}
-
-/// The fields that proxies are told, as in `role=X-Role,team=X-Team`.
-fn told(env: &Env) -> Result<Vec<(String, HeaderName)>, ConfigError> {
-    const NAME: &str = "TESSERA_AUTH_HEADERS";
-    let Some(text) = variable(env, NAME) else {
-        return Ok(Vec::new());
-    };
-    let told: Result<Vec<_>, String> = text.split(',').map(|one| parse_header(one.trim())).collect();
-    let told = told.map_err(unfit(NAME))?;
-    check_headers(&told).map_err(unfit(NAME))?;
-    Ok(told)
-}
-
-/// Where tokens may stand, as in `bearer,cookie:__Host-tessera`.
-fn transports(
-    env: &Env,
-    name: &'static str,
-    told: &[(String, HeaderName)],
-) -> Result<Vec<Carrier>, ConfigError> {
-    let Some(text) = variable(env, name) else {
-        return Ok(Vec::new());
-    };
-    let transports: Result<Vec<_>, String> = text.split(',').map(|one| parse_transport(one.trim())).collect();
-    let transports = transports.map_err(unfit(name))?;
-    check_transports(&transports, told).map_err(unfit(name))?;
-    Ok(transports)
-}
-
-fn auth_options(env: &Env) -> Result<Preflight, ConfigError> {
-    const HEADER: &str = "TESSERA_AUTH_METHOD_HEADER";
-    let is_passed =
-        one_of(env, "TESSERA_AUTH_OPTIONS", &["check", "pass"])?.is_some_and(|what| what == "pass");
-    let method_header = variable(env, HEADER)
-        .map(|name| HeaderName::try_from(name).map_err(|_| unfit(HEADER)("it is no name of a header".into())))
-        .transpose()?;
-    Ok(if is_passed {
-        Preflight::Pass { method_header }
-    } else {
-        Preflight::Check
-    })
 }

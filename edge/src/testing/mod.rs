@@ -42,6 +42,7 @@ pub(crate) fn routes(env: &Env, engine: EdgeEngine) -> Router {
         .route("/test/faults", post(faults::order))
         .route("/test/settle", post(async || faults::settle()))
         .route("/test/abandon/{milliseconds}", post(abandon))
+        .route("/test/say/{text}", post(say))
         .route("/test/panic", post(panic_now))
         .route("/test/trap", post(trap_now))
         .route("/test/lines/{space}/{owner}", get(lines))
@@ -198,6 +199,12 @@ fn pass(number: u32, call: Call) -> Response {
 
 async fn abandon(Path(milliseconds): Path<u64>) -> Response {
     requests::abandon_after(milliseconds);
+    answer(&json!({}))
+}
+
+/// Logs a text: what was logged before stands above it.
+async fn say(Path(text): Path<String>) -> Response {
+    tracing::warn!("{text}");
     answer(&json!({}))
 }
 
