@@ -16,6 +16,11 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use worker::send::SendWrapper;
 
+/// Stands between headers that were joined.
+const SEPARATOR: &str = ", ";
+/// The cookies in which `/v1` and `/auth` take a token, as each begins.
+const TOKEN_COOKIES: [&str; 2] = ["__Host-tessera=", "tessera="];
+
 #[wasm_bindgen(raw_module = "./message.js")]
 extern "C" {
     /// Method and URL, then the headers, a line each.
@@ -43,14 +48,15 @@ pub(crate) fn read(request: &web_sys::Request) -> Option<Request> {
     let mut lines = head.split('\n');
     let (method, url) = lines.next()?.split_once(' ')?;
     let url: Uri = url.parse().ok()?;
-    let mut headers = lines
-        .map(|line| {
-            let (name, value) = line.split_once(':')?;
-            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let (name, value) = line.split_once(':')?;
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        for value in separate(&name, value) {
             // What others have put there may be any text.
-            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
-        })
-        .collect::<Option<HeaderMap>>()?;
+            headers.append(&name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
+        }
+    }
     if let Some(host) = url.authority().and_then(|host| host.as_str().parse().ok()) {
         headers.entry(HOST).or_insert(host);
     }
@@ -60,6 +66,42 @@ pub(crate) fn read(request: &web_sys::Request) -> Option<Request> {
     *read.uri_mut() = url.path_and_query().cloned().map_or(url, Uri::from);
     *read.headers_mut() = headers;
     Some(read)
+}
+
+/// The runtime joins headers of one name by `, `. Of a header that may stand once, this finds the parts again, so that a second
+/// one is as much a fault here as in any other host.
+fn separate<'a>(name: &HeaderName, joined: &'a str) -> Vec<&'a str> {
+    let begins_one: fn(&str) -> bool = match name.as_str() {
+        // No space stands in one of these.
+        "x-tessera-service-key" | "origin" | "sec-fetch-site" => |_| true,
+        "content-type" => |rest| {
+            rest.split([';', ','])
+                .next()
+                .is_some_and(|media| media.contains('/'))
+        },
+        // A scheme and its credentials; parameters of another scheme have no space after their name.
+        "authorization" => |rest| {
+            let scheme = rest.split(' ').next().unwrap_or_default();
+            scheme.len() < rest.len() && !scheme.contains(['=', ',', '"'])
+        },
+        // What follows may be a second header, or within the value of another cookie, which a neighbouring site can set. A
+        // token that stands there is not read; that there may be two headers is told.
+        "cookie" => |rest| TOKEN_COOKIES.iter().any(|name| rest.starts_with(name)),
+        _ => |_| false,
+    };
+    let mut parts = Vec::new();
+    let (mut rest, mut searched) = (joined, 0);
+    while let Some(at) = rest[searched..].find(SEPARATOR).map(|at| searched + at) {
+        let after = at + SEPARATOR.len();
+        if begins_one(&rest[after..]) {
+            parts.push(&rest[..at]);
+            (rest, searched) = (&rest[after..], 0);
+        } else {
+            searched = after;
+        }
+    }
+    parts.push(rest);
+    parts
 }
 
 /// A request's body. What is left of it when the request is answered, `js/main.js` reads to its end.

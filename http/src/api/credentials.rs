@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, header};
 use zeroize::Zeroizing;
@@ -50,6 +52,18 @@ fn absent(carriers: &[Carrier]) -> Problem {
     let carriers: Vec<String> = carriers.iter().map(Carrier::to_string).collect();
     let detail = format!("send the session's token in {}", carriers.join(", or "));
     Problem::new(401, "token-absent", detail).challenge(CHALLENGE)
+}
+
+/// Refuses a request with a second `Cookie` header (RFC 6265, section 5.4). Some hosts join the two in a way that hides the
+/// cookies of the second, and one fault has one answer everywhere.
+pub(super) async fn refuse_second_cookie_header(request: Request, next: Next) -> Response {
+    match request.headers().get_all(header::COOKIE).iter().count() {
+        0 | 1 => next.run(request).await,
+        _ => {
+            let detail = "the header `cookie` must stand once, with all cookies in it";
+            Problem::new(400, "header-malformed", detail).into_response()
+        }
+    }
 }
 
 /// A token whose mac and dates are good. The body of a request is read only after that.

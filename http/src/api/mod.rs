@@ -22,7 +22,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn, map_response};
 use axum::routing::{any, delete, get, post};
 use http::{HeaderName, HeaderValue, header};
 
@@ -149,6 +149,7 @@ impl<E: Engine> Api<E> {
             .route("/auth", any(auth::auth::<E>))
             .route("/auth/", any(auth::auth::<E>))
             .route("/auth/{*path}", any(auth::auth::<E>))
+            .route_layer(from_fn(credentials::refuse_second_cookie_header))
             .route("/openapi.json", get(openapi::document))
             .with_state(self)
             .merge(beside)

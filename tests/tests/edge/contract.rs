@@ -43,8 +43,10 @@ fn answer_alike(worker: &Worker, login_ends_the_old: bool) {
     };
     let none: [&[(&str, &str)]; 2] = [&[], &[]];
 
+    for client in [&mut both.edge, &mut both.host] {
+        assert_eq!(client.send("GET", "/healthz", &[], None).ok()["status"], "ok");
+    }
     for (method, path) in [
-        ("GET", "/healthz"),
         ("GET", "/openapi.json"),
         ("GET", "/nowhere"),
         ("PUT", "/v1/session"),
@@ -52,6 +54,10 @@ fn answer_alike(worker: &Worker, login_ends_the_old: bool) {
         ("POST", "/v1/sessions"),
         ("GET", "/auth"),
         ("GET", "/auth/any/path"),
+        ("GET", "/v1/session/"),
+        ("GET", "/v1//session"),
+        ("GET", "/v1/session?token=a"),
+        ("GET", "/v1/subjects/%ff/sessions"),
     ] {
         both.send(method, [path, path], none, None);
     }
@@ -194,6 +200,7 @@ fn answer_alike(worker: &Worker, login_ends_the_old: bool) {
     let headers = beside.each_ref().map(|cookie| [("Cookie", cookie.as_str())]);
     let [read, _] = both.send("GET", ["/v1/session"; 2], [&headers[0], &headers[1]], None);
     assert_eq!(read.status, 200, "{read:?}");
+    each_header_twice(&mut both, &anonymous);
     both.holder("DELETE", "/v1/session", &anonymous, None);
     both.holder("DELETE", "/v1/session", &anonymous, None);
     let cookies = anonymous
@@ -210,6 +217,114 @@ fn answer_alike(worker: &Worker, login_ends_the_old: bool) {
     tell(&format!("contract: {} requests answered alike", both.asked));
 }
 
+/// workerd joins headers of one name, and a second one is a fault all the same.
+fn each_header_twice(both: &mut Both, tokens: &[String; 2]) {
+    let theirs = tokens.each_ref().map(|token| {
+        [
+            bearer(token),
+            format!("a=1; __Host-tessera={token}"),
+            format!("__Host-tessera={token}"),
+            "b=2".to_owned(),
+        ]
+    });
+    let key = bearer(SERVICE_KEY);
+    let mut send =
+        |method: &str, path: &str, headers: &dyn Fn(usize) -> Vec<(&'static str, String)>, body| {
+            let headers = [headers(0), headers(1)];
+            let headers = headers.each_ref().map(|pairs| {
+                let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
+                pairs.collect::<Vec<_>>()
+            });
+            both.send(method, [path; 2], [&headers[0], &headers[1]], body)
+        };
+    let cookies = |first: usize, second: usize| {
+        let theirs = &theirs;
+        move |side: usize| {
+            let [first, second] = [first, second].map(|at| theirs[side][at].clone());
+            vec![("Cookie", first), ("Cookie", second)]
+        }
+    };
+    for path in ["/v1/session", "/auth"] {
+        for (first, second) in [(3, 2), (1, 2)] {
+            let [answer, _] = send("GET", path, &cookies(first, second), None);
+            assert_eq!(answer.status, 400, "{answer:?}");
+        }
+        send(
+            "GET",
+            path,
+            &|side| {
+                vec![
+                    ("Authorization", theirs[side][0].clone()),
+                    ("Authorization", theirs[side][0].clone()),
+                ]
+            },
+            None,
+        );
+        send(
+            "GET",
+            path,
+            &|side| {
+                vec![
+                    ("Authorization", "Basic YTpi".into()),
+                    ("Authorization", theirs[side][0].clone()),
+                ]
+            },
+            None,
+        );
+    }
+    let twice = |name: &'static str, value: &str| vec![(name, value.to_owned()), (name, value.to_owned())];
+    let by_service = |more: Vec<(&'static str, String)>| {
+        let mut headers = vec![("Authorization", key.clone())];
+        headers.extend(more);
+        headers
+    };
+    send(
+        "POST",
+        "/v1/sessions",
+        &|_| twice("Authorization", &key),
+        Some("{}"),
+    );
+    send(
+        "POST",
+        "/v1/sessions",
+        &|_| twice("X-Tessera-Service-Key", SERVICE_KEY),
+        Some("{}"),
+    );
+    for types in ["application/json", "text/plain"] {
+        send(
+            "POST",
+            "/v1/sessions",
+            &|_| by_service(twice("Content-Type", types)),
+            Some("{}"),
+        );
+    }
+    for origin in ["https://localhost", "https://elsewhere.example"] {
+        send(
+            "POST",
+            "/v1/session/rotate",
+            &|side| {
+                let mut headers = twice("Origin", origin);
+                headers.push(("Cookie", theirs[side][2].clone()));
+                headers
+            },
+            None,
+        );
+    }
+}
+
+/// How many sessions a subject has, on all pages.
+fn count(client: &mut Client, subject: &str) -> usize {
+    let (mut listed, mut path) = (0, format!("/v1/subjects/{subject}/sessions"));
+    loop {
+        let page = client.call("GET", &path, SERVICE_KEY, None).ok();
+        listed += page["sessions"].as_array().map_or(0, Vec::len);
+        match page["next"].as_str() {
+            Some(next) => path = format!("/v1/subjects/{subject}/sessions?cursor={next}"),
+            None => return listed,
+        }
+    }
+}
+
 /// More sessions than one request may ask storage about.
 #[test]
 fn a_subject_with_many_sessions_is_listed_in_pages_and_logged_out_everywhere() {
@@ -218,16 +333,7 @@ fn a_subject_with_many_sessions_is_listed_in_pages_and_logged_out_everywhere() {
     for _ in 0..120 {
         client.create(SERVICE_KEY, Some("alice"));
     }
-    let (mut listed, mut path) = (0, "/v1/subjects/alice/sessions".to_owned());
-    loop {
-        let page = client.call("GET", &path, SERVICE_KEY, None).ok();
-        listed += page["sessions"].as_array().map_or(0, Vec::len);
-        match page["next"].as_str() {
-            Some(next) => path = format!("/v1/subjects/alice/sessions?cursor={next}"),
-            None => break,
-        }
-    }
-    assert_eq!(listed, 120);
+    assert_eq!(count(&mut client, "alice"), 120);
     let ended = client
         .call("DELETE", "/v1/subjects/alice/sessions", SERVICE_KEY, None)
         .ok();
@@ -267,4 +373,59 @@ fn ending_more_sessions_than_one_request_may_ask_about_goes_on_with_the_next() {
     assert!(refused > 0, "one request has asked about {SESSIONS} sessions");
     let left = client.call("GET", path, SERVICE_KEY, None).ok();
     assert_eq!(left["sessions"], json!([]), "{left}");
+}
+
+/// As the README says.
+#[test]
+fn one_call_ends_491_sessions_of_a_subject_or_300_with_a_cache_or_200_over_kv_alone() {
+    for (store, most) in [("durable", 491), ("combined", 300), ("kv", 200)] {
+        let worker = start(&json!({"TESSERA_STORE": store, "TESSERA_ROTATION_GRACE": "60s"}));
+        let path = |subject: &str| format!("/v1/subjects/{subject}/sessions");
+        let end_all = |subject: &str, sessions: usize| {
+            std::thread::scope(|scope| {
+                for sessions in [sessions / 2, sessions.div_ceil(2)] {
+                    let mut client = worker.client();
+                    scope.spawn(move || {
+                        for _ in 0..sessions {
+                            client.create(SERVICE_KEY, Some(subject));
+                        }
+                    });
+                }
+            });
+            worker.client().call("DELETE", &path(subject), SERVICE_KEY, None)
+        };
+        assert_eq!(end_all("alice", most).ok()["ended"], most, "{store}");
+
+        let more = 100;
+        let refused = end_all("bob", most + more);
+        assert_eq!(refused.status, 503, "{store}: {refused:?}");
+        let left = count(&mut worker.client(), "bob");
+        assert!(left <= more, "{store}: {left} are left");
+    }
+}
+
+/// What a body takes is the caller's affair once its token is known to be good, and no sooner.
+#[test]
+fn a_large_change_with_a_token_that_is_not_good_is_refused_before_its_body_is_looked_at() {
+    let worker = start(&nothing());
+    let token = worker.client().create(SERVICE_KEY, Some("alice"));
+    let set: serde_json::Map<String, serde_json::Value> =
+        (0..55_000).map(|n| (format!("{n:x}"), json!(1))).collect();
+    let remove: Vec<String> = (0..60_000).map(|n| format!("r{n:x}")).collect();
+    let large = json!({"set": set, "remove": remove}).to_string();
+    assert!(large.len() > 900_000 && large.len() < 1 << 20, "{}", large.len());
+    let mut forged = token.clone();
+    let last = if forged.pop() == Some('A') { 'B' } else { 'A' };
+    forged.push(last);
+    for bogus in ["bogus", "ts1.2026-01.AAAA.AAAA", &forged] {
+        // What is no JSON would be refused with 400 if anybody had looked.
+        for body in [large.as_str(), "{"] {
+            let answer = worker.client().call("PATCH", "/v1/session", bogus, Some(body));
+            assert_eq!(answer.status, 401, "{bogus}: {answer:?}");
+        }
+    }
+    let answer = worker.client().call("PATCH", "/v1/session", &token, Some(&large));
+    answer.refused(413, "body-too-large");
+    let read = worker.client().call("GET", "/v1/session", &token, None).ok();
+    assert_eq!(read["fields"], json!({}));
 }
