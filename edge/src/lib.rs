@@ -12,6 +12,7 @@ mod driver;
 mod duration;
 mod engine;
 mod fault;
+mod health;
 mod log;
 mod message;
 mod number;

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::header;
+use serde_json::json;
 use tessera_http::api::Api;
 use tessera_http::{Problem, chain};
 use tower_service::Service as _;
@@ -18,11 +19,7 @@ use worker::send::SendFuture;
 
 use crate::config::{Config, ConfigError};
 use crate::engine::EdgeEngine;
-use crate::store::{Store as _, StoreError};
-use crate::{clock, deadline, demo, log, message, requests};
-
-/// No session's key is this short.
-const HEALTH_KEY: &str = "health";
+use crate::{deadline, demo, health, log, message, requests};
 
 thread_local! {
     /// Whether the variables that nothing reads were named.
@@ -88,22 +85,22 @@ fn router(env: &Env) -> Result<Router, ConfigError> {
     Ok(router)
 }
 
-/// `GET /healthz`: the store can be read.
+/// `GET /healthz`: the store can be read and written.
 async fn health(State(engine): State<EdgeEngine>) -> Response {
-    let asked = SendFuture::new(async move {
-        let (store, timeout_ms) = (engine.driver().store(), engine.driver().store_timeout_ms());
-        deadline::within(timeout_ms, store.get(clock::now(), HEALTH_KEY, true)).await
-    });
+    let driver = engine.driver();
+    let (store, timeout_ms) = (driver.store().clone(), driver.store_timeout_ms());
+    let asked = SendFuture::new(async move { deadline::within(timeout_ms, health::check(&store)).await });
     match asked.await {
-        Some(Ok(_) | Err(StoreError::Missing)) => {
-            ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
+        Some(Ok(())) => {
+            let body = json!({ "status": "ok", "signing_key": engine.driver().signing_key_id() });
+            ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
         }
         Some(Err(error)) => {
-            tracing::error!("the store is out of reach: {error}");
+            tracing::error!("the store cannot be read and written: {error}");
             unavailable()
         }
         None => {
-            tracing::error!("the store is out of reach: it did not answer in time");
+            tracing::error!("the store cannot be read and written: it did not answer in time");
             unavailable()
         }
     }

@@ -92,6 +92,11 @@ impl Driver {
     }
 
     /// How long a renewed token's predecessor is served, by the policy.
+    /// The id of the key that signs new tokens. An engine without a key is refused.
+    pub(crate) fn signing_key_id(&self) -> &str {
+        self.setup.keys.first().map_or("", |key| &key.id)
+    }
+
     pub(crate) fn rotation_grace_ms(&self) -> u64 {
         self.rotation_grace_ms
     }

@@ -230,6 +230,10 @@ impl Store for DurableStore {
 
     async fn insert(&self, now: u64, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
         self.describe().check(key, value, at)?;
+        #[cfg(feature = "test-routes")]
+        if crate::testing::faults::is_unwritable() {
+            return Err(StoreError::OutcomeUnknown);
+        }
         let listing = match &at.owner {
             None => Listing::Nowhere,
             Some(owner) => self.enter(now, key, owner, at.ends_at()).await?,
@@ -254,6 +258,10 @@ impl Store for DurableStore {
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.describe().check(key, value, at)?;
+        #[cfg(feature = "test-routes")]
+        if crate::testing::faults::is_unwritable() {
+            return Err(StoreError::OutcomeUnknown);
+        }
         let version = U64(random::number());
         let question = |listing| record::Question::Replace {
             now,

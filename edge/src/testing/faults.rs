@@ -13,6 +13,7 @@ use worker::Delay;
 
 thread_local! {
     static ORDERED: Cell<Faults> = const { Cell::new(Faults::NONE) };
+    static KV_WRITES: Cell<u32> = const { Cell::new(0) };
     static OBJECT_QUESTIONS: Cell<u32> = const { Cell::new(0) };
     /// What KV had under a key before it was last written, and how many reads still answer that.
     static BEFORE: RefCell<HashMap<String, (Stored, u32)>> = RefCell::default();
@@ -40,6 +41,8 @@ struct Faults {
     write_traps: u32,
     /// So many writes never answer.
     never_write: u32,
+    /// So many writes to a Durable Object fail.
+    unwritable: u32,
 }
 
 impl Faults {
@@ -52,6 +55,7 @@ impl Faults {
         traps: 0,
         write_traps: 0,
         never_write: 0,
+        unwritable: 0,
     };
 }
 
@@ -118,8 +122,19 @@ async fn before_operation() {
     }
 }
 
-/// Whether this write is refused with 429.
+/// Whether this write to a Durable Object fails.
+pub(crate) fn is_unwritable() -> bool {
+    take(|faults| &mut faults.unwritable)
+}
+
+/// How many writes to KV there were.
+pub(super) fn kv_writes() -> u32 {
+    KV_WRITES.get()
+}
+
+/// Counts a write to KV; answers whether it is refused with 429.
 pub(crate) fn is_throttled() -> bool {
+    KV_WRITES.set(KV_WRITES.get() + 1);
     take(|faults| &mut faults.throttled)
 }
 

@@ -240,6 +240,7 @@ async fn state(State(engine): State<EdgeEngine>) -> Response {
         "waiting": crate::waiting(),
         "worker-bytes": worker,
         "component-bytes": component.unwrap_or_default(),
+        "kv-writes": faults::kv_writes(),
         "object-questions": faults::object_questions(),
         "calls": CALLS.with_borrow(HashMap::len),
     }))

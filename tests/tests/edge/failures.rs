@@ -265,3 +265,45 @@ fn an_outage_is_never_an_answer_about_a_login() {
         200
     );
 }
+
+/// A plan's daily writes are used up, or an object is full: reads go on.
+#[test]
+fn a_store_that_can_be_read_and_not_written_is_unhealthy() {
+    let policy = |store: &str| json!({"TESSERA_STORE": store, "TESSERA_ROTATION_GRACE": "60s"});
+    for (store, fault) in [
+        ("durable", "unwritable"),
+        ("combined", "unwritable"),
+        ("kv", "throttled"),
+    ] {
+        let worker = start(&policy(store));
+        let token = worker.client().create(SERVICE_KEY, Some("alice"));
+        let health = || worker.send("GET", "/healthz", &[], None).expect("an answer");
+        let mut faults = json!({});
+        faults[fault] = json!(1000);
+        order(&worker, &faults);
+        for _ in 0..2 {
+            health().refused(503, "unavailable");
+        }
+        worker.client().call("GET", "/v1/session", &token, None).ok();
+        order(&worker, &nothing());
+        let healthy = health().ok();
+        assert_eq!(
+            (&healthy["status"], &healthy["signing_key"]),
+            (&json!("ok"), &json!("2026-01"))
+        );
+        let said = "the store cannot be read and written";
+        assert!(worker.log_with(said).contains(said), "{store}: {}", worker.log());
+    }
+}
+
+/// Anybody may ask for it, and each write costs.
+#[test]
+fn many_checks_of_health_in_a_row_write_once() {
+    let worker = start(&json!({"TESSERA_STORE": "kv", "TESSERA_ROTATION_GRACE": "60s"}));
+    let writes = || state(&worker)["kv-writes"].as_u64().expect("a number");
+    let before = writes();
+    for _ in 0..20 {
+        worker.send("GET", "/healthz", &[], None).expect("an answer").ok();
+    }
+    assert_eq!(writes() - before, 1);
+}
