@@ -44,7 +44,14 @@ const PROTECTED_FIELDS: &str = "TESSERA_PROTECTED_FIELDS";
 const STORE: &str = "TESSERA_STORE";
 const STORE_TIMEOUT: &str = "TESSERA_STORE_TIMEOUT";
 const TRANSPORTS: &str = "TESSERA_TRANSPORTS";
-const DEFAULT_MAX_STALE_MS: u64 = 5_000;
+/// KV shows older copies for as long elsewhere than where it was written, so that a shorter time causes more writes and saves
+/// fewer reads.
+const DEFAULT_MAX_STALE_MS: u64 = 60_000;
+/// The longest rotation grace that the engine takes, and a cache may be no staler.
+const MAXIMUM_MAX_STALE_MS: u64 = 600_000;
+/// The engine's own.
+const DEFAULT_ROTATION_GRACE_MS: u64 = 10_000;
+const ROTATION_GRACE: &str = "rotationGraceMs";
 const DEFAULT_STORE_TIMEOUT_MS: u64 = 10_000;
 const MAXIMUM_STORE_TIMEOUT_MS: u64 = 60_000;
 
@@ -99,7 +106,7 @@ const POLICY: [(&str, &str, Kind); 21] = [
     ("TESSERA_ABSOLUTE_TIMEOUT", "absoluteTimeoutMs", Kind::Duration),
     ("TESSERA_TOUCH_INTERVAL", "touchIntervalMs", Kind::Duration),
     ("TESSERA_RENEW_INTERVAL", "renewIntervalMs", Kind::Duration),
-    ("TESSERA_ROTATION_GRACE", "rotationGraceMs", Kind::Duration),
+    ("TESSERA_ROTATION_GRACE", ROTATION_GRACE, Kind::Duration),
     ("TESSERA_TOKEN_LIFETIME", "tokenLifetimeMs", Kind::Duration),
     ("TESSERA_SESSIONS_PER_SUBJECT", "sessionsPerOwner", Kind::Number),
     (
@@ -151,11 +158,18 @@ impl Config {
         let service_key = variable(env, SERVICE_KEY).ok_or(ConfigError::NoSecret(SERVICE_KEY))?;
         let kind = store_kind(env)?;
         let store = open(env, kind, "")?;
+        let capabilities = store.describe();
+        let mut changes = policy(env)?;
+        if kind == StoreKind::Combined && !changes.contains_key(ROTATION_GRACE) {
+            // A cache shows a replaced token as long as it may be stale.
+            let grace_ms = capabilities.maximum_staleness_ms.max(DEFAULT_ROTATION_GRACE_MS);
+            changes.insert(ROTATION_GRACE.into(), grace_ms.to_string().into());
+        }
         let setup = Setup {
             preset: preset(env)?,
-            changes: policy(env)?,
+            changes,
             keys: keys(&document(env, KEYS).ok_or(ConfigError::NoSecret(KEYS))?)?,
-            capabilities: store.describe(),
+            capabilities,
         };
         let timeout_ms = store_timeout(env)?;
         let demo = variable(env, DEMO).map(|demo| demo.switch()).transpose()?;
@@ -302,6 +316,12 @@ pub(crate) fn open(env: &Env, kind: StoreKind, space: &str) -> Result<AnyStore, 
         return Ok(AnyStore::Durable(durable));
     }
     let max_stale = milliseconds(env, MAX_STALE)?.unwrap_or(DEFAULT_MAX_STALE_MS);
+    if max_stale > MAXIMUM_MAX_STALE_MS {
+        return Err(ConfigError::Variable {
+            name: MAX_STALE,
+            reason: "it is at most 10m".into(),
+        });
+    }
     Ok(AnyStore::Combined(CombinedStore::new(
         kv()?,
         space,

@@ -127,3 +127,20 @@ fn a_cache_that_never_answers_is_none() {
     let left = state(&worker);
     assert_eq!(left["under-way"], 1, "what was to be cached is given up: {left}");
 }
+
+/// A write to KV costs as much as ten reads: the default is to cause few.
+#[test]
+fn a_session_that_is_read_all_the_time_is_written_into_the_cache_once_a_minute() {
+    let worker = start(&json!({"TESSERA_STORE": "combined"}));
+    let token = worker.client().create(SERVICE_KEY, Some("alice"));
+    let read = || worker.client().call("GET", "/v1/session", &token, None).ok();
+    read();
+    // It is written once the read is answered.
+    std::thread::sleep(Duration::from_millis(200));
+    let before = state(&worker)["kv-writes"].clone();
+    for _ in 0..6 {
+        std::thread::sleep(Duration::from_secs(1));
+        read();
+    }
+    assert_eq!(state(&worker)["kv-writes"], before);
+}

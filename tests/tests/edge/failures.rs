@@ -45,8 +45,12 @@ fn what_is_missing_or_weak_is_named_in_a_500_and_in_the_log() {
             "sessions-per-owner",
         ),
         (
-            json!({"TESSERA_STORE": "combined", "TESSERA_MAX_STALE": "11s"}),
+            json!({"TESSERA_STORE": "combined", "TESSERA_MAX_STALE": "11s", "TESSERA_ROTATION_GRACE": "10s"}),
             "rotation-grace-ms",
+        ),
+        (
+            json!({"TESSERA_STORE": "combined", "TESSERA_MAX_STALE": "11m"}),
+            "TESSERA_MAX_STALE",
         ),
     ] {
         let worker = start(&variables);
