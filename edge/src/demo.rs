@@ -40,6 +40,7 @@ pub(crate) fn setup(service: &Setup) -> Result<Setup, ConfigError> {
     Ok(Setup {
         preset: service.preset.clone(),
         changes,
+        least_grace_ms: service.least_grace_ms,
         keys: vec![SigningKey {
             id: KEY_ID.into(),
             secret: mac.finalize().into_bytes().to_vec(),

@@ -49,9 +49,6 @@ const TRANSPORTS: &str = "TESSERA_TRANSPORTS";
 const DEFAULT_MAX_STALE_MS: u64 = 60_000;
 /// The longest rotation grace that the engine takes, and a cache may be no staler.
 const MAXIMUM_MAX_STALE_MS: u64 = 600_000;
-/// The engine's own.
-const DEFAULT_ROTATION_GRACE_MS: u64 = 10_000;
-const ROTATION_GRACE: &str = "rotationGraceMs";
 const DEFAULT_STORE_TIMEOUT_MS: u64 = 10_000;
 const MAXIMUM_STORE_TIMEOUT_MS: u64 = 60_000;
 
@@ -106,7 +103,7 @@ const POLICY: [(&str, &str, Kind); 21] = [
     ("TESSERA_ABSOLUTE_TIMEOUT", "absoluteTimeoutMs", Kind::Duration),
     ("TESSERA_TOUCH_INTERVAL", "touchIntervalMs", Kind::Duration),
     ("TESSERA_RENEW_INTERVAL", "renewIntervalMs", Kind::Duration),
-    ("TESSERA_ROTATION_GRACE", ROTATION_GRACE, Kind::Duration),
+    ("TESSERA_ROTATION_GRACE", "rotationGraceMs", Kind::Duration),
     ("TESSERA_TOKEN_LIFETIME", "tokenLifetimeMs", Kind::Duration),
     ("TESSERA_SESSIONS_PER_SUBJECT", "sessionsPerOwner", Kind::Number),
     (
@@ -159,15 +156,14 @@ impl Config {
         let kind = store_kind(env)?;
         let store = open(env, kind, "")?;
         let capabilities = store.describe();
-        let mut changes = policy(env)?;
-        if kind == StoreKind::Combined && !changes.contains_key(ROTATION_GRACE) {
-            // A cache shows a replaced token as long as it may be stale.
-            let grace_ms = capabilities.maximum_staleness_ms.max(DEFAULT_ROTATION_GRACE_MS);
-            changes.insert(ROTATION_GRACE.into(), grace_ms.to_string().into());
-        }
         let setup = Setup {
             preset: preset(env)?,
-            changes,
+            changes: policy(env)?,
+            // A cache shows a replaced token as long as it may be stale.
+            least_grace_ms: match kind {
+                StoreKind::Combined => capabilities.maximum_staleness_ms,
+                StoreKind::Durable | StoreKind::Kv => 0,
+            },
             keys: keys(&document(env, KEYS).ok_or(ConfigError::NoSecret(KEYS))?)?,
             capabilities,
         };

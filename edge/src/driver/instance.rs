@@ -19,9 +19,13 @@ pub(crate) struct Setup {
     pub(crate) preset: String,
     /// Changes to it, by the names of `wit/policy.wit` in camelCase.
     pub(crate) changes: Map<String, Value>,
+    /// The rotation grace is at least so long where the changes name none.
+    pub(crate) least_grace_ms: u64,
     pub(crate) keys: Vec<SigningKey>,
     pub(crate) capabilities: Capabilities,
 }
+
+const GRACE: &str = "rotationGraceMs";
 
 /// Why no instance could be made.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +56,15 @@ impl Instance {
         let js = bindings::make_engine(&capabilities).map_err(instantiate)?;
         let policy = ask(&js, "sessions#starting-policy", &(&setup.preset,))?;
         let policy: Map<String, Value> = serde_json::from_str(policy.get()).map_err(unreadable)?;
+        let least_grace_ms = grace_ms(&policy).max(setup.least_grace_ms);
+        let least_grace = (GRACE.to_owned(), Value::from(least_grace_ms.to_string()));
         // What has no value yet is not among the members.
-        let policy: Map<String, Value> = policy.into_iter().chain(setup.changes.clone()).collect();
-        let rotation_grace_ms = policy.get("rotationGraceMs").and_then(Value::as_str);
-        let rotation_grace_ms = rotation_grace_ms
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_default();
+        let policy: Map<String, Value> = policy
+            .into_iter()
+            .chain([least_grace])
+            .chain(setup.changes.clone())
+            .collect();
+        let rotation_grace_ms = grace_ms(&policy);
         let limit = |name: &str| policy.get(name).and_then(Value::as_u64).unwrap_or_default() as u32;
         let limits = Limits {
             maximum_token_bytes: limit("maximumTokenBytes"),
@@ -80,6 +87,11 @@ impl Instance {
             Err(error) => Err(ConfigureError::Refused(error)),
         }
     }
+}
+
+fn grace_ms(policy: &Map<String, Value>) -> u64 {
+    let grace = policy.get(GRACE).and_then(Value::as_str);
+    grace.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// A call that asks no store, of an instance that nobody uses yet.
