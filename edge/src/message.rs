@@ -18,8 +18,6 @@ use worker::send::SendWrapper;
 
 /// Stands between headers that were joined.
 const SEPARATOR: &str = ", ";
-/// The cookies in which `/v1` and `/auth` take a token, as each begins.
-const TOKEN_COOKIES: [&str; 2] = ["__Host-tessera=", "tessera="];
 
 #[wasm_bindgen(raw_module = "./message.js")]
 extern "C" {
@@ -42,8 +40,8 @@ extern "C" {
 }
 
 /// A request as a service that is not told its own name sees it: its path and query, and its host among the headers. `None` if
-/// it is none.
-pub(crate) fn read(request: &web_sys::Request) -> Option<Request> {
+/// it is none. `cookies`: the names of those in which a token is taken.
+pub(crate) fn read(request: &web_sys::Request, cookies: &[String]) -> Option<Request> {
     let head = head_of(request);
     let mut lines = head.split('\n');
     let (method, url) = lines.next()?.split_once(' ')?;
@@ -52,7 +50,7 @@ pub(crate) fn read(request: &web_sys::Request) -> Option<Request> {
     for line in lines {
         let (name, value) = line.split_once(':')?;
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-        for value in separate(&name, value) {
+        for value in separate(&name, value, cookies) {
             // What others have put there may be any text.
             headers.append(&name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
         }
@@ -70,24 +68,29 @@ pub(crate) fn read(request: &web_sys::Request) -> Option<Request> {
 
 /// The runtime joins headers of one name by `, `. Of a header that may stand once, this finds the parts again, so that a second
 /// one is as much a fault here as in any other host.
-fn separate<'a>(name: &HeaderName, joined: &'a str) -> Vec<&'a str> {
-    let begins_one: fn(&str) -> bool = match name.as_str() {
+fn separate<'a>(name: &HeaderName, joined: &'a str, cookies: &[String]) -> Vec<&'a str> {
+    let begins_one = |rest: &str| match name.as_str() {
         // No space stands in one of these.
-        "x-tessera-service-key" | "origin" | "sec-fetch-site" => |_| true,
-        "content-type" => |rest| {
-            rest.split([';', ','])
-                .next()
-                .is_some_and(|media| media.contains('/'))
-        },
+        "x-tessera-service-key" | "origin" | "sec-fetch-site" => true,
+        "content-type" => rest
+            .split([';', ','])
+            .next()
+            .is_some_and(|media| media.contains('/')),
         // A scheme and its credentials; parameters of another scheme have no space after their name.
-        "authorization" => |rest| {
+        "authorization" => {
             let scheme = rest.split(' ').next().unwrap_or_default();
             scheme.len() < rest.len() && !scheme.contains(['=', ',', '"'])
-        },
+        }
         // What follows may be a second header, or within the value of another cookie, which a neighbouring site can set. A
         // token that stands there is not read; that there may be two headers is told.
-        "cookie" => |rest| TOKEN_COOKIES.iter().any(|name| rest.starts_with(name)),
-        _ => |_| false,
+        "cookie" => {
+            let begins = |name: &String| {
+                rest.strip_prefix(name.as_str())
+                    .is_some_and(|rest| rest.starts_with('='))
+            };
+            cookies.iter().any(begins)
+        }
+        _ => false,
     };
     let mut parts = Vec::new();
     let (mut rest, mut searched) = (joined, 0);

@@ -1,6 +1,7 @@
 //! What is served: the API of `tessera-http`, the health of the store, and the demonstration where it is asked for.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use axum::Router;
@@ -25,19 +26,19 @@ thread_local! {
     /// Whether the variables that nothing reads were named.
     static WARNED: Cell<bool> = const { Cell::new(false) };
     /// One for the isolate, made by its first request. It holds nothing of any request.
-    static ROUTER: RefCell<Option<Router>> = const { RefCell::new(None) };
+    static ROUTER: RefCell<Option<(Router, Rc<[String]>)>> = const { RefCell::new(None) };
 }
 
 /// Answers one request.
 pub(crate) async fn answer(request: web_sys::Request, env: Env) -> Result<web_sys::Response, JsValue> {
-    let mut router = match router(&env) {
+    let (mut router, cookies) = match router(&env) {
         Ok(router) => router,
         Err(error) => {
             tracing::error!("the Worker is not configured: {}", chain(&error));
             return message::write(Problem::new(500, "not-configured", chain(&error)).into_response()).await;
         }
     };
-    let Some(request) = message::read(&request) else {
+    let Some(request) = message::read(&request, &cookies) else {
         let problem = Problem::new(400, "malformed-request", "the request cannot be read");
         return message::write(problem.into_response()).await;
     };
@@ -46,7 +47,8 @@ pub(crate) async fn answer(request: web_sys::Request, env: Env) -> Result<web_sy
     message::write(response).await
 }
 
-fn router(env: &Env) -> Result<Router, ConfigError> {
+/// The routes, and the names of the cookies in which they take a token.
+fn router(env: &Env) -> Result<(Router, Rc<[String]>), ConfigError> {
     if let Some(router) = ROUTER.with_borrow(Option::clone) {
         return Ok(router);
     }
@@ -80,7 +82,8 @@ fn router(env: &Env) -> Result<Router, ConfigError> {
         .transports(transports)
         .auth_transports(auth_transports)
         .auth_options(auth_options);
-    let router = Arc::new(api).router(beside);
+    let cookies = api.cookies().map(str::to_owned).collect();
+    let router = (Arc::new(api).router(beside), cookies);
     ROUTER.set(Some(router.clone()));
     Ok(router)
 }

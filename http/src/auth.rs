@@ -89,6 +89,11 @@ impl<E: Engine> Authorizer<E> {
         self
     }
 
+    #[cfg(feature = "api")]
+    pub(crate) fn all_carriers(&self) -> &[Carrier] {
+        &self.settings.carriers
+    }
+
     /// What is answered to `OPTIONS`.
     #[must_use]
     pub fn options(mut self, options: Preflight) -> Self {

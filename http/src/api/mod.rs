@@ -117,6 +117,15 @@ impl<E: Engine> Api<E> {
         self
     }
 
+    /// The names of the cookies in which a token is taken, some twice.
+    pub fn cookies(&self) -> impl Iterator<Item = &str> {
+        let all = self.carriers.iter().chain(self.authorizer.all_carriers());
+        all.filter_map(|carrier| match carrier {
+            Carrier::Cookie(cookie) => Some(cookie.name()),
+            Carrier::Bearer | Carrier::Header(_) => None,
+        })
+    }
+
     /// Every route, and those of the host's own beside them. What is at no route is answered by a problem as well, and nothing
     /// that is answered may be kept.
     pub fn router(self: Arc<Self>, beside: Router) -> Router {

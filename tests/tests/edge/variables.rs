@@ -178,7 +178,10 @@ fn variables_of_serve() -> Vec<String> {
     });
     // What may be given several times on the command line is a list in one variable.
     let names = flags.map(|name| match name.as_str() {
-        "AUTH_HEADER" | "PUBLIC_FIELD" | "TOKEN_FIELD" => format!("TESSERA_{name}S"),
+        "AUTH_HEADER" | "AUTH_TRANSPORT" | "PROTECTED_FIELD" | "PUBLIC_FIELD" | "TOKEN_FIELD"
+        | "TRANSPORT" => {
+            format!("TESSERA_{name}S")
+        }
         _ => format!("TESSERA_{name}"),
     });
     names.collect()
@@ -203,6 +206,7 @@ fn every_flag_of_tessera_serve_is_a_variable_here_or_is_said_to_be_for_it_alone(
         "DATA",
         "DURABILITY",
         "FILE",
+        "KEEP_ALIVE_TIMEOUT",
         "LISTEN",
         "CONNECTIONS",
         "REQUEST_TIMEOUT",
