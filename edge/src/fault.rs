@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tessera_http::{Fault, Kind};
+use tessera_http::{ConvertError, Fault, Kind};
 
 use crate::driver::CallError;
 
@@ -23,7 +23,9 @@ pub(crate) enum EdgeError {
     SubjectRequired,
     /// A value of another type is stored than was asked for, or a value cannot be stored.
     #[error("the value does not convert")]
-    Convert(#[source] serde_json::Error),
+    Convert(#[source] ConvertError),
+    #[error("the session's fields cannot be read or written as JSON")]
+    Json(#[source] serde_json::Error),
     /// What the engine wrote is no field.
     #[error("a field cannot be read")]
     Field(#[from] tessera_http::api::InvalidField),
@@ -88,7 +90,7 @@ impl Fault for EdgeError {
             Self::Closed => Kind::Closed,
             Self::Draft => Kind::Draft,
             Self::SubjectRequired => Kind::SubjectRequired,
-            Self::Convert(_) | Self::Field(_) => Kind::Other,
+            Self::Convert(_) | Self::Json(_) | Self::Field(_) => Kind::Other,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use tessera_http::api::{read_field, write_field};
 use tessera_http::{Change, Details, EngineSession, Grant, Keep, Value};
 
@@ -175,7 +175,7 @@ impl EdgeSession {
     fn stored(state: &State) -> Result<BTreeMap<String, Box<RawValue>>, EdgeError> {
         let open = state.open.as_ref();
         open.map_or(Ok(BTreeMap::new()), |open| {
-            serde_json::from_str(&open.loaded.fields).map_err(EdgeError::Convert)
+            serde_json::from_str(&open.loaded.fields).map_err(EdgeError::Json)
         })
     }
 
@@ -208,13 +208,8 @@ impl EngineSession for EdgeSession {
     type Error = EdgeError;
 
     fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, EdgeError> {
-        let read = match self.value(name)? {
-            None => return Ok(None),
-            Some(Value::Bytes(bytes)) => serde_json::from_value(bytes.into()),
-            Some(Value::Json(text)) => serde_json::from_str(&text),
-            Some(value) => serde_json::from_str(write_field(&value).get()),
-        };
-        read.map(Some).map_err(EdgeError::Convert)
+        let value = self.value(name)?;
+        value.map(Value::to).transpose().map_err(EdgeError::Convert)
     }
 
     fn get_value(&self, name: &str) -> Result<Option<Value>, EdgeError> {
@@ -222,12 +217,7 @@ impl EngineSession for EdgeSession {
     }
 
     fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), EdgeError> {
-        let text = to_raw_value(value).map_err(EdgeError::Convert)?;
-        let value = match text.get().as_bytes().first() {
-            // An object of the caller's own, whatever its names are.
-            Some(b'{') => Value::Json(text.get().to_owned()),
-            _ => read_field(text.get())?,
-        };
+        let value = Value::of(value).map_err(EdgeError::Convert)?;
         self.update(vec![(name.to_owned(), Some(value))])
     }
 
@@ -262,7 +252,7 @@ impl EngineSession for EdgeSession {
                 None => fields.remove(name),
             };
         }
-        serde_json::to_string(&fields).map_err(EdgeError::Convert)
+        serde_json::to_string(&fields).map_err(EdgeError::Json)
     }
 
     fn details(&self) -> Result<Details, EdgeError> {

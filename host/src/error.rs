@@ -107,7 +107,7 @@ pub enum SessionError {
     Draft,
     /// A value of another type is stored than was asked for, or a value cannot be stored.
     #[error("the value does not convert")]
-    Convert(#[source] crate::value::ConvertError),
+    Convert(#[source] tessera_contract::ConvertError),
     /// The store does not offer what the call needs.
     #[error("the store does not offer {what}")]
     Unsupported {

@@ -220,39 +220,7 @@ fn device(summary: summary::SessionSummary) -> Device {
         expires_at: summary.expires_at.as_millis(),
         ends_at: summary.ends_at.as_millis(),
         current: summary.current,
-        fields: summary
-            .fields
-            .into_iter()
-            .map(|(name, value)| (name, value.into()))
-            .collect(),
-    }
-}
-
-impl From<crate::Value> for Value {
-    fn from(value: crate::Value) -> Self {
-        match value {
-            crate::Value::Null => Self::Null,
-            crate::Value::Boolean(value) => Self::Boolean(value),
-            crate::Value::Integer(value) => Self::Integer(value),
-            crate::Value::Float(value) => Self::Float(value),
-            crate::Value::Text(value) => Self::Text(value),
-            crate::Value::Bytes(value) => Self::Bytes(value),
-            crate::Value::Json(value) => Self::Json(value),
-        }
-    }
-}
-
-impl From<Value> for crate::Value {
-    fn from(value: Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Boolean(value) => Self::Boolean(value),
-            Value::Integer(value) => Self::Integer(value),
-            Value::Float(value) => Self::Float(value),
-            Value::Text(value) => Self::Text(value),
-            Value::Bytes(value) => Self::Bytes(value),
-            Value::Json(value) => Self::Json(value),
-        }
+        fields: summary.fields.into_iter().collect(),
     }
 }
 
@@ -270,8 +238,8 @@ impl EngineSession for crate::Session {
         self.get(name)
     }
 
-    fn get_value(&self, name: &str) -> Result<Option<tessera_http::Value>, SessionError> {
-        Ok(self.get_value(name)?.map(Into::into))
+    fn get_value(&self, name: &str) -> Result<Option<Value>, SessionError> {
+        self.get_value(name)
     }
 
     fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), SessionError> {
@@ -279,8 +247,7 @@ impl EngineSession for crate::Session {
     }
 
     fn update(&self, changes: Vec<Change>) -> Result<(), SessionError> {
-        let changes = changes.into_iter();
-        self.update(changes.map(|(name, value)| (name, value.map(crate::Value::from))))
+        self.update(changes)
     }
 
     fn remove(&self, name: &str) -> Result<bool, SessionError> {

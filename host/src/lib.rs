@@ -29,5 +29,5 @@ pub use policy::{CapRule, FieldRule, Policy, Preset, ReuseRule, TokenFormat};
 pub use session::Session;
 pub use sessions::{Sessions, SessionsBuilder};
 pub use summary::{Claims, Details, Grant, SessionPage, SessionSummary, Status, Survivors};
+pub use tessera_contract::{ConvertError, Value};
 pub use time::Timestamp;
-pub use value::{ConvertError, Value};

@@ -1,8 +1,8 @@
 //! Limits on what a caller hands over, checked before it is copied into the component. The engine checks all of it again, and more.
 
+use crate::Value;
 use crate::error::SessionError;
 use crate::policy::Policy;
-use crate::value::Value;
 
 /// The longest subject, in bytes.
 const MAXIMUM_SUBJECT_BYTES: usize = 255;

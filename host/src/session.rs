@@ -6,12 +6,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::Value;
 use crate::driver::{Handle, Rank, wit};
 use crate::error::SessionError;
 use crate::limits::{check_change, check_changes, check_subject};
 use crate::policy::Policy;
 use crate::summary::{Details, Grant, Survivors};
-use crate::value::Value;
+use crate::value;
 
 /// A token against cross-site request forgery is 86 characters long.
 const MAXIMUM_CSRF_TOKEN_BYTES: usize = 128;
@@ -102,8 +103,8 @@ impl Session {
     /// [`SessionError::LimitExceeded`], [`SessionError::Overloaded`], [`SessionError::Closed`], [`SessionError::Busy`].
     pub fn set_value(&self, name: &str, value: Value) -> Result<(), SessionError> {
         check_change(&self.policy, name, Some(&value))?;
-        self.handle.grow(name.len() + value.bytes())?;
-        let value = value.into_wit();
+        self.handle.grow(name.len() + value.approximate_bytes())?;
+        let value = value::into_wit(value);
         at_once!(self.call_set(name, &value))
     }
 
@@ -119,10 +120,10 @@ impl Session {
         for (name, value) in changes {
             check_change(&self.policy, &name, value.as_ref())?;
             check_changes(&self.policy, checked.len() + 1)?;
-            bytes += name.len() + value.as_ref().map_or(0, Value::bytes);
+            bytes += name.len() + value.as_ref().map_or(0, Value::approximate_bytes);
             checked.push(wit::Change {
                 name,
-                value: value.map(Value::into_wit),
+                value: value.map(value::into_wit),
             });
         }
         self.handle.grow(bytes)?;
@@ -172,7 +173,7 @@ impl Session {
         let fields = at_once!(self.call_entries())?;
         Ok(fields
             .into_iter()
-            .map(|field| (field.name, Value::from_wit(field.value)))
+            .map(|field| (field.name, value::from_wit(field.value)))
             .collect())
     }
 
@@ -342,7 +343,7 @@ impl Session {
 /// In a call that asks no store, `missing` is a field that is not there.
 fn present(answer: Result<wit::Value, SessionError>) -> Result<Option<Value>, SessionError> {
     match answer {
-        Ok(value) => Ok(Some(Value::from_wit(value))),
+        Ok(value) => Ok(Some(value::from_wit(value))),
         Err(SessionError::Missing) => Ok(None),
         Err(error) => Err(error),
     }

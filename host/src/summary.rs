@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::Value;
 use crate::driver::wit;
 use crate::time::Timestamp;
-use crate::value::Value;
+use crate::value;
 
 /// Where a session's handle stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +196,7 @@ impl SessionPage {
             fields: item
                 .fields
                 .into_iter()
-                .map(|field| (field.name, Value::from_wit(field.value)))
+                .map(|field| (field.name, value::from_wit(field.value)))
                 .collect(),
         };
         Self {

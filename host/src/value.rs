@@ -1,90 +1,28 @@
-//! The values of fields, and their way to and from Rust types through serde.
+//! The values of fields on their way into the component and out of it.
 
-mod convert;
-mod private;
-
-pub use convert::ConvertError;
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
+use crate::Value;
 use crate::driver::wit;
 
-/// The value of one field. Its type survives the store: an integer stays an integer, bytes come back as bytes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// Present, and empty.
-    Null,
-    /// True or false.
-    Boolean(bool),
-    /// Exact over the whole range of 64 bits.
-    Integer(i64),
-    /// Always finite; stays a float where its value is whole.
-    Float(f64),
-    /// Unicode text.
-    Text(String),
-    /// Bytes.
-    Bytes(Vec<u8>),
-    /// One JSON text (RFC 8259), kept as it was written.
-    Json(String),
+pub(crate) fn from_wit(value: wit::Value) -> Value {
+    match value {
+        wit::Value::Null => Value::Null,
+        wit::Value::Boolean(value) => Value::Boolean(value),
+        wit::Value::Integer(value) => Value::Integer(value),
+        wit::Value::Float(value) => Value::Float(value),
+        wit::Value::Text(value) => Value::Text(value),
+        wit::Value::Bytes(value) => Value::Bytes(value),
+        wit::Value::Json(value) => Value::Json(value),
+    }
 }
 
-impl Value {
-    /// Makes a value of any Rust type: scalars, texts and bytes as what they are, anything else as JSON.
-    ///
-    /// # Errors
-    /// If the type cannot be written as JSON, or an integer does not fit 64 bits with a sign.
-    ///
-    /// ```
-    /// use tessera::Value;
-    ///
-    /// assert_eq!(Value::of(&7)?, Value::Integer(7));
-    /// assert_eq!(Value::of(&vec![1, 2])?, Value::Json("[1,2]".into()));
-    /// # Ok::<(), tessera::ConvertError>(())
-    /// ```
-    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, ConvertError> {
-        convert::from_rust(value)
-    }
-
-    /// Reads the value as a Rust type.
-    ///
-    /// # Errors
-    /// If it is of another type, or JSON with a member whose name begins with `$serde_json::private::`: `serde_json` would read
-    /// the object as that member's content.
-    pub fn to<T: DeserializeOwned>(self) -> Result<T, ConvertError> {
-        convert::to_rust(self)
-    }
-
-    /// Bytes that it takes, about.
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Float(_) => 24,
-            Self::Text(text) | Self::Json(text) => text.len(),
-            Self::Bytes(bytes) => bytes.len() * 2,
-        }
-    }
-
-    pub(crate) fn from_wit(value: wit::Value) -> Self {
-        match value {
-            wit::Value::Null => Self::Null,
-            wit::Value::Boolean(value) => Self::Boolean(value),
-            wit::Value::Integer(value) => Self::Integer(value),
-            wit::Value::Float(value) => Self::Float(value),
-            wit::Value::Text(value) => Self::Text(value),
-            wit::Value::Bytes(value) => Self::Bytes(value),
-            wit::Value::Json(value) => Self::Json(value),
-        }
-    }
-
-    pub(crate) fn into_wit(self) -> wit::Value {
-        match self {
-            Self::Null => wit::Value::Null,
-            Self::Boolean(value) => wit::Value::Boolean(value),
-            Self::Integer(value) => wit::Value::Integer(value),
-            Self::Float(value) => wit::Value::Float(value),
-            Self::Text(value) => wit::Value::Text(value),
-            Self::Bytes(value) => wit::Value::Bytes(value),
-            Self::Json(value) => wit::Value::Json(value),
-        }
+pub(crate) fn into_wit(value: Value) -> wit::Value {
+    match value {
+        Value::Null => wit::Value::Null,
+        Value::Boolean(value) => wit::Value::Boolean(value),
+        Value::Integer(value) => wit::Value::Integer(value),
+        Value::Float(value) => wit::Value::Float(value),
+        Value::Text(value) => wit::Value::Text(value),
+        Value::Bytes(value) => wit::Value::Bytes(value),
+        Value::Json(value) => wit::Value::Json(value),
     }
 }

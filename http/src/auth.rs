@@ -11,7 +11,7 @@ use crate::engine::{Engine, EngineSession as _};
 use crate::problem::Problem;
 use crate::session::Open;
 use crate::slot::{Settings, Slot};
-use crate::value::Value;
+use tessera_contract::Value;
 
 /// Whom the session stands for.
 pub const SUBJECT_HEADER: HeaderName = HeaderName::from_static("x-session-subject");

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::fault::Fault;
-use crate::value::{Change, Value};
+use tessera_contract::{Change, Value};
 
 /// Makes and opens sessions; in the Rust host, `tessera::Sessions`.
 pub trait Engine: Clone + Send + Sync + 'static {

@@ -32,7 +32,6 @@ mod origin;
 mod problem;
 mod session;
 mod slot;
-mod value;
 
 pub use auth::{Authorizer, ENVOY_REMOVE_HEADER, ID_HEADER, MAXIMUM_VALUE_BYTES, Preflight, SUBJECT_HEADER};
 pub use body::BodyTimeout;
@@ -47,4 +46,4 @@ pub use login::{RETURN_PARAMETER, ReturnTo, own_path};
 pub use origin::OriginError;
 pub use problem::{Problem, chain};
 pub use session::{Arrival, Session};
-pub use value::{Change, Value};
+pub use tessera_contract::{Change, ConvertError, Value};

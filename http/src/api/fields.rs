@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::Members;
 use crate::problem::Problem;
-use crate::value::{Change, Value};
+use tessera_contract::{Change, Value};
 
 const TAG: &str = "$t";
 const MAXIMUM_PLAIN_INTEGER: u64 = (1 << 53) - 1;

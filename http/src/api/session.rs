@@ -16,7 +16,7 @@ use super::{Api, Members, fields};
 use crate::engine::{Engine, EngineSession, Grant, Keep, Limits};
 use crate::fault::{Fault, Kind};
 use crate::problem::{Problem, chain};
-use crate::value::Change;
+use tessera_contract::Change;
 
 type Shared<E> = State<Arc<Api<E>>>;
 

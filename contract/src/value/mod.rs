@@ -1,0 +1,75 @@
+//! The values of fields, and their way to and from Rust types through serde.
+
+mod convert;
+mod private;
+
+pub use convert::ConvertError;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The value of one field. Its type survives the store: an integer stays an integer, bytes come back as bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Present, and empty.
+    Null,
+    /// True or false.
+    Boolean(bool),
+    /// Exact over the whole range of 64 bits.
+    Integer(i64),
+    /// Always finite; stays a float where its value is whole.
+    Float(f64),
+    /// Unicode text.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// One JSON text (RFC 8259), kept as it was written.
+    Json(String),
+}
+
+impl Value {
+    /// Makes a value of any Rust type: scalars, texts and bytes as what they are, anything else as JSON.
+    ///
+    /// # Errors
+    /// If the type cannot be written as JSON, or an integer does not fit 64 bits with a sign.
+    ///
+    /// ```
+    /// use tessera_contract::Value;
+    ///
+    /// assert_eq!(Value::of(&7)?, Value::Integer(7));
+    /// assert_eq!(Value::of(&vec![1, 2])?, Value::Json("[1,2]".into()));
+    /// # Ok::<(), tessera_contract::ConvertError>(())
+    /// ```
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, ConvertError> {
+        convert::from_rust(value)
+    }
+
+    /// Reads the value as a Rust type.
+    ///
+    /// # Errors
+    /// If it is of another type, or JSON with a member whose name begins with `$serde_json::private::`: `serde_json` would read
+    /// the object as that member's content.
+    pub fn to<T: DeserializeOwned>(self) -> Result<T, ConvertError> {
+        convert::to_rust(self)
+    }
+
+    /// The text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// How many bytes it takes in memory and in a record, about.
+    pub fn approximate_bytes(&self) -> usize {
+        match self {
+            Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Float(_) => 24,
+            Self::Text(text) | Self::Json(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len() * 2,
+        }
+    }
+}
+
+/// A field to set, or with `None` to remove.
+pub type Change = (String, Option<Value>);
