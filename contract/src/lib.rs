@@ -2,6 +2,10 @@
 //!
 //! Knows neither wasmtime nor a runtime nor a store, and builds for wasm32.
 
+mod session;
+mod time;
 mod value;
 
+pub use session::{Claims, Details, Grant, KeepFields, SessionPage, SessionSummary, Status};
+pub use time::{Timestamp, millis};
 pub use value::{Change, ConvertError, Value};

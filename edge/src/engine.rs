@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tessera_http::{Claims, Device, Devices, Engine, EngineSession as _, Limits, Value};
+use tessera_http::{
+    Claims, Engine, EngineSession as _, Limits, SessionPage, SessionSummary, Timestamp, Value,
+};
 use worker::send::SendWrapper;
 
 use crate::boxed::boxed;
@@ -61,8 +63,8 @@ impl Engine for EdgeEngine {
         Arc::ptr_eq(&self.driver, &other.driver)
     }
 
-    fn now_millis(&self) -> u64 {
-        clock::now()
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(clock::now())
     }
 
     fn limits(&self) -> Limits {
@@ -85,8 +87,8 @@ impl Engine for EdgeEngine {
         Ok(Claims {
             reference: claims.reference,
             generation: claims.generation,
-            issued_at: claims.issued_at.0,
-            expires_at: claims.expires_at.0,
+            issued_at: claims.issued_at.into(),
+            expires_at: claims.expires_at.into(),
             subject: claims.subject,
             data: claims.data.into_iter().collect(),
         })
@@ -97,15 +99,15 @@ impl Engine for EdgeEngine {
         subject: &str,
         current: Option<&str>,
         cursor: Option<&str>,
-    ) -> Result<Devices, EdgeError> {
+    ) -> Result<SessionPage, EdgeError> {
         boxed(async move {
             let arguments = (subject, current, cursor);
             let page: wit::Summaries = self
                 .driver
                 .run("list-sessions", &arguments, &mut Known::default())
                 .await?;
-            Ok(Devices {
-                items: page.items.into_iter().map(device).collect(),
+            Ok(SessionPage {
+                items: page.items.into_iter().map(summary).collect(),
                 next: page.next,
             })
         })
@@ -145,14 +147,14 @@ impl Engine for EdgeEngine {
     }
 }
 
-fn device(summary: wit::Summary) -> Device {
-    Device {
+fn summary(summary: wit::Summary) -> SessionSummary {
+    SessionSummary {
         reference: summary.reference,
-        created_at: summary.created_at.0,
-        authenticated_at: summary.authenticated_at.0,
-        last_seen_at: summary.last_seen_at.0,
-        expires_at: summary.expires_at.0,
-        ends_at: summary.ends_at.0,
+        created_at: summary.created_at.into(),
+        authenticated_at: summary.authenticated_at.into(),
+        last_seen_at: summary.last_seen_at.into(),
+        expires_at: summary.expires_at.into(),
+        ends_at: summary.ends_at.into(),
         current: summary.current,
         fields: summary
             .fields

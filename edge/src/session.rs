@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tessera_http::api::{read_field, write_field};
-use tessera_http::{Change, Details, EngineSession, Grant, Keep, Value};
+use tessera_http::{Change, Details, EngineSession, Grant, KeepFields, Status, Value};
 
 use crate::boxed::boxed;
 use crate::driver::{CallError, Known, wit};
@@ -104,7 +104,7 @@ impl EdgeSession {
     }
 
     /// A call that writes, and hands out a token. A draft is made by it.
-    async fn write(&self, function: &str, login: Option<(&str, &Keep)>) -> Result<Grant, EdgeError> {
+    async fn write(&self, function: &str, login: Option<(&str, &KeepFields)>) -> Result<Grant, EdgeError> {
         let (_busy, open, changes) = self.begin()?;
         let driver = self.engine.driver();
         let Some(Open {
@@ -152,10 +152,7 @@ impl EdgeSession {
         let mut state = self.state();
         state.changes.clear();
         state.open = Some(open);
-        Ok(Grant {
-            token: grant.token,
-            ends_at: grant.ends_at.0,
-        })
+        Ok(grant.into())
     }
 
     /// A call that asks no store beyond what is known.
@@ -196,11 +193,11 @@ async fn load(engine: &EdgeEngine, token: String, mut known: Known) -> Result<Op
     Ok(Open { token, loaded, known })
 }
 
-fn survivors(keep: &Keep) -> wit::Survivors {
+fn survivors(keep: &KeepFields) -> wit::Survivors {
     match keep {
-        Keep::Nothing => wit::Survivors::Nothing,
-        Keep::Everything => wit::Survivors::Everything,
-        Keep::Named(names) => wit::Survivors::Named(names.clone()),
+        KeepFields::Nothing => wit::Survivors::Nothing,
+        KeepFields::Everything => wit::Survivors::Everything,
+        KeepFields::Named(names) => wit::Survivors::Named(names.clone()),
     }
 }
 
@@ -263,29 +260,23 @@ impl EngineSession for EdgeSession {
         let modified = !state.changes.is_empty();
         let Some(open) = &state.open else {
             return Ok(Details {
-                is_live: false,
-                reference: String::new(),
-                subject: None,
-                created_at: 0,
-                authenticated_at: None,
-                expires_at: 0,
-                ends_at: 0,
-                generation: 0,
-                touch_due: false,
-                renew_due: false,
-                reissue_due: false,
                 modified,
+                ..Details::of_draft()
             });
         };
         let details = &open.loaded.details;
         Ok(Details {
-            is_live: details.status == "live" && !state.closed,
+            status: match details.status.as_str() {
+                "live" if !state.closed => Status::Live,
+                "draft" if !state.closed => Status::Draft,
+                _ => Status::Closed,
+            },
             reference: details.reference.clone(),
             subject: details.subject.clone(),
-            created_at: details.created_at.0,
-            authenticated_at: details.authenticated_at.map(|at| at.0),
-            expires_at: details.expires_at.0,
-            ends_at: details.ends_at.0,
+            created_at: details.created_at.into(),
+            authenticated_at: details.authenticated_at.map(Into::into),
+            expires_at: details.expires_at.into(),
+            ends_at: details.ends_at.into(),
             generation: details.generation,
             touch_due: details.touch_due,
             renew_due: details.renew_due,
@@ -302,16 +293,13 @@ impl EngineSession for EdgeSession {
         boxed(self.write(ROTATE, None)).await
     }
 
-    async fn authenticate(&self, subject: &str, keep: &Keep) -> Result<Grant, EdgeError> {
+    async fn authenticate(&self, subject: &str, keep: &KeepFields) -> Result<Grant, EdgeError> {
         boxed(async move { self.write("authenticate", Some((subject, keep))).await }).await
     }
 
     fn reissue(&self) -> Result<Grant, EdgeError> {
         let grant: wit::Grant = self.at_once("reissue", |token| vec![token.into()])?;
-        Ok(Grant {
-            token: grant.token,
-            ends_at: grant.ends_at.0,
-        })
+        Ok(grant.into())
     }
 
     async fn touch(&self) -> Result<bool, EdgeError> {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use crate::time::Timestamp;
+use crate::Timestamp;
 
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {

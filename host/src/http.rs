@@ -24,13 +24,14 @@ use axum_core::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use tessera_http::{Change, Claims, Engine, EngineSession, Grant};
+use tessera_http::{
+    Change, Claims, Details, Engine, EngineSession, Grant, KeepFields, SessionPage, Timestamp, Value,
+};
 
 pub use tessera_http::{
-    Arrival, BodyTimeout, CSRF_FIELD, CSRF_HEADER, Carrier, Cookie, CookieBuilder, CookieError, Details,
-    Device, Devices, ENVOY_REMOVE_HEADER, Fault, ID_HEADER, Keep, Kind, Lifetime, Limits, OriginError,
-    Preflight, Problem, RETURN_PARAMETER, ReturnTo, SUBJECT_HEADER, SameSite, TOKEN_HEADER, Value, chain,
-    own_path,
+    Arrival, BodyTimeout, CSRF_FIELD, CSRF_HEADER, Carrier, Cookie, CookieBuilder, CookieError,
+    ENVOY_REMOVE_HEADER, Fault, ID_HEADER, Kind, Lifetime, Limits, OriginError, Preflight, Problem,
+    RETURN_PARAMETER, ReturnTo, SUBJECT_HEADER, SameSite, TOKEN_HEADER, chain, own_path,
 };
 
 #[cfg(feature = "api")]
@@ -40,7 +41,6 @@ pub use tessera_http::demo;
 
 use crate::error::{SessionError, TokenFault};
 use crate::sessions::Sessions;
-use crate::summary::{self, Status, Survivors};
 
 /// The session of a request; see [`tessera_http::Session`].
 pub type Session = tessera_http::Session<Sessions>;
@@ -151,8 +151,8 @@ impl Engine for Sessions {
         self.is_clone_of(other)
     }
 
-    fn now_millis(&self) -> u64 {
-        self.now().as_millis()
+    fn now(&self) -> Timestamp {
+        self.now()
     }
 
     fn limits(&self) -> Limits {
@@ -174,15 +174,7 @@ impl Engine for Sessions {
     }
 
     fn verify(&self, token: &str, max_age: Option<Duration>) -> Result<Claims, SessionError> {
-        let claims = self.verify(token, max_age)?;
-        Ok(Claims {
-            reference: claims.reference,
-            generation: claims.generation,
-            issued_at: claims.issued_at.as_millis(),
-            expires_at: claims.expires_at.as_millis(),
-            subject: claims.subject,
-            data: claims.data.into_iter().collect(),
-        })
+        self.verify(token, max_age)
     }
 
     async fn list(
@@ -190,12 +182,8 @@ impl Engine for Sessions {
         subject: &str,
         current: Option<&str>,
         cursor: Option<&str>,
-    ) -> Result<Devices, SessionError> {
-        let page = self.list(subject, current, cursor).await?;
-        Ok(Devices {
-            items: page.items.into_iter().map(device).collect(),
-            next: page.next,
-        })
+    ) -> Result<SessionPage, SessionError> {
+        self.list(subject, current, cursor).await
     }
 
     async fn revoke(&self, subject: &str, reference: &str) -> Result<bool, SessionError> {
@@ -208,26 +196,6 @@ impl Engine for Sessions {
 
     async fn revoke_others(&self, session: &crate::Session) -> Result<u64, SessionError> {
         self.revoke_others(session).await
-    }
-}
-
-fn device(summary: summary::SessionSummary) -> Device {
-    Device {
-        reference: summary.reference,
-        created_at: summary.created_at.as_millis(),
-        authenticated_at: summary.authenticated_at.as_millis(),
-        last_seen_at: summary.last_seen_at.as_millis(),
-        expires_at: summary.expires_at.as_millis(),
-        ends_at: summary.ends_at.as_millis(),
-        current: summary.current,
-        fields: summary.fields.into_iter().collect(),
-    }
-}
-
-fn grant(grant: summary::Grant) -> Grant {
-    Grant {
-        token: grant.token,
-        ends_at: grant.ends_at.as_millis(),
     }
 }
 
@@ -263,42 +231,23 @@ impl EngineSession for crate::Session {
     }
 
     fn details(&self) -> Result<Details, SessionError> {
-        let details = self.details()?;
-        Ok(Details {
-            is_live: details.status == Status::Live,
-            reference: details.reference,
-            subject: details.subject,
-            created_at: details.created_at.as_millis(),
-            authenticated_at: details.authenticated_at.map(crate::Timestamp::as_millis),
-            expires_at: details.expires_at.as_millis(),
-            ends_at: details.ends_at.as_millis(),
-            generation: details.generation,
-            touch_due: details.touch_due,
-            renew_due: details.renew_due,
-            reissue_due: details.reissue_due,
-            modified: details.modified,
-        })
+        self.details()
     }
 
     async fn save(&self) -> Result<Grant, SessionError> {
-        self.save().await.map(grant)
+        self.save().await
     }
 
     async fn rotate(&self) -> Result<Grant, SessionError> {
-        self.rotate().await.map(grant)
+        self.rotate().await
     }
 
-    async fn authenticate(&self, subject: &str, keep: &Keep) -> Result<Grant, SessionError> {
-        let survivors = match keep {
-            Keep::Nothing => Survivors::Nothing,
-            Keep::Everything => Survivors::Everything,
-            Keep::Named(names) => Survivors::Named(names.clone()),
-        };
-        self.authenticate_keeping(subject, &survivors).await.map(grant)
+    async fn authenticate(&self, subject: &str, keep: &KeepFields) -> Result<Grant, SessionError> {
+        self.authenticate_keeping(subject, keep).await
     }
 
     fn reissue(&self) -> Result<Grant, SessionError> {
-        self.reissue().map(grant)
+        self.reissue()
     }
 
     async fn touch(&self) -> Result<bool, SessionError> {

@@ -18,7 +18,6 @@ mod session;
 mod sessions;
 pub mod store;
 mod summary;
-mod time;
 mod value;
 
 pub use clock::{Clock, Random, SystemClock, SystemRandom};
@@ -28,6 +27,6 @@ pub use keys::SigningKey;
 pub use policy::{CapRule, FieldRule, Policy, Preset, ReuseRule, TokenFormat};
 pub use session::Session;
 pub use sessions::{Sessions, SessionsBuilder};
-pub use summary::{Claims, Details, Grant, SessionPage, SessionSummary, Status, Survivors};
-pub use tessera_contract::{ConvertError, Value};
-pub use time::Timestamp;
+pub use tessera_contract::{
+    Claims, ConvertError, Details, Grant, KeepFields, SessionPage, SessionSummary, Status, Timestamp, Value,
+};

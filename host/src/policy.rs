@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::driver::wit;
-use crate::time::millis;
+use tessera_contract::millis;
 
 /// What happens when a subject has more sessions than [`Policy::sessions_per_owner`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

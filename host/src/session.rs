@@ -11,8 +11,9 @@ use crate::driver::{Handle, Rank, wit};
 use crate::error::SessionError;
 use crate::limits::{check_change, check_changes, check_subject};
 use crate::policy::Policy;
-use crate::summary::{Details, Grant, Survivors};
+use crate::summary;
 use crate::value;
+use crate::{Details, Grant, KeepFields};
 
 /// A token against cross-site request forgery is 86 characters long.
 const MAXIMUM_CSRF_TOKEN_BYTES: usize = 128;
@@ -223,7 +224,7 @@ impl Session {
                 .session()
                 .call_details(&mut instance.store, session)?))
         })?;
-        Ok(Details::from_wit(details))
+        Ok(summary::details(details))
     }
 
     /// Whom the session stands for.
@@ -243,9 +244,7 @@ impl Session {
     /// [`SessionError::SubjectRequired`], [`SessionError::Expired`], [`SessionError::Closed`], [`SessionError::Busy`],
     /// and those of the store.
     pub async fn save(&self) -> Result<Grant, SessionError> {
-        run!(self.call_save(), Some(Rank::Then))
-            .await
-            .map(Grant::from_wit)
+        run!(self.call_save(), Some(Rank::Then)).await.map(summary::grant)
     }
 
     /// Saves, and renews the token, unless the last renewal is unconfirmed or its grace still runs.
@@ -255,7 +254,7 @@ impl Session {
     pub async fn rotate(&self) -> Result<Grant, SessionError> {
         run!(self.call_rotate(), Some(Rank::Then))
             .await
-            .map(Grant::from_wit)
+            .map(summary::grant)
     }
 
     /// Logs a subject in. The old token ends at once, the absolute timeout starts anew, and of the stored fields none is kept;
@@ -265,7 +264,7 @@ impl Session {
     /// As [`Session::save`]; [`SessionError::InvalidArgument`] for a subject that is not 1 to 255 bytes without control
     /// characters, [`SessionError::TooManySessions`].
     pub async fn authenticate(&self, subject: &str) -> Result<Grant, SessionError> {
-        self.authenticate_keeping(subject, &Survivors::Nothing).await
+        self.authenticate_keeping(subject, &KeepFields::Nothing).await
     }
 
     /// Logs a subject in, or confirms who it is (step-up), and keeps some of the stored fields.
@@ -275,21 +274,21 @@ impl Session {
     pub async fn authenticate_keeping(
         &self,
         subject: &str,
-        survivors: &Survivors,
+        keep: &KeepFields,
     ) -> Result<Grant, SessionError> {
         check_subject(subject)?;
-        if let Survivors::Named(names) = survivors {
+        if let KeepFields::Named(names) = keep {
             check_changes(&self.policy, names.len())?;
             names
                 .iter()
                 .try_for_each(|name| check_change(&self.policy, name, None))?;
         }
         // Where nothing stored is kept, no save is in the way.
-        let rank = (!matches!(survivors, Survivors::Nothing)).then_some(Rank::First);
-        let (subject, survivors) = (subject.to_owned(), survivors.to_wit());
-        run!(self.call_authenticate(&subject, &survivors), rank)
+        let rank = (!matches!(keep, KeepFields::Nothing)).then_some(Rank::First);
+        let (subject, keep) = (subject.to_owned(), summary::keep(keep));
+        run!(self.call_authenticate(&subject, &keep), rank)
             .await
-            .map(Grant::from_wit)
+            .map(summary::grant)
     }
 
     /// Makes the session's token anew, with a new time of issue and no write to the store.
@@ -298,7 +297,7 @@ impl Session {
     /// [`SessionError::Expired`], [`SessionError::SubjectRequired`], [`SessionError::Draft`], [`SessionError::Closed`],
     /// [`SessionError::Busy`].
     pub fn reissue(&self) -> Result<Grant, SessionError> {
-        at_once!(self.call_reissue()).map(Grant::from_wit)
+        at_once!(self.call_reissue()).map(summary::grant)
     }
 
     /// Moves the idle expiry and confirms a renewed token, where that is due; answers whether it wrote.

@@ -12,8 +12,8 @@ use crate::limits::{check_argument, check_subject};
 use crate::policy::{Policy, Preset};
 use crate::session::Session;
 use crate::store::Store;
-use crate::summary::{Claims, SessionPage};
-use crate::time::{Timestamp, millis};
+use crate::summary;
+use tessera_contract::{Claims, SessionPage, Timestamp, millis};
 
 /// How many writers wait for one record unless it is set otherwise.
 const QUEUE_PLACES: usize = 1024;
@@ -139,7 +139,7 @@ impl Sessions {
                 .engine()
                 .call_verify(&mut instance.store, engine, token, max_age)
         })?;
-        Ok(Claims::from_wit(claims))
+        Ok(summary::claims(claims))
     }
 
     /// What is too long is refused before it is copied into the component.
@@ -175,7 +175,7 @@ impl Sessions {
                 .engine()
                 .call_list_sessions(&mut instance.store, engine, &subject, current, cursor)
         });
-        Ok(SessionPage::from_wit(page.await?))
+        Ok(summary::page(page.await?))
     }
 
     /// Ends one session of a subject, named by its reference; answers whether it was there.

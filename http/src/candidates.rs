@@ -3,9 +3,10 @@
 
 use zeroize::Zeroizing;
 
-use crate::engine::{Claims, Engine};
+use crate::engine::Engine;
 use crate::fault::Fault as _;
 use crate::problem::warn_operator;
+use tessera_contract::Claims;
 
 /// How many are tried; each costs a mac, and perhaps a read of the store.
 pub(crate) const MAXIMUM_CANDIDATES: usize = 4;

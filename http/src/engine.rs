@@ -2,14 +2,13 @@
 //!
 //! A host implements the two traits for its own types, so that a handler gets the errors and values that its host has.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::fault::Fault;
-use tessera_contract::{Change, Value};
+use tessera_contract::{Change, Claims, Details, Grant, KeepFields, SessionPage, Timestamp, Value};
 
 /// Makes and opens sessions; in the Rust host, `tessera::Sessions`.
 pub trait Engine: Clone + Send + Sync + 'static {
@@ -21,8 +20,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Whether the other is a clone of this one: the same policy, keys, store and clock.
     fn is_same(&self, other: &Self) -> bool;
 
-    /// Milliseconds since 1970-01-01T00:00:00Z, by the clock that sessions expire by.
-    fn now_millis(&self) -> u64;
+    /// The time by the clock that sessions expire by.
+    fn now(&self) -> Timestamp;
 
     /// The policy's limits. A request is measured by them before work is done for it.
     fn limits(&self) -> Limits;
@@ -54,7 +53,7 @@ pub trait Engine: Clone + Send + Sync + 'static {
         subject: &str,
         current: Option<&str>,
         cursor: Option<&str>,
-    ) -> impl Future<Output = Result<Devices, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<SessionPage, Self::Error>> + Send;
 
     /// Ends one session of a subject, named by its reference; answers whether it was there.
     ///
@@ -152,7 +151,7 @@ pub trait EngineSession: Send + Sync + 'static {
     fn authenticate(
         &self,
         subject: &str,
-        keep: &Keep,
+        keep: &KeepFields,
     ) -> impl Future<Output = Result<Grant, Self::Error>> + Send;
 
     /// Makes the token anew without the store.
@@ -197,119 +196,4 @@ pub struct Limits {
     pub maximum_record_bytes: u32,
     /// The most fields of a session.
     pub maximum_fields: u32,
-}
-
-/// Which stored fields outlive an authentication. Fields set since the session was opened always do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Keep {
-    /// None: the safe choice at a login.
-    #[default]
-    Nothing,
-    /// All: for a step-up of the same subject.
-    Everything,
-    /// Those with these names.
-    Named(Vec<String>),
-}
-
-/// What a write hands back.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Grant {
-    /// The token to hand out, if the client needs another than it has.
-    pub token: Option<String>,
-    /// When the session ends however much it is used, in milliseconds since 1970.
-    pub ends_at: u64,
-}
-
-// A token is a login; it never reaches a log.
-impl std::fmt::Debug for Grant {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Grant")
-            .field("ends_at", &self.ends_at)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What is known of a session without asking the store. Moments are milliseconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Details {
-    /// Whether it is stored, as far as is known.
-    pub is_live: bool,
-    /// A hash of the session id, fit for logs and pages; empty for a draft.
-    pub reference: String,
-    /// Whom the session stands for.
-    pub subject: Option<String>,
-    /// When it was made.
-    pub created_at: u64,
-    /// When the subject last authenticated.
-    pub authenticated_at: Option<u64>,
-    /// When it ends unless it is used.
-    pub expires_at: u64,
-    /// When it ends however much it is used.
-    pub ends_at: u64,
-    /// The counter of the token's generation.
-    pub generation: u32,
-    /// Whether `touch` would write.
-    pub touch_due: bool,
-    /// Whether `save` would renew the token.
-    pub renew_due: bool,
-    /// Whether the token, a JWT, is past half of its life.
-    pub reissue_due: bool,
-    /// Whether there are changes to save.
-    pub modified: bool,
-}
-
-impl Details {
-    /// Whether the subject authenticated within this time before `now`.
-    pub fn authenticated_within(&self, age: Duration, now: u64) -> bool {
-        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        self.authenticated_at
-            .is_some_and(|at| at.saturating_add(age) > now)
-    }
-}
-
-/// One session of a subject, as a page "your devices" shows it. Moments are milliseconds since 1970.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Device {
-    /// A hash of the session id, by which it can be revoked.
-    pub reference: String,
-    /// When it was made.
-    pub created_at: u64,
-    /// When the subject last authenticated.
-    pub authenticated_at: u64,
-    /// When it was last written or touched.
-    pub last_seen_at: u64,
-    /// When it ends unless it is used.
-    pub expires_at: u64,
-    /// When it ends however much it is used.
-    pub ends_at: u64,
-    /// Whether it is the caller's own.
-    pub current: bool,
-    /// Those of the policy's public fields that it has.
-    pub fields: BTreeMap<String, Value>,
-}
-
-/// One page of a subject's sessions.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Devices {
-    /// The live ones; may be none although more pages follow.
-    pub items: Vec<Device>,
-    /// The cursor of the next page; `None` at the end.
-    pub next: Option<String>,
-}
-
-/// What a token says of itself. Moments are milliseconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claims {
-    /// A hash of the session id, fit for logs and pages.
-    pub reference: String,
-    /// The counter of the token's generation.
-    pub generation: u32,
-    /// When it was made.
-    pub issued_at: u64,
-    /// From when on it is refused.
-    pub expires_at: u64,
-    /// JWT only: whom it stands for.
-    pub subject: Option<String>,
-    /// JWT only: the `data` claim.
-    pub data: BTreeMap<String, String>,
 }

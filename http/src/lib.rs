@@ -38,7 +38,7 @@ pub use body::BodyTimeout;
 pub use carrier::{Carrier, TOKEN_HEADER};
 pub use cookie::{Cookie, CookieBuilder, CookieError, Lifetime, MAXIMUM_COOKIE_BYTES, SameSite};
 pub use csrf::{CSRF_FIELD, CSRF_HEADER, CsrfLayer, CsrfService, DEFAULT_FORM_BYTES};
-pub use engine::{Claims, Details, Device, Devices, Engine, EngineSession, Grant, Keep, Limits};
+pub use engine::{Engine, EngineSession, Limits};
 pub use extract::{LoggedIn, Rejection};
 pub use fault::{Fault, Kind};
 pub use layer::{SessionLayer, SessionService};
@@ -46,4 +46,7 @@ pub use login::{RETURN_PARAMETER, ReturnTo, own_path};
 pub use origin::OriginError;
 pub use problem::{Problem, chain};
 pub use session::{Arrival, Session};
-pub use tessera_contract::{Change, ConvertError, Value};
+pub use tessera_contract::{
+    Change, Claims, ConvertError, Details, Grant, KeepFields, SessionPage, SessionSummary, Status, Timestamp,
+    Value,
+};

@@ -11,8 +11,9 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use zeroize::Zeroizing;
 
-use crate::engine::{Details, Devices, Engine, EngineSession as _, Grant, Keep};
+use crate::engine::{Engine, EngineSession as _};
 use crate::fault::{Fault as _, Kind};
+use tessera_contract::{Details, Grant, KeepFields, SessionPage};
 
 /// The fields that hold flash messages begin so.
 const FLASH_FIELDS: &str = "_flash.";
@@ -297,9 +298,7 @@ impl<E: Engine> Session<E> {
     /// # Errors
     /// As [`Session::details`].
     pub fn authenticated_within(&self, age: Duration) -> Result<bool, E::Error> {
-        Ok(self
-            .details()?
-            .authenticated_within(age, self.open.engine.now_millis()))
+        Ok(self.details()?.authenticated_within(age, self.open.engine.now()))
     }
 
     /// Leaves a message for the next page that takes it; of more than 16 the oldest goes.
@@ -310,7 +309,7 @@ impl<E: Engine> Session<E> {
         // A field for each, so that two requests at once lose none.
         let name = format!(
             "{FLASH_FIELDS}{:015}.{:08x}",
-            self.open.engine.now_millis(),
+            self.open.engine.now().as_millis(),
             salt()
         );
         self.at_once(|session| {
@@ -366,14 +365,14 @@ impl<E: Engine> Session<E> {
     /// # Errors
     /// As [`Session::save`]; if the subject is unfit, or has as many sessions as allowed.
     pub async fn authenticate(&self, subject: &str) -> Result<(), E::Error> {
-        self.authenticate_keeping(subject, &Keep::Nothing).await
+        self.authenticate_keeping(subject, &KeepFields::Nothing).await
     }
 
     /// Logs a subject in, or confirms who it is, and keeps some of the stored fields.
     ///
     /// # Errors
     /// As [`Session::authenticate`].
-    pub async fn authenticate_keeping(&self, subject: &str, keep: &Keep) -> Result<(), E::Error> {
+    pub async fn authenticate_keeping(&self, subject: &str, keep: &KeepFields) -> Result<(), E::Error> {
         self.check()?;
         let session = self.open.session();
         let granted = self.open.ends(session.authenticate(subject, keep));
@@ -414,14 +413,14 @@ impl<E: Engine> Session<E> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn devices(&self, cursor: Option<&str>) -> Result<Devices, E::Error> {
+    pub async fn devices(&self, cursor: Option<&str>) -> Result<SessionPage, E::Error> {
         let details = self.details()?;
         match &details.subject {
             Some(subject) => {
                 let current = Some(details.reference.as_str());
                 self.open.engine.list(subject, current, cursor).await
             }
-            None => Ok(Devices::default()),
+            None => Ok(SessionPage::default()),
         }
     }
 

@@ -144,7 +144,7 @@ impl<E: Engine> Slot<E> {
         let told = match open.news().take() {
             None => return Ok(()),
             Some(News::Token(grant)) => {
-                let remaining = grant.ends_at.saturating_sub(open.engine.now_millis());
+                let remaining = grant.ends_at.millis_since(open.engine.now());
                 carrier.hand_out(headers, grant.token.as_deref().unwrap_or_default(), remaining)
             }
             Some(News::Ended) => carrier.take_away(headers),

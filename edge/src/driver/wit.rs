@@ -36,7 +36,24 @@ pub(crate) struct Error {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Grant {
     pub(crate) token: Option<String>,
+    pub(crate) expires_at: U64,
     pub(crate) ends_at: U64,
+}
+
+impl From<Grant> for tessera_http::Grant {
+    fn from(grant: Grant) -> Self {
+        Self {
+            token: grant.token,
+            expires_at: grant.expires_at.into(),
+            ends_at: grant.ends_at.into(),
+        }
+    }
+}
+
+impl From<U64> for tessera_http::Timestamp {
+    fn from(millis: U64) -> Self {
+        Self::from_millis(millis.0)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::Timestamp;
 use crate::store::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
-use crate::time::Timestamp;
 
 /// What the engine asks a store.
 #[derive(Hash)]

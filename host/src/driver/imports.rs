@@ -8,7 +8,7 @@ use wasmtime::{Result, StoreContextMut, StoreLimits};
 use super::answer::{Answer, Question};
 use super::record::{Failure, Record, Sources};
 use crate::store::{self, StoreError};
-use crate::time::{Timestamp, millis};
+use tessera_contract::{Timestamp, millis};
 
 /// What an instance's imports work on.
 pub(crate) struct HostState {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::answer::{Answer, Question};
 use super::queue::Turn;
+use crate::Timestamp;
 use crate::store::{Entry, Expected, StoreError};
-use crate::time::Timestamp;
 
 /// Which record a call read or wrote last, and the guard that it has.
 #[derive(Clone)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::answer::{Answer, AnyStore, Pending, Question};
 use super::newest::{Newest, Seen};
+use crate::Timestamp;
 use crate::clock::{Clock, Random};
 use crate::store::StoreError;
-use crate::time::Timestamp;
 
 /// The most questions one logical call may ask; the engine keeps to it, the driver makes sure.
 const MAXIMUM_QUESTIONS: usize = 32;

@@ -18,7 +18,7 @@ use super::{
 };
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 use super::{Listed, Listing};
-use crate::time::Timestamp;
+use crate::Timestamp;
 
 /// One of the stores that a [`StoreUrl`](super::StoreUrl) names, cached or not. A clone is the same store.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Placement;
-use crate::time::Timestamp;
+use crate::Timestamp;
 
 /// A part of all entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::time::Timestamp;
+use crate::Timestamp;
 
 mod any;
 mod bounds;

@@ -13,10 +13,10 @@ use super::credentials::{ByService, IsService, Signed, Token, WithService};
 use super::members::{FieldMembers, NoMembers};
 use super::view::answer_session;
 use super::{Api, Members, fields};
-use crate::engine::{Engine, EngineSession, Grant, Keep, Limits};
+use crate::engine::{Engine, EngineSession, Limits};
 use crate::fault::{Fault, Kind};
 use crate::problem::{Problem, chain};
-use tessera_contract::Change;
+use tessera_contract::{Change, Grant, KeepFields};
 
 type Shared<E> = State<Arc<Api<E>>>;
 
@@ -36,7 +36,7 @@ pub(super) async fn create<E: Engine>(
     let session = api.engine.create().map_err(failed)?;
     session.update(changes).map_err(failed)?;
     let grant = match subject {
-        Some(subject) => session.authenticate(&subject, &Keep::Nothing).await,
+        Some(subject) => session.authenticate(&subject, &KeepFields::Nothing).await,
         None => session.save().await,
     };
     let grant = grant.map_err(failed)?;
@@ -149,20 +149,20 @@ fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, limits: &Limit
     Ok(())
 }
 
-fn keep(named: Option<Box<RawValue>>, limits: &Limits) -> Result<Keep, Problem> {
+fn keep(named: Option<Box<RawValue>>, limits: &Limits) -> Result<KeepFields, Problem> {
     let Some(named) = named else {
-        return Ok(Keep::Nothing);
+        return Ok(KeepFields::Nothing);
     };
     match named.get() {
-        r#""nothing""# | "null" => Ok(Keep::Nothing),
-        r#""everything""# => Ok(Keep::Everything),
+        r#""nothing""# | "null" => Ok(KeepFields::Nothing),
+        r#""everything""# => Ok(KeepFields::Everything),
         names => {
             let names: Vec<String> = serde_json::from_str(names).map_err(|_| {
                 let detail = "`keep` must be \"nothing\", \"everything\" or an array of names";
                 Problem::new(422, "invalid-member", detail).with("member", "keep")
             })?;
             check_names(names.iter().map(String::as_str), limits)?;
-            Ok(Keep::Named(names))
+            Ok(KeepFields::Named(names))
         }
     }
 }

@@ -13,8 +13,9 @@ use serde_json::value::RawValue;
 use super::answer::{Answer, answer, answer_one};
 use super::credentials::ByService;
 use super::{Api, write_field};
-use crate::engine::{Device, Engine};
+use crate::engine::Engine;
 use crate::problem::Problem;
+use tessera_contract::{SessionSummary, Timestamp};
 
 type Shared<E> = State<Arc<Api<E>>>;
 
@@ -47,11 +48,11 @@ pub(super) struct Ended {
 #[derive(Serialize)]
 struct Listed<'a> {
     reference: &'a str,
-    created_at: u64,
-    authenticated_at: u64,
-    last_seen_at: u64,
-    expires_at: u64,
-    ends_at: u64,
+    created_at: Timestamp,
+    authenticated_at: Timestamp,
+    last_seen_at: Timestamp,
+    expires_at: Timestamp,
+    ends_at: Timestamp,
     current: bool,
     fields: BTreeMap<&'a str, Box<RawValue>>,
 }
@@ -161,7 +162,7 @@ async fn end_one<E: Engine>(api: &Api<E>, subject: &str, reference: &str) -> Ans
     }
 }
 
-fn listed(session: &Device) -> Listed<'_> {
+fn listed(session: &SessionSummary) -> Listed<'_> {
     Listed {
         reference: &session.reference,
         created_at: session.created_at,

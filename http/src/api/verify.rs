@@ -14,13 +14,14 @@ use super::answer::{Answer, answer};
 use super::members::TokenMembers;
 use crate::engine::Engine;
 use crate::problem::Problem;
+use tessera_contract::Timestamp;
 
 #[derive(Serialize)]
 struct View {
     reference: String,
     generation: u32,
-    issued_at: u64,
-    expires_at: u64,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
     subject: Option<String>,
     data: BTreeMap<String, String>,
 }

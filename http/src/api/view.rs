@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::answer::{Answer, answer};
 use crate::engine::EngineSession;
 use crate::problem::Problem;
+use tessera_contract::Timestamp;
 
 #[derive(Serialize)]
 struct View {
@@ -15,10 +16,10 @@ struct View {
     token: Option<String>,
     reference: String,
     subject: Option<String>,
-    created_at: u64,
-    authenticated_at: Option<u64>,
-    expires_at: u64,
-    ends_at: u64,
+    created_at: Timestamp,
+    authenticated_at: Option<Timestamp>,
+    expires_at: Timestamp,
+    ends_at: Timestamp,
     generation: u32,
     renew_due: bool,
     fields: Box<RawValue>,

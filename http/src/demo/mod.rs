@@ -154,7 +154,7 @@ async fn home<E: Engine>(State(demo): Shared<E>, session: Session<E>) -> Result<
         devices,
         details: session.details()?,
         fields,
-        now: demo.engine.now_millis(),
+        now: demo.engine.now(),
         grace: demo.grace,
     };
     Ok(page.into_response())

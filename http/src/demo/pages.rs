@@ -7,8 +7,8 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::{AGENT, MAXIMUM_NAME, MAXIMUM_TEXT, PREFIX};
 use crate::csrf::CSRF_FIELD;
-use crate::engine::{Details, Device};
 use crate::session::Arrival;
+use tessera_contract::{Details, SessionSummary, Timestamp};
 
 /// A whole page.
 pub(super) struct Page(pub(super) Markup);
@@ -21,9 +21,8 @@ pub(super) struct Home {
     pub(super) details: Details,
     /// Name, label and text of each.
     pub(super) fields: Vec<(&'static str, &'static str, String)>,
-    pub(super) devices: Vec<Device>,
-    /// Milliseconds since 1970, as all moments here.
-    pub(super) now: u64,
+    pub(super) devices: Vec<SessionSummary>,
+    pub(super) now: Timestamp,
     pub(super) grace: Duration,
 }
 
@@ -231,14 +230,14 @@ impl Home {
     }
 
     /// The time until a moment; the script lets it run.
-    fn left(&self, id: &str, at: u64) -> Markup {
-        let left = at.saturating_sub(self.now);
+    fn left(&self, id: &str, at: Timestamp) -> Markup {
+        let left = at.millis_since(self.now);
         html! { span.clock id=(id) data-left=(left) { (words(left)) } }
     }
 
     /// A moment that is past; the script shows it in the visitor's own time.
-    fn moment(&self, at: u64) -> Markup {
-        html! { span data-at=(at) { (words(self.now.saturating_sub(at))) " ago" } }
+    fn moment(&self, at: Timestamp) -> Markup {
+        html! { span data-at=(at.as_millis()) { (words(self.now.millis_since(at))) " ago" } }
     }
 }
 

@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tessera_http::api::read_field;
 use tessera_http::{
-    Change, Claims, Details, Devices, Engine, EngineSession, Fault, Grant, Keep, Kind, Limits, Value,
+    Change, Claims, Details, Engine, EngineSession, Fault, Grant, KeepFields, Kind, Limits, SessionPage,
+    Status, Timestamp, Value,
 };
 
 /// What was asked of the engine, and what it holds.
@@ -60,9 +61,11 @@ impl Fault for Never {
     }
 }
 
+const AT: Timestamp = Timestamp::from_millis(1);
 const GRANT: Grant = Grant {
     token: None,
-    ends_at: 1,
+    expires_at: AT,
+    ends_at: AT,
 };
 
 impl Engine for Plain {
@@ -73,8 +76,8 @@ impl Engine for Plain {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    fn now_millis(&self) -> u64 {
-        0
+    fn now(&self) -> Timestamp {
+        Timestamp::default()
     }
 
     fn limits(&self) -> Limits {
@@ -103,15 +106,15 @@ impl Engine for Plain {
         Ok(Claims {
             reference: "r".into(),
             generation: 1,
-            issued_at: 0,
-            expires_at: 1,
+            issued_at: Timestamp::default(),
+            expires_at: AT,
             subject: None,
             data: BTreeMap::new(),
         })
     }
 
-    async fn list(&self, _: &str, _: Option<&str>, _: Option<&str>) -> Result<Devices, Never> {
-        Ok(Devices::default())
+    async fn list(&self, _: &str, _: Option<&str>, _: Option<&str>) -> Result<SessionPage, Never> {
+        Ok(SessionPage::default())
     }
 
     async fn revoke(&self, _: &str, _: &str) -> Result<bool, Never> {
@@ -135,7 +138,7 @@ impl EngineSession for Plain {
         field.map(serde_json::from_value).transpose().map_err(|_| Never)
     }
 
-    fn get_value(&self, name: &str) -> Result<Option<tessera_http::Value>, Never> {
+    fn get_value(&self, name: &str) -> Result<Option<Value>, Never> {
         let field = self.asked().fields.get(name).cloned();
         let read = field.map(|field| read_field(&field.to_string()));
         read.transpose().map_err(|_| Never)
@@ -164,18 +167,13 @@ impl EngineSession for Plain {
 
     fn details(&self) -> Result<Details, Never> {
         Ok(Details {
-            is_live: true,
+            status: Status::Live,
             reference: "reference".into(),
             subject: self.asked().subject.clone(),
-            created_at: 0,
-            authenticated_at: None,
-            expires_at: 1,
-            ends_at: 1,
+            expires_at: AT,
+            ends_at: AT,
             generation: 1,
-            touch_due: false,
-            renew_due: false,
-            reissue_due: false,
-            modified: false,
+            ..Details::of_draft()
         })
     }
 
@@ -187,7 +185,7 @@ impl EngineSession for Plain {
         Ok(GRANT)
     }
 
-    async fn authenticate(&self, _: &str, _: &Keep) -> Result<Grant, Never> {
+    async fn authenticate(&self, _: &str, _: &KeepFields) -> Result<Grant, Never> {
         Ok(GRANT)
     }
 

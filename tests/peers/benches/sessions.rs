@@ -10,7 +10,7 @@ use std::sync::Arc;
 use cookie::{Cookie, CookieJar, Key};
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde::{Deserialize, Serialize};
-use tessera::{Sessions, Survivors, TokenFormat};
+use tessera::{Sessions, KeepFields, TokenFormat};
 use tokio::runtime::Runtime;
 use tower_sessions::{MemoryStore, Session, session::Id};
 
@@ -38,7 +38,7 @@ async fn token(sessions: &Sessions) -> String {
         session.set(&format!("field{field}"), TEXT).unwrap();
     }
     session.set("role", "admin").unwrap();
-    session.authenticate_keeping("alice", &Survivors::Everything).await.unwrap().token.unwrap()
+    session.authenticate_keeping("alice", &KeepFields::Everything).await.unwrap().token.unwrap()
 }
 
 fn engine(criterion: &mut Criterion) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tessera::store::Store;
-use tessera::{Grant, Session, SessionError, Survivors};
+use tessera::{Grant, KeepFields, Session, SessionError};
 
 use super::args::{Args, as_texts};
 use super::compare::Match;
@@ -119,12 +119,12 @@ impl<S: Store> Runner<S> {
     }
 }
 
-fn survivors(args: &mut Args) -> Result<Option<Survivors>, String> {
+fn survivors(args: &mut Args) -> Result<Option<KeepFields>, String> {
     Ok(match args.optional("survivors") {
         None => None,
-        Some(Value::String(all)) if all == "everything" => Some(Survivors::Everything),
-        Some(Value::String(none)) if none == "nothing" => Some(Survivors::Nothing),
-        Some(names) => Some(Survivors::Named(as_texts("survivors", names)?)),
+        Some(Value::String(all)) if all == "everything" => Some(KeepFields::Everything),
+        Some(Value::String(none)) if none == "nothing" => Some(KeepFields::Nothing),
+        Some(names) => Some(KeepFields::Named(as_texts("survivors", names)?)),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use tessera::store::Store;
-use tessera::{Component, Grant, Session, SessionError, Sessions, Survivors, Value};
+use tessera::{Component, Grant, KeepFields, Session, SessionError, Sessions, Value};
 
 use super::plan::{Call, Keeping, Rules, Shown};
 use super::setting::{ABSOLUTE, FOREIGN_SECRET, IDLE, NOW, SECRET, build};
@@ -124,7 +124,8 @@ impl World {
                 .list(subject, own.as_deref(), cursor.as_deref())
                 .await?;
             for item in page.items {
-                listed.push((self.record(item.reference), item.current, item.fields));
+                let fields = item.fields.into_iter().collect();
+                listed.push((self.record(item.reference), item.current, fields));
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -237,11 +238,11 @@ fn given(changes: &[(String, Option<Given>)]) -> Vec<(String, Option<Value>)> {
         .collect()
 }
 
-fn survivors(keeping: &Keeping) -> Survivors {
+fn survivors(keeping: &Keeping) -> KeepFields {
     match keeping {
-        Keeping::Nothing => Survivors::Nothing,
-        Keeping::Everything => Survivors::Everything,
-        Keeping::Named(names) => Survivors::Named(names.clone()),
+        Keeping::Nothing => KeepFields::Nothing,
+        Keeping::Everything => KeepFields::Everything,
+        Keeping::Named(names) => KeepFields::Named(names.clone()),
     }
 }
 

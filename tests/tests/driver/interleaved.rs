@@ -1,7 +1,7 @@
 //! Random logical calls, interleaved on one instance over a store that is never ready, equal their sequential outcomes.
 
 use tessera::store::MemoryStore;
-use tessera::{Session, SessionError, Sessions, Survivors};
+use tessera::{KeepFields, Session, SessionError, Sessions};
 use tessera_tests::stores::NeverReady;
 
 use super::builder;
@@ -59,7 +59,7 @@ async fn client(sessions: Sessions, seed: u64) -> Vec<String> {
             8 => grant(handle.rotate().await),
             9 => grant(
                 handle
-                    .authenticate_keeping(&subject, &Survivors::Everything)
+                    .authenticate_keeping(&subject, &KeepFields::Everything)
                     .await,
             ),
             10 => outcome(handle.touch().await, |wrote| format!("touched: {wrote}")),

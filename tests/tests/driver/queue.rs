@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tessera::store::{MemoryStore, Store};
-use tessera::{FieldRule, SessionError, Sessions, SessionsBuilder, Survivors};
+use tessera::{FieldRule, KeepFields, SessionError, Sessions, SessionsBuilder};
 use tessera_tests::flood::save_at_once;
 use tessera_tests::stores::{NeverReady, Paused, Script, Scripted};
 
@@ -191,7 +191,7 @@ async fn a_login_that_keeps_fields_goes_before_saves_and_keeps_what_was_saved_be
     let later = tokio::spawn(async move { later.save().await });
     tokio::time::sleep(Duration::from_millis(10)).await;
     let login = tokio::spawn(async move {
-        let granted = login.authenticate_keeping("alice", &Survivors::Everything).await;
+        let granted = login.authenticate_keeping("alice", &KeepFields::Everything).await;
         granted.map(|granted| granted.token)
     });
     tokio::time::sleep(Duration::from_millis(10)).await;

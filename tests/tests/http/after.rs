@@ -103,7 +103,7 @@ async fn a_body_that_is_streamed_goes_on_reading_the_session() {
     assert_eq!(session.get::<String>("role").unwrap().as_deref(), Some("admin"));
     assert_eq!(session.subject().unwrap().as_deref(), Some("alice"));
     assert!(session.entries_json().unwrap().contains("admin"));
-    assert!(session.details().unwrap().is_live);
+    assert_eq!(session.details().unwrap().status, tessera::Status::Live);
     assert!(session.authenticated_within(Duration::from_secs(300)).unwrap());
     assert!(!session.csrf_token().unwrap().is_empty());
     // Whether it lives is another question, and has another answer.

@@ -8,7 +8,8 @@ use axum::extract::Path;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::post;
-use tessera::http::{Keep, Session, SessionLayer};
+use tessera::KeepFields;
+use tessera::http::{Session, SessionLayer};
 use tessera::{SessionError, Sessions, SessionsBuilder, TokenFormat};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -156,7 +157,9 @@ async fn set_slowly(
 
 /// The same user, with more rights from now on.
 async fn step_up(session: Session, Path(subject): Path<String>) -> Result<(), SessionError> {
-    session.authenticate_keeping(&subject, &Keep::Everything).await?;
+    session
+        .authenticate_keeping(&subject, &KeepFields::Everything)
+        .await?;
     session.set("role", "admin")
 }
 

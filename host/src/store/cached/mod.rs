@@ -15,7 +15,7 @@ use super::{
     Announce, Capabilities, Condition, Deletion, Entry, Expected, Heard, Listening, Page, Placement, Store,
     StoreError,
 };
-use crate::time::Timestamp;
+use crate::Timestamp;
 
 mod url;
 

@@ -7,8 +7,8 @@ use super::{
     BATCH_LIMIT, Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Store,
     StoreError,
 };
+use crate::Timestamp;
 use crate::store::bounds::check_batch;
-use crate::time::Timestamp;
 
 mod index;
 mod shard;

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
+use crate::Timestamp;
 use crate::store::Entry;
-use crate::time::Timestamp;
 
 /// An entry and what the store knows about it.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::index::OwnerIndex;
 use super::shard::{Owned, Record, Shard};
 use super::{Eviction, MAXIMUM_KEY_BYTES, MAXIMUM_OWNER_BYTES};
+use crate::Timestamp;
 use crate::store::{Condition, Deletion, Entry, Expected, Page, Placement, Row, SWEEP_GRACE, StoreError};
-use crate::time::Timestamp;
 
 const SHARDS: usize = 64;
 /// How many records are swept under one lock.

@@ -6,7 +6,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::shared::Shared;
-use crate::time::Timestamp;
+use crate::Timestamp;
 
 /// Ends its thread when dropped.
 #[derive(Debug)]

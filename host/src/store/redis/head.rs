@@ -1,8 +1,8 @@
 //! The head of a record: what stands in its string before the text. `docs/layout.md` has it byte by byte.
 
 use super::index::{LATEST_MILLIS, Tag};
+use crate::Timestamp;
 use crate::store::StoreError;
-use crate::time::Timestamp;
 
 /// The longest owner in a head, in bytes.
 pub(super) const OWNER_BYTES: usize = 512;

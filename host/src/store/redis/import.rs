@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::RedisStore;
 use super::records::Text;
+use crate::Timestamp;
 use crate::store::{Listed, StoreError};
-use crate::time::Timestamp;
 
 impl RedisStore {
     /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over

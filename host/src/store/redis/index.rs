@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::head::{decimal, hex};
 use super::link::{Effect, Link};
 use super::scripts::{Call, ENTER, PAGE};
+use crate::Timestamp;
 use crate::store::{Cause, SWEEP_GRACE, StoreError};
-use crate::time::Timestamp;
 
 /// The latest moment kept: the last that Lua's numbers hold exactly, 285 000 years from now. What is later is kept as that.
 pub(super) const LATEST_MILLIS: u64 = (1 << 53) - 1;

@@ -5,9 +5,9 @@ use redis::cmd;
 
 use super::link::Node;
 use super::{RedisStore, index::number};
+use crate::Timestamp;
 use crate::store::bounds::check_limit;
 use crate::store::{Listed, Listing, StoreError};
-use crate::time::Timestamp;
 
 /// The pages that find nothing before one is answered all the same: another service's keys may be many.
 const EMPTY_SCANS: usize = 100;

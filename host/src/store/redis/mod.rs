@@ -8,8 +8,8 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
+use crate::Timestamp;
 use crate::store::bounds::{check_batch, check_limit};
-use crate::time::Timestamp;
 
 mod announce;
 mod builder;

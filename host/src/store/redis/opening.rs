@@ -5,7 +5,7 @@ use redis::cmd;
 use super::error::unusable;
 use super::link::Effect;
 use super::{RedisStore, RedisStoreError};
-use crate::time::Timestamp;
+use crate::Timestamp;
 
 impl RedisStore {
     /// Removes a record that is nobody's. A replica refuses that before it looks for one.

@@ -9,8 +9,8 @@ use super::head::{HEAD_BYTES, Head, HeadFormat};
 use super::index::{Listed, Tag, millis};
 use super::link::{Effect, Link};
 use super::scripts::{Call, DELETE, IMPORT, INSERT, REPLACE, Script, TOUCH};
+use crate::Timestamp;
 use crate::store::{Entry, Expected, Placement, Row, SWEEP_GRACE, StoreError};
-use crate::time::{self, Timestamp};
 
 /// How many bytes of a value a list brings along: a page of 100 rows is about 1.7 MB.
 const ROW_VALUE_BYTES: usize = 16 * 1024;
@@ -209,7 +209,7 @@ impl Record<'_> {
 
     /// For how many milliseconds Redis keeps the key of a record that expires then.
     fn life(&self, expires_at: Timestamp) -> u64 {
-        millis(expires_at).saturating_sub(millis(self.now)) + time::millis(SWEEP_GRACE)
+        millis(expires_at).saturating_sub(millis(self.now)) + tessera_contract::millis(SWEEP_GRACE)
     }
 
     pub(super) async fn touch(&self, expires_at: Timestamp) -> Result<(), StoreError> {

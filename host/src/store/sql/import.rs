@@ -6,8 +6,8 @@ use super::driver::Param;
 use super::error::{Fault, Verdict};
 use super::rows::millis;
 use super::{SqlStore, Written};
+use crate::Timestamp;
 use crate::store::{Listed, StoreError};
-use crate::time::Timestamp;
 
 impl SqlStore {
     /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over

@@ -3,9 +3,9 @@
 use super::SqlStore;
 use super::driver::Param;
 use super::rows::{millis, moment, next_cursor, number, parse_cursor, row};
+use crate::Timestamp;
 use crate::store::bounds::check_limit;
 use crate::store::{Listed, Listing, StoreError};
-use crate::time::Timestamp;
 
 impl SqlStore {
     /// Lists live entries of all owners and of none, for an operator: at most `limit` (1 to 100) from `cursor` on;

@@ -13,8 +13,8 @@ use super::{
     Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, SWEEP_GRACE, Store,
     StoreError,
 };
+use crate::Timestamp;
 use crate::store::bounds::{check_batch, check_limit};
-use crate::time::Timestamp;
 
 mod announce;
 mod asking;

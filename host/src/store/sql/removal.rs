@@ -6,8 +6,8 @@ use super::error::Fault;
 use super::rows::millis;
 use super::statements::{Batched, Removal};
 use super::{SqlStore, several};
+use crate::Timestamp;
 use crate::store::{Condition, Deletion, StoreError};
-use crate::time::Timestamp;
 
 impl SqlStore {
     /// Removes an entry that meets the condition, and answers whether it was live.

@@ -2,8 +2,8 @@
 
 use super::driver::Row as SqlRow;
 use super::error::SqlError;
+use crate::Timestamp;
 use crate::store::{Cause, Entry, Row, StoreError};
-use crate::time::Timestamp;
 
 /// An entry whose value is in this column, with version, guard and expiry behind it.
 pub(super) fn entry(row: &SqlRow, column: usize) -> Result<Entry, StoreError> {

@@ -14,8 +14,8 @@ use super::driver::{Param, Sql};
 use super::error::Fault;
 use super::lease::Lease;
 use super::rows::millis;
+use crate::Timestamp;
 use crate::store::SWEEP_GRACE;
-use crate::time::Timestamp;
 
 /// How many entries are removed in one statement.
 pub(super) const BATCH: i64 = 500;

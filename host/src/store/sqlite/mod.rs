@@ -9,8 +9,8 @@ use super::{
     Capabilities, Cause, Condition, Deletion, Entry, Expected, Listed, Listing, Page, Placement, SWEEP_GRACE,
     Store, StoreError,
 };
+use crate::Timestamp;
 use crate::store::bounds::{check_batch, check_limit};
-use crate::time::Timestamp;
 
 mod error;
 mod queue;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::error::closed;
+use crate::Timestamp;
 use crate::store::{Condition, Deletion, Expected, Listed, Placement, StoreError};
-use crate::time::Timestamp;
 
 /// How many writes go into one transaction at most.
 const BATCH: usize = 256;

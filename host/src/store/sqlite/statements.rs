@@ -8,11 +8,11 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row as SqlRow, pa
 
 use super::error::not_done;
 use super::queue::{Reply, Write};
+use crate::Timestamp;
 use crate::store::sections::section;
 use crate::store::{
     Cause, Condition, Deletion, Entry, Expected, Listed, Listing, Page, Placement, Row, StoreError,
 };
-use crate::time::Timestamp;
 
 /// The SQL, which hosts in other languages run as well. Its header states the units and the order of the parameters.
 pub(super) const SQL: &str = include_str!("../../../../stores/layout/sql/sqlite.sql");

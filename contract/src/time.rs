@@ -1,9 +1,12 @@
-//! Moments in milliseconds, the only unit of time that crosses into the component.
+//! Moments in milliseconds since 1970, the only unit of time that crosses into the component.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 /// A moment in milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
@@ -33,6 +36,13 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Milliseconds from an earlier moment to this one; 0 if that one is later.
+    pub fn millis_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         Self(time.duration_since(UNIX_EPOCH).map_or(0, millis))
@@ -40,6 +50,6 @@ impl From<SystemTime> for Timestamp {
 }
 
 /// Whole milliseconds of a duration; `u64::MAX` if there are more.
-pub(crate) fn millis(duration: Duration) -> u64 {
+pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
