@@ -59,6 +59,7 @@ fn settings(carriers: Vec<Carrier>) -> (Arc<Settings>, Arc<Settings>) {
         Arc::new(Settings {
             carriers,
             login: None,
+            removes_twins: false,
         })
     };
     (settings(carriers), settings(plain))
@@ -143,7 +144,10 @@ impl<E: Engine> Authorizer<E> {
         headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let own = [SUBJECT_HEADER, ID_HEADER];
         let told = own.iter().chain(self.fields.iter().map(|(_, header)| header));
-        let absent: Vec<&str> = told.map(HeaderName::as_str).collect();
+        let absent: Vec<&str> = told.clone().map(HeaderName::as_str).collect();
+        for header in told {
+            headers.insert(header.clone(), HeaderValue::from_static(""));
+        }
         // Names of headers fit a header.
         if let Ok(absent) = HeaderValue::try_from(absent.join(",")) {
             headers.insert(ENVOY_REMOVE_HEADER, absent);

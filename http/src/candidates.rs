@@ -1,11 +1,13 @@
 //! Several cookies of one name in a request, as a browser sends them after a change of `Path` or `Domain`, or where a sibling
 //! domain planted one. A request does not say which of them was set with which attributes (RFC 6265, section 4.2.2).
 
+use std::sync::atomic::AtomicU64;
+
 use zeroize::Zeroizing;
 
 use crate::engine::Engine;
 use crate::fault::Fault as _;
-use crate::problem::warn_operator;
+use crate::problem::{warn_now_and_then, warn_operator};
 use tessera_contract::Claims;
 
 /// How many are tried; each costs a mac, and perhaps a read of the store.
@@ -48,10 +50,13 @@ pub(crate) async fn open_one<E: Engine>(
     if opened.len() == 1 {
         return Ok(opened.pop());
     }
-    tracing::warn!(
-        "of {count} different cookies of one name {} open a session: none is taken. They were set with different paths \
-         or domains, or one was planted",
-        opened.len()
-    );
+    static REFUSED: AtomicU64 = AtomicU64::new(0);
+    let opened = opened.len();
+    warn_now_and_then(&REFUSED, |requests| {
+        tracing::warn!(
+            "of {count} different cookies of one name {opened} open a session: none is taken ({requests} such requests so far). \
+             They were set with different paths or domains, or one was planted"
+        );
+    });
     Ok(None)
 }

@@ -1,6 +1,7 @@
 //! What carries a token from the client and back: never a URL, which ends up in logs, histories and `Referer`.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use zeroize::Zeroizing;
@@ -9,6 +10,7 @@ use crate::candidates::MAXIMUM_CANDIDATES;
 use crate::cookie::{Cookie, CookieError};
 use crate::fault::Kind;
 use crate::form;
+use crate::problem::warn_now_and_then;
 
 /// The response header with a new token for clients that send theirs as `Authorization: Bearer`.
 pub const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-session-token");
@@ -112,11 +114,14 @@ impl Carrier {
         headers: &mut HeaderMap,
         token: &str,
         remaining_millis: u64,
+        removes_twins: bool,
     ) -> Result<(), CookieError> {
         match self {
             Self::Cookie(cookie) if cookie.is_set_by_others() => return Ok(()),
             Self::Cookie(cookie) => {
-                remove_twins(cookie, headers)?;
+                if removes_twins {
+                    remove_twins(cookie, headers)?;
+                }
                 headers.append(header::SET_COOKIE, cookie.set(token, remaining_millis)?);
             }
             Self::Bearer => insert_secret(headers, TOKEN_HEADER, token),
@@ -245,6 +250,9 @@ fn read_header(
     }
 }
 
+/// Requests with more cookies of one name than are tried.
+static TOO_MANY: AtomicU64 = AtomicU64::new(0);
+
 /// The cookies of this name. Where there are several, they may be anybody's.
 fn read_cookie(headers: &HeaderMap, name: &str) -> Option<Brought> {
     let (mut ours, mut foreign): (Vec<&str>, _) = (Vec::new(), None);
@@ -262,7 +270,11 @@ fn read_cookie(headers: &HeaderMap, name: &str) -> Option<Brought> {
             Some(text) if ours.contains(&text) => {}
             Some(text) if !form::is_ours(text) => foreign = Some(Some(text)),
             Some(_) if ours.len() == MAXIMUM_CANDIDATES => {
-                tracing::warn!("more than {MAXIMUM_CANDIDATES} different cookies of one name: none is taken");
+                warn_now_and_then(&TOO_MANY, |count| {
+                    tracing::warn!(
+                        "more than {MAXIMUM_CANDIDATES} different cookies of one name: none is taken ({count} such requests so far)"
+                    );
+                });
                 return Some(Brought::ours(Credentials::Refused(Kind::TokenAmbiguous)));
             }
             Some(text) => ours.push(text),

@@ -388,7 +388,9 @@ impl CookieBuilder {
             }
             let is_domain_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
             if let Some(domain) = domain
-                && !(fits(domain.len()) && domain.bytes().all(is_domain_byte))
+                && !(fits(domain.len())
+                    && domain.bytes().all(is_domain_byte)
+                    && domain.bytes().any(|byte| byte.is_ascii_alphanumeric()))
             {
                 return Err(CookieError::Domain);
             }

@@ -37,6 +37,7 @@ impl<E: Engine> SessionLayer<E> {
         let settings = Settings {
             carriers: vec![Carrier::Cookie(Cookie::default())],
             login: None,
+            removes_twins: true,
         };
         Self {
             engine,
@@ -61,6 +62,7 @@ impl<E: Engine> SessionLayer<E> {
             self.settings = Arc::new(Settings {
                 carriers,
                 login: self.settings.login.clone(),
+                removes_twins: true,
             });
         }
         self
@@ -84,6 +86,7 @@ impl<E: Engine> SessionLayer<E> {
         self.settings = Arc::new(Settings {
             carriers: self.settings.carriers.clone(),
             login,
+            removes_twins: true,
         });
         self
     }

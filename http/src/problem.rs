@@ -150,14 +150,20 @@ pub(crate) fn warn_operator(error: &impl Fault) {
         tracing::warn!("a token was used that had been renewed long before: it may be stolen");
     }
     if let Some(ahead) = error.ahead() {
-        let count = EARLY.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        // The 1st, 2nd, 4th, 8th, and so on, because a clock that is wrong is wrong for every request.
-        if count.is_power_of_two() {
+        warn_now_and_then(&EARLY, |count| {
             tracing::warn!(
                 "a token was refused that becomes valid in {ahead:?} by this host's clock ({count} of them so far): \
                  compare the clocks of the hosts, or allow for it by the clock skew of the policy"
             );
-        }
+        });
+    }
+}
+
+/// Warns of the 1st, 2nd, 4th, 8th, and so on: of what clients can cause without a good token, or every request has.
+pub(crate) fn warn_now_and_then(seen: &AtomicU64, warn: impl FnOnce(u64)) {
+    let count = seen.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    if count.is_power_of_two() {
+        warn(count);
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) carriers: Vec<Carrier>,
     /// Where a browser is sent that is not logged in.
     pub(crate) login: Option<Arc<LoginPath>>,
+    /// Whether a token goes out beside the removal of cookies with earlier settings. A proxy hands on one `Set-Cookie` alone.
+    pub(crate) removes_twins: bool,
 }
 
 /// One request's place for its session.
@@ -132,9 +134,10 @@ impl<E: Engine> Slot<E> {
             let private = HeaderValue::from_static("private, no-cache");
             headers.insert(header::CACHE_CONTROL, private);
         }
-        for carrier in &self.settings.carriers {
-            vary(headers, &carrier.request_header());
-        }
+        vary(
+            headers,
+            self.settings.carriers.iter().map(Carrier::request_header),
+        );
     }
 
     fn tell(&self, open: &Open<E>, headers: &mut HeaderMap) -> Result<(), Problem> {
@@ -145,7 +148,8 @@ impl<E: Engine> Slot<E> {
             None => return Ok(()),
             Some(News::Token(grant)) => {
                 let remaining = grant.ends_at.millis_since(open.engine.now());
-                carrier.hand_out(headers, grant.token.as_deref().unwrap_or_default(), remaining)
+                let token = grant.token.as_deref().unwrap_or_default();
+                carrier.hand_out(headers, token, remaining, self.settings.removes_twins)
             }
             Some(News::Ended) => carrier.take_away(headers),
         };
@@ -156,16 +160,24 @@ impl<E: Engine> Slot<E> {
     }
 }
 
-/// Adds a name to `Vary`, unless it stands there.
-fn vary(headers: &mut HeaderMap, name: &HeaderName) {
-    let lines = headers.get_all(header::VARY).iter();
-    let mut named = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    let stands = named.any(|other| {
-        let other = other.trim_ascii();
-        other == b"*" || other.eq_ignore_ascii_case(name.as_str().as_bytes())
-    });
-    if !stands {
-        headers.append(header::VARY, HeaderValue::from_name(name.clone()));
+/// Adds names to `Vary` that do not stand there, in one header.
+fn vary(headers: &mut HeaderMap, names: impl Iterator<Item = HeaderName>) {
+    let mut missing: Vec<HeaderName> = Vec::new();
+    for name in names {
+        let lines = headers.get_all(header::VARY).iter();
+        let mut named = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        let stands = named.any(|other| {
+            let other = other.trim_ascii();
+            other == b"*" || other.eq_ignore_ascii_case(name.as_str().as_bytes())
+        });
+        if !stands && !missing.contains(&name) {
+            missing.push(name);
+        }
+    }
+    let missing: Vec<&str> = missing.iter().map(HeaderName::as_str).collect();
+    // Names of headers fit a header.
+    if let (false, Ok(names)) = (missing.is_empty(), HeaderValue::try_from(missing.join(", "))) {
+        headers.append(header::VARY, names);
     }
 }
 

@@ -61,7 +61,13 @@ pub(super) async fn refuse_second_cookie_header(request: Request, next: Next) ->
         0 | 1 => next.run(request).await,
         _ => {
             let detail = "the header `cookie` must stand once, with all cookies in it";
-            Problem::new(400, "header-malformed", detail).into_response()
+            // A proxy takes any other status for an outage.
+            let is_proxy = request.uri().path().starts_with("/auth");
+            let problem = Problem::new(if is_proxy { 401 } else { 400 }, "header-malformed", detail);
+            match is_proxy {
+                true => problem.challenge(CHALLENGE).into_response(),
+                false => problem.into_response(),
+            }
         }
     }
 }

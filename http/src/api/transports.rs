@@ -38,6 +38,7 @@ fn plain_cookie() -> CookieBuilder {
 pub fn parse_transport(text: &str) -> Result<Carrier, String> {
     match text.split_once(':').unwrap_or((text, "")) {
         ("bearer", "") => Ok(Carrier::Bearer),
+        ("cookie", "") => Err("a cookie is named after a colon, as in cookie:shop".into()),
         ("cookie", text) => {
             let (name, attributes) = text
                 .split_once(';')
@@ -150,7 +151,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             parse_transport(text)
                 .unwrap()
-                .hand_out(&mut headers, "t", 0)
+                .hand_out(&mut headers, "t", 0, false)
                 .unwrap();
             let set = headers.get_all(header::SET_COOKIE).iter().next_back();
             let set = set.map(|set| set.to_str().unwrap().replace("; Max-Age=0", ""));

@@ -297,7 +297,9 @@ fn what_options_is_answered_is_the_operators_to_say() {
         let passed = client.send("OPTIONS", path, &preflight, None);
         assert_eq!((passed.status, passed.text.as_str()), (200, ""), "{passed:?}");
         // Nobody is logged in by it.
-        assert_eq!(passed.header("x-session-subject"), None);
+        for name in ["x-session-subject", "x-session-id", "x-role", "x-name", "x-plan"] {
+            assert_eq!(passed.header(name), Some(""), "{name}");
+        }
         assert_eq!(
             passed.header("x-envoy-auth-headers-to-remove"),
             Some("x-session-subject,x-session-id,x-role,x-name,x-plan")
@@ -327,5 +329,50 @@ fn what_options_is_answered_is_the_operators_to_say() {
             .send("OPTIONS", "/auth", &headers, None)
             .refused(401, "token-absent");
     }
+    server.stop();
+}
+
+/// A proxy hands one `Set-Cookie` on: it has to be the one with the token.
+#[test]
+fn a_renewed_cookie_with_a_domain_is_the_only_one_that_goes_out() {
+    let flags = [
+        "--token-format",
+        "jwt",
+        "--issuer",
+        "i",
+        "--audience",
+        "a",
+        "--token-lifetime",
+        "2s",
+        "--transport",
+        "cookie:shop;Domain=example.com;Secure",
+    ];
+    let (_directory, server) = serve(&flags);
+    let (mut client, key) = (server.client(), server.service_key());
+    let token = create(&mut client, &key, r#"{"subject":"alice"}"#);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let answer = ask(&mut client, "Cookie", &format!("shop={token}"));
+    let set: Vec<&str> = answer.all("set-cookie").collect();
+    let [set] = set[..] else { panic!("{set:?}") };
+    assert!(
+        set.starts_with("shop=e") && set.contains("; Domain=example.com;"),
+        "{set}"
+    );
+    server.stop();
+}
+
+#[test]
+fn a_second_cookie_header_is_nobody_to_a_proxy() {
+    let (_directory, server) = serve(&[]);
+    let (mut client, key) = (server.client(), server.service_key());
+    let token = create(&mut client, &key, r#"{"subject":"alice"}"#);
+    let cookie = format!("tessera={token}");
+    let twice = [("Cookie", cookie.as_str()), ("Cookie", "a=b")];
+    client
+        .send("GET", "/auth", &twice, None)
+        .refused(401, "header-malformed");
+    client
+        .send("GET", "/v1/session", &twice, None)
+        .refused(400, "header-malformed");
     server.stop();
 }

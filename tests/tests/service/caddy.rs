@@ -96,3 +96,81 @@ fn caddy_hands_renewed_cookies_to_the_browser() {
     renews_cookies(&address, &token);
     server.stop();
 }
+
+/// What Caddy removes because the client's `Connection` names it, and what CGI takes for the same header.
+#[test]
+fn a_client_of_caddy_neither_removes_nor_doubles_what_it_is_vouched_for() {
+    let (directory, server) = serve(&crate::auth::FLAGS);
+    let (_caddy, address) = start(directory.path(), &server);
+    let (mut tessera, key) = (server.client(), server.service_key());
+    let body = r#"{"subject":"alice","fields":{"role":"user"}}"#;
+    let token = tessera.call("POST", "/v1/sessions", &key, Some(body)).token();
+    let cookie = format!("__Host-tessera={token}");
+    let mut client = Client::new(&address);
+    for connection in ["X-Role, X-Session-Subject, X-Session-Id", "x-role", "keep-alive"] {
+        let claims = [
+            ("Cookie", cookie.as_str()),
+            ("Connection", connection),
+            ("X_Role", "god"),
+            ("X_Session_Subject", "root"),
+            ("X-Session_Subject", "root"),
+            ("X_Session-Id", "root"),
+        ];
+        let passed = client.send("GET", "/", &claims, None);
+        assert_eq!(passed.status, 200, "{passed:?}");
+        for line in [
+            "x-session-subject: alice\r\n",
+            "x-role: user\r\n",
+            "x-session-id: ",
+        ] {
+            assert!(passed.text.contains(line), "{connection}: {line}: {passed:?}");
+        }
+        assert!(
+            !passed.text.contains("god") && !passed.text.contains("root"),
+            "{passed:?}"
+        );
+    }
+    server.stop();
+}
+
+#[test]
+fn caddy_hands_a_renewed_token_to_a_program() {
+    let (directory, server) = serve(&JWT_FLAGS);
+    let (_caddy, address) = start(directory.path(), &server);
+    let token = server.client().create(&server.service_key(), Some("alice"));
+    thread::sleep(Duration::from_millis(1100));
+    let passed = Client::new(&address).call("GET", "/", &token, None);
+    assert_eq!(passed.status, 200, "{passed:?}");
+    assert!(
+        passed
+            .header("x-session-token")
+            .is_some_and(|renewed| renewed != token)
+    );
+    server.stop();
+}
+
+/// An application that reads a subject, whatever it is, believes that somebody is logged in.
+#[test]
+fn options_that_passes_caddy_is_nobodys() {
+    let flags = [
+        "--auth-header",
+        "role=X-Role",
+        "--auth-options",
+        "pass",
+        "--auth-method-header",
+        "X-Forwarded-Method",
+    ];
+    let (directory, server) = serve(&flags);
+    let (_caddy, address) = start(directory.path(), &server);
+    let claims = [("X-Session-Subject", "root"), ("X-Role", "god")];
+    let passed = Client::new(&address).send("OPTIONS", "/shop", &claims, None);
+    assert!(
+        passed.status == 200 && passed.text.contains("options /shop http"),
+        "{passed:?}"
+    );
+    assert!(
+        !passed.text.contains("root") && !passed.text.contains("god") && !passed.text.contains('{'),
+        "{passed:?}"
+    );
+    server.stop();
+}
