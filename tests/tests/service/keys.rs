@@ -291,3 +291,44 @@ fn processes_that_start_at_once_over_a_new_directory_agree_on_its_secrets() {
         assert!(left.is_empty(), "{left:?}");
     }
 }
+
+#[test]
+fn commands_at_once_lose_no_key() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("keys.json");
+    done(&["key", "new", "--id", "first", "--file", text(&file)]);
+    std::thread::scope(|scope| {
+        for number in 0..12 {
+            let file = &file;
+            scope.spawn(move || done(&["key", "add", "--id", &format!("-k{number}"), "--file", text(file)]));
+        }
+    });
+    let listed = done(&["key", "list", "--file", text(&file)]);
+    assert_eq!(listed.lines().count(), 14, "{listed}");
+    done(&["key", "promote", "-k3", "--file", text(&file)]);
+}
+
+/// The service may run as another user than the operator.
+#[test]
+fn a_changed_key_file_keeps_its_owner_its_mode_and_its_link() {
+    use std::os::unix::fs::MetadataExt as _;
+    let directory = tempfile::tempdir().expect("a directory");
+    let (file, link) = (
+        directory.path().join("real.json"),
+        directory.path().join("keys.json"),
+    );
+    done(&["key", "new", "--file", text(&file)]);
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("a mode");
+    // Only root gives files away; anybody else's own stay their own.
+    let _ = std::os::unix::fs::chown(&file, Some(65534), Some(65534));
+    let before = fs::metadata(&file).expect("a file");
+    done(&["key", "add", "--id", "new", "--file", text(&link)]);
+    let after = fs::metadata(&file).expect("a file");
+    assert_eq!(
+        (after.uid(), after.gid(), after.mode()),
+        (before.uid(), before.gid(), before.mode())
+    );
+    assert!(fs::symlink_metadata(&link).expect("a link").is_symlink());
+    assert!(fs::read_to_string(&file).expect("keys").contains("new"));
+}

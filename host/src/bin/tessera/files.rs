@@ -163,15 +163,43 @@ pub(crate) fn create_secret(path: &Path, text: &str) -> Result<Created, Failure>
     create().map_err(Failure::during(format!("cannot make {}", path.display())))
 }
 
-/// Replaces a secret, in one step.
+/// Replaces a secret, in one step. The new file has the owner, the group and the mode of the old one, because the service may
+/// run as another user; a link stays, and its target is replaced.
 pub(crate) fn replace_secret(path: &Path, text: &str) -> Result<(), Failure> {
     let replace = || {
-        write_beside(path, text)?
-            .persist(path)
-            .map_err(|error| error.error)?;
+        let path = &fs::canonicalize(path)?;
+        let written = write_beside(path, text)?;
+        keep_owner(&fs::metadata(path)?, written.as_file())?;
+        written.persist(path).map_err(|error| error.error)?;
         sync_directory(path)
     };
     replace().map_err(Failure::during(format!("cannot replace {}", path.display())))
+}
+
+#[cfg(unix)]
+fn keep_owner(old: &Metadata, new: &File) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let made = new.metadata()?;
+    if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
+        fchown(new, Some(old.uid()), Some(old.gid()))?;
+    }
+    new.set_permissions(old.permissions())
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &Metadata, _: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Waits until no other process changes secrets in a file's directory; until the answer is dropped, others wait.
+/// Where the file system has no locks, nobody waits.
+pub(crate) fn lock(path: &Path) -> Result<File, Failure> {
+    let doing = || format!("cannot lock the directory of {}", path.display());
+    let directory = File::open(parent(path)).map_err(Failure::during(doing()))?;
+    match directory.lock() {
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(Failure::during(doing())(error)),
+        _ => Ok(directory),
+    }
 }
 
 /// A file beside the path, with a name of its own, mode 0600, and removed again unless it is kept.

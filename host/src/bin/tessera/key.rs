@@ -11,6 +11,9 @@ use crate::output::{say, table};
 use crate::policy::LifetimeFlags;
 use crate::{Failure, moment};
 
+/// Where the service keeps its keys unless it is set otherwise.
+const KEY_FILE: &str = "./tessera-data/keys.json";
+
 /// To change the signing key without refusing a token: `add` a key, on every server; `promote` it, on every server;
 /// `retire` the old one when nothing that it signed can live. A running service takes a changed file within seconds,
 /// and at once on SIGHUP.
@@ -19,7 +22,7 @@ pub(crate) enum Key {
     /// Make a key file with a new signing key; prints it unless --file is given
     New {
         /// The key's id, which stands in every token [default: the day and three letters]
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         id: Option<String>,
         /// Make this file with the key
         #[arg(long, value_name = "PATH")]
@@ -31,10 +34,10 @@ pub(crate) enum Key {
     /// key signs.
     Add {
         /// The key's id, which stands in every token [default: the day and three letters]
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         id: Option<String>,
         /// The key file
-        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
+        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE", default_value = KEY_FILE)]
         file: PathBuf,
     },
     /// Let a key of a key file sign; the one before verifies on
@@ -42,19 +45,22 @@ pub(crate) enum Key {
     /// The file notes until when the previous key signed.
     Promote {
         /// The key's id
+        #[arg(allow_hyphen_values = true)]
         id: String,
         /// The key file
-        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
+        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE", default_value = KEY_FILE)]
         file: PathBuf,
     },
     /// Remove a key from a key file when nothing that it signed can live
     ///
-    /// Give the timeouts of the service: a token lives at most for the absolute timeout.
+    /// Give the timeouts of the service: a token lives at most for the absolute timeout. It is counted from the promotion in
+    /// this file; where a server got its copy later, wait as much longer.
     Retire {
         /// The key's id
+        #[arg(allow_hyphen_values = true)]
         id: String,
         /// The key file
-        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
+        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE", default_value = KEY_FILE)]
         file: PathBuf,
         /// Remove it now, and end the sessions whose tokens it signed
         #[arg(long)]
@@ -65,7 +71,7 @@ pub(crate) enum Key {
     /// List the keys of a key file, without their secrets
     List {
         /// The key file
-        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
+        #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE", default_value = KEY_FILE)]
         file: PathBuf,
     },
 }
@@ -77,7 +83,10 @@ impl Key {
             Self::Add { id, file } => add(id, &file),
             Self::Promote { id, file } => {
                 change(&file, |ring| ring.promote(&id, Timestamp::now()))?;
-                say(&format!("{id} signs in {}\n", file.display()))
+                let path = file.display();
+                say(&format!(
+                    "{id} signs in {path}\nCopy the file to every server. Once the old key's tokens have ended: tessera key retire OLD --file {path}\n"
+                ))
             }
             Self::Retire {
                 id,
@@ -129,13 +138,19 @@ fn list(file: PathBuf) -> Result<(), Failure> {
     for (index, ring) in KeySource::File(file).read()?.keys().iter().enumerate() {
         let role = if index == 0 { "signs" } else { "verifies" };
         let until = ring.signed_until.map(moment::show).unwrap_or_default();
-        rows.push(vec![ring.key.id().to_owned(), role.to_owned(), until]);
+        rows.push(vec![
+            ring.key.id().escape_debug().to_string(),
+            role.to_owned(),
+            until,
+        ]);
     }
     say(&table(&rows))
 }
 
 /// Reads a key file, changes the ring, and replaces the file in one step.
 fn change(file: &Path, change: impl FnOnce(&mut KeyRing) -> Result<(), Failure>) -> Result<(), Failure> {
+    // Until the end, so that two commands at once do not undo each other's changes.
+    let _lock = files::lock(file)?;
     let mut ring = KeySource::File(file.to_owned()).read()?;
     change(&mut ring).map_err(Failure::during(format!("cannot change {}", file.display())))?;
     files::replace_secret(file, &ring.text()?)

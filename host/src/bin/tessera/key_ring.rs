@@ -15,6 +15,10 @@ use crate::{Failure, moment, secrets};
 /// Where the ring is taken from instead of a file: the text of a key file.
 pub(crate) const KEYS_VARIABLE: &str = "TESSERA_KEYS";
 const SECRET_BYTES: usize = 32;
+/// As many as the engine takes.
+const MAXIMUM_KEYS: usize = 64;
+/// How much later than the file a running service may stop to sign: it reads the file every few seconds, and clocks differ.
+const SIGNS_ON: Duration = Duration::from_secs(60);
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -181,7 +185,8 @@ impl KeyRing {
         let stored = |ring: &RingKey| StoredKey {
             id: ring.key.id().to_owned(),
             secret: URL_SAFE_NO_PAD.encode(ring.key.secret()),
-            signed_until: ring.signed_until.map(|moment| moment.as_millis() / 1000),
+            // Rounded up: never earlier than it was.
+            signed_until: ring.signed_until.map(|moment| moment.as_millis().div_ceil(1000)),
         };
         let file = KeyFile {
             keys: self.0.iter().map(stored).collect(),
@@ -228,6 +233,11 @@ impl KeyRing {
         if self.position(key.id()).is_ok() {
             return Err(Failure::new(format!("it already has a key {}", key.id())));
         }
+        if self.0.len() >= MAXIMUM_KEYS {
+            return Err(Failure::new(format!(
+                "it has {MAXIMUM_KEYS} keys, the most that a service takes: retire one first"
+            )));
+        }
         self.0.push(RingKey {
             key,
             signed_until: None,
@@ -267,7 +277,7 @@ impl KeyRing {
                     "the file does not say when {id} signed last: --force removes it, and ends the sessions whose tokens it signed"
                 ))
             })?;
-            let end = signed_until.saturating_add(lifetime);
+            let end = signed_until.saturating_add(lifetime).saturating_add(SIGNS_ON);
             if now < end {
                 return Err(Failure::new(format!(
                     "tokens that {id} signed live until {}: --force removes it now, and ends their sessions",
@@ -307,7 +317,7 @@ mod tests {
 
         let kept = KeyRing::parse(&ring.text().expect("text"), "here").expect("its own text");
         assert!(kept.is_same(&ring));
-        let (mut ring, end) = (kept, NOW.saturating_add(DAY));
+        let (mut ring, end) = (kept, NOW.saturating_add(DAY).saturating_add(SIGNS_ON));
         let early = ring.retire("old", Some(DAY), end.saturating_sub(Duration::from_millis(1)));
         assert!(early.is_err_and(|error| error.to_string().contains("live until")));
         ring.retire("old", Some(DAY), end).expect("it is over");
@@ -321,6 +331,21 @@ mod tests {
         assert!(ring.retire("other", Some(DAY), NOW).is_err());
         ring.retire("other", None, NOW).expect("by force");
         assert!(ring.retire("other", None, NOW).is_err(), "it is gone");
+    }
+
+    #[test]
+    fn a_ring_takes_as_many_keys_as_the_engine_and_no_more() {
+        let mut ring = ring();
+        for number in 1..MAXIMUM_KEYS {
+            ring.add(SigningKey::new(format!("k{number}"), [2; 32]))
+                .expect("it fits");
+        }
+        assert!(ring.add(SigningKey::new("one-more", [2; 32])).is_err());
+        let built = ring.to_keys().into_iter().fold(
+            tessera::Sessions::builder().expect("the component"),
+            |builder, key| builder.key(key),
+        );
+        assert!(built.build(tessera::store::MemoryStore::new()).is_ok());
     }
 
     #[test]
