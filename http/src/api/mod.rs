@@ -34,7 +34,7 @@ use crate::problem::Problem;
 pub use fields::{InvalidField, read_field, write_field};
 pub use members::{MAXIMUM_BODY_BYTES, Members};
 pub use service_key::{MINIMUM_SERVICE_KEY_BYTES, ServiceKey, WeakServiceKey};
-pub use told::{check_headers, parse_header};
+pub use told::{check_field, check_headers, parse_header};
 pub use transports::{check_transports, parse_transport};
 
 /// Work that need not be waited for.

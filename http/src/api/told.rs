@@ -19,8 +19,8 @@ pub(super) fn is_taken(name: &HeaderName) -> bool {
 pub fn parse_header(text: &str) -> Result<(String, HeaderName), String> {
     let (field, header) = text
         .rsplit_once('=')
-        .filter(|(field, _)| !field.is_empty())
         .ok_or("it takes a field and a header, as in role=X-Role")?;
+    check_field(field)?;
     let name = HeaderName::try_from(header).map_err(|_| format!("{header:?} is no name of a header"))?;
     if !name.as_str().starts_with("x-") || is_taken(&name) {
         let taken = TAKEN.map(|name| name.to_string()).join(", ");
@@ -29,6 +29,19 @@ pub fn parse_header(text: &str) -> Result<(String, HeaderName), String> {
         ));
     }
     Ok((field.to_owned(), name))
+}
+
+/// Refuses what is a slip in a list of fields, and not a field's name: an empty text, white space around it, `=`, `,` or `;`.
+///
+/// # Errors
+/// With the text.
+pub fn check_field(field: &str) -> Result<(), String> {
+    if field.is_empty() || field.trim() != field || field.contains(['=', ',', ';']) {
+        return Err(format!(
+            "{field:?} is no field's name: names stand without white space, and are separated by commas"
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses a header that two fields are to be told in.

@@ -101,9 +101,18 @@ impl Server {
             .to_owned()
     }
 
-    /// Everything logged so far, of all starts over this directory.
+    /// Everything logged so far, of all starts over this directory. A line is written a moment after what it is about.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(log_path(&self.data)).expect("a log")
+        let read = || fs::read_to_string(log_path(&self.data)).expect("a log");
+        let mut log = read();
+        loop {
+            std::thread::sleep(Duration::from_millis(30));
+            let later = read();
+            if later.len() == log.len() {
+                return later;
+            }
+            log = later;
+        }
     }
 
     /// Sends SIGTERM.

@@ -211,6 +211,53 @@ fn variables_count_without_white_space_and_an_unknown_one_is_reported() {
     server.stop();
 }
 
+/// As where the program that reads the log hangs.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let (directory, data) = place();
+    let pipe = directory.path().join("pipe");
+    // The service itself keeps the pipe open for reading, and reads nothing.
+    let script = r#"mkfifo "$0" && exec 3<>"$0" && exec "$@" 2> "$0""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(&pipe).arg(program());
+    let mut server = Server::start_by(&mut command, &data, &["--log", "debug"]);
+    let (mut client, key) = (server.client(), server.service_key());
+    let token = client.create(&key, Some("alice"));
+    // Each writes a line: in all more than a pipe holds.
+    for _ in 0..3000 {
+        client.call("GET", "/v1/session", &token, None).ok();
+    }
+    client.send("GET", "/healthz", &[], None).ok();
+    server.tell_to_end();
+    assert!(server.ended().success());
+}
+
+#[test]
+fn a_url_in_the_wrong_place_is_not_repeated() {
+    let (done, _, said) = run(&["serve", "redis://user:p4ssw0rd@host/1"]);
+    assert!(
+        !done && said.contains("--store") && !said.contains("p4ss"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_slip_in_a_list_of_fields_is_refused() {
+    for (flag, value) in [
+        ("--auth-header", "role =X-Role"),
+        ("--auth-header", "role=X-Role;team=X-Team"),
+        ("--protected-field", "role;team"),
+        ("--protected-field", "role=X-Role"),
+    ] {
+        let (done, _, said) = run(&["serve", "--listen", "127.0.0.1:0", flag, value]);
+        assert!(
+            !done && said.contains("separated by commas") || said.contains("is no name of a header"),
+            "{value}: {said}"
+        );
+    }
+}
+
 /// Two hosts whose clocks differ: the one that is behind reports by how much.
 #[test]
 fn a_token_from_the_future_is_reported_with_how_far() {

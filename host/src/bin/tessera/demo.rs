@@ -50,7 +50,9 @@ pub(crate) struct DemoFlags {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum When {
     Auto,
+    #[value(alias = "true")]
     On,
+    #[value(alias = "false")]
     Off,
 }
 

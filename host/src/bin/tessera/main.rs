@@ -24,6 +24,7 @@ mod transports;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::failure::Failure;
@@ -62,7 +63,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::from_arg_matches(&environment::trimmed(Cli::command()).get_matches());
+    let matches = environment::trimmed(Cli::command()).try_get_matches();
+    let matches = matches.unwrap_or_else(|error| match error.kind() {
+        // A URL where no argument is expected may hold a password.
+        ErrorKind::UnknownArgument if error.to_string().contains("://") => {
+            output::complain(
+                "error: unexpected argument: a store's URL goes to --store, or to TESSERA_STORE",
+            );
+            std::process::exit(2)
+        }
+        _ => error.exit(),
+    });
+    let cli = Cli::from_arg_matches(&matches);
     let command = match cli {
         Ok(cli) => cli.command,
         Err(error) => error.exit(),

@@ -56,6 +56,11 @@ pub(crate) fn indented(json: &str) -> String {
     };
     while let Some(character) = characters.next() {
         if in_string {
+            // A terminal would obey it.
+            if character.is_control() {
+                text.push_str(&format!("\\u{:04x}", u32::from(character)));
+                continue;
+            }
             text.push(character);
             in_string = is_escaped || character != '"';
             is_escaped = !is_escaped && character == '\\';
@@ -107,5 +112,6 @@ mod tests {
             assert_eq!(indented(text), serde_json::to_string_pretty(&read).expect("JSON"));
         }
         assert_eq!(indented("[1e400 , { } ]"), "[\n  1e400,\n  {}\n]");
+        assert_eq!(indented("[\"\u{9b}2J\u{7f}\"]"), "[\n  \"\\u009b2J\\u007f\"\n]");
     }
 }

@@ -145,7 +145,7 @@ enum Reuse {
 }
 
 /// A name in a list, without the white space around it.
-pub(crate) fn trimmed(text: &str) -> Result<String, std::convert::Infallible> {
+fn trimmed(text: &str) -> Result<String, std::convert::Infallible> {
     Ok(text.trim().to_owned())
 }
 

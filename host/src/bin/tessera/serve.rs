@@ -15,7 +15,7 @@ use tracing::level_filters::LevelFilter;
 use crate::demo::DemoFlags;
 use crate::key_ring::{KeyRing, KeySource};
 use crate::output::{complain, say};
-use crate::policy::{self, PlaceFlags, PolicyFlags, TokenFlags, trimmed};
+use crate::policy::{self, PlaceFlags, PolicyFlags, TokenFlags};
 use crate::reload::{self, Hangups};
 use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
 use crate::server::Limits;
@@ -89,7 +89,7 @@ pub(crate) struct Serve {
     #[arg(
         long = "protected-field",
         value_name = "NAME",
-        value_parser = trimmed,
+        value_parser = protected_field,
         value_delimiter = ',',
         env = "TESSERA_PROTECTED_FIELDS"
     )]
@@ -136,7 +136,7 @@ struct Prepared {
 
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        start_log(self.log);
+        let _log = start_log(self.log);
         self.limits.raise_open_files();
         let (shutdown_timeout, listen, limits) = (self.shutdown_timeout, self.listen.clone(), self.limits);
         let (flags, policy) = (self.demo, self.policy.clone());
@@ -231,7 +231,16 @@ impl Serve {
     }
 }
 
-fn start_log(level: Level) {
+fn protected_field(text: &str) -> Result<String, String> {
+    let field = text.trim();
+    service::check_field(field)?;
+    Ok(field.to_owned())
+}
+
+/// The log is written by a thread of its own, and lines are lost while standard error takes none: a reader that stands still
+/// must not stop the service. What is left is written when the answer is dropped.
+fn start_log(level: Level) -> tracing_appender::non_blocking::WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let level = match level {
         Level::Off => LevelFilter::OFF,
         Level::Error => LevelFilter::ERROR,
@@ -242,11 +251,12 @@ fn start_log(level: Level) {
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_ansi(false)
         // A line that cannot be written is lost; it would be told to the same standard error, and panic there.
         .log_internal_errors(false)
         .init();
+    guard
 }
 
 fn describe_store(url: &StoreUrl, store: &AnyStore, durability: DurabilityFlag) -> String {

@@ -35,7 +35,7 @@ pub(crate) enum Sessions {
         #[arg(long, required_unless_present = "token", requires = "reference")]
         subject: Option<String>,
         /// Its reference, as `list` shows it
-        #[arg(long, requires = "subject")]
+        #[arg(long, requires = "subject", allow_hyphen_values = true)]
         reference: Option<String>,
         /// Its token; `-` reads it from standard input, where it is in no list of processes
         #[arg(long, conflicts_with = "subject")]
@@ -54,7 +54,7 @@ pub(crate) enum Sessions {
         #[arg(long)]
         subject: String,
         /// Only the one with this reference
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         reference: Option<String>,
         #[command(flatten)]
         place: Place,

@@ -17,7 +17,7 @@ use super::later::Tasks;
 /// How long one look at the store answers every check.
 const FRESHNESS: Duration = Duration::from_secs(1);
 /// How long the entry lives if it cannot be deleted.
-const LIFETIME: Duration = Duration::from_secs(60);
+const LIFETIME: Duration = Duration::from_secs(5);
 /// As long as a page of most stores, because a shorter text fits where no session does.
 const TEXT_BYTES: usize = 4096;
 const GUARD: u64 = 0;

@@ -24,7 +24,7 @@ use crate::transports::TransportFlags;
 use deadline::Deadline;
 use health::Health;
 use later::Tasks;
-pub(crate) use tessera::http::api::{check_headers, parse_header};
+pub(crate) use tessera::http::api::{check_field, check_headers, parse_header};
 
 /// All that answers requests.
 pub(crate) struct Service {
