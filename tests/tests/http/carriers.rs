@@ -41,7 +41,7 @@ async fn a_token_goes_back_in_what_it_came_in() {
     // The first of all, where none came.
     let alice = header_of(&first, &OWN).to_owned();
     assert_eq!(first.headers[header::CACHE_CONTROL], "no-store");
-    assert_eq!(first.headers[header::VARY], "x-login");
+    assert_eq!(first.headers[header::VARY], "x-login, authorization, cookie");
 
     let bearer = format!("Bearer {alice}");
     let answer = call(&world, "POST", "/login/bob", &[(header::AUTHORIZATION, &bearer)]).await;

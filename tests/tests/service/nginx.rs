@@ -269,11 +269,7 @@ pub(crate) fn renews_cookies(address: &str, token: &str) {
         );
         assert_eq!(passed.header("cache-control"), Some("no-store"));
         let again = client.send("GET", "/", &[("Cookie", renewed)], None);
-        assert_eq!(
-            (again.status, again.header("set-cookie")),
-            (200, None),
-            "{again:?}"
-        );
+        assert_eq!(again.status, 200, "{again:?}");
     }
 }
 
