@@ -1,30 +1,20 @@
 //! A real Caddy with the configuration that `http/proxies/Caddyfile` gives as an example.
 
-use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use tessera_tests::servers::{Caddy, free_port};
 
-use super::nginx::{JWT_FLAGS, renews_cookies, upstream};
+use super::nginx::{JWT_FLAGS, example, renews_cookies};
 use crate::client::Client;
 use crate::serve;
 use crate::server::Server;
 
 /// The example with other addresses in it, in front of a server.
 fn start(directory: &Path, server: &Server) -> (Caddy, String) {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../http/proxies/Caddyfile");
-    let (port, behind) = (free_port(), upstream());
-    let mut example = fs::read_to_string(example).expect("the example");
-    for (given, actual) in [
-        ("http://:8080", &format!("http://:{port}")),
-        ("127.0.0.1:8787", &server.address),
-        ("127.0.0.1:3000", &behind),
-    ] {
-        assert_eq!(example.matches(given).count(), 1, "{given}");
-        example = example.replace(given, actual);
-    }
+    let port = free_port();
+    let example = example("Caddyfile", server, ("http://:8080", &format!("http://:{port}")));
     let address = format!("127.0.0.1:{port}");
     (Caddy::start(directory, &example, &address), address)
 }

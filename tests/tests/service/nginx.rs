@@ -14,7 +14,7 @@ use crate::serve;
 use crate::server::Server;
 
 /// Answers each request with the headers that it came with.
-pub(crate) fn upstream() -> String {
+fn upstream() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     thread::spawn(move || {
@@ -37,6 +37,20 @@ fn echo(stream: TcpStream) {
     let _ = reader.get_mut().write_all(answer.as_bytes());
 }
 
+/// A file of `http/proxies` with the addresses of this test: its own as the pair says, the server's and an application's.
+pub(crate) fn example(file: &str, server: &Server, own: (&str, &str)) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../http/proxies")
+        .join(file);
+    let mut example = fs::read_to_string(path).expect("the example");
+    let (service, application) = (("127.0.0.1:8787", &*server.address), upstream());
+    for (given, actual) in [own, service, ("127.0.0.1:3000", &application)] {
+        assert_eq!(example.matches(given).count(), 1, "{given}");
+        example = example.replace(given, actual);
+    }
+    example
+}
+
 /// The example with other addresses in it, in front of a server.
 fn start(directory: &Path, server: &Server) -> (Nginx, String) {
     start_with(directory, server, |example| example)
@@ -44,17 +58,8 @@ fn start(directory: &Path, server: &Server) -> (Nginx, String) {
 
 /// The same with changes of the test's own.
 fn start_with(directory: &Path, server: &Server, change: impl FnOnce(String) -> String) -> (Nginx, String) {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../http/proxies/nginx.conf");
-    let (address, behind) = (format!("127.0.0.1:{}", free_port()), upstream());
-    let mut example = fs::read_to_string(example).expect("the example");
-    for (given, actual) in [
-        ("127.0.0.1:8080", &address),
-        ("127.0.0.1:8787", &server.address),
-        ("127.0.0.1:3000", &behind),
-    ] {
-        assert_eq!(example.matches(given).count(), 1, "{given}");
-        example = example.replace(given, actual);
-    }
+    let address = format!("127.0.0.1:{}", free_port());
+    let example = example("nginx.conf", server, ("127.0.0.1:8080", &address));
     let nginx = Nginx::start(directory, &change(example), &address);
     (nginx, address)
 }
