@@ -2,9 +2,8 @@
 // module's memory and back. Each type is an object that knows its layout; `types.js`, made from the component, puts them
 // together. Nothing here knows what a session is.
 //
-// Values in JavaScript: `u64` and `s64` are BigInt, `list<u8>` is a Uint8Array, records have camelCase members, a variant
-// is {tag, val}, an enum its name, an option the value or undefined, a result {tag: 'ok' | 'err', val}.
-// A resource of the module's is the number by which the module knows it.
+// Values in JavaScript: `u64` is BigInt, `list<u8>` is a Uint8Array, records have camelCase members, a variant is {tag, val}, an
+// enum its name, an option the value or undefined, a result {tag: 'ok' | 'err', val}.
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -42,12 +41,6 @@ const toU64 = (value) => {
   return whole;
 };
 
-const toS64 = (value) => {
-  const whole = BigInt(value);
-  if (whole !== BigInt.asIntN(64, whole)) throw new TypeError('a number is out of range');
-  return whole;
-};
-
 export const bool = plain(
   'i32', 1,
   (m, at) => m.view().getUint8(at) !== 0,
@@ -78,22 +71,6 @@ export const u64 = plain(
   (m, at, value) => m.view().setBigUint64(at, toU64(value), true),
   (value) => BigInt.asUintN(64, value),
   toU64,
-);
-
-export const s64 = plain(
-  'i64', 8,
-  (m, at) => m.view().getBigInt64(at, true),
-  (m, at, value) => m.view().setBigInt64(at, toS64(value), true),
-  (value) => BigInt.asIntN(64, value),
-  toS64,
-);
-
-export const f64 = plain(
-  'f64', 8,
-  (m, at) => m.view().getFloat64(at, true),
-  (m, at, value) => m.view().setFloat64(at, Number(value), true),
-  same,
-  Number,
 );
 
 // ---- Texts and lists: a place and a length.
@@ -191,26 +168,11 @@ export const tuple = (types) =>
 // ---- Variants: which case, then the case's own.
 
 // Where two cases share a flat place it takes what holds both.
-const join = (one, other) => {
-  if (one === other || one === undefined) return other;
-  return one === 'i32' && other === 'i32' ? 'i32' : 'i64';
-};
+const join = (one, other) => (one === other || one === undefined ? other : 'i64');
 
-const bits = new DataView(new ArrayBuffer(8));
+const widen = (value, from, to) => (from === to ? value : BigInt.asUintN(32, BigInt(value)));
 
-const widen = (value, from, to) => {
-  if (from === to) return value;
-  if (from === 'i32') return BigInt.asUintN(32, BigInt(value));
-  bits.setFloat64(0, value);
-  return bits.getBigInt64(0);
-};
-
-const narrow = (value, from, to) => {
-  if (from === to) return value;
-  if (to === 'i32') return Number(BigInt.asUintN(32, value));
-  bits.setBigInt64(0, value);
-  return bits.getFloat64(0);
-};
+const narrow = (value, from, to) => (from === to ? value : Number(BigInt.asUintN(32, value)));
 
 // `which` answers the case's number and content of a value; `make` a value of these.
 const cases = (types, which, make) => {
@@ -297,43 +259,6 @@ export const result = (ok, err) =>
     (tag, val) => ({ tag: tag === 0 ? 'ok' : 'err', val }),
   );
 
-// ---- Resources of the module's own. A handle is what the module hands over, a representation what it knows it by.
-
-export const own = (name) => ({
-  size: 4,
-  align: 4,
-  flat: ['i32'],
-  load: (m, at) => m.resources(name).take(m.view().getUint32(at, true)),
-  store: (m, at, value) => m.view().setUint32(at, m.resources(name).put(toU32(value)), true),
-  lift: (m, flats) => m.resources(name).take(flats.next().value >>> 0),
-  lower: (m, value, out) => out.push(m.resources(name).put(toU32(value))),
-});
-
-// A module is lent its own resources as what it knows them by.
-export const borrow = () => u32;
-
-class Handles {
-  #held = new Map();
-  #next = 1;
-
-  put(representation) {
-    const handle = this.#next++;
-    this.#held.set(handle, representation);
-    return handle;
-  }
-
-  get(handle) {
-    if (!this.#held.has(handle)) throw new TypeError('there is no such handle');
-    return this.#held.get(handle);
-  }
-
-  take(handle) {
-    const representation = this.get(handle);
-    this.#held.delete(handle);
-    return representation;
-  }
-}
-
 // ---- Functions.
 
 // How a function's parameters and result cross: flat where they are few, through memory where they are many.
@@ -386,11 +311,9 @@ const imported = (memory, call, signature) => {
  * Makes an instance of a component's core module.
  *
  * `world` is what `types.js` has; `imports` has a function for each import, by interface and name as in WIT.
- * Answers the exports: a Map from `interface#function` to a function that takes the list of arguments, and
- * from `interface#[dtor]resource` to one that takes a representation.
+ * Answers the exports: a Map from `interface#function` to a function that takes the list of arguments.
  */
 export const instantiate = (module, world, imports) => {
-  const tables = new Map();
   let core;
   let bytes = new Uint8Array();
   let view = new DataView(bytes.buffer);
@@ -405,10 +328,6 @@ export const instantiate = (module, world, imports) => {
     bytes: () => (look(), bytes),
     view: () => (look(), view),
     allocate: (size, to) => core.cabi_realloc(0, 0, to, size) >>> 0,
-    resources(name) {
-      if (!tables.has(name)) tables.set(name, new Handles());
-      return tables.get(name);
-    },
   };
   const given = {};
   for (const [name, functions] of Object.entries(world.imports)) {
@@ -417,27 +336,12 @@ export const instantiate = (module, world, imports) => {
       given[name][fn] = imported(memory, imports[name][fn], signature);
     }
   }
-  for (const [name, resources] of Object.entries(world.resources)) {
-    const functions = (given[`[export]${name}`] = {});
-    for (const resource of resources) {
-      const table = memory.resources(resource);
-      functions[`[resource-new]${resource}`] = (representation) => table.put(representation);
-      functions[`[resource-rep]${resource}`] = (handle) => table.get(handle);
-      functions[`[resource-drop]${resource}`] = (handle) => core[`${name}#[dtor]${resource}`](table.take(handle));
-    }
-  }
   core = new WebAssembly.Instance(module, given).exports;
   const exports = new Map();
   for (const [name, functions] of Object.entries(world.exports)) {
     for (const [fn, signature] of Object.entries(functions)) {
       const key = `${name}#${fn}`;
       exports.set(key, exported(memory, core[key], core[`cabi_post_${key}`], signature));
-    }
-  }
-  for (const [name, resources] of Object.entries(world.resources)) {
-    for (const resource of resources) {
-      const key = `${name}#[dtor]${resource}`;
-      exports.set(key, ([representation]) => core[key](representation));
     }
   }
   return { exports, memory: core.memory };

@@ -10,7 +10,7 @@ const MAXIMUM_QUESTIONS = 32;
 const MAXIMUM_RANDOM_BYTES = 64;
 
 const PACKAGE = 'tessera:session';
-const VERSION = '0.1.0';
+const VERSION = '0.2.0';
 const face = (name) => `${PACKAGE}/${name}@${VERSION}`;
 
 /** The component broke the protocol, or trapped: the instance is not to be used again. */
@@ -75,11 +75,10 @@ export class Engine {
   }
 }
 
-// BigInt as decimal text, bytes as a list, and the sign of zero kept: what JSON has no words for.
+// BigInt as decimal text, and bytes as a list: what JSON has no words for.
 const write = (_, value) => {
   if (typeof value === 'bigint') return value.toString();
-  if (value instanceof Uint8Array) return Array.from(value);
-  return Object.is(value, -0) ? '-0' : value;
+  return value instanceof Uint8Array ? Array.from(value) : value;
 };
 
 /** Text of what came out of the engine, or is to go into it. */
@@ -96,9 +95,11 @@ export class Call {
   #pending = null;
   #clock;
   #now = null;
+  // What the component was told last when it asked for the time.
+  #told;
 
   /**
-   * `name` is `interface#function`, as `flat#load`; `clock` answers the time in milliseconds, and may be left out.
+   * `name` is `interface#function`, as `sessions#open`; `clock` answers the time in milliseconds, and may be left out.
    */
   constructor(engine, name, args, clock = Date.now) {
     this.#engine = engine;
@@ -107,12 +108,21 @@ export class Call {
     this.#clock = clock;
   }
 
-  /** Makes the call, or makes it again. Answers `{done}`, or `{asked, now}` where the store is to be asked first. */
+  /** Goes on with another instance, which knows the engine by this number: what was asked and answered goes with it. */
+  moveTo(engine, number) {
+    this.#engine = engine;
+    this.#args[0] = number;
+  }
+
+  /**
+   * Makes the call, or makes it again. Answers `{done, now}`, or `{asked, now}` where the store is to be asked first: the time as
+   * the component knows it, and as the store is to.
+   */
   pass() {
     this.#position = 0;
     this.#pending = null;
     const done = this.#engine.run(this, this.#name, this.#args);
-    if (this.#pending === null) return toText({ done });
+    if (this.#pending === null) return toText({ done, now: this.#told });
     if (!(done?.tag === 'err' && done.val.kind === 'pending')) {
       this.#engine.lost = true;
       throw new Lost('the component ended a call whose answer is pending');
@@ -155,7 +165,8 @@ export class Call {
   }
 
   now() {
-    return this.#replay('now') ?? this.#noted('now', this.#time());
+    this.#told = this.#replay('now') ?? this.#noted('now', this.#time());
+    return this.#told;
   }
 
   random(count) {

@@ -51,7 +51,7 @@ pub(crate) fn setup(service: &Setup) -> Result<Setup, ConfigError> {
 
 /// Its routes.
 pub(crate) fn router(driver: Driver) -> Result<Router, ConfigError> {
-    let grace = Duration::from_millis(driver.rotation_grace_ms());
+    let grace = Duration::from_millis(driver.terms().rotation_grace_ms);
     let cookie = Cookie::builder().name(COOKIE).build()?;
     let pause = |time: Duration| boxed(async move { Delay::from(time).await });
     Ok(Demo::new(EdgeEngine::new(driver), cookie, grace, pause).router())

@@ -1,8 +1,12 @@
-//! The engine of `tessera-http`, over the component's `flat` interface.
+//! The engine of `tessera-http`, over the component.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
+use tessera_contract::form;
+use tessera_contract::state::StateError;
 use tessera_http::{
     Claims, Engine, EngineSession as _, Limits, SessionPage, SessionSummary, Timestamp, Value,
 };
@@ -68,15 +72,21 @@ impl Engine for EdgeEngine {
     }
 
     fn limits(&self) -> Limits {
-        self.driver.limits()
+        let terms = self.driver.terms();
+        Limits {
+            maximum_token_bytes: terms.maximum_token_bytes,
+            maximum_name_bytes: terms.fields.maximum_name_bytes,
+            maximum_record_bytes: terms.fields.maximum_record_bytes,
+            maximum_fields: terms.fields.maximum_fields,
+        }
     }
 
-    fn create(&self) -> Result<EdgeSession, EdgeError> {
-        Ok(EdgeSession::draft(self.clone()))
+    fn create(&self) -> EdgeSession {
+        EdgeSession::draft(self.clone())
     }
 
     async fn open(&self, token: &str) -> Result<EdgeSession, EdgeError> {
-        boxed(EdgeSession::open(self.clone(), token.to_owned())).await
+        boxed(EdgeSession::open(self.clone(), token)).await
     }
 
     fn verify(&self, token: &str, max_age: Option<Duration>) -> Result<Claims, EdgeError> {
@@ -106,8 +116,9 @@ impl Engine for EdgeEngine {
                 .driver
                 .run("list-sessions", &arguments, &mut Known::default())
                 .await?;
+            let items: Result<_, EdgeError> = page.items.into_iter().map(summary).collect();
             Ok(SessionPage {
-                items: page.items.into_iter().map(summary).collect(),
+                items: items?,
                 next: page.next,
             })
         })
@@ -147,8 +158,8 @@ impl Engine for EdgeEngine {
     }
 }
 
-fn summary(summary: wit::Summary) -> SessionSummary {
-    SessionSummary {
+fn summary(summary: wit::Summary) -> Result<SessionSummary, EdgeError> {
+    Ok(SessionSummary {
         reference: summary.reference,
         created_at: summary.created_at.into(),
         authenticated_at: summary.authenticated_at.into(),
@@ -156,37 +167,17 @@ fn summary(summary: wit::Summary) -> SessionSummary {
         expires_at: summary.expires_at.into(),
         ends_at: summary.ends_at.into(),
         current: summary.current,
-        fields: summary
-            .fields
-            .into_iter()
-            .map(|field| (field.name, value_from(field.value)))
-            .collect(),
-    }
+        fields: fields(&summary.fields)?,
+    })
 }
 
-/// A value as the engine hands it over.
-pub(crate) fn value_from(value: wit::Value) -> Value {
-    match value {
-        wit::Value::Null => Value::Null,
-        wit::Value::Boolean(value) => Value::Boolean(value),
-        // The engine's own digits; what is none would be no integer of its.
-        wit::Value::Integer(digits) => digits.parse().map_or(Value::Null, Value::Integer),
-        wit::Value::Float(value) => Value::Float(value),
-        wit::Value::Text(value) => Value::Text(value),
-        wit::Value::Bytes(value) => Value::Bytes(value),
-        wit::Value::Json(value) => Value::Json(value),
-    }
-}
-
-/// A value as the engine takes it.
-pub(crate) fn value_into(value: Value) -> wit::Value {
-    match value {
-        Value::Null => wit::Value::Null,
-        Value::Boolean(value) => wit::Value::Boolean(value),
-        Value::Integer(value) => wit::Value::Integer(value.to_string()),
-        Value::Float(value) => wit::Value::Float(value),
-        Value::Text(value) => wit::Value::Text(value),
-        Value::Bytes(value) => wit::Value::Bytes(value),
-        Value::Json(value) => wit::Value::Json(value),
-    }
+/// Reads an object of fields as the engine writes it.
+fn fields(text: &str) -> Result<BTreeMap<String, Value>, EdgeError> {
+    let fields: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(text).map_err(CallError::Unreadable)?;
+    let read = |(name, raw): (String, Box<RawValue>)| {
+        let value = form::decode(raw.get()).ok_or(StateError::Corrupt)?;
+        Ok((name, value))
+    };
+    fields.into_iter().map(read).collect()
 }

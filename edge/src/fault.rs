@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tessera_contract::form::Unfit;
+use tessera_contract::state::StateError;
 use tessera_http::{ConvertError, Fault, Kind};
 
 use crate::driver::CallError;
@@ -12,27 +14,18 @@ use crate::driver::CallError;
 pub(crate) enum EdgeError {
     #[error(transparent)]
     Call(#[from] CallError),
-    /// Another call on this session is not finished.
-    #[error("another call on this session is not finished")]
-    Busy,
-    #[error("the session is closed")]
-    Closed,
-    #[error("the session was never saved")]
-    Draft,
+    /// The session cannot be read or changed so.
+    #[error(transparent)]
+    State(#[from] StateError),
     #[error("a JWT needs a subject: authenticate the session first")]
     SubjectRequired,
     /// A value of another type is stored than was asked for, or a value cannot be stored.
     #[error("the value does not convert")]
     Convert(#[source] ConvertError),
-    #[error("the session's fields cannot be read or written as JSON")]
-    Json(#[source] serde_json::Error),
-    /// What the engine wrote is no field.
-    #[error("a field cannot be read")]
-    Field(#[from] tessera_http::api::InvalidField),
 }
 
 /// Each kind of the engine's with its name in `wit/policy.wit`.
-const KINDS: [Kind; 30] = [
+const KINDS: [Kind; 29] = [
     Kind::Closed,
     Kind::Conflict,
     Kind::Contended,
@@ -47,7 +40,6 @@ const KINDS: [Kind; 30] = [
     Kind::Missing,
     Kind::Other,
     Kind::OutcomeUnknown,
-    Kind::Overloaded,
     Kind::Replaced,
     Kind::Reused,
     Kind::SubjectRequired,
@@ -82,25 +74,31 @@ impl Fault for EdgeError {
             Self::Call(CallError::Engine { error, .. }) => kind_of(&error.kind),
             Self::Call(CallError::OutcomeUnknown) => Kind::OutcomeUnknown,
             Self::Call(CallError::CannotWait) => Kind::Unavailable,
-            // A trap is our failure, not an outage: 500.
-            Self::Call(CallError::Trapped(_) | CallError::Configure(_) | CallError::Unreadable(_)) => {
-                Kind::Other
-            }
-            Self::Busy => Kind::Busy,
-            Self::Closed => Kind::Closed,
-            Self::Draft => Kind::Draft,
+            Self::Call(CallError::InstanceLost(_) | CallError::Configure(_)) => Kind::InstanceLost,
+            Self::Call(CallError::Unreadable(_) | CallError::NoFields) | Self::Convert(_) => Kind::Other,
+            Self::State(StateError::Busy) => Kind::Busy,
+            Self::State(StateError::Closed) => Kind::Closed,
+            Self::State(StateError::Draft) => Kind::Draft,
+            Self::State(StateError::Corrupt) => Kind::Corrupt,
+            Self::State(StateError::Unfit(Unfit::Name(_))) => Kind::InvalidArgument,
+            Self::State(StateError::Unfit(Unfit::Value(_))) => Kind::InvalidValue,
+            Self::State(StateError::Unfit(Unfit::Limit(..))) => Kind::LimitExceeded,
             Self::SubjectRequired => Kind::SubjectRequired,
-            Self::Convert(_) | Self::Json(_) | Self::Field(_) => Kind::Other,
         }
     }
 
     fn closed() -> Self {
-        Self::Closed
+        Self::State(StateError::Closed)
     }
 
     fn members(&self) -> Vec<(&'static str, Value)> {
-        let Self::Call(CallError::Engine { error, .. }) = self else {
-            return Vec::new();
+        let error = match self {
+            Self::Call(CallError::Engine { error, .. }) => error,
+            Self::State(StateError::Unfit(Unfit::Name(_))) => return vec![("argument", "name".into())],
+            Self::State(StateError::Unfit(Unfit::Limit(limit, maximum))) => {
+                return vec![("limit", (*limit).into()), ("maximum", (*maximum).into())];
+            }
+            _ => return Vec::new(),
         };
         match kind_of(&error.kind) {
             Kind::Conflict => {

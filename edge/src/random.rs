@@ -8,11 +8,16 @@ extern "C" {
     fn fill(bytes: &mut [u8]);
 }
 
+/// Random bytes.
+pub(crate) fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    fill(&mut bytes);
+    bytes
+}
+
 /// 64 random bits: what is never used twice.
 pub(crate) fn number() -> u64 {
-    let mut bytes = [0; 8];
-    fill(&mut bytes);
-    u64::from_le_bytes(bytes)
+    u64::from_le_bytes(bytes())
 }
 
 /// A number from 0 to `most`.

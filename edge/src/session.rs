@@ -1,27 +1,22 @@
 //! A request's session: what was read of it, and what the request has changed. Nothing of the component stays with it; each
-//! call names the token, and begins at the record that the one before it saw or wrote.
+//! call names the handle, and begins at the record that the one before it saw or wrote.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
-use tessera_http::api::{read_field, write_field};
-use tessera_http::{Change, Details, EngineSession, Grant, KeepFields, Status, Value};
+use tessera_contract::state::{Failed, Opened, State, StateError};
+use tessera_http::{Change, Details, EngineSession, Fault as _, Grant, KeepFields, Kind, Timestamp, Value};
 
 use crate::boxed::boxed;
-use crate::driver::{CallError, Known, wit};
-use crate::engine::{EdgeEngine, value_into};
+use crate::driver::{CallError, Known, Seed, wit};
+use crate::engine::EdgeEngine;
 use crate::fault::EdgeError;
-
-/// What is called on a session that was saved at least once.
-const SAVE: &str = "save";
-const ROTATE: &str = "rotate";
+use crate::{clock, random};
 
 pub(crate) struct EdgeSession {
     engine: EdgeEngine,
-    state: Mutex<State>,
+    held: Mutex<Held>,
 }
 
 impl std::fmt::Debug for EdgeSession {
@@ -30,167 +25,225 @@ impl std::fmt::Debug for EdgeSession {
     }
 }
 
-#[derive(Default)]
-struct State {
-    /// None for a draft.
-    open: Option<Open>,
-    changes: BTreeMap<String, Option<Value>>,
-    closed: bool,
-    /// A call on it has not ended.
-    busy: bool,
+/// What is kept of a session between calls.
+struct Held {
+    state: State,
+    /// The entry of its key that its calls read or wrote last; none of a draft.
+    seed: Option<Seed>,
 }
 
-#[derive(Clone)]
-struct Open {
-    token: String,
-    loaded: wit::Loaded,
+impl Held {
+    /// Keeps what a call knows of the session's record. One that has failed may have read what opens nothing, and leaves the
+    /// seed as it was.
+    fn keep(&mut self, known: &Known) {
+        let key = self.state.live().ok().flatten().map(|opened| &opened.key);
+        self.seed = key.and_then(|key| known.seed(key));
+    }
+}
+
+/// What a call does to a session, which says what becomes of its changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Stores them.
+    Write,
+    /// Moves the idle expiry, or confirms a token.
+    Touch,
+    /// Makes the token anew.
+    Reissue,
+    /// Ends the session.
+    Destroy,
+}
+
+impl What {
+    /// How a session stands after a call has failed.
+    fn failed(self, kind: Kind) -> Failed {
+        match kind {
+            // Nothing was to be written: the next call that writes finds out for itself.
+            _ if self == Self::Reissue => Failed::Otherwise,
+            Kind::Missing | Kind::Expired | Kind::TooManySessions => Failed::Ended,
+            Kind::OutcomeUnknown if self == Self::Write => Failed::OutcomeUnknown,
+            _ => Failed::Otherwise,
+        }
+    }
+}
+
+/// A call on a session that has begun: until it has ended, or is given up, every other is refused.
+struct Begun<'a> {
+    session: &'a EdgeSession,
+    what: What,
     known: Known,
+    has_ended: bool,
 }
 
-/// Marks a session as busy until a call has ended, or was given up.
-struct Busy<'a>(&'a EdgeSession);
+impl Begun<'_> {
+    async fn run<T: DeserializeOwned>(
+        &mut self,
+        function: &str,
+        arguments: &impl Serialize,
+    ) -> Result<T, CallError> {
+        let driver = self.session.engine.driver();
+        driver.run(function, arguments, &mut self.known).await
+    }
 
-impl Drop for Busy<'_> {
+    /// Takes the session as the call has left it; answers the grant, and whether anything was written.
+    fn end(mut self, done: Result<wit::Written, CallError>) -> Result<(Grant, bool), EdgeError> {
+        let ended = done.and_then(|written| {
+            let opened = self.known.opened(written.opened)?;
+            Ok((opened, written.grant, written.wrote))
+        });
+        self.settle(ended, |what, state, (opened, grant, wrote)| {
+            match what {
+                What::Write => state.written(Arc::new(opened)),
+                What::Touch => state.touched(Arc::new(opened)),
+                What::Reissue => state.reissued(&opened),
+                What::Destroy => {}
+            }
+            (grant.into(), wrote)
+        })
+    }
+
+    fn settle<T, U>(
+        &mut self,
+        ended: Result<T, CallError>,
+        take: impl FnOnce(What, &mut State, T) -> U,
+    ) -> Result<U, EdgeError> {
+        self.has_ended = true;
+        let mut held = self.session.held();
+        held.state.end();
+        match ended {
+            Ok(answer) => {
+                let answer = take(self.what, &mut held.state, answer);
+                held.keep(&self.known);
+                Ok(answer)
+            }
+            Err(error) => {
+                let error = EdgeError::from(error);
+                held.state.failed(self.what.failed(error.kind()));
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        self.0.state().busy = false;
+        if self.has_ended {
+            return;
+        }
+        // Nobody waits for its end any longer: what it was to write may be stored.
+        let mut held = self.session.held();
+        held.state.failed(self.what.failed(Kind::OutcomeUnknown));
+        held.state.end();
     }
 }
 
 impl EdgeSession {
     pub(crate) fn draft(engine: EdgeEngine) -> Self {
+        let held = Held {
+            state: State::draft(engine.driver().draft()),
+            seed: None,
+        };
         Self {
             engine,
-            state: Mutex::default(),
+            held: Mutex::new(held),
         }
     }
 
-    pub(crate) async fn open(engine: EdgeEngine, token: String) -> Result<Self, EdgeError> {
-        let open = load(&engine, token, Known::default()).await?;
-        let state = State {
-            open: Some(open),
-            ..State::default()
+    pub(crate) async fn open(engine: EdgeEngine, token: &str) -> Result<Self, EdgeError> {
+        let mut known = Known::default();
+        let opened = engine.driver().run("open", &(token,), &mut known).await?;
+        let opened = known.opened(opened)?;
+        let held = Held {
+            seed: known.seed(&opened.key),
+            state: State::opened(Arc::new(opened)),
         };
         Ok(Self {
             engine,
-            state: Mutex::new(state),
+            held: Mutex::new(held),
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The state of a session that may be read and changed now.
-    fn idle(&self) -> Result<MutexGuard<'_, State>, EdgeError> {
-        let state = self.state();
-        match (state.busy, state.closed) {
-            (true, _) => Err(EdgeError::Busy),
-            (_, true) => Err(EdgeError::Closed),
-            _ => Ok(state),
-        }
+    /// Begins a call, and answers what it needs of the state.
+    fn begin<T>(
+        &self,
+        what: What,
+        need: impl FnOnce(&mut Held) -> Result<T, StateError>,
+    ) -> Result<(Begun<'_>, T), EdgeError> {
+        let mut held = self.held();
+        held.state.live()?;
+        let needed = need(&mut held)?;
+        held.state.begin()?;
+        let begun = Begun {
+            session: self,
+            what,
+            known: Known::of(held.seed.as_ref()),
+            has_ended: false,
+        };
+        Ok((begun, needed))
     }
 
-    fn begin(&self) -> Result<(Busy<'_>, Option<Open>, Vec<wit::Change>), EdgeError> {
-        let mut state = self.idle()?;
-        state.busy = true;
-        let changes = state.changes.clone().into_iter();
-        let changes = changes
-            .map(|(name, value)| wit::Change {
-                name,
-                value: value.map(value_into),
-            })
-            .collect();
-        Ok((Busy(self), state.open.clone(), changes))
-    }
-
-    /// A call that writes, and hands out a token. A draft is made by it.
+    /// A call that stores the changes, and hands out a token where the client needs one. A draft is made by it.
     async fn write(&self, function: &str, login: Option<(&str, &KeepFields)>) -> Result<Grant, EdgeError> {
-        let (_busy, open, changes) = self.begin()?;
-        let driver = self.engine.driver();
-        let Some(Open {
-            token,
-            loaded,
-            mut known,
-        }) = open
-        else {
-            let mut known = Known::default();
-            let subject = login.map(|(subject, _)| subject);
-            let grant: wit::Grant = driver.run("create", &(subject, &changes), &mut known).await?;
-            let token = grant.token.clone().unwrap_or_default();
-            return self.end(token, known, grant).await;
-        };
-        let grant: Result<wit::Grant, _> = match login {
+        let conflicts = self.engine.driver().terms().conflicts;
+        let (mut begun, writing) = self.begin(What::Write, |held| {
+            let base = conflicts.then(|| held.state.base(None)).flatten();
+            Ok(writing(&mut held.state, base))
+        })?;
+        let written = match login {
             Some((subject, keep)) => {
-                driver
-                    .run(
-                        "authenticate",
-                        &(&token, subject, survivors(keep), &changes),
-                        &mut known,
-                    )
-                    .await
+                let arguments = (writing, subject, survivors(keep));
+                begun.run(function, &arguments).await
             }
-            None if function == SAVE => {
-                driver
-                    .run(SAVE, &(&token, loaded.version, &changes), &mut known)
-                    .await
-            }
-            None => driver.run(function, &(&token, &changes), &mut known).await,
+            None => begun.run(function, &(writing,)).await,
         };
-        let grant = grant?;
-        // A login has ended the token from before it. A renewal has not: whoever asked goes on with theirs, and only the
-        // client's use of the new one confirms that.
-        let token = grant.token.clone().filter(|_| login.is_some()).unwrap_or(token);
-        self.end(token, known, grant).await
-    }
-
-    /// Reads the session as it was left by a write; the store need not be asked.
-    async fn end(&self, token: String, known: Known, grant: wit::Grant) -> Result<Grant, EdgeError> {
-        // It is written: an error of this read must not say that it is not.
-        let open = load(&self.engine, token, known)
-            .await
-            .map_err(|_| EdgeError::Call(CallError::OutcomeUnknown))?;
-        let mut state = self.state();
-        state.changes.clear();
-        state.open = Some(open);
-        Ok(grant.into())
+        begun.end(written).map(|(grant, _)| grant)
     }
 
     /// A call that asks no store beyond what is known.
-    fn at_once<T: DeserializeOwned>(
-        &self,
-        function: &str,
-        arguments: impl FnOnce(&str) -> Vec<String>,
-    ) -> Result<T, EdgeError> {
-        let Open { token, mut known, .. } = self.idle()?.open.clone().ok_or(EdgeError::Draft)?;
-        Ok(self
+    fn at_once<T: DeserializeOwned>(&self, function: &str, more: &[&str]) -> Result<T, EdgeError> {
+        let (handle, mut known) = {
+            let held = self.held();
+            let handle = held.state.saved()?.handle.clone();
+            (handle, Known::of(held.seed.as_ref()))
+        };
+        let arguments: Vec<&str> = [handle.as_str()]
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect();
+        Ok(self.engine.driver().at_once(function, &arguments, &mut known)?)
+    }
+
+    /// What the engine says of the session by now, where it may be otherwise than it was when it was asked last.
+    fn inspect(&self, held: &Held) -> Option<Opened> {
+        let opened = held.state.saved().ok()?;
+        if opened.holds_at(Timestamp::from_millis(clock::now())) {
+            return None;
+        }
+        let mut known = Known::of(held.seed.as_ref());
+        let seen = self
             .engine
             .driver()
-            .at_once(function, &arguments(&token), &mut known)?)
-    }
-
-    /// The stored fields, each as the engine wrote it.
-    fn stored(state: &State) -> Result<BTreeMap<String, Box<RawValue>>, EdgeError> {
-        let open = state.open.as_ref();
-        open.map_or(Ok(BTreeMap::new()), |open| {
-            serde_json::from_str(&open.loaded.fields).map_err(EdgeError::Json)
-        })
-    }
-
-    fn value(&self, name: &str) -> Result<Option<Value>, EdgeError> {
-        let state = self.idle()?;
-        if let Some(changed) = state.changes.get(name) {
-            return Ok(changed.clone());
-        }
-        match Self::stored(&state)?.get(name) {
-            Some(text) => Ok(Some(read_field(text.get())?)),
-            None => Ok(None),
-        }
+            .at_once("inspect", &(&opened.handle,), &mut known);
+        let seen = seen.and_then(|seen| known.opened(seen));
+        seen.inspect_err(|error| tracing::debug!("a session's last known details stand: {error}"))
+            .ok()
     }
 }
 
-async fn load(engine: &EdgeEngine, token: String, mut known: Known) -> Result<Open, EdgeError> {
-    let loaded = engine.driver().run("load", &[&token], &mut known).await?;
-    Ok(Open { token, loaded, known })
+/// A write of what has changed. The name that it writes under is drawn with the first.
+fn writing(state: &mut State, base: Option<String>) -> wit::Writing {
+    let Ok(writing) = state.writing(|| Ok::<_, std::convert::Infallible>(random::bytes()));
+    wit::Writing {
+        handle: writing.handle,
+        changes: writing.changes,
+        writer: writing.writer,
+        attempt: writing.attempt,
+        base,
+    }
 }
 
 fn survivors(keep: &KeepFields) -> wit::Survivors {
@@ -205,12 +258,12 @@ impl EngineSession for EdgeSession {
     type Error = EdgeError;
 
     fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, EdgeError> {
-        let value = self.value(name)?;
+        let value = self.get_value(name)?;
         value.map(Value::to).transpose().map_err(EdgeError::Convert)
     }
 
     fn get_value(&self, name: &str) -> Result<Option<Value>, EdgeError> {
-        self.value(name)
+        Ok(self.held().state.get(name)?)
     }
 
     fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), EdgeError> {
@@ -219,122 +272,84 @@ impl EngineSession for EdgeSession {
     }
 
     fn update(&self, changes: Vec<Change>) -> Result<(), EdgeError> {
-        // Whether they are fit, the engine says when they are saved.
-        self.idle()?.changes.extend(changes);
-        Ok(())
+        let limits = &self.engine.driver().terms().fields;
+        Ok(self.held().state.update(changes, limits)?)
     }
 
     fn remove(&self, name: &str) -> Result<bool, EdgeError> {
-        let was_there = self.value(name)?.is_some();
-        self.update(vec![(name.to_owned(), None)])?;
-        Ok(was_there)
+        Ok(self.held().state.remove(name)?)
     }
 
     fn clear(&self) -> Result<(), EdgeError> {
-        let mut state = self.idle()?;
-        let stored = Self::stored(&state)?;
-        state.changes = stored.into_keys().map(|name| (name, None)).collect();
-        Ok(())
+        Ok(self.held().state.clear()?)
     }
 
     fn entries_json(&self) -> Result<String, EdgeError> {
-        let state = self.idle()?;
-        if let (Some(open), true) = (&state.open, state.changes.is_empty()) {
-            return Ok(open.loaded.fields.clone());
-        }
-        let mut fields = Self::stored(&state)?;
-        for (name, value) in &state.changes {
-            match value {
-                Some(value) => fields.insert(name.clone(), write_field(value)),
-                None => fields.remove(name),
-            };
-        }
-        serde_json::to_string(&fields).map_err(EdgeError::Json)
+        Ok(self.held().state.entries_json()?)
     }
 
     fn details(&self) -> Result<Details, EdgeError> {
-        let state = self.state();
-        if state.busy {
-            return Err(EdgeError::Busy);
+        let mut held = self.held();
+        if let Some(seen) = self.inspect(&held) {
+            held.state.renew_details(&seen);
         }
-        let modified = !state.changes.is_empty();
-        let Some(open) = &state.open else {
-            return Ok(Details {
-                modified,
-                ..Details::of_draft()
-            });
-        };
-        let details = &open.loaded.details;
-        Ok(Details {
-            status: match details.status.as_str() {
-                "live" if !state.closed => Status::Live,
-                "draft" if !state.closed => Status::Draft,
-                _ => Status::Closed,
-            },
-            reference: details.reference.clone(),
-            subject: details.subject.clone(),
-            created_at: details.created_at.into(),
-            authenticated_at: details.authenticated_at.map(Into::into),
-            expires_at: details.expires_at.into(),
-            ends_at: details.ends_at.into(),
-            generation: details.generation,
-            touch_due: details.touch_due,
-            renew_due: details.renew_due,
-            reissue_due: details.reissue_due,
-            modified,
-        })
+        Ok(held.state.details()?)
     }
 
     async fn save(&self) -> Result<Grant, EdgeError> {
-        boxed(self.write(SAVE, None)).await
+        boxed(self.write("save", None)).await
     }
 
     async fn rotate(&self) -> Result<Grant, EdgeError> {
-        boxed(self.write(ROTATE, None)).await
+        boxed(self.write("rotate", None)).await
     }
 
     async fn authenticate(&self, subject: &str, keep: &KeepFields) -> Result<Grant, EdgeError> {
         boxed(async move { self.write("authenticate", Some((subject, keep))).await }).await
     }
 
-    fn reissue(&self) -> Result<Grant, EdgeError> {
-        let grant: wit::Grant = self.at_once("reissue", |token| vec![token.into()])?;
-        Ok(grant.into())
+    async fn reissue(&self) -> Result<Grant, EdgeError> {
+        boxed(async move {
+            let need = |held: &mut Held| Ok(held.state.saved()?.handle.clone());
+            let (mut begun, handle) = self.begin(What::Reissue, need)?;
+            let reissued = begun.run("reissue", &(handle,)).await;
+            begun.end(reissued).map(|(grant, _)| grant)
+        })
+        .await
     }
 
     async fn touch(&self) -> Result<bool, EdgeError> {
         boxed(async move {
-            let (_busy, open, _) = self.begin()?;
-            let Open { token, mut known, .. } = open.ok_or(EdgeError::Draft)?;
-            let touched = self.engine.driver().run("touch", &[&token], &mut known).await;
-            if let Some(open) = &mut self.state().open {
-                open.known = known;
-            }
-            Ok(touched?)
+            let (mut begun, touch) = self.begin(What::Touch, |held| {
+                held.state.saved()?;
+                Ok(writing(&mut held.state, None))
+            })?;
+            let arguments = (touch.handle, touch.writer, touch.attempt);
+            let touched = begun.run("touch", &arguments).await;
+            begun.end(touched).map(|(_, wrote)| wrote)
         })
         .await
     }
 
     async fn destroy(&self) -> Result<(), EdgeError> {
         boxed(async move {
-            let (_busy, open, _) = self.begin()?;
-            if let Some(Open { token, mut known, .. }) = open {
-                self.engine
-                    .driver()
-                    .run::<()>("destroy", &[&token], &mut known)
-                    .await?;
-            }
-            self.state().closed = true;
-            Ok(())
+            let need = |held: &mut Held| Ok(held.state.live()?.map(|opened| opened.handle.clone()));
+            let (mut begun, handle) = self.begin(What::Destroy, need)?;
+            let ended = match handle {
+                Some(handle) => begun.run("destroy", &(handle,)).await,
+                // Nothing of a draft is stored.
+                None => Ok(()),
+            };
+            begun.settle(ended, |_, state, ()| state.close())
         })
         .await
     }
 
     fn csrf_token(&self) -> Result<String, EdgeError> {
-        self.at_once("csrf-token", |token| vec![token.into()])
+        self.at_once("csrf-token", &[])
     }
 
     fn check_csrf_token(&self, csrf: &str) -> Result<(), EdgeError> {
-        self.at_once("check-csrf-token", |token| vec![token.into(), csrf.into()])
+        self.at_once("check-csrf-token", &[csrf])
     }
 }

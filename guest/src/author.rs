@@ -1,75 +1,106 @@
-//! Who writes: what tells a handle's own writes from those of others, also where an answer was lost.
+//! Who writes: what tells a session's own writes from those of others, also where an answer was lost.
 
-use crate::call::Call;
+use sha2::{Digest, Sha256};
+
 use crate::encoding;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::record::Head;
 use crate::token::SessionId;
 
-/// Who writes: random names that recognise a write whose answer was lost.
-#[derive(Clone)]
+/// Random bytes that a host's session draws before its first write, and how many writes it had begun before this one.
+#[derive(Clone, Copy)]
 pub(crate) struct Author {
-    /// The id a draft gets. Kept when a save fails, so that its repeat finds what the first may have written.
-    pub(crate) id: SessionId,
-    /// Begins the ids of all writes of one handle.
-    pub(crate) nonce: String,
-    /// Tells them apart.
-    pub(crate) writes: u32,
-    /// From which the guards of all writes are counted.
-    pub(crate) guards: u64,
+    writer: [u8; Self::WRITER_BYTES],
+    attempt: u32,
 }
 
-/// Each write has so many guards, one for each of its tries.
-const GUARDS: u64 = 16;
-
 impl Author {
-    /// Draws the names that a handle writes under: with an id, if it is a draft.
-    pub(crate) fn draw(call: &Call<'_>, id: Option<SessionId>) -> Result<Self, Error> {
-        let mut bytes = [0; 30];
-        let id = match id {
-            Some(id) => {
-                bytes[16..].copy_from_slice(&call.random::<14>()?);
-                id
-            }
-            None => {
-                bytes = call.random()?;
-                let mut id = [0; 16];
-                id.copy_from_slice(&bytes[..16]);
-                SessionId(id)
-            }
-        };
-        let mut guards = [0; 8];
-        guards.copy_from_slice(&bytes[22..]);
-        Ok(Self {
-            id,
-            nonce: encoding::encode(&bytes[16..22]),
-            writes: 0,
-            guards: u64::from_le_bytes(guards),
-        })
+    /// The id of a draft, and what begins the names of all writes.
+    pub(crate) const WRITER_BYTES: usize = 22;
+
+    /// Takes what the host hands over.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the writer is not 22 bytes.
+    pub(crate) fn new(writer: &[u8], attempt: u32) -> Result<Self, Error> {
+        let writer = writer
+            .try_into()
+            .map_err(|_| Error::about(Kind::InvalidArgument, "writer", "must be 22 random bytes"))?;
+        Ok(Self { writer, attempt })
     }
 
-    /// The guard of a record that this try of the write makes: no other write, and no other try, ever has it.
+    /// The id a draft gets. The same when a save is repeated, so that the repeat finds what the first may have written.
+    pub(crate) fn id(&self) -> SessionId {
+        let mut id = [0; 16];
+        id.copy_from_slice(&self.writer[..16]);
+        SessionId(id)
+    }
+
+    fn nonce(&self) -> String {
+        encoding::encode(&self.writer[16..])
+    }
+
+    /// The guard of a record that this try of the write makes: 64 bits of a hash, so that no other write, and no other try, has it.
     pub(crate) fn guard(&self, attempt: usize) -> u64 {
-        let counted = u64::from(self.writes) * GUARDS + attempt as u64;
-        self.guards.wrapping_add(counted)
+        let digest = Sha256::new()
+            .chain_update(b"tessera guard\0")
+            .chain_update(self.writer)
+            .chain_update(self.attempt.to_be_bytes())
+            .chain_update((attempt as u32).to_be_bytes())
+            .finalize();
+        let mut guard = [0; 8];
+        guard.copy_from_slice(&digest[..8]);
+        u64::from_be_bytes(guard)
     }
 
     pub(crate) fn write_id(&self) -> String {
-        format!("{}.{}", self.nonce, self.writes)
+        format!("{}.{}", self.nonce(), self.attempt)
     }
 
-    /// Whether the record is as this handle wrote it last.
+    /// Whether the record is as this session wrote it last.
     pub(crate) fn wrote_last(&self, head: &Head) -> bool {
         head.writes.last().is_some_and(|id| self.is_mine(id))
     }
 
     fn is_mine(&self, write_id: &str) -> bool {
         write_id
-            .strip_prefix(self.nonce.as_str())
+            .strip_prefix(self.nonce().as_str())
             .is_some_and(|rest| rest.starts_with('.'))
     }
 
     pub(crate) fn wrote(&self, head: &Head) -> bool {
         head.writes.iter().any(|id| self.is_mine(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_try_of_each_write_of_each_writer_has_a_guard_of_its_own() {
+        let mut guards = Vec::new();
+        for writer in [[1; 22], [2; 22]] {
+            for attempt in 0..3 {
+                let author = Author::new(&writer, attempt).unwrap();
+                guards.extend((0..3).map(|number| author.guard(number)));
+            }
+        }
+        let count = guards.len();
+        guards.sort_unstable();
+        guards.dedup();
+        assert_eq!((guards.len(), count), (18, 18));
+    }
+
+    #[test]
+    fn a_writer_is_22_bytes_and_makes_the_id_of_its_draft() {
+        for length in [0, 16, 21, 23, 44] {
+            assert!(Author::new(&vec![1; length], 0).is_err_and(|error| error.is(Kind::InvalidArgument)));
+        }
+        let writer: [u8; 22] = core::array::from_fn(|index| index as u8);
+        for attempt in [0, 7] {
+            let id = Author::new(&writer, attempt).unwrap().id();
+            assert!(id.0[..] == writer[..16]);
+        }
     }
 }

@@ -50,6 +50,8 @@ enum Written {
 pub struct Call<'a> {
     ports: &'a dyn Ports,
     asked: Cell<u32>,
+    reads: Cell<u32>,
+    was_fresh: Cell<bool>,
     written: Cell<Written>,
 }
 
@@ -59,6 +61,8 @@ impl<'a> Call<'a> {
         Self {
             ports,
             asked: Cell::new(0),
+            reads: Cell::new(0),
+            was_fresh: Cell::new(false),
             written: Cell::new(Written::Nothing),
         }
     }
@@ -108,11 +112,23 @@ impl<'a> Call<'a> {
     /// Reads an entry; `None` is a missing one.
     pub fn get(&self, key: &str, fresh: bool) -> Result<Option<Entry>, Error> {
         self.ask()?;
+        self.reads.set(self.reads.get() + 1);
+        self.was_fresh.set(fresh);
         match self.ports.get(key, fresh) {
             Ok(entry) => Ok(Some(entry)),
             Err(StoreError::Missing) => Ok(None),
             Err(error) => Err(self.failed_read(error)),
         }
+    }
+
+    /// How many entries were read, one at a time.
+    pub fn reads(&self) -> u32 {
+        self.reads.get()
+    }
+
+    /// Whether the last of them had to be fresh.
+    pub fn was_fresh(&self) -> bool {
+        self.was_fresh.get()
     }
 
     /// Reads many entries; those that are missing or unreadable are `None`.

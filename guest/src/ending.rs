@@ -4,6 +4,7 @@ use crate::call::{Call, Removal};
 use crate::engine::{Engine, Found};
 use crate::error::{Error, Kind};
 use crate::generation::Generations;
+use crate::moments::Moments;
 use crate::ports::Condition;
 
 /// The most deletions that one end tries.
@@ -20,26 +21,25 @@ pub(crate) fn end(
     engine: &Engine,
     call: &Call<'_>,
     mut found: Found,
-    still: impl Fn(&Generations, u64) -> bool,
-    mut now: u64,
+    still: impl Fn(&Generations, &Moments) -> bool,
+    now: u64,
 ) -> Result<bool, Error> {
-    let mut tries = 0;
-    while still(&found.snapshot.head.generations, now) {
+    let (mut tries, mut moments) = (0, Moments::at(now));
+    while still(&found.snapshot.head.generations, &moments) {
         if tries == TRIES {
             return Err(Kind::Contended.into());
         }
         tries += 1;
         let id = found.snapshot.id;
         let removal = call.delete(&engine.key(id), Condition::Guard(found.guard))?;
-        engine.cache.borrow_mut().forget(&id);
         if removal != Removal::Stale {
             return Ok(true);
         }
-        match engine.find(call, id, true, now)? {
+        match engine.find(call, id, true, &moments)? {
             Some(newer) => found = newer,
             None => return Ok(true),
         }
-        now = call.now()?;
+        moments = Moments::at(call.now()?);
     }
     Ok(false)
 }

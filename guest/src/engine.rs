@@ -1,21 +1,22 @@
 //! A policy and a key ring, and the way from a token to a session.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::cache::Cache;
 use crate::call::Call;
 use crate::encoding;
 use crate::ending;
 use crate::error::{Error, Kind};
 use crate::generation::{Generations, Standing};
+use crate::handle::Tag;
 use crate::keys::{KeyRing, SigningKey};
+use crate::moments::Moments;
 use crate::policy::{Policy, ReuseRule};
-use crate::ports::{Capabilities, Entry};
+use crate::ports::Capabilities;
 use crate::record;
-use crate::session::{Live, Session};
+use crate::session::{Live, Opened};
 use crate::snapshot::Snapshot;
-use crate::token::{self, Memo, SessionId, Token};
+use crate::token::{self, SessionId, Token};
+use crate::view;
 
 /// What a token says of itself, no store asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Claims {
     /// A hash of the session id.
     pub reference: String,
     /// What the token says.
-    pub token: Rc<Token>,
+    pub token: Token,
 }
 
 /// How often a session may have moved since an id was handed out; one of an older id counts as gone.
@@ -42,8 +43,7 @@ pub struct Engine {
     pub(crate) policy: Policy,
     pub(crate) ring: KeyRing,
     pub(crate) store: Capabilities,
-    pub(crate) cache: RefCell<Cache>,
-    verified: RefCell<Memo>,
+    pub(crate) tag: Tag,
 }
 
 impl Engine {
@@ -51,17 +51,17 @@ impl Engine {
     ///
     /// # Errors
     /// `InvalidPolicy`, `InvalidKey`.
+    #[inline(never)]
     pub fn configure(call: &Call<'_>, policy: Policy, keys: &[SigningKey]) -> Result<Rc<Self>, Error> {
         policy.check()?;
         let store = call.describe();
         policy.check_store(&store)?;
         let ring = KeyRing::new(keys, &policy.issuer, &policy.audience)?;
         Ok(Rc::new(Self {
+            tag: Tag::of(&policy),
             policy,
             ring,
             store,
-            cache: RefCell::default(),
-            verified: RefCell::default(),
         }))
     }
 
@@ -78,17 +78,17 @@ impl Engine {
         encoding::decode_exact(key.strip_prefix(&self.policy.key_prefix)?).map(SessionId)
     }
 
-    /// Reads a session's record, wherever it has moved; `None` if there is none that lives at `now`.
+    /// Reads a session's record, wherever it has moved; `None` if there is none that lives.
     pub(crate) fn find(
         &self,
         call: &Call<'_>,
         mut id: SessionId,
         fresh: bool,
-        now: u64,
+        moments: &Moments,
     ) -> Result<Option<Found>, Error> {
         for _ in 0..=MOVES {
             let entry = call.get(&self.key(id), fresh)?;
-            let Some(entry) = entry.filter(|entry| entry.expires_at > now) else {
+            let Some(entry) = entry.filter(|entry| !moments.is_past(entry.expires_at)) else {
                 break;
             };
             if let Some(next) = record::moved_to(&entry.value) {
@@ -96,14 +96,8 @@ impl Engine {
                 continue;
             }
             let (guard, expires_at) = (entry.guard, entry.expires_at);
-            let cached = self.cache.borrow().get(&id);
-            let snapshot = match cached {
-                // By its text as well, because a damaged record keeps its version.
-                Some(cached) if cached.is(entry.version, &entry.value) => cached,
-                _ => self.learn(id, entry)?,
-            };
             return Ok(Some(Found {
-                snapshot,
+                snapshot: Rc::new(Snapshot::read(id, entry.value, entry.version)?),
                 guard,
                 expires_at,
             }));
@@ -111,30 +105,36 @@ impl Engine {
         Ok(None)
     }
 
-    fn learn(&self, id: SessionId, entry: Entry) -> Result<Rc<Snapshot>, Error> {
-        let snapshot = Rc::new(Snapshot::read(id, entry.value, entry.version)?);
-        self.cache.borrow_mut().put(id, &snapshot);
-        Ok(snapshot)
-    }
-
-    /// Makes a draft.
-    pub fn create(self: &Rc<Self>) -> Session {
-        Session::draft(Rc::clone(self))
-    }
-
     /// Opens the session that a token names.
     ///
     /// # Errors
     /// `InvalidToken`, `Expired`, `Missing`, `Replaced`, `Reused`, and those of the store.
-    pub fn open(self: &Rc<Self>, call: &Call<'_>, token: &str) -> Result<Session, Error> {
+    pub fn open(&self, call: &Call<'_>, token: &str) -> Result<Opened, Error> {
         let now = call.now()?;
-        let token = token::verify(token, &self.policy, &self.ring, &self.verified, now)?;
+        let moments = Moments::at(now);
+        let live = self.open_live(call, token, now, &moments)?;
+        let mut opened = view::opened(self, &live, &moments);
+        // What more than one answer has decided does not hold when one of them is given again.
+        if call.reads() != 1 || call.was_fresh() {
+            opened.holds_until = 0;
+        }
+        Ok(opened)
+    }
+
+    pub(crate) fn open_live(
+        &self,
+        call: &Call<'_>,
+        token: &str,
+        now: u64,
+        moments: &Moments,
+    ) -> Result<Live, Error> {
+        let token = token::verify(token, &self.policy, &self.ring, moments)?;
         let exact = self.store.maximum_staleness_ms == 0;
         let mut fresh = exact;
         loop {
             // A store that is never stale need not be told to be fresh.
-            let found = self.find(call, token.id, fresh && !exact, now)?;
-            let standing = found.as_ref().map(|found| self.stand(found, &token, now));
+            let found = self.find(call, token.id, fresh && !exact, moments)?;
+            let standing = found.as_ref().map(|found| self.stand(found, &token, moments));
             let found = match (found, standing) {
                 (Some(found), Some(standing)) if standing.is_served() => found,
                 // What a stale answer could be wrong about is asked again.
@@ -142,12 +142,12 @@ impl Engine {
                     fresh = true;
                     continue;
                 }
-                (None, _) if !fresh && self.is_recent(token.generation.raised_at, now) => {
+                (None, _) if !fresh && self.is_recent(token.generation.raised_at, moments) => {
                     fresh = true;
                     continue;
                 }
                 (Some(found), Some(Standing::Reused)) => return Err(self.reused(call, &token, found, now)),
-                (_, Some(Standing::Newer)) if self.is_recent(token.generation.raised_at, now) => {
+                (_, Some(Standing::Newer)) if self.is_recent(token.generation.raised_at, moments) => {
                     return Err(Error::because(
                         Kind::Unavailable,
                         "the store's answer is older than the token",
@@ -156,35 +156,37 @@ impl Engine {
                 (None, _) => return Err(Kind::Missing.into()),
                 _ => return Err(Kind::Replaced.into()),
             };
-            if found.snapshot.head.ends_at <= now {
+            if moments.is_past(found.snapshot.head.ends_at) {
                 return Err(Kind::Expired.into());
             }
             if token.subject.is_some() && token.subject != found.snapshot.head.subject {
                 return Err(Kind::Replaced.into());
             }
-            return Ok(Session::opened(Rc::clone(self), Live::new(&token, found)));
+            return Ok(Live::new(&token, found));
         }
     }
 
-    fn stand(&self, found: &Found, token: &Token, now: u64) -> Standing {
+    fn stand(&self, found: &Found, token: &Token, moments: &Moments) -> Standing {
         found
             .snapshot
             .head
             .generations
-            .judge(token.generation, now, self.policy.rotation_grace_ms)
+            .judge(token.generation, moments, self.policy.rotation_grace_ms)
     }
 
     /// Whether the store may not show yet what was written at this moment.
-    fn is_recent(&self, moment: u64, now: u64) -> bool {
-        now.saturating_sub(moment) < self.store.maximum_staleness_ms
+    fn is_recent(&self, moment: u64, moments: &Moments) -> bool {
+        let staleness = self.store.maximum_staleness_ms;
+        // A store that is never stale shows it, also to a clock that is behind.
+        staleness > 0 && !moments.is_past(moment.saturating_add(staleness))
     }
 
     /// A theft signal stays one even if ending the session fails: the next use of either token tries again.
     fn reused(&self, call: &Call<'_>, token: &Token, found: Found, now: u64) -> Error {
         if self.policy.reuse_rule == ReuseRule::EndSession {
             let grace = self.policy.rotation_grace_ms;
-            let still = |generations: &Generations, now| {
-                generations.judge(token.generation, now, grace) == Standing::Reused
+            let still = |generations: &Generations, moments: &Moments| {
+                generations.judge(token.generation, moments, grace) == Standing::Reused
             };
             match ending::end(self, call, found, still, now) {
                 Err(error) if error.is(Kind::Pending) => return error,
@@ -201,9 +203,11 @@ impl Engine {
     /// # Errors
     /// `InvalidToken`, `Expired`.
     pub fn verify(&self, call: &Call<'_>, token: &str, max_age_ms: Option<u64>) -> Result<Claims, Error> {
-        let now = call.now()?;
-        let token = token::verify(token, &self.policy, &self.ring, &self.verified, now)?;
-        if max_age_ms.is_some_and(|maximum| now.saturating_sub(token.issued_at) > maximum) {
+        let moments = Moments::at(call.now()?);
+        let token = token::verify(token, &self.policy, &self.ring, &moments)?;
+        // As old as the caller allows is not older.
+        let is_old = |maximum| moments.is_past(token.issued_at.saturating_add(maximum).saturating_add(1));
+        if max_age_ms.is_some_and(is_old) {
             return Err(Kind::Expired.into());
         }
         Ok(Claims {

@@ -2,12 +2,13 @@
 
 use core::fmt;
 
+use tessera_contract::form::Unfit;
+
 /// Why a call did not do as asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
 pub enum Kind {
     Pending,
-    Closed,
     Missing,
     Expired,
     Replaced,
@@ -63,7 +64,27 @@ impl From<Kind> for Error {
     }
 }
 
+impl From<Unfit> for Error {
+    #[cold]
+    fn from(unfit: Unfit) -> Self {
+        Self::of_field("", unfit)
+    }
+}
+
 impl Error {
+    /// Says why a change of a field is refused. The empty name stands for the changes as a whole.
+    #[cold]
+    pub fn of_field(name: &str, unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Name(reason) => Self::about(Kind::InvalidArgument, "name", reason),
+            Unfit::Value(reason) => {
+                let about = if name.is_empty() { "changes" } else { name };
+                Self::about(Kind::InvalidValue, about, &reason)
+            }
+            Unfit::Limit(limit, maximum) => Self::limit(limit, maximum),
+        }
+    }
+
     fn with(kind: Kind, detail: Detail) -> Self {
         Self {
             kind,

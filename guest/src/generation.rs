@@ -1,5 +1,7 @@
 //! Which of a session's tokens is good: the table of generations.
 
+use crate::moments::Moments;
+
 /// Names one generation of a session's token. A token matches only on both, so that a counter
 /// repeated after a failover opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +77,8 @@ impl Generations {
         }
     }
 
-    /// How a token of this generation stands at `now`.
-    pub fn judge(&self, token: Generation, now: u64, grace_ms: u64) -> Standing {
+    /// How a token of this generation stands.
+    pub fn judge(&self, token: Generation, moments: &Moments, grace_ms: u64) -> Standing {
         if token == self.current {
             return Standing::Current;
         }
@@ -86,7 +88,7 @@ impl Generations {
         if self.previous == Some(token) {
             return match self.confirmed_at {
                 None => Standing::PreviousUnconfirmed,
-                Some(at) if now < at.saturating_add(grace_ms) => Standing::PreviousInGrace,
+                Some(at) if !moments.is_past(at.saturating_add(grace_ms)) => Standing::PreviousInGrace,
                 Some(_) => Standing::Reused,
             };
         }
@@ -110,11 +112,11 @@ impl Generations {
     }
 
     /// Whether the one before may still be shown: while the current one is unconfirmed, and in the grace after.
-    pub fn is_settled(&self, now: u64, grace_ms: u64) -> bool {
+    pub fn is_settled(&self, moments: &Moments, grace_ms: u64) -> bool {
         match (self.previous, self.confirmed_at) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some(_), Some(at)) => now >= at.saturating_add(grace_ms),
+            (Some(_), Some(at)) => moments.is_past(at.saturating_add(grace_ms)),
         }
     }
 
@@ -162,7 +164,7 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table() {
-        let judge = |record: Generations, token, now| record.judge(token, now, GRACE);
+        let judge = |record: Generations, token, now| record.judge(token, &Moments::at(now), GRACE);
         assert_eq!(judge(record(None), at(6, 600), 9_999), Standing::Current);
         assert_eq!(
             judge(record(None), at(5, 500), 9_999),
@@ -193,7 +195,7 @@ mod tests {
             at(4, 300),
         ] {
             assert_eq!(
-                record(None).judge(token, 700, GRACE),
+                record(None).judge(token, &Moments::at(700), GRACE),
                 Standing::Replaced,
                 "{token:?}"
             );
@@ -204,9 +206,12 @@ mod tests {
     fn an_authentication_leaves_nothing_before_it_alive() {
         let after = record(None).authenticated(700).unwrap();
         for token in [at(6, 600), at(5, 500), at(3, 300)] {
-            assert_eq!(after.judge(token, 700, GRACE), Standing::Replaced);
+            assert_eq!(after.judge(token, &Moments::at(700), GRACE), Standing::Replaced);
         }
-        assert_eq!(after.judge(at(7, 700), 700, GRACE), Standing::Current);
+        assert_eq!(
+            after.judge(at(7, 700), &Moments::at(700), GRACE),
+            Standing::Current
+        );
     }
 
     #[test]

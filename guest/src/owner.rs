@@ -1,17 +1,16 @@
 //! All sessions of one subject: listed, revoked, and kept under a cap.
 
-use std::rc::Rc;
-
 use crate::call::{Call, Removal, malformed_cursor};
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
+use crate::form::escape;
 use crate::generation::Generation;
+use crate::moments::Moments;
 use crate::policy::{CapRule, check_subject};
 use crate::ports::{Condition, Deletion, Page, Row};
 use crate::session::Live;
-use crate::snapshot::{Snapshot, escape};
+use crate::snapshot::Snapshot;
 use crate::token::SessionId;
-use crate::value::{self, Value};
 
 /// The most rows of a page, and the most keys of one deletion.
 const PAGE_ROWS: u32 = 100;
@@ -27,7 +26,7 @@ const EVICTION_TRIES: usize = 3;
 const MAXIMUM_CURSOR_BYTES: usize = 4096;
 
 /// One session of a subject; each field is described in `wit/policy.wit`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is described in wit/policy.wit")]
 pub struct Summary {
     pub reference: String,
@@ -37,11 +36,11 @@ pub struct Summary {
     pub expires_at: u64,
     pub ends_at: u64,
     pub current: bool,
-    pub fields: Vec<(String, Value)>,
+    pub fields: String,
 }
 
 /// A part of a subject's sessions.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summaries {
     /// The live ones of this part.
     pub items: Vec<Summary>,
@@ -69,12 +68,13 @@ struct Owned {
 
 impl Owned {
     /// What a row lists, if its record can be read, lives, and names the owner.
-    fn read(engine: &Engine, row: Row, subject: &str, now: u64) -> Option<Self> {
+    fn read(engine: &Engine, row: Row, subject: &str, moments: &Moments) -> Option<Self> {
         let id = engine.id_of(&row.key)?;
         // A record that cannot be read is nobody's: it opens nothing, and expires.
         let snapshot = Snapshot::read(id, row.value?, row.version).ok()?;
         let head = &snapshot.head;
-        let counts = head.subject.as_deref() == Some(subject) && head.ends_at > now && row.expires_at > now;
+        let lives = !moments.is_past(head.ends_at) && !moments.is_past(row.expires_at);
+        let counts = head.subject.as_deref() == Some(subject) && lives;
         counts.then_some(Self {
             key: row.key,
             guard: row.guard,
@@ -103,13 +103,13 @@ pub fn list(
     current: Option<&str>,
     cursor: Option<&str>,
 ) -> Result<Summaries, Error> {
-    let (owned, next) = page(engine, call, subject, check_cursor(cursor)?, call.now()?)?;
+    let (owned, next) = page(engine, call, subject, check_cursor(cursor)?, &now(call)?)?;
     let items = owned
         .iter()
         .map(|session| {
             let head = &session.snapshot.head;
             let reference = session.snapshot.id.reference();
-            Ok(Summary {
+            Summary {
                 current: current == Some(reference.as_str()),
                 reference,
                 created_at: head.created_at,
@@ -117,22 +117,30 @@ pub fn list(
                 last_seen_at: session.touched_at,
                 expires_at: session.expires_at,
                 ends_at: head.ends_at,
-                fields: public_fields(engine, &session.snapshot)?,
-            })
+                fields: public_fields(engine, &session.snapshot),
+            }
         })
-        .collect::<Result<_, Error>>()?;
+        .collect();
     Ok(Summaries { items, next })
 }
 
-fn public_fields(engine: &Engine, snapshot: &Snapshot) -> Result<Vec<(String, Value)>, Error> {
-    let present = engine
-        .policy
-        .public_fields
-        .iter()
-        .filter_map(|name| Some((name, snapshot.raw(&escape(name))?)));
-    present
-        .map(|(name, raw)| Ok((name.clone(), value::decode(raw)?)))
-        .collect()
+fn now(call: &Call<'_>) -> Result<Moments, Error> {
+    Ok(Moments::at(call.now()?))
+}
+
+/// The public fields that a session has, as one JSON object, ordered by name.
+fn public_fields(engine: &Engine, snapshot: &Snapshot) -> String {
+    let mut text = String::from("{");
+    let public = &engine.policy.public_fields;
+    let is_public = |name: &str| public.iter().any(|public| escape(public) == name);
+    for (name, raw) in snapshot.raw_fields().filter(|(name, _)| is_public(name)) {
+        let separator = if text.len() > 1 { ",\"" } else { "\"" };
+        for part in [separator, name, "\":", raw] {
+            text.push_str(part);
+        }
+    }
+    text.push('}');
+    text
 }
 
 /// Ends the session of a subject that a reference names, if it is on this page.
@@ -146,7 +154,7 @@ pub fn revoke(
     reference: &str,
     cursor: Option<&str>,
 ) -> Result<Progress, Error> {
-    let (owned, next) = page(engine, call, subject, check_cursor(cursor)?, call.now()?)?;
+    let (owned, next) = page(engine, call, subject, check_cursor(cursor)?, &now(call)?)?;
     let Some(session) = owned
         .iter()
         .find(|session| session.snapshot.id.reference() == reference)
@@ -155,7 +163,6 @@ pub fn revoke(
     };
     // One that became another subject's since it was listed is not this subject's to end.
     let removal = call.delete(&session.key, Condition::Owner(subject))?;
-    engine.cache.borrow_mut().forget(&session.snapshot.id);
     Ok(Progress {
         ended: (removal == Removal::Done).into(),
         next: None,
@@ -181,7 +188,7 @@ pub fn revoke_all(
         },
         Some(_) => Pass::read(check_cursor(cursor)?)?,
     };
-    let (owned, next) = page(engine, call, subject, at.cursor, call.now()?)?;
+    let (owned, next) = page(engine, call, subject, at.cursor, &now(call)?)?;
     let doomed: Vec<&Owned> = owned
         .iter()
         .filter(|session| except.is_none_or(|except| session.snapshot.id.reference() != except))
@@ -196,9 +203,7 @@ pub fn revoke_all(
         };
         call.delete_many(doomed.iter().map(deletion).collect(), subject)?
     };
-    for session in &doomed {
-        engine.cache.borrow_mut().forget(&session.snapshot.id);
-    }
+
     let found = at.found || !doomed.is_empty();
     let next = match next {
         Some(cursor) => Some(
@@ -274,7 +279,7 @@ fn page(
     call: &Call<'_>,
     subject: &str,
     cursor: &str,
-    now: u64,
+    moments: &Moments,
 ) -> Result<(Vec<Owned>, Option<String>), Error> {
     check_subject(subject, &engine.store)?;
     if !engine.store.list_by_owner {
@@ -285,7 +290,7 @@ fn page(
     bring_values(call, &mut rows)?;
     let owned = rows
         .into_iter()
-        .filter_map(|row| Owned::read(engine, row, subject, now))
+        .filter_map(|row| Owned::read(engine, row, subject, moments))
         .collect();
     Ok((owned, next))
 }
@@ -350,7 +355,7 @@ fn evict(
     call: &Call<'_>,
     subject: &str,
     mut doomed: Vec<Rival>,
-    now: u64,
+    moments: &Moments,
 ) -> Result<(), Error> {
     for attempt in 1..=EVICTION_TRIES {
         let deletion = |rival: &Rival| Deletion {
@@ -360,9 +365,6 @@ fn evict(
         let deletions: Vec<Deletion> = doomed.iter().map(deletion).collect();
         let mut rows: Vec<Row> = deletions.iter().map(|deletion| unread(&deletion.key)).collect();
         let removed = call.delete_many(deletions, subject)?;
-        for rival in &doomed {
-            engine.cache.borrow_mut().forget(&rival.rank.1);
-        }
         if removed as usize == doomed.len() || attempt == EVICTION_TRIES {
             break;
         }
@@ -370,7 +372,7 @@ fn evict(
         let is_doomed = |rival: &Rival| doomed.iter().any(|before| rival.continues(before));
         let changed = rows
             .into_iter()
-            .filter_map(|row| Some(Rival::new(&Owned::read(engine, row, subject, now)?)));
+            .filter_map(|row| Some(Rival::new(&Owned::read(engine, row, subject, moments)?)));
         doomed = changed.filter(is_doomed).collect();
         if doomed.is_empty() {
             break;
@@ -395,12 +397,13 @@ fn unread(key: &str) -> Row {
 ///
 /// Written first and listed then, so that of two logins at once each sees the other: both rank them alike,
 /// by the moment of authentication and then the id.
+#[inline(never)]
 pub(crate) fn enforce_cap(
-    engine: &Rc<Engine>,
+    engine: &Engine,
     call: &Call<'_>,
     subject: &str,
     own: &Live,
-    now: u64,
+    moments: &Moments,
 ) -> Result<(), Error> {
     let Some(cap) = engine.policy.sessions_per_owner else {
         return Ok(());
@@ -414,7 +417,7 @@ pub(crate) fn enforce_cap(
     let mut cursor = Some(String::new());
     for _ in 0..CAP_PAGES {
         let Some(at) = cursor.take() else { break };
-        let (owned, next) = page(engine, call, subject, &at, now)?;
+        let (owned, next) = page(engine, call, subject, &at, moments)?;
         for session in &owned {
             if session.snapshot.id == own.snapshot.id {
                 listed = true;
@@ -445,14 +448,13 @@ pub(crate) fn enforce_cap(
             }];
             doomed
                 .chunks(PAGE_ROWS as usize)
-                .try_for_each(|doomed| evict(engine, call, subject, doomed.to_vec(), now))
+                .try_for_each(|doomed| evict(engine, call, subject, doomed.to_vec(), moments))
         }
         CapRule::Refuse => {
             if ended || older < cap {
                 return Ok(());
             }
             call.delete(&engine.key(own.snapshot.id), Condition::Owner(subject))?;
-            engine.cache.borrow_mut().forget(&own.snapshot.id);
             Err(Kind::TooManySessions.into())
         }
     }

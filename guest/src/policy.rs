@@ -1,6 +1,7 @@
 //! How sessions live, and whether a store can honour it.
 
 use crate::error::{Error, Kind};
+use crate::form::{FieldLimits, check_name};
 use crate::ports::Capabilities;
 
 const SECOND: u64 = 1_000;
@@ -133,6 +134,7 @@ impl Policy {
     ///
     /// # Errors
     /// `InvalidPolicy`.
+    #[inline(never)]
     pub fn check(&self) -> Result<(), Error> {
         within("idle-timeout-ms", self.idle_timeout_ms, SECOND, 400 * DAY)?;
         within(
@@ -177,6 +179,16 @@ impl Policy {
         )?;
         within("maximum-fields", self.maximum_fields.into(), 1, 4096)?;
         self.check_texts()
+    }
+
+    /// The limits of fields.
+    pub fn field_limits(&self) -> FieldLimits {
+        FieldLimits {
+            maximum_name_bytes: self.maximum_name_bytes,
+            maximum_value_bytes: self.maximum_value_bytes,
+            maximum_record_bytes: self.maximum_record_bytes,
+            maximum_fields: self.maximum_fields,
+        }
     }
 
     fn check_texts(&self) -> Result<(), Error> {
@@ -273,24 +285,6 @@ impl Policy {
         }
         Ok(())
     }
-}
-
-/// Whether a text can name a field: 1 to `maximum` bytes, no control characters.
-pub fn check_name(name: &str, maximum: u32) -> Result<(), Error> {
-    if name.is_empty() {
-        return Err(Error::about(Kind::InvalidArgument, "name", "must not be empty"));
-    }
-    if name.len() > maximum as usize {
-        return Err(Error::limit("maximum-name-bytes", maximum));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(Error::about(
-            Kind::InvalidArgument,
-            "name",
-            "must hold no control characters",
-        ));
-    }
-    Ok(())
 }
 
 /// Whether a text can be a subject.

@@ -1,9 +1,10 @@
 //! A record as it was read: its text, never changed, and where each field lies in it.
 
-use core::ops::Range;
+use tessera_contract::index::Index;
 
 use crate::error::{Error, Kind};
-use crate::json::{self, Names, Scanner};
+use crate::form::escape;
+use crate::json::{self, Scanner};
 use crate::overlay::Overlay;
 use crate::record::{Head, corrupt};
 use crate::token::SessionId;
@@ -11,22 +12,13 @@ use crate::token::SessionId;
 /// The most that a head takes beside its subject.
 const ENGINE_BYTES: usize = 512;
 
-/// More fields than any policy allows are no record of ours.
-const MAXIMUM_FIELDS: usize = 4096;
-
-/// Where a name (its quotes left out) and its value stand in the text.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    name: (u32, u32),
-    value: (u32, u32),
-}
-
-/// An immutable record. Shared by reference count: by the cache, by every handle that opened it, and by their forks.
+/// An immutable record.
 #[derive(Debug)]
 pub struct Snapshot {
     text: String,
-    /// Ordered by name.
-    fields: Vec<Span>,
+    /// Where the object of the fields begins.
+    fields_at: usize,
+    fields: Index,
     /// What the engine itself knows of the session.
     pub head: Head,
     /// Where it lies.
@@ -56,13 +48,6 @@ impl Survivors {
     }
 }
 
-/// A name as it stands in a record, without quotes.
-pub fn escape(name: &str) -> String {
-    let mut escaped = String::with_capacity(name.len());
-    json::push_string_body(name, &mut escaped);
-    escaped
-}
-
 impl Snapshot {
     /// Makes the next record: a head, what survives of a snapshot's fields, and an overlay's changes over them.
     /// It has version 0 until the store gives it one.
@@ -82,21 +67,19 @@ impl Snapshot {
             String::with_capacity(base.map_or(512, |base| base.text.len() + 128) + overlay.bytes());
         head.write(&mut text);
         let head_bytes = text.len();
-        let mut fields = Vec::with_capacity(base.map_or(0, |base| base.fields.len()) + overlay.len());
+        let mut fields = Index::with_capacity(base.map_or(0, |base| base.fields.len()) + overlay.len());
         let mut separator = '{';
         let mut push = |name: &str, value: &str| {
             text.push(separator);
             separator = ',';
             text.push('"');
-            let name_at = text.len();
+            let name_at = text.len() - head_bytes;
             text.push_str(name);
             text.push_str("\":");
-            let value_at = text.len();
+            let value_at = text.len() - head_bytes;
             text.push_str(value);
-            fields.push(Span {
-                name: (name_at as u32, (name_at + name.len()) as u32),
-                value: (value_at as u32, text.len() as u32),
-            });
+            let ends_at = text.len() - head_bytes;
+            fields.push(&(name_at..name_at + name.len()), &(value_at..ends_at));
         };
         // Two ordered sequences, merged; where a name stands in both, the overlay's is taken.
         let mut changes = overlay.iter().peekable();
@@ -130,16 +113,12 @@ impl Snapshot {
         }
         Ok(Self {
             text,
+            fields_at: head_bytes,
             fields,
             head,
             id,
             version: 0,
         })
-    }
-
-    /// Whether it is what this text of this version says.
-    pub fn is(&self, version: u64, text: &str) -> bool {
-        self.version == version && self.text == text
     }
 
     /// Reads a record's head and finds its fields. Their values are not read.
@@ -152,13 +131,28 @@ impl Snapshot {
         }
         let mut scanner = Scanner::new(&text);
         let head = Head::read(&mut scanner)?;
-        let fields = index(&text, &mut scanner).map_err(corrupt)?;
-        scanner
-            .expect(b'}')
-            .and_then(|()| scanner.end())
-            .map_err(corrupt)?;
+        let fields_at = scanner.position();
+        let rest = json::slice(&text, fields_at, text.len());
+        let mut scanner = Scanner::new(rest);
+        let at = |fault: json::Fault| {
+            let at = fault.at + fields_at;
+            corrupt(json::Fault { at, ..fault })
+        };
+        // They begin where the head ends, without white space: the host cuts them out of the text by that place.
+        scanner.literal("{").map_err(at)?;
+        let mut scanner = Scanner::new(rest);
+        let fields = Index::read(rest, &mut scanner).map_err(at)?;
+        // The last byte ends the record, so that the fields stand from one byte to another.
+        scanner.literal("}").map_err(at)?;
+        if scanner.position() < rest.len() {
+            return Err(at(json::Fault {
+                at: scanner.position(),
+                reason: "the text goes on after its value",
+            }));
+        }
         Ok(Self {
             text,
+            fields_at,
             fields,
             head,
             id,
@@ -171,20 +165,28 @@ impl Snapshot {
         &self.text
     }
 
+    /// Where the object of the fields begins in the text; it ends before the last byte.
+    pub fn fields_at(&self) -> usize {
+        self.fields_at
+    }
+
+    /// All fields as one JSON object.
+    pub fn fields_text(&self) -> &str {
+        json::slice(&self.text, self.fields_at, self.text.len() - 1)
+    }
+
+    fn rest(&self) -> &str {
+        json::slice(&self.text, self.fields_at, self.text.len())
+    }
+
     /// The value of a field, as it stands in the record.
     pub fn raw(&self, escaped_name: &str) -> Option<&str> {
-        let found = self
-            .fields
-            .binary_search_by(|span| self.slice(span.name).cmp(escaped_name))
-            .ok()?;
-        Some(self.slice(self.fields[found].value))
+        self.fields.raw(self.rest(), escaped_name)
     }
 
     /// All fields with their names and values as they stand in the record, ordered by name.
     pub fn raw_fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields
-            .iter()
-            .map(|span| (self.slice(span.name), self.slice(span.value)))
+        self.fields.raw_fields(self.rest())
     }
 
     /// How many fields there are.
@@ -196,58 +198,6 @@ impl Snapshot {
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
-
-    /// Bytes it takes in memory, about.
-    pub fn bytes(&self) -> usize {
-        self.text.capacity() + self.fields.capacity() * size_of::<Span>() + size_of::<Self>()
-    }
-
-    fn slice(&self, (start, end): (u32, u32)) -> &str {
-        json::slice(&self.text, start as usize, end as usize)
-    }
-}
-
-/// Finds the fields. They stand ordered by name, so that a name that stands twice is seen at once.
-fn index(text: &str, scanner: &mut Scanner<'_>) -> Result<Vec<Span>, json::Fault> {
-    let mut fields: Vec<Span> = Vec::new();
-    scanner.expect(b'{')?;
-    if scanner.accept(b'}') {
-        return Ok(fields);
-    }
-    loop {
-        let at = scanner.position();
-        let name = scanner.string()?;
-        let before = fields
-            .last()
-            .map(|span| json::slice(text, span.name.0 as usize, span.name.1 as usize));
-        if before.is_some_and(|before| before >= json::slice(text, name.start, name.end)) {
-            return Err(json::Fault {
-                at,
-                reason: "the fields are not ordered by name",
-            });
-        }
-        scanner.expect(b':')?;
-        let value = scanner.value(Names::Trusted)?;
-        if fields.len() == MAXIMUM_FIELDS {
-            return Err(json::Fault {
-                at,
-                reason: "there are more than 4096 fields",
-            });
-        }
-        fields.push(Span {
-            name: narrow(&name),
-            value: narrow(&value),
-        });
-        if !scanner.accept(b',') {
-            scanner.expect(b'}')?;
-            return Ok(fields);
-        }
-    }
-}
-
-/// The text is shorter than 4 GiB.
-fn narrow(span: &Range<usize>) -> (u32, u32) {
-    (span.start as u32, span.end as u32)
 }
 
 #[cfg(test)]
@@ -255,7 +205,7 @@ mod tests {
     use super::*;
     use crate::generation::{Generation, Generations};
     use crate::overlay::Change;
-    use crate::value::Value;
+    use tessera_contract::Value;
 
     const ID: SessionId = SessionId([7; 16]);
 
@@ -275,7 +225,7 @@ mod tests {
         for (name, value) in changes {
             let value = value
                 .as_ref()
-                .map(|value| crate::value::encode(value).unwrap().into_boxed_str());
+                .map(|value| crate::form::encode(value).unwrap().into_boxed_str());
             overlay.put(Change {
                 name: escape(name).into_boxed_str(),
                 value,
@@ -424,6 +374,7 @@ mod tests {
             ("\"a\":", "\"b\":"),
             ("\"created\"", "\"Created\""),
             ("}}", "}} x"),
+            ("\"fields\":", "\"fields\": "),
         ] {
             assert!(
                 Snapshot::read(ID, text.replacen(from, to, 1), 1).is_err_and(|error| error.is(Kind::Corrupt)),

@@ -1,22 +1,26 @@
 //! The one way in which a session's record is written: judge, compose, compare and swap, and again if others came first.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::rc::Rc;
+
+use tessera_contract::Value;
+use tessera_contract::index::Index;
 
 use crate::author::Author;
 use crate::call::{Call, Swap};
 use crate::engine::{Engine, Found};
 use crate::error::{Error, Kind};
+use crate::form::{self, escape};
 use crate::generation::{Generation, Generations, Standing};
-use crate::json;
+use crate::json::{self, Scanner};
+use crate::moments::Moments;
 use crate::overlay::Overlay;
 use crate::policy::FieldRule;
 use crate::ports::{Condition, Expected, Placement};
 use crate::record::{self, Head};
 use crate::session::{Grant, Live};
-use crate::snapshot::{Snapshot, Survivors, escape};
+use crate::snapshot::{Snapshot, Survivors};
 use crate::token::{self, Claims, Minted, SessionId};
-use crate::value::{self, Value};
 
 /// How often a write is tried before it is given up as contended.
 const ATTEMPTS: usize = 8;
@@ -43,9 +47,42 @@ pub(crate) enum Intent<'a> {
     },
 }
 
-impl Intent<'_> {
-    pub(crate) fn is_confirmation(&self) -> bool {
-        matches!(self, Self::Confirm)
+/// What the caller saw of the record when it made its changes.
+pub(crate) struct Base<'a> {
+    /// Its version; `None` where there are no changes to compare.
+    version: Option<u64>,
+    /// Its fields, where the record that was read first has another version.
+    fields: Option<(&'a str, Index)>,
+}
+
+impl<'a> Base<'a> {
+    /// # Errors
+    /// `InvalidArgument` if the fields are not those of a record.
+    pub(crate) fn new(version: u64, fields: Option<&'a str>) -> Result<Self, Error> {
+        let index = |fields: &'a str| {
+            let mut scanner = Scanner::new(fields);
+            let index = Index::read(fields, &mut scanner).and_then(|index| scanner.end().map(|()| index));
+            match index {
+                Ok(index) => Ok((fields, index)),
+                Err(_) => Err(Error::about(
+                    Kind::InvalidArgument,
+                    "base",
+                    "is not the object of a record's fields",
+                )),
+            }
+        };
+        Ok(Self {
+            version: Some(version),
+            fields: fields.map(index).transpose()?,
+        })
+    }
+
+    /// Of a write without changes.
+    pub(crate) fn none() -> Self {
+        Self {
+            version: None,
+            fields: None,
+        }
     }
 }
 
@@ -53,18 +90,15 @@ impl Intent<'_> {
 pub(crate) struct Write<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) call: &'a Call<'a>,
-    /// Drawn when it is first needed: a save with nothing to write asks for no random bytes.
-    pub(crate) author: &'a OnceCell<Author>,
+    pub(crate) author: &'a Author,
     pub(crate) intent: Intent<'a>,
     pub(crate) overlay: &'a Overlay,
-    /// The version that the caller saw, where it is not the snapshot's.
-    pub(crate) seen: Option<u64>,
     /// The time of this try: the clock is read again before each, so that nothing is written after its grace.
     pub(crate) now: Cell<u64>,
 }
 
 /// How a write ended.
-pub(crate) struct Written {
+pub(crate) struct Ended {
     pub(crate) live: Live,
     pub(crate) grant: Grant,
     pub(crate) wrote: bool,
@@ -88,12 +122,8 @@ impl Plan {
 }
 
 impl<'a> Write<'a> {
-    fn author(&self, id: Option<SessionId>) -> Result<&'a Author, Error> {
-        if let Some(author) = self.author.get() {
-            return Ok(author);
-        }
-        let author = Author::draw(self.call, id)?;
-        Ok(self.author.get_or_init(|| author))
+    fn moments(&self) -> Moments {
+        Moments::at(self.now.get())
     }
 
     /// Whether nothing of what is stored survives: then only the generations matter, whatever was saved meanwhile.
@@ -102,12 +132,13 @@ impl<'a> Write<'a> {
     }
 
     /// Stores a draft for the first time.
-    pub(crate) fn insert(&self) -> Result<Written, Error> {
-        let plan = self.plan_first()?;
-        let author = self.author(None)?;
-        let (next, minted) = self.compose(author.id, &plan, author, None)?;
+    #[inline(never)]
+    pub(crate) fn insert(&self) -> Result<Ended, Error> {
+        let (plan, author) = (self.plan_first(), self.author);
+        let id = author.id();
+        let (next, minted) = self.compose(id, &plan, None)?;
         let expires_at = self.expires_at(&plan.head, 0);
-        let key = self.engine.key(author.id);
+        let key = self.engine.key(id);
         let owner = plan.head.subject.as_deref();
         let guard = author.guard(0);
         let at = Placement {
@@ -119,8 +150,7 @@ impl<'a> Write<'a> {
         };
         match self.call.insert(&key, next.text(), &at)? {
             Swap::Done(version) => {
-                let found = self.written(next, version, guard, expires_at);
-                let live = Live::found(plan.stand_on, found);
+                let live = Live::found(plan.stand_on, written(next, version, guard, expires_at));
                 Ok(self.adopt(&plan, live, minted))
             }
             Swap::Missing => Err(Error::because(
@@ -131,7 +161,7 @@ impl<'a> Write<'a> {
                 // The id is 128 random bits: what is there can only be what an earlier try of this handle wrote.
                 let found = self
                     .engine
-                    .find(self.call, author.id, true, self.now.get())?
+                    .find(self.call, id, true, &self.moments())?
                     .ok_or(Kind::Missing)?;
                 if !author.wrote(&found.snapshot.head) {
                     return Err(Error::because(
@@ -144,17 +174,18 @@ impl<'a> Write<'a> {
                     return Ok(self.adopt(&plan, live, minted));
                 }
                 // It is ours alone: no token of it was ever handed out.
-                self.replace_with(&live, true)
+                self.replace_with(&live, &Base::none(), true)
             }
         }
     }
 
-    /// Stores changes over the record that a handle has opened.
-    pub(crate) fn replace(&self, live: &Live) -> Result<Written, Error> {
-        self.replace_with(live, false)
+    /// Stores changes over a record that was read.
+    pub(crate) fn replace(&self, live: &Live, base: &Base<'_>) -> Result<Ended, Error> {
+        self.replace_with(live, base, false)
     }
 
-    fn replace_with(&self, live: &Live, hand_out: bool) -> Result<Written, Error> {
+    #[inline(never)]
+    fn replace_with(&self, live: &Live, base: &Base<'_>, hand_out: bool) -> Result<Ended, Error> {
         let (mut own, mut hand_out) = (live.clone(), hand_out);
         let mut found = Found {
             snapshot: Rc::clone(&live.snapshot),
@@ -164,21 +195,36 @@ impl<'a> Write<'a> {
         let (began, attempts) = (self.now.get(), self.attempts());
         for attempt in 1..=attempts {
             let newest = &found.snapshot;
+            if self.is_own_login(&own, &newest.head) {
+                own.generation = newest.head.generations.current;
+                own.snapshot = Rc::clone(newest);
+                // Nobody holds its token yet.
+                hand_out = true;
+            }
             let mut plan = self.plan(&own, &newest.head)?;
             if hand_out && plan.hand_out.is_none() {
                 plan.hand_out = Some(plan.head.generations.current);
             }
-            self.check_conflict(&live.snapshot, newest)?;
+            if let Err(error) = self.check_conflict(base, &live.snapshot, newest) {
+                found = self.look_again(error, attempt, base, newest)?;
+                continue;
+            }
             if !plan.changed && self.overlay.is_empty() {
                 let minted = self.mint(&plan, newest)?;
-                return Ok(Written {
+                return Ok(Ended {
                     wrote: false,
                     ..self.adopt(&plan, own.over(found), minted)
                 });
             }
-            let author = self.author(Some(newest.id))?;
+            let author = self.author;
             let id = self.next_id(&plan, newest)?;
-            let (next, minted) = self.compose(id, &plan, author, Some(newest))?;
+            let (next, minted) = match self.compose(id, &plan, Some(newest)) {
+                Ok(composed) => composed,
+                Err(error) => {
+                    found = self.look_again(error, attempt, base, newest)?;
+                    continue;
+                }
+            };
             let at = Placement {
                 owner: plan.head.subject.as_deref(),
                 previous_owner: newest.head.subject.as_deref(),
@@ -201,11 +247,11 @@ impl<'a> Write<'a> {
             let again = match swap {
                 Swap::Done(version) => {
                     let guard = at.guard.unwrap_or(found.guard);
-                    let found = self.written(next, version, guard, at.expires_at);
+                    let found = written(next, version, guard, at.expires_at);
                     return Ok(self.adopt(&plan, own.over(found), minted));
                 }
                 Swap::Missing => None,
-                Swap::Stale => self.engine.find(self.call, newest.id, true, self.now.get())?,
+                Swap::Stale => self.engine.find(self.call, newest.id, true, &self.moments())?,
             };
             if let Some(found) = &again
                 && found.snapshot.head.writes.contains(&author.write_id())
@@ -229,16 +275,45 @@ impl<'a> Write<'a> {
             if self.now.get().saturating_sub(began) > RETRY_WINDOW_MS {
                 break;
             }
-            // A login of this handle whose answer was lost: what it wrote last is what the handle stands on.
-            let newest = &found.snapshot;
-            if author.wrote_last(&newest.head) && !self.stand(&own, &newest.head).is_served() {
-                own.generation = newest.head.generations.current;
-                own.snapshot = Rc::clone(newest);
-                // Nobody holds its token yet.
-                hand_out = true;
-            }
         }
         Err(Kind::Contended.into())
+    }
+
+    /// The newest record, where a first try was judged on another than the caller saw: that was what the host has seen last, and
+    /// what others have stored there may be gone. A refusal because of it would be told for as long as the host begins with it.
+    fn look_again(
+        &self,
+        error: Error,
+        attempt: usize,
+        base: &Base<'_>,
+        judged: &Snapshot,
+    ) -> Result<Found, Error> {
+        let is_of_fields = matches!(error.kind(), Kind::Conflict | Kind::LimitExceeded);
+        let is_seen = base.version.is_none_or(|seen| seen == judged.version);
+        if attempt > 1 || !is_of_fields || is_seen {
+            return Err(error);
+        }
+        let newest = self.engine.find(self.call, judged.id, true, &self.moments())?;
+        let newest = newest.ok_or(Kind::Missing)?;
+        if newest.snapshot.version == judged.version {
+            return Err(error);
+        }
+        self.now.set(self.call.now()?);
+        Ok(newest)
+    }
+
+    /// Whether the newest generation comes from a login of this session whose answer was lost: it is what the session stands on.
+    fn is_own_login(&self, own: &Live, newest: &Head) -> bool {
+        let Generations {
+            current,
+            previous,
+            floor,
+            ..
+        } = newest.generations;
+        previous.is_none()
+            && floor == current
+            && current.counter > own.generation.counter
+            && self.author.wrote_last(newest)
     }
 
     fn attempts(&self) -> usize {
@@ -264,6 +339,7 @@ impl<'a> Write<'a> {
     }
 
     /// Writes a record under its new id, and then what ends the old one: after a login it is dead, after a renewal it leads on.
+    #[inline(never)]
     fn move_on(
         &self,
         plan: &Plan,
@@ -310,7 +386,7 @@ impl<'a> Write<'a> {
     }
 
     /// The head of a session that was never stored.
-    fn plan_first(&self) -> Result<Plan, Error> {
+    fn plan_first(&self) -> Plan {
         let now = self.now.get();
         let generations = Generations::first(now);
         let mut head = Head {
@@ -326,30 +402,23 @@ impl<'a> Write<'a> {
             head.authenticated_at = Some(now);
         }
         let current = generations.current;
-        Ok(Plan {
+        Plan {
             head,
             changed: true,
             hand_out: Some(current),
             stand_on: current,
-        })
-    }
-
-    fn stand(&self, live: &Live, newest: &Head) -> Standing {
-        newest.generations.judge(
-            live.generation,
-            self.now.get(),
-            self.engine.policy.rotation_grace_ms,
-        )
+        }
     }
 
     /// Judges the newest record and says what the write makes of its head.
+    #[inline(never)]
     fn plan(&self, live: &Live, newest: &Head) -> Result<Plan, Error> {
-        let (now, policy) = (self.now.get(), &self.engine.policy);
+        let (now, policy, moments) = (self.now.get(), &self.engine.policy, self.moments());
         let grace = policy.rotation_grace_ms;
-        if newest.ends_at <= now {
+        if moments.is_past(newest.ends_at) {
             return Err(Kind::Expired.into());
         }
-        let standing = self.stand(live, newest);
+        let standing = newest.generations.judge(live.generation, &moments, grace);
         if !standing.is_served() || newest.subject != live.snapshot.head.subject {
             return Err(Kind::Replaced.into());
         }
@@ -366,12 +435,12 @@ impl<'a> Write<'a> {
         }
         let renews = match self.intent {
             Intent::Rotate => true,
-            Intent::Save => renewal_due(generations, policy.renew_interval_ms, standing, now),
+            Intent::Save => renewal_due(generations, policy.renew_interval_ms, standing, &moments),
             Intent::Confirm | Intent::Authenticate { .. } => false,
         };
         if renews {
             match standing {
-                Standing::Current if generations.is_settled(now, grace) => {
+                Standing::Current if generations.is_settled(&moments, grace) => {
                     *generations = generations.renewed(now).ok_or_else(counter_spent)?;
                     plan.hand_out = Some(generations.current);
                     plan.changed = true;
@@ -401,16 +470,16 @@ impl<'a> Write<'a> {
     }
 
     /// Makes the next record and the token to hand out, so that what could fail for their size fails before the write.
+    #[inline(never)]
     fn compose(
         &self,
         id: SessionId,
         plan: &Plan,
-        author: &Author,
         base: Option<&Snapshot>,
     ) -> Result<(Snapshot, Option<Minted>), Error> {
         let policy = &self.engine.policy;
         let mut head = plan.head.clone();
-        head.push_write(&author.write_id());
+        head.push_write(&self.author.write_id());
         let (fields, bytes) = (policy.maximum_fields, policy.maximum_record_bytes);
         let next = Snapshot::compose(id, head, base, self.survivors(), self.overlay, fields, bytes)?;
         let minted = self.mint(plan, &next)?;
@@ -435,19 +504,25 @@ impl<'a> Write<'a> {
     }
 
     /// Under the field rule `conflict`: fields that we and others have changed differently.
-    fn check_conflict(&self, base: &Snapshot, newest: &Snapshot) -> Result<(), Error> {
-        let base_known = self.seen.is_none_or(|seen| seen == base.version);
-        let unchanged = newest.version == base.version && base_known;
+    #[inline(never)]
+    fn check_conflict(&self, base: &Base<'_>, first: &Snapshot, newest: &Snapshot) -> Result<(), Error> {
+        let seen = base.version.unwrap_or(newest.version);
         // Where nothing stored survives there is nothing to conflict with.
-        if self.engine.policy.field_rule == FieldRule::LaterWins || unchanged || self.drops_all() {
+        let is_unlike = seen != newest.version && !self.drops_all();
+        if self.engine.policy.field_rule == FieldRule::LaterWins || !is_unlike {
             return Ok(());
         }
+        let before = |name: &str| match &base.fields {
+            _ if first.version == seen => Some(first.raw(name)),
+            Some((text, index)) => Some(index.raw(text, name)),
+            None => None,
+        };
         let fields: Vec<String> = self
             .overlay
             .iter()
             .filter(|(name, mine)| {
                 let theirs = newest.raw(name);
-                theirs != *mine && !(base_known && theirs == base.raw(name))
+                theirs != *mine && before(name) != Some(theirs)
             })
             .map(|(name, _)| json::unescape(name).into_owned())
             .collect();
@@ -458,19 +533,9 @@ impl<'a> Write<'a> {
         }
     }
 
-    fn written(&self, mut next: Snapshot, version: u64, guard: u64, expires_at: u64) -> Found {
-        next.version = version;
-        let snapshot = Rc::new(next);
-        self.engine.cache.borrow_mut().put(snapshot.id, &snapshot);
-        Found {
-            snapshot,
-            guard,
-            expires_at,
-        }
-    }
-
     /// The record is written, whether we were told so or found it out.
-    fn adopt(&self, plan: &Plan, mut live: Live, minted: Option<Minted>) -> Written {
+    #[inline(never)]
+    fn adopt(&self, plan: &Plan, mut live: Live, minted: Option<Minted>) -> Ended {
         live.generation = plan.stand_on;
         // A client that authenticated has a new token for certain; a renewed one may never arrive.
         if let Some(minted) = &minted
@@ -483,7 +548,7 @@ impl<'a> Write<'a> {
             expires_at: live.expires_at,
             ends_at: live.snapshot.head.ends_at,
         };
-        Written {
+        Ended {
             live,
             grant,
             wrote: true,
@@ -491,16 +556,25 @@ impl<'a> Write<'a> {
     }
 }
 
-/// Whether the policy asks for a new token at `now`, by who shows the old one.
+fn written(mut next: Snapshot, version: u64, guard: u64, expires_at: u64) -> Found {
+    next.version = version;
+    Found {
+        snapshot: Rc::new(next),
+        guard,
+        expires_at,
+    }
+}
+
+/// Whether the policy asks for a new token, by who shows the old one.
 pub(crate) fn renewal_due(
     generations: &Generations,
     interval: Option<u64>,
     standing: Standing,
-    now: u64,
+    moments: &Moments,
 ) -> bool {
     let Some(interval) = interval else { return false };
     match standing {
-        Standing::Current => now >= generations.current.raised_at.saturating_add(interval),
+        Standing::Current => moments.is_past(generations.current.raised_at.saturating_add(interval)),
         Standing::PreviousUnconfirmed => true,
         _ => false,
     }
@@ -517,7 +591,7 @@ pub(crate) fn mint(
     let mut data = Vec::new();
     for name in &engine.policy.token_fields {
         if let Some(raw) = fields.raw(&escape(name))
-            && let Value::Text(text) = value::decode(raw)?
+            && let Some(Value::Text(text)) = form::decode(raw)
         {
             data.push((name.clone(), text));
         }

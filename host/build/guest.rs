@@ -74,7 +74,9 @@ fn clear_environment(cargo: &mut Command) {
 /// The same flags, and no paths of this machine, give the same bytes on every machine.
 fn flags(workspace: &Path) -> Result<Vec<String>, Failure> {
     let mut flags = vec![
-        "-Ctarget-feature=+simd128".to_owned(),
+        // The small form of the hash: runtimes without a compiler of their own refuse a function as long as the fast one, and
+        // none of them has vectors.
+        "--cfg=sha2_backend_soft=\"compact\"".to_owned(),
         format!("-Clink-arg=-zstack-size={STACK_BYTES}"),
         // Otherwise the linker pads every address to five bytes: a tenth of the module.
         "-Clink-arg=--compress-relocations".to_owned(),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::driver::{ComponentError, wit};
 use crate::store::StoreError;
+use tessera_contract::form::Unfit;
+use tessera_contract::state::StateError;
 
 /// Why a token is refused before any record is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -140,13 +142,10 @@ pub enum SessionError {
         #[source]
         source: Option<StoreError>,
     },
-    /// As many sessions are open, or as many bytes held, as the host allows; nothing was done.
-    #[error("too many sessions are open at once")]
-    Overloaded,
-    /// The instance that held this session's handle is gone; nothing was written.
+    /// The engine has failed, twice in a row; nothing was written.
     #[error("the engine's instance was lost")]
     InstanceLost {
-        /// What happened to it, where this call saw it.
+        /// What happened to it.
         #[source]
         source: Option<wasmtime::Error>,
     },
@@ -161,6 +160,30 @@ pub enum SessionError {
     },
 }
 
+impl From<StateError> for SessionError {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Busy => Self::Busy,
+            StateError::Closed => Self::Closed,
+            StateError::Draft => Self::Draft,
+            StateError::Unfit(Unfit::Name(reason)) => Self::InvalidArgument {
+                argument: "name".into(),
+                reason: reason.into(),
+            },
+            StateError::Unfit(Unfit::Value(reason)) => Self::InvalidValue {
+                reason: reason.into(),
+            },
+            StateError::Unfit(Unfit::Limit(limit, maximum)) => Self::LimitExceeded {
+                limit: limit.into(),
+                maximum: maximum.into(),
+            },
+            StateError::Corrupt => Self::Corrupt {
+                reason: "a field's value is in no known form".into(),
+            },
+        }
+    }
+}
+
 impl SessionError {
     /// Whether the client simply is not logged in: its token or session is no good, and nothing is out of order.
     ///
@@ -173,7 +196,7 @@ impl SessionError {
         )
     }
 
-    /// Whether something failed that may work again later: the store, or room in the host.
+    /// Whether something failed that may work again later: the store, or the engine.
     pub fn is_outage(&self) -> bool {
         use SessionError as E;
         matches!(
@@ -182,7 +205,6 @@ impl SessionError {
                 | E::OutcomeUnknown { .. }
                 | E::Throttled(_)
                 | E::Full
-                | E::Overloaded
                 | E::InstanceLost { .. }
                 | E::Contended
                 | E::Busy
@@ -199,7 +221,7 @@ impl SessionError {
         } = error;
         let source = store.cloned();
         match kind {
-            // The driver takes these two for itself.
+            // The driver takes the first for itself, and the engine never answers the second.
             Kind::Pending | Kind::Busy => Self::Busy,
             Kind::Closed => Self::Closed,
             Kind::Missing => Self::Missing,

@@ -80,7 +80,6 @@ impl Fault for SessionError {
             Self::Corrupt { .. } => Kind::Corrupt,
             Self::OutcomeUnknown { .. } => Kind::OutcomeUnknown,
             Self::Unavailable { .. } => Kind::Unavailable,
-            Self::Overloaded => Kind::Overloaded,
             Self::InstanceLost { .. } => Kind::InstanceLost,
             // A field that a handler reads as another type than it wrote is the service's mistake.
             Self::Convert(_) | Self::Other { .. } => Kind::Other,
@@ -165,7 +164,7 @@ impl Engine for Sessions {
         }
     }
 
-    fn create(&self) -> Result<crate::Session, SessionError> {
+    fn create(&self) -> crate::Session {
         self.create()
     }
 
@@ -246,8 +245,8 @@ impl EngineSession for crate::Session {
         self.authenticate_keeping(subject, keep).await
     }
 
-    fn reissue(&self) -> Result<Grant, SessionError> {
-        self.reissue()
+    async fn reissue(&self) -> Result<Grant, SessionError> {
+        self.reissue().await
     }
 
     async fn touch(&self) -> Result<bool, SessionError> {

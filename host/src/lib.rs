@@ -18,7 +18,6 @@ mod session;
 mod sessions;
 pub mod store;
 mod summary;
-mod value;
 
 pub use clock::{Clock, Random, SystemClock, SystemRandom};
 pub use driver::{Component, ComponentError};

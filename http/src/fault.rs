@@ -27,7 +27,6 @@ pub enum Kind {
     Missing,
     Other,
     OutcomeUnknown,
-    Overloaded,
     Replaced,
     Reused,
     SubjectRequired,
@@ -89,7 +88,6 @@ impl Kind {
             Self::Full => (503, "full"),
             Self::InstanceLost => (503, "instance-lost"),
             Self::OutcomeUnknown => (503, "outcome-unknown"),
-            Self::Overloaded => (503, "overloaded"),
             Self::Throttled => (503, "throttled"),
             Self::Unavailable => (503, "unavailable"),
         }

@@ -43,9 +43,9 @@ pub enum Arrival {
 /// Once the response has left, what it was served with can still be read, as in a body that is streamed, and every change
 /// answers an error of the kind [`Kind::Closed`]. A change that a task of the handler's has under way then is not waited for.
 ///
-/// A handle shows the session as it was when the request was served, however long it is kept, and takes room of the engine. A
-/// handler that goes on for long (server-sent events, a WebSocket) keeps [`Session::token`] in its place, and opens it at the
-/// engine whenever it wants to know how things stand:
+/// It shows the session as it was when the request was served, however long it is kept. A handler that goes on for long
+/// (server-sent events, a WebSocket) keeps [`Session::token`] in its place, and opens it at the engine whenever it wants to know
+/// how things stand:
 ///
 /// ```ignore
 /// async fn socket(
@@ -151,16 +151,8 @@ impl<E: Engine> Open<E> {
     fn begin_anew(&self) {
         *self.news() = Some(News::Ended);
         *self.token() = None;
-        match self.engine.create() {
-            Ok(draft) => *self.session.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(draft),
-            // The end is done all the same; what comes after it in this request is refused as closed.
-            Err(error) => {
-                tracing::warn!(
-                    code = error.kind().code(),
-                    "there is no new session after a logout"
-                );
-            }
-        }
+        let draft = Arc::new(self.engine.create());
+        *self.session.write().unwrap_or_else(PoisonError::into_inner) = draft;
     }
 
     pub(crate) fn news(&self) -> MutexGuard<'_, Option<News>> {

@@ -68,22 +68,22 @@ impl<E: Engine> Slot<E> {
             Some((carrier, brought)) if !brought.is_foreign => Some(*carrier),
             _ => None,
         };
-        let refused = |kind| Ok::<_, E::Error>((engine.create()?, Arrival::Refused(kind), None));
+        let refused = |kind| (engine.create(), Arrival::Refused(kind), None);
         let (session, arrival, token) = match brought.map(|(_, brought)| brought.credentials) {
-            None => (engine.create()?, Arrival::Absent, None),
+            None => (engine.create(), Arrival::Absent, None),
             Some(Credentials::Token(token)) => match engine.open(&token).await {
                 Ok(session) => (session, Arrival::Live, Some(token)),
                 Err(error) if error.kind().is_not_logged_in() => {
                     warn_operator(&error);
-                    refused(error.kind())?
+                    refused(error.kind())
                 }
                 Err(error) => return Err(error),
             },
             Some(Credentials::Several(tokens)) => match open_one(engine, tokens).await? {
                 Some((session, token)) => (session, Arrival::Live, Some(token)),
-                None => refused(Kind::TokenAmbiguous)?,
+                None => refused(Kind::TokenAmbiguous),
             },
-            Some(Credentials::Refused(kind)) => refused(kind)?,
+            Some(Credentials::Refused(kind)) => refused(kind),
         };
         let open = Arc::new(Open::new(engine.clone(), session, arrival, carrier, token));
         let mut place = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,7 +200,8 @@ async fn keep<E: Engine>(open: &Open<E>) -> Result<(), E::Error> {
     }
     // A save renews by generations; a JWT ages all the same.
     if due.reissue_due && open.news().is_none() {
-        spare(session.reissue().map(|grant| open.note(grant)), "reissued");
+        let reissued = session.reissue().await;
+        spare(reissued.map(|grant| open.note(grant)), "reissued");
     }
     if due.touch_due {
         spare(session.touch().await, "touched");

@@ -115,7 +115,7 @@ pub struct Met {
 pub async fn meet<S: Store + Clone>(store: &S, call: OwnersCall, connections: usize) -> Result<Met, Failure> {
     let (scripted, _pauses) = Scripted::new(store.clone());
     let sessions = builder()?.build(scripted.clone())?;
-    let session = sessions.create()?;
+    let session = sessions.create();
     session.set("role", "admin")?;
     let token = session.authenticate("owner").await?.token;
     let token = token.ok_or("a login hands out a token")?;

@@ -72,13 +72,6 @@ async fn judge(
             let said = world.said.len();
             let told = world.call(call).await;
             prop_assert_eq!(&told, &foretold, "step {}, {:?}, {}", step, call, name);
-            // A handle that was dropped holds no room, whether it was freed in the component by now or not.
-            prop_assert_eq!(
-                world.sessions.open_sessions(),
-                model.handles.len(),
-                "step {}",
-                step
-            );
             let secrets = world.secrets();
             let leak = world.said[said..]
                 .iter()
@@ -160,7 +153,6 @@ fn whatever_is_called_answers_as_foretold_over_stores_that_answer_at_once_and_ne
         "conflict",
         "subject-required",
         "convert",
-        "overloaded",
         "granted",
         "listed",
         "claimed",

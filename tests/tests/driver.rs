@@ -8,8 +8,8 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ mod interleaved;
 mod keys;
 #[path = "driver/queue.rs"]
 mod queue;
+#[path = "driver/remembered.rs"]
+mod remembered;
 
 pub(crate) fn builder() -> SessionsBuilder {
     Sessions::builder()
@@ -40,6 +42,9 @@ fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
+/// What becomes of an entry that is read.
+type Alter = fn(&mut Entry);
+
 /// A store whose writes wait until the gate is opened. Shared, so that a test keeps a hand on it.
 #[derive(Clone, Default)]
 struct Gated {
@@ -47,6 +52,9 @@ struct Gated {
     closed: Arc<AtomicBool>,
     opened: Arc<tokio::sync::Notify>,
     writes: Arc<AtomicUsize>,
+    reads: Arc<AtomicUsize>,
+    /// What becomes of each entry that is read.
+    alters: Arc<Mutex<Option<Alter>>>,
 }
 
 impl Gated {
@@ -76,7 +84,12 @@ impl Store for Gated {
     }
 
     async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-        self.inner.get(now, key, fresh).await
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let mut entry = self.inner.get(now, key, fresh).await?;
+        if let Some(alter) = *self.alters.lock().unwrap() {
+            alter(&mut entry);
+        }
+        Ok(entry)
     }
 
     async fn get_many(
@@ -145,7 +158,7 @@ impl Store for Gated {
 }
 
 async fn saved(sessions: &Sessions) -> (Session, String) {
-    let session = sessions.create().unwrap();
+    let session = sessions.create();
     session.set("n", &0).unwrap();
     let token = session.save().await.unwrap().token.unwrap();
     (session, token)
@@ -162,7 +175,7 @@ fn sessions_can_be_shared_by_threads() {
 #[test]
 fn a_store_that_answers_at_once_takes_one_pass_and_no_runtime() {
     let sessions = builder().build(MemoryStore::new()).unwrap();
-    let session = sessions.create().unwrap();
+    let session = sessions.create();
     session.set("n", &1).unwrap();
     let token = at_once(session.authenticate("alice"))
         .unwrap()
@@ -241,23 +254,18 @@ async fn a_save_whose_caller_went_away_is_finished_all_the_same() {
         tokio::task::yield_now().await;
     }
     tokio::time::timeout(Duration::from_secs(10), async {
-        while sessions.open_sessions() > 0 {
+        while sessions.open(&token).await.unwrap().get::<i64>("n").unwrap() != Some(1) {
             tokio::task::yield_now().await;
         }
     })
     .await
-    .expect("the call ends and frees its handle");
-    assert_eq!(
-        sessions.open(&token).await.unwrap().get::<i64>("n").unwrap(),
-        Some(1)
-    );
+    .expect("the write ends");
 }
 
 #[tokio::test]
 async fn an_open_whose_caller_went_away_leaves_nothing_behind() {
     let sessions = builder()
         .instances(1)
-        .maximum_open_sessions(1)
         .build(NeverReady::new(MemoryStore::new()))
         .unwrap();
     let (session, token) = saved(&sessions).await;
@@ -267,71 +275,25 @@ async fn an_open_whose_caller_went_away_leaves_nothing_behind() {
         .filter(|_| at_once(sessions.open(&token)).is_none())
         .count();
     assert!(abandoned > 50, "{abandoned}");
-    assert_eq!(sessions.open_sessions(), 0);
     sessions.open(&token).await.unwrap();
 }
 
 #[tokio::test]
-async fn open_sessions_are_bounded_and_refused_by_name_at_the_bound() {
-    let sessions = builder()
-        .instances(1)
-        .maximum_open_sessions(2)
-        .build(MemoryStore::new())
-        .unwrap();
-    let (first, token) = saved(&sessions).await;
-    let second = sessions.open(&token).await.unwrap();
-    assert!(matches!(
-        sessions.open(&token).await,
-        Err(SessionError::Overloaded)
-    ));
-    assert!(matches!(sessions.create(), Err(SessionError::Overloaded)));
-    assert!(matches!(first.fork(), Err(SessionError::Overloaded)));
-    drop(second);
-    let third = sessions.open(&token).await.unwrap();
-    assert_eq!(third.get::<i64>("n").unwrap(), Some(0));
-}
-
-#[tokio::test]
-async fn bytes_of_open_sessions_are_bounded_and_given_back() {
-    let sessions = builder()
-        .instances(1)
-        .maximum_open_bytes(400_000)
-        .build(MemoryStore::new())
-        .unwrap();
-    let text = "x".repeat(10_000);
-    let mut held = Vec::new();
-    let refused = loop {
-        let session = match sessions.create() {
-            Ok(session) => session,
-            Err(refused) => break refused,
-        };
-        match session.set("text", &text) {
-            Ok(()) => held.push(session),
-            Err(refused) => break refused,
-        }
-    };
-    assert!(matches!(refused, SessionError::Overloaded), "{refused:?}");
-    assert!((30..41).contains(&held.len()), "{}", held.len());
-    held.clear();
-    for _ in 0..1000 {
-        sessions.create().unwrap().set("text", &text).unwrap();
-    }
-}
-
-#[tokio::test]
-async fn sessions_that_are_dropped_are_freed_in_the_component() {
-    // With room for about ten, fifty thousand pass through.
-    let sessions = builder()
-        .instances(1)
-        .maximum_open_sessions(10)
-        .build(MemoryStore::new())
-        .unwrap();
-    let (_keep, token) = saved(&sessions).await;
-    for round in 0..50_000_u32 {
+async fn sessions_that_are_open_take_no_room_of_an_instance() {
+    let sessions = builder().instances(1).build(MemoryStore::new()).unwrap();
+    let (_, token) = saved(&sessions).await;
+    // 400 MB of changes wait beside an instance that could hold 256.
+    let text = "x".repeat(16_000);
+    let mut open = Vec::new();
+    for _ in 0..25_000 {
         let session = sessions.open(&token).await.unwrap();
-        session.set("text", &format!("{round:01000}")).unwrap();
+        session.set("text", &text).unwrap();
+        open.push(session);
     }
-    assert_eq!(sessions.open_sessions(), 1);
+    let last = open.pop().unwrap();
+    last.save().await.unwrap();
+    assert_eq!(open[0].get::<i64>("n").unwrap(), Some(0));
+    assert_eq!(open[0].fork().unwrap().get::<String>("text").unwrap(), Some(text));
 }
 
 /// A clock that panics when it is told to: a host's fault within a call of the component.
@@ -349,7 +311,7 @@ impl Clock for Panicking {
 }
 
 #[tokio::test]
-async fn a_fault_within_a_call_loses_that_instance_only_and_the_process_goes_on() {
+async fn a_fault_within_a_call_loses_that_instance_and_no_session() {
     let clock = Panicking::default();
     let sessions = builder()
         .instances(2)
@@ -357,7 +319,8 @@ async fn a_fault_within_a_call_loses_that_instance_only_and_the_process_goes_on(
         .build(MemoryStore::new())
         .unwrap();
     let (here, token) = saved(&sessions).await;
-    // Threads take turns at the two instances, so some of these work on the other one.
+    here.set("n", &1).unwrap();
+    // Threads take turns at the two instances, so some of these were opened by the other one.
     let elsewhere: Vec<Session> = (0..16)
         .map(|_| {
             let (sessions, token) = (sessions.clone(), token.clone());
@@ -373,25 +336,16 @@ async fn a_fault_within_a_call_loses_that_instance_only_and_the_process_goes_on(
     }));
     assert!(caught.is_err());
 
-    assert!(matches!(
-        here.get::<i64>("n"),
-        Err(SessionError::InstanceLost { .. })
-    ));
-    assert!(matches!(
-        here.save().await,
-        Err(SessionError::InstanceLost { .. })
-    ));
-    let mut alive = 0;
+    // A session is data: those that are open go on, whichever instance they were opened by.
+    assert_eq!(here.get::<i64>("n").unwrap(), Some(1));
+    here.save().await.unwrap();
     for session in &elsewhere {
-        match session.get::<i64>("n") {
-            Ok(value) => alive += i32::from(value == Some(0)),
-            Err(error) => assert!(matches!(error, SessionError::InstanceLost { .. }), "{error}"),
-        }
+        assert_eq!(session.get::<i64>("n").unwrap(), Some(0));
+        assert!(!session.csrf_token().unwrap().is_empty());
     }
-    assert!((1..=16).contains(&alive), "{alive} of 16 sessions are alive");
     assert_eq!(
         sessions.open(&token).await.unwrap().get::<i64>("n").unwrap(),
-        Some(0)
+        Some(1)
     );
 }
 

@@ -25,6 +25,8 @@ mod failures;
 mod hosts;
 #[path = "edge/kv.rs"]
 mod kv;
+#[path = "edge/operations.rs"]
+mod operations;
 #[path = "edge/scenarios.rs"]
 mod scenarios;
 #[path = "edge/soak.rs"]

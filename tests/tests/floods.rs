@@ -69,7 +69,7 @@ async fn a_revocation_ends_no_other_subjects_login<S: Store + Clone>(name: &str,
         .expect("sessions");
     let mut revoked = 0;
     for race in 0..RACES {
-        let session = sessions.create().expect("a draft");
+        let session = sessions.create();
         let token = session
             .authenticate("alice")
             .await
@@ -121,13 +121,13 @@ async fn saves_of_one_process_wait_for_each_other<S: Store + Clone>(name: &str, 
         let (one, other) = (build(), build());
         let (mut accepted, mut contended) = (0, 0);
         for _ in 0..ROUNDS {
-            let session = one.create().expect("a draft");
+            let session = one.create();
             let token = session.save().await.expect("a session").token.expect("a token");
             let alone = save_at_once(std::slice::from_ref(&one), &token, SAVES)
                 .await
                 .expect("saves");
             assert_eq!((alone.accepted, alone.contended), (SAVES, 0), "{name}: {rule:?}");
-            let session = one.create().expect("a draft");
+            let session = one.create();
             let token = session.save().await.expect("a session").token.expect("a token");
             let both = save_at_once(&[one.clone(), other.clone()], &token, SAVES)
                 .await

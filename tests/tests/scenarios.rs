@@ -124,6 +124,14 @@ fn all_scenarios_pass_over_memory() {
     });
 }
 
+/// The others run with what is remembered.
+#[test]
+fn all_scenarios_pass_where_nothing_is_remembered_of_opens() {
+    all_pass("memory, forgetful", async |scenario| {
+        scenario::run(&scenario, memory(), Pace::Forgetful).await
+    });
+}
+
 #[test]
 fn all_scenarios_pass_over_memory_that_never_answers_at_once() {
     all_pass("memory, never ready", async |scenario| {

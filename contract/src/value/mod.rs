@@ -1,12 +1,15 @@
 //! The values of fields, and their way to and from Rust types through serde.
 
+#[cfg(feature = "host")]
 mod convert;
+#[cfg(feature = "host")]
 mod private;
 
+#[cfg(feature = "host")]
 pub use convert::ConvertError;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+#[cfg(feature = "host")]
+use serde::{Serialize, de::DeserializeOwned};
 
 /// The value of one field. Its type survives the store: an integer stays an integer, bytes come back as bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,10 +26,12 @@ pub enum Value {
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// One JSON text (RFC 8259), kept as it was written.
+    /// One JSON text (RFC 8259): an array or an object as a rule. White space, escapes and numbers in it are written in one
+    /// canonical form when it is stored; the order of members stays.
     Json(String),
 }
 
+#[cfg(feature = "host")]
 impl Value {
     /// Makes a value of any Rust type: scalars, texts and bytes as what they are, anything else as JSON.
     ///
@@ -52,7 +57,9 @@ impl Value {
     pub fn to<T: DeserializeOwned>(self) -> Result<T, ConvertError> {
         convert::to_rust(self)
     }
+}
 
+impl Value {
     /// The text, if it is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, bail};
 use wit_parser::decoding::{DecodedWasm, decode};
-use wit_parser::{Function, FunctionKind, Handle, Interface, Resolve, Type, TypeDefKind, TypeId, WorldItem};
+use wit_parser::{Function, FunctionKind, Interface, Resolve, Type, TypeDefKind, TypeId, WorldItem};
 
 /// Writes `types.js`.
 pub(crate) fn describe(component: &[u8]) -> Result<String> {
@@ -22,14 +22,13 @@ pub(crate) fn describe(component: &[u8]) -> Result<String> {
     for item in world.imports.values() {
         writer.interface(item, &mut imports)?;
     }
-    let (mut exports, mut resources) = (String::new(), String::new());
+    let mut exports = String::new();
     for item in world.exports.values() {
         writer.interface(item, &mut exports)?;
-        writer.resources(item, &mut resources)?;
     }
     Ok(format!(
         "// Made from the component. Not to be edited.\nimport * as t from './abi.js';\n\n{}\nexport const world = {{\n  \
-         imports: {{\n{imports}  }},\n  exports: {{\n{exports}  }},\n  resources: {{\n{resources}  }},\n}};\n",
+         imports: {{\n{imports}  }},\n  exports: {{\n{exports}  }},\n}};\n",
         writer.definitions
     ))
 }
@@ -64,21 +63,6 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn resources(&self, item: &WorldItem, out: &mut String) -> Result<()> {
-        let (name, interface) = self.find(item)?;
-        let is_resource = |id: &&TypeId| matches!(self.resolve.types[**id].kind, TypeDefKind::Resource);
-        let names: Vec<String> = interface
-            .types
-            .iter()
-            .filter(|(_, id)| is_resource(id))
-            .map(|(name, _)| format!("'{name}'"))
-            .collect();
-        if !names.is_empty() {
-            writeln!(out, "    '{name}': [{}],", names.join(", "))?;
-        }
-        Ok(())
-    }
-
     fn signature(&mut self, function: &Function) -> Result<String> {
         let waits = matches!(
             function.kind,
@@ -107,8 +91,6 @@ impl<'a> Writer<'a> {
             Type::U8 => "t.u8",
             Type::U32 => "t.u32",
             Type::U64 => "t.u64",
-            Type::S64 => "t.s64",
-            Type::F64 => "t.f64",
             Type::String => "t.string",
             Type::Id(id) => return self.defined(*id),
             other => bail!("abi.js knows no {other:?}"),
@@ -172,18 +154,8 @@ impl<'a> Writer<'a> {
                     .collect();
                 format!("t.enumeration([{}])", names.join(", "))
             }
-            TypeDefKind::Handle(Handle::Own(resource)) => format!("t.own('{}')", self.resource(*resource)?),
-            TypeDefKind::Handle(Handle::Borrow(_)) => "t.borrow()".to_owned(),
             other => bail!("abi.js knows no {}", other.as_str()),
         })
-    }
-
-    fn resource(&self, id: TypeId) -> Result<&'a str> {
-        let mut ty = &self.resolve.types[id];
-        while let TypeDefKind::Type(Type::Id(of)) = &ty.kind {
-            ty = &self.resolve.types[*of];
-        }
-        ty.name.as_deref().context("a resource has no name")
     }
 }
 

@@ -15,6 +15,11 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub(crate) fn lost(this: &Engine) -> bool;
 
+    /// Has it be taken for lost.
+    #[cfg(feature = "test-routes")]
+    #[wasm_bindgen(method, setter)]
+    pub(crate) fn set_lost(this: &Engine, lost: bool);
+
     /// Bytes of its memory.
     #[cfg(feature = "test-routes")]
     #[wasm_bindgen(method, getter)]
@@ -41,6 +46,10 @@ extern "C" {
     #[cfg(feature = "test-routes")]
     #[wasm_bindgen(method, setter)]
     pub(crate) fn set_at(this: &Call, now: f64);
+
+    /// Goes on with another instance, which knows the engine by this number: what was asked and answered goes with it.
+    #[wasm_bindgen(method, js_name = moveTo)]
+    pub(crate) fn move_to(this: &Call, engine: &Engine, number: u32);
 
     /// Makes the call, or makes it again; a text of JSON.
     #[wasm_bindgen(method, catch)]

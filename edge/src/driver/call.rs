@@ -2,18 +2,18 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tessera_http::Limits;
 use worker::Delay;
 
 use super::bindings::{self, Call};
-use super::error::CallError;
-use super::instance::{Instance, Setup, message};
+use super::error::{CallError, Trap};
+use super::instance::{Instance, Setup, Terms, message};
 use super::known::Known;
 use super::question::{Answer, Question, Told};
 use super::wit;
@@ -32,9 +32,9 @@ const LONGEST_PAUSE_MS: u64 = 800;
 /// All pauses of one call take no longer than this, in milliseconds.
 const MAXIMUM_PAUSES_MS: u64 = 3000;
 
-/// How a pass ended.
+/// How a pass ended, and the time: as the engine was told it last, or as the store is to be.
 pub(super) enum Passed {
-    Done(Box<RawValue>),
+    Done(Box<RawValue>, u64),
     Asked(Question, u64),
 }
 
@@ -50,7 +50,7 @@ pub(super) fn read(text: &str) -> Result<Passed, serde_json::Error> {
     let Pass { done, asked, now } = serde_json::from_str(text)?;
     Ok(match asked {
         Some(asked) => Passed::Asked(asked, now),
-        None => Passed::Done(done.unwrap_or_default()),
+        None => Passed::Done(done.unwrap_or_default(), now),
     })
 }
 
@@ -59,8 +59,9 @@ pub(crate) struct Driver {
     setup: Setup,
     store: AnyStore,
     store_timeout_ms: u64,
-    rotation_grace_ms: u64,
-    limits: Limits,
+    terms: Terms,
+    /// The handle of a session that was never saved.
+    draft: Arc<str>,
     instance: RefCell<Option<Rc<Instance>>>,
 }
 
@@ -76,8 +77,8 @@ impl Driver {
             setup,
             store,
             store_timeout_ms,
-            rotation_grace_ms: first.rotation_grace_ms,
-            limits: first.limits,
+            terms: first.terms,
+            draft: Arc::clone(&first.draft),
             instance: RefCell::new(Some(first)),
         })
     }
@@ -91,19 +92,19 @@ impl Driver {
         self.store_timeout_ms
     }
 
-    /// How long a renewed token's predecessor is served, by the policy.
     /// The id of the key that signs new tokens. An engine without a key is refused.
     pub(crate) fn signing_key_id(&self) -> &str {
         self.setup.keys.first().map_or("", |key| &key.id)
     }
 
-    pub(crate) fn rotation_grace_ms(&self) -> u64 {
-        self.rotation_grace_ms
+    /// The policy, as far as it has to be known here.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
     }
 
-    /// The policy's limits.
-    pub(crate) fn limits(&self) -> Limits {
-        self.limits
+    /// The handle of a session that was never saved.
+    pub(crate) fn draft(&self) -> Arc<str> {
+        Arc::clone(&self.draft)
     }
 
     /// The instance that is there now, made if it has to be.
@@ -122,8 +123,8 @@ impl Driver {
         Ok(made)
     }
 
-    /// A logical call of a function of `flat`; `arguments` are those after the engine. `known` answers its first questions if
-    /// they are for those entries, and learns what the call saw or wrote last.
+    /// A logical call of a function of `sessions`; `arguments` are those after the engine. The seed in `known` answers its first
+    /// question if that is for the seed's key and need not be fresh; `known` learns what the call reads and writes.
     pub(crate) async fn run<T: DeserializeOwned>(
         &self,
         function: &str,
@@ -132,7 +133,7 @@ impl Driver {
     ) -> Result<T, CallError> {
         let arguments = serde_json::to_string(arguments).map_err(CallError::Unreadable)?;
         let answer = self.finish(function, arguments, known).await?;
-        serde_json::from_str(answer.get()).map_err(CallError::Unreadable)
+        serde_json::from_str(answer.get()).map_err(|error| known.judge(CallError::Unreadable(error)))
     }
 
     /// The same where the store need not be asked.
@@ -155,13 +156,9 @@ impl Driver {
         known: &'a mut Known,
     ) -> LocalBoxFuture<'a, Result<Box<RawValue>, CallError>> {
         Box::pin(async move {
-            let mut call = LogicalCall::begin(self, function, arguments, known)?;
-            loop {
-                if let Some(ended) = call.pass()? {
-                    return ended;
-                }
-                call.wait().await?;
-            }
+            let mut call = LogicalCall::begin(self, function, &arguments, known)?;
+            let ended = call.run().await;
+            ended.map_err(|error| call.known.judge(error))
         })
     }
 
@@ -171,12 +168,12 @@ impl Driver {
         arguments: String,
         known: &mut Known,
     ) -> Result<Box<RawValue>, CallError> {
-        let mut call = LogicalCall::begin(self, function, arguments, known)?;
+        let mut call = LogicalCall::begin(self, function, &arguments, known)?;
         loop {
-            if let Some(ended) = call.pass()? {
-                return ended;
+            if let Some(answer) = call.pass()? {
+                return Ok(answer);
             }
-            let answer = match call.known_entry() {
+            let answer = match call.seed() {
                 Some((entry, true)) => Answer::Entry(Told::Ok(entry)),
                 Some((_, false)) => Answer::Entry(Told::Err(StoreError::Missing)),
                 None => return Err(CallError::CannotWait),
@@ -186,19 +183,19 @@ impl Driver {
     }
 }
 
+fn lost(trap: String) -> CallError {
+    CallError::InstanceLost(Trap(trap))
+}
+
 /// One export call with all its repeats.
 struct LogicalCall<'a> {
     driver: &'a Driver,
-    name: String,
-    /// Those after the engine, as a list in JSON.
-    arguments: String,
     known: &'a mut Known,
     instance: Rc<Instance>,
     call: Call,
     asked: Option<(Question, u64)>,
-    /// Whether the store was asked already: what is known answers only what comes before.
+    /// Whether a question was answered already: the seed answers only the first.
     answered: bool,
-    wrote: bool,
     /// How often a conditional write was stale.
     stale: u32,
     /// Whether the last answer says so.
@@ -207,98 +204,112 @@ struct LogicalCall<'a> {
     paused_ms: u64,
     /// The last error of the store that says that something failed.
     failure: Option<StoreError>,
-    /// It may begin again on a new instance once.
-    starts_over: bool,
-}
-
-fn begin(instance: &Instance, name: &str, arguments: &str) -> Result<Call, CallError> {
-    // Every function of `flat` takes the engine and more.
-    let all = format!("[{},{}", instance.engine, arguments.get(1..).unwrap_or_default());
-    bindings::make_call(&instance.js, name, &all).map_err(|error| CallError::Trapped(message(&error)))
+    /// Whether an instance was lost by this call: it goes on with another once.
+    trapped: bool,
 }
 
 impl<'a> LogicalCall<'a> {
     fn begin(
         driver: &'a Driver,
         function: &str,
-        arguments: String,
+        arguments: &str,
         known: &'a mut Known,
     ) -> Result<Self, CallError> {
-        let (instance, name) = (driver.instance()?, format!("flat#{function}"));
-        let call = begin(&instance, &name, &arguments)?;
+        let instance = driver.instance()?;
+        // Every function takes the engine and more.
+        let all = format!("[{},{}", instance.engine, arguments.get(1..).unwrap_or_default());
+        let call = bindings::make_call(&instance.js, &format!("sessions#{function}"), &all)
+            .map_err(|error| lost(message(&error)))?;
         Ok(Self {
             driver,
-            name,
-            arguments,
             known,
             instance,
             call,
             asked: None,
             answered: false,
-            wrote: false,
             stale: 0,
             was_stale: false,
             paused_ms: 0,
             failure: None,
-            starts_over: true,
+            trapped: false,
         })
     }
 
-    /// One pass; `None` if it ended with a question.
-    fn pass(&mut self) -> Result<Option<Result<Box<RawValue>, CallError>>, CallError> {
-        if self.instance.js.lost() {
-            self.start_over()?;
-        }
-        let text = self.call.pass().map_err(|error| {
-            let message = message(&error);
-            tracing::error!("the component failed, and its instance is discarded: {message}");
-            if self.wrote {
-                CallError::OutcomeUnknown
-            } else {
-                CallError::Trapped(message)
+    /// Passes until one ends, each question answered by the seed or the store.
+    async fn run(&mut self) -> Result<Box<RawValue>, CallError> {
+        loop {
+            if let Some(answer) = self.pass()? {
+                return Ok(answer);
             }
-        })?;
+            self.wait().await?;
+        }
+    }
+
+    /// One pass, and what it answered; `None` if it ended with a question.
+    fn pass(&mut self) -> Result<Option<Box<RawValue>>, CallError> {
+        if self.instance.js.lost() {
+            // Another request's call has lost it.
+            self.go_on_elsewhere()?;
+        }
+        #[cfg(feature = "test-routes")]
+        if crate::testing::faults::loses(self.known.wrote) {
+            self.instance.js.set_lost(true);
+        }
+        let text = match self.call.pass() {
+            Ok(text) => text,
+            Err(error) => self.pass_again(&message(&error))?,
+        };
         match read(&text).map_err(CallError::Unreadable)? {
             Passed::Asked(question, now) => {
                 self.asked = Some((question, now));
                 Ok(None)
             }
-            Passed::Done(outcome) => {
+            Passed::Done(outcome, told_at) => {
+                self.known.told_at = told_at;
                 let outcome: wit::Outcome =
                     serde_json::from_str(outcome.get()).map_err(CallError::Unreadable)?;
                 let outcome = outcome.read().map_err(CallError::Unreadable)?;
                 let store = self.failure.take();
-                Ok(Some(outcome.map_err(|error| CallError::Engine { error, store })))
+                outcome
+                    .map(Some)
+                    .map_err(|error| CallError::Engine { error, store })
             }
         }
     }
 
-    /// Another request's call has lost the instance that this one began on.
-    fn start_over(&mut self) -> Result<(), CallError> {
-        if self.wrote {
-            return Err(CallError::OutcomeUnknown);
+    /// The pass that a trap has ended, once more on another instance, which is told what this one was.
+    fn pass_again(&mut self, trap: &str) -> Result<String, CallError> {
+        tracing::error!("the component failed, and its instance is discarded: {trap}");
+        if self.trapped {
+            return Err(lost(trap.to_owned()));
         }
-        if !self.starts_over {
-            return Err(CallError::Trapped("its instance was lost twice".into()));
-        }
+        self.trapped = true;
+        self.go_on_elsewhere()?;
+        self.call.pass().map_err(|error| {
+            let again = message(&error);
+            tracing::error!("the component failed again, and its instance is discarded: {again}");
+            lost(again)
+        })
+    }
+
+    /// Nothing of a call lies in its instance: what was asked and answered is told to another.
+    fn go_on_elsewhere(&mut self) -> Result<(), CallError> {
         self.instance = self.driver.instance()?;
-        self.call = begin(&self.instance, &self.name, &self.arguments)?;
-        (self.asked, self.answered, self.starts_over) = (None, false, false);
+        self.call.move_to(&self.instance.js, self.instance.engine);
         Ok(())
     }
 
     /// Awaits the answer to what the last pass asked, and notes it.
     async fn wait(&mut self) -> Result<(), CallError> {
         // One that seems to have expired may have been touched meanwhile: the store knows.
-        if let Some((entry, true)) = self.known_entry() {
+        if let Some((entry, true)) = self.seed() {
             return self.note(Answer::Entry(Told::Ok(entry)));
         }
         self.pause().await;
         let Some((question, now)) = &self.asked else {
             return Ok(());
         };
-        self.answered = true;
-        self.wrote |= question.writes();
+        self.known.wrote |= question.writes();
         let asked = async {
             #[cfg(feature = "test-routes")]
             crate::testing::faults::before_question(question.writes()).await;
@@ -314,8 +325,8 @@ impl<'a> LogicalCall<'a> {
         self.note(answer)
     }
 
-    /// The entry that is known already, where it is what the first question asks for, and whether it is alive.
-    fn known_entry(&self) -> Option<(Entry, bool)> {
+    /// The seed, where it is what the first question asks for, and whether it is alive by the call's clock.
+    fn seed(&self) -> Option<(Entry, bool)> {
         match &self.asked {
             Some((Question::Get { key, fresh: false }, now)) if !self.answered => {
                 let entry = self.known.get(key)?.clone();
@@ -339,13 +350,14 @@ impl<'a> LogicalCall<'a> {
     }
 
     fn note(&mut self, answer: Answer) -> Result<(), CallError> {
+        self.answered = true;
         self.was_stale = answer.error() == Some(&StoreError::Stale);
         self.stale += u32::from(self.was_stale);
         if let Some(error) = answer.error().filter(|error| error.is_failure()) {
             self.failure = Some(error.clone());
         }
         let text = serde_json::to_string(&answer).map_err(CallError::Unreadable)?;
-        // No case of a result: it throws where it crosses into the component.
+        // No case of a result: it throws where it crosses into the component, and in each that is told of it.
         #[cfg(feature = "test-routes")]
         let text = if crate::testing::faults::traps(
             self.asked.as_ref().is_some_and(|(question, _)| question.writes()),
@@ -357,9 +369,6 @@ impl<'a> LogicalCall<'a> {
         if let Some((question, _)) = self.asked.take() {
             self.known.learn(question, answer);
         }
-        // Only of an instance that was lost meanwhile, which the next pass finds out.
-        self.call
-            .answer(&text)
-            .map_err(|error| CallError::Trapped(message(&error)))
+        self.call.answer(&text).map_err(|error| lost(message(&error)))
     }
 }

@@ -3,6 +3,11 @@
 use super::wit;
 use crate::store::StoreError;
 
+/// What ended a pass: of a trap its kind, of our own checks a sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Trap(pub(super) String);
+
 /// None of them carries a token, a key, a session id or a value.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
@@ -16,10 +21,10 @@ pub(crate) enum CallError {
     /// A call that cannot wait has to ask the store.
     #[error("the store has to be asked, and this call cannot wait")]
     CannotWait,
-    /// The component trapped; its instance is discarded.
-    #[error("the engine failed: {0}")]
-    Trapped(String),
-    /// The instance that the call began on is gone, and a write was asked.
+    /// The component trapped, and did so again on another instance; nothing was written.
+    #[error("the engine's instance was lost")]
+    InstanceLost(#[source] Trap),
+    /// The call failed after a write was asked.
     #[error("a write was asked and how it ended is not known")]
     OutcomeUnknown,
     /// No new instance could be made.
@@ -28,4 +33,7 @@ pub(crate) enum CallError {
     /// What the engine answered, or is to be asked, cannot be read.
     #[error("what goes into the engine, or comes out of it, cannot be read")]
     Unreadable(#[source] serde_json::Error),
+    /// The fields of a session do not stand where the engine says.
+    #[error("the engine has answered a session that is not in its record")]
+    NoFields,
 }

@@ -1,11 +1,13 @@
 //! The one instance of the component that an isolate has, and its engine.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tessera_http::Limits;
+use tessera_contract::form::FieldLimits;
 use wasm_bindgen::JsValue;
 
 use super::bindings::{self, Engine};
@@ -44,9 +46,41 @@ pub(crate) struct Instance {
     pub(crate) js: Engine,
     /// The engine's number in it.
     pub(crate) engine: u32,
-    /// Of its policy.
+    /// The handle of a session that was never saved.
+    pub(crate) draft: Arc<str>,
+    pub(crate) terms: Terms,
+}
+
+/// What has to be known here of a policy; each is described in `wit/policy.wit`.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
     pub(crate) rotation_grace_ms: u64,
-    pub(crate) limits: Limits,
+    pub(crate) maximum_token_bytes: u32,
+    pub(crate) fields: FieldLimits,
+    /// Whether two saves that have changed one field differently are a conflict.
+    pub(crate) conflicts: bool,
+}
+
+impl Terms {
+    fn of(policy: &Map<String, Value>) -> Self {
+        let limit = |name: &str| {
+            let limit = policy.get(name).and_then(Value::as_u64);
+            limit
+                .and_then(|limit| u32::try_from(limit).ok())
+                .unwrap_or_default()
+        };
+        Self {
+            rotation_grace_ms: grace_ms(policy),
+            maximum_token_bytes: limit("maximumTokenBytes"),
+            fields: FieldLimits {
+                maximum_name_bytes: limit("maximumNameBytes"),
+                maximum_value_bytes: limit("maximumValueBytes"),
+                maximum_record_bytes: limit("maximumRecordBytes"),
+                maximum_fields: limit("maximumFields"),
+            },
+            conflicts: policy.get("fieldRule").and_then(Value::as_str) == Some("conflict"),
+        }
+    }
 }
 
 impl Instance {
@@ -64,28 +98,15 @@ impl Instance {
             .chain([least_grace])
             .chain(setup.changes.clone())
             .collect();
-        let rotation_grace_ms = grace_ms(&policy);
-        let limit = |name: &str| policy.get(name).and_then(Value::as_u64).unwrap_or_default() as u32;
-        let limits = Limits {
-            maximum_token_bytes: limit("maximumTokenBytes"),
-            maximum_name_bytes: limit("maximumNameBytes"),
-            maximum_record_bytes: limit("maximumRecordBytes"),
-            maximum_fields: limit("maximumFields"),
-        };
-        let configured = ask(&js, "flat#configure", &(policy, &setup.keys))?;
-        let configured: wit::Outcome = serde_json::from_str(configured.get()).map_err(unreadable)?;
-        match configured.read().map_err(unreadable)? {
-            Ok(engine) => {
-                let engine = serde_json::from_str(engine.get()).map_err(unreadable)?;
-                Ok(Rc::new(Self {
-                    js,
-                    engine,
-                    rotation_grace_ms,
-                    limits,
-                }))
-            }
-            Err(error) => Err(ConfigureError::Refused(error)),
-        }
+        let terms = Terms::of(&policy);
+        let engine = ask_result(&js, "sessions#configure", &(policy, &setup.keys))?;
+        let draft = ask_result(&js, "sessions#draft", &(engine,))?;
+        Ok(Rc::new(Self {
+            js,
+            engine,
+            draft,
+            terms,
+        }))
     }
 }
 
@@ -101,9 +122,23 @@ fn ask(js: &Engine, name: &str, arguments: &impl Serialize) -> Result<Box<RawVal
     let call = bindings::make_call(js, name, &arguments).map_err(instantiate)?;
     let text = call.pass().map_err(instantiate)?;
     match read(&text).map_err(ConfigureError::Unreadable)? {
-        Passed::Done(value) => Ok(value),
+        Passed::Done(value, _) => Ok(value),
         Passed::Asked(..) => Err(ConfigureError::Instantiate("it asks the store".into())),
     }
+}
+
+/// The same of a function that may refuse.
+fn ask_result<T: DeserializeOwned>(
+    js: &Engine,
+    name: &str,
+    arguments: &impl Serialize,
+) -> Result<T, ConfigureError> {
+    let unreadable = ConfigureError::Unreadable;
+    let answer = ask(js, name, arguments)?;
+    let outcome: wit::Outcome = serde_json::from_str(answer.get()).map_err(unreadable)?;
+    let value = outcome.read().map_err(unreadable)?;
+    let value = value.map_err(ConfigureError::Refused)?;
+    serde_json::from_str(value.get()).map_err(unreadable)
 }
 
 fn instantiate(error: JsValue) -> ConfigureError {

@@ -146,15 +146,15 @@ impl Question {
         )
     }
 
-    /// Whether it may change what is stored under this key.
-    pub(crate) fn writes_to(&self, of: &str) -> bool {
+    /// The key of the one entry that it is about.
+    pub(crate) fn key(&self) -> Option<&str> {
         match self {
-            Self::Get { .. } | Self::GetMany { .. } | Self::ListOwned { .. } => false,
-            Self::Insert { key, .. }
+            Self::Get { key, .. }
+            | Self::Insert { key, .. }
             | Self::Replace { key, .. }
             | Self::Touch { key, .. }
-            | Self::Delete { key, .. } => key == of,
-            Self::DeleteMany { deletions, .. } => deletions.iter().any(|deletion| deletion.key == of),
+            | Self::Delete { key, .. } => Some(key),
+            Self::GetMany { .. } | Self::DeleteMany { .. } | Self::ListOwned { .. } => None,
         }
     }
 
@@ -283,7 +283,7 @@ impl Answer {
             Self::Page(Told::Ok(page)) => page
                 .rows
                 .iter()
-                .map(|row| row.key.len() + row.value.as_ref().map_or(0, String::len))
+                .map(|row| row.key.len() + row.value.as_ref().map_or(0, |value| value.len()))
                 .sum(),
             _ => 0,
         }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tessera_contract::state::WRITER_BYTES;
+use tessera_http::Status;
 
 use crate::number::U64;
 
@@ -32,7 +34,8 @@ pub(crate) struct Error {
     pub(crate) number: U64,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+/// What a write hands back. A token is a login: no `Debug`.
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Grant {
     pub(crate) token: Option<String>,
@@ -59,7 +62,6 @@ impl From<U64> for tessera_http::Timestamp {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Details {
-    pub(crate) status: String,
     pub(crate) reference: String,
     pub(crate) subject: Option<String>,
     pub(crate) created_at: U64,
@@ -72,62 +74,53 @@ pub(crate) struct Details {
     pub(crate) reissue_due: bool,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Loaded {
-    pub(crate) details: Details,
-    pub(crate) fields: String,
-    pub(crate) version: U64,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "tag", content = "val", rename_all = "kebab-case", try_from = "Case")]
-pub(crate) enum Value {
-    Null,
-    Boolean(bool),
-    /// In decimal digits.
-    Integer(String),
-    Float(f64),
-    Text(String),
-    Bytes(Vec<u8>),
-    Json(String),
-}
-
-/// A value as it crosses: its case, and what it holds.
-#[derive(Deserialize)]
-struct Case {
-    tag: String,
-    val: Option<Box<RawValue>>,
-}
-
-impl TryFrom<Case> for Value {
-    type Error = serde_json::Error;
-
-    fn try_from(Case { tag, val }: Case) -> Result<Self, serde_json::Error> {
-        let val = val.unwrap_or_default();
-        let text = || serde_json::from_str::<String>(val.get());
-        Ok(match tag.as_str() {
-            "boolean" => Self::Boolean(val.get() == "true"),
-            "integer" => Self::Integer(text()?),
-            // As a text where JSON has no words for it.
-            "float" => Self::Float(serde_json::from_str(val.get().trim_matches('"'))?),
-            "text" => Self::Text(text()?),
-            "bytes" => Self::Bytes(serde_json::from_str(val.get())?),
-            "json" => Self::Json(text()?),
-            _ => Self::Null,
-        })
+impl From<Details> for tessera_http::Details {
+    fn from(details: Details) -> Self {
+        Self {
+            status: Status::Live,
+            reference: details.reference,
+            subject: details.subject,
+            created_at: details.created_at.into(),
+            authenticated_at: details.authenticated_at.map(Into::into),
+            expires_at: details.expires_at.into(),
+            ends_at: details.ends_at.into(),
+            generation: details.generation,
+            touch_due: details.touch_due,
+            renew_due: details.renew_due,
+            reissue_due: details.reissue_due,
+            modified: false,
+        }
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Field {
-    pub(crate) name: String,
-    pub(crate) value: Value,
+/// An open session. A handle and a key name it: no `Debug`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Opened {
+    pub(crate) handle: String,
+    pub(crate) key: String,
+    pub(crate) version: U64,
+    pub(crate) details: Details,
+    pub(crate) fields_at: u32,
+    pub(crate) holds_until: U64,
 }
 
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Change {
-    pub(crate) name: String,
-    pub(crate) value: Option<Value>,
+/// A write.
+#[derive(Serialize)]
+pub(crate) struct Writing {
+    pub(crate) handle: String,
+    pub(crate) changes: String,
+    pub(crate) writer: [u8; WRITER_BYTES],
+    pub(crate) attempt: u32,
+    pub(crate) base: Option<String>,
+}
+
+/// How a write has ended.
+#[derive(Deserialize)]
+pub(crate) struct Written {
+    pub(crate) grant: Grant,
+    pub(crate) opened: Opened,
+    pub(crate) wrote: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -159,7 +152,8 @@ pub(crate) struct Summary {
     pub(crate) expires_at: U64,
     pub(crate) ends_at: U64,
     pub(crate) current: bool,
-    pub(crate) fields: Vec<Field>,
+    /// One JSON object, in the form that records have.
+    pub(crate) fields: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

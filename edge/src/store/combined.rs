@@ -84,7 +84,7 @@ impl<S: Store> Store for CombinedStore<S> {
         match self.in_time(self.cache.get(key)).await {
             Ok(Some((value, cached))) if self.may_serve(&cached, now) => {
                 return Ok(Entry {
-                    value,
+                    value: value.into(),
                     version: cached.version,
                     guard: cached.guard,
                     expires_at: cached.expires_at,

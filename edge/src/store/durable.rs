@@ -103,7 +103,7 @@ impl DurableStore {
                 owner,
             } => {
                 let entry = Entry {
-                    value,
+                    value: value.into(),
                     version,
                     guard,
                     expires_at: U64(expires_at),
@@ -358,7 +358,7 @@ impl Store for DurableStore {
             for row in join_all(some.into_iter().map(|line| self.row(now, owner, line))).await {
                 match row? {
                     Ok(row) => {
-                        bytes += row.value.as_ref().map_or(0, String::len);
+                        bytes += row.value.as_ref().map_or(0, |value| value.len());
                         rows.push(row);
                     }
                     Err(entry) => gone.extend(entry),

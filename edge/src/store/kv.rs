@@ -279,7 +279,7 @@ impl Store for KvStore {
     async fn get(&self, now: u64, key: &str, _fresh: bool) -> Result<Entry, StoreError> {
         let live = self.live(now, key).await?;
         Ok(Entry {
-            value: live.value,
+            value: live.value.into(),
             version: live.meta.version,
             guard: live.meta.guard,
             expires_at: U64(live.expires_at),
@@ -408,7 +408,7 @@ impl Store for KvStore {
                     guard: live.meta.guard,
                     touched_at: U64(live.touched_at),
                     expires_at: U64(live.expires_at),
-                    value: Some(live.value),
+                    value: Some(live.value.into()),
                 }),
                 Ok(_) | Err(StoreError::Missing) => {}
                 Err(error) => return Err(error),

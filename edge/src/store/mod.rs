@@ -13,6 +13,8 @@ mod owner;
 mod record;
 mod remote;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::number::U64;
@@ -47,7 +49,7 @@ fn removed_of(count: u32, failures: Vec<StoreError>) -> Result<u32, StoreError> 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Entry {
-    pub(crate) value: String,
+    pub(crate) value: Arc<str>,
     pub(crate) version: U64,
     pub(crate) guard: U64,
     pub(crate) expires_at: U64,
@@ -87,7 +89,7 @@ pub(crate) struct Row {
     pub(crate) touched_at: U64,
     pub(crate) expires_at: U64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) value: Option<String>,
+    pub(crate) value: Option<Arc<str>>,
 }
 
 /// Which entry a `replace` may write over.

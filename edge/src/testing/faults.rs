@@ -35,10 +35,14 @@ struct Faults {
     throttled: u32,
     /// After each write, so many reads of the key by KV answer what was there before.
     stale_reads: u32,
-    /// So many answers trap the component.
+    /// So many answers trap every instance that is told them.
     traps: u32,
     /// So many answers to writes do.
     write_traps: u32,
+    /// So many passes trap, and lose their instance; what they were told is good.
+    losses: u32,
+    /// So many passes of calls that have asked a write do.
+    write_losses: u32,
     /// So many writes never answer.
     never_write: u32,
     /// So many writes to a Durable Object fail.
@@ -54,6 +58,8 @@ impl Faults {
         stale_reads: 0,
         traps: 0,
         write_traps: 0,
+        losses: 0,
+        write_losses: 0,
         never_write: 0,
         unwritable: 0,
     };
@@ -136,6 +142,11 @@ pub(super) fn kv_writes() -> u32 {
 pub(crate) fn is_throttled() -> bool {
     KV_WRITES.set(KV_WRITES.get() + 1);
     take(|faults| &mut faults.throttled)
+}
+
+/// Whether this pass loses its instance.
+pub(crate) fn loses(has_written: bool) -> bool {
+    take(|faults| &mut faults.losses) || (has_written && take(|faults| &mut faults.write_losses))
 }
 
 /// Whether this answer traps the component.

@@ -1,14 +1,13 @@
 //! The engine's types to those of WIT, and back.
 
-use super::tessera::session::{store, types as types_wit};
-use super::wit;
+use super::tessera::session::store;
+use super::{sessions_wit, wit};
 use crate::engine;
 use crate::error::{Error, Kind};
 use crate::keys::SigningKey;
 use crate::ports::{self, Placement, StoreError};
-use crate::session::{self, Status};
+use crate::session;
 use crate::snapshot::Survivors;
-use crate::value::Value;
 use crate::{owner, policy};
 
 pub(super) fn entry(entry: store::Entry) -> ports::Entry {
@@ -54,7 +53,6 @@ impl From<Error> for wit::Error {
         let (kind, about, reason, number) = error.into_parts();
         let kind = match kind {
             Kind::Pending => wit::ErrorKind::Pending,
-            Kind::Closed => wit::ErrorKind::Closed,
             Kind::Missing => wit::ErrorKind::Missing,
             Kind::Expired => wit::ErrorKind::Expired,
             Kind::Replaced => wit::ErrorKind::Replaced,
@@ -95,47 +93,6 @@ impl From<Error> for wit::Error {
     }
 }
 
-pub(super) fn value_out(value: Value) -> types_wit::Value {
-    match value {
-        Value::Null => types_wit::Value::Null,
-        Value::Boolean(value) => types_wit::Value::Boolean(value),
-        Value::Integer(value) => types_wit::Value::Integer(value),
-        Value::Float(value) => types_wit::Value::Float(value),
-        Value::Text(value) => types_wit::Value::Text(value),
-        Value::Bytes(value) => types_wit::Value::Bytes(value),
-        Value::Json(value) => types_wit::Value::Json(value),
-    }
-}
-
-pub(super) fn value_in(value: types_wit::Value) -> Value {
-    match value {
-        types_wit::Value::Null => Value::Null,
-        types_wit::Value::Boolean(value) => Value::Boolean(value),
-        types_wit::Value::Integer(value) => Value::Integer(value),
-        types_wit::Value::Float(value) => Value::Float(value),
-        types_wit::Value::Text(value) => Value::Text(value),
-        types_wit::Value::Bytes(value) => Value::Bytes(value),
-        types_wit::Value::Json(value) => Value::Json(value),
-    }
-}
-
-pub(super) fn fields_out(fields: Vec<(String, Value)>) -> Vec<types_wit::Field> {
-    fields
-        .into_iter()
-        .map(|(name, value)| types_wit::Field {
-            name,
-            value: value_out(value),
-        })
-        .collect()
-}
-
-pub(super) fn changes_in(changes: Vec<types_wit::Change>) -> Vec<(String, Option<Value>)> {
-    changes
-        .into_iter()
-        .map(|change| (change.name, change.value.map(value_in)))
-        .collect()
-}
-
 pub(super) fn survivors_in(survivors: wit::Survivors) -> Survivors {
     match survivors {
         wit::Survivors::Nothing => Survivors::Nothing,
@@ -152,24 +109,48 @@ pub(super) fn grant_out(grant: session::Grant) -> wit::Grant {
     }
 }
 
+pub(super) fn opened_out(opened: session::Opened) -> sessions_wit::Opened {
+    sessions_wit::Opened {
+        handle: opened.handle,
+        key: opened.key,
+        version: opened.version,
+        details: details_out(opened.details),
+        fields_at: opened.fields_at,
+        holds_until: opened.holds_until,
+    }
+}
+
+pub(super) fn written_out(written: session::Written) -> sessions_wit::Written {
+    sessions_wit::Written {
+        grant: grant_out(written.grant),
+        opened: opened_out(written.opened),
+        wrote: written.wrote,
+    }
+}
+
+pub(super) fn writing_in(writing: &sessions_wit::Writing) -> session::Writing<'_> {
+    session::Writing {
+        handle: &writing.handle,
+        changes: &writing.changes,
+        writer: &writing.writer,
+        attempt: writing.attempt,
+        base: writing.base.as_deref(),
+    }
+}
+
 pub(super) fn claims_out(claims: engine::Claims) -> wit::Claims {
     wit::Claims {
         reference: claims.reference,
         generation: claims.token.generation.counter,
         issued_at: claims.token.issued_at,
         expires_at: claims.token.expires_at,
-        subject: claims.token.subject.clone(),
-        data: claims.token.data.clone(),
+        subject: claims.token.subject,
+        data: claims.token.data,
     }
 }
 
 pub(super) fn details_out(details: session::Details) -> wit::Details {
     wit::Details {
-        status: match details.status {
-            Status::Draft => wit::Status::Draft,
-            Status::Live => wit::Status::Live,
-            Status::Closed => wit::Status::Closed,
-        },
         reference: details.reference,
         subject: details.subject,
         created_at: details.created_at,
@@ -180,7 +161,6 @@ pub(super) fn details_out(details: session::Details) -> wit::Details {
         touch_due: details.touch_due,
         renew_due: details.renew_due,
         reissue_due: details.reissue_due,
-        modified: details.modified,
     }
 }
 
@@ -193,7 +173,7 @@ pub(super) fn summaries_out(summaries: owner::Summaries) -> wit::Summaries {
         expires_at: item.expires_at,
         ends_at: item.ends_at,
         current: item.current,
-        fields: fields_out(item.fields),
+        fields: item.fields,
     };
     wit::Summaries {
         items: summaries.items.into_iter().map(item).collect(),
@@ -208,6 +188,7 @@ pub(super) fn progress_out(progress: owner::Progress) -> wit::Progress {
     }
 }
 
+#[inline(never)]
 pub(super) fn keys_in(keys: Vec<wit::SigningKey>) -> Vec<SigningKey> {
     keys.into_iter()
         .map(|key| SigningKey {
@@ -256,6 +237,7 @@ pub(super) fn policy_out(policy: policy::Policy) -> wit::Policy {
     }
 }
 
+#[inline(never)]
 pub(super) fn policy_in(policy: wit::Policy) -> policy::Policy {
     policy::Policy {
         idle_timeout_ms: policy.idle_timeout_ms,

@@ -1,4 +1,4 @@
-//! The only module that knows WIT: the imports as [`Ports`], the exports over [`Engine`], [`Session`] and [`flat`].
+//! The only module that knows WIT: the imports as [`Ports`], the exports over [`Engine`] and [`session`].
 
 #![expect(
     unsafe_code,
@@ -15,16 +15,13 @@ use crate::call::Call;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::ports::{self, Condition, Deletion, Expected, Placement, Ports, StoreError};
-use crate::session::Session;
-use crate::{flat, owner, policy};
+use crate::{owner, policy, session};
 
 wit_bindgen::generate!({ path: "../wit", world: "engine", generate_all });
 
 use convert::*;
-use exports::tessera::session::flat as flat_wit;
 use exports::tessera::session::policy as wit;
 use exports::tessera::session::sessions as sessions_wit;
-use tessera::session::types as types_wit;
 use tessera::session::{clock, random, store};
 
 /// The imports of the component.
@@ -142,190 +139,20 @@ struct Component;
 
 export!(Component);
 
-impl sessions_wit::Guest for Component {
-    type Engine = EngineHandle;
-    type Session = Session;
-
-    fn starting_policy(preset: wit::Preset) -> wit::Policy {
-        policy_out(policy::Policy::starting(match preset {
-            wit::Preset::Standard => policy::Preset::Standard,
-            wit::Preset::Aal1 => policy::Preset::Aal1,
-            wit::Preset::Aal2 => policy::Preset::Aal2,
-            wit::Preset::Aal3 => policy::Preset::Aal3,
-        }))
-    }
-}
-
-/// An engine that sessions share.
-struct EngineHandle(Rc<Engine>);
-
-impl sessions_wit::GuestEngine for EngineHandle {
-    fn configure(
-        policy: wit::Policy,
-        keys: Vec<wit::SigningKey>,
-    ) -> Result<sessions_wit::Engine, wit::Error> {
-        let engine = Engine::configure(&call(), policy_in(policy), &keys_in(keys))?;
-        Ok(sessions_wit::Engine::new(Self(engine)))
-    }
-
-    fn create(&self) -> sessions_wit::Session {
-        sessions_wit::Session::new(self.0.create())
-    }
-
-    fn open(&self, token: String) -> Result<sessions_wit::Session, wit::Error> {
-        Ok(sessions_wit::Session::new(self.0.open(&call(), &token)?))
-    }
-
-    fn verify(&self, token: String, max_age_ms: Option<u64>) -> Result<wit::Claims, wit::Error> {
-        Ok(claims_out(self.0.verify(&call(), &token, max_age_ms)?))
-    }
-
-    fn list_sessions(
-        &self,
-        subject: String,
-        current: Option<String>,
-        cursor: Option<String>,
-    ) -> Result<wit::Summaries, wit::Error> {
-        Ok(summaries_out(owner::list(
-            &self.0,
-            &call(),
-            &subject,
-            current.as_deref(),
-            cursor.as_deref(),
-        )?))
-    }
-
-    fn revoke(
-        &self,
-        subject: String,
-        reference: String,
-        cursor: Option<String>,
-    ) -> Result<wit::Progress, wit::Error> {
-        Ok(progress_out(owner::revoke(
-            &self.0,
-            &call(),
-            &subject,
-            &reference,
-            cursor.as_deref(),
-        )?))
-    }
-
-    fn revoke_all(
-        &self,
-        subject: String,
-        except: Option<String>,
-        cursor: Option<String>,
-    ) -> Result<wit::Progress, wit::Error> {
-        Ok(progress_out(owner::revoke_all(
-            &self.0,
-            &call(),
-            &subject,
-            except.as_deref(),
-            cursor.as_deref(),
-        )?))
-    }
-
-    fn jwt_key(&self, key_id: String) -> Result<Vec<u8>, wit::Error> {
-        Ok(self.0.jwt_key(&key_id)?)
-    }
-}
-
-impl sessions_wit::GuestSession for Session {
-    fn get(&self, name: String) -> Result<types_wit::Value, wit::Error> {
-        Ok(value_out(self.get(&name)?))
-    }
-
-    fn set(&self, name: String, value: types_wit::Value) -> Result<(), wit::Error> {
-        Ok(self.set(&name, &value_in(value))?)
-    }
-
-    fn update(&self, changes: Vec<types_wit::Change>) -> Result<(), wit::Error> {
-        Ok(self.update(&changes_in(changes))?)
-    }
-
-    fn remove(&self, name: String) -> Result<bool, wit::Error> {
-        Ok(self.remove(&name)?)
-    }
-
-    fn pop(&self, name: String) -> Result<types_wit::Value, wit::Error> {
-        Ok(value_out(self.pop(&name)?))
-    }
-
-    fn clear(&self) -> Result<(), wit::Error> {
-        Ok(self.clear()?)
-    }
-
-    fn entries(&self) -> Result<Vec<types_wit::Field>, wit::Error> {
-        Ok(fields_out(self.entries()?))
-    }
-
-    fn entries_json(&self) -> Result<String, wit::Error> {
-        Ok(self.entries_json()?)
-    }
-
-    fn fork(&self) -> Result<sessions_wit::Session, wit::Error> {
-        Ok(sessions_wit::Session::new(self.fork()?))
-    }
-
-    fn is_modified(&self) -> bool {
-        self.is_modified()
-    }
-
-    fn details(&self) -> wit::Details {
-        details_out(self.details(clock::now()))
-    }
-
-    fn save(&self) -> Result<wit::Grant, wit::Error> {
-        Ok(grant_out(self.save(&call())?))
-    }
-
-    fn rotate(&self) -> Result<wit::Grant, wit::Error> {
-        Ok(grant_out(self.rotate(&call())?))
-    }
-
-    fn authenticate(&self, subject: String, survivors: wit::Survivors) -> Result<wit::Grant, wit::Error> {
-        Ok(grant_out(self.authenticate(
-            &call(),
-            &subject,
-            &survivors_in(survivors),
-        )?))
-    }
-
-    fn reissue(&self) -> Result<wit::Grant, wit::Error> {
-        Ok(grant_out(self.reissue(&call())?))
-    }
-
-    fn touch(&self) -> Result<bool, wit::Error> {
-        Ok(self.touch(&call())?)
-    }
-
-    fn destroy(&self) -> Result<(), wit::Error> {
-        Ok(self.destroy(&call())?)
-    }
-
-    fn csrf_token(&self) -> Result<String, wit::Error> {
-        Ok(self.csrf_token(&call())?)
-    }
-
-    fn check_csrf_token(&self, token: String) -> Result<(), wit::Error> {
-        Ok(self.check_csrf_token(&token)?)
-    }
-}
-
-/// The engines of the flat interface, by number.
+/// The engines that are configured, by number.
 #[derive(Default)]
 struct Engines {
     last: u32,
     by_id: Vec<(u32, Rc<Engine>)>,
 }
 
-const MAXIMUM_FLAT_ENGINES: usize = 64;
+const MAXIMUM_ENGINES: usize = 64;
 
 thread_local! {
     static ENGINES: RefCell<Engines> = RefCell::default();
 }
 
-fn flat_engine(id: u32) -> Result<Rc<Engine>, wit::Error> {
+fn engine(id: u32) -> Result<Rc<Engine>, wit::Error> {
     ENGINES
         .with_borrow(|engines| {
             engines
@@ -337,171 +164,153 @@ fn flat_engine(id: u32) -> Result<Rc<Engine>, wit::Error> {
         .ok_or_else(|| Error::about(Kind::InvalidArgument, "engine", "is not configured").into())
 }
 
-impl flat_wit::Guest for Component {
+#[inline(never)]
+fn configure(policy: wit::Policy, keys: Vec<wit::SigningKey>) -> Result<u32, wit::Error> {
+    let engine = Engine::configure(&call(), policy_in(policy), &keys_in(keys))?;
+    ENGINES.with_borrow_mut(|engines| {
+        if engines.by_id.len() >= MAXIMUM_ENGINES || engines.last == u32::MAX {
+            return Err(Error::limit("engines", MAXIMUM_ENGINES as u64).into());
+        }
+        engines.last += 1;
+        engines.by_id.push((engines.last, engine));
+        Ok(engines.last)
+    })
+}
+
+fn release(engine: u32) {
+    ENGINES.with_borrow_mut(|engines| engines.by_id.retain(|(known, _)| *known != engine));
+}
+
+impl sessions_wit::Guest for Component {
+    fn starting_policy(preset: wit::Preset) -> wit::Policy {
+        policy_out(policy::Policy::starting(match preset {
+            wit::Preset::Standard => policy::Preset::Standard,
+            wit::Preset::Aal1 => policy::Preset::Aal1,
+            wit::Preset::Aal2 => policy::Preset::Aal2,
+            wit::Preset::Aal3 => policy::Preset::Aal3,
+        }))
+    }
+
     fn configure(policy: wit::Policy, keys: Vec<wit::SigningKey>) -> Result<u32, wit::Error> {
-        let engine = Engine::configure(&call(), policy_in(policy), &keys_in(keys))?;
-        ENGINES.with_borrow_mut(|engines| {
-            if engines.by_id.len() >= MAXIMUM_FLAT_ENGINES || engines.last == u32::MAX {
-                return Err(Error::limit("engines", MAXIMUM_FLAT_ENGINES as u64).into());
-            }
-            engines.last += 1;
-            let id = engines.last;
-            engines.by_id.push((id, engine));
-            Ok(engines.last)
-        })
+        configure(policy, keys)
     }
 
     fn release(engine: u32) {
-        ENGINES.with_borrow_mut(|engines| engines.by_id.retain(|(known, _)| *known != engine));
+        release(engine);
     }
 
-    fn create(
-        engine: u32,
-        subject: Option<String>,
-        changes: Vec<types_wit::Change>,
-    ) -> Result<wit::Grant, wit::Error> {
-        Ok(grant_out(flat::create(
-            &flat_engine(engine)?,
+    fn draft(id: u32) -> Result<String, wit::Error> {
+        Ok(session::draft(&*engine(id)?))
+    }
+
+    fn open(id: u32, token: String) -> Result<sessions_wit::Opened, wit::Error> {
+        Ok(opened_out(engine(id)?.open(&call(), &token)?))
+    }
+
+    fn inspect(id: u32, handle: String) -> Result<sessions_wit::Opened, wit::Error> {
+        Ok(opened_out(session::inspect(&*engine(id)?, &call(), &handle)?))
+    }
+
+    fn save(id: u32, writing: sessions_wit::Writing) -> Result<sessions_wit::Written, wit::Error> {
+        Ok(written_out(session::save(
+            &*engine(id)?,
             &call(),
-            subject.as_deref(),
-            &changes_in(changes),
+            writing_in(&writing),
         )?))
     }
 
-    fn load(engine: u32, token: String) -> Result<flat_wit::Loaded, wit::Error> {
-        let loaded = flat::load(&flat_engine(engine)?, &call(), &token)?;
-        Ok(flat_wit::Loaded {
-            details: details_out(loaded.details),
-            fields: loaded.fields,
-            version: loaded.version,
-        })
-    }
-
-    fn save(
-        engine: u32,
-        token: String,
-        version: u64,
-        changes: Vec<types_wit::Change>,
-    ) -> Result<wit::Grant, wit::Error> {
-        let changes = changes_in(changes);
-        Ok(grant_out(flat::save(
-            &flat_engine(engine)?,
+    fn rotate(id: u32, writing: sessions_wit::Writing) -> Result<sessions_wit::Written, wit::Error> {
+        Ok(written_out(session::rotate(
+            &*engine(id)?,
             &call(),
-            &token,
-            version,
-            &changes,
-        )?))
-    }
-
-    fn rotate(engine: u32, token: String, changes: Vec<types_wit::Change>) -> Result<wit::Grant, wit::Error> {
-        Ok(grant_out(flat::rotate(
-            &flat_engine(engine)?,
-            &call(),
-            &token,
-            &changes_in(changes),
+            writing_in(&writing),
         )?))
     }
 
     fn authenticate(
-        engine: u32,
-        token: String,
+        id: u32,
+        writing: sessions_wit::Writing,
         subject: String,
         survivors: wit::Survivors,
-        changes: Vec<types_wit::Change>,
-    ) -> Result<wit::Grant, wit::Error> {
-        let (survivors, changes) = (survivors_in(survivors), changes_in(changes));
-        let engine = flat_engine(engine)?;
-        Ok(grant_out(flat::authenticate(
-            &engine,
+    ) -> Result<sessions_wit::Written, wit::Error> {
+        let (engine, survivors) = (engine(id)?, survivors_in(survivors));
+        let written = session::authenticate(&*engine, &call(), writing_in(&writing), &subject, &survivors)?;
+        Ok(written_out(written))
+    }
+
+    fn touch(
+        id: u32,
+        handle: String,
+        writer: Vec<u8>,
+        attempt: u32,
+    ) -> Result<sessions_wit::Written, wit::Error> {
+        Ok(written_out(session::touch(
+            &*engine(id)?,
             &call(),
-            &token,
-            &subject,
-            &survivors,
-            &changes,
+            &handle,
+            &writer,
+            attempt,
         )?))
     }
 
-    fn reissue(engine: u32, token: String) -> Result<wit::Grant, wit::Error> {
-        let call = call();
-        Ok(grant_out(
-            flat_engine(engine)?.open(&call, &token)?.reissue(&call)?,
-        ))
+    fn reissue(id: u32, handle: String) -> Result<sessions_wit::Written, wit::Error> {
+        Ok(written_out(session::reissue(&*engine(id)?, &call(), &handle)?))
     }
 
-    fn touch(engine: u32, token: String) -> Result<bool, wit::Error> {
-        let call = call();
-        Ok(flat_engine(engine)?.open(&call, &token)?.touch(&call)?)
+    fn destroy(id: u32, handle: String) -> Result<(), wit::Error> {
+        Ok(session::destroy(&*engine(id)?, &call(), &handle)?)
     }
 
-    fn destroy(engine: u32, token: String) -> Result<(), wit::Error> {
-        let call = call();
-        Ok(flat_engine(engine)?.open(&call, &token)?.destroy(&call)?)
+    fn csrf_token(id: u32, handle: String) -> Result<String, wit::Error> {
+        Ok(session::csrf_token(&*engine(id)?, &call(), &handle)?)
     }
 
-    fn verify(engine: u32, token: String, max_age_ms: Option<u64>) -> Result<wit::Claims, wit::Error> {
-        Ok(claims_out(flat_engine(engine)?.verify(
+    fn check_csrf_token(id: u32, handle: String, token: String) -> Result<(), wit::Error> {
+        Ok(session::check_csrf_token(
+            &*engine(id)?,
             &call(),
+            &handle,
             &token,
-            max_age_ms,
-        )?))
+        )?)
     }
 
-    fn csrf_token(engine: u32, token: String) -> Result<String, wit::Error> {
-        let call = call();
-        Ok(flat_engine(engine)?.open(&call, &token)?.csrf_token(&call)?)
-    }
-
-    fn check_csrf_token(engine: u32, token: String, csrf_token: String) -> Result<(), wit::Error> {
-        Ok(flat_engine(engine)?
-            .open(&call(), &token)?
-            .check_csrf_token(&csrf_token)?)
+    fn verify(id: u32, token: String, max_age_ms: Option<u64>) -> Result<wit::Claims, wit::Error> {
+        Ok(claims_out(engine(id)?.verify(&call(), &token, max_age_ms)?))
     }
 
     fn list_sessions(
-        engine: u32,
+        id: u32,
         subject: String,
         current: Option<String>,
         cursor: Option<String>,
     ) -> Result<wit::Summaries, wit::Error> {
-        let engine = flat_engine(engine)?;
-        Ok(summaries_out(owner::list(
-            &engine,
-            &call(),
-            &subject,
-            current.as_deref(),
-            cursor.as_deref(),
-        )?))
+        let (current, cursor) = (current.as_deref(), cursor.as_deref());
+        let listed = owner::list(&*engine(id)?, &call(), &subject, current, cursor)?;
+        Ok(summaries_out(listed))
     }
 
     fn revoke(
-        engine: u32,
+        id: u32,
         subject: String,
         reference: String,
         cursor: Option<String>,
     ) -> Result<wit::Progress, wit::Error> {
-        let engine = flat_engine(engine)?;
-        Ok(progress_out(owner::revoke(
-            &engine,
-            &call(),
-            &subject,
-            &reference,
-            cursor.as_deref(),
-        )?))
+        let revoked = owner::revoke(&*engine(id)?, &call(), &subject, &reference, cursor.as_deref())?;
+        Ok(progress_out(revoked))
     }
 
     fn revoke_all(
-        engine: u32,
+        id: u32,
         subject: String,
         except: Option<String>,
         cursor: Option<String>,
     ) -> Result<wit::Progress, wit::Error> {
-        let engine = flat_engine(engine)?;
-        Ok(progress_out(owner::revoke_all(
-            &engine,
-            &call(),
-            &subject,
-            except.as_deref(),
-            cursor.as_deref(),
-        )?))
+        let (except, cursor) = (except.as_deref(), cursor.as_deref());
+        let revoked = owner::revoke_all(&*engine(id)?, &call(), &subject, except, cursor)?;
+        Ok(progress_out(revoked))
+    }
+
+    fn jwt_key(id: u32, key_id: String) -> Result<Vec<u8>, wit::Error> {
+        Ok(engine(id)?.jwt_key(&key_id)?)
     }
 }

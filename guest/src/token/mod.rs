@@ -2,10 +2,6 @@
 
 mod compact;
 mod jwt;
-mod memo;
-
-use std::cell::RefCell;
-use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
@@ -13,9 +9,8 @@ use crate::encoding;
 use crate::error::{Error, Kind};
 use crate::generation::Generation;
 use crate::keys::KeyRing;
+use crate::moments::Moments;
 use crate::policy::{Policy, TokenFormat};
-
-pub use memo::Memo;
 
 /// Names a session: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,41 +74,27 @@ pub struct Token {
     pub data: Vec<(String, String)>,
 }
 
-/// Reads and checks a token: length, form, key, mac; then its dates against `now`.
+/// Reads and checks a token: length, form, key, mac; then its dates.
 ///
 /// # Errors
 /// `InvalidToken`, `Expired`.
-pub fn verify(
-    token: &str,
-    policy: &Policy,
-    ring: &KeyRing,
-    memo: &RefCell<Memo>,
-    now: u64,
-) -> Result<Rc<Token>, Error> {
+pub fn verify(token: &str, policy: &Policy, ring: &KeyRing, moments: &Moments) -> Result<Token, Error> {
     if token.len() > policy.maximum_token_bytes as usize {
         return Err(Kind::TokenTooLong.into());
     }
-    let known = memo.borrow().get(token);
-    let read = match known {
-        Some(known) => known,
-        None => {
-            let read = Rc::new(match policy.token_format {
-                TokenFormat::Compact => compact::read(token, ring)?,
-                TokenFormat::Jwt => jwt::read(token, ring, policy)?,
-            });
-            memo.borrow_mut().put(token, &read);
-            read
-        }
+    let read = match policy.token_format {
+        TokenFormat::Compact => compact::read(token, ring)?,
+        TokenFormat::Jwt => jwt::read(token, ring, policy)?,
     };
     // The absolute end in a compact token is the record's own and exact; only a JWT's `exp` is tolerated past it.
     let leeway = match policy.token_format {
         TokenFormat::Compact => 0,
         TokenFormat::Jwt => policy.clock_skew_ms,
     };
-    if read.not_before > now.saturating_add(policy.clock_skew_ms) {
-        return Err(Error::not_yet_valid(read.not_before - now));
+    if !moments.is_past(read.not_before.saturating_sub(policy.clock_skew_ms)) {
+        return Err(Error::not_yet_valid(moments.until(read.not_before)));
     }
-    if read.expires_at.saturating_add(leeway) <= now {
+    if moments.is_past(read.expires_at.saturating_add(leeway)) {
         return Err(Kind::Expired.into());
     }
     Ok(read)

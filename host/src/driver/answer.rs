@@ -1,7 +1,6 @@
-//! Questions and answers, as they are recorded; and any store behind one face.
+//! Questions and answers, as they are logged; and any store behind one face.
 
 use std::future::Future;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -9,10 +8,10 @@ use crate::Timestamp;
 use crate::store::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
 
 /// What the engine asks a store.
-#[derive(Hash)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     Get {
-        key: String,
+        key: Arc<str>,
         fresh: bool,
     },
     GetMany {
@@ -50,11 +49,6 @@ pub(crate) enum Question {
 }
 
 impl Question {
-    /// Tells questions apart: the operation and all arguments.
-    pub(crate) fn fingerprint(&self) -> u64 {
-        fingerprint(self)
-    }
-
     /// Whether it may change what is stored.
     pub(crate) fn writes(&self) -> bool {
         !matches!(
@@ -62,13 +56,6 @@ impl Question {
             Self::Get { .. } | Self::GetMany { .. } | Self::ListOwned { .. }
         )
     }
-}
-
-/// Within one process; never stored.
-pub(crate) fn fingerprint(question: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    question.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// What was answered. Cheap to clone but for a page, because a repeat is told again.
@@ -131,7 +118,7 @@ pub(crate) type Pending = Pin<Box<dyn Future<Output = Answer> + Send>>;
 /// Any [`Store`], asked by question.
 pub(crate) trait AnyStore: Send + Sync {
     fn describe(&self) -> Capabilities;
-    fn ask(self: Arc<Self>, now: Timestamp, question: Question) -> Pending;
+    fn ask(self: Arc<Self>, now: Timestamp, question: Arc<Question>) -> Pending;
 }
 
 impl<S: Store> AnyStore for S {
@@ -139,33 +126,33 @@ impl<S: Store> AnyStore for S {
         Store::describe(self)
     }
 
-    fn ask(self: Arc<Self>, now: Timestamp, question: Question) -> Pending {
+    fn ask(self: Arc<Self>, now: Timestamp, question: Arc<Question>) -> Pending {
         Box::pin(async move {
-            match question {
-                Question::Get { key, fresh } => Answer::Entry(self.get(now, &key, fresh).await),
-                Question::GetMany { keys } => Answer::Entries(self.get_many(now, &keys).await.map(Arc::from)),
+            match &*question {
+                Question::Get { key, fresh } => Answer::Entry(self.get(now, key, *fresh).await),
+                Question::GetMany { keys } => Answer::Entries(self.get_many(now, keys).await.map(Arc::from)),
                 Question::Insert { key, value, at } => {
-                    Answer::Version(self.insert(now, &key, &value, &at).await)
+                    Answer::Version(self.insert(now, key, value, at).await)
                 }
                 Question::Replace {
                     key,
                     value,
                     expected,
                     at,
-                } => Answer::Version(self.replace(now, &key, &value, expected, &at).await),
+                } => Answer::Version(self.replace(now, key, value, *expected, at).await),
                 Question::Touch {
                     key,
                     owner,
                     expires_at,
-                } => Answer::Done(self.touch(now, &key, owner.as_deref(), expires_at).await),
+                } => Answer::Done(self.touch(now, key, owner.as_deref(), *expires_at).await),
                 Question::Delete { key, condition } => {
-                    Answer::WasThere(self.delete(now, &key, &condition).await)
+                    Answer::WasThere(self.delete(now, key, condition).await)
                 }
                 Question::DeleteMany { deletions, owner } => {
-                    Answer::Count(self.delete_many(now, &deletions, &owner).await)
+                    Answer::Count(self.delete_many(now, deletions, owner).await)
                 }
                 Question::ListOwned { owner, cursor, limit } => {
-                    Answer::Page(self.list_owned(now, &owner, &cursor, limit).await.map(Arc::new))
+                    Answer::Page(self.list_owned(now, owner, cursor, *limit).await.map(Arc::new))
                 }
             }
         })

@@ -8,5 +8,5 @@ wasmtime::component::bindgen!({ path: "../wit", world: "engine" });
 /// The generated types under shorter names.
 pub(crate) mod wit {
     pub(crate) use super::exports::tessera::session::policy::*;
-    pub(crate) use super::tessera::session::types::{Change, Value};
+    pub(crate) use super::exports::tessera::session::sessions::{Opened, Writing, Written};
 }

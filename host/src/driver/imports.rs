@@ -6,7 +6,7 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 use wasmtime::{Result, StoreContextMut, StoreLimits};
 
 use super::answer::{Answer, Question};
-use super::record::{Failure, Record, Sources};
+use super::log::{Failure, Log, Sources};
 use crate::store::{self, StoreError};
 use tessera_contract::{Timestamp, millis};
 
@@ -14,8 +14,8 @@ use tessera_contract::{Timestamp, millis};
 pub(crate) struct HostState {
     pub(crate) sources: Sources,
     pub(crate) limits: StoreLimits,
-    /// The record of the logical call that is being made; none in a call that asks no store.
-    pub(crate) record: Option<Record>,
+    /// The log of the logical call that is being made; none in a call that asks no store.
+    pub(crate) log: Option<Log>,
 }
 
 #[derive(ComponentType, Lower)]
@@ -267,11 +267,11 @@ fn ask<T>(
     question: Question,
     read: impl FnOnce(Answer) -> Option<Result<T, StoreError>>,
 ) -> Result<(Result<T, Error>,)> {
-    let HostState { sources, record, .. } = context.data_mut();
-    let Some(record) = record else {
+    let HostState { sources, log, .. } = context.data_mut();
+    let Some(log) = log else {
         return Err(Failure::NoLogicalCall.into());
     };
-    let Some(answer) = record.ask(sources, question)? else {
+    let Some(answer) = log.ask(sources, question)? else {
         return Ok((Err(Error::Pending),));
     };
     match read(answer) {
@@ -283,11 +283,12 @@ fn ask<T>(
 /// Links everything that the world imports.
 pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
     link_clock_and_random(linker)?;
-    let mut store = linker.instance("tessera:session/store@0.1.0")?;
+    let mut store = linker.instance("tessera:session/store@0.2.0")?;
     store.func_wrap("describe", |context: Context<'_>, (): ()| {
         Ok((Capabilities::from(context.data().sources.store.describe()),))
     })?;
     store.func_wrap("get", |mut context: Context<'_>, (key, fresh): (String, bool)| {
+        let key = key.into();
         ask(
             &mut context,
             Question::Get { key, fresh },
@@ -407,24 +408,24 @@ fn version(answer: Answer) -> Option<Result<u64, StoreError>> {
 }
 
 fn link_clock_and_random(linker: &mut Linker<HostState>) -> Result<()> {
-    linker.instance("tessera:session/clock@0.1.0")?.func_wrap(
+    linker.instance("tessera:session/clock@0.2.0")?.func_wrap(
         "now",
         |mut context: Context<'_>, (): ()| {
-            let HostState { sources, record, .. } = context.data_mut();
-            let now = match record {
-                Some(record) => record.ask_now(sources)?,
+            let HostState { sources, log, .. } = context.data_mut();
+            let now = match log {
+                Some(log) => log.ask_now(sources)?,
                 None => sources.clock.now(),
             };
             Ok((now.as_millis(),))
         },
     )?;
-    linker.instance("tessera:session/random@0.1.0")?.func_wrap(
+    linker.instance("tessera:session/random@0.2.0")?.func_wrap(
         "bytes",
         |mut context: Context<'_>, (count,): (u32,)| {
-            let HostState { sources, record, .. } = context.data_mut();
-            let bytes = match record {
-                Some(record) => record.ask_random(sources, count)?,
-                None => Record::default().ask_random(sources, count)?,
+            let HostState { sources, log, .. } = context.data_mut();
+            let bytes = match log {
+                Some(log) => log.ask_random(sources, count)?,
+                None => Log::default().ask_random(sources, count)?,
             };
             Ok((bytes,))
         },

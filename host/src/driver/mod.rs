@@ -1,28 +1,30 @@
 //! Runs the component without ever waiting inside it.
 //!
 //! A *logical call* is one export call with all its repeats. When the store cannot answer at once the engine gives the call
-//! up, the driver awaits the store outside the component, and makes the same call again with the answers recorded so far.
+//! up, the driver awaits the store outside the component, and makes the same call again with the answers logged so far.
 
-mod admission;
 mod answer;
 mod bindings;
 mod call;
 mod component;
-#[cfg(test)]
-mod flat;
+mod detach;
 mod imports;
 mod instance;
 #[cfg(feature = "compile")]
 mod instructions;
-mod newest;
+mod log;
+mod open;
 mod queue;
-mod record;
+mod seed;
 mod settings;
 mod watchdog;
 
 pub(crate) use bindings::wit;
-pub(crate) use call::{Calls, Handle};
+pub(crate) use call::{Calls, Passed};
 pub use component::{Component, ComponentError};
-pub(crate) use instance::{Limits, Setup, starting_policy};
-pub(crate) use queue::{Queues, Rank};
-pub(crate) use record::Sources;
+pub(crate) use detach::detached;
+pub(crate) use instance::{Instance, Setup, starting_policy};
+pub(crate) use log::{Log, Sources};
+pub(crate) use open::{Found, Memory, found};
+pub(crate) use queue::{Crowded, Queues, Rank};
+pub(crate) use seed::Seed;

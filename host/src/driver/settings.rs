@@ -6,7 +6,8 @@ use wasmtime::Config;
 pub(crate) fn config() -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true);
-    config.wasm_simd(true);
+    // The component has none of these, so that runtimes without them run it as well.
+    config.wasm_simd(false);
     config.wasm_relaxed_simd(false);
     // A call is microseconds; the watchdog is for a fault nobody thought of.
     config.epoch_interruption(true);

@@ -275,7 +275,7 @@ pub struct Capabilities {
 /// let store = Counting { inner: MemoryStore::new(), reads: Arc::clone(&reads) };
 /// let sessions = Sessions::builder()?.signing_key("2026-11", [7; 32]).build(store)?;
 ///
-/// let token = sessions.create()?.save().await?.token.expect("a new session has a token");
+/// let token = sessions.create().save().await?.token.expect("a new session has a token");
 /// sessions.open(&token).await?;
 /// assert_eq!(reads.load(Ordering::Relaxed), 1);
 /// # Ok(()) }

@@ -2,16 +2,14 @@
 //! (bytes, integers beyond ±(2⁵³−1), JSON that would be mistaken for another value) stands as `{"$t":[kind, content]}`,
 //! in both directions, as the engine writes it.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::Members;
 use crate::problem::Problem;
+use tessera_contract::form::{self, Unfit};
 use tessera_contract::{Change, Value};
-
-const TAG: &str = "$t";
-const MAXIMUM_PLAIN_INTEGER: u64 = (1 << 53) - 1;
 
 /// Reads an object of fields to set.
 pub(super) fn to_set(fields: Members) -> Result<Vec<Change>, Problem> {
@@ -23,9 +21,19 @@ pub(super) fn to_set(fields: Members) -> Result<Vec<Change>, Problem> {
 }
 
 /// A text that is no field's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a value is unfit: {0}")]
-pub struct InvalidField(&'static str);
+pub struct InvalidField(Cow<'static, str>);
+
+impl From<Unfit> for InvalidField {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Value(reason) => Self(reason),
+            // A value has neither a name nor a length of its own.
+            other => Self(other.to_string().into()),
+        }
+    }
+}
 
 impl From<InvalidField> for Problem {
     fn from(error: InvalidField) -> Self {
@@ -33,93 +41,20 @@ impl From<InvalidField> for Problem {
     }
 }
 
-/// Reads one value from its JSON text.
+/// Reads one value from its JSON text, wherever white space, escapes and digits stand in it.
 ///
 /// # Errors
-/// If it is none: an integer beyond 64 bits, a float beyond what one holds, a tag of another kind.
+/// If it is none: no JSON, an integer beyond 64 bits, a float beyond what one holds, a tag of another kind.
 pub fn read_field(text: &str) -> Result<Value, InvalidField> {
-    let parse = InvalidField;
-    match text.as_bytes().first() {
-        Some(b'n') => Ok(Value::Null),
-        Some(b't') => Ok(Value::Boolean(true)),
-        Some(b'f') => Ok(Value::Boolean(false)),
-        Some(b'"') => serde_json::from_str(text)
-            .map(Value::Text)
-            .map_err(|_| parse("a text is not Unicode")),
-        Some(b'[') => Ok(Value::Json(text.to_owned())),
-        Some(b'{') => read_object(text).map_err(parse),
-        _ if text.contains(['.', 'e', 'E']) => match serde_json::from_str::<f64>(text) {
-            Ok(number) if number.is_finite() => Ok(Value::Float(number)),
-            _ => Err(parse("a float is out of range")),
-        },
-        _ => text.parse().map(Value::Integer).map_err(|_| {
-            parse(
-                "an integer does not fit 64 bits with a sign; send it as a text, or as a float with a point",
-            )
-        }),
-    }
+    let canonical = form::canonical(text)?;
+    form::decode(&canonical).ok_or(InvalidField(Cow::Borrowed("it is no value of a field")))
 }
 
-fn read_object(text: &str) -> Result<Value, &'static str> {
-    const UNFIT: &str = "an object is not JSON or has a name twice";
-    const UNKNOWN: &str = "`$t` stands for one of [\"int\", text], [\"bytes\", base64url] and [\"json\", value]; \
-                           an object of your own with that name is sent as {\"$t\":[\"json\", object]}";
-    if !text.contains('$') && !text.contains('\\') {
-        return Ok(Value::Json(text.to_owned()));
-    }
-    let members: Members = serde_json::from_str(text).map_err(|_| UNFIT)?;
-    if !members.0.iter().any(|(name, _)| name == TAG) {
-        return Ok(Value::Json(text.to_owned()));
-    }
-    let [(_, tagged)] = &members.0[..] else {
-        return Err(UNKNOWN);
-    };
-    let (kind, content): (String, Box<RawValue>) = serde_json::from_str(tagged.get()).map_err(|_| UNKNOWN)?;
-    let content_text = || serde_json::from_str::<String>(content.get()).map_err(|_| UNKNOWN);
-    match kind.as_str() {
-        "int" => {
-            let text = content_text()?;
-            let number: i64 = text.parse().map_err(|_| UNKNOWN)?;
-            // One number has one text.
-            (number.to_string() == text)
-                .then_some(Value::Integer(number))
-                .ok_or(UNKNOWN)
-        }
-        "bytes" => URL_SAFE_NO_PAD
-            .decode(content_text()?)
-            .map(Value::Bytes)
-            .map_err(|_| UNKNOWN),
-        "json" => Ok(Value::Json(content.get().to_owned())),
-        _ => Err(UNKNOWN),
-    }
-}
-
-/// Writes one value as JSON.
+/// Writes one value as JSON, as a record has it.
 pub fn write_field(value: &Value) -> Box<RawValue> {
-    let text = match value {
-        Value::Null => "null".into(),
-        Value::Boolean(value) => value.to_string(),
-        Value::Integer(number) if number.unsigned_abs() <= MAXIMUM_PLAIN_INTEGER => number.to_string(),
-        Value::Integer(number) => format!(r#"{{"$t":["int","{number}"]}}"#),
-        Value::Float(number) => serde_json::Value::from(*number).to_string(),
-        Value::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
-        Value::Bytes(bytes) => format!(r#"{{"$t":["bytes","{}"]}}"#, URL_SAFE_NO_PAD.encode(bytes)),
-        Value::Json(text) if needs_tag(text) => format!(r#"{{"$t":["json",{text}]}}"#),
-        Value::Json(text) => text.clone(),
-    };
+    // What cannot be stored is not there to be written.
+    let text = form::encode(value).unwrap_or_default();
     RawValue::from_string(text).unwrap_or_default()
-}
-
-/// Whether JSON would be read as another value if it stood as it is.
-fn needs_tag(text: &str) -> bool {
-    match text.trim_ascii_start().as_bytes().first() {
-        Some(b'[') => false,
-        Some(b'{') => {
-            let members = serde_json::from_str::<Members>(text);
-            members.map_or(true, |members| members.0.iter().any(|(name, _)| name == TAG))
-        }
-        _ => true,
-    }
 }
 
 #[cfg(test)]
@@ -144,7 +79,7 @@ mod tests {
             ("1.0", Value::Float(1.0)),
             (r#""a\nü""#, Value::Text("a\nü".into())),
             (r#"{"$t":["bytes","AP8"]}"#, Value::Bytes(vec![0, 255])),
-            ("[1, 2]", Value::Json("[1, 2]".into())),
+            ("[1,2]", Value::Json("[1,2]".into())),
             (
                 r#"{"b":1,"a":{"$t":2}}"#,
                 Value::Json(r#"{"b":1,"a":{"$t":2}}"#.into()),
@@ -164,6 +99,20 @@ mod tests {
     }
 
     #[test]
+    fn one_value_has_one_text_wherever_it_comes_from() {
+        for (text, written) in [
+            (" [1, 2.50] ", "[1,2.5]"),
+            (r#"{ "b" : 1, "\u0061" : "\u0062\/" }"#, r#"{"b":1,"a":"b/"}"#),
+            (r#"{"\u0024t":["int","7"]}"#, "7"),
+            (r#"{"$t":["json", [1]]}"#, "[1]"),
+            ("1E2", "100.0"),
+        ] {
+            let value = read_field(text).expect("a value");
+            assert_eq!(write_field(&value).get(), written, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_value_is_refused() {
         for text in [
             "9223372036854775808",
@@ -177,6 +126,11 @@ mod tests {
             r#"{"\u0024t":["int","x"]}"#,
             r#"{"$t":["int","1"],"a":1}"#,
             r#""\ud800""#,
+            r#"["\ud800"]"#,
+            r#"{"a":1,"a":2}"#,
+            "[1e999]",
+            "",
+            "1 2",
         ] {
             assert!(read_field(text).is_err(), "{text}");
         }

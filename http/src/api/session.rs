@@ -33,7 +33,7 @@ pub(super) async fn create<E: Engine>(
     let mut body = body.only(&["subject", "fields"])?;
     let subject: Option<String> = body.take_as("subject", "a text")?;
     let changes = take_fields(&mut body, "fields", &api.engine.limits())?;
-    let session = api.engine.create().map_err(failed)?;
+    let session = api.engine.create();
     session.update(changes).map_err(failed)?;
     let grant = match subject {
         Some(subject) => session.authenticate(&subject, &KeepFields::Nothing).await,
@@ -46,7 +46,7 @@ pub(super) async fn create<E: Engine>(
 /// `GET /v1/session`.
 pub(super) async fn read<E: Engine>(State(api): Shared<E>, token: Token) -> Answer {
     let session = api.engine.open(&token.0).await.map_err(failed)?;
-    finish(&api, session, None)
+    finish(&api, session, None).await
 }
 
 /// `PATCH /v1/session`: sets and removes fields, all or none.
@@ -78,7 +78,7 @@ pub(super) async fn change<E: Engine>(
     let session = api.engine.open(&token.0).await.map_err(failed)?;
     session.update(changes).map_err(failed)?;
     let grant = session.save().await.map_err(failed)?;
-    finish(&api, session, Some(grant))
+    finish(&api, session, Some(grant)).await
 }
 
 /// `POST /v1/session/rotate`: renews the token; the old one works until shortly after the first use of the new.
@@ -90,7 +90,7 @@ pub(super) async fn rotate<E: Engine>(
     body.only(&[])?;
     let session = api.engine.open(&token.0).await.map_err(failed)?;
     let grant = session.rotate().await.map_err(failed)?;
-    finish(&api, session, Some(grant))
+    finish(&api, session, Some(grant)).await
 }
 
 /// `POST /v1/session/authenticate`: logs a subject in, or confirms who it is. The old token ends at once.
@@ -110,7 +110,7 @@ pub(super) async fn authenticate<E: Engine>(
     let session = api.engine.open(&token.0).await.map_err(failed)?;
     session.update(changes).map_err(failed)?;
     let grant = session.authenticate(&subject, &keep).await.map_err(failed)?;
-    finish(&api, session, Some(grant))
+    finish(&api, session, Some(grant)).await
 }
 
 /// `DELETE /v1/session`: logs out.
@@ -168,12 +168,16 @@ fn keep(named: Option<Box<RawValue>>, limits: &Limits) -> Result<KeepFields, Pro
 }
 
 /// Answers the session; what is due, and need not be waited for, is done later.
-fn finish<E: Engine>(api: &Api<E>, session: E::Session, grant: Option<Grant>) -> Answer {
+async fn finish<E: Engine>(api: &Api<E>, session: E::Session, grant: Option<Grant>) -> Answer {
     let due = session.details().map_err(failed)?;
     let mut token = grant.and_then(|grant| grant.token);
     if token.is_none() && due.reissue_due {
-        // A JWT past half of its life: asks no store.
-        token = session.reissue().map_err(failed)?.token;
+        // A JWT past half of its life: until its end the client can go on with it.
+        match session.reissue().await {
+            Ok(grant) => token = grant.token,
+            Err(error) if error.kind().is_not_logged_in() => return Err(failed(error)),
+            Err(error) => tracing::warn!("a token was not reissued: {}", chain(&error)),
+        }
     }
     let answer = answer_session(StatusCode::OK, &session, token)?;
     if due.touch_due {

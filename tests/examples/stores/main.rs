@@ -152,7 +152,7 @@ fn sessions(store: impl tessera::store::Store) -> Result<Sessions, Failure> {
 async fn fill(sessions: &Sessions) -> Result<Arc<Vec<String>>, Failure> {
     let mut tokens = Vec::with_capacity(ROWS);
     for _ in 0..ROWS {
-        let session = sessions.create()?;
+        let session = sessions.create();
         for field in 0..8 {
             session.set(&format!("field{field}"), TEXT)?;
         }

@@ -1,5 +1,6 @@
 //! The Worker in workerd, and its stores and engine as the tests ask them: over its test routes.
 
+mod seen;
 mod store;
 mod wire;
 mod worker;
@@ -7,4 +8,5 @@ mod worker;
 pub use store::RemoteStore;
 pub use worker::{SERVICE_KEY, SIGNING_KEY, Worker, bundle};
 
+pub(crate) use seen::{Seed, Seen};
 pub(crate) use wire::{answer, capabilities};

@@ -104,7 +104,7 @@ fn read_deletion(value: &Value) -> Option<Deletion> {
     })
 }
 
-fn entry(entry: &Entry) -> Value {
+pub(super) fn entry(entry: &Entry) -> Value {
     json!({
         "value": &*entry.value,
         "version": number(entry.version),
@@ -120,6 +120,32 @@ pub(super) fn read_entry(value: &Value) -> Option<Entry> {
         guard: read_number(value.get("guard")?)?,
         expires_at: read_moment(value.get("expiresAt")?)?,
     })
+}
+
+/// The entry that a write has left, by its question and the version that it answered. `kept`: the guard from before it.
+pub(super) fn written(asked: &Value, version: &Value, kept: Option<u64>) -> Option<Entry> {
+    let at = read_placement(asked.get("at")?)?;
+    Some(Entry {
+        value: asked.get("value")?.as_str()?.into(),
+        version: read_number(version)?,
+        guard: at.guard.or(kept)?,
+        expires_at: at.expires_at.min(at.ends_at),
+    })
+}
+
+/// The guard of the entry that a `replace` has written over, where that is known.
+pub(super) fn kept_guard(asked: &Value, before: Option<&Entry>) -> Option<u64> {
+    match read_expected(asked.get("expected")?)? {
+        Expected::Guard(guard) => Some(guard),
+        Expected::Version(version) => before
+            .filter(|entry| entry.version == version)
+            .map(|entry| entry.guard),
+    }
+}
+
+/// The expiry that a `touch` has moved an entry to.
+pub(super) fn read_expiry(asked: &Value) -> Timestamp {
+    asked.get("expiresAt").and_then(read_moment).unwrap_or_default()
 }
 
 fn page(page: &Page) -> Value {

@@ -142,22 +142,18 @@ impl Client {
             Act::Enter(subject) => {
                 self.learn_key(open);
                 let drafted = match open {
-                    Some(open) => Ok(open),
-                    None => self.sessions.create().map(|session| {
+                    Some(open) => open,
+                    None => {
                         let handle = self.new_handle(handles);
                         open.insert(Open {
-                            session,
+                            session: self.sessions.create(),
                             handle,
                             key: String::new(),
                         })
-                    }),
-                };
-                match drafted {
-                    Ok(Open { session, handle, key }) => {
-                        self.login((session, *handle, key), subject, &value).await
                     }
-                    Err(_) => Then::Stop,
-                }
+                };
+                let Open { session, handle, key } = drafted;
+                self.login((session, *handle, key), subject, &value).await
             }
             Act::RevokeAll(subject) => {
                 self.begin(Call::RevokeAll {

@@ -167,7 +167,7 @@ fn write(rules: &Rules, after: &mut World, held: &mut Handle, call: &Call, key: 
     };
     let stands = |session: &Session, held: &Handle| judge(session, held.generation, now, rules.grace);
     let mut hands_out = false;
-    if held.draft || (!is_served(stands(session, held)) && session.writer == Some(name)) {
+    if held.draft || is_own_login(session, held, name) {
         // Written by a call of this very handle of which nothing was heard.
         *held = Handle::on(session, session.current);
         hands_out = true;
@@ -209,6 +209,13 @@ fn write(rules: &Rules, after: &mut World, held: &mut Handle, call: &Call, key: 
         true => Told::Token(session.current),
         false => Told::Done,
     }
+}
+
+/// Whether the newest generation comes from a login of this very handle of which nothing was heard. A renewal is none, so that a
+/// handle whose grace is over gets no token of the generation after it.
+fn is_own_login(session: &Session, held: &Handle, name: usize) -> bool {
+    let logged_in = session.previous.is_none() && session.floor == session.current;
+    logged_in && session.current > held.generation && session.writer == Some(name)
 }
 
 /// Whom the cap ends: the first beyond it by (authenticated, id); of those who came at once each leaves itself to the other.

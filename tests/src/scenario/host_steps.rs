@@ -29,9 +29,8 @@ impl<S: Store> Runner<S> {
             "create" => {
                 let name = args.text("as")?;
                 args.finish()?;
-                host.create()
-                    .map_err(|error| outcome::error(&error))
-                    .map(|session| self.keep(name, session))
+                let session = host.create();
+                Ok(self.keep(name, session))
             }
             "open" => {
                 let (name, token) = (args.text_or("as", "")?, args.text("token")?);
@@ -138,6 +137,7 @@ impl<S: Store> Runner<S> {
         let store = policy::promise(&self.store, &promises)?;
         let built = match self.pace {
             Pace::Own => builder.build(store),
+            Pace::Forgetful => builder.remembered_sessions(0).build(store),
             Pace::NeverReady => builder.build(NeverReady::new(store)),
         };
         Ok(built.map_err(|error| outcome::refused(&error)).map(|host| {

@@ -8,6 +8,7 @@ mod host_steps;
 mod outcome;
 mod policy;
 mod remote;
+mod remote_session;
 mod remote_steps;
 mod runner;
 mod session_steps;

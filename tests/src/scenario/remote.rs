@@ -2,15 +2,17 @@
 //! own is asked here, faults and all, and the call is made again with the answer.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tessera::store::Store;
-use tessera::{Clock as _, SessionError};
+use tessera::{Clock as _, SessionError, Timestamp};
+use tessera_contract::form::FieldLimits;
 
 use super::outcome::{self, Outcome};
+use super::remote_session::Session;
 use super::runner::{Runner, ScenarioClock};
-use crate::edge::{self, Worker};
+use crate::edge::{self, Seed, Seen, Worker};
 use crate::stores::Scripted;
 
 /// An engine in a Worker, with a policy and keys.
@@ -21,17 +23,13 @@ pub(super) struct Host<S> {
     /// What the instance knows the engine by.
     engine: Value,
     pub(super) policy: Value,
+    /// The handle of a session that was never saved.
+    pub(super) draft: Arc<str>,
     store: Scripted<S>,
     clock: ScenarioClock,
 }
 
-/// A session's handle in it.
-pub(super) struct Session<S> {
-    pub(super) host: Host<S>,
-    handle: Value,
-}
-
-// Derived, they would ask the store to be `Clone`.
+// Derived, it would ask the store to be `Clone`.
 impl<S> Clone for Host<S> {
     fn clone(&self) -> Self {
         Self {
@@ -39,17 +37,9 @@ impl<S> Clone for Host<S> {
             instance: self.instance,
             engine: self.engine.clone(),
             policy: self.policy.clone(),
+            draft: Arc::clone(&self.draft),
             store: self.store.clone(),
             clock: self.clock.clone(),
-        }
-    }
-}
-
-impl<S> Clone for Session<S> {
-    fn clone(&self) -> Self {
-        Self {
-            host: self.host.clone(),
-            handle: self.handle.clone(),
         }
     }
 }
@@ -59,31 +49,26 @@ pub(super) struct Remote<S> {
     pub(super) worker: Worker,
     pub(super) hosts: BTreeMap<String, Host<S>>,
     pub(super) sessions: BTreeMap<String, Session<S>>,
-    /// Handles on which a call has not ended, each with its instance; and whether it was dropped meanwhile.
-    busy: Arc<Mutex<BTreeMap<(u64, String), bool>>>,
 }
 
 impl<S> Remote<S> {
-    /// Whether a handle can be freed now; one on which a call has not ended is freed when that ends.
-    pub(super) fn may_drop(&self, session: &Session<S>) -> bool {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        match busy.get_mut(&session.name()) {
-            Some(dropped) => {
-                *dropped = true;
-                false
-            }
-            None => true,
-        }
-    }
-
     pub(super) fn new(worker: Worker) -> Self {
         Self {
             worker,
             hosts: BTreeMap::new(),
             sessions: BTreeMap::new(),
-            busy: Arc::default(),
         }
     }
+}
+
+/// How a call on a session has ended.
+pub(super) struct Ended {
+    /// The `result` of the function.
+    pub(super) done: Value,
+    /// What the call has read and written.
+    pub(super) seen: Seen,
+    /// What the engine was told last when it asked for the time.
+    pub(super) told_at: Timestamp,
 }
 
 /// The error of the engine, as scenarios have it.
@@ -119,6 +104,7 @@ impl<S: Store> Host<S> {
             instance,
             engine: Value::Null,
             policy: Value::Null,
+            draft: "".into(),
             store,
             clock,
         })
@@ -126,44 +112,94 @@ impl<S: Store> Host<S> {
 
     /// The engine's own configuration: an answer is kept.
     pub(super) async fn configure(&mut self, policy: Value, keys: Value) -> Result<Outcome, String> {
-        let done = self
-            .call("sessions#[static]engine.configure", json!([policy, keys]))
-            .await?;
+        let done = self.call("sessions#configure", json!([policy, keys])).await?;
         let configured = outcome_of(&done);
         if let Ok(engine) = &configured {
             (self.engine, self.policy) = (engine.clone(), policy);
+            let draft = outcome_of(&self.method("draft", vec![]).await?);
+            let draft = draft.map_err(|error| error.to_string())?;
+            self.draft = draft.as_str().ok_or("a draft has no handle")?.into();
         }
         Ok(configured)
     }
 
-    /// A call of a method of the engine.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The policy's limits of fields.
+    pub(super) fn limits(&self) -> FieldLimits {
+        let limit = |name: &str| {
+            let limit = self.policy[name].as_u64();
+            limit
+                .and_then(|limit| u32::try_from(limit).ok())
+                .unwrap_or_default()
+        };
+        FieldLimits {
+            maximum_name_bytes: limit("maximumNameBytes"),
+            maximum_value_bytes: limit("maximumValueBytes"),
+            maximum_record_bytes: limit("maximumRecordBytes"),
+            maximum_fields: limit("maximumFields"),
+        }
+    }
+
+    /// A call of a function of the engine.
     pub(super) async fn method(&self, name: &str, arguments: Vec<Value>) -> Result<Value, String> {
+        Ok(self.session_call(name, arguments, None, false).await?.done)
+    }
+
+    /// A call of a function of the engine on a session with this seed. `at_once`: it does not wait.
+    pub(super) async fn session_call(
+        &self,
+        name: &str,
+        arguments: Vec<Value>,
+        seed: Option<Seed>,
+        at_once: bool,
+    ) -> Result<Ended, String> {
         let all: Vec<Value> = [self.engine.clone()].into_iter().chain(arguments).collect();
-        self.call(&format!("sessions#[method]engine.{name}"), all.into())
+        self.run(&format!("sessions#{name}"), all.into(), seed, at_once)
             .await
     }
 
     /// A logical call, to its end.
     pub(super) async fn call(&self, name: &str, arguments: Value) -> Result<Value, String> {
+        Ok(self.run(name, arguments, None, false).await?.done)
+    }
+
+    async fn run(
+        &self,
+        name: &str,
+        arguments: Value,
+        seed: Option<Seed>,
+        at_once: bool,
+    ) -> Result<Ended, String> {
         let now = || self.clock.now().as_millis();
         let begin = json!({"engine": self.instance, "name": name, "arguments": arguments, "now": now()});
         let mut answer = ask(&self.worker, "POST", "/test/call", Some(begin)).await?;
+        // It answers the first question alone.
+        let mut seen = Seen::of(seed.as_ref());
+        let mut seed = seed;
         loop {
             let passed = &answer["passed"];
+            let at = Timestamp::from_millis(passed["now"].as_u64().unwrap_or_default());
             let Some(asked) = passed.get("asked") else {
-                return Ok(passed.get("done").cloned().unwrap_or(Value::Null));
+                return Ok(Ended {
+                    done: passed.get("done").cloned().unwrap_or(Value::Null),
+                    seen,
+                    told_at: at,
+                });
             };
-            let told = edge::answer(&self.store, self.clock.now(), asked).await;
-            let told = told.ok_or_else(|| format!("the engine asks what no store is asked: {asked}"))?;
+            let known = seed.take().and_then(|seed| seed.answer(asked, at, at_once));
+            let told = match known {
+                Some(told) => told,
+                None if at_once => return Err(format!("{name} waits for the store: {asked}")),
+                None => edge::answer(&self.store, self.clock.now(), asked)
+                    .await
+                    .ok_or_else(|| format!("the engine asks what no store is asked: {asked}"))?,
+            };
+            seen.learn(asked, &told);
             let on = json!({"call": answer["call"], "answer": told, "now": now()});
             answer = ask(&self.worker, "POST", "/test/answer", Some(on)).await?;
-        }
-    }
-
-    pub(super) fn session(&self, handle: Value) -> Session<S> {
-        Session {
-            host: self.clone(),
-            handle,
         }
     }
 }
@@ -180,66 +216,12 @@ async fn ask(
     asked.map_err(|error| error.to_string())?
 }
 
-impl<S> Session<S> {
-    fn name(&self) -> (u64, String) {
-        (self.host.instance, self.handle.to_string())
-    }
-}
-
-impl<S: Store> Session<S> {
-    pub(super) async fn method(&self, name: &str, arguments: Vec<Value>) -> Result<Value, String> {
-        let all: Vec<Value> = [self.handle.clone()].into_iter().chain(arguments).collect();
-        self.host
-            .call(&format!("sessions#[method]session.{name}"), all.into())
-            .await
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        (self.host.instance, &self.handle) == (other.host.instance, &other.handle)
-    }
-
-    /// Frees the handle in the component.
-    pub(super) async fn drop_it(&self) -> Result<(), String> {
-        self.host
-            .call("sessions#[dtor]session", json!([self.handle]))
-            .await
-            .map(|_| ())
-    }
-}
-
 impl<S: Store> Runner<S> {
-    /// One call at a time on a handle: this is the driver's own to keep.
-    pub(super) async fn on_handle(
-        &mut self,
-        session: Session<S>,
-        name: &'static str,
-        arguments: Vec<Value>,
-    ) -> Result<Value, String> {
-        let Some(remote) = &self.remote else {
-            return Err("this scenario runs in no Worker".to_owned());
-        };
-        let (busy, handle) = (Arc::clone(&remote.busy), session.name());
-        let all = || busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if all().contains_key(&handle) {
-            let error = json!({"kind": "busy", "about": "", "reason": "", "number": "0"});
-            return Ok(json!({"tag": "err", "val": error}));
-        }
-        all().insert(handle.clone(), false);
-        let asked = session.clone();
-        let answer = self
-            .far_call(async move { asked.method(name, arguments).await })
-            .await;
-        if all().remove(&handle) == Some(true) {
-            session.drop_it().await?;
-        }
-        answer
-    }
-
     /// As [`Runner::call`] for a call far away, with whose outcome it does nothing.
-    pub(super) async fn far_call(
+    pub(super) async fn far_call<T>(
         &mut self,
-        call: impl Future<Output = Result<Value, String>>,
-    ) -> Result<Value, String> {
+        call: impl Future<Output = Result<T, String>>,
+    ) -> Result<T, String> {
         let answered = self
             .call(async move { Ok::<_, SessionError>(call.await) })
             .await?;

@@ -1,12 +1,18 @@
 //! The steps on hosts and sessions, where the engine is in a Worker.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tessera::store::Store;
+use tessera_contract::form;
+use tessera_contract::state::State;
 
 use super::args::{Args, as_list, as_texts};
 use super::compare::Match;
 use super::outcome::{self, Outcome};
-use super::remote::{Host, Session, outcome_of};
+use super::remote::{Host, outcome_of};
+use super::remote_session::{Session, What};
 use super::runner::Runner;
 use super::{BEGINNING_MS, policy, value};
 
@@ -72,61 +78,34 @@ fn grant(value: &Value) -> Value {
     grant
 }
 
-/// A field's value as scenarios have it.
-fn from_wire(field: &Value) -> Result<Value, String> {
-    let val = field.get("val").cloned().unwrap_or(Value::Null);
-    Ok(match field["tag"].as_str().unwrap_or_default() {
-        "null" => json!({"null": true}),
-        "bytes" => {
-            let bytes: Vec<u8> = serde_json::from_value(val).map_err(|error| error.to_string())?;
-            json!({"bytes": value::base64url(&bytes)})
-        }
-        "float" => {
-            let float = val.as_f64().or_else(|| val.as_str()?.parse().ok());
-            value::to_json(&tessera::Value::Float(float.ok_or("a float is no number")?))
-        }
-        kind => json!({ kind: val }),
-    })
+/// An object of fields as scenarios have it.
+fn fields(text: &Value) -> Result<Value, String> {
+    let text = text.as_str().ok_or("there are no fields")?;
+    let fields: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let shown = fields.into_iter().map(|(name, raw)| {
+        let field = form::decode(raw.get()).ok_or("a field is no value")?;
+        Ok((name, value::to_json(&field)))
+    });
+    Ok(shown.collect::<Result<Map<_, _>, String>>()?.into())
 }
 
-/// A scenario's value as the engine takes it.
-fn to_wire(field: &Value) -> Result<Value, String> {
-    Ok(match value::from_json(field)? {
-        tessera::Value::Null => json!({"tag": "null"}),
-        tessera::Value::Boolean(value) => json!({"tag": "boolean", "val": value}),
-        tessera::Value::Integer(value) => json!({"tag": "integer", "val": value.to_string()}),
-        // What JSON has no words for, JavaScript reads from a text.
-        tessera::Value::Float(value) if value.is_infinite() => {
-            json!({"tag": "float", "val": if value > 0.0 { "Infinity" } else { "-Infinity" }})
-        }
-        tessera::Value::Float(value) if value.is_nan() => json!({"tag": "float", "val": "NaN"}),
-        tessera::Value::Float(value) => json!({"tag": "float", "val": format!("{value:?}")}),
-        tessera::Value::Text(value) => json!({"tag": "text", "val": value}),
-        tessera::Value::Bytes(value) => json!({"tag": "bytes", "val": value}),
-        tessera::Value::Json(value) => json!({"tag": "json", "val": value}),
-    })
-}
-
-fn fields(list: &Value) -> Result<Value, String> {
-    let list = list.as_array().ok_or("there are no fields")?;
-    let one = |field: &Value| {
-        Ok((
-            field["name"].as_str().unwrap_or_default().to_owned(),
-            from_wire(&field["value"])?,
-        ))
+/// A change as scenarios have it.
+fn change(name: &str, new: &Value) -> Result<(String, Option<tessera::Value>), String> {
+    let new = if new.is_null() {
+        None
+    } else {
+        Some(value::from_json(new)?)
     };
-    Ok(list
-        .iter()
-        .map(one)
-        .collect::<Result<Map<_, _>, String>>()?
-        .into())
+    Ok((name.to_owned(), new))
 }
 
-fn change(name: &str, new: &Value) -> Result<Value, String> {
-    if new.is_null() {
-        return Ok(json!({"name": name}));
+/// A field that is not there is the error `missing`.
+fn field(read: Result<Option<tessera::Value>, Value>) -> Outcome {
+    match read? {
+        Some(field) => Ok(value::to_json(&field)),
+        None => Err(outcome::error_of("missing")),
     }
-    Ok(json!({"name": name, "value": to_wire(new)?}))
 }
 
 impl<S: Store> Runner<S> {
@@ -194,20 +173,21 @@ impl<S: Store> Runner<S> {
             }
             "create" => {
                 let name = args.text("as")?;
-                let handle = host.method("create", vec![]).await?;
-                self.far_keep(name, host.session(handle));
+                self.far_keep(name, Session::draft(host));
                 Ok(Value::Null)
             }
             "open" => {
                 let (name, token) = (args.text_or("as", "")?, args.text("token")?);
                 let asked = host.clone();
-                let done = self
-                    .far_call(async move { asked.method("open", vec![token.into()]).await })
-                    .await?;
-                outcome_of(&done).map(|handle| {
-                    self.far_keep(name, host.session(handle));
-                    Value::Null
-                })
+                let call = async move { asked.session_call("open", vec![token.into()], None, false).await };
+                let ended = self.far_call(call).await?;
+                match outcome_of(&ended.done) {
+                    Ok(answer) => {
+                        self.far_keep(name, Session::opened(host, &answer, &ended)?);
+                        Ok(Value::Null)
+                    }
+                    Err(error) => Err(error),
+                }
             }
             "verify" => {
                 let (token, age) = (args.text("token")?, args.optional_number("max-age-ms")?);
@@ -238,14 +218,15 @@ impl<S: Store> Runner<S> {
             }
             "revoke-others" => {
                 let session = self.far_session(&mut args)?;
-                let details = session.method("details", vec![]).await?;
-                if details["subject"].is_null() {
-                    Err(outcome::error_of("subject-required"))
-                } else {
-                    let arguments = vec![details["subject"].clone(), details["reference"].clone()];
-                    self.far_progress(host, "revoke-all", arguments, false)
-                        .await?
-                        .map(Value::from)
+                match session.details().await? {
+                    Ok(details) if details.subject.is_none() => Err(outcome::error_of("subject-required")),
+                    Ok(details) => {
+                        let arguments = vec![json!(details.subject), json!(details.reference)];
+                        self.far_progress(host, "revoke-all", arguments, false)
+                            .await?
+                            .map(Value::from)
+                    }
+                    Err(error) => Err(error),
                 }
             }
             _ => {
@@ -354,16 +335,12 @@ impl<S: Store> Runner<S> {
             "save" | "rotate" | "authenticate" | "reissue" => {
                 self.far_grant(what, session, &mut args).await?
             }
-            "touch" => outcome_of(&self.on_handle(session, "touch", vec![]).await?),
-            "destroy" => outcome_of(&self.on_handle(session, "destroy", vec![]).await?),
+            "touch" => {
+                let touched = self.far_write(session, What::Touch, "touch", vec![]).await?;
+                touched.map(|written| written["wrote"].clone())
+            }
+            "destroy" => self.far_write(session, What::Destroy, "destroy", vec![]).await?,
             "drop" => {
-                if self
-                    .remote
-                    .as_ref()
-                    .is_some_and(|remote| remote.may_drop(&session))
-                {
-                    session.drop_it().await?;
-                }
                 if let Some(remote) = &mut self.remote {
                     remote.sessions.retain(|_, other| !other.is(&session));
                 }
@@ -371,28 +348,23 @@ impl<S: Store> Runner<S> {
             }
             "fork" => {
                 let name = args.text("as")?;
-                let done = self.on_handle(session.clone(), "fork", vec![]).await?;
-                outcome_of(&done).map(|handle| {
-                    self.far_keep(name, session.host.session(handle));
+                session.fork().map(|fork| {
+                    self.far_keep(name, fork);
                     Value::Null
                 })
             }
             "details" => {
                 let reference_as = args.optional_text("reference-as")?;
-                let details = self.on_handle(session, "details", vec![]).await?;
-                if details["tag"] == "err" {
-                    outcome_of(&details)
-                } else {
-                    if let (Some(name), Some(reference)) = (reference_as, details["reference"].as_str()) {
-                        self.variables.insert(name, reference.to_owned());
+                session.details().await?.map(|details| {
+                    if let Some(name) = reference_as {
+                        self.variables.insert(name, details.reference.clone());
                     }
-                    Ok(record(&details))
-                }
+                    outcome::details(&details)
+                })
             }
             "csrf-token" => {
                 let name = args.text_or("as", "csrf")?;
-                let done = self.on_handle(session, "csrf-token", vec![]).await?;
-                outcome_of(&done).map(|token| {
+                session.at_once("csrf-token", vec![]).await?.map(|token| {
                     self.variables
                         .insert(name, token.as_str().unwrap_or_default().to_owned());
                     Value::Null
@@ -400,24 +372,16 @@ impl<S: Store> Runner<S> {
             }
             "check-csrf-token" => {
                 let token = args.value("token")?;
-                outcome_of(&self.on_handle(session, "check-csrf-token", vec![token]).await?)
+                session.at_once("check-csrf-token", vec![token]).await?
             }
             "entries" => {
                 how = Match::Exact;
-                match outcome_of(&self.on_handle(session, "entries", vec![]).await?) {
-                    Ok(entries) => Ok(in_order(&entries).and_then(|()| fields(&entries))?),
-                    Err(error) => Err(error),
-                }
+                entries(session.read(State::entries))?
             }
-            "is-modified" => {
-                let answer = self.on_handle(session, "is-modified", vec![]).await?;
-                if answer.is_boolean() {
-                    Ok(answer)
-                } else {
-                    outcome_of(&answer)
-                }
-            }
-            _ => self.far_field(what, session, &mut args).await?,
+            "is-modified" => session
+                .read(State::details)
+                .map(|details| details.modified.into()),
+            _ => far_field(what, &session, &mut args)?,
         };
         args.finish()?;
         Ok((outcome, how))
@@ -430,22 +394,25 @@ impl<S: Store> Runner<S> {
         args: &mut Args,
     ) -> Result<Outcome, String> {
         let token_as = args.optional_text("token-as")?;
-        let (name, arguments) = match what {
-            "save" => ("save", vec![]),
-            "rotate" => ("rotate", vec![]),
-            "reissue" => ("reissue", vec![]),
-            _ => {
-                let subject = args.value("subject")?;
-                let survivors = match args.optional("survivors") {
-                    None => json!({"tag": "nothing"}),
-                    Some(Value::String(all)) => json!({ "tag": all }),
-                    Some(names) => json!({"tag": "named", "val": as_texts("survivors", names)?}),
-                };
-                ("authenticate", vec![subject, survivors])
-            }
+        let more = if what == "authenticate" {
+            let subject = args.value("subject")?;
+            let survivors = match args.optional("survivors") {
+                None => json!({"tag": "nothing"}),
+                Some(Value::String(all)) => json!({ "tag": all }),
+                Some(names) => json!({"tag": "named", "val": as_texts("survivors", names)?}),
+            };
+            vec![subject, survivors]
+        } else {
+            vec![]
         };
-        let done = self.on_handle(session, name, arguments).await?;
-        let granted = outcome_of(&done);
+        let (does, name) = match what {
+            "save" => (What::Write, "save"),
+            "rotate" => (What::Write, "rotate"),
+            "reissue" => (What::Reissue, "reissue"),
+            _ => (What::Write, "authenticate"),
+        };
+        let written = self.far_write(session, does, name, more).await?;
+        let granted = written.map(|written| written["grant"].clone());
         if let (Some(name), Ok(grant)) = (token_as, &granted) {
             let token = grant
                 .get("token")
@@ -456,52 +423,80 @@ impl<S: Store> Runner<S> {
         Ok(granted.map(|value| grant(&value)))
     }
 
-    async fn far_field(
+    /// A call that asks the store, one at a time on a session.
+    async fn far_write(
         &mut self,
-        what: &str,
         session: Session<S>,
-        args: &mut Args,
+        what: What,
+        name: &'static str,
+        more: Vec<Value>,
     ) -> Result<Outcome, String> {
-        let (name, arguments) = match what {
-            "get" => ("get", vec![args.value("name")?]),
-            "pop" => ("pop", vec![args.value("name")?]),
-            "remove" => ("remove", vec![args.value("name")?]),
-            "set" => ("set", vec![args.value("name")?, to_wire(&args.value("value")?)?]),
-            "update" => {
-                let changes = args.optional_object("changes")?;
-                let changes: Result<Vec<_>, String> =
-                    changes.iter().map(|(name, new)| change(name, new)).collect();
-                ("update", vec![changes?.into()])
-            }
-            "fill" => {
-                let (count, name, new) = (args.number("count")?, args.text("name")?, args.value("value")?);
-                let named = |place: u64| change(&name.replace('#', &place.to_string()), &new);
-                let changes: Result<Vec<_>, String> = (0..count).map(named).collect();
-                ("update", vec![changes?.into()])
-            }
-            "clear" => ("clear", vec![]),
-            "entries-json" => ("entries-json", vec![]),
-            _ => return Err(format!("there is no step {what:?}")),
+        let begun = match session.begin(what, more) {
+            Ok(Some(begun)) => begun,
+            Ok(None) => return Ok(Ok(Value::Null)),
+            Err(error) => return Ok(Err(error)),
         };
-        let outcome = outcome_of(&self.on_handle(session, name, arguments).await?);
-        match outcome {
-            Ok(field) if matches!(name, "get" | "pop") => Ok(Ok(from_wire(&field)?)),
-            outcome => Ok(outcome),
-        }
+        let asked = session.clone();
+        let ended = self.far_call(async move { asked.ask(name, begun).await }).await?;
+        session.end(what, &ended)
     }
 }
 
-fn in_order(entries: &Value) -> Result<(), String> {
-    let names: Vec<&str> = entries
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|field| field["name"].as_str())
-        .collect();
-    if names.is_sorted_by(|one, two| one < two) {
-        return Ok(());
+fn far_field<S: Store>(what: &str, session: &Session<S>, args: &mut Args) -> Result<Outcome, String> {
+    let limits = session.host.limits();
+    let update = |changes: Vec<(String, Option<tessera::Value>)>| {
+        let updated = session.change(|state| state.update(changes, &limits));
+        updated.map(|()| Value::Null)
+    };
+    Ok(match what {
+        "get" => {
+            let name = args.text("name")?;
+            field(session.read(|state| state.get(&name)))
+        }
+        "pop" => {
+            let name = args.text("name")?;
+            field(session.change(|state| {
+                let value = state.get(&name)?;
+                state.remove(&name)?;
+                Ok(value)
+            }))
+        }
+        "remove" => {
+            let name = args.text("name")?;
+            session.change(|state| state.remove(&name)).map(Value::from)
+        }
+        "set" => update(vec![change(&args.text("name")?, &args.value("value")?)?]),
+        "update" => {
+            let changes = args.optional_object("changes")?;
+            let changes: Result<Vec<_>, String> =
+                changes.iter().map(|(name, new)| change(name, new)).collect();
+            update(changes?)
+        }
+        "fill" => {
+            let (count, name, new) = (args.number("count")?, args.text("name")?, args.value("value")?);
+            let named = |place: u64| change(&name.replace('#', &place.to_string()), &new);
+            let changes: Result<Vec<_>, String> = (0..count).map(named).collect();
+            update(changes?)
+        }
+        "clear" => session.change(State::clear).map(|()| Value::Null),
+        "entries-json" => session.read(State::entries_json).map(Value::from),
+        _ => return Err(format!("there is no step {what:?}")),
+    })
+}
+
+/// All fields as scenarios have them; that they are ordered is checked.
+fn entries(read: Result<Vec<(String, tessera::Value)>, Value>) -> Result<Outcome, String> {
+    let entries = match read {
+        Ok(entries) => entries,
+        Err(error) => return Ok(Err(error)),
+    };
+    if !entries.is_sorted_by(|one, two| one.0 < two.0) {
+        return Err("the entries are not ordered by name".to_owned());
     }
-    Err("the entries are not ordered by name".to_owned())
+    let shown = entries
+        .iter()
+        .map(|(name, field)| (name.clone(), value::to_json(field)));
+    Ok(Ok(shown.collect::<Map<_, _>>().into()))
 }
 
 /// Keys as `{"id", "secret"}`, the secret in base64url; without any, one named `2026-01`.

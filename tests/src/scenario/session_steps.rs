@@ -108,7 +108,7 @@ impl<S: Store> Runner<S> {
             match what {
                 "save" => self.call(async move { session.save().await }).await?,
                 "rotate" => self.call(async move { session.rotate().await }).await?,
-                _ => session.reissue().map_err(|error| outcome::error(&error)),
+                _ => self.call(async move { session.reissue().await }).await?,
             }
         };
         if let (Some(name), Ok(grant)) = (token_as, &granted) {

@@ -4,8 +4,8 @@ use proptest::sample::Index;
 use tessera::Value;
 
 use super::handle::check_subject;
-use super::model::{HANDLES, Handle, Model, Phase, Standing, TOKEN_BYTES, Token, refuse};
-use super::plan::{Call, Shown};
+use super::model::{Handle, Model, Phase, Standing, Token, refuse};
+use super::plan::Call;
 use super::told::Told;
 use super::values::Given;
 use super::writes::Intent;
@@ -29,18 +29,9 @@ impl Model {
             .map(|at| at.index(self.handles.len()))
     }
 
-    fn has_room(&self) -> Result<(), Told> {
-        if self.handles.len() == HANDLES {
-            refuse("overloaded")
-        } else {
-            Ok(())
-        }
-    }
-
     fn without_handle(&mut self, call: &Call, damage_shows: bool) -> Result<Told, Told> {
         match call {
             Call::Create => {
-                self.has_room()?;
                 self.handles.push(Handle::draft());
                 Ok(Told::Handle)
             }
@@ -48,10 +39,6 @@ impl Model {
                 let Some(token) = self.shown(shown, damage_shows) else {
                     return Ok(Told::Skipped);
                 };
-                // What is too long is refused before anything is reserved for it.
-                if !matches!(shown, Shown::TooLong(length) if *length > TOKEN_BYTES) {
-                    self.has_room()?;
-                }
                 self.open(&token?)?;
                 Ok(Told::Handle)
             }
@@ -74,7 +61,6 @@ impl Model {
                 Ok(Told::Done)
             }
             Call::Fork(_) => {
-                self.has_room()?;
                 self.handles[at].stored()?;
                 self.handles.push(self.handles[at].clone());
                 Ok(Told::Handle)
@@ -167,14 +153,21 @@ impl Model {
     }
 
     fn reissue(&mut self, at: usize) -> Result<Told, Told> {
-        let (record, base, generation) = self.handles[at].live()?;
-        if !matches!(
-            self.judge(&base.head, generation),
-            Standing::Current | Standing::Unconfirmed
-        ) {
+        let (record, _, generation) = self.handles[at].live()?;
+        let Some(stored) = &self.records[record] else {
+            return refuse("missing");
+        };
+        let (stored, standing) = (stored.clone(), self.judge(&stored.head, generation));
+        if !standing.is_served() {
+            return refuse("replaced");
+        }
+        if let Phase::Live { seed, .. } = &mut self.handles[at].phase {
+            *seed = stored.clone();
+        }
+        if !matches!(standing, Standing::Current | Standing::Unconfirmed) {
             return Ok(Told::Granted(None));
         }
-        let generation = base.head.current;
+        let generation = stored.head.current;
         self.tokens.push(Token { record, generation });
         Ok(Told::Granted(Some(generation)))
     }

@@ -33,9 +33,10 @@ impl Handle {
             Phase::Draft => refuse("draft"),
             Phase::Live {
                 record,
-                base,
+                seed,
                 generation,
-            } => Ok((*record, base, *generation)),
+                ..
+            } => Ok((*record, seed, *generation)),
             Phase::Closed => refuse("closed"),
         }
     }
@@ -153,18 +154,11 @@ pub(crate) fn merged(stored: Option<&Fields>, overlay: &Overlay, survives: impl 
     fields
 }
 
-pub(crate) fn check_length(subject: &str) -> Result<(), Told> {
-    if subject.len() > SUBJECT_BYTES {
+pub(crate) fn check_subject(subject: &str) -> Result<(), Told> {
+    if !(1..=SUBJECT_BYTES).contains(&subject.len()) || subject.chars().any(char::is_control) {
         return refuse("argument: subject");
     }
     Ok(())
-}
-
-pub(crate) fn check_subject(subject: &str) -> Result<(), Told> {
-    if subject.is_empty() || subject.chars().any(char::is_control) {
-        return refuse("argument: subject");
-    }
-    check_length(subject)
 }
 
 pub(crate) fn check_keeping(keeping: &Keeping) -> Result<(), Told> {

@@ -7,8 +7,6 @@ use tessera::{ReuseRule, Status, TokenFormat, Value};
 use super::plan::{Rules, Shown};
 use super::told::Told;
 
-/// So many handles may be held.
-pub(crate) const HANDLES: usize = 6;
 pub(crate) const TOKEN_BYTES: usize = 1024;
 
 pub(crate) fn refuse<T>(why: &str) -> Result<T, Told> {
@@ -50,7 +48,10 @@ pub(crate) enum Phase {
     Draft,
     Live {
         record: usize,
+        /// What the changes were made on.
         base: Snapshot,
+        /// What the handle's calls read or wrote last.
+        seed: Snapshot,
         generation: u32,
     },
     Closed,
@@ -153,7 +154,8 @@ impl Model {
         self.handles.push(Handle {
             phase: Phase::Live {
                 record: token.record,
-                base: snapshot,
+                base: snapshot.clone(),
+                seed: snapshot,
                 generation: token.generation,
             },
             overlay: Overlay::new(),
@@ -166,9 +168,9 @@ impl Model {
         let (status, generation, subject, touch_due) = match &handle.phase {
             Phase::Draft => (Status::Draft, 0, None, false),
             Phase::Closed => (Status::Closed, 0, None, false),
-            Phase::Live { base, generation, .. } => {
-                let unconfirmed = *generation == base.head.current && !base.head.confirmed;
-                (Status::Live, *generation, base.head.subject.clone(), unconfirmed)
+            Phase::Live { seed, generation, .. } => {
+                let unconfirmed = *generation == seed.head.current && !seed.head.confirmed;
+                (Status::Live, *generation, seed.head.subject.clone(), unconfirmed)
             }
         };
         let modified = !handle.overlay.is_empty();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tessera::store::Store;
 use tessera::{Clock, Component, Random, Sessions, Timestamp};
 
-use super::model::{HANDLES, TOKEN_BYTES};
+use super::model::TOKEN_BYTES;
 use super::plan::Rules;
 use super::values::{FIELDS, NAME_BYTES, RECORD_BYTES, VALUE_BYTES};
 
@@ -46,7 +46,6 @@ pub(crate) fn build(component: &Component, rules: Rules, secret: &str, store: im
         .clock(Still)
         .random(Drawn(AtomicU64::new(7)))
         .instances(1)
-        .maximum_open_sessions(HANDLES)
         .idle_timeout(IDLE)
         .absolute_timeout(ABSOLUTE);
     let builder = builder.policy(|policy| {

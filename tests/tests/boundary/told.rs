@@ -66,7 +66,6 @@ pub(crate) fn refused(error: &SessionError) -> Told {
         E::Conflict(fields) => format!("conflict: {fields:?}"),
         E::SubjectRequired => "subject-required".into(),
         E::Convert(_) => "convert".into(),
-        E::Overloaded => "overloaded".into(),
         other => format!("not foreseen: {other:?}"),
     })
 }

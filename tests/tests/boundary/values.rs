@@ -27,22 +27,28 @@ const FLOATS: [(f64, &str); 10] = [
     (f64::INFINITY, ""),
 ];
 
-/// JSON with whether it is fit, and whether it would be mistaken for another value.
-const JSONS: [(&str, bool, bool); 14] = [
-    ("[]", true, false),
-    ("[\"Hush\", 1.50]", true, false),
-    (" {\"a\":\"Hush\"} ", true, false),
-    ("{\"$t\":1}", true, true),
-    ("{\"a\":1,\"\\u0024t\":2}", true, true),
-    ("5", true, true),
-    ("\"Hush\"", true, true),
-    ("null", true, true),
-    ("", false, false),
-    ("{\"a\":\"Hush\"", false, false),
-    ("{\"a\":1,\"a\":2}", false, false),
-    ("[\"Hush\\ud800\"]", false, false),
-    ("Hush", false, false),
-    ("[1] [2]", false, false),
+/// JSON with its canonical text, none if it is unfit, and whether it would be mistaken for another value.
+const JSONS: [(&str, &str, bool); 16] = [
+    ("[]", "[]", false),
+    ("[\"Hush\", 1.50]", "[\"Hush\",1.5]", false),
+    (" {\"a\":\"Hush\"} ", "{\"a\":\"Hush\"}", false),
+    (
+        "[1e2,-0,18446744073709551616]",
+        "[100.0,0,18446744073709551616]",
+        false,
+    ),
+    ("{\"$t\":1}", "{\"$t\":1}", true),
+    ("{\"a\":1,\"\\u0024t\":2}", "{\"a\":1,\"$t\":2}", true),
+    ("5", "5", true),
+    ("\"\\u0048ush\"", "\"Hush\"", true),
+    ("null", "null", true),
+    ("", "", false),
+    ("[1e400]", "", false),
+    ("{\"a\":\"Hush\"", "", false),
+    ("{\"a\":1,\"a\":2}", "", false),
+    ("[\"Hush\\ud800\"]", "", false),
+    ("Hush", "", false),
+    ("[1] [2]", "", false),
 ];
 
 /// A value that crosses the boundary, and what the record must hold of it: nothing if it is unfit.
@@ -56,7 +62,14 @@ impl Given {
     /// As it comes back.
     pub(crate) fn stored(&self) -> Value {
         match &self.value {
-            Value::Json(text) => Value::Json(text.trim_ascii().to_owned()),
+            Value::Json(text) => {
+                let known = JSONS.iter().find(|(content, ..)| content == text);
+                Value::Json(
+                    known
+                        .map_or(text.as_str(), |(_, canonical, _)| canonical)
+                        .to_owned(),
+                )
+            }
             other => other.clone(),
         }
     }
@@ -112,16 +125,15 @@ fn bytes(content: Vec<u8>) -> Given {
     }
 }
 
-fn json((content, fit, tagged): (&str, bool, bool)) -> Given {
-    let trimmed = content.trim_ascii();
+fn json((content, canonical, tagged): (&str, &str, bool)) -> Given {
     let text = if tagged {
-        format!(r#"{{"$t":["json",{trimmed}]}}"#)
+        format!(r#"{{"$t":["json",{canonical}]}}"#)
     } else {
-        trimmed.to_owned()
+        canonical.to_owned()
     };
     Given {
         value: Value::Json(content.to_owned()),
-        text: fit.then_some(text),
+        text: (!canonical.is_empty()).then_some(text),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tessera::FieldRule;
 
-use super::handle::{check_keeping, check_length, check_subject, merged};
+use super::handle::{check_keeping, check_subject, merged};
 use super::model::{Field, Handle, Head, Model, Overlay, Phase, Snapshot, Standing, Token, refuse};
 use super::plan::Keeping;
 use super::told::Told;
@@ -38,10 +38,9 @@ impl Model {
     /// Writes, and leaves the handle as it then stands; answers the token's generation, and whether it wrote.
     pub(crate) fn write(&mut self, at: usize, intent: Intent<'_>) -> Result<(Option<u32>, bool), Told> {
         if let Intent::Authenticate(subject, keeping) = intent {
-            // Lengths first, before anything is copied into the component.
-            check_length(subject)?;
-            check_keeping(keeping)?;
+            // Before anything is copied into the component.
             check_subject(subject)?;
+            check_keeping(keeping)?;
         }
         let handle = self.handles[at].clone();
         let confirms = matches!(intent, Intent::Confirm);
@@ -56,8 +55,9 @@ impl Model {
             Phase::Live {
                 record,
                 base,
+                seed,
                 generation,
-            } => self.replace(*record, base, *generation, intent, &overlay),
+            } => self.replace((*record, *generation), (base, seed), intent, &overlay),
         };
         let written = written.inspect_err(|told| {
             if *told == Told::Refused("missing".into()) {
@@ -68,11 +68,15 @@ impl Model {
             self.handles[at] = Handle {
                 phase: Phase::Live {
                     record: written.record,
-                    base: written.snapshot,
+                    base: written.snapshot.clone(),
+                    seed: written.snapshot,
                     generation: written.generation,
                 },
                 overlay: Overlay::new(),
             };
+        } else if let Phase::Live { seed, .. } = &mut self.handles[at].phase {
+            // Changes go on waiting, over the fields that they were made on.
+            *seed = written.snapshot;
         }
         let generation = written.token.as_ref().map(|token| token.generation);
         self.tokens.extend(written.token);
@@ -112,16 +116,32 @@ impl Model {
 
     fn replace(
         &mut self,
-        record: usize,
-        base: &Snapshot,
-        generation: u32,
+        (record, generation): (usize, u32),
+        (base, seed): (&Snapshot, &Snapshot),
         intent: Intent<'_>,
         overlay: &Overlay,
     ) -> Result<Written, Told> {
-        let mut newest = base.clone();
+        let mut newest = seed.clone();
+        // What is refused because of a seed that the changes were not made on may be otherwise by now.
+        let mut looks_again = seed.version != base.version;
         loop {
-            let plan = self.plan(base, generation, &newest.head, intent)?;
-            self.check_conflict(base, &newest, overlay)?;
+            let plan = self.plan(seed, generation, &newest.head, intent)?;
+            let refused = self.check_conflict(base, &newest, overlay).err();
+            let refused = refused.or_else(|| {
+                self.compose(plan.head.clone(), Some(&newest), intent, overlay)
+                    .err()
+            });
+            if let Some(refused) = refused.filter(|_| plan.changed || !overlay.is_empty()) {
+                match &self.records[record] {
+                    Some(stored) if std::mem::take(&mut looks_again) && stored.version != newest.version => {
+                        newest = stored.clone();
+                        continue;
+                    }
+                    None if looks_again => return refuse("missing"),
+                    _ => return Err(refused),
+                }
+            }
+            looks_again = false;
             let (generation, token) = (
                 plan.stand_on,
                 plan.hand_out.then_some(Token {

@@ -37,7 +37,7 @@ async fn client(sessions: Sessions, seed: u64) -> Vec<String> {
     let subject = format!("subject{seed}");
     let mut told = Vec::new();
     let mut token = String::new();
-    let mut handles: [Session; 2] = [sessions.create().unwrap(), sessions.create().unwrap()];
+    let mut handles: [Session; 2] = [sessions.create(), sessions.create()];
     for _ in 0..STEPS {
         let which = random.below(2) as usize;
         let name = format!("field{}", random.below(4));

@@ -21,7 +21,7 @@ fn sessions(store: MemoryStore) -> Sessions {
 }
 
 async fn token(sessions: &Sessions) -> String {
-    let saved = sessions.create().unwrap().save().await.unwrap();
+    let saved = sessions.create().save().await.unwrap();
     saved.token.expect("a new session has a token")
 }
 

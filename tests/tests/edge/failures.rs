@@ -70,8 +70,9 @@ fn what_is_missing_or_weak_is_named_in_a_500_and_in_the_log() {
     }
 }
 
+/// What traps whichever instance is told of it.
 #[test]
-fn a_trap_costs_one_request_its_answer_and_the_next_finds_a_new_instance() {
+fn a_trap_that_comes_again_costs_one_request_its_answer_and_the_next_finds_a_new_instance() {
     let worker = start(&nothing());
     let token = worker.client().create(SERVICE_KEY, Some("alice"));
     for _ in 0..3 {
@@ -79,13 +80,87 @@ fn a_trap_costs_one_request_its_answer_and_the_next_finds_a_new_instance() {
         worker
             .client()
             .call("GET", "/v1/session", &token, None)
-            .refused(500, "other");
+            .refused(503, "instance-lost");
         let read = worker.client().call("GET", "/v1/session", &token, None).ok();
         assert_eq!(read["subject"], "alice");
     }
-    let said = "its instance is discarded";
+    let said = "failed again, and its instance is discarded";
     assert!(worker.log_with(said).contains(said), "{}", worker.log());
     assert!(!worker.log().contains(&token), "a token stands in the log");
+}
+
+/// What a session was asked and answered is told to the next instance: nothing is asked twice, and nothing is done twice.
+#[test]
+fn a_call_whose_instance_is_lost_goes_on_with_another_as_if_nothing_had_been() {
+    let worker = start(&nothing());
+    let token = worker.client().create(SERVICE_KEY, None);
+    let questions = || state(&worker)["object-questions"].as_u64().expect("a number");
+    let change = |n: u64| {
+        let body = json!({"set": { "n": n }}).to_string();
+        let before = questions();
+        let changed = worker
+            .client()
+            .call("PATCH", "/v1/session", &token, Some(&body))
+            .ok();
+        assert_eq!(changed["fields"]["n"], n);
+        questions() - before
+    };
+    assert_eq!(change(1), 2, "a change reads and writes");
+    for (n, fault) in [(2, "losses"), (3, "write-losses")] {
+        let mut faults = json!({});
+        faults[fault] = json!(1);
+        order(&worker, &faults);
+        assert_eq!(change(n), 2, "{fault}");
+    }
+    let read = worker.client().call("GET", "/v1/session", &token, None).ok();
+    assert_eq!(read["fields"]["n"], 3);
+    // A line comes after the others.
+    worker.ask("POST", "/test/say/enough", None).expect("a line");
+    let log = worker.log_with("enough");
+    assert_eq!(log.matches("its instance is discarded").count(), 2, "{log}");
+}
+
+/// The first pass, and the one that is told what the store has answered.
+#[test]
+fn a_call_that_loses_two_instances_is_given_up() {
+    let worker = start(&nothing());
+    let token = worker.client().create(SERVICE_KEY, None);
+    order(&worker, &json!({"losses": 2}));
+    worker
+        .client()
+        .call("GET", "/v1/session", &token, None)
+        .refused(503, "instance-lost");
+    worker.client().call("GET", "/v1/session", &token, None).ok();
+}
+
+/// One isolate has one instance, which every request under way has begun on.
+#[test]
+fn a_trap_costs_the_requests_beside_it_nothing() {
+    let worker = start(&nothing());
+    let token = worker.client().create(SERVICE_KEY, None);
+    let change = |n: usize| json!({"set": {format!("field{n}"): n}}).to_string();
+    order(&worker, &json!({"slow-ms": 1000}));
+    std::thread::scope(|scope| {
+        let beside: Vec<_> = (0..3)
+            .map(|n| {
+                let (worker, token, body) = (&worker, &token, change(n));
+                scope.spawn(move || worker.client().call("PATCH", "/v1/session", token, Some(&body)))
+            })
+            .collect();
+        let begun = Instant::now();
+        while state(&worker)["under-way"] != 4 {
+            assert!(begun.elapsed() < Duration::from_secs(10), "they do not begin");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        order(&worker, &json!({"traps": 1}));
+        let trapped = worker.client().call("GET", "/v1/session", &token, None);
+        trapped.refused(503, "instance-lost");
+        for asked in beside {
+            asked.join().expect("no thread panicked").ok();
+        }
+    });
+    let read = worker.client().call("GET", "/v1/session", &token, None).ok();
+    assert_eq!(read["fields"], json!({"field0": 0, "field1": 1, "field2": 2}));
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn what_kv_refuses_with_429_is_told_as_such_and_nothing_is_lost() {
     assert_eq!(status(&worker, &token), 401);
 }
 
-/// A request that is answered with a CSRF token or a new JWT after the session has moved asks storage for nothing more.
+/// The handle of a session that has moved names the record where it lies now.
 #[test]
 fn a_jwt_is_made_anew_for_a_session_that_has_moved() {
     let worker = kv_alone(&json!({

@@ -183,7 +183,6 @@ fn a_header_is_a_stored_text_number_or_boolean_and_nothing_that_json_can_be_read
     for (stored, header) in [
         (trick, ""),
         (escaped, ""),
-        ("[1e400]", ""),
         (r#"{"$t":["bytes","AP8"]}"#, ""),
         ("null", ""),
         ("true", "true"),
@@ -193,6 +192,8 @@ fn a_header_is_a_stored_text_number_or_boolean_and_nothing_that_json_can_be_read
         (r#""admin""#, "admin"),
     ] {
         let body = format!(r#"{{"subject":"alice","fields":{{"role":{stored},"name":"x"}}}}"#);
+        // Escapes are written in one form.
+        let stored = stored.replace("\\u0024", "$");
         // Not read as JSON here either.
         let made = client.call("POST", "/v1/sessions", &key, Some(&body)).text;
         let (_, token) = made.split_once(r#""token":""#).expect("a token");
@@ -231,6 +232,8 @@ fn a_header_is_a_stored_text_number_or_boolean_and_nothing_that_json_can_be_read
         let (done, _, said) = run(&by_reference);
         assert!(done, "{stored}: {said}");
     }
+    let unfit = r#"{"subject":"alice","fields":{"role":[1e400]}}"#;
+    assert_eq!(client.call("POST", "/v1/sessions", &key, Some(unfit)).status, 422);
     server.stop();
 }
 

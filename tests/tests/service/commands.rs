@@ -269,7 +269,6 @@ fn the_component_comes_out_as_it_is() {
         "world engine {",
         "interface store {",
         "interface sessions {",
-        "interface flat {",
         "interface policy {",
     ] {
         assert!(wit.contains(part), "{part}");

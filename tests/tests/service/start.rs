@@ -283,7 +283,7 @@ fn a_token_from_the_future_is_reported_with_how_far() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime");
-    let saved = runtime.block_on(async { ahead.create().expect("a draft").save().await });
+    let saved = runtime.block_on(async { ahead.create().save().await });
     let token = saved.expect("saved").token.expect("a token");
     for _ in 0..5 {
         let mut client = server.client();

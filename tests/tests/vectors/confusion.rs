@@ -147,7 +147,7 @@ fn engines_for_other_issuers_and_audiences_refuse_each_other_s_tokens() {
             let theirs = renamed(format, issuer, audience)
                 .build(MemoryStore::new())
                 .unwrap();
-            let session = theirs.create().unwrap();
+            let session = theirs.create();
             let token = at_once(session.authenticate("alice")).unwrap().token.unwrap();
             tally.expect("theirs, at home", "accepted", &judge(&theirs, &token));
             tally.expect("theirs", "WrongMac", &ours.judge(&token));
@@ -167,7 +167,7 @@ fn a_key_id_cannot_be_exchanged_for_another_of_the_ring() {
             .signing_key(KEY_ID, SECRET)
             .signing_key("second", second);
         let sessions = ring.build(MemoryStore::new()).unwrap();
-        let session = sessions.create().unwrap();
+        let session = sessions.create();
         let token = at_once(session.authenticate("alice")).unwrap().token.unwrap();
         let (signed, _) = token.rsplit_once('.').unwrap();
         let renamed = match format {

@@ -87,7 +87,7 @@ impl Login {
             .signing_key(KEY_ID, secret)
             .build(MemoryStore::new())
             .unwrap();
-        let session = sessions.create().unwrap();
+        let session = sessions.create();
         let grant = at_once(session.authenticate("alice")).unwrap();
         Self {
             token: grant.token.expect("a login hands out a token"),

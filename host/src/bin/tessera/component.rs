@@ -22,9 +22,9 @@ pub(crate) enum Component {
 }
 
 /// The package line stands in each and is needed once.
-const PACKAGE: &str = "package tessera:session@0.1.0;";
+const PACKAGE: &str = "package tessera:session@0.2.0;";
 
-const WIT: [&str; 8] = [
+const WIT: [&str; 7] = [
     include_str!("../../../../wit/world.wit"),
     include_str!("../../../../wit/types.wit"),
     include_str!("../../../../wit/store.wit"),
@@ -32,7 +32,6 @@ const WIT: [&str; 8] = [
     include_str!("../../../../wit/random.wit"),
     include_str!("../../../../wit/policy.wit"),
     include_str!("../../../../wit/sessions.wit"),
-    include_str!("../../../../wit/flat.wit"),
 ];
 
 impl Component {

@@ -62,30 +62,110 @@ impl Big {
     }
 }
 
+/// The parts of a JSON number: its sign, the digits before and after the point, and the exponent.
+struct Parts<'a> {
+    negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    exponent: i32,
+}
+
+impl<'a> Parts<'a> {
+    fn new(text: &'a str) -> Self {
+        let (negative, number) = match text.strip_prefix('-') {
+            Some(number) => (true, number),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+        let exponent: i32 = match exponent.parse() {
+            Ok(exponent) => exponent,
+            // Too long for its type is as good as beyond every float.
+            Err(_) if exponent.starts_with('-') => i32::MIN / 2,
+            Err(_) => i32::MAX / 2,
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        Self {
+            negative,
+            whole,
+            fraction,
+            exponent,
+        }
+    }
+
+    fn digits(&self) -> impl Iterator<Item = u8> {
+        self.whole.bytes().chain(self.fraction.bytes())
+    }
+
+    fn exponent_of_digits(&self) -> i32 {
+        self.exponent.saturating_sub(self.fraction.len() as i32)
+    }
+}
+
+/// The first digits of the greatest float.
+const GREATEST: &[u8] = b"1797693134862315";
+
+/// Whether a number that was scanned fits a float, by its first digits as a rule.
+pub(super) fn is_finite(text: &str) -> bool {
+    if text.len() < 308 && !text.contains(['e', 'E']) {
+        return true;
+    }
+    let parts = Parts::new(text);
+    let Some(zeros) = parts.digits().position(|digit| digit != b'0') else {
+        return true;
+    };
+    // The number is d.ddd times ten to this.
+    let magnitude = (parts.whole.len() as i32 - 1 - zeros as i32).saturating_add(parts.exponent);
+    if magnitude != 308 {
+        return magnitude < 308;
+    }
+    match parts
+        .digits()
+        .skip(zeros)
+        .take(GREATEST.len())
+        .cmp(GREATEST.iter().copied())
+    {
+        core::cmp::Ordering::Less => true,
+        core::cmp::Ordering::Greater => false,
+        core::cmp::Ordering::Equal => read_float(text).is_some(),
+    }
+}
+
+/// Powers of ten that a float holds exactly.
+const TENS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
+];
+
+/// Numbers of up to 15 digits, and a power of ten that is exact as well: one division or multiplication rounds once.
+fn short(parts: &Parts<'_>) -> Option<f64> {
+    let exponent = parts.exponent_of_digits();
+    let ten = *TENS.get(exponent.unsigned_abs() as usize)?;
+    if parts.whole.len() + parts.fraction.len() > 15 {
+        return None;
+    }
+    let digits = parts
+        .digits()
+        .fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0')) as f64;
+    Some(if exponent < 0 { digits / ten } else { digits * ten })
+}
+
 /// Reads a number that has a point or an exponent; `None` if it is none, or not finite.
 pub fn read_float(text: &str) -> Option<f64> {
     let mut scanner = Scanner::new(text);
-    scanner.number().and_then(|_| scanner.end()).ok()?;
-    let (negative, number) = match text.strip_prefix('-') {
-        Some(number) => (true, number),
-        None => (false, text),
-    };
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let mut exponent: i32 = match exponent.parse() {
-        Ok(exponent) => exponent,
-        // Too long for its type is as good as beyond every float.
-        Err(_) if exponent.starts_with('-') => i32::MIN / 2,
-        Err(_) => i32::MAX / 2,
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if mantissa.len() > MAXIMUM_DIGITS {
+    scanner.digits_of_number().and_then(|_| scanner.end()).ok()?;
+    let parts = Parts::new(text);
+    let negative = parts.negative;
+    if let Some(nearest) = short(&parts) {
+        return Some(if negative { -nearest } else { nearest });
+    }
+    if parts.whole.len() + parts.fraction.len() > MAXIMUM_DIGITS {
         return None;
     }
     let mut numerator = Big(Vec::new());
-    for digit in whole.bytes().chain(fraction.bytes()) {
+    for digit in parts.digits() {
         numerator.push(10, u32::from(digit - b'0'));
     }
-    exponent = exponent.saturating_sub(fraction.len() as i32);
+    let exponent = parts.exponent_of_digits();
     let nearest = if numerator.0.is_empty() || exponent < -2000 {
         0.0
     } else if exponent > 400 {
@@ -106,7 +186,11 @@ fn divide(mut numerator: Big, exponent: i32) -> f64 {
     } else {
         &mut numerator
     };
-    for _ in 0..exponent.unsigned_abs() {
+    let (billions, tens) = (exponent.unsigned_abs() / 9, exponent.unsigned_abs() % 9);
+    for _ in 0..billions {
+        grows.push(1_000_000_000, 0);
+    }
+    for _ in 0..tens {
         grows.push(10, 0);
     }
     let mut scale = numerator.bits() - denominator.bits();

@@ -1,9 +1,11 @@
 //! JSON texts (RFC 8259), read in place and never built into a tree.
 
+mod canonical;
 mod float;
 mod scanner;
 mod writer;
 
+pub use canonical::push_canonical;
 pub use float::read_float;
 pub use scanner::{Fault, MAXIMUM_DEPTH, Names, Scanner, check, slice, unescape};
 pub use writer::{push_string, push_string_body};

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
+use super::float::is_finite;
+
 /// How deep arrays and objects may nest.
 pub const MAXIMUM_DEPTH: usize = 64;
 
@@ -59,7 +61,7 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
-    fn fault<T>(&self, reason: &'static str) -> Result<T, Fault> {
+    pub(super) fn fault<T>(&self, reason: &'static str) -> Result<T, Fault> {
         Err(Fault { at: self.at, reason })
     }
 
@@ -173,14 +175,7 @@ impl<'a> Scanner<'a> {
                 break;
             }
         }
-        let mut before = seen.pop();
-        while let Some(name) = seen.pop() {
-            if before.as_ref() == Some(&name) {
-                return self.fault("a name stands twice in one object");
-            }
-            before = Some(name);
-        }
-        Ok(())
+        check_unique(self, seen)
     }
 
     /// Reads a string and answers where its body stands, quotes left out.
@@ -236,8 +231,22 @@ impl<'a> Scanner<'a> {
         Ok(unit)
     }
 
-    /// Reads a number and answers where it stands.
+    /// Reads a number and answers where it stands. One that no float holds is refused, because a reader would make it infinite.
     pub fn number(&mut self) -> Result<Range<usize>, Fault> {
+        self.space();
+        let start = self.at;
+        let span = self.digits_of_number()?;
+        if !is_finite(slice(self.text, span.start, span.end)) {
+            return Err(Fault {
+                at: start,
+                reason: "a number is beyond what a float holds",
+            });
+        }
+        Ok(span)
+    }
+
+    /// Reads a number of any size.
+    pub(super) fn digits_of_number(&mut self) -> Result<Range<usize>, Fault> {
         self.space();
         let start = self.at;
         if self.byte() == Some(b'-') {
@@ -292,6 +301,18 @@ impl<'a> Scanner<'a> {
         let span = self.string()?;
         Ok(unescape(slice(self.text, span.start, span.end)))
     }
+}
+
+/// Refuses a name that stands twice.
+pub(super) fn check_unique(scanner: &Scanner<'_>, mut names: BinaryHeap<Cow<'_, str>>) -> Result<(), Fault> {
+    let mut before = names.pop();
+    while let Some(name) = names.pop() {
+        if before.as_ref() == Some(&name) {
+            return scanner.fault("a name stands twice in one object");
+        }
+        before = Some(name);
+    }
+    Ok(())
 }
 
 fn hex(digits: &[u8]) -> Option<u16> {
@@ -453,8 +474,7 @@ mod tests {
             let theirs = serde_json::from_str::<serde_json::Value>(&text);
             match (&ours, &theirs) {
                 (Err(fault), Ok(_)) => proptest::prop_assert!(fault.reason.contains("twice"), "{}", fault.reason),
-                // serde_json refuses numbers that do not fit a float.
-                (Ok(_), Err(error)) => proptest::prop_assert!(error.to_string().contains("out of range"), "{error}"),
+                (Ok(_), Err(error)) => proptest::prop_assert!(false, "{error}"),
                 _ => {}
             }
         }

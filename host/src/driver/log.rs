@@ -1,11 +1,13 @@
-//! The record of one logical call: what was asked and answered so far, in order.
+//! The log of one logical call: what was asked and answered so far, in order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::answer::{Answer, AnyStore, Pending, Question};
-use super::newest::{Newest, Seen};
+use super::queue::Turn;
+use super::seed::{Seed, Seen};
 use crate::Timestamp;
 use crate::clock::{Clock, Random};
 use crate::store::StoreError;
@@ -47,37 +49,62 @@ pub(crate) struct Sources {
     pub(crate) random: Arc<dyn Random>,
 }
 
-/// One logical call's record.
+/// What was asked.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    Now,
+    Random(u32),
+    Store(Arc<Question>),
+}
+
+/// One logical call's log. It belongs to no instance: any of them can go on with the call.
 #[derive(Default)]
-pub(crate) struct Record {
-    answers: Vec<(u64, Answer)>,
-    /// The next answer to tell again; past the last one, the engine asks something new.
+pub(crate) struct Log {
+    answers: Vec<(Asked, Answer)>,
+    /// The next answer to give again; past the last one, the engine asks something new.
     position: usize,
-    pending: Option<(u64, Pending)>,
-    wrote: bool,
+    pending: Option<(Arc<Question>, Pending)>,
+    /// Whether a write was asked, so that the call must be run to its end.
+    wrote: Arc<AtomicBool>,
     /// How often a compare-and-swap found another version.
     stale: u32,
     /// The clock of the questions asked since the last wait.
     now: Option<Timestamp>,
     failure: Option<Failure>,
-    /// Length of the last record read or written: what a handle on it will hold.
-    record_bytes: usize,
-    /// What is known of the stored record beside the answers.
-    newest: Newest,
+    /// Answers the first question to the store.
+    seed: Option<Seed>,
+    /// Whether the store was asked, or the seed in its place.
+    asked_store: bool,
+    /// The call cannot wait: what the seed does not answer is missing.
+    at_once: bool,
+    seen: Seen,
 }
 
-impl Record {
-    /// The record of a call on a session.
-    pub(crate) fn of(newest: Newest) -> Self {
+impl Log {
+    /// That of a call on a session: with the entry that the session's calls read or wrote last, and the turn to write it.
+    pub(crate) fn of_session(seed: Option<Seed>, turn: Option<Turn>) -> Self {
         Self {
-            newest,
+            seed,
+            seen: Seen::new(turn),
             ..Self::default()
         }
     }
 
-    /// The stored record that the call is about.
-    pub(crate) fn seen(&self) -> Option<&Seen> {
-        self.newest.seen()
+    /// That of a call on a session that cannot wait.
+    pub(crate) fn at_once(seed: Option<Seed>) -> Self {
+        Self {
+            seed,
+            at_once: true,
+            ..Self::default()
+        }
+    }
+
+    /// With the clock's answer and one of the store, which were asked for before.
+    pub(crate) fn answered(now: Timestamp, question: Arc<Question>, answer: Answer) -> Self {
+        let mut log = Self::default();
+        log.push(Asked::Now, Answer::Now(now));
+        log.resolve(question, answer);
+        log
     }
 
     /// Begins a pass: the engine asks from the first question on.
@@ -87,7 +114,12 @@ impl Record {
 
     /// Whether a write was asked, so that the call must be run to its end.
     pub(crate) fn wrote(&self) -> bool {
-        self.wrote
+        self.wrote.load(Ordering::Relaxed)
+    }
+
+    /// The same, for who does not hold the log.
+    pub(crate) fn wrote_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.wrote)
     }
 
     /// Why the driver gave the pass up.
@@ -95,22 +127,34 @@ impl Record {
         self.failure
     }
 
-    /// Length of the last record read or written.
-    pub(crate) fn record_bytes(&self) -> usize {
-        self.record_bytes
+    /// The entry of a key, as this call read or wrote it last.
+    pub(crate) fn seen(&self, key: &str) -> Option<&Seed> {
+        self.seen.get(key)
     }
 
-    /// The answer that the pass is waiting for.
-    pub(crate) fn take_pending(&mut self) -> Option<(u64, Pending)> {
-        self.pending.take()
+    /// The clock's last answer.
+    pub(crate) fn asked_at(&self) -> Timestamp {
+        let mut times = self.answers.iter().rev().filter_map(|(_, answer)| match answer {
+            Answer::Now(now) => Some(*now),
+            _ => None,
+        });
+        times.next().unwrap_or_default()
     }
 
-    /// Notes the answer that was waited for.
-    pub(crate) fn resolve(&mut self, fingerprint: u64, answer: Answer) {
+    /// Awaits the answer that the pass has ended for.
+    pub(crate) async fn wait(&mut self) {
+        if let Some((question, answer)) = self.pending.take() {
+            let answer = answer.await;
+            self.resolve(question, answer);
+        }
+    }
+
+    fn resolve(&mut self, question: Arc<Question>, answer: Answer) {
         self.now = None;
+        self.asked_store = true;
         let answer = Self::bounded(answer);
-        self.learn(&answer);
-        self.push(fingerprint, answer);
+        self.learn(&question, &answer);
+        self.push(Asked::Store(question), answer);
     }
 
     /// The last error of the store that names a cause.
@@ -123,19 +167,16 @@ impl Record {
         failures.find(|error| !matches!(error, StoreError::Missing | StoreError::Stale))
     }
 
-    fn push(&mut self, fingerprint: u64, answer: Answer) {
-        if let Answer::Entry(Ok(entry)) = &answer {
-            self.record_bytes = entry.value.len();
-        }
-        self.answers.push((fingerprint, answer));
+    fn push(&mut self, asked: Asked, answer: Answer) {
+        self.answers.push((asked, answer));
     }
 
     /// Learns from an answer of the store.
-    fn learn(&mut self, answer: &Answer) {
+    fn learn(&mut self, question: &Question, answer: &Answer) {
         if matches!(answer, Answer::Version(Err(StoreError::Stale))) {
             self.stale += 1;
         }
-        self.newest.learn(answer);
+        self.seen.learn(question, answer);
     }
 
     fn fail(&mut self, failure: Failure) -> Failure {
@@ -143,8 +184,8 @@ impl Record {
         failure
     }
 
-    /// The next answer, if this question was asked before.
-    fn replay(&mut self, fingerprint: u64) -> Result<Option<Answer>, Failure> {
+    /// The next answer, if this was asked before.
+    fn replay(&mut self, is_same: impl FnOnce(&Asked) -> bool) -> Result<Option<Answer>, Failure> {
         if self.pending.is_some() {
             return Err(self.fail(Failure::AskedWhilePending));
         }
@@ -154,11 +195,12 @@ impl Record {
             }
             return Ok(None);
         };
-        if *asked != fingerprint {
+        if !is_same(asked) {
             return Err(self.fail(Failure::Diverged));
         }
+        let answer = answer.clone();
         self.position += 1;
-        Ok(Some(answer.clone()))
+        Ok(Some(answer))
     }
 
     /// What the store answers is bounded as well: the component has only so much memory.
@@ -170,22 +212,20 @@ impl Record {
         }
     }
 
-    fn answer(&mut self, fingerprint: u64, answer: Answer) -> Answer {
-        self.push(fingerprint, answer.clone());
+    fn answer(&mut self, asked: Asked, answer: Answer) -> Answer {
+        self.push(asked, answer.clone());
         self.position += 1;
         answer
     }
 
     /// Answers the time.
     pub(crate) fn ask_now(&mut self, sources: &Sources) -> Result<Timestamp, Failure> {
-        // Any number that no hash is likely to be.
-        const FINGERPRINT: u64 = 0x636c_6f63_6b00_0001;
-        match self.replay(FINGERPRINT)? {
+        match self.replay(|asked| *asked == Asked::Now)? {
             Some(Answer::Now(now)) => Ok(now),
             Some(_) => Err(self.fail(Failure::Diverged)),
             None => {
                 let now = self.clock(sources);
-                self.answer(FINGERPRINT, Answer::Now(now));
+                self.answer(Asked::Now, Answer::Now(now));
                 Ok(now)
             }
         }
@@ -200,8 +240,7 @@ impl Record {
         if count > MAXIMUM_RANDOM_BYTES {
             return Err(self.fail(Failure::TooManyBytes));
         }
-        let fingerprint = 0x7261_6e64_0000_0000 | u64::from(count);
-        match self.replay(fingerprint)? {
+        match self.replay(|asked| *asked == Asked::Random(count))? {
             Some(Answer::Random(bytes)) => Ok(bytes),
             Some(_) => Err(self.fail(Failure::Diverged)),
             None => {
@@ -213,32 +252,50 @@ impl Record {
                     Vec::new()
                 };
                 let bytes: Arc<[u8]> = answered.into();
-                self.answer(fingerprint, Answer::Random(Arc::clone(&bytes)));
+                self.answer(Asked::Random(count), Answer::Random(Arc::clone(&bytes)));
                 Ok(bytes)
             }
         }
     }
 
+    /// Answers in place of the store, where that is possible.
+    fn spare(&mut self, question: &Question, now: Timestamp) -> Option<Answer> {
+        let is_first = !std::mem::replace(&mut self.asked_store, true);
+        let answer = self.seed.as_ref().filter(|_| is_first);
+        let answer = answer.and_then(|seed| seed.answer(question, now));
+        match question {
+            Question::Get { fresh: false, .. } if self.at_once && answer.is_none() => {
+                Some(Answer::Entry(Err(StoreError::Missing)))
+            }
+            _ => answer,
+        }
+    }
+
     /// Answers a question to the store; `None` if the answer is not there yet.
     pub(crate) fn ask(&mut self, sources: &Sources, question: Question) -> Result<Option<Answer>, Failure> {
-        let fingerprint = question.fingerprint();
-        if let Some(answer) = self.replay(fingerprint)? {
+        let replayed = self.replay(|asked| match asked {
+            Asked::Store(asked) => **asked == question,
+            _ => false,
+        })?;
+        if let Some(answer) = replayed {
             return Ok(Some(answer));
         }
         let now = self.clock(sources);
-        if let Some(answer) = self.newest.answer(&question, now) {
-            return Ok(Some(self.answer(fingerprint, answer)));
+        if let Some(answer) = self.spare(&question, now) {
+            self.seen.learn(&question, &answer);
+            return Ok(Some(self.answer(Asked::Store(Arc::new(question)), answer)));
         }
-        self.wrote |= question.writes();
-        self.newest.ask(&question);
-        if let Question::Insert { value, .. } | Question::Replace { value, .. } = &question {
-            self.record_bytes = value.len();
+        if self.at_once {
+            return Err(self.fail(Failure::NoLogicalCall));
         }
-        let store = Arc::clone(&sources.store);
+        if question.writes() {
+            self.wrote.store(true, Ordering::Relaxed);
+        }
+        let (question, store) = (Arc::new(question), Arc::clone(&sources.store));
         let mut answer = match self.pause(&question, sources) {
-            None => store.ask(now, question),
+            None => store.ask(now, Arc::clone(&question)),
             Some(pause) => {
-                let clock = Arc::clone(&sources.clock);
+                let (clock, question) = (Arc::clone(&sources.clock), Arc::clone(&question));
                 Box::pin(async move {
                     tokio::time::sleep(pause).await;
                     store.ask(clock.now(), question).await
@@ -248,11 +305,11 @@ impl Record {
         match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => {
                 let answer = Self::bounded(answer);
-                self.learn(&answer);
-                Ok(Some(self.answer(fingerprint, answer)))
+                self.learn(&question, &answer);
+                Ok(Some(self.answer(Asked::Store(question), answer)))
             }
             Poll::Pending => {
-                self.pending = Some((fingerprint, answer));
+                self.pending = Some((question, answer));
                 Ok(None)
             }
         }
@@ -295,35 +352,35 @@ mod tests {
     }
 
     /// One pass that asked the clock, for random bytes, and for a key.
-    fn asked() -> (Record, Sources) {
-        let (mut record, sources) = (Record::default(), sources());
-        record.ask_now(&sources).unwrap();
-        record.ask_random(&sources, 6).unwrap();
-        assert!(record.ask(&sources, get("a")).unwrap().is_some());
-        record.rewind();
-        (record, sources)
+    fn asked() -> (Log, Sources) {
+        let (mut log, sources) = (Log::default(), sources());
+        log.ask_now(&sources).unwrap();
+        log.ask_random(&sources, 6).unwrap();
+        assert!(log.ask(&sources, get("a")).unwrap().is_some());
+        log.rewind();
+        (log, sources)
     }
 
     #[test]
     fn a_repeat_is_told_what_the_first_pass_was_told() {
-        let (mut record, sources) = (Record::default(), sources());
-        let now = record.ask_now(&sources).unwrap();
-        let bytes = record.ask_random(&sources, 16).unwrap();
+        let (mut log, sources) = (Log::default(), sources());
+        let now = log.ask_now(&sources).unwrap();
+        let bytes = log.ask_random(&sources, 16).unwrap();
         std::thread::sleep(Duration::from_millis(2));
-        record.rewind();
-        assert_eq!(record.ask_now(&sources).unwrap(), now);
-        assert_eq!(record.ask_random(&sources, 16).unwrap(), bytes);
-        assert_ne!(record.ask_random(&sources, 16).unwrap(), bytes);
+        log.rewind();
+        assert_eq!(log.ask_now(&sources).unwrap(), now);
+        assert_eq!(log.ask_random(&sources, 16).unwrap(), bytes);
+        assert_ne!(log.ask_random(&sources, 16).unwrap(), bytes);
     }
 
     #[test]
     fn other_questions_on_a_repeat_are_found_out() {
-        let (mut record, sources) = asked();
-        assert_eq!(record.ask_random(&sources, 6).unwrap_err(), Failure::Diverged);
+        let (mut log, sources) = asked();
+        assert_eq!(log.ask_random(&sources, 6).unwrap_err(), Failure::Diverged);
 
-        let (mut record, sources) = asked();
-        record.ask_now(&sources).unwrap();
-        assert_eq!(record.ask_random(&sources, 7).unwrap_err(), Failure::Diverged);
+        let (mut log, sources) = asked();
+        log.ask_now(&sources).unwrap();
+        assert_eq!(log.ask_random(&sources, 7).unwrap_err(), Failure::Diverged);
 
         for other in [
             get("b"),
@@ -336,11 +393,11 @@ mod tests {
                 condition: Condition::Guard(1),
             },
         ] {
-            let (mut record, sources) = asked();
-            record.ask_now(&sources).unwrap();
-            record.ask_random(&sources, 6).unwrap();
-            assert_eq!(record.ask(&sources, other).unwrap_err(), Failure::Diverged);
-            assert_eq!(record.failure(), Some(Failure::Diverged));
+            let (mut log, sources) = asked();
+            log.ask_now(&sources).unwrap();
+            log.ask_random(&sources, 6).unwrap();
+            assert_eq!(log.ask(&sources, other).unwrap_err(), Failure::Diverged);
+            assert_eq!(log.failure(), Some(Failure::Diverged));
         }
     }
 
@@ -360,37 +417,41 @@ mod tests {
             at,
         };
         let replace = |value: &str, version, at| replace_as(value, Expected::Version(version), at);
-        let mut prints: Vec<u64> = [
-            replace("v", 1, at("o", 2)),
-            replace("w", 1, at("o", 2)),
-            replace("v", 2, at("o", 2)),
-            replace("v", 1, at("p", 2)),
-            replace("v", 1, at("o", 3)),
-            replace_as("v", Expected::Guard(1), at("o", 2)),
-        ]
-        .iter()
-        .map(Question::fingerprint)
-        .collect();
-        prints.sort_unstable();
-        prints.dedup();
-        assert_eq!(prints.len(), 6);
+        let questions = || {
+            [
+                replace("v", 1, at("o", 2)),
+                replace("w", 1, at("o", 2)),
+                replace("v", 2, at("o", 2)),
+                replace("v", 1, at("p", 2)),
+                replace("v", 1, at("o", 3)),
+                replace_as("v", Expected::Guard(1), at("o", 2)),
+            ]
+        };
+        for (first, asked) in questions().into_iter().enumerate() {
+            let mut log = Log::default();
+            log.push(Asked::Store(Arc::new(asked)), Answer::Version(Ok(1)));
+            for (second, repeated) in questions().into_iter().enumerate() {
+                log.rewind();
+                assert_eq!(log.ask(&sources(), repeated).is_ok(), first == second);
+            }
+        }
     }
 
     #[test]
     fn a_component_that_asks_too_much_is_stopped() {
-        let (mut record, sources) = (Record::default(), sources());
+        let (mut log, sources) = (Log::default(), sources());
         for _ in 0..MAXIMUM_QUESTIONS {
-            record.ask(&sources, get("a")).unwrap();
+            log.ask(&sources, get("a")).unwrap();
         }
         assert_eq!(
-            record.ask(&sources, get("a")).unwrap_err(),
+            log.ask(&sources, get("a")).unwrap_err(),
             Failure::TooManyQuestions
         );
         assert_eq!(
-            Record::default().ask_random(&sources, 65).unwrap_err(),
+            Log::default().ask_random(&sources, 65).unwrap_err(),
             Failure::TooManyBytes
         );
-        assert!(Record::default().ask_random(&sources, 64).is_ok());
+        assert!(Log::default().ask_random(&sources, 64).is_ok());
     }
 
     #[test]
@@ -403,9 +464,52 @@ mod tests {
                 expires_at: Timestamp::from_millis(1),
             };
             assert_eq!(
-                matches!(Record::bounded(Answer::Entry(Ok(entry))), Answer::Entry(Ok(_))),
+                matches!(Log::bounded(Answer::Entry(Ok(entry))), Answer::Entry(Ok(_))),
                 fits
             );
         }
+    }
+
+    fn seed() -> Seed {
+        Seed {
+            key: "a".into(),
+            entry: Entry {
+                value: "text".into(),
+                version: 1,
+                guard: 1,
+                expires_at: Timestamp::from_millis(u64::MAX),
+            },
+        }
+    }
+
+    fn is_there(answer: Result<Option<Answer>, Failure>) -> bool {
+        matches!(answer, Ok(Some(Answer::Entry(Ok(_)))))
+    }
+
+    #[test]
+    fn the_seed_answers_the_first_question_and_no_other() {
+        let sources = sources();
+        let mut log = Log::of_session(Some(seed()), None);
+        assert!(is_there(log.ask(&sources, get("a"))) && !is_there(log.ask(&sources, get("a"))));
+        let mut log = Log::of_session(Some(seed()), None);
+        assert!(!is_there(log.ask(&sources, get("b"))) && !is_there(log.ask(&sources, get("a"))));
+    }
+
+    #[test]
+    fn a_call_that_cannot_wait_asks_no_store() {
+        let sources = sources();
+        let mut log = Log::at_once(Some(seed()));
+        assert!(is_there(log.ask(&sources, get("a"))));
+        let mut log = Log::at_once(None);
+        let missing = log.ask(&sources, get("a"));
+        assert!(matches!(
+            missing,
+            Ok(Some(Answer::Entry(Err(StoreError::Missing))))
+        ));
+        let fresh = Question::Get {
+            key: "a".into(),
+            fresh: true,
+        };
+        assert_eq!(log.ask(&sources, fresh).unwrap_err(), Failure::NoLogicalCall);
     }
 }

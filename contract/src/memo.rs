@@ -1,0 +1,182 @@
+//! What was answered to tokens lately, bounded by entries and bytes.
+//!
+//! Many valid tokens only push each other out. Tokens are found by a keyed hash, compared in constant time, and wiped.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+/// How many locks the entries are spread over.
+const SHARDS: usize = 16;
+/// What an entry takes beside its token and the bytes that are stated for it, about.
+const ENTRY_BYTES: usize = 512;
+
+struct Kept<T> {
+    token: Zeroizing<Box<str>>,
+    value: Arc<T>,
+    bytes: usize,
+}
+
+struct Shard<T> {
+    kept: HashMap<u64, Kept<T>>,
+    /// The hashes of what is kept, the oldest first, and of some that are gone.
+    order: VecDeque<u64>,
+    bytes: usize,
+}
+
+impl<T> Default for Shard<T> {
+    fn default() -> Self {
+        Self {
+            kept: HashMap::new(),
+            order: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl<T> Shard<T> {
+    fn remove(&mut self, hash: u64) {
+        if let Some(gone) = self.kept.remove(&hash) {
+            self.bytes -= gone.bytes;
+        }
+    }
+}
+
+/// Values by token. The oldest goes first.
+pub struct Memo<T> {
+    shards: [Mutex<Shard<T>>; SHARDS],
+    hasher: RandomState,
+    maximum_entries: usize,
+    maximum_bytes: usize,
+}
+
+impl<T> fmt::Debug for Memo<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memo").finish_non_exhaustive()
+    }
+}
+
+impl<T> Memo<T> {
+    /// With room for about so many entries and bytes; 0 of either keeps nothing.
+    pub fn new(maximum_entries: usize, maximum_bytes: usize) -> Self {
+        Self {
+            shards: Default::default(),
+            hasher: RandomState::new(),
+            maximum_entries: maximum_entries.div_ceil(SHARDS),
+            maximum_bytes: maximum_bytes / SHARDS,
+        }
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<T>> {
+        // A panic under the lock leaves whole entries; only their sum of bytes may be off.
+        self.shards[hash as usize % SHARDS]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stands for a token in this memo alone.
+    pub fn key(&self, token: &str) -> u64 {
+        self.hasher.hash_one(token)
+    }
+
+    /// What is kept of a token with this key.
+    pub fn get(&self, hash: u64, token: &str) -> Option<Arc<T>> {
+        let shard = self.shard(hash);
+        let kept = shard.kept.get(&hash)?;
+        bool::from(kept.token.as_bytes().ct_eq(token.as_bytes())).then(|| Arc::clone(&kept.value))
+    }
+
+    /// Keeps a value of so many bytes, in the place of an earlier one of the token.
+    pub fn put(&self, hash: u64, token: &str, value: Arc<T>, bytes: usize) {
+        let bytes = bytes.saturating_add(token.len()).saturating_add(ENTRY_BYTES);
+        if bytes > self.maximum_bytes || self.maximum_entries == 0 {
+            return;
+        }
+        let shard = &mut *self.shard(hash);
+        shard.remove(hash);
+        while shard.bytes + bytes > self.maximum_bytes || shard.kept.len() >= self.maximum_entries {
+            // What is counted is in the order.
+            let Some(oldest) = shard.order.pop_front() else {
+                return;
+            };
+            shard.remove(oldest);
+        }
+        if shard.order.len() > 2 * self.maximum_entries {
+            let Shard { kept, order, .. } = shard;
+            order.retain(|hash| kept.contains_key(hash));
+        }
+        shard.bytes += bytes;
+        shard.order.push_back(hash);
+        let token = Zeroizing::new(Box::from(token));
+        shard.kept.insert(hash, Kept { token, value, bytes });
+    }
+
+    /// Drops what is kept under a key.
+    pub fn forget(&self, hash: u64) {
+        self.shard(hash).remove(hash);
+    }
+
+    /// Drops everything.
+    pub fn clear(&self) {
+        for shard in &self.shards {
+            *shard.lock().unwrap_or_else(PoisonError::into_inner) = Shard::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_token_that_was_kept_is_known() {
+        let memo = Memo::new(64, 1 << 20);
+        let token = format!("ts1.key.{}.{}", "p".repeat(51), "m".repeat(43));
+        let key = memo.key(&token);
+        memo.put(key, &token, Arc::new(1), 10);
+        assert_eq!(memo.get(key, &token).as_deref(), Some(&1));
+        for at in 0..token.len() {
+            let mut other = token.clone().into_bytes();
+            other[at] ^= 1;
+            let other = core::str::from_utf8(&other).unwrap();
+            assert!(memo.get(memo.key(other), other).is_none(), "{at}");
+            // Also where the keys are alike.
+            assert!(memo.get(key, other).is_none(), "{at}");
+        }
+        memo.put(key, &token, Arc::new(2), 10);
+        assert_eq!(memo.get(key, &token).as_deref(), Some(&2));
+        memo.forget(key);
+        assert!(memo.get(key, &token).is_none());
+        memo.put(key, &token, Arc::new(3), 10);
+        memo.clear();
+        assert!(memo.get(key, &token).is_none());
+    }
+
+    #[test]
+    fn entries_and_bytes_stay_within_their_bounds_whatever_comes() {
+        for (entries, bytes) in [(160, 1 << 20), (1 << 20, 160_000), (0, 1 << 20), (160, 0)] {
+            let memo = Memo::new(entries, bytes);
+            for number in 0..4000_usize {
+                let token = format!("token {}", number % 700);
+                memo.put(memo.key(&token), &token, Arc::new(number), 97 * (number % 13));
+                if number % 3 == 0 {
+                    memo.forget(memo.key(&format!("token {}", number * 7 % 700)));
+                }
+            }
+            for shard in &memo.shards {
+                let shard = shard.lock().unwrap();
+                let held: usize = shard.kept.values().map(|kept| kept.bytes).sum();
+                assert_eq!(held, shard.bytes);
+                assert!(held <= memo.maximum_bytes && shard.kept.len() <= memo.maximum_entries);
+                assert!(shard.order.len() <= 2 * memo.maximum_entries + 1);
+            }
+        }
+        let memo = Memo::new(64, 1 << 20);
+        memo.put(7, "too large", Arc::new(0), 1 << 20);
+        assert!(memo.get(7, "too large").is_none());
+    }
+}

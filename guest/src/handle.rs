@@ -1,0 +1,229 @@
+//! The text that names an open session between calls.
+//!
+//! It says which session was opened with which token, and which version of the record was seen. What else a call needs it reads
+//! from the record. A handle is not authenticated: whoever has one can write the session, so that it stays inside a process.
+//!
+//! `h1.` and then, in base64url: the engine's tag (8 bytes), session id (16), generation counter (4), when it was raised (6), when
+//! the token was issued (6), when the token ends (6), version seen (8); all numbers big-endian. A draft's is `d1.` and the tag.
+
+use sha2::{Digest, Sha256};
+
+use crate::encoding;
+use crate::error::{Error, Kind};
+use crate::generation::Generation;
+use crate::policy::{Policy, TokenFormat};
+use crate::token::SessionId;
+
+const SAVED: &str = "h1.";
+const DRAFT: &str = "d1.";
+const TAG_BYTES: usize = 8;
+const SAVED_BYTES: usize = 54;
+
+/// Sets apart the handles of engines that make other tokens or lie elsewhere in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag([u8; TAG_BYTES]);
+
+impl Tag {
+    /// That of a policy: of its issuer, audience, token format and key prefix.
+    pub fn of(policy: &Policy) -> Self {
+        let format = match policy.token_format {
+            TokenFormat::Compact => "compact",
+            TokenFormat::Jwt => "jwt",
+        };
+        let mut hash = Sha256::new().chain_update(b"tessera handle\0");
+        for part in [&policy.issuer, &policy.audience, format, &policy.key_prefix] {
+            // Lengths first, so that no two policies give the same bytes.
+            hash.update((part.len() as u32).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut tag = [0; TAG_BYTES];
+        tag.copy_from_slice(&hash.finalize()[..TAG_BYTES]);
+        Self(tag)
+    }
+}
+
+/// What the handle of a session says that was saved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Saved {
+    /// Whose record it names.
+    pub id: SessionId,
+    /// The generation of the token that was shown, or of the one that an authentication has made.
+    pub generation: Generation,
+    /// When the token was made; 0 where no token was shown.
+    pub issued_at: u64,
+    /// From when on the token is refused.
+    pub token_expires_at: u64,
+    /// The version of the record that was seen.
+    pub version: u64,
+}
+
+// An id is half of a login; it never reaches a log.
+impl core::fmt::Debug for Saved {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Saved(..)")
+    }
+}
+
+/// What a handle says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handle {
+    /// A session that was never saved.
+    Draft,
+    /// One that was.
+    Saved(Saved),
+}
+
+/// A number, its leading bytes left out; one that needs those stands as the greatest that does not.
+fn put(number: u64, onto: &mut [u8]) {
+    let bytes = number.to_be_bytes();
+    let (leading, kept) = bytes.split_at(bytes.len() - onto.len());
+    if leading.iter().all(|byte| *byte == 0) {
+        onto.copy_from_slice(kept);
+    } else {
+        onto.fill(0xff);
+    }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+impl Handle {
+    /// Writes it.
+    pub fn write(&self, tag: Tag) -> String {
+        let Self::Saved(saved) = self else {
+            let mut text = DRAFT.to_owned();
+            encoding::encode_onto(&tag.0, &mut text);
+            return text;
+        };
+        let mut bytes = [0; SAVED_BYTES];
+        bytes[..8].copy_from_slice(&tag.0);
+        bytes[8..24].copy_from_slice(&saved.id.0);
+        put(saved.generation.counter.into(), &mut bytes[24..28]);
+        put(saved.generation.raised_at, &mut bytes[28..34]);
+        put(saved.issued_at, &mut bytes[34..40]);
+        put(saved.token_expires_at, &mut bytes[40..46]);
+        put(saved.version, &mut bytes[46..54]);
+        let mut text = String::with_capacity(SAVED.len() + 72);
+        text.push_str(SAVED);
+        encoding::encode_onto(&bytes, &mut text);
+        text
+    }
+
+    /// Reads one of the engine with this tag.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for one that is damaged, too long, or another engine's.
+    pub fn read(text: &str, tag: Tag) -> Result<Self, Error> {
+        read(text, tag).ok_or_else(|| {
+            let reason =
+                "is damaged, or of an engine with another issuer, audience, token format or key prefix";
+            Error::about(Kind::InvalidArgument, "handle", reason)
+        })
+    }
+}
+
+fn read(text: &str, tag: Tag) -> Option<Handle> {
+    if let Some(draft) = text.strip_prefix(DRAFT) {
+        let shown: [u8; TAG_BYTES] = encoding::decode_exact(draft)?;
+        return (shown == tag.0).then_some(Handle::Draft);
+    }
+    let bytes: [u8; SAVED_BYTES] = encoding::decode_exact(text.strip_prefix(SAVED)?)?;
+    if bytes[..8] != tag.0 {
+        return None;
+    }
+    let mut id = [0; 16];
+    id.copy_from_slice(&bytes[8..24]);
+    Some(Handle::Saved(Saved {
+        id: SessionId(id),
+        generation: Generation {
+            counter: number(&bytes[24..28]) as u32,
+            raised_at: number(&bytes[28..34]),
+        },
+        issued_at: number(&bytes[34..40]),
+        token_expires_at: number(&bytes[40..46]),
+        version: number(&bytes[46..54]),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved() -> Handle {
+        Handle::Saved(Saved {
+            id: SessionId([9; 16]),
+            generation: Generation {
+                counter: 7,
+                raised_at: 1_767_225_600_001,
+            },
+            issued_at: 1_767_225_600_002,
+            token_expires_at: crate::call::MAXIMUM_TIMESTAMP_MS,
+            version: u64::MAX - 1,
+        })
+    }
+
+    #[test]
+    fn a_handle_is_read_back_by_its_own_engine_alone() {
+        let tag = Tag::of(&Policy::default());
+        for handle in [Handle::Draft, saved()] {
+            let text = handle.write(tag);
+            assert_eq!(Handle::read(&text, tag).unwrap(), handle);
+            let changes: [fn(&mut Policy); 4] = [
+                |policy| policy.issuer = "i".into(),
+                |policy| policy.audience = "i".into(),
+                |policy| policy.token_format = TokenFormat::Jwt,
+                |policy| policy.key_prefix = "p:".into(),
+            ];
+            for change in changes {
+                let mut policy = Policy::default();
+                change(&mut policy);
+                assert!(
+                    Handle::read(&text, Tag::of(&policy)).is_err_and(|error| error.is(Kind::InvalidArgument))
+                );
+            }
+            // What does not decide where a token is good, changes nothing.
+            let other = Policy {
+                idle_timeout_ms: 9_999,
+                ..Policy::default()
+            };
+            assert!(Handle::read(&text, Tag::of(&other)).is_ok());
+        }
+    }
+
+    /// A JWT may be made by others, with dates that no clock here will see.
+    #[test]
+    fn a_moment_too_late_to_be_written_stays_a_late_one() {
+        let (tag, Handle::Saved(saved)) = (Tag::of(&Policy::default()), saved()) else {
+            panic!("it was saved");
+        };
+        let late = Saved {
+            token_expires_at: (1 << 48) + 5,
+            ..saved
+        };
+        let read = Handle::read(&Handle::Saved(late).write(tag), tag).unwrap();
+        let last = Saved {
+            token_expires_at: crate::call::MAXIMUM_TIMESTAMP_MS,
+            ..saved
+        };
+        assert_eq!(read, Handle::Saved(last));
+    }
+
+    #[test]
+    fn a_damaged_handle_is_refused_without_a_word_of_it() {
+        let tag = Tag::of(&Policy::default());
+        for handle in [Handle::Draft, saved()] {
+            let text = handle.write(tag);
+            for length in 0..text.len() {
+                assert!(Handle::read(&text[..length], tag).is_err(), "{length}");
+            }
+            for longer in [format!("{text}A"), format!("{text}="), format!(" {text}")] {
+                let error = Handle::read(&longer, tag).unwrap_err();
+                assert!(!format!("{error:?}").contains(&text[3..]));
+            }
+        }
+        assert!(!format!("{:?}", saved()).contains('9'));
+    }
+}

@@ -1,0 +1,55 @@
+//! A future that goes on by itself where its caller goes away.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::runtime::Handle;
+
+/// Runs in the caller's task. Where it is dropped after a write was asked, it goes on in a task of its own, so that the write
+/// ends and the session is left in order. Outside of a tokio runtime it is dropped for good.
+struct Detached<T: Send + 'static> {
+    future: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    wrote: Arc<AtomicBool>,
+    runtime: Option<Handle>,
+}
+
+/// Makes a future go on by itself from when `wrote` is set.
+pub(crate) fn detached<T: Send + 'static>(
+    wrote: Arc<AtomicBool>,
+    future: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = T> + Send {
+    Detached {
+        future: Some(Box::pin(future)),
+        wrote,
+        runtime: None,
+    }
+}
+
+impl<T: Send + 'static> Future for Detached<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let Some(future) = &mut self.future else {
+            // It has ended: whoever polls on gets nothing more.
+            return Poll::Pending;
+        };
+        let polled = future.as_mut().poll(context);
+        if polled.is_ready() {
+            self.future = None;
+        } else if self.runtime.is_none() && self.wrote.load(Ordering::Relaxed) {
+            self.runtime = Handle::try_current().ok();
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for Detached<T> {
+    fn drop(&mut self) {
+        if let (Some(future), Some(runtime)) = (self.future.take(), self.runtime.take()) {
+            runtime.spawn(future);
+        }
+    }
+}
