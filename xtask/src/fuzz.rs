@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Each with so many runs that it takes some ten seconds.
-const TARGETS: [(&str, u32); 9] = [
+const TARGETS: [(&str, u32); 10] = [
     ("token", 200_000),
     ("record", 200_000),
     ("json", 200_000),
     ("fields", 20_000),
+    ("handle", 100_000),
     ("policy", 50_000),
     ("csrf", 150_000),
     ("body", 50_000),

@@ -1,5 +1,6 @@
-//! What the fuzz targets share: a naive reading of JSON, a store in memory, and an engine for the HTTP side.
+//! What the fuzz targets share: a naive reading of JSON, a host over a store in memory, and an engine for the HTTP side.
 
+pub mod host;
 pub mod model;
 pub mod naive;
 pub mod plain;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tessera_guest::value::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::value::RawValue;
+use tessera_contract::Value;
 
 use crate::naive;
 
@@ -28,8 +31,41 @@ impl Held {
             Value::Float(number) => Self::Float(number.is_finite().then(|| number.to_bits())?),
             Value::Text(text) => Self::Text(text.clone()),
             Value::Bytes(bytes) => Self::Bytes(bytes.clone()),
-            Value::Json(text) => Self::Json(naive::read(text, true)?.value.into()),
+            Value::Json(text) => Self::Json(naive::json(text)?),
         })
+    }
+
+    /// The value that a text from outside is; `None` for what the engine must refuse.
+    pub fn outside(text: &str) -> Option<Self> {
+        let text = naive::canonical(text)?;
+        Some(match text.as_bytes().first()? {
+            b'n' => Self::Null,
+            b't' | b'f' => Self::Boolean(text == "true"),
+            b'"' => Self::Text(serde_json::from_str(&text).ok()?),
+            b'[' => Self::Json(text),
+            b'{' => match &naive::members(&text)?[..] {
+                [(name, tagged)] if name == "$t" => Self::tagged(tagged)?,
+                members if members.iter().any(|(name, _)| name == "$t") => return None,
+                _ => Self::Json(text),
+            },
+            // The naive text of a float has an exponent.
+            _ if text.contains('e') => Self::Float(text.parse::<f64>().ok()?.to_bits()),
+            _ => Self::Integer(text.parse().ok()?),
+        })
+    }
+
+    fn tagged(tagged: &str) -> Option<Self> {
+        let [kind, content] = serde_json::from_str::<[&RawValue; 2]>(tagged).ok()?;
+        let text = || serde_json::from_str::<String>(content.get()).ok();
+        match serde_json::from_str::<String>(kind.get()).ok()?.as_str() {
+            "int" => {
+                let number: i64 = text()?.parse().ok()?;
+                (Some(number.to_string()) == text()).then_some(Self::Integer(number))
+            }
+            "bytes" => Some(Self::Bytes(URL_SAFE_NO_PAD.decode(text()?).ok()?)),
+            "json" => Some(Self::Json(content.get().into())),
+            _ => None,
+        }
     }
 
     /// As it stands in JSON, where it stands plainly.

@@ -89,8 +89,8 @@ impl Engine for Plain {
         }
     }
 
-    fn create(&self) -> Result<Self, Never> {
-        Ok(Self::default())
+    fn create(&self) -> Self {
+        Self::default()
     }
 
     async fn open(&self, token: &str) -> Result<Self, Never> {
@@ -189,7 +189,7 @@ impl EngineSession for Plain {
         Ok(GRANT)
     }
 
-    fn reissue(&self) -> Result<Grant, Never> {
+    async fn reissue(&self) -> Result<Grant, Never> {
         Ok(GRANT)
     }
 

@@ -3,10 +3,10 @@
 //! A line is a letter, the number of a handle, and what the call takes, parted by spaces:
 //! `s0 name value` sets, `u0 name value|name -|…` updates, `r0 name` removes, `p0 name` pops, `c0` clears, `f0` forks,
 //! `v0` saves, `l0` saves and loses the answer, `n0` saves and loses the question, `o0` opens the session again,
-//! `d0` destroys, `w` makes another draft.
+//! `d0` destroys, `x0` makes the host forget what the handle has seen last, `w` makes another draft.
 //! A value is `n`, `t`, `f`, `i5`, `.1.5`, `"text`, `b` with bytes as text, or `j` with JSON.
 
-use tessera_guest::value::Value;
+use tessera_contract::Value;
 
 /// Names and values to set, or to remove where there is no value.
 pub type Changes = Vec<(String, Option<Value>)>;
@@ -25,6 +25,7 @@ pub enum Step {
     SaveLost,
     Open,
     Destroy,
+    Forget,
 }
 
 /// The handle and the step of a line.
@@ -49,6 +50,7 @@ pub fn read(line: &str) -> Option<(usize, Step)> {
         'n' => Step::SaveLost,
         'o' => Step::Open,
         'd' => Step::Destroy,
+        'x' => Step::Forget,
         _ => return None,
     };
     Some((handle, step))

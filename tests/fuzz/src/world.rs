@@ -36,6 +36,8 @@ pub struct World {
     pub fault: Cell<Fault>,
     /// Rows of a page, for lists that end early; 0 is as many as asked for.
     pub page: Cell<usize>,
+    /// How many questions the store was asked.
+    pub asked: Cell<u32>,
     drawn: Cell<u64>,
     version: Cell<u64>,
     records: RefCell<BTreeMap<String, Stored>>,
@@ -64,6 +66,7 @@ impl World {
 
     /// Judges whether a write reaches the store, does it, and loses its answer where that is due.
     fn write<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.ask();
         match self.fault.take() {
             Fault::None => write(),
             Fault::AnswerLost => write().and(Err(StoreError::OutcomeUnknown)),
@@ -71,9 +74,27 @@ impl World {
         }
     }
 
+    fn ask(&self) {
+        self.asked.set(self.asked.get() + 1);
+    }
+
+    fn read(&self, key: &str) -> Result<Entry, StoreError> {
+        let records = self.records.borrow();
+        let stored = records
+            .get(key)
+            .filter(|stored| self.lives(stored))
+            .ok_or(StoreError::Missing)?;
+        Ok(Entry {
+            value: stored.value.clone(),
+            version: stored.version,
+            guard: stored.guard,
+            expires_at: stored.expires_at,
+        })
+    }
+
     fn store(&self, key: &str, value: &str, at: &Placement<'_>) -> u64 {
         self.version.set(self.version.get() + 1);
-        let kept = self.get(key, true).map_or(0, |entry| entry.guard);
+        let kept = self.read(key).map_or(0, |entry| entry.guard);
         let stored = Stored {
             value: value.into(),
             version: self.version.get(),
@@ -115,25 +136,17 @@ impl Ports for World {
     }
 
     fn get(&self, key: &str, _fresh: bool) -> Result<Entry, StoreError> {
-        let records = self.records.borrow();
-        let stored = records
-            .get(key)
-            .filter(|stored| self.lives(stored))
-            .ok_or(StoreError::Missing)?;
-        Ok(Entry {
-            value: stored.value.clone(),
-            version: stored.version,
-            guard: stored.guard,
-            expires_at: stored.expires_at,
-        })
+        self.ask();
+        self.read(key)
     }
 
     fn get_many(&self, keys: &[String]) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        Ok(keys.iter().map(|key| self.get(key, false)).collect())
+        self.ask();
+        Ok(keys.iter().map(|key| self.read(key)).collect())
     }
 
     fn insert(&self, key: &str, value: &str, at: &Placement<'_>) -> Result<u64, StoreError> {
-        self.write(|| match self.get(key, true) {
+        self.write(|| match self.read(key) {
             Ok(_) => Err(StoreError::Stale),
             Err(_) => Ok(self.store(key, value, at)),
         })
@@ -147,7 +160,7 @@ impl Ports for World {
         at: &Placement<'_>,
     ) -> Result<u64, StoreError> {
         self.write(|| {
-            let entry = self.get(key, true)?;
+            let entry = self.read(key)?;
             let is_met = match expected {
                 Expected::Version(version) => version == entry.version,
                 Expected::Guard(guard) => guard == entry.guard,
@@ -162,7 +175,7 @@ impl Ports for World {
 
     fn touch(&self, key: &str, owner: Option<&str>, expires_at: u64) -> Result<(), StoreError> {
         self.write(|| {
-            self.get(key, true)?;
+            self.read(key)?;
             let mut records = self.records.borrow_mut();
             let stored = records.get_mut(key).ok_or(StoreError::Missing)?;
             assert_eq!(stored.owner.as_deref(), owner);
@@ -178,7 +191,7 @@ impl Ports for World {
                 Condition::Owner(owner) => stored.owner.as_deref() == Some(owner),
                 Condition::Guard(guard) => stored.guard == guard,
             });
-            let was_there = self.get(key, true).is_ok();
+            let was_there = self.read(key).is_ok();
             match is_met {
                 Some(true) => drop(self.records.borrow_mut().remove(key)),
                 Some(false) if was_there => return Err(StoreError::Stale),
@@ -192,7 +205,7 @@ impl Ports for World {
         let mut deleted = 0;
         for Deletion { key, guard } in deletions {
             let has_guard = self
-                .get(&key, true)
+                .read(&key)
                 .is_ok_and(|entry| guard.is_none_or(|guard| guard == entry.guard));
             if has_guard {
                 match self.delete(&key, Condition::Owner(owner)) {
@@ -206,6 +219,7 @@ impl Ports for World {
     }
 
     fn list_owned(&self, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
+        self.ask();
         let records = self.records.borrow();
         let from = match cursor {
             "" => Bound::Unbounded,

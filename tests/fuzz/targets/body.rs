@@ -125,19 +125,18 @@ fn unique(text: &str) -> Option<Vec<(String, &str)>> {
     naive::members(text).filter(|members| naive::are_unique(members))
 }
 
-/// A text that is JSON and no value: too large a number, half of a surrogate pair, or a tag that is none.
+/// A text that is JSON and no value: too large a number, half of a surrogate pair, a name twice, too deep, or a tag that is none.
 fn is_unfit((_, text): &(String, Option<String>)) -> bool {
     let Some(text) = text else { return false };
+    let Some(written) = naive::json(text) else {
+        return true;
+    };
     match serde_json::from_str::<serde_json::Value>(text) {
-        // Too deep for this reader, and nothing wrong with it.
-        Err(_) if text.starts_with('[') => false,
-        Err(_) => true,
+        // Deeper than this reader reads, and nothing wrong with it.
+        Err(_) => false,
         Ok(serde_json::Value::Number(number)) => number.as_i64().is_none() && !text.contains(['.', 'e', 'E']),
-        Ok(serde_json::Value::Object(object)) => {
-            // One that hides behind an escape is found all the same.
-            object.contains_key("$t")
-                || naive::members(text).is_none_or(|members| !naive::are_unique(&members))
-        }
+        // One that hides behind an escape is found all the same.
+        Ok(serde_json::Value::Object(object)) => object.contains_key("$t") || written.contains("\"$t\""),
         Ok(_) => false,
     }
 }
@@ -155,7 +154,10 @@ fn is_as_sent(value: Option<&Value>, text: Option<&str>) {
         Value::Boolean(value) => assert_eq!(text, value.to_string()),
         Value::Text(value) => assert_eq!(plain.unwrap(), value.as_str()),
         Value::Float(value) => assert_eq!(plain.unwrap().as_f64().unwrap().to_bits(), value.to_bits()),
-        Value::Json(value) if !text.contains("$t") && !text.contains('\\') => assert_eq!(text, value),
+        // In one form, and the same in it.
+        Value::Json(value) if !text.contains("$t") && !text.contains('\\') => {
+            assert_eq!(serde_json::from_str::<serde_json::Value>(value).unwrap(), plain.unwrap());
+        }
         // `-0`, and what stands in a tag.
         Value::Integer(_) | Value::Bytes(_) | Value::Json(_) => {}
     }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
+use tessera_fuzz::host::Host;
 use tessera_fuzz::world::World;
 use tessera_guest::call::Call;
 use tessera_guest::csrf;
@@ -101,14 +102,12 @@ fn changed(bytes: &[u8]) {
 
 /// A foreign cursor is refused or goes on somewhere; one that goes on comes to an end, and ends nobody else's session.
 fn cursors(cursor: &str) {
-    let world = World::at(FLOOR.raised_at);
-    let engine = Engine::configure(&Call::new(&world), Policy::default(), &keys()).unwrap();
+    let host = Host::new(World::at(FLOOR.raised_at), Policy::default(), &keys()).unwrap();
     for subject in ["alice", "alice", "alice", "bob"] {
-        engine
-            .create()
-            .authenticate(&Call::new(&world), subject, &Survivors::Nothing)
-            .unwrap();
+        let mut draft = host.draft();
+        draft.authenticate(&host, subject, &Survivors::Nothing).unwrap();
     }
+    let Host { world, engine, .. } = host;
     world.page.set(2);
     let listed = owner::list(&engine, &Call::new(&world), "alice", None, Some(cursor));
     match listed {

@@ -2,20 +2,20 @@
 
 #![no_main]
 
-use std::rc::Rc;
-
 use libfuzzer_sys::fuzz_target;
+use tessera_contract::Status;
+use tessera_contract::form::Unfit;
+use tessera_contract::state::StateError;
+use tessera_fuzz::host::{Host, Refused, Session};
 use tessera_fuzz::model::{self, Fields, Handle, Held, Stored};
 use tessera_fuzz::naive;
 use tessera_fuzz::script::{self, Changes, Step};
 use tessera_fuzz::world::{Fault, World};
-use tessera_guest::call::Call;
-use tessera_guest::engine::Engine;
-use tessera_guest::error::{Error, Kind};
+use tessera_guest::error::Kind;
+use tessera_guest::form::{check_name, escape};
 use tessera_guest::keys::SigningKey;
-use tessera_guest::policy::{FieldRule, Policy, check_name};
-use tessera_guest::session::{Grant, Session, Status};
-use tessera_guest::snapshot::escape;
+use tessera_guest::policy::{FieldRule, Policy};
+use tessera_guest::session::Grant;
 
 const NOW: u64 = 1_767_225_600_000;
 const HANDLES: usize = 4;
@@ -37,12 +37,12 @@ fuzz_target!(|data: &[u8]| {
 
 struct Run {
     conflict: bool,
-    world: World,
-    engine: Rc<Engine>,
+    host: Host,
     handles: Vec<(Session, Handle)>,
     stored: Vec<Stored>,
     tokens: Vec<Option<String>>,
-    revisions: u64,
+    /// What each write has stored, by its revision: the store's version.
+    written: Vec<Fields>,
 }
 
 fn policy(conflict: bool) -> Policy {
@@ -62,26 +62,23 @@ fn policy(conflict: bool) -> Policy {
 
 impl Run {
     fn new(conflict: bool) -> Self {
-        let world = World::at(NOW);
         let keys = [SigningKey {
             id: "k".into(),
             secret: vec![7; 32],
         }];
-        let engine = Engine::configure(&Call::new(&world), policy(conflict), &keys).unwrap();
         Self {
             conflict,
-            world,
-            engine,
+            host: Host::new(World::at(NOW), policy(conflict), &keys).unwrap(),
             handles: Vec::new(),
             stored: Vec::new(),
             tokens: Vec::new(),
-            revisions: 0,
+            written: Vec::new(),
         }
     }
 
     fn draft(&mut self) {
         if self.handles.len() < HANDLES {
-            self.handles.push((self.engine.create(), Handle::default()));
+            self.handles.push((self.host.draft(), Handle::default()));
         }
     }
 
@@ -94,13 +91,14 @@ impl Run {
             Step::SaveLost => self.save(at, Fault::Lost),
             Step::Open => self.open(at),
             Step::Destroy => self.destroy(at),
+            Step::Forget => self.handles[at].0.forget_seed(),
             Step::Set(name, value) => self.update(at, vec![(name, Some(value))], true),
             Step::Update(changes) => self.update(at, changes, false),
             Step::Remove(name) => self.remove(at, &name),
             Step::Pop(name) => self.pop(at, &name),
             Step::Clear => {
                 let (session, handle) = &mut self.handles[at];
-                assert_eq!(session.clear().is_ok(), !handle.closed);
+                assert_eq!(session.state.clear().is_ok(), !handle.closed);
                 if !handle.closed {
                     handle.clear();
                 }
@@ -110,14 +108,14 @@ impl Run {
             compare(session, handle);
         }
         let live = self.stored.iter().filter(|stored| stored.fields.is_some());
-        assert_eq!(self.world.len(), live.count());
+        assert_eq!(self.host.world.len(), live.count());
     }
 
     fn update(&mut self, at: usize, changes: Changes, one: bool) {
         let (session, handle) = &mut self.handles[at];
         let result = match &changes[..] {
-            [(name, Some(value))] if one => session.set(name, value),
-            _ => session.update(&changes),
+            [(name, Some(value))] if one => session.set(&self.host, name, value),
+            _ => session.update(&self.host, changes.clone()),
         };
         let policy = policy(false);
         let mut after = handle.clone();
@@ -125,11 +123,7 @@ impl Run {
         for (name, value) in &changes {
             let held = value.as_ref().map(Held::new);
             if check_name(name, policy.maximum_name_bytes).is_err() || held == Some(None) {
-                let refused = result.unwrap_err();
-                return assert!(matches!(
-                    refused.kind(),
-                    Kind::InvalidArgument | Kind::InvalidValue | Kind::LimitExceeded
-                ));
+                return assert!(matches!(result, Err(StateError::Unfit(_))));
             }
             let held = held.flatten();
             fits &= model::bytes(name, held.as_ref()) <= policy.maximum_value_bytes as usize;
@@ -142,34 +136,37 @@ impl Run {
                 assert!(!handle.closed && !too_many);
                 *handle = after;
             }
-            Err(error) if error.is(Kind::Closed) => assert!(handle.closed),
-            Err(error) => assert!(error.is(Kind::LimitExceeded) && (too_many || !fits), "{error:?}"),
+            Err(StateError::Closed) => assert!(handle.closed),
+            Err(error) => assert!(
+                matches!(error, StateError::Unfit(Unfit::Limit(..))) && (too_many || !fits),
+                "{error:?}"
+            ),
         }
     }
 
     fn remove(&mut self, at: usize, name: &str) {
         let (session, handle) = &mut self.handles[at];
-        match session.remove(name) {
+        match session.state.remove(name) {
             Ok(was) => {
                 assert!(!handle.closed);
                 assert_eq!(was, handle.view().contains_key(name));
                 handle.change(name, None);
             }
-            Err(error) => assert!(error.is(Kind::Closed) && handle.closed),
+            Err(error) => assert!(error == StateError::Closed && handle.closed),
         }
     }
 
     fn pop(&mut self, at: usize, name: &str) {
         let (session, handle) = &mut self.handles[at];
-        match session.pop(name) {
+        match session.state.get(name) {
             Ok(value) => {
-                assert_eq!(Held::new(&value).as_ref(), handle.view().get(name));
+                assert!(!handle.closed);
+                let held = value.as_ref().and_then(Held::new);
+                assert_eq!(held.as_ref(), handle.view().get(name));
+                assert_eq!(session.state.remove(name), Ok(value.is_some()));
                 handle.change(name, None);
             }
-            Err(error) if error.is(Kind::Closed) => assert!(handle.closed),
-            Err(error) => {
-                assert!(error.is(Kind::Missing) && !handle.view().contains_key(name));
-            }
+            Err(error) => assert!(error == StateError::Closed && handle.closed),
         }
     }
 
@@ -189,7 +186,7 @@ impl Run {
                     self.handles[HANDLES - 1] = (fork, handle);
                 }
             }
-            Err(error) => assert!(error.is(Kind::Closed) && handle.closed),
+            Err(error) => assert!(error == StateError::Closed && handle.closed),
         }
     }
 
@@ -199,7 +196,7 @@ impl Run {
         };
         let Some(token) = &self.tokens[number] else { return };
         let stored = &self.stored[number];
-        match (self.engine.open(&Call::new(&self.world), token), &stored.fields) {
+        match (self.host.open(token), &stored.fields) {
             (Ok(session), Some(fields)) => {
                 let handle = Handle {
                     session: Some(number),
@@ -216,8 +213,9 @@ impl Run {
 
     fn destroy(&mut self, at: usize) {
         let (session, handle) = &mut self.handles[at];
-        let result = session.destroy(&Call::new(&self.world));
-        assert_eq!(result.is_err_and(|error| error.is(Kind::Closed)), handle.closed);
+        let result = session.destroy(&self.host);
+        assert_eq!(result.is_err(), handle.closed);
+        assert_eq!(session.state.live().err(), Some(StateError::Closed));
         if let Some(number) = handle.session.filter(|_| !handle.closed) {
             self.stored[number].fields = None;
         }
@@ -228,16 +226,19 @@ impl Run {
     }
 
     fn save(&mut self, at: usize, fault: Fault) {
-        self.world.fault.set(fault);
-        let result = self.handles[at].0.save(&Call::new(&self.world));
-        self.world.fault.take();
         let handle = self.handles[at].1.clone();
+        let seed = self.handles[at].0.seed_version();
+        let world = &self.host.world;
+        world.fault.set(fault);
+        world.asked.set(0);
+        let result = self.handles[at].0.save(&self.host);
+        world.fault.take();
+        let asked = world.asked.get();
         if handle.closed {
-            return assert!(result.unwrap_err().is(Kind::Closed));
+            return assert!(result.unwrap_err().is_closed());
         }
         if handle.session.is_some() && handle.changes.is_empty() {
-            // Nothing to store, and nobody is asked.
-            return assert_eq!(result.unwrap().token, None);
+            return self.looked(at, &handle, seed, asked, result);
         }
         let merged = self.merge(&handle);
         if result.as_ref().is_err_and(|error| error.is(Kind::LimitExceeded)) {
@@ -248,20 +249,34 @@ impl Run {
         let meets = match (handle.session, handle.lost) {
             (Some(number), _) => {
                 let stored = &self.stored[number];
-                stored.fields.is_some() && stored.revision == handle.revision
+                let begins_with = seed.unwrap_or(stored.revision);
+                stored.fields.is_some() && stored.revision == begins_with
             }
             (None, lost) => lost.is_none(),
         };
+        // A refusal by what the host has seen last makes the engine look at the store before it writes.
+        let is_unknown = result.as_ref().is_err_and(|error| error.is(Kind::OutcomeUnknown));
+        let is_moved = handle.session.is_some() && seed.is_some_and(|seed| seed != handle.revision);
+        let looked_again = is_unknown && is_moved && asked == 2;
+        // Nothing could keep it from being one operation on the store.
+        if result.is_ok() && meets && (handle.session.is_none() || seed.is_some()) {
+            assert_eq!(asked, 1);
+        }
         match fault {
-            Fault::Lost => {
+            // It is found out before anything is written.
+            _ if result.as_ref().is_err_and(|error| error.is(Kind::Conflict)) => {
+                self.saved(at, &handle, result, merged);
+            }
+            Fault::Lost if asked > 0 && !result.as_ref().is_err_and(|error| error.is(Kind::Missing)) => {
                 assert!(result.unwrap_err().is(Kind::OutcomeUnknown));
                 self.handles[at].1.tried = true;
             }
-            Fault::AnswerLost if meets => {
+            Fault::AnswerLost if meets || looked_again => {
                 assert!(result.unwrap_err().is(Kind::OutcomeUnknown));
                 self.handles[at].1.tried = true;
                 let number = handle.session.unwrap_or_else(|| self.add());
-                self.store(number, handle.view());
+                let newest = merged.unwrap();
+                self.store(number, newest);
                 if handle.session.is_none() {
                     self.handles[at].1.lost = Some(number);
                 }
@@ -270,16 +285,55 @@ impl Run {
         }
     }
 
+    /// A save without changes asks nobody, if the host still has what it saw last; that is what the handle shows then.
+    fn looked(
+        &mut self,
+        at: usize,
+        handle: &Handle,
+        seed: Option<u64>,
+        asked: u32,
+        result: Result<Grant, Refused>,
+    ) {
+        assert_eq!(asked, u32::from(seed.is_none()));
+        let stored = handle.session.map(|number| self.stored[number].clone());
+        let stored = stored.unwrap_or_default();
+        match (result, seed, stored.fields) {
+            (Ok(grant), seen, fields) => {
+                assert_eq!(grant.token, None);
+                let revision = seen.unwrap_or(stored.revision);
+                let base = self.written[revision as usize - 1].clone();
+                assert!(seen.is_some() || fields.as_ref() == Some(&base));
+                self.handles[at].1 = Handle {
+                    session: handle.session,
+                    base,
+                    revision,
+                    ..Handle::default()
+                };
+            }
+            (Err(error), None, None) => {
+                assert!(error.is(Kind::Missing), "{error:?}");
+                self.handles[at].1.closed = true;
+            }
+            (result, ..) => panic!("{result:?}"),
+        }
+    }
+
     fn saved(
         &mut self,
         at: usize,
         handle: &Handle,
-        result: Result<Grant, Error>,
+        result: Result<Grant, Refused>,
         merged: Result<Fields, Kind>,
     ) {
         match (result, merged) {
             (Ok(grant), Ok(fields)) => {
                 let number = handle.session.or(handle.lost).unwrap_or_else(|| self.add());
+                // A draft that an earlier try has stored is as it should be, if there is nothing to change.
+                let is_there = handle.lost.is_some() && handle.changes.is_empty();
+                let revision = match is_there {
+                    true => self.stored[number].revision,
+                    false => self.store(number, fields.clone()),
+                };
                 assert_eq!(grant.token.is_some(), handle.session.is_none());
                 if grant.token.is_some() {
                     self.tokens[number] = grant.token;
@@ -287,8 +341,8 @@ impl Run {
                 assert!(fields.len() <= policy(false).maximum_fields as usize);
                 self.handles[at].1 = Handle {
                     session: Some(number),
-                    base: fields.clone(),
-                    revision: self.store(number, fields),
+                    base: fields,
+                    revision,
                     ..Handle::default()
                 };
             }
@@ -321,12 +375,13 @@ impl Run {
     }
 
     fn store(&mut self, number: usize, fields: Fields) -> u64 {
-        self.revisions += 1;
+        self.written.push(fields.clone());
+        let revision = self.written.len() as u64;
         self.stored[number] = Stored {
             fields: Some(fields),
-            revision: self.revisions,
+            revision,
         };
-        self.revisions
+        revision
     }
 }
 
@@ -342,25 +397,23 @@ fn may_be_too_large(fields: &Fields) -> bool {
 
 /// A handle shows what its model shows, in every way there is to look.
 fn compare(session: &Session, handle: &Handle) {
-    let details = session.details(NOW);
+    let details = session.state.details().unwrap();
     if handle.closed {
         assert_eq!(details.status, Status::Closed);
-        assert!(session.entries().unwrap_err().is(Kind::Closed));
-        return assert!(session.entries_json().unwrap_err().is(Kind::Closed));
+        assert_eq!(session.state.entries(), Err(StateError::Closed));
+        return assert_eq!(session.state.entries_json(), Err(StateError::Closed));
     }
     let stored = handle.session.is_some();
     assert_eq!(details.status, if stored { Status::Live } else { Status::Draft });
-    assert_eq!(session.version().is_some(), stored);
-    assert_eq!(
-        (session.is_modified(), details.modified),
-        (!handle.changes.is_empty(), !handle.changes.is_empty())
-    );
+    let version = session.state.live().unwrap().map(|opened| opened.version);
+    assert_eq!(version, stored.then_some(handle.revision));
+    assert_eq!(details.modified, !handle.changes.is_empty());
     let view = handle.view();
     // They are ordered as they stand in a record.
     let mut expected: Vec<(&String, &Held)> = view.iter().collect();
     expected.sort_by_key(|(name, _)| escape(name));
-    let entries = session.entries().unwrap();
-    let json = session.entries_json().unwrap();
+    let entries = session.state.entries().unwrap();
+    let json = session.state.entries_json().unwrap();
     let members = naive::members(&json).unwrap();
     assert_eq!((entries.len(), members.len()), (expected.len(), expected.len()));
     for (index, (name, held)) in expected.into_iter().enumerate() {
@@ -368,7 +421,8 @@ fn compare(session: &Session, handle: &Handle) {
             (name, Some(held)),
             (&entries[index].0, Held::new(&entries[index].1).as_ref())
         );
-        assert_eq!(Held::new(&session.get(name).unwrap()).as_ref(), Some(held));
+        let shown = session.state.get(name).unwrap().unwrap();
+        assert_eq!(Held::new(&shown).as_ref(), Some(held));
         assert_eq!(name, &members[index].0);
         if let Some(plain) = held.plain() {
             assert_eq!(

@@ -2,16 +2,20 @@
 
 #![no_main]
 
+use std::sync::Arc;
+
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
+use tessera_contract::state::{Fields, Opened, State};
+use tessera_contract::{Details, Timestamp};
 use tessera_fuzz::naive;
+use tessera_guest::form::{self, escape};
 use tessera_guest::generation::Generation;
 use tessera_guest::json;
 use tessera_guest::overlay::{Change, Overlay};
 use tessera_guest::record::Head;
-use tessera_guest::snapshot::{Snapshot, Survivors, escape};
+use tessera_guest::snapshot::{Snapshot, Survivors};
 use tessera_guest::token::SessionId;
-use tessera_guest::value;
 
 const ID: SessionId = SessionId([7; 16]);
 
@@ -76,15 +80,42 @@ fn check_fields(record: &Snapshot, fields: &str) {
         .collect();
     assert_eq!(ours, theirs);
     assert_eq!((record.len(), record.is_empty()), (ours.len(), ours.is_empty()));
+    // What the host cuts out of the record's text by the place that the engine names.
+    assert_eq!(record.fields_text(), fields);
+    let host = Fields::new(record.text().into(), record.fields_at()).unwrap();
+    assert_eq!(host.text(), fields);
+    match shown(host) {
+        Some(entries) => assert!(
+            entries
+                .iter()
+                .map(|(name, _)| name)
+                .eq(ours.iter().map(|(name, _)| name))
+        ),
+        None => assert!(ours.iter().any(|(_, stored)| form::decode(stored).is_none())),
+    }
     for (name, stored) in record.raw_fields() {
         assert_eq!(record.raw(name), Some(stored));
-        let _ = value::decode(stored);
+        let _ = form::decode(stored);
         // A name that is written as the engine writes it is found by what it says.
         let plain = json::unescape(name);
         if escape(&plain) == name {
             assert_eq!(record.raw(&escape(&plain)), Some(stored));
         }
     }
+}
+
+/// All fields as a session shows them; `None` where the value of one is in no known form.
+fn shown(fields: Fields) -> Option<Vec<(String, tessera_contract::Value)>> {
+    let opened = Opened {
+        handle: String::new(),
+        key: "".into(),
+        version: 1,
+        details: Details::of_draft(),
+        asked_at: Timestamp::default(),
+        holds_until: Timestamp::default(),
+        fields: Arc::new(fields),
+    };
+    State::opened(Arc::new(opened)).entries().ok()
 }
 
 fn compose(record: &Snapshot, overlay: &Overlay) -> Snapshot {
