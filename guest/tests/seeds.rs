@@ -1,0 +1,136 @@
+//! A save that begins with what the host has seen last, while the store has gone on.
+
+#![expect(clippy::unwrap_used, reason = "what a test prepares with goes well")]
+
+mod world;
+
+use tessera_guest::call::Call;
+use tessera_guest::error::Kind;
+use tessera_guest::policy::{FieldRule, Policy};
+use tessera_guest::session::{self, Writing, Written};
+
+use world::World;
+
+const NOW: u64 = 1_767_225_600_000;
+
+/// A session that was opened with `a` 1 and has failed to save once, because others had saved something else.
+struct Stage {
+    world: World,
+    policy: Policy,
+    handle: String,
+    key: String,
+}
+
+impl Stage {
+    fn new(field_rule: FieldRule) -> Self {
+        let policy = Policy {
+            field_rule,
+            maximum_fields: 2,
+            ..Policy::default()
+        };
+        let world = World::at(NOW);
+        let engine = world.engine(&policy);
+        let first = world
+            .write(
+                &session::draft(&engine),
+                r#"{"set":{"a":1}}"#,
+                1,
+                0,
+                |call, writing| session::save(&engine, call, writing),
+            )
+            .unwrap();
+        Self {
+            world,
+            policy,
+            handle: first.opened.handle,
+            key: first.opened.key,
+        }
+    }
+
+    fn save(&self, changes: &str, name: u8, attempt: u32, base: Option<&str>) -> Result<Written, Kind> {
+        let engine = self.world.engine(&self.policy);
+        let writing = Writing {
+            handle: &self.handle,
+            changes,
+            writer: &[name; 22],
+            attempt,
+            base,
+        };
+        session::save(&engine, &Call::new(&self.world), writing).map_err(|error| error.kind())
+    }
+
+    /// What others save; each begins with what it sees.
+    fn saved_by_others(&self, changes: &str, attempt: u32) {
+        self.world.seed.take();
+        let engine = self.world.engine(&Policy {
+            field_rule: FieldRule::LaterWins,
+            ..self.policy.clone()
+        });
+        self.world
+            .write(&self.handle, changes, 9, attempt, |call, writing| {
+                session::save(&engine, call, writing)
+            })
+            .unwrap();
+    }
+
+    /// The host has seen what the store has now.
+    fn see(&self) {
+        let entry = self.world.entry(&self.key);
+        *self.world.seed.borrow_mut() = Some((self.key.clone(), entry));
+        self.world.asked.take();
+    }
+
+    fn fields(&self) -> String {
+        let value = self.world.entry(&self.key).value;
+        let at = value.find("\"fields\":").unwrap();
+        value[at + 9..value.len() - 1].to_owned()
+    }
+}
+
+#[test]
+fn a_conflict_that_is_over_is_none() {
+    let stage = Stage::new(FieldRule::Conflict);
+    let (mine, base) = (r#"{"set":{"a":3}}"#, Some(r#"{"a":1}"#));
+    stage.saved_by_others(r#"{"set":{"a":2}}"#, 0);
+    stage.see();
+    assert_eq!(stage.save(mine, 1, 1, base), Err(Kind::Conflict));
+    // It was looked for in the newest record, once.
+    assert_eq!(stage.world.asked.take(), ["get fresh"]);
+
+    stage.see();
+    let seed = stage.world.seed.take();
+    stage.saved_by_others(r#"{"set":{"a":1}}"#, 1);
+    *stage.world.seed.borrow_mut() = seed;
+    stage.world.asked.take();
+    assert!(stage.save(mine, 1, 2, base).is_ok());
+    assert_eq!(stage.world.asked.take(), ["get fresh", "replace"]);
+    assert_eq!(stage.fields(), r#"{"a":3}"#);
+}
+
+#[test]
+fn a_record_that_is_full_no_more_is_written() {
+    let stage = Stage::new(FieldRule::LaterWins);
+    let mine = r#"{"set":{"b":3}}"#;
+    stage.saved_by_others(r#"{"set":{"c":2}}"#, 0);
+    stage.see();
+    assert_eq!(stage.save(mine, 1, 1, None), Err(Kind::LimitExceeded));
+    stage.see();
+    let seed = stage.world.seed.take();
+    stage.saved_by_others(r#"{"remove":["c"]}"#, 1);
+    *stage.world.seed.borrow_mut() = seed;
+    assert!(stage.save(mine, 1, 2, None).is_ok());
+    assert_eq!(stage.fields(), r#"{"a":1,"b":3}"#);
+}
+
+#[test]
+fn a_save_that_nobody_disturbs_is_one_operation() {
+    let stage = Stage::new(FieldRule::Conflict);
+    stage.see();
+    // What cannot fit is refused by what the session itself shows.
+    let refused = stage.save(r#"{"set":{"b":3,"c":1}}"#, 1, 1, None);
+    assert_eq!(refused, Err(Kind::LimitExceeded));
+    assert!(stage.world.asked.take().is_empty());
+    stage.see();
+    assert!(stage.save(r#"{"set":{"a":3}}"#, 1, 2, None).is_ok());
+    assert_eq!(stage.world.asked.take(), ["replace"]);
+}
