@@ -24,14 +24,14 @@ impl Workshop {
         fs::create_dir_all(&copy)?;
         let manifest = fs::read_to_string(workspace.join("Cargo.toml"))?;
         let alone = manifest.lines().map(|line| match line.split(' ').next() {
-            Some("members") => "members = [\"guest\"]\n".to_owned(),
+            Some("members") => "members = [\"contract\", \"guest\"]\n".to_owned(),
             Some("default-members" | "exclude") => String::new(),
             _ => format!("{line}\n"),
         });
         fs::write(copy.join("Cargo.toml"), alone.collect::<String>())?;
         fs::copy(workspace.join("Cargo.lock"), copy.join("Cargo.lock"))?;
         let workshop = Self { workspace, copy };
-        for folder in ["guest", "wit"] {
+        for folder in ["contract", "guest", "wit"] {
             workshop.copy_folder(Path::new(folder))?;
         }
         Ok(workshop)
@@ -98,7 +98,8 @@ impl Workshop {
         self.with(mutant, |workshop| {
             let output = workshop
                 .cargo()
-                .args(["test", "--quiet", "--package", "tessera-guest", "--lib"])
+                .args(["test", "--quiet", "--lib", "--tests"])
+                .args(["--package", "tessera-guest", "--package", "tessera-contract"])
                 .arg("--target-dir")
                 .arg(workshop.target())
                 .output()?;
