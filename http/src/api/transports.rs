@@ -37,7 +37,7 @@ fn plain_cookie() -> CookieBuilder {
 /// If it is none of these, or a name or an attribute is unfit.
 pub fn parse_transport(text: &str) -> Result<Carrier, String> {
     match text.split_once(':').unwrap_or((text, "")) {
-        ("bearer", "") => Ok(Carrier::Bearer),
+        ("bearer", "") if text == "bearer" => Ok(Carrier::Bearer),
         ("cookie", "") => Err("a cookie is named after a colon, as in cookie:shop".into()),
         ("cookie", text) => {
             let (name, attributes) = text
@@ -169,6 +169,7 @@ mod tests {
         for text in [
             "",
             "Bearer",
+            "bearer:",
             "bearer:x",
             "cookie",
             "cookie:",
