@@ -49,7 +49,7 @@ fn unfit(reason: &'static str) -> Unfit {
 
 impl From<Fault> for Unfit {
     fn from(fault: Fault) -> Self {
-        Self::Value(format!("not JSON at byte {}: {}", fault.at, fault.reason).into())
+        Self::Value(format!("at byte {}: {}", fault.at, fault.reason).into())
     }
 }
 
