@@ -13,6 +13,8 @@ mod value;
 #[cfg(feature = "host")]
 pub mod memo;
 #[cfg(feature = "host")]
+mod opened;
+#[cfg(feature = "host")]
 mod session;
 #[cfg(feature = "host")]
 pub mod state;

@@ -1,101 +1,18 @@
 //! A session as data: what was read of it, and what was changed since. Nothing here asks the engine or the store.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::form::{self, FieldLimits, Unfit, check_name, escape};
 use crate::index::Index;
-use crate::json::{self, Fault, Scanner};
+use crate::json;
 use crate::overlay::{Change, MOST_CHANGES, Overlay};
-use crate::{Details, Status, Timestamp, Value};
+use crate::{Details, Status, Value};
+
+pub use crate::opened::{Fields, Opened};
 
 /// How many random bytes a session draws before its first write.
 pub const WRITER_BYTES: usize = 22;
-
-/// The fields of a record, read in place: the record's text is shared with whoever read or wrote it.
-pub struct Fields {
-    record: Arc<str>,
-    at: usize,
-    index: OnceLock<Result<Index, Fault>>,
-}
-
-impl fmt::Debug for Fields {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fields").finish_non_exhaustive()
-    }
-}
-
-impl Fields {
-    /// Those of a record, whose object begins at this byte and ends before the record's last; `None` if none is there.
-    pub fn new(record: Arc<str>, at: usize) -> Option<Self> {
-        let text = record.get(at..record.len().checked_sub(1)?)?;
-        if !(text.starts_with('{') && text.ends_with('}')) {
-            return None;
-        }
-        Some(Self {
-            record,
-            at,
-            index: OnceLock::new(),
-        })
-    }
-
-    /// All fields as one JSON object.
-    pub fn text(&self) -> &str {
-        // Looked at by `new`.
-        self.record.get(self.at..self.record.len() - 1).unwrap_or("{}")
-    }
-
-    /// The text of the whole record.
-    pub fn record(&self) -> &Arc<str> {
-        &self.record
-    }
-
-    fn index(&self) -> Result<&Index, StateError> {
-        let read = || {
-            let text = self.text();
-            Index::read(text, &mut Scanner::new(text))
-        };
-        // The engine has read the same text.
-        self.index
-            .get_or_init(read)
-            .as_ref()
-            .map_err(|_| StateError::Corrupt)
-    }
-}
-
-/// An open session, as the engine answered it.
-pub struct Opened {
-    /// Names the session to the engine. It opens the session for whoever has it.
-    pub handle: String,
-    /// The key of the session's record.
-    pub key: Arc<str>,
-    /// The version of that record.
-    pub version: u64,
-    /// What is known of the session.
-    pub details: Details,
-    /// The clock's answer by which the details were made.
-    pub asked_at: Timestamp,
-    /// The details stay the same from then to before this moment.
-    pub holds_until: Timestamp,
-    /// The fields.
-    pub fields: Arc<Fields>,
-}
-
-// A handle and a key name the session, and fields are its own.
-impl fmt::Debug for Opened {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opened")
-            .field("reference", &self.details.reference)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Opened {
-    /// Whether the details are the same at this time.
-    pub fn holds_at(&self, now: Timestamp) -> bool {
-        self.asked_at <= now && now < self.holds_until
-    }
-}
 
 /// Why a session cannot be read or changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -554,6 +471,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Timestamp;
 
     const LIMITS: FieldLimits = FieldLimits {
         maximum_name_bytes: 8,
@@ -716,14 +634,5 @@ mod tests {
         assert!(now.version == 1 && now.holds_at(Timestamp::from_millis(8)));
         assert_eq!(state.get("a"), Ok(Some(Value::Integer(1))));
         assert_eq!(shared.handle, "h1.x", "others have the session as they opened it");
-    }
-
-    #[test]
-    fn fields_that_are_not_where_they_are_said_to_be_are_none() {
-        let record: Arc<str> = r#"{"fields":{"a":1}}"#.into();
-        for (at, fits) in [(10, true), (9, false), (17, false), (18, false), (40, false)] {
-            assert_eq!(Fields::new(Arc::clone(&record), at).is_some(), fits, "{at}");
-        }
-        assert!(Fields::new("".into(), 0).is_none());
     }
 }
