@@ -49,7 +49,7 @@ fn unfit(reason: &'static str) -> Unfit {
 
 impl From<Fault> for Unfit {
     fn from(fault: Fault) -> Self {
-        Self::Value(format!("at byte {}: {}", fault.at, fault.reason).into())
+        Self::Value(fault.to_text().into())
     }
 }
 
@@ -97,8 +97,14 @@ pub fn encode(value: &Value) -> Result<String, Unfit> {
         Value::Null => text.push_str("null"),
         Value::Boolean(true) => text.push_str("true"),
         Value::Boolean(false) => text.push_str("false"),
-        Value::Integer(number) if number.unsigned_abs() <= MAXIMUM_PLAIN_INTEGER => text = number.to_string(),
-        Value::Integer(number) => text = format!("{{\"$t\":[\"int\",\"{number}\"]}}"),
+        Value::Integer(number) if number.unsigned_abs() <= MAXIMUM_PLAIN_INTEGER => {
+            push_integer(*number, &mut text)
+        }
+        Value::Integer(number) => {
+            text.push_str("{\"$t\":[\"int\",\"");
+            push_integer(*number, &mut text);
+            text.push_str("\"]}");
+        }
         // The shortest text that reads back the same, always with a point or an exponent.
         Value::Float(number) if number.is_finite() => {
             text.push_str(ryu::Buffer::new().format_finite(*number))
@@ -113,6 +119,13 @@ pub fn encode(value: &Value) -> Result<String, Unfit> {
         Value::Json(content) => return tagged_if_needed(&canonical_json(content)?),
     }
     Ok(text)
+}
+
+fn push_integer(number: i64, onto: &mut String) {
+    if number < 0 {
+        onto.push('-');
+    }
+    json::push_unsigned(number.unsigned_abs(), onto);
 }
 
 /// Checks that a text is one JSON value and writes it canonically.
@@ -133,7 +146,7 @@ fn tagged_if_needed(content: &str) -> Result<String, Unfit> {
     if !needs_tag {
         return Ok(content.to_owned());
     }
-    let tagged = format!("{{\"$t\":[\"json\",{content}]}}");
+    let tagged = ["{\"$t\":[\"json\",", content, "]}"].concat();
     // A tag nests two levels: what is read back is no deeper than what was taken.
     Scanner::new(&tagged).value(Names::Trusted)?;
     Ok(tagged)
@@ -213,8 +226,10 @@ fn decode_tagged(text: &str) -> Option<Value> {
         "int" => {
             let digits = scanner.text().ok()?;
             let number: i64 = digits.parse().ok()?;
+            let mut text = String::new();
+            push_integer(number, &mut text);
             // One number has one text.
-            (number.to_string() == digits).then_some(Value::Integer(number))?
+            (text == digits).then_some(Value::Integer(number))?
         }
         "bytes" => Value::Bytes(encoding::decode(&scanner.text().ok()?)?),
         "json" => {

@@ -27,6 +27,12 @@ fn part(text: &str, (start, end): (u32, u32)) -> &str {
     json::slice(text, start as usize, end as usize)
 }
 
+/// The same, for a comparison: texts are ordered as their bytes are.
+#[inline(always)]
+fn bytes(text: &str, (start, end): (u32, u32)) -> &[u8] {
+    &text.as_bytes()[start as usize..end as usize]
+}
+
 impl Index {
     /// With room for so many members.
     pub fn with_capacity(members: usize) -> Self {
@@ -38,17 +44,18 @@ impl Index {
     /// # Errors
     /// Where it is no object whose names are ordered and unique, or has more than 4096 members.
     pub fn read(text: &str, scanner: &mut Scanner<'_>) -> Result<Self, Fault> {
-        let mut index = Self::default();
         scanner.expect(b'{')?;
         if scanner.accept(b'}') {
-            return Ok(index);
+            return Ok(Self::default());
         }
+        // Most sessions have no more.
+        let mut index = Self::with_capacity(16);
         loop {
             let at = scanner.position();
             let name = scanner.string()?;
-            let before = index.0.last().map(|span| part(text, span.name));
+            let before = index.0.last().map(|span| bytes(text, span.name));
             // They stand ordered by name, so that a name that stands twice is seen at once.
-            if before.is_some_and(|before| before >= json::slice(text, name.start, name.end)) {
+            if before.is_some_and(|before| before >= bytes(text, narrow(&name))) {
                 return Err(Fault {
                     at,
                     reason: "the fields are not ordered by name",
@@ -82,7 +89,7 @@ impl Index {
     pub fn raw<'a>(&self, text: &'a str, escaped_name: &str) -> Option<&'a str> {
         let found = self
             .0
-            .binary_search_by(|span| part(text, span.name).cmp(escaped_name))
+            .binary_search_by(|span| bytes(text, span.name).cmp(escaped_name.as_bytes()))
             .ok()?;
         Some(part(text, self.0[found].value))
     }

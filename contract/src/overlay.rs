@@ -156,6 +156,7 @@ impl Overlay {
     ///
     /// # Errors
     /// What is wrong, and with which field; the empty name where the text as a whole is.
+    #[inline(never)]
     pub fn read(text: &str, limits: &FieldLimits) -> Result<Self, (String, Unfit)> {
         let mut overlay = Self::default();
         if text.is_empty() {
@@ -310,6 +311,11 @@ mod tests {
             field(r#"{"set":{"a":"\u0000"},"set":{}}"#),
             (_, Unfit::Value(_))
         ));
+        // These are JSON, and no value of a field.
+        for unfit in ["9223372036854775808", r#"{"$t":["date","x"]}"#] {
+            let changes = format!(r#"{{"set":{{"a":1,"b":{unfit}}}}}"#);
+            assert!(matches!(field(&changes), (name, Unfit::Value(_)) if name == "b"));
+        }
         assert!(matches!(field(r#"{"put":{}}"#), (_, Unfit::Value(_))));
         assert!(matches!(field("[]"), (_, Unfit::Value(_))));
         assert!(matches!(field(r#"{"set":{"":1}}"#), (_, Unfit::Name(_))));

@@ -2,10 +2,11 @@
 
 mod canonical;
 mod float;
+mod plain;
 mod scanner;
 mod writer;
 
 pub use canonical::push_canonical;
 pub use float::read_float;
 pub use scanner::{Fault, MAXIMUM_DEPTH, Names, Scanner, check, slice, unescape};
-pub use writer::{push_string, push_string_body};
+pub use writer::{decimal, push_string, push_string_body, push_unsigned};

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
+use super::decimal;
 use super::float::is_finite;
+use super::plain::{begins_with, plain_run};
 
 /// How deep arrays and objects may nest.
 pub const MAXIMUM_DEPTH: usize = 64;
@@ -16,6 +18,13 @@ pub struct Fault {
     pub at: usize,
     /// What is wrong there.
     pub reason: &'static str,
+}
+
+impl Fault {
+    /// Both in words.
+    pub fn to_text(&self) -> String {
+        ["at byte ", &decimal(self.at as u64), ": ", self.reason].concat()
+    }
 }
 
 /// Whether a name may stand twice in one object.
@@ -56,6 +65,11 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0 }
     }
 
+    /// The part of the text between two places at which the scanner stood.
+    pub fn slice(&self, span: &Range<usize>) -> &'a str {
+        slice(self.text, span.start, span.end)
+    }
+
     /// Where the next byte to read is.
     pub fn position(&self) -> usize {
         self.at
@@ -65,17 +79,28 @@ impl<'a> Scanner<'a> {
         Err(Fault { at: self.at, reason })
     }
 
+    #[inline(always)]
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    /// Skips white space, of which a record has none.
+    #[inline(always)]
     fn space(&mut self) {
+        if self.byte().is_some_and(|byte| byte <= b' ') {
+            self.skip_space();
+        }
+    }
+
+    #[cold]
+    fn skip_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.byte() {
             self.at += 1;
         }
     }
 
     /// The next byte that is not white space, unread.
+    #[inline(always)]
     pub fn peek(&mut self) -> Option<u8> {
         self.space();
         self.byte()
@@ -101,7 +126,7 @@ impl<'a> Scanner<'a> {
 
     /// Reads exactly this text, white space not skipped.
     pub fn literal(&mut self, literal: &str) -> Result<(), Fault> {
-        if self.text.as_bytes()[self.at..].starts_with(literal.as_bytes()) {
+        if begins_with(&self.text.as_bytes()[self.at..], literal.as_bytes()) {
             self.at += literal.len();
             Ok(())
         } else {
@@ -183,14 +208,14 @@ impl<'a> Scanner<'a> {
         self.expect(b'"')?;
         let start = self.at;
         loop {
+            self.at += plain_run(&self.text.as_bytes()[self.at..]);
             match self.byte() {
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(start..self.at - 1);
                 }
                 Some(b'\\') => self.escape()?,
-                Some(0..=0x1f) => return self.fault("a control character stands unescaped in a string"),
-                Some(_) => self.at += 1,
+                Some(_) => return self.fault("a control character stands unescaped in a string"),
                 None => return self.fault("the text ends within a string"),
             }
         }
@@ -288,12 +313,20 @@ impl<'a> Scanner<'a> {
 
     /// Reads a whole number from 0 to 2^64−1.
     pub fn unsigned(&mut self) -> Result<u64, Fault> {
-        let start = self.at;
-        let span = self.number()?;
-        slice(self.text, span.start, span.end).parse().or(Err(Fault {
-            at: start,
-            reason: "a whole number was expected here",
-        }))
+        const GREATEST: &[u8] = b"18446744073709551615";
+        self.space();
+        let rest = &self.text.as_bytes()[self.at..];
+        let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = &rest[..length];
+        // No needless 0, as everywhere in JSON; and of two numbers of one length the greater has the later text.
+        let is_too_great = length > GREATEST.len() || (length == GREATEST.len() && digits > GREATEST);
+        if length == 0 || is_too_great || (length > 1 && digits[0] == b'0') {
+            return self.fault("a whole number from 0 to 2^64−1 was expected here");
+        }
+        self.at += length;
+        // Wrapping, because a check of each step takes a multiplication of 128 bits.
+        let append = |number: u64, digit: &u8| number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        Ok(digits.iter().fold(0, append))
     }
 
     /// Reads a string and answers its text.
