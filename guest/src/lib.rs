@@ -7,6 +7,9 @@
 //! Only `component` knows WIT; the rest builds natively, so that it can be tested and fuzzed without a runtime.
 
 mod author;
+// For the component's allocator, and for its own tests.
+#[cfg(any(target_arch = "wasm32", test))]
+mod block;
 pub mod call;
 pub mod csrf;
 mod ending;
@@ -30,8 +33,3 @@ mod write;
 mod component;
 
 pub use tessera_contract::{Value, encoding, form, json, overlay};
-
-// Half the size of the standard library's for this target, and faster.
-#[cfg(target_arch = "wasm32")]
-#[global_allocator]
-static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

@@ -6,6 +6,7 @@
 )]
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
 
+mod allocator;
 mod convert;
 
 use std::cell::RefCell;
@@ -14,6 +15,7 @@ use std::rc::Rc;
 use crate::call::Call;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
+use crate::keys::SigningKey;
 use crate::ports::{self, Condition, Deletion, Expected, Placement, Ports, StoreError};
 use crate::{owner, policy, session};
 
@@ -166,7 +168,13 @@ fn engine(id: u32) -> Result<Rc<Engine>, wit::Error> {
 
 #[inline(never)]
 fn configure(policy: wit::Policy, keys: Vec<wit::SigningKey>) -> Result<u32, wit::Error> {
-    let engine = Engine::configure(&call(), policy_in(policy), &keys_in(keys))?;
+    let (policy, keys) = (policy_in(policy), keys_in(keys));
+    // What came in lies where the call's own memory is; the engine keeps a copy.
+    allocator::keep(|| keep_engine(policy.clone(), &keys))
+}
+
+fn keep_engine(policy: policy::Policy, keys: &[SigningKey]) -> Result<u32, wit::Error> {
+    let engine = Engine::configure(&call(), policy, keys)?;
     ENGINES.with_borrow_mut(|engines| {
         if engines.by_id.len() >= MAXIMUM_ENGINES || engines.last == u32::MAX {
             return Err(Error::limit("engines", MAXIMUM_ENGINES as u64).into());
