@@ -4,14 +4,15 @@ use sha2::{Digest, Sha256};
 
 use crate::encoding;
 use crate::error::{Error, Kind};
+use crate::json;
 use crate::record::Head;
 use crate::token::SessionId;
 
 /// Random bytes that a host's session draws before its first write, and how many writes it had begun before this one.
-#[derive(Clone, Copy)]
 pub(crate) struct Author {
     writer: [u8; Self::WRITER_BYTES],
     attempt: u32,
+    write_id: String,
 }
 
 impl Author {
@@ -26,7 +27,18 @@ impl Author {
         let writer = writer
             .try_into()
             .map_err(|_| Error::about(Kind::InvalidArgument, "writer", "must be 22 random bytes"))?;
-        Ok(Self { writer, attempt })
+        Ok(Self::named(writer, attempt))
+    }
+
+    fn named(writer: [u8; Self::WRITER_BYTES], attempt: u32) -> Self {
+        let mut write_id = encoding::encode(&writer[16..]);
+        write_id.push('.');
+        json::push_unsigned(attempt.into(), &mut write_id);
+        Self {
+            writer,
+            attempt,
+            write_id,
+        }
     }
 
     /// The id a draft gets. The same when a save is repeated, so that the repeat finds what the first may have written.
@@ -34,10 +46,6 @@ impl Author {
         let mut id = [0; 16];
         id.copy_from_slice(&self.writer[..16]);
         SessionId(id)
-    }
-
-    fn nonce(&self) -> String {
-        encoding::encode(&self.writer[16..])
     }
 
     /// The guard of a record that this try of the write makes: 64 bits of a hash, so that no other write, and no other try, has it.
@@ -53,19 +61,20 @@ impl Author {
         u64::from_be_bytes(guard)
     }
 
-    pub(crate) fn write_id(&self) -> String {
-        format!("{}.{}", self.nonce(), self.attempt)
+    /// The name of this write. It stands in the record that the write makes.
+    pub(crate) fn write_id(&self) -> &str {
+        &self.write_id
     }
 
     /// Whether the record is as this session wrote it last.
     pub(crate) fn wrote_last(&self, head: &Head) -> bool {
-        head.writes.last().is_some_and(|id| self.is_mine(id))
+        head.writes.iter().last().is_some_and(|id| self.is_mine(id))
     }
 
+    /// Whether a write is one of this writer's: what stands before the dot is the writer's, what comes after is the write's.
     fn is_mine(&self, write_id: &str) -> bool {
-        write_id
-            .strip_prefix(self.nonce().as_str())
-            .is_some_and(|rest| rest.starts_with('.'))
+        let writer = |id| str::split_once(id, '.').map(|(writer, _)| writer);
+        writer(write_id) == writer(&self.write_id)
     }
 
     pub(crate) fn wrote(&self, head: &Head) -> bool {

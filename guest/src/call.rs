@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use crate::error::{Error, Kind};
+use crate::json::decimal;
 use crate::ports::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Ports, StoreError};
 
 /// The most questions one logical call asks. What has more to do answers a cursor.
@@ -73,7 +74,12 @@ impl<'a> Call<'a> {
             return Err(match self.written.get() {
                 Written::Nothing => Error::because(
                     Kind::Other,
-                    format!("a call asked more than {MAXIMUM_QUESTIONS} questions"),
+                    [
+                        "a call asked more than ",
+                        &decimal(MAXIMUM_QUESTIONS.into()),
+                        " questions",
+                    ]
+                    .concat(),
                 ),
                 Written::Refused | Written::Something => Kind::OutcomeUnknown.into(),
             });
@@ -97,9 +103,10 @@ impl<'a> Call<'a> {
         self.ask()?;
         let bytes = self.ports.random(N as u32);
         <[u8; N]>::try_from(bytes.as_slice()).map_err(|_| {
+            let (answered, asked) = (decimal(bytes.len() as u64), decimal(N as u64));
             Error::because(
                 Kind::Other,
-                format!("the random source answered {} of {N} bytes", bytes.len()),
+                ["the random source answered ", &answered, " of ", &asked, " bytes"].concat(),
             )
         })
     }

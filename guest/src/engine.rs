@@ -7,7 +7,7 @@ use crate::encoding;
 use crate::ending;
 use crate::error::{Error, Kind};
 use crate::generation::{Generations, Standing};
-use crate::handle::Tag;
+use crate::handle::{Shown, Tag};
 use crate::keys::{KeyRing, SigningKey};
 use crate::moments::Moments;
 use crate::policy::{Policy, ReuseRule};
@@ -112,7 +112,7 @@ impl Engine {
     pub fn open(&self, call: &Call<'_>, token: &str) -> Result<Opened, Error> {
         let now = call.now()?;
         let moments = Moments::at(now);
-        let live = self.open_live(call, token, now, &moments)?;
+        let live = self.admit(call, token, now, &moments)?;
         let mut opened = view::opened(self, &live, &moments);
         // What more than one answer has decided does not hold when one of them is given again.
         if call.reads() != 1 || call.was_fresh() {
@@ -121,13 +121,8 @@ impl Engine {
         Ok(opened)
     }
 
-    pub(crate) fn open_live(
-        &self,
-        call: &Call<'_>,
-        token: &str,
-        now: u64,
-        moments: &Moments,
-    ) -> Result<Live, Error> {
+    /// Finds the session that a token names and judges the token by its record.
+    fn admit(&self, call: &Call<'_>, token: &str, now: u64, moments: &Moments) -> Result<Live, Error> {
         let token = token::verify(token, &self.policy, &self.ring, moments)?;
         let exact = self.store.maximum_staleness_ms == 0;
         let mut fresh = exact;
@@ -162,7 +157,13 @@ impl Engine {
             if token.subject.is_some() && token.subject != found.snapshot.head.subject {
                 return Err(Kind::Replaced.into());
             }
-            return Ok(Live::new(&token, found));
+            let shown = Shown {
+                generation: token.generation,
+                issued_at: token.issued_at,
+                token_expires_at: token.expires_at,
+                reference: found.snapshot.id.reference(),
+            };
+            return Ok(Live::new(shown, found));
         }
     }
 
@@ -211,7 +212,7 @@ impl Engine {
             return Err(Kind::Expired.into());
         }
         Ok(Claims {
-            reference: token.id.reference(),
+            reference: token.id.reference().text(),
             token,
         })
     }

@@ -3,8 +3,9 @@
 //! It says which session was opened with which token, and which version of the record was seen. What else a call needs it reads
 //! from the record. A handle is not authenticated: whoever has one can write the session, so that it stays inside a process.
 //!
-//! `h1.` and then, in base64url: the engine's tag (8 bytes), session id (16), generation counter (4), when it was raised (6), when
-//! the token was issued (6), when the token ends (6), version seen (8); all numbers big-endian. A draft's is `d1.` and the tag.
+//! `h1.` and then, in base64url: the engine's tag (8 bytes), session id (16), its reference (16), generation counter (4), when it was
+//! raised (6), when the token was issued (6), when the token ends (6), version seen (8); all numbers big-endian. A draft's is `d1.`
+//! and the tag. The reference follows from the id; it stands there because a hash costs more than everything else in a handle.
 
 use sha2::{Digest, Sha256};
 
@@ -12,12 +13,12 @@ use crate::encoding;
 use crate::error::{Error, Kind};
 use crate::generation::Generation;
 use crate::policy::{Policy, TokenFormat};
-use crate::token::SessionId;
+use crate::token::{Reference, SessionId};
 
 const SAVED: &str = "h1.";
 const DRAFT: &str = "d1.";
 const TAG_BYTES: usize = 8;
-const SAVED_BYTES: usize = 54;
+const SAVED_BYTES: usize = 70;
 
 /// Sets apart the handles of engines that make other tokens or lie elsewhere in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +48,23 @@ impl Tag {
 pub struct Saved {
     /// Whose record it names.
     pub id: SessionId,
+    /// How the session was opened.
+    pub shown: Shown,
+    /// The version of the record that was seen.
+    pub version: u64,
+}
+
+/// What stays known of the token by which a session was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
     /// The generation of the token that was shown, or of the one that an authentication has made.
     pub generation: Generation,
     /// When the token was made; 0 where no token was shown.
     pub issued_at: u64,
-    /// From when on the token is refused.
+    /// From when on the token is refused; 0 where no token was shown.
     pub token_expires_at: u64,
-    /// The version of the record that was seen.
-    pub version: u64,
+    /// Names the session in logs and lists.
+    pub reference: Reference,
 }
 
 // An id is half of a login; it never reaches a log.
@@ -101,12 +111,13 @@ impl Handle {
         let mut bytes = [0; SAVED_BYTES];
         bytes[..8].copy_from_slice(&tag.0);
         bytes[8..24].copy_from_slice(&saved.id.0);
-        put(saved.generation.counter.into(), &mut bytes[24..28]);
-        put(saved.generation.raised_at, &mut bytes[28..34]);
-        put(saved.issued_at, &mut bytes[34..40]);
-        put(saved.token_expires_at, &mut bytes[40..46]);
-        put(saved.version, &mut bytes[46..54]);
-        let mut text = String::with_capacity(SAVED.len() + 72);
+        bytes[24..40].copy_from_slice(&saved.shown.reference.0);
+        put(saved.shown.generation.counter.into(), &mut bytes[40..44]);
+        put(saved.shown.generation.raised_at, &mut bytes[44..50]);
+        put(saved.shown.issued_at, &mut bytes[50..56]);
+        put(saved.shown.token_expires_at, &mut bytes[56..62]);
+        put(saved.version, &mut bytes[62..70]);
+        let mut text = String::with_capacity(SAVED.len() + 94);
         text.push_str(SAVED);
         encoding::encode_onto(&bytes, &mut text);
         text
@@ -134,17 +145,22 @@ fn read(text: &str, tag: Tag) -> Option<Handle> {
     if bytes[..8] != tag.0 {
         return None;
     }
-    let mut id = [0; 16];
+    let (mut id, mut reference) = ([0; 16], [0; Reference::BYTES]);
     id.copy_from_slice(&bytes[8..24]);
+    reference.copy_from_slice(&bytes[24..40]);
+    let shown = Shown {
+        generation: Generation {
+            counter: number(&bytes[40..44]) as u32,
+            raised_at: number(&bytes[44..50]),
+        },
+        issued_at: number(&bytes[50..56]),
+        token_expires_at: number(&bytes[56..62]),
+        reference: Reference(reference),
+    };
     Some(Handle::Saved(Saved {
         id: SessionId(id),
-        generation: Generation {
-            counter: number(&bytes[24..28]) as u32,
-            raised_at: number(&bytes[28..34]),
-        },
-        issued_at: number(&bytes[34..40]),
-        token_expires_at: number(&bytes[40..46]),
-        version: number(&bytes[46..54]),
+        shown,
+        version: number(&bytes[62..70]),
     }))
 }
 
@@ -155,12 +171,15 @@ mod tests {
     fn saved() -> Handle {
         Handle::Saved(Saved {
             id: SessionId([9; 16]),
-            generation: Generation {
-                counter: 7,
-                raised_at: 1_767_225_600_001,
+            shown: Shown {
+                generation: Generation {
+                    counter: 7,
+                    raised_at: 1_767_225_600_001,
+                },
+                issued_at: 1_767_225_600_002,
+                token_expires_at: crate::call::MAXIMUM_TIMESTAMP_MS,
+                reference: SessionId([9; 16]).reference(),
             },
-            issued_at: 1_767_225_600_002,
-            token_expires_at: crate::call::MAXIMUM_TIMESTAMP_MS,
             version: u64::MAX - 1,
         })
     }
@@ -199,16 +218,15 @@ mod tests {
         let (tag, Handle::Saved(saved)) = (Tag::of(&Policy::default()), saved()) else {
             panic!("it was saved");
         };
-        let late = Saved {
-            token_expires_at: (1 << 48) + 5,
-            ..saved
+        let until = |token_expires_at| {
+            let shown = Shown {
+                token_expires_at,
+                ..saved.shown
+            };
+            Handle::Saved(Saved { shown, ..saved })
         };
-        let read = Handle::read(&Handle::Saved(late).write(tag), tag).unwrap();
-        let last = Saved {
-            token_expires_at: crate::call::MAXIMUM_TIMESTAMP_MS,
-            ..saved
-        };
-        assert_eq!(read, Handle::Saved(last));
+        let read = Handle::read(&until((1 << 48) + 5).write(tag), tag).unwrap();
+        assert_eq!(read, until(crate::call::MAXIMUM_TIMESTAMP_MS));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Kind};
+use crate::json::decimal;
 
 /// A MAC with its key schedule done: cloning it skips that work.
 pub type Signer = Hmac<Sha256>;
@@ -120,7 +121,7 @@ impl KeyRing {
         let unfit = |index: usize, part: &str, reason: &str| {
             Err(Error::about(
                 Kind::InvalidKey,
-                &format!("keys[{index}]{part}"),
+                &["keys[", &decimal(index as u64), "]", part].concat(),
                 reason,
             ))
         };

@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::form::escape;
 use crate::generation::Generation;
+use crate::json::decimal;
 use crate::moments::Moments;
 use crate::policy::{CapRule, check_subject};
 use crate::ports::{Condition, Deletion, Page, Row};
@@ -108,7 +109,7 @@ pub fn list(
         .iter()
         .map(|session| {
             let head = &session.snapshot.head;
-            let reference = session.snapshot.id.reference();
+            let reference = session.snapshot.id.reference().text();
             Summary {
                 current: current == Some(reference.as_str()),
                 reference,
@@ -157,7 +158,7 @@ pub fn revoke(
     let (owned, next) = page(engine, call, subject, check_cursor(cursor)?, &now(call)?)?;
     let Some(session) = owned
         .iter()
-        .find(|session| session.snapshot.id.reference() == reference)
+        .find(|session| session.snapshot.id.reference().text() == reference)
     else {
         return Ok(Progress { ended: 0, next });
     };
@@ -191,7 +192,7 @@ pub fn revoke_all(
     let (owned, next) = page(engine, call, subject, at.cursor, &now(call)?)?;
     let doomed: Vec<&Owned> = owned
         .iter()
-        .filter(|session| except.is_none_or(|except| session.snapshot.id.reference() != except))
+        .filter(|session| except.is_none_or(|except| session.snapshot.id.reference().text() != except))
         .collect();
     let ended = if doomed.is_empty() {
         0
@@ -236,12 +237,14 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     fn write(&self) -> String {
-        format!(
-            "{}{}:{}",
-            self.number,
-            if self.found { '+' } else { '-' },
-            self.cursor
-        )
+        let number = decimal(self.number.into());
+        [
+            number.as_str(),
+            if self.found { "+" } else { "-" },
+            ":",
+            self.cursor,
+        ]
+        .concat()
     }
 
     fn read(cursor: &'a str) -> Result<Self, Error> {

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind};
 use crate::form::{FieldLimits, check_name};
+use crate::json::decimal;
 use crate::ports::Capabilities;
 
 const SECOND: u64 = 1_000;
@@ -247,39 +248,42 @@ impl Policy {
         if self.key_prefix.len() + KEY_ID_CHARACTERS > store.maximum_key_bytes as usize {
             return unfit(
                 "key-prefix",
-                &format!("the store's keys are at most {} bytes", store.maximum_key_bytes),
+                &words("the store's keys are at most ", store.maximum_key_bytes, " bytes"),
             );
         }
         if self.maximum_record_bytes > store.maximum_value_bytes {
             return unfit(
                 "maximum-record-bytes",
-                &format!(
-                    "the store's values are at most {} bytes",
-                    store.maximum_value_bytes
+                &words(
+                    "the store's values are at most ",
+                    store.maximum_value_bytes,
+                    " bytes",
                 ),
             );
         }
         if self.idle_timeout_ms < store.minimum_ttl_ms {
             return unfit(
                 "idle-timeout-ms",
-                &format!("the store keeps entries at least {} ms", store.minimum_ttl_ms),
+                &words("the store keeps entries at least ", store.minimum_ttl_ms, " ms"),
             );
         }
         if self.touch_interval_ms < store.minimum_write_interval_ms {
             return unfit(
                 "touch-interval-ms",
-                &format!(
-                    "the store takes a write every {} ms",
-                    store.minimum_write_interval_ms
+                &words(
+                    "the store takes a write every ",
+                    store.minimum_write_interval_ms,
+                    " ms",
                 ),
             );
         }
         if self.rotation_grace_ms < store.maximum_staleness_ms {
             return unfit(
                 "rotation-grace-ms",
-                &format!(
-                    "the store's answers may be {} ms old, and a client would be refused meanwhile",
-                    store.maximum_staleness_ms
+                &words(
+                    "the store's answers may be ",
+                    store.maximum_staleness_ms,
+                    " ms old, and a client would be refused meanwhile",
                 ),
             );
         }
@@ -294,7 +298,7 @@ pub fn check_subject(subject: &str, store: &Capabilities) -> Result<(), Error> {
         return Err(Error::about(
             Kind::InvalidArgument,
             "subject",
-            &format!("must be 1 to {maximum} bytes long"),
+            &words("must be 1 to ", maximum as u64, " bytes long"),
         ));
     }
     if subject.chars().any(char::is_control) {
@@ -315,5 +319,13 @@ fn within(field: &str, value: u64, minimum: u64, maximum: u64) -> Result<(), Err
     if (minimum..=maximum).contains(&value) {
         return Ok(());
     }
-    unfit(field, &format!("must be {minimum} to {maximum}, and is {value}"))
+    let [minimum, maximum, value] = [minimum, maximum, value].map(decimal);
+    unfit(
+        field,
+        &["must be ", &minimum, " to ", &maximum, ", and is ", &value].concat(),
+    )
+}
+
+fn words(before: &str, number: impl Into<u64>, after: &str) -> String {
+    [before, &decimal(number.into()), after].concat()
 }

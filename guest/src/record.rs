@@ -24,6 +24,63 @@ pub const FORMAT: u64 = 1;
 /// How many write ids a record keeps: more than can come between a write and its author's next look at it.
 pub const KEPT_WRITES: usize = 6;
 
+/// The longest name of a write: eight characters that name its writer, a dot, and a number of 32 bits, with room to spare.
+const LONGEST_WRITE_ID: usize = 64;
+
+/// The names of the last writes of a record, oldest first, as they stand in it: `"kD3f9aQx.0","kD3f9aQx.1"`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writes(String);
+
+impl Writes {
+    /// The names, oldest first. None of them holds a character that would have to be escaped, or a comma.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let names = self.0.split(',').filter(|name| !name.is_empty());
+        names.map(|name| name.trim_matches('"'))
+    }
+
+    /// Whether a write of this name is among the last.
+    pub fn contains(&self, id: &str) -> bool {
+        self.iter().any(|name| name == id)
+    }
+
+    /// Notes a write, and forgets the oldest where more than [`KEPT_WRITES`] would be kept.
+    pub fn push(&mut self, id: &str) {
+        if self.iter().count() >= KEPT_WRITES {
+            let second = self.0.find(',').map_or(self.0.len(), |comma| comma + 1);
+            self.0.drain(..second);
+        }
+        if !self.0.is_empty() {
+            self.0.push(',');
+        }
+        json::push_string(id, &mut self.0);
+    }
+
+    /// Reads the names, at most [`KEPT_WRITES`].
+    fn read(scanner: &mut Scanner<'_>) -> Result<Self, Fault> {
+        let is_empty = scanner.peek() != Some(b'"');
+        let start = scanner.position();
+        for count in 0..KEPT_WRITES {
+            if is_empty || (count > 0 && scanner.literal(",").is_err()) {
+                break;
+            }
+            let at = scanner.position();
+            let name = scanner.string()?;
+            let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+            // White space before it would be taken for a part of it.
+            let is_name = name.start == at + 1
+                && (1..=LONGEST_WRITE_ID).contains(&name.len())
+                && scanner.slice(&name).bytes().all(is_id);
+            if !is_name {
+                return Err(Fault {
+                    at,
+                    reason: "the name of a write is not 1 to 64 characters of base64url and dots",
+                });
+            }
+        }
+        Ok(Self(scanner.slice(&(start..scanner.position())).to_owned()))
+    }
+}
+
 /// The head of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -37,30 +94,22 @@ pub struct Head {
     pub subject: Option<String>,
     /// Which tokens open it.
     pub generations: Generations,
-    /// The last writes, newest last: who finds its own here knows that its write was done.
-    pub writes: Vec<String>,
+    /// The last writes: who finds its own here knows that its write was done.
+    pub writes: Writes,
 }
 
 impl Head {
-    /// Notes a write.
-    pub fn push_write(&mut self, id: &str) {
-        if self.writes.len() >= KEPT_WRITES {
-            self.writes.drain(..=self.writes.len() - KEPT_WRITES);
-        }
-        self.writes.push(id.to_owned());
-    }
-
     /// Writes the head, up to and with the name of the fields.
     pub fn write(&self, onto: &mut String) {
-        use core::fmt::Write as _;
-        // Writing to a string cannot fail.
-        let _ = write!(
-            onto,
-            "{{\"format\":{FORMAT},\"created\":{},\"authenticated\":",
-            self.created_at
-        );
+        onto.push_str("{\"format\":");
+        json::push_unsigned(FORMAT, onto);
+        onto.push_str(",\"created\":");
+        json::push_unsigned(self.created_at, onto);
+        onto.push_str(",\"authenticated\":");
         push_moment(self.authenticated_at, onto);
-        let _ = write!(onto, ",\"ends\":{},\"subject\":", self.ends_at);
+        onto.push_str(",\"ends\":");
+        json::push_unsigned(self.ends_at, onto);
+        onto.push_str(",\"subject\":");
         match &self.subject {
             Some(subject) => json::push_string(subject, onto),
             None => onto.push_str("null"),
@@ -74,12 +123,7 @@ impl Head {
         onto.push_str(",\"confirmed\":");
         push_moment(self.generations.confirmed_at, onto);
         onto.push_str(",\"writes\":[");
-        for (index, write) in self.writes.iter().enumerate() {
-            if index > 0 {
-                onto.push(',');
-            }
-            json::push_string(write, onto);
-        }
+        onto.push_str(&self.writes.0);
         onto.push_str("],\"fields\":");
     }
 
@@ -93,7 +137,13 @@ impl Head {
         if format != FORMAT {
             return Err(Error::because(
                 Kind::Corrupt,
-                format!("the record has format {format}; this engine reads format {FORMAT}"),
+                [
+                    "the record has format ",
+                    &json::decimal(format),
+                    "; this engine reads format ",
+                    &json::decimal(FORMAT),
+                ]
+                .concat(),
             ));
         }
         let head = read_members(scanner).map_err(corrupt)?;
@@ -112,7 +162,7 @@ const MOVED: (&str, &str) = ("{\"format\":1,\"moved\":\"", "\"}");
 
 /// Writes the way to a session that has moved.
 pub fn moved(to: SessionId) -> String {
-    format!("{}{}{}", MOVED.0, encoding::encode(&to.0), MOVED.1)
+    [MOVED.0, &encoding::encode(&to.0), MOVED.1].concat()
 }
 
 /// Reads it; `None` for a record.
@@ -123,7 +173,7 @@ pub fn moved_to(text: &str) -> Option<SessionId> {
 
 /// What is wrong with a record's text, in words that hold nothing of it.
 pub fn corrupt(fault: Fault) -> Error {
-    Error::because(Kind::Corrupt, format!("at byte {}: {}", fault.at, fault.reason))
+    Error::because(Kind::Corrupt, fault.to_text())
 }
 
 fn read_members(scanner: &mut Scanner<'_>) -> Result<Head, Fault> {
@@ -156,13 +206,7 @@ fn read_members(scanner: &mut Scanner<'_>) -> Result<Head, Fault> {
     scanner.literal(",\"confirmed\":")?;
     let confirmed_at = read_moment(scanner)?;
     scanner.literal(",\"writes\":[")?;
-    let mut writes = Vec::new();
-    if scanner.peek() == Some(b'"') {
-        writes.push(scanner.text()?.into_owned());
-        while writes.len() < KEPT_WRITES && scanner.accept(b',') {
-            writes.push(scanner.text()?.into_owned());
-        }
-    }
+    let writes = Writes::read(scanner)?;
     scanner.literal("],\"fields\":")?;
     let generations = Generations {
         current,
@@ -182,7 +226,7 @@ fn read_members(scanner: &mut Scanner<'_>) -> Result<Head, Fault> {
 
 fn push_moment(moment: Option<u64>, onto: &mut String) {
     match moment {
-        Some(moment) => onto.push_str(&moment.to_string()),
+        Some(moment) => json::push_unsigned(moment, onto),
         None => onto.push_str("null"),
     }
 }
@@ -196,12 +240,14 @@ fn read_moment(scanner: &mut Scanner<'_>) -> Result<Option<u64>, Fault> {
 }
 
 fn push_generation(generation: Option<Generation>, onto: &mut String) {
-    use core::fmt::Write as _;
-    match generation {
-        // Writing to a string cannot fail.
-        Some(Generation { counter, raised_at }) => drop(write!(onto, "[{counter},{raised_at}]")),
-        None => onto.push_str("null"),
-    }
+    let Some(Generation { counter, raised_at }) = generation else {
+        return onto.push_str("null");
+    };
+    onto.push('[');
+    json::push_unsigned(counter.into(), onto);
+    onto.push(',');
+    json::push_unsigned(raised_at, onto);
+    onto.push(']');
 }
 
 fn read_generation(scanner: &mut Scanner<'_>) -> Result<Generation, Fault> {
@@ -222,4 +268,51 @@ fn read_generation(scanner: &mut Scanner<'_>) -> Result<Generation, Fault> {
     }
     scanner.expect(b']')?;
     Ok(Generation { counter, raised_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<String>, Fault> {
+        let mut scanner = Scanner::new(text);
+        let writes = Writes::read(&mut scanner)?;
+        scanner.literal("]")?;
+        Ok(writes.iter().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn the_last_writes_are_kept_in_order_and_read_back() {
+        let mut writes = Writes::default();
+        for number in 0..KEPT_WRITES + 3 {
+            writes.push(&format!("w.{number}"));
+            let kept: Vec<String> = ((number + 1).saturating_sub(KEPT_WRITES)..=number)
+                .map(|kept| format!("w.{kept}"))
+                .collect();
+            assert_eq!(writes.iter().collect::<Vec<_>>(), kept);
+            assert_eq!(read(&format!("{}]", writes.0)).as_deref(), Ok(&kept[..]));
+            assert!(writes.contains(&format!("w.{number}")) && !writes.contains("w") && !writes.contains(""));
+        }
+        assert_eq!(read("]"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn names_of_writes_that_no_engine_has_written_are_refused() {
+        let longest = "w".repeat(LONGEST_WRITE_ID);
+        assert_eq!(read(&format!("\"{longest}\"]")), Ok(vec![longest.clone()]));
+        for refused in [
+            &format!("\"{longest}w\"]"),
+            "\"\"]",
+            "\"a,b\"]",
+            "\"a\\u0062\"]",
+            "\"é\"]",
+            "\"a\",]",
+            "\"a\" ,\"b\"]",
+            "\"a\", \"b\"]",
+            "\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\"]",
+            ",\"a\"]",
+        ] {
+            assert!(read(refused).is_err(), "{refused}");
+        }
+    }
 }

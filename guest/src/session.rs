@@ -10,13 +10,12 @@ use crate::ending;
 use crate::engine::{Engine, Found};
 use crate::error::{Error, Kind};
 use crate::generation::{Generation, Generations, Standing};
-use crate::handle::{Handle, Saved};
+use crate::handle::{Handle, Saved, Shown};
 use crate::moments::Moments;
 use crate::overlay::Overlay;
 use crate::owner;
 use crate::policy::{TokenFormat, check_subject};
 use crate::snapshot::{Snapshot, Survivors};
-use crate::token::Token;
 use crate::view;
 use crate::write::{self, Base, Intent, Write};
 
@@ -101,22 +100,12 @@ pub(crate) struct Live {
     pub(crate) snapshot: Rc<Snapshot>,
     pub(crate) guard: u64,
     pub(crate) expires_at: u64,
-    /// The generation of the token that was shown, or of the one that an authentication has made.
-    pub(crate) generation: Generation,
-    pub(crate) issued_at: u64,
-    pub(crate) token_expires_at: u64,
+    pub(crate) shown: Shown,
 }
 
 impl Live {
-    pub(crate) fn new(token: &Token, found: Found) -> Self {
-        Self {
-            issued_at: token.issued_at,
-            token_expires_at: token.expires_at,
-            ..Self::found(token.generation, found)
-        }
-    }
-
-    pub(crate) fn found(generation: Generation, found: Found) -> Self {
+    /// That of a token, or of a handle, which says the same of the token that was shown.
+    pub(crate) fn new(shown: Shown, found: Found) -> Self {
         let Found {
             snapshot,
             guard,
@@ -126,25 +115,28 @@ impl Live {
             snapshot,
             guard,
             expires_at,
+            shown,
+        }
+    }
+
+    /// That of a generation of which no token was shown.
+    pub(crate) fn found(generation: Generation, found: Found) -> Self {
+        let shown = Shown {
             generation,
             issued_at: 0,
             token_expires_at: 0,
-        }
+            reference: found.snapshot.id.reference(),
+        };
+        Self::new(shown, found)
     }
 
     /// The same token's, over another state of the record.
     pub(crate) fn over(&self, found: Found) -> Self {
-        let Found {
-            snapshot,
-            guard,
-            expires_at,
-        } = found;
-        Self {
-            snapshot,
-            guard,
-            expires_at,
-            ..*self
+        let mut shown = self.shown;
+        if found.snapshot.id.steady() != self.snapshot.id.steady() {
+            shown.reference = found.snapshot.id.reference();
         }
+        Self::new(shown, found)
     }
 }
 
@@ -170,18 +162,14 @@ fn resume(
     moments: &Moments,
 ) -> Result<Live, Error> {
     // A compact token ends with its session, whether that is still there or not.
-    let ends = engine.policy.token_format == TokenFormat::Compact && saved.token_expires_at > 0;
-    if ends && moments.is_past(saved.token_expires_at) {
+    let ends = engine.policy.token_format == TokenFormat::Compact && saved.shown.token_expires_at > 0;
+    if ends && moments.is_past(saved.shown.token_expires_at) {
         return Err(Kind::Expired.into());
     }
     let found = engine
         .find(call, saved.id, fresh, moments)?
         .ok_or(Kind::Missing)?;
-    Ok(Live {
-        issued_at: saved.issued_at,
-        token_expires_at: saved.token_expires_at,
-        ..Live::found(saved.generation, found)
-    })
+    Ok(Live::new(saved.shown, found))
 }
 
 /// Stores changes, and renews the token where that is due.
@@ -226,19 +214,18 @@ fn write(
     let author = Author::new(writing.writer, writing.attempt)?;
     let overlay = Overlay::read(writing.changes, &engine.policy.field_limits())
         .map_err(|(name, unfit)| Error::of_field(&name, unfit))?;
+    let Handle::Saved(saved) = handle else {
+        return write_over(engine, call, intent, &overlay, &author, None, call.now()?);
+    };
+    let base = Base::new(saved.version, writing.base)?;
     let now = call.now()?;
-    match handle {
-        Handle::Draft => write_over(engine, call, intent, &overlay, &author, None, now),
-        Handle::Saved(saved) => {
-            let live = resume(engine, call, saved, false, &Moments::at(now))?;
-            let base = Base::new(saved.version, writing.base)?;
-            write_over(engine, call, intent, &overlay, &author, Some((&live, base)), now)
-        }
-    }
+    let live = resume(engine, call, saved, false, &Moments::at(now))?;
+    write_over(engine, call, intent, &overlay, &author, Some((&live, base)), now)
 }
 
 /// Writes over what was read, or for the first time.
-pub(crate) fn write_over(
+#[inline(never)]
+fn write_over(
     engine: &Engine,
     call: &Call<'_>,
     intent: Intent<'_>,
@@ -293,7 +280,7 @@ pub fn reissue(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<Written
     // In the grace after a renewal the client has a newer one, or gets it elsewhere.
     if standing != Standing::PreviousInGrace {
         let minted = write::mint(engine, head.generations.current, head, &snapshot, now)?;
-        (live.issued_at, live.token_expires_at) = (minted.issued_at, minted.expires_at);
+        (live.shown.issued_at, live.shown.token_expires_at) = (minted.issued_at, minted.expires_at);
         token = Some(minted.text);
     }
     let mut opened = view::opened(engine, &live, &moments);
@@ -325,37 +312,19 @@ pub fn touch(
     let now = call.now()?;
     let moments = Moments::at(now);
     let live = resume(engine, call, saved, false, &moments)?;
-    touch_live(engine, call, &live, &author, now, &moments)
-}
-
-pub(crate) fn touch_live(
-    engine: &Engine,
-    call: &Call<'_>,
-    live: &Live,
-    author: &Author,
-    now: u64,
-    moments: &Moments,
-) -> Result<Written, Error> {
     let head = &live.snapshot.head;
     if moments.is_past(head.ends_at) {
         return Err(Kind::Expired.into());
     }
-    if live.generation == head.generations.current && head.generations.confirmed_at.is_none() {
+    if live.shown.generation == head.generations.current && head.generations.confirmed_at.is_none() {
         let (nothing, base) = (Overlay::default(), Base::none());
-        return write_over(
-            engine,
-            call,
-            Intent::Confirm,
-            &nothing,
-            author,
-            Some((live, base)),
-            now,
-        );
+        let over = Some((&live, base));
+        return write_over(engine, call, Intent::Confirm, &nothing, &author, over, now);
     }
-    let (live, wrote) = if view::touch_due(&engine.policy, live, moments) {
-        slide(engine, call, live, now, moments)?
+    let (live, wrote) = if view::touch_due(&engine.policy, &live, &moments) {
+        slide(engine, call, &live, now, &moments)?
     } else {
-        (live.clone(), false)
+        (live, false)
     };
     Ok(Written {
         grant: Grant {
@@ -363,6 +332,7 @@ pub(crate) fn touch_live(
             expires_at: live.expires_at,
             ends_at: live.snapshot.head.ends_at,
         },
+        // How long it holds depends on the newest record alone, and not on the one that was judged first.
         opened: view::opened(engine, &live, &Moments::at(now)),
         wrote,
     })
@@ -413,7 +383,9 @@ pub fn destroy(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<(), Err
     };
     let grace = engine.policy.rotation_grace_ms;
     let still = |generations: &Generations, moments: &Moments| {
-        generations.judge(saved.generation, moments, grace).is_served()
+        generations
+            .judge(saved.shown.generation, moments, grace)
+            .is_served()
     };
     if ending::end(engine, call, found, still, now)? {
         Ok(())
@@ -422,14 +394,20 @@ pub fn destroy(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<(), Err
     }
 }
 
+/// The session that a handle names, by the record that the host has seen last.
+fn seen(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<(Live, Moments), Error> {
+    let saved = saved(engine, handle)?;
+    let moments = Moments::at(call.now()?);
+    let live = resume(engine, call, saved, false, &moments)?;
+    Ok((live, moments))
+}
+
 /// What is known of the session by now, by the record that the host has seen last.
 ///
 /// # Errors
 /// `InvalidArgument`, `Draft`, `Missing`, and the store's.
 pub fn inspect(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<Opened, Error> {
-    let saved = saved(engine, handle)?;
-    let moments = Moments::at(call.now()?);
-    let live = resume(engine, call, saved, false, &moments)?;
+    let (live, moments) = seen(engine, call, handle)?;
     Ok(view::opened(engine, &live, &moments))
 }
 
@@ -438,8 +416,7 @@ pub fn inspect(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<Opened,
 /// # Errors
 /// `InvalidArgument`, `Draft`, `Missing`, and the store's.
 pub fn csrf_token(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<String, Error> {
-    let saved = saved(engine, handle)?;
-    let live = resume(engine, call, saved, false, &Moments::at(call.now()?))?;
+    let (live, _) = seen(engine, call, handle)?;
     let floor = live.snapshot.head.generations.floor;
     csrf::make(&engine.ring, live.snapshot.id, floor, call.random()?)
 }
@@ -449,8 +426,7 @@ pub fn csrf_token(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<Stri
 /// # Errors
 /// `InvalidCsrfToken`, `InvalidArgument`, `Draft`, `Missing`, and the store's.
 pub fn check_csrf_token(engine: &Engine, call: &Call<'_>, handle: &str, token: &str) -> Result<(), Error> {
-    let saved = saved(engine, handle)?;
-    let live = resume(engine, call, saved, false, &Moments::at(call.now()?))?;
+    let (live, _) = seen(engine, call, handle)?;
     let floor = live.snapshot.head.generations.floor;
     csrf::check(&engine.ring, live.snapshot.id, floor, token)
 }

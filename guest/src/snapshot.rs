@@ -205,18 +205,21 @@ mod tests {
     use super::*;
     use crate::generation::{Generation, Generations};
     use crate::overlay::Change;
+    use crate::record::Writes;
     use tessera_contract::Value;
 
     const ID: SessionId = SessionId([7; 16]);
 
     fn head() -> Head {
+        let mut writes = Writes::default();
+        writes.push("w.1");
         Head {
             created_at: 5,
             authenticated_at: None,
             ends_at: 100,
             subject: Some("a\"b".into()),
             generations: Generations::first(5),
-            writes: vec!["w.1".into()],
+            writes,
         }
     }
 
@@ -343,10 +346,10 @@ mod tests {
                 floor: last,
                 confirmed_at: Some(last.raised_at),
             },
-            writes: Vec::new(),
+            writes: Writes::default(),
         };
         for _ in 0..crate::record::KEPT_WRITES + 1 {
-            longest.push_write("nonce678.4294967295");
+            longest.writes.push("nonce678.4294967295");
         }
         let mut text = String::new();
         longest.write(&mut text);

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::generation::Standing;
-use crate::handle::{Handle, Saved};
+use crate::handle::{Handle, Saved, Shown};
 use crate::moments::Moments;
 use crate::policy::{Policy, TokenFormat};
 use crate::session::{Details, Live, Opened};
@@ -27,9 +27,7 @@ pub(crate) fn opened(engine: &Engine, live: &Live, moments: &Moments) -> Opened 
 pub(crate) fn handle(engine: &Engine, live: &Live, version: u64) -> String {
     let saved = Saved {
         id: live.snapshot.id,
-        generation: live.generation,
-        issued_at: live.issued_at,
-        token_expires_at: live.token_expires_at,
+        shown: live.shown,
         version,
     };
     Handle::Saved(saved).write(engine.tag)
@@ -42,16 +40,21 @@ fn details(engine: &Engine, live: &Live, moments: &Moments) -> Details {
     let unconfirmed = standing == Standing::Current && head.generations.confirmed_at.is_none();
     let renews = write::renewal_due(&head.generations, policy.renew_interval_ms, standing, moments);
     let settled = head.generations.is_settled(moments, policy.rotation_grace_ms);
-    let half_life = live.issued_at + live.token_expires_at.saturating_sub(live.issued_at) / 2;
+    let Shown {
+        issued_at,
+        token_expires_at,
+        ..
+    } = live.shown;
+    let half_life = issued_at + token_expires_at.saturating_sub(issued_at) / 2;
     let is_jwt = policy.token_format == TokenFormat::Jwt;
     Details {
-        reference: live.snapshot.id.reference(),
+        reference: live.shown.reference.text(),
         subject: head.subject.clone(),
         created_at: head.created_at,
         authenticated_at: head.authenticated_at,
         expires_at: live.expires_at,
         ends_at: head.ends_at,
-        generation: live.generation.counter,
+        generation: live.shown.generation.counter,
         touch_due: unconfirmed || touch_due(policy, live, moments),
         renew_due: renews && (settled || standing == Standing::PreviousUnconfirmed),
         reissue_due: is_jwt && standing != Standing::PreviousInGrace && moments.is_past(half_life),
@@ -64,7 +67,7 @@ pub(crate) fn stand(engine: &Engine, live: &Live, moments: &Moments) -> Standing
     live.snapshot
         .head
         .generations
-        .judge(live.generation, moments, grace)
+        .judge(live.shown.generation, moments, grace)
 }
 
 /// The idle expiry of a session that is used at `now`.
@@ -91,7 +94,7 @@ mod tests {
     use crate::generation::{Generation, Generations};
     use crate::overlay::Overlay;
     use crate::policy::Preset;
-    use crate::record::Head;
+    use crate::record::{Head, Writes};
     use crate::snapshot::{Snapshot, Survivors};
     use crate::token::SessionId;
 
@@ -103,7 +106,7 @@ mod tests {
             ends_at,
             subject: None,
             generations,
-            writes: Vec::new(),
+            writes: Writes::default(),
         };
         let (everything, nothing) = (Survivors::Everything, Overlay::default());
         let snapshot = Snapshot::compose(SessionId([0; 16]), head, None, &everything, &nothing, 1, 2048);

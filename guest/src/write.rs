@@ -17,7 +17,7 @@ use crate::moments::Moments;
 use crate::overlay::Overlay;
 use crate::policy::FieldRule;
 use crate::ports::{Condition, Expected, Placement};
-use crate::record::{self, Head};
+use crate::record::{self, Head, Writes};
 use crate::session::{Grant, Live};
 use crate::snapshot::{Snapshot, Survivors};
 use crate::token::{self, Claims, Minted, SessionId};
@@ -170,7 +170,7 @@ impl<'a> Write<'a> {
                     ));
                 }
                 let live = Live::found(found.snapshot.head.generations.current, found);
-                if live.snapshot.head.writes.contains(&author.write_id()) {
+                if live.snapshot.head.writes.contains(author.write_id()) {
                     return Ok(self.adopt(&plan, live, minted));
                 }
                 // It is ours alone: no token of it was ever handed out.
@@ -196,7 +196,7 @@ impl<'a> Write<'a> {
         for attempt in 1..=attempts {
             let newest = &found.snapshot;
             if self.is_own_login(&own, &newest.head) {
-                own.generation = newest.head.generations.current;
+                own.shown.generation = newest.head.generations.current;
                 own.snapshot = Rc::clone(newest);
                 // Nobody holds its token yet.
                 hand_out = true;
@@ -254,7 +254,7 @@ impl<'a> Write<'a> {
                 Swap::Stale => self.engine.find(self.call, newest.id, true, &self.moments())?,
             };
             if let Some(found) = &again
-                && found.snapshot.head.writes.contains(&author.write_id())
+                && found.snapshot.head.writes.contains(author.write_id())
             {
                 return Ok(self.adopt(&plan, own.over(found.clone()), minted));
             }
@@ -312,7 +312,7 @@ impl<'a> Write<'a> {
         } = newest.generations;
         previous.is_none()
             && floor == current
-            && current.counter > own.generation.counter
+            && current.counter > own.shown.generation.counter
             && self.author.wrote_last(newest)
     }
 
@@ -395,7 +395,7 @@ impl<'a> Write<'a> {
             ends_at: now + self.engine.policy.absolute_timeout_ms,
             subject: None,
             generations,
-            writes: Vec::new(),
+            writes: Writes::default(),
         };
         if let Intent::Authenticate { subject, .. } = self.intent {
             head.subject = Some(subject.to_owned());
@@ -418,7 +418,7 @@ impl<'a> Write<'a> {
         if moments.is_past(newest.ends_at) {
             return Err(Kind::Expired.into());
         }
-        let standing = newest.generations.judge(live.generation, &moments, grace);
+        let standing = newest.generations.judge(live.shown.generation, &moments, grace);
         if !standing.is_served() || newest.subject != live.snapshot.head.subject {
             return Err(Kind::Replaced.into());
         }
@@ -426,7 +426,7 @@ impl<'a> Write<'a> {
             head: newest.clone(),
             changed: false,
             hand_out: None,
-            stand_on: live.generation,
+            stand_on: live.shown.generation,
         };
         let generations = &mut plan.head.generations;
         if standing == Standing::Current && generations.confirmed_at.is_none() {
@@ -479,7 +479,7 @@ impl<'a> Write<'a> {
     ) -> Result<(Snapshot, Option<Minted>), Error> {
         let policy = &self.engine.policy;
         let mut head = plan.head.clone();
-        head.push_write(&self.author.write_id());
+        head.writes.push(self.author.write_id());
         let (fields, bytes) = (policy.maximum_fields, policy.maximum_record_bytes);
         let next = Snapshot::compose(id, head, base, self.survivors(), self.overlay, fields, bytes)?;
         let minted = self.mint(plan, &next)?;
@@ -536,12 +536,12 @@ impl<'a> Write<'a> {
     /// The record is written, whether we were told so or found it out.
     #[inline(never)]
     fn adopt(&self, plan: &Plan, mut live: Live, minted: Option<Minted>) -> Ended {
-        live.generation = plan.stand_on;
+        live.shown.generation = plan.stand_on;
         // A client that authenticated has a new token for certain; a renewed one may never arrive.
         if let Some(minted) = &minted
             && plan.hand_out == Some(plan.stand_on)
         {
-            (live.issued_at, live.token_expires_at) = (minted.issued_at, minted.expires_at);
+            (live.shown.issued_at, live.shown.token_expires_at) = (minted.issued_at, minted.expires_at);
         }
         let grant = Grant {
             token: minted.map(|minted| minted.text),

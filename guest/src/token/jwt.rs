@@ -25,10 +25,16 @@ pub(super) fn mint(claims: &Claims<'_>, policy: &Policy, key: &Key) -> Result<Mi
         .min(claims.ends_at)
         / 1000;
 
-    let header = format!(
-        "{{\"alg\":\"{ALGORITHM}\",\"typ\":\"{TYPE}\",\"kid\":\"{}\"}}",
-        key.id
-    );
+    let header = [
+        "{\"alg\":\"",
+        ALGORITHM,
+        "\",\"typ\":\"",
+        TYPE,
+        "\",\"kid\":\"",
+        &key.id,
+        "\"}",
+    ]
+    .concat();
     let mut payload = String::from("{\"iss\":");
     json::push_string(&policy.issuer, &mut payload);
     payload.push_str(",\"aud\":");
@@ -38,9 +44,15 @@ pub(super) fn mint(claims: &Claims<'_>, policy: &Policy, key: &Key) -> Result<Mi
     payload.push_str(",\"sid\":\"");
     encoding::encode_onto(&claims.id.0, &mut payload);
     let Generation { counter, raised_at } = claims.generation;
-    payload.push_str(&format!(
-        "\",\"gen\":\"{counter}.{raised_at}\",\"iat\":{issued},\"exp\":{expires}"
-    ));
+    for (before, number) in [
+        ("\",\"gen\":\"", counter.into()),
+        (".", raised_at),
+        ("\",\"iat\":", issued),
+        (",\"exp\":", expires),
+    ] {
+        payload.push_str(before);
+        json::push_unsigned(number, &mut payload);
+    }
     payload.push_str(",\"data\":{");
     for (index, (name, text)) in claims.data.iter().enumerate() {
         if index > 0 {

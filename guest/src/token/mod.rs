@@ -17,13 +17,15 @@ use crate::policy::{Policy, TokenFormat};
 pub struct SessionId(pub [u8; 16]);
 
 impl SessionId {
-    /// A hash of what stays of the id, fit for logs and pages: 128 bits of SHA-256, one-way because the id is random.
-    pub fn reference(&self) -> String {
+    /// What names the session where its id must not stand.
+    pub fn reference(&self) -> Reference {
         let digest = Sha256::new()
             .chain_update(b"tessera reference\0")
             .chain_update(self.steady())
             .finalize();
-        encoding::encode(&digest[..16])
+        let mut reference = [0; Reference::BYTES];
+        reference.copy_from_slice(&digest[..Reference::BYTES]);
+        Reference(reference)
     }
 
     /// Where the session lies once the record of this version was renewed, if it has to move: whoever renews that record moves
@@ -52,6 +54,20 @@ impl SessionId {
 impl core::fmt::Debug for SessionId {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("SessionId(..)")
+    }
+}
+
+/// A hash of what stays of a session's id, fit for logs and pages: 128 bits of SHA-256, one-way because the id is random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reference(pub [u8; Self::BYTES]);
+
+impl Reference {
+    /// Its length.
+    pub const BYTES: usize = 16;
+
+    /// In base64url.
+    pub fn text(&self) -> String {
+        encoding::encode(&self.0)
     }
 }
 

@@ -68,7 +68,7 @@ fn check_head(head: &Head, part: &dyn Fn(&str) -> Value) {
         part("confirmed"),
         serde_json::json!(head.generations.confirmed_at)
     );
-    assert_eq!(part("writes"), serde_json::json!(head.writes));
+    assert_eq!(part("writes"), serde_json::json!(head.writes.iter().collect::<Vec<_>>()));
 }
 
 fn check_fields(record: &Snapshot, fields: &str) {
