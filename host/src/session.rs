@@ -80,30 +80,20 @@ impl Operation {
     }
 
     /// One pass; a destroyed session answers nothing.
-    fn pass(
-        &self,
-        instance: &mut Instance,
-        writing: &Writing,
-        base: Option<&String>,
-    ) -> Passed<Option<wit::Written>> {
+    fn pass(&self, instance: &mut Instance, writing: &wit::Writing) -> Passed<Option<wit::Written>> {
         let (sessions, store, engine) = instance.parts();
-        let wit = wit::Writing {
-            handle: writing.handle.clone(),
-            changes: writing.changes.clone(),
-            writer: writing.writer.to_vec(),
-            attempt: writing.attempt,
-            base: base.cloned(),
-        };
         let written = match self {
-            Self::Save => sessions.call_save(store, engine, &wit)?,
-            Self::Rotate => sessions.call_rotate(store, engine, &wit)?,
+            Self::Save => sessions.call_save(store, engine, writing)?,
+            Self::Rotate => sessions.call_rotate(store, engine, writing)?,
             Self::Authenticate(subject, survivors) => {
-                sessions.call_authenticate(store, engine, &wit, subject, survivors)?
+                sessions.call_authenticate(store, engine, writing, subject, survivors)?
             }
-            Self::Touch => sessions.call_touch(store, engine, &wit.handle, &wit.writer, wit.attempt)?,
-            Self::Reissue => sessions.call_reissue(store, engine, &wit.handle)?,
+            Self::Touch => {
+                sessions.call_touch(store, engine, &writing.handle, &writing.writer, writing.attempt)?
+            }
+            Self::Reissue => sessions.call_reissue(store, engine, &writing.handle)?,
             Self::Destroy => {
-                let destroyed = sessions.call_destroy(store, engine, &wit.handle)?;
+                let destroyed = sessions.call_destroy(store, engine, &writing.handle)?;
                 return Ok(destroyed.map(|()| None));
             }
         };
@@ -141,9 +131,14 @@ impl Core {
             }),
             (_, seed) => seed,
         };
-        let (writing, base) = {
+        let writing = {
             let state = &mut self.held().state;
-            let writing = state.writing(|| self.draw())?;
+            let Writing {
+                handle,
+                changes,
+                writer,
+                attempt,
+            } = state.writing(|| self.draw())?;
             let now = self.calls.now();
             // One that has expired answers nothing.
             let alive = newest.as_ref().filter(|seed| seed.entry.expires_at > now);
@@ -152,13 +147,19 @@ impl Core {
             } else {
                 None
             };
-            (writing, base)
+            wit::Writing {
+                handle,
+                changes,
+                writer: writer.to_vec(),
+                attempt,
+                base,
+            }
         };
         let mut log = Log::of_session(newest, turn);
         // The future owns all that it needs: it goes on without the caller once a write was asked.
         detached(log.wrote_flag(), async move {
             let core = &busy.0;
-            let call = |instance: &mut Instance| operation.pass(instance, &writing, base.as_ref());
+            let call = |instance: &mut Instance| operation.pass(instance, &writing);
             let ended = core.calls.finish(&mut log, call).await;
             core.settle(&operation, ended, log)
         })
