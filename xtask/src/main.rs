@@ -44,8 +44,15 @@ Usage: cargo xtask COMMAND
 const CHECKS: &str = "--profile=checks";
 /// How whatever is measured is compiled.
 const RELEASE: &str = "--release";
-/// All members but the Worker, which is built for another machine.
-const ALL: &[&str] = &["--workspace", "--exclude", "tessera-edge"];
+/// All members but the Worker, which is built for another machine; with what the mutants need, which are compiled while they run:
+/// built by themselves, they would have wasmtime and all that uses it compiled once more.
+const ALL: &[&str] = &[
+    "--workspace",
+    "--exclude",
+    "tessera-edge",
+    "--features",
+    "tessera-tests/compile",
+];
 
 /// With each change every fourth mutant is tried; `mutants` tries them all.
 const SOME_MUTANTS: &str = "4";
@@ -98,12 +105,11 @@ fn test() -> Result<(), String> {
         &[&["test", CHECKS, "--locked"], ALL, &["--no-fail-fast"]].concat(),
     )?;
     fuzz::run(None)?;
-    mutants(&[SOME_MUTANTS.into()])
+    built("mutants", &[SOME_MUTANTS.into()])
 }
 
 fn mutants(arguments: &[String]) -> Result<(), String> {
-    let these = ["--example", "mutants", "--features", "tessera-tests/compile"];
-    cargo("mutants", &[&["build", CHECKS, "--locked"], ALL, &these].concat())?;
+    build()?;
     built("mutants", arguments)
 }
 
