@@ -68,13 +68,13 @@ pub(super) fn wire(
 
 /// The engines of a plan's clients: one for each, or one for all.
 ///
-/// They are used for run after run: what an engine remembers of one is which text belongs to which version, and that is the
-/// same in all runs, because a version is made of the text. Clients that share an engine find it cold in each run: there the
-/// number of the run is part of a version.
+/// Those of one client each are used for run after run: what a host remembers of one is which text belongs to which version, and
+/// that is the same in all runs, because a version is made of the text. One that clients share is made anew for each run: there,
+/// what one client did decides whether the host remembers an open of another.
 pub struct Engines {
     pub(super) sessions: Vec<Sessions>,
     pub(super) board: Arc<Board>,
-    pub(super) runs: u64,
+    component: Component,
 }
 
 impl Engines {
@@ -92,7 +92,20 @@ impl Engines {
         Ok(Self {
             sessions,
             board,
-            runs: 0,
+            component: component.clone(),
         })
+    }
+
+    /// Forgets what clients that share one have left in it.
+    pub(super) fn begin(&mut self, plan: &Plan) {
+        self.board.reset();
+        if plan.shared {
+            #[expect(
+                clippy::expect_used,
+                reason = "the same plan was accepted when the engines were made"
+            )]
+            let cold = wire(plan, &self.component, &self.board, 0).expect("the plan is fit");
+            self.sessions = vec![cold];
+        }
     }
 }

@@ -58,7 +58,7 @@ pub fn explore_by(
     let start = start(plan, component)?;
     let first = worlds(&start.contents);
     let judge = Judge::new(judged_by, component, &start, first)?;
-    // Clients that share an instance have more state than can be seen: its cache.
+    // A client that shares its host with others is not where its answers alone have brought it: every run is taken on the host.
     match plan.shared {
         true => each_order(plan, &judge, Engines::new(plan, component)?, &start, most_runs),
         false => each_state(
@@ -143,7 +143,7 @@ fn each_state(
     Ok(report)
 }
 
-/// Takes every order of all steps, each run from the start on the engines themselves.
+/// Takes every way on from every state that was not seen before, each run from the start on the engines themselves.
 fn each_order(
     plan: &Plan,
     judge: &Judge<'_>,
@@ -152,14 +152,15 @@ fn each_order(
     most_runs: u64,
 ) -> Result<Report, Box<Violation>> {
     let (mut report, mut path) = (Report::default(), Vec::<(usize, usize)>::new());
+    let mut seen = HashSet::new();
     loop {
         let mut run = Run::live(plan, &mut engines, start);
         let mut schedule = Vec::with_capacity(path.len());
         let mut taken: Vec<Choice> = Vec::new();
-        loop {
+        let is_known = loop {
             let choices = run.choices();
             if choices.is_empty() {
-                break;
+                break false;
             }
             let depth = schedule.len();
             if depth == path.len() {
@@ -168,11 +169,19 @@ fn each_order(
             let place = path[depth].0;
             schedule.push(place);
             taken.push(choices[place]);
-            report.steps += u64::from(depth + 1 == path.len());
-            report.faults += u64::from(depth + 1 == path.len() && !matches!(choices[place], Choice::Step(_)));
+            let is_new = depth + 1 == path.len();
+            report.steps += u64::from(is_new);
+            report.faults += u64::from(is_new && !matches!(choices[place], Choice::Step(_)));
             run.take(choices[place]);
+            if is_new && !run.choices().is_empty() && !seen.insert(run.state()) {
+                break true;
+            }
+        };
+        if is_known {
+            report.left += 1;
+        } else {
+            report.judged(judge, plan, &run, schedule, &taken)?;
         }
-        report.judged(judge, plan, &run, schedule, &taken)?;
         while path.last().is_some_and(|(place, all)| place + 1 >= *all) {
             path.pop();
         }
@@ -181,6 +190,7 @@ fn each_order(
             _ => break,
         }
     }
+    report.states = seen.len() as u64;
     Ok(report)
 }
 

@@ -133,8 +133,8 @@ pub struct Run<'a, P> {
     clients: Vec<Seat<P>>,
     /// The time of all clocks that are right, in milliseconds.
     time: i64,
-    /// Part of every version, where engines must not remember another run's.
-    salt: u64,
+    /// Whose looks at the store and deletions came after whose, where clients share what is remembered of opens.
+    looks: Vec<usize>,
     step: usize,
     /// Contents before each write, if the plan rolls back.
     earlier: Vec<Rc<Contents>>,
@@ -146,20 +146,13 @@ pub struct Run<'a, P> {
 impl<'a> Run<'a, Live> {
     /// Makes the clients and lets each go as far as its first question.
     pub fn live(plan: &'a Plan, engines: &mut Engines, start: &Start) -> Self {
-        engines.board.reset();
-        engines.runs += 1;
-        let salt = if plan.shared { engines.runs } else { 0 };
-        let mut contents = start.contents.clone();
-        contents
-            .records
-            .values_mut()
-            .for_each(|stored| stored.version ^= salt);
+        engines.begin(plan);
         let players = plan.programs.iter().enumerate().map(|(number, program)| {
             let sessions = &engines.sessions[number % engines.sessions.len()];
             let token = Some(start.token.token.clone());
             Live::start((plan, &engines.board), sessions, number, program.clone(), token)
         });
-        Self::new(plan, contents, salt, players.collect())
+        Self::new(plan, start.contents.clone(), players.collect())
     }
 }
 
@@ -167,12 +160,12 @@ impl<'a, 'm> Run<'a, Recalled<'m>> {
     /// With clients as they are remembered.
     pub fn recalled(plan: &'a Plan, memory: &Rc<RefCell<Memory<'m>>>, start: &Start) -> Self {
         let players = (0..plan.programs.len()).map(|which| Recalled::new(memory, which));
-        Self::new(plan, start.contents.clone(), 0, players.collect())
+        Self::new(plan, start.contents.clone(), players.collect())
     }
 }
 
 impl<'a, P: Player> Run<'a, P> {
-    fn new(plan: &'a Plan, mut contents: Contents, salt: u64, players: Vec<P>) -> Self {
+    fn new(plan: &'a Plan, mut contents: Contents, players: Vec<P>) -> Self {
         contents.remembers = plan.is_stale();
         let (clients, earlier) = (players.into_iter().map(Seat::new).collect(), Vec::new());
         Self {
@@ -181,7 +174,7 @@ impl<'a, P: Player> Run<'a, P> {
             contents: Rc::new(contents),
             clients,
             time: START_MS,
-            salt,
+            looks: Vec::new(),
             step: 0,
             earlier,
             failed: 0,
@@ -347,11 +340,18 @@ impl<'a, P: Player> Run<'a, P> {
     fn apply(&mut self, which: usize, question: &Question, now: tessera::Timestamp) -> Answer {
         let client = &mut self.clients[which];
         client.asked += 1;
+        let is_look = matches!(
+            question,
+            Question::Get { fresh: false, .. } | Question::Delete { .. }
+        );
+        if self.plan.shared && is_look {
+            self.looks.push(which);
+        }
         if !question.writes() {
             return self.contents.answer(question, now);
         }
         // No two writes have one name, and in every run the same write has the same.
-        let version = digest(&(which, client.asked, question)) ^ self.salt;
+        let version = digest(&(which, client.asked, question));
         if self.plan.rolls_back() {
             self.earlier.push(Rc::clone(&self.contents));
         }
@@ -410,7 +410,7 @@ impl<'a, P: Player> Run<'a, P> {
     pub fn state(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.stored, self.failed, self.now()).hash(&mut hasher);
-        self.earlier.hash(&mut hasher);
+        (&self.earlier, &self.looks).hash(&mut hasher);
         for client in &self.clients {
             let player = &client.player;
             (client.heard, player.is_there(), player.leaves()).hash(&mut hasher);
@@ -472,7 +472,7 @@ pub fn alone(
     // A seed of its own, so that its ids are nobody else's.
     let sessions = wire(plan, component, &board, 1)?;
     let player = Live::start((plan, &board), &sessions, 0, program, None);
-    let mut run = Run::new(plan, contents, 0, vec![player]);
+    let mut run = Run::new(plan, contents, vec![player]);
     while let Some(choice) = run.choices().first().copied() {
         run.take(choice);
     }
