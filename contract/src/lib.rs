@@ -1,6 +1,6 @@
 //! What the engine, the Rust host, the Worker and the HTTP layer share, so that there is one of each.
 //!
-//! Knows neither wasmtime nor a runtime nor a store, and builds for wasm32.
+//! Knows neither wasmtime nor a runtime nor any one store, and builds for wasm32.
 //! Without the feature `host` only the form of fields is left: that part is also compiled into the component.
 
 pub mod encoding;
@@ -18,6 +18,8 @@ mod opened;
 mod session;
 #[cfg(feature = "host")]
 pub mod state;
+#[cfg(feature = "host")]
+pub mod store;
 #[cfg(feature = "host")]
 mod time;
 

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tessera_contract::state::{Failed, State, WRITER_BYTES, Writing};
+use tessera_contract::store::Seed;
 
 use crate::Value;
-use crate::driver::{Calls, Crowded, Found, Instance, Log, Passed, Rank, Seed, detached, found, wit};
+use crate::driver::{Calls, Crowded, Found, Instance, Log, Passed, Rank, detached, found, wit};
 use crate::error::SessionError;
 use crate::limits::{check_change, check_changes, check_subject};
 use crate::summary;

@@ -11,7 +11,7 @@ use crate::keys::SigningKey;
 use crate::limits::{check_argument, check_subject};
 use crate::policy::{Policy, Preset};
 use crate::session::Session;
-use crate::store::Store;
+use crate::store::StoreService;
 use crate::summary;
 use tessera_contract::{Claims, SessionPage, Timestamp, millis};
 
@@ -393,7 +393,7 @@ impl SessionsBuilder {
     /// # Errors
     /// [`ConfigurationError::InvalidPolicy`] if the policy makes no sense or the store cannot honour it,
     /// [`ConfigurationError::InvalidKey`] if there is no key or one is unfit.
-    pub fn build(self, store: impl Store) -> Result<Sessions, ConfigurationError> {
+    pub fn build(self, store: impl StoreService) -> Result<Sessions, ConfigurationError> {
         let memory = Memory::new(self.remembered_sessions, self.remembered_bytes);
         let setup = Setup {
             component: self.component,

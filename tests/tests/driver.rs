@@ -13,9 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tessera::store::{
-    Capabilities, Condition, Deletion, Entry, Expected, MemoryStore, Page, Placement, Store, StoreError,
-};
+use tessera::store::{Capabilities, Entry, MemoryStore, StoreOp, StoreReply, StoreService};
 use tessera::{Clock, Session, SessionError, Sessions, SessionsBuilder, Timestamp};
 use tessera_tests::stores::NeverReady;
 
@@ -78,82 +76,27 @@ impl Gated {
     }
 }
 
-impl Store for Gated {
+impl StoreService for Gated {
     fn describe(&self) -> Capabilities {
-        self.inner.describe()
+        StoreService::describe(&*self.inner)
     }
 
-    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        let mut entry = self.inner.get(now, key, fresh).await?;
-        if let Some(alter) = *self.alters.lock().unwrap() {
-            alter(&mut entry);
+    async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
+        match op {
+            StoreOp::Get { .. } => {
+                self.reads.fetch_add(1, Ordering::SeqCst);
+            }
+            StoreOp::Replace { .. } => {
+                self.pass().await;
+                self.writes.fetch_add(1, Ordering::SeqCst);
+            }
+            _ => {}
         }
-        Ok(entry)
-    }
-
-    async fn get_many(
-        &self,
-        now: Timestamp,
-        keys: &[String],
-    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        self.inner.get_many(now, keys).await
-    }
-
-    async fn insert(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        self.inner.insert(now, key, value, at).await
-    }
-
-    async fn replace(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        expected: Expected,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        self.pass().await;
-        self.writes.fetch_add(1, Ordering::SeqCst);
-        self.inner.replace(now, key, value, expected, at).await
-    }
-
-    async fn touch(
-        &self,
-        now: Timestamp,
-        key: &str,
-        owner: Option<&str>,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.inner.touch(now, key, owner, expires_at).await
-    }
-
-    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
-        self.inner.delete(now, key, condition).await
-    }
-
-    async fn delete_many(
-        &self,
-        now: Timestamp,
-        deletions: &[Deletion],
-        owner: &str,
-    ) -> Result<u32, StoreError> {
-        self.inner.delete_many(now, deletions, owner).await
-    }
-
-    async fn list_owned(
-        &self,
-        now: Timestamp,
-        owner: &str,
-        cursor: &str,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        self.inner.list_owned(now, owner, cursor, limit).await
+        let mut reply = self.inner.call(now, op).await;
+        if let (StoreReply::Entry(Ok(entry)), Some(alter)) = (&mut reply, *self.alters.lock().unwrap()) {
+            alter(entry);
+        }
+        reply
     }
 }
 

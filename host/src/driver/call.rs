@@ -213,7 +213,8 @@ fn lost_error(log: &Log, source: Option<wasmtime::Error>) -> SessionError {
 mod tests {
     use std::time::Duration;
 
-    use super::super::answer::{AnyStore, Pending, Question};
+    use tessera_contract::store::{StoreOp, StoreReply, StoreService};
+
     use super::super::component::Component;
     use super::super::instance::starting_policy;
     use super::super::log::Sources;
@@ -224,14 +225,14 @@ mod tests {
     /// Counts what it is asked.
     struct Counting(Arc<MemoryStore>, Arc<AtomicUsize>);
 
-    impl AnyStore for Counting {
+    impl StoreService for Counting {
         fn describe(&self) -> Capabilities {
             Store::describe(&*self.0)
         }
 
-        fn ask(self: Arc<Self>, now: Timestamp, question: Arc<Question>) -> Pending {
+        async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
             self.1.fetch_add(1, Ordering::Relaxed);
-            Arc::clone(&self.0).ask(now, question)
+            self.0.call(now, op).await
         }
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 use wasmtime::{Result, StoreContextMut, StoreLimits};
 
-use super::answer::{Answer, Question};
 use super::log::{Failure, Log, Sources};
 use crate::store::{self, StoreError};
+use tessera_contract::store::{StoreOp, StoreReply};
 use tessera_contract::{Timestamp, millis};
 
 /// What an instance's imports work on.
@@ -264,14 +264,14 @@ type Context<'a> = StoreContextMut<'a, HostState>;
 /// Asks, and reads the answer if it is there and of the right kind.
 fn ask<T>(
     context: &mut Context<'_>,
-    question: Question,
-    read: impl FnOnce(Answer) -> Option<Result<T, StoreError>>,
+    op: StoreOp,
+    read: impl FnOnce(StoreReply) -> Option<Result<T, StoreError>>,
 ) -> Result<(Result<T, Error>,)> {
     let HostState { sources, log, .. } = context.data_mut();
     let Some(log) = log else {
         return Err(Failure::NoLogicalCall.into());
     };
-    let Some(answer) = log.ask(sources, question)? else {
+    let Some(answer) = log.ask(sources, op)? else {
         return Ok((Err(Error::Pending),));
     };
     match read(answer) {
@@ -289,18 +289,14 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
     })?;
     store.func_wrap("get", |mut context: Context<'_>, (key, fresh): (String, bool)| {
         let key = key.into();
-        ask(
-            &mut context,
-            Question::Get { key, fresh },
-            |answer| match answer {
-                Answer::Entry(answer) => Some(answer.map(Entry::from)),
-                _ => None,
-            },
-        )
+        ask(&mut context, StoreOp::Get { key, fresh }, |answer| match answer {
+            StoreReply::Entry(answer) => Some(answer.map(Entry::from)),
+            _ => None,
+        })
     })?;
     store.func_wrap("get-many", |mut context: Context<'_>, (keys,): (Vec<String>,)| {
-        ask(&mut context, Question::GetMany { keys }, |answer| match answer {
-            Answer::Entries(answer) => Some(answer.map(|entries| {
+        ask(&mut context, StoreOp::GetMany { keys }, |answer| match answer {
+            StoreReply::Entries(answer) => Some(answer.map(|entries| {
                 let entry = |entry: &Result<store::Entry, StoreError>| match entry {
                     Ok(entry) => Ok(Entry::from(entry.clone())),
                     Err(error) => Err(Error::from(error.clone())),
@@ -315,7 +311,7 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
         |mut context: Context<'_>, (key, value, at): (String, String, Placement)| {
             ask(
                 &mut context,
-                Question::Insert {
+                StoreOp::Insert {
                     key,
                     value,
                     at: at.into(),
@@ -329,7 +325,7 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
         |mut context: Context<'_>, (key, value, expected, at): (String, String, Expected, Placement)| {
             ask(
                 &mut context,
-                Question::Replace {
+                StoreOp::Replace {
                     key,
                     value,
                     expected: expected.into(),
@@ -345,13 +341,13 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
             let expires_at = Timestamp::from_millis(until);
             ask(
                 &mut context,
-                Question::Touch {
+                StoreOp::Touch {
                     key,
                     owner,
                     expires_at,
                 },
                 |answer| match answer {
-                    Answer::Done(answer) => Some(answer),
+                    StoreReply::Done(answer) => Some(answer),
                     _ => None,
                 },
             )
@@ -363,9 +359,9 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
             let condition = condition.into();
             ask(
                 &mut context,
-                Question::Delete { key, condition },
+                StoreOp::Delete { key, condition },
                 |answer| match answer {
-                    Answer::WasThere(answer) => Some(answer),
+                    StoreReply::WasThere(answer) => Some(answer),
                     _ => None,
                 },
             )
@@ -377,9 +373,9 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
             let deletions = deletions.into_iter().map(Into::into).collect();
             ask(
                 &mut context,
-                Question::DeleteMany { deletions, owner },
+                StoreOp::DeleteMany { deletions, owner },
                 |answer| match answer {
-                    Answer::Count(answer) => Some(answer),
+                    StoreReply::Count(answer) => Some(answer),
                     _ => None,
                 },
             )
@@ -390,9 +386,9 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
         |mut context: Context<'_>, (owner, cursor, limit): (String, String, u32)| {
             ask(
                 &mut context,
-                Question::ListOwned { owner, cursor, limit },
+                StoreOp::ListOwned { owner, cursor, limit },
                 |answer| match answer {
-                    Answer::Page(answer) => Some(answer.map(|page| Page::new(&page))),
+                    StoreReply::Page(answer) => Some(answer.map(|page| Page::new(&page))),
                     _ => None,
                 },
             )
@@ -400,9 +396,9 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
     )
 }
 
-fn version(answer: Answer) -> Option<Result<u64, StoreError>> {
+fn version(answer: StoreReply) -> Option<Result<u64, StoreError>> {
     match answer {
-        Answer::Version(answer) => Some(answer),
+        StoreReply::Version(answer) => Some(answer),
         _ => None,
     }
 }

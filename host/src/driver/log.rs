@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::answer::{Answer, AnyStore, Pending, Question};
+use super::answer::{Answer, AnyStore, Pending};
 use super::queue::Turn;
-use super::seed::{Seed, Seen};
 use crate::Timestamp;
 use crate::clock::{Clock, Random};
 use crate::store::StoreError;
+use tessera_contract::store::{Seed, Seen, StoreOp, StoreReply};
 
 /// The most questions one logical call may ask; the engine keeps to it, the driver makes sure.
 const MAXIMUM_QUESTIONS: usize = 32;
@@ -54,7 +54,7 @@ pub(crate) struct Sources {
 enum Asked {
     Now,
     Random(u32),
-    Store(Arc<Question>),
+    Store(Arc<StoreOp>),
 }
 
 /// One logical call's log. It belongs to no instance: any of them can go on with the call.
@@ -63,7 +63,7 @@ pub(crate) struct Log {
     answers: Vec<(Asked, Answer)>,
     /// The next answer to give again; past the last one, the engine asks something new.
     position: usize,
-    pending: Option<(Arc<Question>, Pending)>,
+    pending: Option<(Arc<StoreOp>, Pending)>,
     /// Whether a write was asked, so that the call must be run to its end.
     wrote: Arc<AtomicBool>,
     /// How often a compare-and-swap found another version.
@@ -78,6 +78,8 @@ pub(crate) struct Log {
     /// The call cannot wait: what the seed does not answer is missing.
     at_once: bool,
     seen: Seen,
+    /// The turn to write the session's record; none where the call goes on without.
+    turn: Option<Turn>,
 }
 
 impl Log {
@@ -85,7 +87,7 @@ impl Log {
     pub(crate) fn of_session(seed: Option<Seed>, turn: Option<Turn>) -> Self {
         Self {
             seed,
-            seen: Seen::new(turn),
+            turn,
             ..Self::default()
         }
     }
@@ -100,10 +102,10 @@ impl Log {
     }
 
     /// With the clock's answer and one of the store, which were asked for before.
-    pub(crate) fn answered(now: Timestamp, question: Arc<Question>, answer: Answer) -> Self {
+    pub(crate) fn answered(now: Timestamp, op: Arc<StoreOp>, reply: StoreReply) -> Self {
         let mut log = Self::default();
         log.push(Asked::Now, Answer::Now(now));
-        log.resolve(question, answer);
+        log.resolve(op, reply);
         log
     }
 
@@ -143,18 +145,19 @@ impl Log {
 
     /// Awaits the answer that the pass has ended for.
     pub(crate) async fn wait(&mut self) {
-        if let Some((question, answer)) = self.pending.take() {
-            let answer = answer.await;
-            self.resolve(question, answer);
+        if let Some((op, reply)) = self.pending.take() {
+            let reply = reply.await;
+            self.resolve(op, reply);
         }
     }
 
-    fn resolve(&mut self, question: Arc<Question>, answer: Answer) {
+    fn resolve(&mut self, op: Arc<StoreOp>, reply: StoreReply) {
         self.now = None;
         self.asked_store = true;
-        let answer = Self::bounded(answer);
-        self.learn(&question, &answer);
-        self.push(Asked::Store(question), answer);
+        // What the store answers is bounded as well: the component has only so much memory.
+        let reply = reply.bounded(MAXIMUM_ANSWER_BYTES);
+        self.learn(&op, &reply);
+        self.push(Asked::Store(op), Answer::Store(reply));
     }
 
     /// The last error of the store that names a cause.
@@ -171,12 +174,16 @@ impl Log {
         self.answers.push((asked, answer));
     }
 
-    /// Learns from an answer of the store.
-    fn learn(&mut self, question: &Question, answer: &Answer) {
-        if matches!(answer, Answer::Version(Err(StoreError::Stale))) {
+    /// Learns from a reply of the store, and tells the one who writes next what is there now.
+    fn learn(&mut self, op: &StoreOp, reply: &StoreReply) {
+        if matches!(reply, StoreReply::Version(Err(StoreError::Stale))) {
             self.stale += 1;
         }
-        self.seen.learn(question, answer);
+        let last = self.seen.learn(op, reply);
+        let of_turn = |turn: &&mut Turn| op.key().is_some_and(|key| turn.is_for(key));
+        if let Some(turn) = self.turn.as_mut().filter(of_turn) {
+            turn.last = last;
+        }
     }
 
     fn fail(&mut self, failure: Failure) -> Failure {
@@ -203,19 +210,9 @@ impl Log {
         Ok(Some(answer))
     }
 
-    /// What the store answers is bounded as well: the component has only so much memory.
-    fn bounded(answer: Answer) -> Answer {
-        if answer.bytes() > MAXIMUM_ANSWER_BYTES {
-            answer.corrupt()
-        } else {
-            answer
-        }
-    }
-
-    fn answer(&mut self, asked: Asked, answer: Answer) -> Answer {
-        self.push(asked, answer.clone());
+    fn answer(&mut self, asked: Asked, answer: Answer) {
+        self.push(asked, answer);
         self.position += 1;
-        answer
     }
 
     /// Answers the time.
@@ -259,57 +256,61 @@ impl Log {
     }
 
     /// Answers in place of the store, where that is possible.
-    fn spare(&mut self, question: &Question, now: Timestamp) -> Option<Answer> {
+    fn spare(&mut self, op: &StoreOp, now: Timestamp) -> Option<StoreReply> {
         let is_first = !std::mem::replace(&mut self.asked_store, true);
-        let answer = self.seed.as_ref().filter(|_| is_first);
-        let answer = answer.and_then(|seed| seed.answer(question, now));
-        match question {
-            Question::Get { fresh: false, .. } if self.at_once && answer.is_none() => {
-                Some(Answer::Entry(Err(StoreError::Missing)))
+        let seed = self.seed.as_ref().filter(|_| is_first);
+        let reply = seed.and_then(|seed| seed.reply(op, now));
+        match op {
+            StoreOp::Get { fresh: false, .. } if self.at_once && reply.is_none() => {
+                Some(StoreReply::Entry(Err(StoreError::Missing)))
             }
-            _ => answer,
+            _ => reply,
         }
     }
 
-    /// Answers a question to the store; `None` if the answer is not there yet.
-    pub(crate) fn ask(&mut self, sources: &Sources, question: Question) -> Result<Option<Answer>, Failure> {
+    /// Does an operation on the store; `None` if the reply is not there yet.
+    pub(crate) fn ask(&mut self, sources: &Sources, op: StoreOp) -> Result<Option<StoreReply>, Failure> {
         let replayed = self.replay(|asked| match asked {
-            Asked::Store(asked) => **asked == question,
+            Asked::Store(asked) => **asked == op,
             _ => false,
         })?;
-        if let Some(answer) = replayed {
-            return Ok(Some(answer));
+        match replayed {
+            Some(Answer::Store(reply)) => return Ok(Some(reply)),
+            Some(_) => return Err(self.fail(Failure::Diverged)),
+            None => {}
         }
         let now = self.clock(sources);
-        if let Some(answer) = self.spare(&question, now) {
-            self.seen.learn(&question, &answer);
-            return Ok(Some(self.answer(Asked::Store(Arc::new(question)), answer)));
+        if let Some(reply) = self.spare(&op, now) {
+            self.learn(&op, &reply);
+            self.answer(Asked::Store(Arc::new(op)), Answer::Store(reply.clone()));
+            return Ok(Some(reply));
         }
         if self.at_once {
             return Err(self.fail(Failure::NoLogicalCall));
         }
-        if question.writes() {
+        if op.writes() {
             self.wrote.store(true, Ordering::Relaxed);
         }
-        let (question, store) = (Arc::new(question), Arc::clone(&sources.store));
-        let mut answer = match self.pause(&question, sources) {
-            None => store.ask(now, Arc::clone(&question)),
+        let (op, store) = (Arc::new(op), Arc::clone(&sources.store));
+        let mut reply = match self.pause(&op, sources) {
+            None => store.ask(now, Arc::clone(&op)),
             Some(pause) => {
-                let (clock, question) = (Arc::clone(&sources.clock), Arc::clone(&question));
+                let (clock, op) = (Arc::clone(&sources.clock), Arc::clone(&op));
                 Box::pin(async move {
                     tokio::time::sleep(pause).await;
-                    store.ask(clock.now(), question).await
+                    store.ask(clock.now(), op).await
                 })
             }
         };
-        match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => {
-                let answer = Self::bounded(answer);
-                self.learn(&question, &answer);
-                Ok(Some(self.answer(Asked::Store(question), answer)))
+        match reply.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(reply) => {
+                let reply = reply.bounded(MAXIMUM_ANSWER_BYTES);
+                self.learn(&op, &reply);
+                self.answer(Asked::Store(op), Answer::Store(reply.clone()));
+                Ok(Some(reply))
             }
             Poll::Pending => {
-                self.pending = Some((question, answer));
+                self.pending = Some((op, reply));
                 Ok(None)
             }
         }
@@ -317,8 +318,8 @@ impl Log {
 
     /// How long to wait before a contended record is read again: jittered, so that rivals fall out of step.
     /// Outside of a tokio runtime there is no timer, and no pause.
-    fn pause(&self, question: &Question, sources: &Sources) -> Option<Duration> {
-        if self.stale < 2 || !matches!(question, Question::Get { .. }) {
+    fn pause(&self, op: &StoreOp, sources: &Sources) -> Option<Duration> {
+        if self.stale < 2 || !matches!(op, StoreOp::Get { .. }) {
             return None;
         }
         tokio::runtime::Handle::try_current().ok()?;
@@ -344,8 +345,8 @@ mod tests {
         }
     }
 
-    fn get(key: &str) -> Question {
-        Question::Get {
+    fn get(key: &str) -> StoreOp {
+        StoreOp::Get {
             key: key.into(),
             fresh: false,
         }
@@ -384,11 +385,11 @@ mod tests {
 
         for other in [
             get("b"),
-            Question::Get {
+            StoreOp::Get {
                 key: "a".into(),
                 fresh: true,
             },
-            Question::Delete {
+            StoreOp::Delete {
                 key: "a".into(),
                 condition: Condition::Guard(1),
             },
@@ -410,7 +411,7 @@ mod tests {
             expires_at: Timestamp::from_millis(1),
             ends_at: Timestamp::from_millis(ends_at),
         };
-        let replace_as = |value: &str, expected, at| Question::Replace {
+        let replace_as = |value: &str, expected, at| StoreOp::Replace {
             key: "k".into(),
             value: value.into(),
             expected,
@@ -429,7 +430,10 @@ mod tests {
         };
         for (first, asked) in questions().into_iter().enumerate() {
             let mut log = Log::default();
-            log.push(Asked::Store(Arc::new(asked)), Answer::Version(Ok(1)));
+            log.push(
+                Asked::Store(Arc::new(asked)),
+                Answer::Store(StoreReply::Version(Ok(1))),
+            );
             for (second, repeated) in questions().into_iter().enumerate() {
                 log.rewind();
                 assert_eq!(log.ask(&sources(), repeated).is_ok(), first == second);
@@ -464,7 +468,10 @@ mod tests {
                 expires_at: Timestamp::from_millis(1),
             };
             assert_eq!(
-                matches!(Log::bounded(Answer::Entry(Ok(entry))), Answer::Entry(Ok(_))),
+                matches!(
+                    StoreReply::Entry(Ok(entry)).bounded(MAXIMUM_ANSWER_BYTES),
+                    StoreReply::Entry(Ok(_))
+                ),
                 fits
             );
         }
@@ -482,8 +489,8 @@ mod tests {
         }
     }
 
-    fn is_there(answer: Result<Option<Answer>, Failure>) -> bool {
-        matches!(answer, Ok(Some(Answer::Entry(Ok(_)))))
+    fn is_there(answer: Result<Option<StoreReply>, Failure>) -> bool {
+        matches!(answer, Ok(Some(StoreReply::Entry(Ok(_)))))
     }
 
     #[test]
@@ -504,9 +511,9 @@ mod tests {
         let missing = log.ask(&sources, get("a"));
         assert!(matches!(
             missing,
-            Ok(Some(Answer::Entry(Err(StoreError::Missing))))
+            Ok(Some(StoreReply::Entry(Err(StoreError::Missing))))
         ));
-        let fresh = Question::Get {
+        let fresh = StoreOp::Get {
             key: "a".into(),
             fresh: true,
         };

@@ -15,7 +15,6 @@ mod instructions;
 mod log;
 mod open;
 mod queue;
-mod seed;
 mod settings;
 mod watchdog;
 
@@ -27,4 +26,3 @@ pub(crate) use instance::{Instance, Setup, starting_policy};
 pub(crate) use log::{Log, Sources};
 pub(crate) use open::{Found, Memory, found};
 pub(crate) use queue::{Crowded, Queues, Rank};
-pub(crate) use seed::Seed;

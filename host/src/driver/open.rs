@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tessera_contract::Timestamp;
 use tessera_contract::memo::Memo;
 use tessera_contract::state::{Fields, Opened};
+use tessera_contract::store::{Seed, StoreOp, StoreReply};
 
-use super::answer::{Answer, Question};
 use super::bindings::wit;
 use super::call::Calls;
 use super::log::Log;
-use super::seed::Seed;
 use crate::error::SessionError;
 use crate::store::{Entry, StoreError};
 use crate::summary;
@@ -26,7 +25,7 @@ const OPENED_BYTES: usize = 1024;
 struct Remembered {
     /// Which key ring was in force.
     ring: u64,
-    question: Arc<Question>,
+    question: Arc<StoreOp>,
     found: Found,
 }
 
@@ -70,8 +69,8 @@ impl Memory {
 impl Remembered {
     /// Whether the store's answer is the one by which it was decided. By its text as well, because a damaged record keeps its
     /// version.
-    fn is_by(&self, answer: &Answer) -> bool {
-        let Answer::Entry(Ok(entry)) = answer else {
+    fn is_by(&self, answer: &StoreReply) -> bool {
+        let StoreReply::Entry(Ok(entry)) = answer else {
             return false;
         };
         let Entry {
@@ -99,14 +98,14 @@ impl Calls {
             if known.found.opened.holds_at(now) {
                 let (store, question) = (&self.setup.sources.store, &known.question);
                 let answer = Arc::clone(store).ask(now, Arc::clone(question)).await;
-                if let (true, Answer::Entry(Ok(entry))) = (known.is_by(&answer), &answer) {
+                if let (true, StoreReply::Entry(Ok(entry))) = (known.is_by(&answer), &answer) {
                     let mut found = known.found.clone();
                     // The guard is no part of the decision, and what ends the session is conditional on it.
                     found.seed.entry.guard = entry.guard;
                     return Ok(found);
                 }
                 // An outage says nothing of the record.
-                if matches!(answer, Answer::Entry(Ok(_) | Err(StoreError::Missing))) {
+                if matches!(answer, StoreReply::Entry(Ok(_) | Err(StoreError::Missing))) {
                     self.memory.memo.forget(memo_key);
                 }
                 // No question is asked twice.
@@ -142,7 +141,7 @@ impl Calls {
             memo_key,
         };
         if holds {
-            let question = Question::Get {
+            let question = StoreOp::Get {
                 key: Arc::clone(&found.seed.key),
                 fresh: false,
             };

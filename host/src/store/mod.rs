@@ -2,18 +2,94 @@
 //!
 //! [`Store`] has as many methods as the WIT interface `store` has functions; a store of your own is
 //! that trait and nothing else. What each must keep is said at the trait and checked by the store suite in `tests/`.
-
-use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
-
-use crate::Timestamp;
+//! What stands before a store and does the same with each of its operations is a [`StoreService`], which has one method.
+//!
+//! # Example
+//!
+//! A store of your own; this one counts what is read of another.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! use tessera::store::{
+//!     Capabilities, Condition, Deletion, Entry, Expected, MemoryStore, Page, Placement, Store, StoreError,
+//! };
+//! use tessera::{Sessions, Timestamp};
+//!
+//! struct Counting {
+//!     inner: MemoryStore,
+//!     reads: Arc<AtomicU64>,
+//! }
+//!
+//! impl Store for Counting {
+//!     fn describe(&self) -> Capabilities {
+//!         self.inner.describe()
+//!     }
+//!
+//!     async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
+//!         self.reads.fetch_add(1, Ordering::Relaxed);
+//!         self.inner.get(now, key, fresh).await
+//!     }
+//!
+//!     async fn get_many(&self, now: Timestamp, keys: &[String]) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
+//!         self.inner.get_many(now, keys).await
+//!     }
+//!
+//!     async fn insert(&self, now: Timestamp, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
+//!         self.inner.insert(now, key, value, at).await
+//!     }
+//!
+//!     async fn replace(
+//!         &self,
+//!         now: Timestamp,
+//!         key: &str,
+//!         value: &str,
+//!         expected: Expected,
+//!         at: &Placement,
+//!     ) -> Result<u64, StoreError> {
+//!         self.inner.replace(now, key, value, expected, at).await
+//!     }
+//!
+//!     async fn touch(
+//!         &self,
+//!         now: Timestamp,
+//!         key: &str,
+//!         owner: Option<&str>,
+//!         expires_at: Timestamp,
+//!     ) -> Result<(), StoreError> {
+//!         self.inner.touch(now, key, owner, expires_at).await
+//!     }
+//!
+//!     async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+//!         self.inner.delete(now, key, condition).await
+//!     }
+//!
+//!     async fn delete_many(&self, now: Timestamp, deletions: &[Deletion], owner: &str) -> Result<u32, StoreError> {
+//!         self.inner.delete_many(now, deletions, owner).await
+//!     }
+//!
+//!     async fn list_owned(&self, now: Timestamp, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
+//!         self.inner.list_owned(now, owner, cursor, limit).await
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let reads = Arc::new(AtomicU64::new(0));
+//! let store = Counting { inner: MemoryStore::new(), reads: Arc::clone(&reads) };
+//! let sessions = Sessions::builder()?.signing_key("2026-11", [7; 32]).build(store)?;
+//!
+//! let token = sessions.create().save().await?.token.expect("a new session has a token");
+//! sessions.open(&token).await?;
+//! assert_eq!(reads.load(Ordering::Relaxed), 1);
+//! # Ok(()) }
+//! ```
 
 mod any;
 mod bounds;
 #[cfg(feature = "cache")]
 mod cached;
-mod error;
 #[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
 mod heard;
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
@@ -36,7 +112,6 @@ pub use self::redis::{HeadFormat, RedisStore, RedisStoreBuilder, RedisStoreError
 pub use any::{AnyStore, PlainStore};
 #[cfg(feature = "cache")]
 pub use cached::{CacheUrl, CachedStore};
-pub use error::{Cause, StoreError};
 #[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
 pub use heard::{Announce, Heard, Listening};
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
@@ -46,313 +121,8 @@ pub use memory::{Eviction, MemoryStore, MemoryStoreBuilder};
 pub use sql::{SqlCode, SqlError, SqlStore, SqlStoreBuilder, SqlStoreError, SqlUrl};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, SqliteStore, SqliteStoreBuilder, SqliteStoreError};
+pub use tessera_contract::store::{
+    BATCH_LIMIT, Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Row,
+    SWEEP_GRACE, Store, StoreError, StoreOp, StoreReply, StoreService,
+};
 pub use url::{PlainUrl, StoreUrl, StoreUrlError};
-
-/// The most keys that [`Store::get_many`] and [`Store::delete_many`] are asked for at once, and the most rows of a [`Page`].
-pub const BATCH_LIMIT: usize = 100;
-
-/// How long an entry must have been expired before a sweeper may remove it:
-/// a host whose clock runs ahead by less deletes nothing that another still sees alive.
-pub const SWEEP_GRACE: Duration = Duration::from_secs(3600);
-
-/// A record as the store has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The text, byte for byte as it was written.
-    pub value: Arc<str>,
-    /// Changes with every `insert` and `replace`; never used twice for one key.
-    pub version: u64,
-    /// Changes with a write that brings a new one in its [`Placement`], and with no other.
-    pub guard: u64,
-    /// From this moment on the entry is missing.
-    pub expires_at: Timestamp,
-}
-
-/// Where a written record belongs and how long it lives.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Placement {
-    /// Whose index lists the record from now on.
-    pub owner: Option<String>,
-    /// Whose index listed it until now.
-    pub previous_owner: Option<String>,
-    /// The guard from now on; `None` keeps the one that is there, and is 0 where nothing is there.
-    pub guard: Option<u64>,
-    /// When it expires unless it is touched.
-    pub expires_at: Timestamp,
-    /// When it expires however often it is touched.
-    pub ends_at: Timestamp,
-}
-
-/// One line of an owner's index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The record's key.
-    pub key: String,
-    /// The record's version.
-    pub version: u64,
-    /// The record's guard.
-    pub guard: u64,
-    /// When the record was last written or touched.
-    pub touched_at: Timestamp,
-    /// When it expires unless it is touched.
-    pub expires_at: Timestamp,
-    /// The text, where one query brings it along.
-    pub value: Option<Arc<str>>,
-}
-
-/// Which entry a [`Store::replace`] may write over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Expected {
-    /// The one that no write has changed.
-    Version(u64),
-    /// The one that still has this guard, whatever else was written to it.
-    Guard(u64),
-}
-
-impl Expected {
-    /// Whether an entry with this version and guard is the expected one.
-    pub fn is_met(self, version: u64, guard: u64) -> bool {
-        match self {
-            Self::Version(expected) => expected == version,
-            Self::Guard(expected) => expected == guard,
-        }
-    }
-}
-
-/// Which entry a [`Store::delete`] may remove.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Condition {
-    /// One that belongs to this owner.
-    Owner(String),
-    /// One that still has this guard.
-    Guard(u64),
-}
-
-impl Condition {
-    /// Whether an entry of this owner and guard may be removed.
-    pub fn is_met(&self, owner: Option<&str>, guard: u64) -> bool {
-        match self {
-            Self::Owner(expected) => owner == Some(expected),
-            Self::Guard(expected) => guard == *expected,
-        }
-    }
-}
-
-/// One entry that a [`Store::delete_many`] removes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Deletion {
-    /// The entry's key.
-    pub key: String,
-    /// Only while the entry has this guard; `None`: whatever guard it has.
-    pub guard: Option<u64>,
-}
-
-/// A part of an owner's index.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
-    /// At most as many as were asked for.
-    pub rows: Vec<Row>,
-    /// The cursor of the next page; `None` at the end.
-    pub next: Option<String>,
-}
-
-/// What a store promises. [`Sessions`](crate::Sessions) refuses a policy that needs more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Capabilities {
-    /// Whether `insert` and `replace` compare and write in one indivisible step.
-    pub compare_and_swap: bool,
-    /// Whether `list_owned` works.
-    pub list_by_owner: bool,
-    /// Whether an acknowledged write outlives the loss of one server.
-    pub acknowledged_writes_survive_failover: bool,
-    /// How old an answer of `get` without `fresh` may be.
-    pub maximum_staleness: Duration,
-    /// How late `list_owned` may show a record.
-    pub index_staleness: Duration,
-    /// The shortest life an entry can have.
-    pub minimum_ttl: Duration,
-    /// How exactly the store itself keeps `expires_at`.
-    pub expiry_resolution: Duration,
-    /// How long two writes to one key have to be apart.
-    pub minimum_write_interval: Duration,
-    /// The longest key, in bytes.
-    pub maximum_key_bytes: u32,
-    /// The longest owner, in bytes.
-    pub maximum_owner_bytes: u32,
-    /// The longest value, in bytes.
-    pub maximum_value_bytes: u32,
-}
-
-/// Keeps records for the engine.
-///
-/// What every store must keep, to be found in words in `wit/store.wit`:
-///
-/// - An entry with `expires_at ≤ now` is missing to every method, swept or not. `now` is the clock of the call:
-///   use it and no other, except to sweep, and sweep only what expired [`SWEEP_GRACE`] ago.
-/// - A version is never used twice for one key, also not after the key was deleted and inserted again.
-/// - A guard comes with a [`Placement`], stays through every write that brings none, and is never changed by the store itself.
-/// - The owner's index may list too much, never too little.
-/// - Keys, owners and values compare as bytes; values come back as they were written.
-/// - An error never carries a key, a value or a secret.
-///
-/// An answer that is there at the first poll of the future costs one pass through the component and no wake-up.
-/// A future that was polled once may be polled again by another task, and is dropped when the caller goes away
-/// before anything was written; after that it is always polled to its end.
-///
-/// # Example
-///
-/// A store of your own; this one counts what is read of another.
-///
-/// ```
-/// use std::sync::Arc;
-/// use std::sync::atomic::{AtomicU64, Ordering};
-///
-/// use tessera::store::{
-///     Capabilities, Condition, Deletion, Entry, Expected, MemoryStore, Page, Placement, Store, StoreError,
-/// };
-/// use tessera::{Sessions, Timestamp};
-///
-/// struct Counting {
-///     inner: MemoryStore,
-///     reads: Arc<AtomicU64>,
-/// }
-///
-/// impl Store for Counting {
-///     fn describe(&self) -> Capabilities {
-///         self.inner.describe()
-///     }
-///
-///     async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-///         self.reads.fetch_add(1, Ordering::Relaxed);
-///         self.inner.get(now, key, fresh).await
-///     }
-///
-///     async fn get_many(&self, now: Timestamp, keys: &[String]) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-///         self.inner.get_many(now, keys).await
-///     }
-///
-///     async fn insert(&self, now: Timestamp, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
-///         self.inner.insert(now, key, value, at).await
-///     }
-///
-///     async fn replace(
-///         &self,
-///         now: Timestamp,
-///         key: &str,
-///         value: &str,
-///         expected: Expected,
-///         at: &Placement,
-///     ) -> Result<u64, StoreError> {
-///         self.inner.replace(now, key, value, expected, at).await
-///     }
-///
-///     async fn touch(
-///         &self,
-///         now: Timestamp,
-///         key: &str,
-///         owner: Option<&str>,
-///         expires_at: Timestamp,
-///     ) -> Result<(), StoreError> {
-///         self.inner.touch(now, key, owner, expires_at).await
-///     }
-///
-///     async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
-///         self.inner.delete(now, key, condition).await
-///     }
-///
-///     async fn delete_many(&self, now: Timestamp, deletions: &[Deletion], owner: &str) -> Result<u32, StoreError> {
-///         self.inner.delete_many(now, deletions, owner).await
-///     }
-///
-///     async fn list_owned(&self, now: Timestamp, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
-///         self.inner.list_owned(now, owner, cursor, limit).await
-///     }
-/// }
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let reads = Arc::new(AtomicU64::new(0));
-/// let store = Counting { inner: MemoryStore::new(), reads: Arc::clone(&reads) };
-/// let sessions = Sessions::builder()?.signing_key("2026-11", [7; 32]).build(store)?;
-///
-/// let token = sessions.create().save().await?.token.expect("a new session has a token");
-/// sessions.open(&token).await?;
-/// assert_eq!(reads.load(Ordering::Relaxed), 1);
-/// # Ok(()) }
-/// ```
-pub trait Store: Send + Sync + 'static {
-    /// What this store promises. The same for as long as it lives.
-    fn describe(&self) -> Capabilities;
-
-    /// Reads one entry; `fresh` forbids an answer that may be old.
-    fn get(
-        &self,
-        now: Timestamp,
-        key: &str,
-        fresh: bool,
-    ) -> impl Future<Output = Result<Entry, StoreError>> + Send;
-
-    /// Reads up to [`BATCH_LIMIT`] entries, fresh, each answered in the place of its key.
-    fn get_many(
-        &self,
-        now: Timestamp,
-        keys: &[String],
-    ) -> impl Future<Output = Result<Vec<Result<Entry, StoreError>>, StoreError>> + Send;
-
-    /// Writes a new entry and answers its version; [`StoreError::Stale`] if a live entry has this key.
-    fn insert(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        at: &Placement,
-    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
-
-    /// Writes over the entry that is `expected` and answers the new version; [`StoreError::Stale`] if a live entry is not the
-    /// expected one, [`StoreError::Missing`] if none is live.
-    fn replace(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        expected: Expected,
-        at: &Placement,
-    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
-
-    /// Moves the expiry later, never earlier. An earlier one changes nothing and is no error. Version and guard stay.
-    fn touch(
-        &self,
-        now: Timestamp,
-        key: &str,
-        owner: Option<&str>,
-        expires_at: Timestamp,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Removes an entry while the condition holds, in one indivisible step, and answers whether a live one was there;
-    /// [`StoreError::Stale`] if a live entry does not meet the condition.
-    fn delete(
-        &self,
-        now: Timestamp,
-        key: &str,
-        condition: &Condition,
-    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
-
-    /// Removes up to [`BATCH_LIMIT`] entries while they belong to one owner and have the guards that are named, and answers how
-    /// many live ones were removed. An entry that does not meet the condition is left alone, which is no error.
-    fn delete_many(
-        &self,
-        now: Timestamp,
-        deletions: &[Deletion],
-        owner: &str,
-    ) -> impl Future<Output = Result<u32, StoreError>> + Send;
-
-    /// Lists an owner's live entries, at most `limit` (1 to [`BATCH_LIMIT`]) from `cursor` on; the empty cursor starts.
-    /// An entry that is there throughout a walk over all pages is listed at least once.
-    fn list_owned(
-        &self,
-        now: Timestamp,
-        owner: &str,
-        cursor: &str,
-        limit: u32,
-    ) -> impl Future<Output = Result<Page, StoreError>> + Send;
-}

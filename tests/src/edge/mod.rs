@@ -1,6 +1,5 @@
 //! The Worker in workerd, and its stores and engine as the tests ask them: over its test routes.
 
-mod seen;
 mod store;
 mod wire;
 mod worker;
@@ -8,5 +7,4 @@ mod worker;
 pub use store::RemoteStore;
 pub use worker::{SERVICE_KEY, SIGNING_KEY, Worker, bundle};
 
-pub(crate) use seen::{Seed, Seen};
-pub(crate) use wire::{answer, capabilities};
+pub(crate) use wire::{capabilities, read_op, reply};

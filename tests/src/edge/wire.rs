@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tessera::Timestamp;
 use tessera::store::{
-    Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Row, Store, StoreError,
+    Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Row, StoreError, StoreOp,
+    StoreReply,
 };
 
 /// Numbers of 64 bits are texts there.
@@ -122,32 +123,6 @@ pub(super) fn read_entry(value: &Value) -> Option<Entry> {
     })
 }
 
-/// The entry that a write has left, by its question and the version that it answered. `kept`: the guard from before it.
-pub(super) fn written(asked: &Value, version: &Value, kept: Option<u64>) -> Option<Entry> {
-    let at = read_placement(asked.get("at")?)?;
-    Some(Entry {
-        value: asked.get("value")?.as_str()?.into(),
-        version: read_number(version)?,
-        guard: at.guard.or(kept)?,
-        expires_at: at.expires_at.min(at.ends_at),
-    })
-}
-
-/// The guard of the entry that a `replace` has written over, where that is known.
-pub(super) fn kept_guard(asked: &Value, before: Option<&Entry>) -> Option<u64> {
-    match read_expected(asked.get("expected")?)? {
-        Expected::Guard(guard) => Some(guard),
-        Expected::Version(version) => before
-            .filter(|entry| entry.version == version)
-            .map(|entry| entry.guard),
-    }
-}
-
-/// The expiry that a `touch` has moved an entry to.
-pub(super) fn read_expiry(asked: &Value) -> Timestamp {
-    asked.get("expiresAt").and_then(read_moment).unwrap_or_default()
-}
-
 fn page(page: &Page) -> Value {
     let row = |row: &Row| {
         json!({
@@ -196,7 +171,7 @@ fn error(error: &StoreError) -> Value {
         StoreError::Corrupt => json!({"tag": "corrupt"}),
         StoreError::OutcomeUnknown(_) => json!({"tag": "outcome-unknown"}),
         StoreError::Unavailable(cause) => json!({"tag": "unavailable", "val": cause.to_string()}),
-        other => json!({"tag": "other", "val": other.to_string()}),
+        StoreError::Other(_) => json!({"tag": "other", "val": error.to_string()}),
     }
 }
 
@@ -218,10 +193,13 @@ fn read_error(value: &Value) -> StoreError {
     }
 }
 
-fn result<T>(answer: Result<T, StoreError>, show: impl FnOnce(T) -> Value) -> Value {
-    match answer {
+fn result<T>(reply: Result<&T, &StoreError>, show: impl FnOnce(&T) -> Value) -> Value
+where
+    T: ?Sized,
+{
+    match reply {
         Ok(value) => json!({"tag": "ok", "val": show(value)}),
-        Err(failed) => json!({"tag": "err", "val": error(&failed)}),
+        Err(failed) => json!({"tag": "err", "val": error(failed)}),
     }
 }
 
@@ -281,51 +259,65 @@ pub(super) fn read_capabilities(value: &Value) -> Option<Capabilities> {
     })
 }
 
-/// Asks a store what an engine in a Worker has asked; `None` if that is no question.
-pub(crate) async fn answer<S: Store>(store: &S, now: Timestamp, asked: &Value) -> Option<Value> {
+/// Reads what an engine in a Worker has asked of its store; `None` if that is no operation.
+pub(crate) fn read_op(asked: &Value) -> Option<StoreOp> {
     let key = text(asked, "key");
     let owner = text(asked, "owner");
     Some(match asked.get("operation")?.as_str()? {
-        "get" => {
-            let fresh = asked.get("fresh")?.as_bool()?;
-            result(store.get(now, &key?, fresh).await, |found| entry(&found))
-        }
-        "get-many" => result(store.get_many(now, &texts(asked, "keys")?).await, |found| {
-            found
-                .into_iter()
-                .map(|one| result(one, |found| entry(&found)))
-                .collect()
-        }),
-        "insert" => {
-            let (value, at) = (text(asked, "value")?, read_placement(asked.get("at")?)?);
-            result(store.insert(now, &key?, &value, &at).await, number)
-        }
-        "replace" => {
-            let (value, at) = (text(asked, "value")?, read_placement(asked.get("at")?)?);
-            let expected = read_expected(asked.get("expected")?)?;
-            result(store.replace(now, &key?, &value, expected, &at).await, number)
-        }
-        "touch" => {
-            let expires_at = read_moment(asked.get("expiresAt")?)?;
-            let touched = store.touch(now, &key?, owner.as_deref(), expires_at).await;
-            result(touched, |()| Value::Null)
-        }
-        "delete" => {
-            let condition = read_condition(asked.get("while")?)?;
-            result(store.delete(now, &key?, &condition).await, Value::from)
-        }
+        "get" => StoreOp::Get {
+            key: key?.into(),
+            fresh: asked.get("fresh")?.as_bool()?,
+        },
+        "get-many" => StoreOp::GetMany {
+            keys: texts(asked, "keys")?,
+        },
+        "insert" => StoreOp::Insert {
+            key: key?,
+            value: text(asked, "value")?,
+            at: read_placement(asked.get("at")?)?,
+        },
+        "replace" => StoreOp::Replace {
+            key: key?,
+            value: text(asked, "value")?,
+            expected: read_expected(asked.get("expected")?)?,
+            at: read_placement(asked.get("at")?)?,
+        },
+        "touch" => StoreOp::Touch {
+            key: key?,
+            owner,
+            expires_at: read_moment(asked.get("expiresAt")?)?,
+        },
+        "delete" => StoreOp::Delete {
+            key: key?,
+            condition: read_condition(asked.get("while")?)?,
+        },
         "delete-many" => {
             let listed = asked.get("deletions")?.as_array()?;
-            let deletions: Option<Vec<Deletion>> = listed.iter().map(read_deletion).collect();
-            result(store.delete_many(now, &deletions?, &owner?).await, Value::from)
+            StoreOp::DeleteMany {
+                deletions: listed.iter().map(read_deletion).collect::<Option<_>>()?,
+                owner: owner?,
+            }
         }
-        "list-owned" => {
-            let (owner, cursor, limit) = (owner?, text(asked, "cursor")?, asked.get("limit")?.as_u64()?);
-            let listed = store
-                .list_owned(now, &owner, &cursor, u32::try_from(limit).ok()?)
-                .await;
-            result(listed, |listed| page(&listed))
-        }
+        "list-owned" => StoreOp::ListOwned {
+            owner: owner?,
+            cursor: text(asked, "cursor")?,
+            limit: u32::try_from(asked.get("limit")?.as_u64()?).ok()?,
+        },
         _ => return None,
     })
+}
+
+/// A reply of a store, as the Worker is told it.
+pub(crate) fn reply(reply: &StoreReply) -> Value {
+    match reply {
+        StoreReply::Entry(found) => result(found.as_ref(), entry),
+        StoreReply::Entries(found) => result(found.as_ref(), |found| {
+            found.iter().map(|one| result(one.as_ref(), entry)).collect()
+        }),
+        StoreReply::Version(version) => result(version.as_ref(), |version| number(*version)),
+        StoreReply::Done(done) => result(done.as_ref(), |()| Value::Null),
+        StoreReply::WasThere(was_there) => result(was_there.as_ref(), |was_there| Value::from(*was_there)),
+        StoreReply::Count(count) => result(count.as_ref(), |count| Value::from(*count)),
+        StoreReply::Page(listed) => result(listed.as_ref(), |listed| page(listed)),
+    }
 }

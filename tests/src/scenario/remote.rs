@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tessera::store::Store;
+use tessera::store::{Store, StoreError, StoreOp, StoreReply, StoreService as _};
 use tessera::{Clock as _, SessionError, Timestamp};
 use tessera_contract::form::FieldLimits;
+use tessera_contract::store::{Seed, Seen};
 
 use super::outcome::{self, Outcome};
 use super::remote_session::Session;
 use super::runner::{Runner, ScenarioClock};
-use crate::edge::{self, Seed, Seen, Worker};
+use crate::edge::{self, Worker};
 use crate::stores::Scripted;
 
 /// An engine in a Worker, with a policy and keys.
@@ -176,9 +177,7 @@ impl<S: Store> Host<S> {
         let now = || self.clock.now().as_millis();
         let begin = json!({"engine": self.instance, "name": name, "arguments": arguments, "now": now()});
         let mut answer = ask(&self.worker, "POST", "/test/call", Some(begin)).await?;
-        // It answers the first question alone.
-        let mut seen = Seen::of(seed.as_ref());
-        let mut seed = seed;
+        let (mut seen, mut seed) = (Seen::default(), seed);
         loop {
             let passed = &answer["passed"];
             let at = Timestamp::from_millis(passed["now"].as_u64().unwrap_or_default());
@@ -189,19 +188,29 @@ impl<S: Store> Host<S> {
                     told_at: at,
                 });
             };
-            let known = seed.take().and_then(|seed| seed.answer(asked, at, at_once));
-            let told = match known {
-                Some(told) => told,
+            let op = edge::read_op(asked)
+                .ok_or_else(|| format!("the engine asks what no store is asked: {asked}"))?;
+            // It answers the first question alone.
+            let known = seed.take().and_then(|seed| known(&seed, &op, at, at_once));
+            let reply = match known {
+                Some(reply) => reply,
                 None if at_once => return Err(format!("{name} waits for the store: {asked}")),
-                None => edge::answer(&self.store, self.clock.now(), asked)
-                    .await
-                    .ok_or_else(|| format!("the engine asks what no store is asked: {asked}"))?,
+                None => self.store.call(self.clock.now(), &op).await,
             };
-            seen.learn(asked, &told);
+            seen.learn(&op, &reply);
+            let told = edge::reply(&reply);
             let on = json!({"call": answer["call"], "answer": told, "now": now()});
             answer = ask(&self.worker, "POST", "/test/answer", Some(on)).await?;
         }
     }
+}
+
+/// What is told of the entry that the session's calls have seen last, where the store need not be asked. What has expired by the
+/// call's clock may have been touched meanwhile: a call that is not to wait is told that it is gone.
+fn known(seed: &Seed, op: &StoreOp, at: Timestamp, at_once: bool) -> Option<StoreReply> {
+    let is_mine = matches!(op, StoreOp::Get { key, fresh: false } if *key == seed.key);
+    let gone = || (is_mine && at_once).then(|| op.failed(StoreError::Missing));
+    seed.reply(op, at).or_else(gone)
 }
 
 /// Waits on a thread that may wait.

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tessera::store::Store;
 use tessera_contract::state::{Failed, Fields, Opened, State, StateError, WRITER_BYTES, Writing};
+use tessera_contract::store::{Seed, Seen};
 use tessera_contract::{Details, Status, Timestamp};
 
 use super::outcome::{self, Outcome};
 use super::remote::{Ended, Host, outcome_of};
-use crate::edge::{Seed, Seen};
 use tessera_contract::form::Unfit;
 
 /// What is kept of a session between calls.
@@ -117,7 +117,7 @@ fn opened(value: &Value, seen: &Seen, told_at: Timestamp) -> Result<Opened, Stri
             details: details(&value["details"])?,
             asked_at: told_at,
             holds_until: moment(&value["holdsUntil"])?,
-            fields: Arc::new(Fields::new(seen.record(key)?, at)?),
+            fields: Arc::new(Fields::new(Arc::clone(&seen.get(key)?.entry.value), at)?),
         })
     };
     read().ok_or_else(|| "the engine answers a session that cannot be read".to_owned())
@@ -140,7 +140,7 @@ impl<S: Store> Session<S> {
     /// The one that `open` has answered.
     pub(super) fn opened(host: Host<S>, answer: &Value, ended: &Ended) -> Result<Self, String> {
         let opened = opened(answer, &ended.seen, ended.told_at)?;
-        let seed = ended.seen.seed(&opened.key);
+        let seed = ended.seen.get(&opened.key).cloned();
         Ok(Self::with(host, State::opened(Arc::new(opened)), seed))
     }
 
@@ -248,7 +248,7 @@ impl<S: Store> Session<S> {
         // A call that has failed may have read what opens nothing.
         if outcome.is_ok() {
             let key = held.state.live().ok().flatten().map(|opened| &opened.key);
-            held.seed = key.and_then(|key| ended.seen.seed(key));
+            held.seed = key.and_then(|key| ended.seen.get(key).cloned());
         }
         Ok(outcome)
     }

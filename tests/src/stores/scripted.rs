@@ -1,15 +1,12 @@
 //! A store that counts what it is asked, fails where it is told to, and stops before a question so that others come first.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 use tessera::Timestamp;
-use tessera::store::{
-    Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError,
-};
+use tessera::store::{Capabilities, Cause, Entry, StoreError, StoreOp, StoreReply, StoreService};
 use tokio::sync::{mpsc, oneshot};
 
 /// What goes wrong with one question.
@@ -197,7 +194,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<S: Store> Scripted<S> {
+impl<S: StoreService> Scripted<S> {
     /// Wraps a store; questions that wait are sent to the receiver.
     pub fn new(inner: S) -> (Self, mpsc::UnboundedReceiver<Paused>) {
         let (pauses, receiver) = mpsc::unbounded_channel();
@@ -258,23 +255,15 @@ impl<S: Store> Scripted<S> {
         fault
     }
 
-    async fn ask<T, A>(&self, operation: &str, apply: impl Fn() -> A) -> Result<T, StoreError>
-    where
-        A: Future<Output = Result<T, StoreError>>,
-    {
-        match self.enter(operation, false).await {
-            None | Some(Fault::StaleRead(_)) => apply().await,
-            Some(Fault::Answer(error)) => Err(error),
-            Some(Fault::Applied(error)) => Err(apply().await.err().unwrap_or(error)),
-            Some(Fault::Retried) => {
-                let _ = apply().await;
-                apply().await
-            }
-        }
-    }
-
     async fn remember(&self, now: Timestamp, key: &str) {
-        let before = self.shared.inner.get(now, key, true).await.ok();
+        let get = StoreOp::Get {
+            key: key.into(),
+            fresh: true,
+        };
+        let before = match self.shared.inner.call(now, &get).await {
+            StoreReply::Entry(entry) => entry.ok(),
+            _ => None,
+        };
         lock(&self.shared.history)
             .entry(key.to_owned())
             .or_default()
@@ -290,100 +279,61 @@ impl<S: Store> Scripted<S> {
     }
 }
 
-impl<S: Store> Store for Scripted<S> {
+/// The name that a script has for an operation.
+fn name(op: &StoreOp) -> &'static str {
+    match op {
+        StoreOp::Get { .. } => "get",
+        StoreOp::GetMany { .. } => "get-many",
+        StoreOp::Insert { .. } => "insert",
+        StoreOp::Replace { .. } => "replace",
+        StoreOp::Touch { .. } => "touch",
+        StoreOp::Delete { .. } => "delete",
+        StoreOp::DeleteMany { .. } => "delete-many",
+        StoreOp::ListOwned { .. } => "list-owned",
+    }
+}
+
+impl<S: StoreService> StoreService for Scripted<S> {
     fn describe(&self) -> Capabilities {
         self.capabilities.clone()
     }
 
-    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-        match self.enter("get", fresh).await {
-            Some(Fault::StaleRead(back)) => self.remembered(key, back),
-            Some(Fault::Answer(error) | Fault::Applied(error)) => Err(error),
-            None | Some(Fault::Retried) => self.shared.inner.get(now, key, fresh).await,
+    async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
+        let inner = &self.shared.inner;
+        let mut op = op.clone();
+        if let StoreOp::ListOwned { limit, .. } = &mut op {
+            *limit = self.page_size.min(*limit);
         }
-    }
-
-    async fn get_many(
-        &self,
-        now: Timestamp,
-        keys: &[String],
-    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        self.ask("get-many", || self.shared.inner.get_many(now, keys))
-            .await
-    }
-
-    async fn insert(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        self.remember(now, key).await;
-        self.ask("insert", || self.shared.inner.insert(now, key, value, at))
-            .await
-    }
-
-    async fn replace(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        expected: Expected,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        self.remember(now, key).await;
-        self.ask("replace", || {
-            self.shared.inner.replace(now, key, value, expected, at)
-        })
-        .await
-    }
-
-    async fn touch(
-        &self,
-        now: Timestamp,
-        key: &str,
-        owner: Option<&str>,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.ask("touch", || self.shared.inner.touch(now, key, owner, expires_at))
-            .await
-    }
-
-    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
-        self.remember(now, key).await;
-        self.ask("delete", || self.shared.inner.delete(now, key, condition))
-            .await
-    }
-
-    async fn delete_many(
-        &self,
-        now: Timestamp,
-        deletions: &[Deletion],
-        owner: &str,
-    ) -> Result<u32, StoreError> {
-        self.ask("delete-many", || {
-            self.shared.inner.delete_many(now, deletions, owner)
-        })
-        .await
-    }
-
-    async fn list_owned(
-        &self,
-        now: Timestamp,
-        owner: &str,
-        cursor: &str,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        let limit = limit.min(self.page_size);
-        let mut page = self
-            .ask("list-owned", || {
-                self.shared.inner.list_owned(now, owner, cursor, limit)
-            })
-            .await?;
-        if !self.rows_bring_values {
-            page.rows.iter_mut().for_each(|row| row.value = None);
+        if let StoreOp::Insert { key, .. } | StoreOp::Replace { key, .. } | StoreOp::Delete { key, .. } = &op
+        {
+            self.remember(now, key).await;
         }
-        Ok(page)
+        let fault = self
+            .enter(name(&op), matches!(op, StoreOp::Get { fresh: true, .. }))
+            .await;
+        let mut reply = match (fault, &op) {
+            (Some(Fault::StaleRead(back)), StoreOp::Get { key, .. }) => {
+                StoreReply::Entry(self.remembered(key, back))
+            }
+            (Some(Fault::Answer(error)), _) => op.failed(error),
+            // A read has nothing that could be done before it fails.
+            (Some(Fault::Applied(error)), StoreOp::Get { .. }) => op.failed(error),
+            (Some(Fault::Applied(error)), _) => {
+                let applied = inner.call(now, &op).await;
+                op.failed(applied.error().cloned().unwrap_or(error))
+            }
+            (Some(Fault::Retried), op) if op.writes() => {
+                let _ = inner.call(now, op).await;
+                inner.call(now, op).await
+            }
+            _ => inner.call(now, &op).await,
+        };
+        if let (StoreReply::Page(Ok(page)), false) = (&mut reply, self.rows_bring_values) {
+            Arc::make_mut(page)
+                .rows
+                .iter_mut()
+                .for_each(|row| row.value = None);
+        }
+        reply
     }
 }

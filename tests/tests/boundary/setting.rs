@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tessera::store::Store;
+use tessera::store::StoreService;
 use tessera::{Clock, Component, Random, Sessions, Timestamp};
 
 use super::model::TOKEN_BYTES;
@@ -39,7 +39,7 @@ impl Random for Drawn {
     }
 }
 
-pub(crate) fn build(component: &Component, rules: Rules, secret: &str, store: impl Store) -> Sessions {
+pub(crate) fn build(component: &Component, rules: Rules, secret: &str, store: impl StoreService) -> Sessions {
     let builder = Sessions::builder_with(component.clone()).expect("the embedded component runs here");
     let builder = builder
         .signing_key("key", secret)

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use tessera::store::Store;
+use tessera::store::StoreService;
 use tessera::{Component, Grant, KeepFields, Session, SessionError, Sessions, Value};
 
 use super::plan::{Call, Keeping, Rules, Shown};
@@ -23,7 +23,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn new(component: &Component, rules: Rules, store: impl Store) -> Self {
+    pub(crate) async fn new(component: &Component, rules: Rules, store: impl StoreService) -> Self {
         let elsewhere = build(
             component,
             rules,

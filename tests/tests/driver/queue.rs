@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tessera::store::{MemoryStore, Store};
+use tessera::store::{MemoryStore, StoreService};
 use tessera::{FieldRule, KeepFields, SessionError, Sessions, SessionsBuilder};
 use tessera_tests::flood::save_at_once;
 use tessera_tests::stores::{NeverReady, Paused, Script, Scripted};
@@ -103,7 +103,7 @@ struct Held<S> {
     _pauses: tokio::sync::mpsc::UnboundedReceiver<Paused>,
 }
 
-async fn held<S: Store>(inner: S, builder: SessionsBuilder) -> Held<S> {
+async fn held<S: StoreService>(inner: S, builder: SessionsBuilder) -> Held<S> {
     let (store, mut pauses) = Scripted::new(inner);
     let sessions = builder.build(store.clone()).unwrap();
     let (session, token) = saved(&sessions).await;

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use tessera::store::{MemoryStore, Placement, Store};
+use tessera::store::{Capabilities, MemoryStore, Placement, Store, StoreOp, StoreReply, StoreService};
 use tessera::{Sessions, Timestamp, TokenFormat};
 use tessera_tests::edge::{RemoteStore, SERVICE_KEY, SIGNING_KEY};
 
@@ -43,7 +43,7 @@ async fn copy(from: &impl Store, to: &impl Store, key: &str, owner: &str) {
     to.insert(now, key, &entry.value, &at).await.expect("the copy");
 }
 
-fn host(store: impl Store, format: TokenFormat) -> Sessions {
+fn host(store: impl StoreService, format: TokenFormat) -> Sessions {
     let builder = Sessions::builder().expect("the engine");
     let builder = builder
         .signing_key(SIGNING_KEY.0, SIGNING_KEY.1)
@@ -116,83 +116,12 @@ async fn a_session_of_the_edge_is_opened_by_the_rust_host_and_the_other_way_roun
     }
 }
 
-mod shared {
-    use tessera::Timestamp;
-    use tessera::store::{
-        Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError,
-    };
+impl StoreService for Shared {
+    fn describe(&self) -> Capabilities {
+        StoreService::describe(&*self.0)
+    }
 
-    use super::Shared;
-
-    impl Store for Shared {
-        fn describe(&self) -> Capabilities {
-            self.0.describe()
-        }
-
-        async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-            self.0.get(now, key, fresh).await
-        }
-
-        async fn get_many(
-            &self,
-            now: Timestamp,
-            keys: &[String],
-        ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-            self.0.get_many(now, keys).await
-        }
-
-        async fn insert(
-            &self,
-            now: Timestamp,
-            key: &str,
-            value: &str,
-            at: &Placement,
-        ) -> Result<u64, StoreError> {
-            self.0.insert(now, key, value, at).await
-        }
-
-        async fn replace(
-            &self,
-            now: Timestamp,
-            key: &str,
-            value: &str,
-            expected: Expected,
-            at: &Placement,
-        ) -> Result<u64, StoreError> {
-            self.0.replace(now, key, value, expected, at).await
-        }
-
-        async fn touch(
-            &self,
-            now: Timestamp,
-            key: &str,
-            owner: Option<&str>,
-            expires_at: Timestamp,
-        ) -> Result<(), StoreError> {
-            self.0.touch(now, key, owner, expires_at).await
-        }
-
-        async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
-            self.0.delete(now, key, condition).await
-        }
-
-        async fn delete_many(
-            &self,
-            now: Timestamp,
-            deletions: &[Deletion],
-            owner: &str,
-        ) -> Result<u32, StoreError> {
-            self.0.delete_many(now, deletions, owner).await
-        }
-
-        async fn list_owned(
-            &self,
-            now: Timestamp,
-            owner: &str,
-            cursor: &str,
-            limit: u32,
-        ) -> Result<Page, StoreError> {
-            self.0.list_owned(now, owner, cursor, limit).await
-        }
+    async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
+        self.0.call(now, op).await
     }
 }

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex};
 
 use sha2::{Digest as _, Sha256};
-use tessera::store::{Store as _, StoreError};
+use tessera::store::{StoreError, StoreOp, StoreReply, StoreService as _};
 use tessera::{Clock as _, Random, TokenFormat};
 
 use crate::independent::base64url;
@@ -158,7 +158,14 @@ fn an_unknown_or_malformed_id_never_becomes_a_session() {
         );
     }
     let key = format!("tessera:{}", base64url(&[0x11; 16]));
-    let stored = site.block_on(site.world.store.get(site.world.clock.now(), &key, true));
-    assert!(matches!(stored, Err(StoreError::Missing)), "{stored:?}");
+    let get = StoreOp::Get {
+        key: key.into(),
+        fresh: true,
+    };
+    let stored = site.block_on(site.world.store.call(site.world.clock.now(), &get));
+    assert!(
+        matches!(stored, StoreReply::Entry(Err(StoreError::Missing))),
+        "{stored:?}"
+    );
     assert_eq!(browser.subject(&live).as_deref(), Some("alice"));
 }

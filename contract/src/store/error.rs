@@ -42,8 +42,9 @@ impl Error for Cause {
 }
 
 /// Why a store did not do as asked. No variant carries a key, a value or a secret.
+///
+/// The cases of `error` in `wit/store.wit`, but for `pending`: a store's own answer is awaited.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum StoreError {
     /// There is no live entry under this key.
     #[error("no such entry")]
@@ -78,4 +79,11 @@ pub enum StoreError {
     /// Anything else.
     #[error("the store failed")]
     Other(#[source] Cause),
+}
+
+impl StoreError {
+    /// Whether it says that something failed, and not how things are.
+    pub fn is_failure(&self) -> bool {
+        !matches!(self, Self::Missing | Self::Stale)
+    }
 }
