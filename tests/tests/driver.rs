@@ -17,6 +17,8 @@ use tessera::store::{Capabilities, Entry, MemoryStore, StoreOp, StoreReply, Stor
 use tessera::{Clock, Session, SessionError, Sessions, SessionsBuilder, Timestamp};
 use tessera_tests::stores::NeverReady;
 
+#[path = "driver/holds.rs"]
+mod holds;
 #[path = "driver/interleaved.rs"]
 mod interleaved;
 #[path = "driver/keys.rs"]
