@@ -320,7 +320,8 @@ impl<'a> Scanner<'a> {
         let digits = &rest[..length];
         // No needless 0, as everywhere in JSON; and of two numbers of one length the greater has the later text.
         let is_too_great = length > GREATEST.len() || (length == GREATEST.len() && digits > GREATEST);
-        if length == 0 || is_too_great || (length > 1 && digits[0] == b'0') {
+        let is_float = matches!(rest.get(length), Some(b'.' | b'e' | b'E'));
+        if length == 0 || is_too_great || is_float || (length > 1 && digits[0] == b'0') {
             return self.fault("a whole number from 0 to 2^64−1 was expected here");
         }
         self.at += length;

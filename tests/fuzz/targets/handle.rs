@@ -162,7 +162,7 @@ fn check_handle(handle: &str, stage: &Stage) -> bool {
     let naive = match handle.split_at_checked(3) {
         Some(("d1.", rest)) => decode(rest).is_some_and(|bytes| bytes == stage.tag()),
         Some(("h1.", rest)) => {
-            decode(rest).is_some_and(|bytes| bytes.len() == 54 && bytes.starts_with(&stage.tag()))
+            decode(rest).is_some_and(|bytes| bytes.len() == 70 && bytes.starts_with(&stage.tag()))
         }
         _ => false,
     };
