@@ -20,7 +20,16 @@ fn main() -> Result<(), Failure> {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let workspace = manifest.parent().ok_or("host/ lies in no workspace")?.to_owned();
     let out = PathBuf::from(variable("OUT_DIR")?);
-    for watched in ["guest/src", "guest/Cargo.toml", "wit", "Cargo.lock", "Cargo.toml"] {
+    // All that the component is made of, the form of fields in `contract/` too.
+    for watched in [
+        "guest/src",
+        "guest/Cargo.toml",
+        "contract/src",
+        "contract/Cargo.toml",
+        "wit",
+        "Cargo.lock",
+        "Cargo.toml",
+    ] {
         println!("cargo:rerun-if-changed={}", workspace.join(watched).display());
     }
     println!("cargo:rerun-if-changed=build");
