@@ -24,21 +24,17 @@ impl Author {
     /// # Errors
     /// `InvalidArgument` if the writer is not 22 bytes.
     pub(crate) fn new(writer: &[u8], attempt: u32) -> Result<Self, Error> {
-        let writer = writer
+        let writer: [u8; Self::WRITER_BYTES] = writer
             .try_into()
             .map_err(|_| Error::about(Kind::InvalidArgument, "writer", "must be 22 random bytes"))?;
-        Ok(Self::named(writer, attempt))
-    }
-
-    fn named(writer: [u8; Self::WRITER_BYTES], attempt: u32) -> Self {
         let mut write_id = encoding::encode(&writer[16..]);
         write_id.push('.');
         json::push_unsigned(attempt.into(), &mut write_id);
-        Self {
+        Ok(Self {
             writer,
             attempt,
             write_id,
-        }
+        })
     }
 
     /// The id a draft gets. The same when a save is repeated, so that the repeat finds what the first may have written.

@@ -52,19 +52,19 @@ impl Seen {
         self.0.iter().find(|seed| *seed.key == *key)
     }
 
-    fn put(&mut self, key: Arc<str>, entry: Entry) -> Option<Entry> {
-        if let Some(seed) = self.0.iter_mut().find(|seed| seed.key == key) {
-            seed.entry = entry.clone();
-            return Some(entry);
+    fn put(&mut self, key: Arc<str>, entry: Entry) -> Option<&Entry> {
+        let place = self.0.iter().position(|seed| seed.key == key);
+        match place {
+            Some(place) => self.0[place].entry = entry,
+            None => {
+                if self.0.len() == MOST {
+                    self.0.remove(0);
+                }
+                self.0.push(Seed { key, entry });
+            }
         }
-        if self.0.len() == MOST {
-            self.0.remove(0);
-        }
-        self.0.push(Seed {
-            key,
-            entry: entry.clone(),
-        });
-        Some(entry)
+        let seed = self.0.get(place.unwrap_or(self.0.len() - 1))?;
+        Some(&seed.entry)
     }
 
     fn remove(&mut self, key: &str) {
@@ -85,7 +85,7 @@ impl Seen {
     /// Learns from an operation and its reply, and answers the entry that is there now for certain under the operation's key.
     ///
     /// What was refused, or failed, leaves what was seen; only a deletion does not, however it ended.
-    pub fn learn(&mut self, op: &StoreOp, reply: &StoreReply) -> Option<Entry> {
+    pub fn learn(&mut self, op: &StoreOp, reply: &StoreReply) -> Option<&Entry> {
         match (op, reply) {
             (StoreOp::Get { key, .. }, StoreReply::Entry(Ok(entry))) => {
                 self.put(Arc::clone(key), entry.clone())
@@ -113,7 +113,7 @@ impl Seen {
             (StoreOp::Touch { key, expires_at, .. }, StoreReply::Done(Ok(()))) => {
                 let seed = self.0.iter_mut().find(|seed| *seed.key == **key)?;
                 seed.entry.expires_at = seed.entry.expires_at.max(*expires_at);
-                Some(seed.entry.clone())
+                Some(&seed.entry)
             }
             (StoreOp::Delete { key, .. }, _) => {
                 self.remove(key);
@@ -178,7 +178,7 @@ mod tests {
     fn seen() -> Seen {
         let mut seen = Seen::default();
         let learned = seen.learn(&get("k", false), &StoreReply::Entry(Ok(entry(1, 7, 50))));
-        assert_eq!(learned, Some(entry(1, 7, 50)));
+        assert_eq!(learned, Some(&entry(1, 7, 50)));
         seen
     }
 
@@ -208,7 +208,9 @@ mod tests {
             (Expected::Version(2), None, None),
         ] {
             let mut seen = seen();
-            let learned = seen.learn(&replace(expected, brought), &StoreReply::Version(Ok(3)));
+            let learned = seen
+                .learn(&replace(expected, brought), &StoreReply::Version(Ok(3)))
+                .cloned();
             assert_eq!(learned, seen.get("k").map(|seed| seed.entry.clone()));
             assert_eq!(learned.as_ref().map(|entry| entry.guard), guard);
             if let Some(entry) = learned {
@@ -235,7 +237,7 @@ mod tests {
         };
         for (to, expires_at) in [(60, 60), (55, 60)] {
             let learned = seen.learn(&touch(to), &StoreReply::Done(Ok(())));
-            assert_eq!(learned, Some(entry(1, 7, expires_at)));
+            assert_eq!(learned, Some(&entry(1, 7, expires_at)));
         }
         // What is missing is seen no more.
         let missing = StoreReply::Version(Err(StoreError::Missing));

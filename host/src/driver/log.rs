@@ -154,10 +154,16 @@ impl Log {
     fn resolve(&mut self, op: Arc<StoreOp>, reply: StoreReply) {
         self.now = None;
         self.asked_store = true;
+        self.note(op, reply);
+    }
+
+    /// Writes a reply of the store down, and answers it as the engine is told it.
+    fn note(&mut self, op: Arc<StoreOp>, reply: StoreReply) -> StoreReply {
         // What the store answers is bounded as well: the component has only so much memory.
         let reply = reply.bounded(MAXIMUM_ANSWER_BYTES);
         self.learn(&op, &reply);
-        self.push(Asked::Store(op), Answer::Store(reply));
+        self.push(Asked::Store(op), Answer::Store(reply.clone()));
+        reply
     }
 
     /// The last error of the store that names a cause.
@@ -167,7 +173,7 @@ impl Log {
             .iter()
             .rev()
             .filter_map(|(_, answer)| answer.failure());
-        failures.find(|error| !matches!(error, StoreError::Missing | StoreError::Stale))
+        failures.find(|error| error.is_failure())
     }
 
     fn push(&mut self, asked: Asked, answer: Answer) {
@@ -182,7 +188,7 @@ impl Log {
         let last = self.seen.learn(op, reply);
         let of_turn = |turn: &&mut Turn| op.key().is_some_and(|key| turn.is_for(key));
         if let Some(turn) = self.turn.as_mut().filter(of_turn) {
-            turn.last = last;
+            turn.last = last.cloned();
         }
     }
 
@@ -281,9 +287,8 @@ impl Log {
         }
         let now = self.clock(sources);
         if let Some(reply) = self.spare(&op, now) {
-            self.learn(&op, &reply);
-            self.answer(Asked::Store(Arc::new(op)), Answer::Store(reply.clone()));
-            return Ok(Some(reply));
+            self.position += 1;
+            return Ok(Some(self.note(Arc::new(op), reply)));
         }
         if self.at_once {
             return Err(self.fail(Failure::NoLogicalCall));
@@ -304,10 +309,8 @@ impl Log {
         };
         match reply.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(reply) => {
-                let reply = reply.bounded(MAXIMUM_ANSWER_BYTES);
-                self.learn(&op, &reply);
-                self.answer(Asked::Store(op), Answer::Store(reply.clone()));
-                Ok(Some(reply))
+                self.position += 1;
+                Ok(Some(self.note(op, reply)))
             }
             Poll::Pending => {
                 self.pending = Some((op, reply));
