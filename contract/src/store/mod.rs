@@ -3,6 +3,7 @@
 //! [`Store`] has as many methods as the WIT interface `store` has functions. [`StoreService`] is the same in one method, for what
 //! stands before a store and does the same with each of its operations.
 
+mod bounds;
 mod error;
 mod op;
 mod seen;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use crate::Timestamp;
 
+pub use bounds::{check_batch, check_limit};
 pub use error::{Cause, StoreError};
 pub use op::{StoreOp, StoreReply, StoreService};
 pub use seen::{Seed, Seen};
@@ -136,6 +138,13 @@ pub struct Deletion {
     pub key: String,
     /// Only while the entry has this guard; `None`: whatever guard it has.
     pub guard: Option<u64>,
+}
+
+impl Deletion {
+    /// Whether an entry with this guard is to be removed.
+    pub fn is_met(&self, guard: u64) -> bool {
+        self.guard.is_none_or(|expected| expected == guard)
+    }
 }
 
 /// A part of an owner's index.

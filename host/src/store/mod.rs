@@ -87,7 +87,6 @@
 //! ```
 
 mod any;
-mod bounds;
 #[cfg(feature = "cache")]
 mod cached;
 #[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]

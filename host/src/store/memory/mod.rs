@@ -8,7 +8,7 @@ use super::{
     StoreError,
 };
 use crate::Timestamp;
-use crate::store::bounds::check_batch;
+use tessera_contract::store::check_batch;
 
 mod index;
 mod shard;
@@ -214,6 +214,7 @@ impl Store for MemoryStore {
         value: &str,
         at: &Placement,
     ) -> Result<u64, StoreError> {
+        self.describe().check_sizes(key, value, at)?;
         self.shared.insert(now, key, value, at)
     }
 
@@ -225,6 +226,7 @@ impl Store for MemoryStore {
         expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
+        self.describe().check_sizes(key, value, at)?;
         self.shared.replace(now, key, value, expected, at)
     }
 

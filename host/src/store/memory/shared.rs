@@ -4,9 +4,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Eviction;
 use super::index::OwnerIndex;
 use super::shard::{Owned, Record, Shard};
-use super::{Eviction, MAXIMUM_KEY_BYTES, MAXIMUM_OWNER_BYTES};
 use crate::Timestamp;
 use crate::store::{Condition, Deletion, Entry, Expected, Page, Placement, Row, SWEEP_GRACE, StoreError};
 
@@ -103,7 +103,6 @@ impl Shared {
         value: &str,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        self.check_sizes(key, value, at)?;
         let (hash, key, value) = (self.hash(key), Arc::from(key), Arc::from(value));
         let mut slot = None;
         loop {
@@ -139,7 +138,6 @@ impl Shared {
         expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        self.check_sizes(key, value, at)?;
         // Copied before the lock: values can be megabytes.
         let (hash, key, value) = (self.hash(key), Arc::from(key), Arc::from(value));
         let mut shard = self.shard(hash);
@@ -369,19 +367,6 @@ impl Shared {
             }
         }
         self.free_slot().ok_or(StoreError::Full)
-    }
-
-    fn check_sizes(&self, key: &str, value: &str, at: &Placement) -> Result<(), StoreError> {
-        let fits = |text: &str, limit: u32| u32::try_from(text.len()).is_ok_and(|length| length <= limit);
-        let owner_fits = at
-            .owner
-            .as_deref()
-            .is_none_or(|owner| fits(owner, MAXIMUM_OWNER_BYTES));
-        if fits(key, MAXIMUM_KEY_BYTES) && fits(value, self.limits.value_bytes) && owner_fits {
-            Ok(())
-        } else {
-            Err(StoreError::TooLarge)
-        }
     }
 
     fn number(&self) -> u64 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::RedisStore;
 use super::records::Text;
 use crate::Timestamp;
-use crate::store::{Listed, StoreError};
+use crate::store::{Listed, Store as _, StoreError};
 
 impl RedisStore {
     /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over
@@ -24,7 +24,7 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         let at = row.placement();
         self.shared.eviction.check()?;
-        self.check_sizes(&row.key, value, &at)?;
+        self.describe().check_sizes(&row.key, value, &at)?;
         let (asked, text) = (
             self.asked(now),
             Text {

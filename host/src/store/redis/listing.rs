@@ -6,8 +6,8 @@ use redis::cmd;
 use super::link::Node;
 use super::{RedisStore, index::number};
 use crate::Timestamp;
-use crate::store::bounds::check_limit;
 use crate::store::{Listed, Listing, StoreError};
+use tessera_contract::store::check_limit;
 
 /// The pages that find nothing before one is answered all the same: another service's keys may be many.
 const EMPTY_SCANS: usize = 100;

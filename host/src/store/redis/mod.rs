@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
 use crate::Timestamp;
-use crate::store::bounds::{check_batch, check_limit};
+use tessera_contract::store::{check_batch, check_limit};
 
 mod announce;
 mod builder;
@@ -181,19 +181,6 @@ impl RedisStore {
             shared: &self.shared,
             now,
             deadline: Instant::now() + self.shared.timeout,
-        }
-    }
-
-    fn check_sizes(&self, key: &str, value: &str, at: &Placement) -> Result<(), StoreError> {
-        let fits = |text: &str, limit: u32| u32::try_from(text.len()).is_ok_and(|length| length <= limit);
-        let owner_fits = at
-            .owner
-            .as_deref()
-            .is_none_or(|owner| fits(owner, MAXIMUM_OWNER_BYTES));
-        if fits(key, MAXIMUM_KEY_BYTES) && fits(value, self.shared.maximum_value_bytes) && owner_fits {
-            Ok(())
-        } else {
-            Err(StoreError::TooLarge)
         }
     }
 }
@@ -373,7 +360,7 @@ impl Store for RedisStore {
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.shared.eviction.check()?;
-        self.check_sizes(key, value, at)?;
+        self.describe().check_sizes(key, value, at)?;
         let version = random()?;
         let text = Text { value, version, at };
         self.asked(now).insert(key, &text).await
@@ -388,7 +375,7 @@ impl Store for RedisStore {
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.shared.eviction.check()?;
-        self.check_sizes(key, value, at)?;
+        self.describe().check_sizes(key, value, at)?;
         let version = random()?;
         let text = Text { value, version, at };
         self.asked(now).replace(key, &text, expected).await

@@ -7,7 +7,7 @@ use super::error::{Fault, Verdict};
 use super::rows::millis;
 use super::{SqlStore, Written};
 use crate::Timestamp;
-use crate::store::{Listed, StoreError};
+use crate::store::{Listed, Store as _, StoreError};
 
 impl SqlStore {
     /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over
@@ -25,7 +25,7 @@ impl SqlStore {
         over: Option<u64>,
     ) -> Result<(), StoreError> {
         let at = row.placement();
-        self.check_sizes(&row.key, value, &at)?;
+        self.describe().check_sizes(&row.key, value, &at)?;
         let written = Written {
             key: &row.key,
             value,

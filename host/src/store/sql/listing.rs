@@ -4,8 +4,8 @@ use super::SqlStore;
 use super::driver::Param;
 use super::rows::{millis, moment, next_cursor, number, parse_cursor, row};
 use crate::Timestamp;
-use crate::store::bounds::check_limit;
 use crate::store::{Listed, Listing, StoreError};
+use tessera_contract::store::check_limit;
 
 impl SqlStore {
     /// Lists live entries of all owners and of none, for an operator: at most `limit` (1 to 100) from `cursor` on;

@@ -14,7 +14,7 @@ use super::{
     StoreError,
 };
 use crate::Timestamp;
-use crate::store::bounds::{check_batch, check_limit};
+use tessera_contract::store::{check_batch, check_limit};
 
 mod announce;
 mod asking;
@@ -228,19 +228,6 @@ impl SqlStore {
         asking.ask(asking.deadline(), Kind::Write, sql, params).await
     }
 
-    fn check_sizes(&self, key: &str, value: &str, at: &Placement) -> Result<(), StoreError> {
-        let fits = |text: &str, limit: u32| u32::try_from(text.len()).is_ok_and(|length| length <= limit);
-        let owner_fits = at
-            .owner
-            .as_deref()
-            .is_none_or(|owner| fits(owner, MAXIMUM_OWNER_BYTES));
-        if fits(key, MAXIMUM_KEY_BYTES) && fits(value, self.shared.maximum_value_bytes) && owner_fits {
-            Ok(())
-        } else {
-            Err(StoreError::TooLarge)
-        }
-    }
-
     /// Writes over an expired entry, after a duplicate key; `None` if there was none that has expired.
     async fn revive(&self, sql: &Sql, written: &Written<'_>) -> Result<Option<u64>, StoreError> {
         let [value, version, guard, owner, touched_at, expires_at, ends_at] = written.params();
@@ -355,7 +342,7 @@ impl Store for SqlStore {
         value: &str,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        self.check_sizes(key, value, at)?;
+        self.describe().check_sizes(key, value, at)?;
         let written = Written::new(key, value, now, at)?;
         let [text, version, guard, owner, touched_at, expires_at, ends_at] = written.params();
         let key_param = Param::Bytes(key.as_bytes());
@@ -392,7 +379,7 @@ impl Store for SqlStore {
         expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        self.check_sizes(key, value, at)?;
+        self.describe().check_sizes(key, value, at)?;
         let written = Written {
             guard: at.guard,
             ..Written::new(key, value, now, at)?

@@ -10,7 +10,7 @@ use super::{
     Store, StoreError,
 };
 use crate::Timestamp;
-use crate::store::bounds::{check_batch, check_limit};
+use tessera_contract::store::{check_batch, check_limit};
 
 mod error;
 mod queue;
@@ -303,7 +303,7 @@ impl SqliteStore {
         value: &Arc<str>,
         over: Option<u64>,
     ) -> Result<(), StoreError> {
-        self.check_sizes(&row.key, value, &row.placement())?;
+        self.describe().check_sizes(&row.key, value, &row.placement())?;
         let write = Write::Import {
             now,
             row: row.clone(),
@@ -332,19 +332,6 @@ impl SqliteStore {
         answer
             .await
             .unwrap_or_else(|_| Err(StoreError::OutcomeUnknown(Cause::new("the writer is gone"))))
-    }
-
-    fn check_sizes(&self, key: &str, value: &str, at: &Placement) -> Result<(), StoreError> {
-        let fits = |text: &str, limit: u32| u32::try_from(text.len()).is_ok_and(|length| length <= limit);
-        let owner_fits = at
-            .owner
-            .as_deref()
-            .is_none_or(|owner| fits(owner, MAXIMUM_OWNER_BYTES));
-        if fits(key, MAXIMUM_KEY_BYTES) && fits(value, self.shared.maximum_value_bytes) && owner_fits {
-            Ok(())
-        } else {
-            Err(StoreError::TooLarge)
-        }
     }
 }
 
@@ -395,7 +382,7 @@ impl Store for SqliteStore {
         value: &str,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        self.check_sizes(key, value, at)?;
+        self.describe().check_sizes(key, value, at)?;
         let (key, value) = (key.to_owned(), value.to_owned());
         self.write(Write::Insert {
             now,
@@ -414,7 +401,7 @@ impl Store for SqliteStore {
         expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        self.check_sizes(key, value, at)?;
+        self.describe().check_sizes(key, value, at)?;
         let (key, value) = (key.to_owned(), value.to_owned());
         self.write(Write::Replace {
             now,
