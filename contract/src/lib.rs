@@ -11,9 +11,11 @@ pub mod overlay;
 mod value;
 
 #[cfg(feature = "host")]
-pub mod memo;
+mod memo;
 #[cfg(feature = "host")]
 mod opened;
+#[cfg(feature = "host")]
+pub mod opens;
 #[cfg(feature = "host")]
 mod session;
 #[cfg(feature = "host")]

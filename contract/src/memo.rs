@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use subtle::ConstantTimeEq as _;
@@ -47,9 +47,10 @@ impl<T> Shard<T> {
 }
 
 /// Values by token. The oldest goes first.
-pub struct Memo<T> {
+pub(crate) struct Memo<T> {
     shards: [Mutex<Shard<T>>; SHARDS],
-    hasher: RandomState,
+    /// Has taken in a key that nobody knows.
+    hasher: DefaultHasher,
     maximum_entries: usize,
     maximum_bytes: usize,
 }
@@ -62,10 +63,21 @@ impl<T> fmt::Debug for Memo<T> {
 
 impl<T> Memo<T> {
     /// With room for about so many entries and bytes; 0 of either keeps nothing.
-    pub fn new(maximum_entries: usize, maximum_bytes: usize) -> Self {
+    pub(crate) fn new(maximum_entries: usize, maximum_bytes: usize) -> Self {
+        Self::with(maximum_entries, maximum_bytes, RandomState::new().build_hasher())
+    }
+
+    /// The same with a random key for its hashes, for where the standard library has no random numbers, as on wasm32.
+    pub(crate) fn keyed(maximum_entries: usize, maximum_bytes: usize, key: [u8; 16]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&key);
+        Self::with(maximum_entries, maximum_bytes, hasher)
+    }
+
+    fn with(maximum_entries: usize, maximum_bytes: usize, hasher: DefaultHasher) -> Self {
         Self {
             shards: Default::default(),
-            hasher: RandomState::new(),
+            hasher,
             maximum_entries: maximum_entries.div_ceil(SHARDS),
             maximum_bytes: maximum_bytes / SHARDS,
         }
@@ -79,19 +91,21 @@ impl<T> Memo<T> {
     }
 
     /// Stands for a token in this memo alone.
-    pub fn key(&self, token: &str) -> u64 {
-        self.hasher.hash_one(token)
+    pub(crate) fn key(&self, token: &str) -> u64 {
+        let mut hasher = self.hasher.clone();
+        token.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// What is kept of a token with this key.
-    pub fn get(&self, hash: u64, token: &str) -> Option<Arc<T>> {
+    pub(crate) fn get(&self, hash: u64, token: &str) -> Option<Arc<T>> {
         let shard = self.shard(hash);
         let kept = shard.kept.get(&hash)?;
         bool::from(kept.token.as_bytes().ct_eq(token.as_bytes())).then(|| Arc::clone(&kept.value))
     }
 
     /// Keeps a value of so many bytes, in the place of an earlier one of the token.
-    pub fn put(&self, hash: u64, token: &str, value: Arc<T>, bytes: usize) {
+    pub(crate) fn put(&self, hash: u64, token: &str, value: Arc<T>, bytes: usize) {
         let bytes = bytes.saturating_add(token.len()).saturating_add(ENTRY_BYTES);
         if bytes > self.maximum_bytes || self.maximum_entries == 0 {
             return;
@@ -116,12 +130,12 @@ impl<T> Memo<T> {
     }
 
     /// Drops what is kept under a key.
-    pub fn forget(&self, hash: u64) {
+    pub(crate) fn forget(&self, hash: u64) {
         self.shard(hash).remove(hash);
     }
 
     /// Drops everything.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         for shard in &self.shards {
             *shard.lock().unwrap_or_else(PoisonError::into_inner) = Shard::default();
         }
@@ -154,6 +168,17 @@ mod tests {
         memo.put(key, &token, Arc::new(3), 10);
         memo.clear();
         assert!(memo.get(key, &token).is_none());
+    }
+
+    #[test]
+    fn a_key_decides_the_hashes() {
+        let key = |key: [u8; 16]| Memo::<()>::keyed(1, 1, key).key("token");
+        assert_eq!(key([1; 16]), key([1; 16]));
+        assert_ne!(key([1; 16]), key([2; 16]));
+        assert_ne!(
+            Memo::<()>::new(1, 1).key("token"),
+            Memo::<()>::new(1, 1).key("token")
+        );
     }
 
     #[test]

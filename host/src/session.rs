@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tessera_contract::opens::Found;
 use tessera_contract::state::{Failed, State, WRITER_BYTES, Writing};
 use tessera_contract::store::Seed;
 
 use crate::Value;
-use crate::driver::{Calls, Crowded, Found, Instance, Log, Passed, Rank, detached, found, wit};
+use crate::driver::{Calls, Crowded, Instance, Log, Passed, Rank, detached, found, wit};
 use crate::error::SessionError;
 use crate::limits::{check_change, check_changes, check_subject};
 use crate::summary;
@@ -207,7 +208,7 @@ impl Core {
             held.state.close();
             held.seed = None;
             if let Some(memo_key) = held.memo_key {
-                self.calls.memory().forget(memo_key);
+                self.calls.opens().forget(memo_key);
             }
             return Ok(None);
         };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
-use crate::driver::{Calls, Component, Log, Memory, Queues, Setup, Sources};
+use crate::driver::{Calls, Component, Log, Queues, Setup, Sources};
 use crate::error::{ConfigurationError, SessionError, TokenFault};
 use crate::keys::SigningKey;
 use crate::limits::{check_argument, check_subject};
@@ -13,6 +13,7 @@ use crate::policy::{Policy, Preset};
 use crate::session::Session;
 use crate::store::StoreService;
 use crate::summary;
+use tessera_contract::opens::Opens;
 use tessera_contract::{Claims, SessionPage, Timestamp, millis};
 
 /// How many writers wait for one record unless it is set otherwise.
@@ -394,7 +395,7 @@ impl SessionsBuilder {
     /// [`ConfigurationError::InvalidPolicy`] if the policy makes no sense or the store cannot honour it,
     /// [`ConfigurationError::InvalidKey`] if there is no key or one is unfit.
     pub fn build(self, store: impl StoreService) -> Result<Sessions, ConfigurationError> {
-        let memory = Memory::new(self.remembered_sessions, self.remembered_bytes);
+        let opens = Opens::new(self.remembered_sessions, self.remembered_bytes);
         let setup = Setup {
             component: self.component,
             sources: Sources {
@@ -407,7 +408,7 @@ impl SessionsBuilder {
             queues: Queues::new(self.queue_places),
         };
         Ok(Sessions {
-            calls: Arc::new(Calls::new(setup, self.instances, memory)?),
+            calls: Arc::new(Calls::new(setup, self.instances, opens)?),
             policy: Arc::new(self.policy),
         })
     }

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tessera_contract::form::FieldLimits;
+use tessera_contract::opens::Opens;
 
 use super::bindings::wit;
 use super::detach::detached;
 use super::instance::{Instance, Lost, Setup, SetupError, Slot};
 use super::log::Log;
-use super::open::Memory;
 use super::queue::Queues;
 use crate::SigningKey;
 use crate::clock::Random;
@@ -21,7 +21,7 @@ pub(crate) struct Calls {
     slots: Box<[Slot]>,
     /// Held while the key ring changes, so that two changes do not leave instances with different rings.
     changing_keys: Mutex<()>,
-    pub(super) memory: Memory,
+    pub(super) opens: Opens,
     /// The handle of every draft.
     draft: Arc<str>,
 }
@@ -38,7 +38,7 @@ fn configuration_error(error: SetupError) -> ConfigurationError {
 
 impl Calls {
     /// Makes the first instance, so that a policy or key that is refused is refused now.
-    pub(crate) fn new(setup: Setup, instances: usize, memory: Memory) -> Result<Self, ConfigurationError> {
+    pub(crate) fn new(setup: Setup, instances: usize, opens: Opens) -> Result<Self, ConfigurationError> {
         let mut first = Instance::new(&setup, &setup.keys()).map_err(configuration_error)?;
         let draft = {
             let (sessions, store, engine) = first.parts();
@@ -53,7 +53,7 @@ impl Calls {
             setup,
             slots,
             changing_keys: Mutex::default(),
-            memory,
+            opens,
             draft: draft.into(),
         })
     }
@@ -88,8 +88,8 @@ impl Calls {
     }
 
     /// What is remembered of opens.
-    pub(crate) fn memory(&self) -> &Memory {
-        &self.memory
+    pub(crate) fn opens(&self) -> &Opens {
+        &self.opens
     }
 
     /// The time by the clock that sessions expire by.
@@ -111,7 +111,7 @@ impl Calls {
             }
         }
         // What a key that is gone has opened is not remembered, whichever call is under way.
-        self.memory.forget_all();
+        self.opens.forget_all();
         Ok(())
     }
 
@@ -250,7 +250,7 @@ mod tests {
             keys: Mutex::new(vec![SigningKey::new("k", [7; 32])].into()),
             queues: Queues::new(0),
         };
-        let calls = Calls::new(setup, 1, Memory::new(0, 0)).unwrap();
+        let calls = Calls::new(setup, 1, Opens::new(0, 0)).unwrap();
         (Arc::new(calls), asked)
     }
 

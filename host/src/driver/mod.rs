@@ -24,5 +24,5 @@ pub use component::{Component, ComponentError};
 pub(crate) use detach::detached;
 pub(crate) use instance::{Instance, Setup, starting_policy};
 pub(crate) use log::{Log, Sources};
-pub(crate) use open::{Found, Memory, found};
+pub(crate) use open::found;
 pub(crate) use queue::{Crowded, Queues, Rank};

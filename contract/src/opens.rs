@@ -1,0 +1,283 @@
+//! What is remembered of opens.
+//!
+//! The store is asked at every open. Where it answers as it did before, and no moment has passed on which the decision depends,
+//! the engine would decide as before, and need not be called.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::Timestamp;
+use crate::memo::Memo;
+use crate::state::Opened;
+use crate::store::{Entry, Seed, StoreError, StoreOp, StoreReply};
+
+/// What an open session takes beside its record, about.
+const OPENED_BYTES: usize = 1024;
+
+/// A session as it was opened, and the entry that it was opened by.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The session, as the engine answered it.
+    pub opened: Arc<Opened>,
+    /// The entry, with the guard that the store answered last.
+    pub seed: Seed,
+    /// Stands for the token in [`Opens`].
+    pub memo_key: u64,
+}
+
+/// An open that the engine has decided.
+struct Remembered {
+    /// Which key ring was in force.
+    ring: u64,
+    op: Arc<StoreOp>,
+    found: Found,
+}
+
+impl Remembered {
+    /// Whether the store's reply is the one by which it was decided. By its text as well, because a damaged record keeps its
+    /// version.
+    fn is_by(&self, entry: &Entry) -> bool {
+        let decided = &self.found.seed.entry;
+        entry.version == decided.version
+            && entry.expires_at == decided.expires_at
+            && (Arc::ptr_eq(&entry.value, &decided.value) || entry.value == decided.value)
+    }
+}
+
+/// The opens of one configuration that are remembered, bounded by entries and bytes.
+pub struct Opens {
+    memo: Memo<Remembered>,
+    /// Counts the changes of the key ring.
+    ring: AtomicU64,
+}
+
+impl fmt::Debug for Opens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opens").finish_non_exhaustive()
+    }
+}
+
+/// One open that has begun.
+pub struct Opening {
+    memo_key: u64,
+    ring: u64,
+    known: Option<Arc<Remembered>>,
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").finish_non_exhaustive()
+    }
+}
+
+impl Opening {
+    /// The one operation whose reply decides the open, where a decision is remembered that holds now: the store is to be asked
+    /// it by this clock. `None`: only the engine knows. The clock is read only if something is remembered.
+    pub fn operation(&self, now: impl FnOnce() -> Timestamp) -> Option<(Timestamp, &Arc<StoreOp>)> {
+        let known = self.known.as_ref()?;
+        let now = now();
+        known.found.opened.holds_at(now).then_some((now, &known.op))
+    }
+}
+
+impl Opens {
+    /// With room for about so many sessions and bytes; 0 of either remembers nothing.
+    pub fn new(sessions: usize, bytes: usize) -> Self {
+        Self::over(Memo::new(sessions, bytes))
+    }
+
+    /// The same with a random key for its hashes, for where the standard library has no random numbers, as on wasm32.
+    pub fn keyed(sessions: usize, bytes: usize, key: [u8; 16]) -> Self {
+        Self::over(Memo::keyed(sessions, bytes, key))
+    }
+
+    fn over(memo: Memo<Remembered>) -> Self {
+        Self {
+            memo,
+            ring: AtomicU64::new(0),
+        }
+    }
+
+    /// Begins to open the session that a token names.
+    pub fn begin(&self, token: &str) -> Opening {
+        let ring = self.ring.load(Ordering::SeqCst);
+        let memo_key = self.memo.key(token);
+        let known = self.memo.get(memo_key, token);
+        Opening {
+            memo_key,
+            ring,
+            known: known.filter(|known| known.ring == ring),
+        }
+    }
+
+    /// The session, where the reply to the opening's operation leaves the decision as it was.
+    pub fn decided(&self, opening: &Opening, reply: &StoreReply) -> Option<Found> {
+        let known = opening.known.as_ref()?;
+        if let StoreReply::Entry(Ok(entry)) = reply
+            && known.is_by(entry)
+        {
+            let mut found = known.found.clone();
+            // The guard is no part of the decision, and what ends the session is conditional on it.
+            found.seed.entry.guard = entry.guard;
+            return Some(found);
+        }
+        // An outage says nothing of the record.
+        if matches!(reply, StoreReply::Entry(Ok(_) | Err(StoreError::Missing))) {
+            self.memo.forget(opening.memo_key);
+        }
+        None
+    }
+
+    /// Remembers the engine's decision, where it holds for a time: `holds_until` is 0 where it does not.
+    pub fn remember(&self, opening: &Opening, token: &str, opened: Arc<Opened>, seed: Seed) -> Found {
+        let found = Found {
+            opened,
+            seed,
+            memo_key: opening.memo_key,
+        };
+        if found.opened.holds_until > Timestamp::default() {
+            let op = StoreOp::Get {
+                key: Arc::clone(&found.seed.key),
+                fresh: false,
+            };
+            let bytes = found.seed.entry.value.len() + OPENED_BYTES;
+            let remembered = Remembered {
+                ring: opening.ring,
+                op: Arc::new(op),
+                found: found.clone(),
+            };
+            self.memo
+                .put(opening.memo_key, token, Arc::new(remembered), bytes);
+        }
+        found
+    }
+
+    /// Nothing that was decided before holds any longer, even where it is noted later: the key ring has changed.
+    pub fn forget_all(&self) {
+        self.ring.fetch_add(1, Ordering::SeqCst);
+        self.memo.clear();
+    }
+
+    /// Forgets one session.
+    pub fn forget(&self, memo_key: u64) {
+        self.memo.forget(memo_key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Details;
+    use crate::state::Fields;
+    use crate::store::Cause;
+
+    const TOKEN: &str = "a token";
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn entry(value: &str, version: u64, guard: u64, expires_at: u64) -> Entry {
+        Entry {
+            value: value.into(),
+            version,
+            guard,
+            expires_at: at(expires_at),
+        }
+    }
+
+    fn opened(asked_at: u64, holds_until: u64) -> Arc<Opened> {
+        let fields = Fields::new("{{}}".into(), 1).unwrap();
+        Arc::new(Opened {
+            handle: "h".into(),
+            key: "k".into(),
+            version: 1,
+            details: Details::of_draft(),
+            asked_at: at(asked_at),
+            holds_until: at(holds_until),
+            fields: Arc::new(fields),
+        })
+    }
+
+    fn seed() -> Seed {
+        Seed {
+            key: "k".into(),
+            entry: entry("{{}}", 1, 7, 90),
+        }
+    }
+
+    fn remembering(holds_until: u64) -> Opens {
+        let opens = Opens::new(64, 1 << 20);
+        let opening = opens.begin(TOKEN);
+        assert!(opening.operation(|| at(10)).is_none());
+        opens.remember(&opening, TOKEN, opened(10, holds_until), seed());
+        opens
+    }
+
+    fn asks(opens: &Opens, now: u64) -> bool {
+        let opening = opens.begin(TOKEN);
+        let operation = opening.operation(|| at(now));
+        operation.is_some_and(|(asked_at, op)| asked_at == at(now) && op.key() == Some("k"))
+    }
+
+    #[test]
+    fn a_decision_is_remembered_from_the_clock_that_it_was_made_by_to_before_its_end() {
+        let opens = remembering(50);
+        for (now, holds) in [(9, false), (10, true), (49, true), (50, false)] {
+            assert_eq!(asks(&opens, now), holds, "{now}");
+        }
+        assert!(opens.begin("another token").operation(|| at(10)).is_none());
+        assert!(!asks(&remembering(0), 0));
+    }
+
+    #[test]
+    fn only_the_very_entry_leaves_it_as_it_was_and_the_guard_is_the_one_that_is_there_now() {
+        for (there, holds) in [
+            (entry("{{}}", 1, 7, 90), true),
+            (entry("{{}}", 1, 8, 90), true),
+            (entry("{{}}", 2, 7, 90), false),
+            (entry("{{}}", 1, 7, 91), false),
+            (entry("{{1}", 1, 7, 90), false),
+        ] {
+            let opens = remembering(50);
+            let reply = StoreReply::Entry(Ok(there.clone()));
+            let found = opens.decided(&opens.begin(TOKEN), &reply);
+            assert_eq!(
+                found.map(|found| found.seed.entry),
+                holds.then_some(there.clone())
+            );
+            assert_eq!(asks(&opens, 10), holds, "{there:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_entry_is_forgotten_and_an_outage_forgets_nothing() {
+        for (error, remembered) in [
+            (StoreError::Missing, false),
+            (StoreError::Unavailable(Cause::new("x")), true),
+            (StoreError::Corrupt, true),
+        ] {
+            let opens = remembering(50);
+            let reply = StoreReply::Entry(Err(error));
+            assert!(opens.decided(&opens.begin(TOKEN), &reply).is_none());
+            assert_eq!(asks(&opens, 10), remembered, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn a_changed_key_ring_forgets_all_and_what_was_under_way() {
+        let opens = remembering(50);
+        let (before, under_way) = (opens.begin(TOKEN), opens.begin("other"));
+        opens.forget_all();
+        assert!(!asks(&opens, 10));
+        opens.remember(&before, TOKEN, opened(10, 50), seed());
+        opens.remember(&under_way, "other", opened(10, 50), seed());
+        assert!(!asks(&opens, 10));
+        let opening = opens.begin(TOKEN);
+        let found = opens.remember(&opening, TOKEN, opened(10, 50), seed());
+        assert!(asks(&opens, 10));
+        opens.forget(found.memo_key);
+        assert!(!asks(&opens, 10));
+    }
+}
