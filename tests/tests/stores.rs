@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use tessera::Timestamp;
 use tessera::store::{
     Capabilities, Condition, Deletion, Durability, Entry, Eviction, Expected, MemoryStore,
-    MemoryStoreBuilder, Page, Placement, SqliteStore, SqliteStoreBuilder, SqliteStoreError, Store,
-    StoreError,
+    MemoryStoreBuilder, Methods, Placement, SqliteStore, SqliteStoreBuilder, SqliteStoreError, Store,
+    StoreError, StoreOp, StoreReply,
 };
 use tessera_tests::store_suite::{Report, Suite};
 
@@ -82,9 +82,11 @@ async fn the_sqlite_store_keeps_the_suite_with_either_durability() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_a_store_does_not_offer_is_reported_as_skipped_by_name() {
     let excused = "values with nul come back byte for byte";
-    let report = Suite::new(async || Lesser {
-        inner: memory().build(),
-        breaks_its_word: false,
+    let report = Suite::new(async || {
+        Methods(Lesser {
+            inner: memory().build(),
+            breaks_its_word: false,
+        })
     })
     .excuse(excused, "its text columns end at NUL")
     .run()
@@ -108,9 +110,11 @@ async fn what_a_store_does_not_offer_is_reported_as_skipped_by_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_store_that_breaks_the_contract_is_reported_as_failed_by_name() {
-    let make = async || Lesser {
-        inner: memory().build(),
-        breaks_its_word: true,
+    let make = async || {
+        Methods(Lesser {
+            inner: memory().build(),
+            breaks_its_word: true,
+        })
     };
     let report = Suite::new(make)
         .excuse("no such property", "a mistake")
@@ -146,90 +150,37 @@ struct Lesser {
     breaks_its_word: bool,
 }
 
-impl Store for Lesser {
+impl tessera::store::StoreService for Lesser {
     fn describe(&self) -> Capabilities {
         Capabilities {
             compare_and_swap: false,
             list_by_owner: false,
-            ..self.inner.describe()
+            ..Store::describe(&self.inner)
         }
     }
 
-    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-        self.inner.get(now, key, fresh).await
-    }
-
-    async fn get_many(
-        &self,
-        now: Timestamp,
-        keys: &[String],
-    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        self.inner.get_many(now, keys).await
-    }
-
-    async fn insert(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        self.inner.insert(now, key, value, at).await
-    }
-
-    async fn replace(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        expected: Expected,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        self.inner.replace(now, key, value, expected, at).await
-    }
-
-    async fn touch(
-        &self,
-        now: Timestamp,
-        key: &str,
-        owner: Option<&str>,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        if self.breaks_its_word {
-            return self.inner.get(now, key, true).await.map(|_| ());
+    async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
+        if let StoreOp::ListOwned { .. } = op {
+            return op.failed(StoreError::Unsupported);
         }
-        self.inner.touch(now, key, owner, expires_at).await
-    }
-
-    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
-        let entry = self.inner.get(now, key, true).await;
-        match entry.ok().filter(|_| self.breaks_its_word) {
-            Some(entry) => self.inner.delete(now, key, &Condition::Guard(entry.guard)).await,
-            None => self.inner.delete(now, key, condition).await,
+        let mut op = op.clone();
+        match &mut op {
+            _ if !self.breaks_its_word => {}
+            StoreOp::Touch { key, .. } => {
+                return StoreReply::Done(self.inner.get(now, key, true).await.map(|_| ()));
+            }
+            // Whatever the condition, it is met.
+            StoreOp::Delete { key, condition } => {
+                if let Ok(entry) = self.inner.get(now, key, true).await {
+                    *condition = Condition::Guard(entry.guard);
+                }
+            }
+            StoreOp::DeleteMany { deletions, .. } => {
+                deletions.iter_mut().for_each(|deletion| deletion.guard = None);
+            }
+            _ => {}
         }
-    }
-
-    async fn delete_many(
-        &self,
-        now: Timestamp,
-        deletions: &[Deletion],
-        owner: &str,
-    ) -> Result<u32, StoreError> {
-        let mut deletions = deletions.to_vec();
-        if self.breaks_its_word {
-            deletions.iter_mut().for_each(|deletion| deletion.guard = None);
-        }
-        self.inner.delete_many(now, &deletions, owner).await
-    }
-
-    async fn list_owned(
-        &self,
-        _now: Timestamp,
-        _owner: &str,
-        _cursor: &str,
-        _limit: u32,
-    ) -> Result<Page, StoreError> {
-        Err(StoreError::Unsupported)
+        tessera::store::StoreService::call(&self.inner, now, &op).await
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod error;
+mod methods;
 mod op;
 mod seen;
 
@@ -16,6 +17,7 @@ use crate::Timestamp;
 
 pub use bounds::{check_batch, check_limit};
 pub use error::{Cause, StoreError};
+pub use methods::Methods;
 pub use op::{StoreOp, StoreReply, StoreService};
 pub use seen::{Seed, Seen};
 

@@ -160,6 +160,16 @@ pub trait StoreService: MaybeSend + MaybeSync + 'static {
     fn call(&self, now: Timestamp, op: &StoreOp) -> impl Future<Output = StoreReply> + MaybeSend;
 }
 
+impl<S: StoreService> StoreService for Arc<S> {
+    fn describe(&self) -> Capabilities {
+        (**self).describe()
+    }
+
+    fn call(&self, now: Timestamp, op: &StoreOp) -> impl Future<Output = StoreReply> + MaybeSend {
+        (**self).call(now, op)
+    }
+}
+
 impl<S: Store> StoreService for S {
     fn describe(&self) -> Capabilities {
         Store::describe(self)

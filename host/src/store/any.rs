@@ -13,9 +13,7 @@ use super::SqlStore;
 use super::SqliteStore;
 #[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
 use super::{Announce, Heard, Listening};
-use super::{
-    Capabilities, Condition, Deletion, Entry, Expected, MemoryStore, Page, Placement, Store, StoreError,
-};
+use super::{Capabilities, MemoryStore, StoreError, StoreOp, StoreReply, StoreService};
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 use super::{Listed, Listing};
 use crate::Timestamp;
@@ -109,7 +107,7 @@ impl PlainStore {
     /// # Errors
     ///
     /// [`StoreError::Stale`] if a live entry of another version is there, [`StoreError::Unsupported`] by a store in
-    /// memory, otherwise as [`Store::insert`].
+    /// memory, otherwise as [`Store::insert`](super::Store::insert).
     #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
     pub async fn import(
         &self,
@@ -188,80 +186,16 @@ impl AnyStore {
     }
 }
 
-/// The same method of whichever store it is.
+/// The same of whichever store it is.
 macro_rules! each {
     ($($Any:ident: $($(#[$attribute:meta])* $Variant:ident),*;)*) => { $(
-        impl Store for $Any {
+        impl StoreService for $Any {
             fn describe(&self) -> Capabilities {
                 match self { $($(#[$attribute])* Self::$Variant(store) => store.describe(),)* }
             }
 
-            async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-                match self { $($(#[$attribute])* Self::$Variant(store) => store.get(now, key, fresh).await,)* }
-            }
-
-            async fn get_many(
-                &self,
-                now: Timestamp,
-                keys: &[String],
-            ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-                match self { $($(#[$attribute])* Self::$Variant(store) => store.get_many(now, keys).await,)* }
-            }
-
-            async fn insert(&self, now: Timestamp, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
-                match self { $($(#[$attribute])* Self::$Variant(store) => store.insert(now, key, value, at).await,)* }
-            }
-
-            async fn replace(
-                &self,
-                now: Timestamp,
-                key: &str,
-                value: &str,
-                expected: Expected,
-                at: &Placement,
-            ) -> Result<u64, StoreError> {
-                match self {
-                    $($(#[$attribute])* Self::$Variant(store) => store.replace(now, key, value, expected, at).await,)*
-                }
-            }
-
-            async fn touch(
-                &self,
-                now: Timestamp,
-                key: &str,
-                owner: Option<&str>,
-                expires_at: Timestamp,
-            ) -> Result<(), StoreError> {
-                match self {
-                    $($(#[$attribute])* Self::$Variant(store) => store.touch(now, key, owner, expires_at).await,)*
-                }
-            }
-
-            async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
-                match self { $($(#[$attribute])* Self::$Variant(store) => store.delete(now, key, condition).await,)* }
-            }
-
-            async fn delete_many(
-                &self,
-                now: Timestamp,
-                deletions: &[Deletion],
-                owner: &str,
-            ) -> Result<u32, StoreError> {
-                match self {
-                    $($(#[$attribute])* Self::$Variant(store) => store.delete_many(now, deletions, owner).await,)*
-                }
-            }
-
-            async fn list_owned(
-                &self,
-                now: Timestamp,
-                owner: &str,
-                cursor: &str,
-                limit: u32,
-            ) -> Result<Page, StoreError> {
-                match self {
-                    $($(#[$attribute])* Self::$Variant(store) => store.list_owned(now, owner, cursor, limit).await,)*
-                }
+            async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
+                match self { $($(#[$attribute])* Self::$Variant(store) => store.call(now, op).await,)* }
             }
         }
     )* };

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tokio::task::JoinHandle;
 
-use super::Store;
+use super::StoreService;
 
 /// In how many places keys are put: enough that a write makes few others be asked for again, and so few that a place,
 /// which others may hear of, gives no key away.
 const PLACES: usize = 1 << 16;
 
 /// A store that tells when anybody writes to it.
-pub trait Announce: Store {
+pub trait Announce: StoreService {
     /// Begins to tell `heard` of every change of an entry that was there, whoever makes it, and goes on until the
     /// answer is dropped. `None`: this store cannot tell.
     ///

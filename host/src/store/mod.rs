@@ -121,7 +121,7 @@ pub use sql::{SqlCode, SqlError, SqlStore, SqlStoreBuilder, SqlStoreError, SqlUr
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, SqliteStore, SqliteStoreBuilder, SqliteStoreError};
 pub use tessera_contract::store::{
-    BATCH_LIMIT, Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Row,
+    BATCH_LIMIT, Capabilities, Cause, Condition, Deletion, Entry, Expected, Methods, Page, Placement, Row,
     SWEEP_GRACE, Store, StoreError, StoreOp, StoreReply, StoreService,
 };
 pub use url::{PlainUrl, StoreUrl, StoreUrlError};

@@ -144,7 +144,7 @@ async fn subjects(
 }
 
 /// Two instances of the component, whatever waits.
-fn sessions(store: impl tessera::store::Store) -> Result<Sessions, Failure> {
+fn sessions(store: impl tessera::store::StoreService) -> Result<Sessions, Failure> {
     let builder = Sessions::builder()?.signing_key("bench", [7; 32]).instances(2);
     Ok(builder.build(store)?)
 }

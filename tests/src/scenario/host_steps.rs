@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tessera::store::Store;
+use tessera::store::StoreService;
 use tessera::{Session, Sessions, SigningKey};
 
 use super::args::{Args, as_list};
@@ -14,7 +14,7 @@ use super::runner::{Pace, Runner};
 use super::{policy, value};
 use crate::stores::NeverReady;
 
-impl<S: Store> Runner<S> {
+impl<S: StoreService> Runner<S> {
     pub(super) async fn host_step(&mut self, what: &str, mut args: Args) -> Result<(Outcome, Match), String> {
         if what == "configure" {
             let name = args.text("as")?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tessera::store::{Capabilities, Store};
+use tessera::store::{Capabilities, StoreService};
 use tessera::{CapRule, FieldRule, Policy, Preset, ReuseRule, TokenFormat};
 
 use super::args::{as_text, as_texts};
@@ -135,7 +135,7 @@ pub(super) fn to_json(policy: &Policy) -> Value {
 }
 
 /// The same store, promising what is named.
-pub(super) fn promise<S: Store>(
+pub(super) fn promise<S: StoreService>(
     store: &Scripted<S>,
     changes: &Map<String, Value>,
 ) -> Result<Scripted<S>, String> {

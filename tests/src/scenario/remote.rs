@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tessera::store::{Store, StoreError, StoreOp, StoreReply, StoreService as _};
+use tessera::store::{StoreError, StoreOp, StoreReply, StoreService};
 use tessera::{Clock as _, SessionError, Timestamp};
 use tessera_contract::form::FieldLimits;
 use tessera_contract::store::{Seed, Seen};
@@ -90,7 +90,7 @@ pub(super) fn outcome_of(done: &Value) -> Outcome {
     }
 }
 
-impl<S: Store> Host<S> {
+impl<S: StoreService> Host<S> {
     /// A new instance over a store, and the policy to start from.
     pub(super) async fn instance(
         worker: &Worker,
@@ -225,7 +225,7 @@ async fn ask(
     asked.map_err(|error| error.to_string())?
 }
 
-impl<S: Store> Runner<S> {
+impl<S: StoreService> Runner<S> {
     /// As [`Runner::call`] for a call far away, with whose outcome it does nothing.
     pub(super) async fn far_call<T>(
         &mut self,

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
-use tessera::store::Store;
+use tessera::store::StoreService;
 use tessera_contract::state::{Failed, Fields, Opened, State, StateError, WRITER_BYTES, Writing};
 use tessera_contract::store::{Seed, Seen};
 use tessera_contract::{Details, Status, Timestamp};
@@ -123,7 +123,7 @@ fn opened(value: &Value, seen: &Seen, told_at: Timestamp) -> Result<Opened, Stri
     read().ok_or_else(|| "the engine answers a session that cannot be read".to_owned())
 }
 
-impl<S: Store> Session<S> {
+impl<S: StoreService> Session<S> {
     fn with(host: Host<S>, state: State, seed: Option<Seed>) -> Self {
         Self {
             host,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use tessera::store::Store;
+use tessera::store::StoreService;
 use tessera_contract::form;
 use tessera_contract::state::State;
 
@@ -108,7 +108,7 @@ fn field(read: Result<Option<tessera::Value>, Value>) -> Outcome {
     }
 }
 
-impl<S: Store> Runner<S> {
+impl<S: StoreService> Runner<S> {
     fn far_host(&self, args: &mut Args) -> Result<Host<S>, String> {
         let name = args.text_or("host", "main")?;
         let hosts = self.remote.as_ref().map(|remote| &remote.hosts);
@@ -442,7 +442,7 @@ impl<S: Store> Runner<S> {
     }
 }
 
-fn far_field<S: Store>(what: &str, session: &Session<S>, args: &mut Args) -> Result<Outcome, String> {
+fn far_field<S: StoreService>(what: &str, session: &Session<S>, args: &mut Args) -> Result<Outcome, String> {
     let limits = session.host.limits();
     let update = |changes: Vec<(String, Option<tessera::Value>)>| {
         let updated = session.change(|state| state.update(changes, &limits));

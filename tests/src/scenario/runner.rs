@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
-use tessera::store::Store;
+use tessera::store::StoreService;
 use tessera::{Clock, Component, Session, SessionError, Sessions, Timestamp};
 use tokio::sync::mpsc;
 
@@ -71,7 +71,7 @@ type Steps<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + 'a>>;
 ///
 /// # Errors
 /// With the file, the scenario and the step that did not end as expected.
-pub async fn run<S: Store>(scenario: &Scenario, store: S, pace: Pace) -> Result<(), String> {
+pub async fn run<S: StoreService>(scenario: &Scenario, store: S, pace: Pace) -> Result<(), String> {
     let component = Component::embedded().map_err(|error| error.to_string())?;
     run_on(&component, scenario, store, pace).await
 }
@@ -80,7 +80,7 @@ pub async fn run<S: Store>(scenario: &Scenario, store: S, pace: Pace) -> Result<
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_on<S: Store>(
+pub async fn run_on<S: StoreService>(
     component: &Component,
     scenario: &Scenario,
     store: S,
@@ -93,13 +93,17 @@ pub async fn run_on<S: Store>(
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_in_worker<S: Store>(scenario: &Scenario, store: S, worker: &Worker) -> Result<(), String> {
+pub async fn run_in_worker<S: StoreService>(
+    scenario: &Scenario,
+    store: S,
+    worker: &Worker,
+) -> Result<(), String> {
     let component = Component::embedded().map_err(|error| error.to_string())?;
     let remote = Remote::new(worker.clone());
     run_with(&component, scenario, store, Pace::NeverReady, Some(remote)).await
 }
 
-async fn run_with<S: Store>(
+async fn run_with<S: StoreService>(
     component: &Component,
     scenario: &Scenario,
     store: S,
@@ -140,7 +144,7 @@ fn brief(message: &str) -> String {
     format!("{start} …")
 }
 
-impl<S: Store> Runner<S> {
+impl<S: StoreService> Runner<S> {
     async fn begin(&mut self) -> Result<(), String> {
         let none = Args::new(&Value::Object(Default::default()))?;
         let configured = if self.remote.is_some() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tessera::store::Store;
+use tessera::store::StoreService;
 use tessera::{Grant, KeepFields, Session, SessionError};
 
 use super::args::{Args, as_texts};
@@ -12,7 +12,7 @@ use super::outcome::{self, Outcome};
 use super::runner::Runner;
 use super::value;
 
-impl<S: Store> Runner<S> {
+impl<S: StoreService> Runner<S> {
     pub(super) async fn session_step(
         &mut self,
         what: &str,

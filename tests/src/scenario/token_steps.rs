@@ -1,12 +1,14 @@
 //! Steps that no engine makes: time, damaged and forged tokens, records written by hand.
 
+use std::sync::Arc;
+
 use std::path::Path;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tessera::Timestamp;
-use tessera::store::{Condition, Expected, Placement, Store};
+use tessera::store::{Condition, Expected, Methods, Placement, Store as _, StoreService};
 
 use super::BEGINNING_MS;
 use super::args::{Args, as_list, as_text};
@@ -17,7 +19,7 @@ use super::value::{base64url, from_base64url};
 
 const MINUTE_MS: u64 = 60_000;
 
-impl<S: Store> Runner<S> {
+impl<S: StoreService> Runner<S> {
     pub(super) async fn token_step(&mut self, what: &str, args: Args) -> Result<(Outcome, Match), String> {
         let mut args = args;
         let answer = match what {
@@ -81,7 +83,10 @@ impl<S: Store> Runner<S> {
     async fn record_step(&mut self, what: &str, mut args: Args) -> Result<(Outcome, Match), String> {
         let prefix = self.key_prefix(&mut args)?;
         let key = format!("{prefix}{}", session_id(&args.text("token")?)?);
-        let (store, now) = (self.store.inner(), Timestamp::from_millis(self.clock.read()));
+        let (store, now) = (
+            Methods(Arc::clone(self.store.inner())),
+            Timestamp::from_millis(self.clock.read()),
+        );
         let entry = store.get(now, &key, true).await.ok();
         let outcome = match (what, entry) {
             ("put-record", entry) => {

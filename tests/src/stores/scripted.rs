@@ -162,7 +162,7 @@ pub struct Paused {
 
 #[derive(Debug)]
 struct Shared<S> {
-    inner: S,
+    inner: Arc<S>,
     script: Mutex<Script>,
     /// What each key held before each write.
     history: Mutex<HashMap<String, Vec<Option<Entry>>>>,
@@ -200,7 +200,7 @@ impl<S: StoreService> Scripted<S> {
         let (pauses, receiver) = mpsc::unbounded_channel();
         let capabilities = inner.describe();
         let shared = Shared {
-            inner,
+            inner: Arc::new(inner),
             script: Mutex::default(),
             history: Mutex::default(),
             pauses,
@@ -215,7 +215,7 @@ impl<S: StoreService> Scripted<S> {
     }
 
     /// The store below, whose answers nobody counts.
-    pub fn inner(&self) -> &S {
+    pub fn inner(&self) -> &Arc<S> {
         &self.shared.inner
     }
 

@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tessera::Timestamp;
-use tessera::store::{Condition, Entry, Expected, Listed, Placement, PlainStore, PlainUrl, Store as _};
+use tessera::store::{
+    Condition, Entry, Expected, Listed, Methods, Placement, PlainStore, PlainUrl, Store as _,
+};
 use tessera_tests::servers::{MariaDb, Postgres, RedisCluster, RedisServer, Server as _};
 
 use crate::place;
@@ -19,13 +21,13 @@ fn runtime() -> tokio::runtime::Runtime {
     runtime.expect("a runtime")
 }
 
-async fn open(url: &str) -> PlainStore {
+async fn open(url: &str) -> Methods<PlainStore> {
     let url: PlainUrl = url.parse().expect("a URL");
-    url.open().await.expect("a store")
+    Methods(url.open().await.expect("a store"))
 }
 
 /// Everything live that is in a store.
-async fn all(store: &PlainStore) -> BTreeMap<String, Listed> {
+async fn all(store: &Methods<PlainStore>) -> BTreeMap<String, Listed> {
     let (mut all, mut cursor) = (BTreeMap::new(), String::new());
     loop {
         let page = store
@@ -60,7 +62,7 @@ fn owned_by(owner: &str) -> Condition {
 }
 
 /// So many entries of some owners and of none; what must survive a copy is in their keys, owners and texts.
-async fn fill(store: &PlainStore, entries: usize) {
+async fn fill(store: &Methods<PlainStore>, entries: usize) {
     let keys: Vec<String> = (0..entries).map(|n| format!("key {n} \u{1f980}*?[")).collect();
     for (n, key) in keys.iter().enumerate() {
         let owner = (n % 3 > 0).then(|| format!("owner {} \u{e9}", n % 7));
@@ -229,7 +231,7 @@ fn what_ends_or_changes_on_either_side_meanwhile_is_right_after_the_next_run() {
         (from, open(&migration.to).await)
     });
     says(&migration.done(&[]), "copied 7");
-    let write = async |store: &PlainStore, key: &str, value: &str| {
+    let write = async |store: &Methods<PlainStore>, key: &str, value: &str| {
         let version = store
             .get(Timestamp::now(), key, true)
             .await
@@ -240,7 +242,7 @@ fn what_ends_or_changes_on_either_side_meanwhile_is_right_after_the_next_run() {
         let written = store.replace(Timestamp::now(), key, value, expected, &at).await;
         written.expect("written");
     };
-    let end = async |store: &PlainStore, key: &str| {
+    let end = async |store: &Methods<PlainStore>, key: &str| {
         let ended = store.delete(Timestamp::now(), key, &owned_by("alice")).await;
         assert!(ended.expect("ended"));
     };

@@ -1,6 +1,6 @@
 //! A cache over real servers: the suite, and what it hears of writes by other processes.
 
-use tessera::store::{Announce, CachedStore, RedisStore, RedisUrl, SqlStore};
+use tessera::store::{Announce, CachedStore, Methods, RedisStore, RedisUrl, SqlStore};
 use tessera_tests::servers::{
     PgBouncer, Pooling, Postgres, Proxy, RedisCluster, RedisSentinels, RedisServer, Server as _, Weather,
 };
@@ -27,13 +27,13 @@ async fn a_cache_over_redis_and_one_over_postgres_keep_the_suite() {
     let next = || number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let suite = Suite::new(async || {
         let store = redis(&format!("{}?prefix={}:", server.url(), next())).await;
-        CachedStore::new(store, FOR_EVER).listening()
+        Methods(CachedStore::new(store, FOR_EVER).listening())
     });
     in_cache::nothing_but_the_sweep_skipped("cached, redis", &suite.run().await);
     let server = Postgres::start();
     let suite = Suite::new(async || {
         let store = postgres(&server.url(), &format!("t{}", next())).await;
-        CachedStore::new(store, FOR_EVER).listening()
+        Methods(CachedStore::new(store, FOR_EVER).listening())
     });
     in_cache::nothing_but_the_sweep_skipped("cached, postgres", &suite.run().await);
 }
@@ -76,7 +76,7 @@ fn getrandom() -> u64 {
 
 /// `here` caches for ever and reads; `there` is another process.
 async fn is_told_of_every_kind_of_write<S: Announce>(here: S, there: impl Store) {
-    let here = CachedStore::new(here, FOR_EVER).listening();
+    let here = Methods(CachedStore::new(here, FOR_EVER).listening());
     until_it_listens(&here, &there).await;
     let keys = ["replaced", "deleted", "deleted with others"].map(str::to_owned);
     let at = Placement {
@@ -144,7 +144,7 @@ async fn a_cache_over_a_pooler_alone_is_told_nothing_and_keeps_its_bound() {
     let max_stale = Duration::from_secs(2);
     let store = postgres(&pooler.url(), "t").await;
     assert!(store.announce(Arc::default()).is_none());
-    let here = CachedStore::new(store, max_stale).listening();
+    let here = Methods(CachedStore::new(store, max_stale).listening());
     let there = postgres(&format!("{}&announce=true", pooler.url()), "t").await;
     let version = there.insert(NOW, "key", "1", &until(600)).await.expect("written");
     assert_eq!(reads(&here, "key").await.as_deref(), Some("1"));
@@ -159,7 +159,7 @@ async fn a_cache_over_a_pooler_alone_is_told_nothing_and_keeps_its_bound() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn redis_tells_of_what_other_programs_do_as_well() {
     let server = RedisServer::start(&[]);
-    let here = CachedStore::new(redis(&server.url()).await, FOR_EVER).listening();
+    let here = Methods(CachedStore::new(redis(&server.url()).await, FOR_EVER).listening());
     let there = redis(&server.url()).await;
     until_it_listens(&here, &there).await;
     for command in [&["DEL", "tessera:record:key"][..], &["FLUSHALL"]] {
@@ -176,7 +176,7 @@ use redis as redis_client;
 /// `max_stale` is answered.
 async fn what_is_missed_is_found_out<S: Announce>(proxy: &Proxy, here: S, there: impl Store) {
     let max_stale = Duration::from_secs(10);
-    let here = CachedStore::new(here, max_stale).listening();
+    let here = Methods(CachedStore::new(here, max_stale).listening());
     until_it_listens(&here, &there).await;
     for weather in [Weather::Closed, Weather::Silent] {
         let key = format!("key {weather:?}");

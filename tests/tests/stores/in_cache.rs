@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use tessera::store::{CachedStore, Cause, Condition, Deletion, Expected};
+use tessera::store::{CachedStore, Cause, Condition, Expected, Methods, StoreOp, StoreReply, StoreService};
 use tokio::sync::Notify;
 
 use super::*;
@@ -12,9 +12,9 @@ const MAX_STALE: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_cache_keeps_the_suite() {
-    let suite = Suite::new(async || CachedStore::new(memory().build(), MAX_STALE));
+    let suite = Suite::new(async || Methods(CachedStore::new(memory().build(), MAX_STALE)));
     nothing_but_the_sweep_skipped("cached, 5 s", &suite.run().await);
-    let suite = Suite::new(async || CachedStore::for_one_process(memory().build()));
+    let suite = Suite::new(async || Methods(CachedStore::for_one_process(memory().build())));
     nothing_but_the_sweep_skipped("cached, one process", &suite.run().await);
 }
 
@@ -60,86 +60,28 @@ impl Held {
     }
 }
 
-impl Store for Held {
+impl StoreService for Held {
     fn describe(&self) -> Capabilities {
-        self.inner.describe()
+        StoreService::describe(&self.inner)
     }
 
-    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        let answer = self.inner.get(now, key, fresh).await;
-        if self.holds.load(Ordering::SeqCst) {
-            self.released.notified().await;
+    async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
+        let failed = || op.failed(StoreError::Unavailable(Cause::new("as the test asks")));
+        match op {
+            StoreOp::Get { .. } => {
+                self.reads.fetch_add(1, Ordering::SeqCst);
+                let reply = self.inner.call(now, op).await;
+                if self.holds.load(Ordering::SeqCst) {
+                    self.released.notified().await;
+                }
+                if self.fails.load(Ordering::SeqCst) {
+                    return failed();
+                }
+                reply
+            }
+            StoreOp::Delete { .. } if self.late.load(Ordering::SeqCst) => failed(),
+            _ => self.inner.call(now, op).await,
         }
-        if self.fails.load(Ordering::SeqCst) {
-            return Err(StoreError::Unavailable(Cause::new("as the test asks")));
-        }
-        answer
-    }
-
-    async fn get_many(
-        &self,
-        now: Timestamp,
-        keys: &[String],
-    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        self.inner.get_many(now, keys).await
-    }
-
-    async fn insert(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        self.inner.insert(now, key, value, at).await
-    }
-
-    async fn replace(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        expected: Expected,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        self.inner.replace(now, key, value, expected, at).await
-    }
-
-    async fn touch(
-        &self,
-        now: Timestamp,
-        key: &str,
-        owner: Option<&str>,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.inner.touch(now, key, owner, expires_at).await
-    }
-
-    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
-        if self.late.load(Ordering::SeqCst) {
-            return Err(StoreError::Unavailable(Cause::new("as the test asks")));
-        }
-        self.inner.delete(now, key, condition).await
-    }
-
-    async fn delete_many(
-        &self,
-        now: Timestamp,
-        deletions: &[Deletion],
-        owner: &str,
-    ) -> Result<u32, StoreError> {
-        self.inner.delete_many(now, deletions, owner).await
-    }
-
-    async fn list_owned(
-        &self,
-        now: Timestamp,
-        owner: &str,
-        cursor: &str,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        self.inner.list_owned(now, owner, cursor, limit).await
     }
 }
 
@@ -151,8 +93,8 @@ fn text(answer: Result<Entry, StoreError>) -> String {
 async fn what_another_process_has_destroyed_is_served_for_max_stale_and_no_longer() {
     let shared = memory().build();
     let (mine, theirs) = (
-        CachedStore::new(shared.clone(), MAX_STALE),
-        CachedStore::new(shared, MAX_STALE),
+        Methods(CachedStore::new(shared.clone(), MAX_STALE)),
+        Methods(CachedStore::new(shared, MAX_STALE)),
     );
     mine.insert(NOW, "key", "1", &until(60)).await.expect("inserted");
     assert_eq!(text(mine.get(NOW, "key", false).await), "1");
@@ -180,7 +122,7 @@ async fn what_another_process_has_destroyed_is_served_for_max_stale_and_no_longe
 #[tokio::test(start_paused = true)]
 async fn a_fresh_read_shows_what_others_wrote_and_later_reads_do_not_go_back() {
     let shared = memory().build();
-    let mine = CachedStore::new(shared.clone(), MAX_STALE);
+    let mine = Methods(CachedStore::new(shared.clone(), MAX_STALE));
     let version = mine.insert(NOW, "key", "1", &until(60)).await.expect("inserted");
     assert_eq!(text(mine.get(NOW, "key", false).await), "1");
     shared
@@ -195,7 +137,7 @@ async fn a_fresh_read_shows_what_others_wrote_and_later_reads_do_not_go_back() {
 #[tokio::test(start_paused = true)]
 async fn an_entry_that_others_have_touched_lives_on() {
     let shared = memory().build();
-    let mine = CachedStore::for_one_process(shared.clone());
+    let mine = Methods(CachedStore::for_one_process(shared.clone()));
     mine.insert(NOW, "key", "1", &until(10)).await.expect("inserted");
     assert_eq!(text(mine.get(NOW, "key", false).await), "1");
     shared
@@ -210,7 +152,7 @@ async fn an_entry_that_others_have_touched_lives_on() {
 async fn a_read_from_before_a_write_is_not_kept_after_it() {
     for write in ["replace", "touch", "delete", "delete-many"] {
         let held = Held::new();
-        let cached = Arc::new(CachedStore::for_one_process(held.clone()));
+        let cached = Arc::new(Methods(CachedStore::for_one_process(held.clone())));
         let at = Placement {
             owner: Some("owner".into()),
             ..until(60)
@@ -264,7 +206,7 @@ async fn a_read_from_before_a_write_is_not_kept_after_it() {
 async fn many_who_miss_at_once_ask_once_and_if_that_fails_each_for_themselves() {
     for fails in [false, true] {
         let held = Held::new();
-        let cached = Arc::new(CachedStore::new(held.clone(), MAX_STALE));
+        let cached = Arc::new(Methods(CachedStore::new(held.clone(), MAX_STALE)));
         cached
             .insert(NOW, "key", "1", &until(60))
             .await
@@ -303,13 +245,13 @@ async fn many_who_miss_at_once_ask_once_and_if_that_fails_each_for_themselves() 
 #[tokio::test]
 async fn who_goes_away_while_others_wait_leaves_the_question_to_them() {
     let held = Held::new();
-    let cached = Arc::new(CachedStore::new(held.clone(), MAX_STALE));
+    let cached = Arc::new(Methods(CachedStore::new(held.clone(), MAX_STALE)));
     cached
         .insert(NOW, "key", "1", &until(60))
         .await
         .expect("inserted");
     held.holds.store(true, Ordering::SeqCst);
-    let read = |cached: &Arc<CachedStore<Held>>| {
+    let read = |cached: &Arc<Methods<CachedStore<Held>>>| {
         let cached = Arc::clone(cached);
         tokio::spawn(async move { cached.get(NOW, "key", false).await })
     };
@@ -325,7 +267,7 @@ async fn who_goes_away_while_others_wait_leaves_the_question_to_them() {
 #[tokio::test(start_paused = true)]
 async fn a_write_of_unknown_outcome_that_takes_effect_late_is_seen_at_once() {
     let held = Held::new();
-    let cached = CachedStore::for_one_process(held.clone());
+    let cached = Methods(CachedStore::for_one_process(held.clone()));
     cached
         .insert(NOW, "key", "1", &until(600))
         .await
@@ -351,7 +293,7 @@ async fn a_write_of_unknown_outcome_that_takes_effect_late_is_seen_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_key_in_doubt_is_kept_again_after_a_minute() {
     let held = Held::new();
-    let cached = CachedStore::for_one_process(held.clone());
+    let cached = Methods(CachedStore::for_one_process(held.clone()));
     cached
         .insert(NOW, "key", "1", &until(600))
         .await
@@ -371,7 +313,7 @@ async fn a_key_in_doubt_is_kept_again_after_a_minute() {
 #[tokio::test]
 async fn what_is_forgotten_is_read_again() {
     let held = Held::new();
-    let cached = CachedStore::for_one_process(held.clone());
+    let cached = Methods(CachedStore::for_one_process(held.clone()));
     cached
         .insert(NOW, "key", "1", &until(60))
         .await
@@ -392,7 +334,7 @@ async fn what_is_forgotten_is_read_again() {
 /// Readers and writers at once: no `get` that begins after a write was acknowledged answers what was there before it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_one_process_no_read_is_older_than_an_acknowledged_write() {
-    let cached = Arc::new(CachedStore::new(memory().build(), MAX_STALE));
+    let cached = Arc::new(Methods(CachedStore::new(memory().build(), MAX_STALE)));
     let version = cached
         .insert(NOW, "key", "0", &until(60))
         .await
@@ -431,7 +373,7 @@ async fn in_one_process_no_read_is_older_than_an_acknowledged_write() {
 #[tokio::test]
 async fn it_keeps_no_more_than_it_is_given() {
     let held = Held::new();
-    let cached = CachedStore::new(held.clone(), MAX_STALE).capacity_bytes(64 * 1024);
+    let cached = Methods(CachedStore::new(held.clone(), MAX_STALE).capacity_bytes(64 * 1024));
     let value = "v".repeat(1024);
     for n in 0..1_000 {
         let key = format!("key {n}");

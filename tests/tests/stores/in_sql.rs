@@ -6,7 +6,7 @@ use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tessera::store::{
-    AnyStore, PlainStore, SqlCode, SqlError, SqlStore, SqlStoreBuilder, SqlStoreError, StoreUrl,
+    AnyStore, Methods, PlainStore, SqlCode, SqlError, SqlStore, SqlStoreBuilder, SqlStoreError, StoreUrl,
 };
 use tessera_tests::servers::{MariaDb, PASSWORD, PgBouncer, Pooling, Postgres, Proxy, Server, Shared};
 
@@ -136,7 +136,7 @@ async fn what_was_written_is_there_after_reopening<S: Server>(server: &S) {
     assert!(!format!("{url} {url:?}").contains("s3"), "{url}");
     let store = url.open().await.expect("opened");
     assert!(matches!(store, AnyStore::Plain(PlainStore::Sql(_))));
-    let entry = store.get(NOW, "key", true).await.expect("there");
+    let entry = Methods(store).get(NOW, "key", true).await.expect("there");
     assert_eq!((entry.version, &*entry.value), (version, "\u{1f980}\0"));
 }
 

@@ -3,7 +3,8 @@
 use std::fs;
 
 use tessera::store::{
-    PlainStore, PlainUrl, RedisStore, RedisStoreError, RedisUrl, SqlError, SqlStoreError, StoreUrlError,
+    Methods, PlainStore, PlainUrl, RedisStore, RedisStoreError, RedisUrl, SqlError, SqlStoreError,
+    StoreUrlError,
 };
 use tessera_tests::servers::{MariaDb, Postgres, RedisServer, Server};
 
@@ -19,6 +20,7 @@ fn owned() -> Placement {
 
 /// Reads what `owned` placed under `key`, in all ways, and writes nothing.
 async fn reads_and_writes_nothing(store: &PlainStore) {
+    let store = Methods(store.clone());
     assert_eq!(&*store.get(NOW, "key", true).await.expect("read").value, "1");
     let many = store.get_many(NOW, &["key".to_owned(), "other".to_owned()]).await;
     assert!(many.expect("read")[0].is_ok());
@@ -202,5 +204,6 @@ async fn a_sqlite_file_is_read_beside_its_service_and_not_written() {
         .replace(NOW, "key", "2", Expected::Version(version), &owned())
         .await
         .expect("replaced");
+    let reading = Methods(reading);
     assert_eq!(&*reading.get(NOW, "key", true).await.expect("read").value, "2");
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tessera::store::{BATCH_LIMIT, Listed, Listing, PlainStore, Row, Store as _};
+use tessera::store::{BATCH_LIMIT, Listed, Listing, Methods, PlainStore, Row, Store as _};
 use tessera::{SessionSummary, Timestamp};
 
 use crate::key_ring::{KeySource, new_key};
@@ -189,7 +189,7 @@ async fn list(place: Place, subject: &str) -> Result<(), Failure> {
 }
 
 async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> Result<(), Failure> {
-    let store = place.data.open_to_read().await?;
+    let store = Methods(place.data.open_to_read().await?);
     let row = row_of(&store, subject.unwrap_or_default(), reference).await?;
     let row = row.ok_or_else(|| Failure::new("there is no such session"))?;
     // A listing brings values along only up to a size.
@@ -236,7 +236,11 @@ struct Shown<'a> {
 }
 
 /// The subject's row with this reference.
-async fn row_of(store: &PlainStore, subject: &str, reference: Option<&str>) -> Result<Option<Row>, Failure> {
+async fn row_of(
+    store: &Methods<PlainStore>,
+    subject: &str,
+    reference: Option<&str>,
+) -> Result<Option<Row>, Failure> {
     let (now, mut cursor) = (Timestamp::now(), String::new());
     loop {
         let page = store.list_owned(now, subject, &cursor, PAGE_ROWS).await;

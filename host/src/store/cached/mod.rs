@@ -11,10 +11,7 @@ use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 use super::heard::Stamp;
-use super::{
-    Announce, Capabilities, Condition, Deletion, Entry, Expected, Heard, Listening, Page, Placement, Store,
-    StoreError,
-};
+use super::{Announce, Capabilities, Entry, Heard, Listening, StoreError, StoreOp, StoreReply, StoreService};
 use crate::Timestamp;
 
 mod url;
@@ -48,7 +45,7 @@ const TYPICAL_ENTRY_BYTES: u64 = 1024;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tessera::store::{CachedStore, MemoryStore, Store};
+/// use tessera::store::{CachedStore, MemoryStore, StoreService};
 ///
 /// let store = CachedStore::new(MemoryStore::new(), Duration::from_secs(5));
 /// assert_eq!(store.describe().maximum_staleness, Duration::from_secs(5));
@@ -93,7 +90,7 @@ impl<S> fmt::Debug for CachedStore<S> {
     }
 }
 
-impl<S: Store> CachedStore<S> {
+impl<S: StoreService> CachedStore<S> {
     /// In front of a store to which other processes write as well.
     pub fn new(inner: S, max_stale: Duration) -> Self {
         Self::with(inner, Some(max_stale), DEFAULT_CAPACITY_BYTES)
@@ -157,7 +154,7 @@ impl<S: Store> CachedStore<S> {
     }
 
     /// Asks the store, or waits for somebody else's answer to the same question.
-    async fn read(&self, now: Timestamp, key: &str) -> Result<Entry, StoreError> {
+    async fn read(&self, now: Timestamp, key: &str, op: &StoreOp) -> StoreReply {
         let mut waited = false;
         let mut joined = pin!(self.cache.get_value_or_guard_async(key));
         let found = poll_fn(|context| {
@@ -166,29 +163,30 @@ impl<S: Store> CachedStore<S> {
             polled
         });
         let guard = match found.await {
-            Ok(held) if self.may_serve(key, &held, now) => return Ok(held.entry),
-            Ok(_) => return self.inner.get(now, key, false).await,
+            Ok(held) if self.may_serve(key, &held, now) => return StoreReply::Entry(Ok(held.entry)),
+            Ok(_) => return self.inner.call(now, op).await,
             // Whom this one has waited for found nothing, or an error; those who wait as well are not to wait in turn.
             Err(guard) if waited => {
                 drop(guard);
-                return self.inner.get(now, key, false).await;
+                return self.inner.call(now, op).await;
             }
             Err(guard) => guard,
         };
         let (asked_at, stamp) = (Instant::now(), self.stamp(key));
-        let entry = self.inner.get(now, key, false).await?;
-        if self.is_doubtful(key) {
-            return Ok(entry);
+        let reply = self.inner.call(now, op).await;
+        if let StoreReply::Entry(Ok(entry)) = &reply
+            && !self.is_doubtful(key)
+        {
+            let held = Held {
+                entry: entry.clone(),
+                asked_at,
+                now,
+                stamp,
+            };
+            // Refused if a write was forgotten meanwhile: what was read may be from before it.
+            let _ = guard.insert(held);
         }
-        let held = Held {
-            entry: entry.clone(),
-            asked_at,
-            now,
-            stamp,
-        };
-        // Refused if a write was forgotten meanwhile: what was read may be from before it.
-        let _ = guard.insert(held);
-        Ok(entry)
+        reply
     }
 }
 
@@ -216,14 +214,14 @@ fn cache(bytes: u64) -> Cache<String, Held, Weigh> {
 }
 
 /// Forgets a key when it goes, however the write has ended.
-struct Forget<'a, S: Store> {
+struct Forget<'a, S: StoreService> {
     store: &'a CachedStore<S>,
     key: &'a str,
     /// Nobody has heard whether the write is done.
     in_doubt: bool,
 }
 
-impl<'a, S: Store> Forget<'a, S> {
+impl<'a, S: StoreService> Forget<'a, S> {
     fn new(store: &'a CachedStore<S>, key: &'a str) -> Self {
         Self {
             store,
@@ -233,13 +231,15 @@ impl<'a, S: Store> Forget<'a, S> {
     }
 
     /// Notes how the write has ended.
-    fn ended<T>(mut self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
-        self.in_doubt = !matches!(answer, Ok(_) | Err(StoreError::Missing | StoreError::Stale));
-        answer
+    fn end(mut self, reply: &StoreReply) {
+        self.in_doubt = !matches!(
+            reply.error(),
+            None | Some(StoreError::Missing | StoreError::Stale)
+        );
     }
 }
 
-impl<S: Store> Drop for Forget<'_, S> {
+impl<S: StoreService> Drop for Forget<'_, S> {
     fn drop(&mut self) {
         if self.in_doubt {
             self.store.doubtful.insert(self.key.to_owned(), Instant::now());
@@ -248,7 +248,7 @@ impl<S: Store> Drop for Forget<'_, S> {
     }
 }
 
-impl<S: Store> Store for CachedStore<S> {
+impl<S: StoreService> StoreService for CachedStore<S> {
     fn describe(&self) -> Capabilities {
         let inner = self.inner.describe();
         let maximum_staleness = inner
@@ -260,96 +260,50 @@ impl<S: Store> Store for CachedStore<S> {
         }
     }
 
-    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-        if fresh {
-            let answer = self.inner.get(now, key, true).await;
-            let is_other = |held: &Held| answer.as_ref().map_or(true, |entry| *entry != held.entry);
-            if self.cache.peek(key).is_some_and(|held| is_other(&held)) {
-                self.forget(key);
+    async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
+        match op {
+            StoreOp::Get { key, fresh: true } => {
+                let reply = self.inner.call(now, op).await;
+                let is_other =
+                    |held: &Held| !matches!(&reply, StoreReply::Entry(Ok(entry)) if *entry == held.entry);
+                if self.cache.peek(&**key).is_some_and(|held| is_other(&held)) {
+                    self.forget(key);
+                }
+                reply
             }
-            return answer;
-        }
-        match self.cache.get(key) {
-            Some(held) if self.may_serve(key, &held, now) => return Ok(held.entry),
-            Some(held) => {
-                let same = |other: &Held| other.asked_at == held.asked_at;
-                self.cache.remove_if(key, same);
+            StoreOp::Get { key, fresh: false } => {
+                match self.cache.get(&**key) {
+                    Some(held) if self.may_serve(key, &held, now) => {
+                        return StoreReply::Entry(Ok(held.entry));
+                    }
+                    Some(held) => {
+                        let same = |other: &Held| other.asked_at == held.asked_at;
+                        self.cache.remove_if(&**key, same);
+                    }
+                    None => {}
+                }
+                self.read(now, key, op).await
             }
-            None => {}
+            StoreOp::GetMany { .. } | StoreOp::ListOwned { .. } => self.inner.call(now, op).await,
+            StoreOp::Insert { key, .. }
+            | StoreOp::Replace { key, .. }
+            | StoreOp::Touch { key, .. }
+            | StoreOp::Delete { key, .. } => {
+                let forget = Forget::new(self, key);
+                let reply = self.inner.call(now, op).await;
+                forget.end(&reply);
+                reply
+            }
+            StoreOp::DeleteMany { deletions, .. } => {
+                let forget = deletions.iter().map(|deletion| Forget::new(self, &deletion.key));
+                let forget: Vec<Forget<'_, S>> = forget.collect();
+                let reply = self.inner.call(now, op).await;
+                for forget in forget {
+                    // Each has ended as all of them.
+                    forget.end(&reply);
+                }
+                reply
+            }
         }
-        self.read(now, key).await
-    }
-
-    async fn get_many(
-        &self,
-        now: Timestamp,
-        keys: &[String],
-    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        self.inner.get_many(now, keys).await
-    }
-
-    async fn insert(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        let forget = Forget::new(self, key);
-        forget.ended(self.inner.insert(now, key, value, at).await)
-    }
-
-    async fn replace(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        expected: Expected,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        let forget = Forget::new(self, key);
-        forget.ended(self.inner.replace(now, key, value, expected, at).await)
-    }
-
-    async fn touch(
-        &self,
-        now: Timestamp,
-        key: &str,
-        owner: Option<&str>,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let forget = Forget::new(self, key);
-        forget.ended(self.inner.touch(now, key, owner, expires_at).await)
-    }
-
-    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
-        let forget = Forget::new(self, key);
-        forget.ended(self.inner.delete(now, key, condition).await)
-    }
-
-    async fn delete_many(
-        &self,
-        now: Timestamp,
-        deletions: &[Deletion],
-        owner: &str,
-    ) -> Result<u32, StoreError> {
-        let forget = deletions.iter().map(|deletion| Forget::new(self, &deletion.key));
-        let forget: Vec<Forget<'_, S>> = forget.collect();
-        let deleted = self.inner.delete_many(now, deletions, owner).await;
-        for forget in forget {
-            // Each has ended as all of them.
-            let _ = forget.ended(deleted.clone());
-        }
-        deleted
-    }
-
-    async fn list_owned(
-        &self,
-        now: Timestamp,
-        owner: &str,
-        cursor: &str,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        self.inner.list_owned(now, owner, cursor, limit).await
     }
 }

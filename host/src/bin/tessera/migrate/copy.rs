@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tessera::Timestamp;
 use tessera::store::{
-    BATCH_LIMIT, Condition, Entry, Expected, Listed, Placement, PlainStore, Store as _, StoreError,
+    BATCH_LIMIT, Condition, Entry, Expected, Listed, Methods, Placement, PlainStore, Store as _, StoreError,
 };
 
 use super::journal::{Copied, Hash, Journal, hash};
@@ -56,9 +56,9 @@ impl Tally {
 
 /// From where to where.
 pub(super) struct Copier {
-    pub(super) from: PlainStore,
+    pub(super) from: Methods<PlainStore>,
     /// `None`: it does not exist yet, and is only asked what would be done.
-    pub(super) to: Option<PlainStore>,
+    pub(super) to: Option<Methods<PlainStore>>,
     pub(super) journal: Journal,
     pub(super) dry_run: bool,
 }
@@ -275,8 +275,8 @@ impl Copier {
 
 /// Copies one entry.
 async fn import(
-    from: &PlainStore,
-    to: Option<&PlainStore>,
+    from: &Methods<PlainStore>,
+    to: Option<&Methods<PlainStore>>,
     now: Timestamp,
     row: &Listed,
     over: Option<u64>,
@@ -296,7 +296,7 @@ async fn import(
 }
 
 /// Ends a copy, unless it was changed: a conditional write of a record that has expired, then the removal of what that wrote.
-async fn end(to: &PlainStore, now: Timestamp, row: &Listed) -> Result<bool, Failure> {
+async fn end(to: &Methods<PlainStore>, now: Timestamp, row: &Listed) -> Result<bool, Failure> {
     let doing = || Failure::during("cannot write to the destination");
     let at = Placement {
         owner: row.owner.clone(),

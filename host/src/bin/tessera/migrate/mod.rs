@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest as _, Sha256};
 use tessera::Timestamp;
-use tessera::store::{PlainStore, PlainUrl, StoreUrl};
+use tessera::store::{Methods, PlainStore, PlainUrl, StoreUrl};
 
 use self::copy::{Copier, Tally};
 use self::journal::Journal;
@@ -63,8 +63,8 @@ impl Migrate {
             return Err(Failure::new("--from and --to are the same store"));
         }
         let mut copier = Copier {
-            from: open_to_read(&self.from).await?,
-            to: self.destination().await?,
+            from: Methods(open_to_read(&self.from).await?),
+            to: self.destination().await?.map(Methods),
             journal: self.journal()?,
             dry_run: self.dry_run,
         };

@@ -8,7 +8,10 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tessera::http::{Problem, chain};
-use tessera::store::{AnyStore, Condition, Expected, Placement, PlainStore, Store as _, StoreError};
+use tessera::store::{
+    AnyStore, Condition, Expected, Methods, Placement, PlainStore, Store as _, StoreError, StoreOp,
+    StoreService as _,
+};
 use tessera::{SessionError, Sessions, Timestamp};
 use tokio::sync::Mutex;
 
@@ -81,15 +84,19 @@ impl Health {
 
 async fn look(store: &AnyStore, key: &str) -> Result<(), StoreError> {
     let now = Timestamp::now();
-    match store.get(now, key, true).await {
-        Ok(_) | Err(StoreError::Missing) => {}
-        Err(error) => return Err(error),
+    let get = StoreOp::Get {
+        key: key.into(),
+        fresh: true,
+    };
+    match store.call(now, &get).await.error() {
+        None | Some(StoreError::Missing) => {}
+        Some(error) => return Err(error.clone()),
     }
     // Memory is written as long as the process lives; an entry in a full one would put a session out.
     if matches!(store.plain(), PlainStore::Memory(_)) {
         return Ok(());
     }
-    let store = store.plain();
+    let store = Methods(store.plain().clone());
     let expires_at = now.saturating_add(LIFETIME);
     let at = Placement {
         owner: None,
