@@ -10,7 +10,7 @@ use super::{
 use crate::Timestamp;
 
 /// One function of `wit/store.wit` with its arguments.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(
     missing_docs,
     reason = "the arguments are described at the methods of `Store`"

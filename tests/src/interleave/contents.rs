@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tessera::Timestamp;
-use tessera::store::{Condition, Deletion, Entry, Expected, Page, Placement, Row, StoreError};
+use tessera::store::{Condition, Entry, Page, Placement, Row, StoreError, StoreOp, StoreReply};
 
 use super::run::digest;
 
@@ -35,91 +35,27 @@ impl Stored {
     }
 }
 
-/// One question, with all that it says.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[expect(
-    missing_docs,
-    reason = "each is a method of the trait `Store`, where it is described"
-)]
-pub enum Question {
-    Get {
-        key: String,
-        fresh: bool,
-    },
-    GetMany {
-        keys: Vec<String>,
-    },
-    Insert {
-        key: String,
-        text: String,
-        at: Placement,
-    },
-    Replace {
-        key: String,
-        text: String,
-        expected: Expected,
-        at: Placement,
-    },
-    Touch {
-        key: String,
-        expires_at: Timestamp,
-    },
-    Delete {
-        key: String,
-        condition: Condition,
-    },
-    DeleteMany {
-        deletions: Vec<Deletion>,
-        owner: String,
-    },
-    ListOwned {
-        owner: String,
-    },
-}
-
-impl Question {
-    /// Whether it may change what is stored.
-    pub fn writes(&self) -> bool {
-        !matches!(
-            self,
-            Self::Get { .. } | Self::GetMany { .. } | Self::ListOwned { .. }
-        )
-    }
-}
-
-/// What is answered to a [`Question`].
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each is what a method of the trait `Store` answers")]
-pub enum Answer {
-    Entry(Result<Entry, StoreError>),
-    Entries(Vec<Result<Entry, StoreError>>),
-    Version(Result<u64, StoreError>),
-    Done(Result<(), StoreError>),
-    WasThere(Result<bool, StoreError>),
-    Count(u32),
-    Page(Page),
-    /// Any question can fail so.
-    Failed(StoreError),
-}
-
-impl Answer {
-    /// Tells answers to one question apart. A version stands for the text that was written under it.
-    pub fn digest(&self) -> u64 {
-        let error = |error: &StoreError| std::mem::discriminant(error);
-        let entry = |entry: &Result<Entry, StoreError>| match entry {
-            Ok(entry) => Ok((entry.version, entry.expires_at)),
-            Err(failed) => Err(error(failed)),
-        };
-        let row = |row: &Row| (row.version, row.touched_at, row.expires_at);
-        match self {
-            Self::Entry(answer) => digest(&(1, entry(answer))),
-            Self::Entries(answers) => digest(&(2, answers.iter().map(entry).collect::<Vec<_>>())),
-            Self::Version(answer) => digest(&(3, answer.as_ref().map_err(error))),
-            Self::Done(answer) => digest(&(4, answer.as_ref().map_err(error))),
-            Self::WasThere(answer) => digest(&(5, answer.as_ref().map_err(error))),
-            Self::Count(count) => digest(&(6, count)),
-            Self::Page(page) => digest(&(7, page.rows.iter().map(row).collect::<Vec<_>>())),
-            Self::Failed(failed) => digest(&(8, error(failed))),
+/// Tells replies to one operation apart. A version stands for the text that was written under it.
+pub fn digest_of(reply: &StoreReply) -> u64 {
+    let error = |error: &StoreError| std::mem::discriminant(error);
+    let entry = |entry: &Result<Entry, StoreError>| match entry {
+        Ok(entry) => Ok((entry.version, entry.expires_at)),
+        Err(failed) => Err(error(failed)),
+    };
+    let row = |row: &Row| (row.version, row.touched_at, row.expires_at);
+    match reply {
+        StoreReply::Entry(found) => digest(&(1, entry(found))),
+        StoreReply::Entries(found) => {
+            let each = |found: &Arc<[_]>| found.iter().map(entry).collect::<Vec<_>>();
+            digest(&(2, found.as_ref().map(each).map_err(error)))
+        }
+        StoreReply::Version(version) => digest(&(3, version.as_ref().map_err(error))),
+        StoreReply::Done(done) => digest(&(4, done.as_ref().map_err(error))),
+        StoreReply::WasThere(was_there) => digest(&(5, was_there.as_ref().map_err(error))),
+        StoreReply::Count(count) => digest(&(6, count.as_ref().map_err(error))),
+        StoreReply::Page(page) => {
+            let rows = |page: &Arc<Page>| page.rows.iter().map(row).collect::<Vec<_>>();
+            digest(&(7, page.as_ref().map(rows).map_err(error)))
         }
     }
 }
@@ -199,44 +135,47 @@ impl Contents {
         Ok(was_live)
     }
 
-    /// Answers a question that only reads.
-    pub fn answer(&self, question: &Question, now: Timestamp) -> Answer {
-        let entry = |key: &String| self.live(key, now).map(Stored::entry);
-        match question {
-            Question::Get { key, .. } => Answer::Entry(entry(key)),
-            Question::GetMany { keys } => Answer::Entries(keys.iter().map(entry).collect()),
-            Question::ListOwned { owner } => Answer::Page(self.list(owner, now)),
-            _ => Answer::Failed(StoreError::Unsupported),
+    /// The reply to an operation that only reads; `None` of one that writes.
+    pub fn read(&self, op: &StoreOp, now: Timestamp) -> Option<StoreReply> {
+        let entry = |key: &str| self.live(key, now).map(Stored::entry);
+        match op {
+            StoreOp::Get { key, .. } => Some(StoreReply::Entry(entry(key))),
+            StoreOp::GetMany { keys } => {
+                let each = keys.iter().map(|key| entry(key)).collect();
+                Some(StoreReply::Entries(Ok(each)))
+            }
+            StoreOp::ListOwned { owner, .. } => Some(StoreReply::Page(Ok(Arc::new(self.list(owner, now))))),
+            _ => None,
         }
     }
 
-    /// Does what a question asks; `version` is what a write is to be named.
-    pub fn apply(&mut self, question: &Question, now: Timestamp, version: u64) -> Answer {
-        match question {
-            Question::Get { .. } | Question::GetMany { .. } | Question::ListOwned { .. } => {
-                self.answer(question, now)
-            }
-            Question::Insert { key, text, at } => Answer::Version(match self.live(key, now) {
+    /// Does an operation; `version` is what a write is to be named.
+    pub fn apply(&mut self, op: &StoreOp, now: Timestamp, version: u64) -> StoreReply {
+        if let Some(read) = self.read(op, now) {
+            return read;
+        }
+        match op {
+            StoreOp::Insert { key, value, at } => StoreReply::Version(match self.live(key, now) {
                 Ok(_) => Err(StoreError::Stale),
                 Err(_) => {
-                    self.put(key, text, version, at);
+                    self.put(key, value, version, at);
                     Ok(version)
                 }
             }),
-            Question::Replace {
+            StoreOp::Replace {
                 key,
-                text,
+                value,
                 expected,
                 at,
-            } => Answer::Version(match self.live(key, now) {
+            } => StoreReply::Version(match self.live(key, now) {
                 Err(missing) => Err(missing),
                 Ok(stored) if !expected.is_met(stored.version, stored.guard) => Err(StoreError::Stale),
                 Ok(_) => {
-                    self.put(key, text, version, at);
+                    self.put(key, value, version, at);
                     Ok(version)
                 }
             }),
-            Question::Touch { key, expires_at } => Answer::Done(match self.live(key, now) {
+            StoreOp::Touch { key, expires_at, .. } => StoreReply::Done(match self.live(key, now) {
                 Err(missing) => Err(missing),
                 Ok(_) => {
                     if let Some(stored) = self.records.get_mut(key) {
@@ -245,21 +184,22 @@ impl Contents {
                     Ok(())
                 }
             }),
-            Question::Delete { key, condition } => Answer::WasThere(self.remove_if(key, condition, now)),
-            Question::DeleteMany { deletions, owner } => {
+            StoreOp::Delete { key, condition } => StoreReply::WasThere(self.remove_if(key, condition, now)),
+            StoreOp::DeleteMany { deletions, owner } => {
                 let mut removed = 0;
-                for Deletion { key, guard } in deletions {
+                for deletion in deletions {
                     let is_doomed = |stored: &Stored| {
-                        stored.owner.as_ref() == Some(owner)
-                            && guard.is_none_or(|guard| guard == stored.guard)
+                        stored.owner.as_ref() == Some(owner) && deletion.is_met(stored.guard)
                     };
-                    if self.records.get(key).is_some_and(is_doomed) {
-                        removed += u32::from(self.live(key, now).is_ok());
-                        self.remove(key);
+                    if self.records.get(&deletion.key).is_some_and(is_doomed) {
+                        removed += u32::from(self.live(&deletion.key, now).is_ok());
+                        self.remove(&deletion.key);
                     }
                 }
-                Answer::Count(removed)
+                StoreReply::Count(Ok(removed))
             }
+            // What reads was answered above.
+            _ => op.failed(StoreError::Unsupported),
         }
     }
 
@@ -287,9 +227,9 @@ impl Contents {
     }
 
     /// What a stale `get` answers: the key as it was before its last write.
-    pub fn stale(&self, key: &str) -> Option<Answer> {
+    pub fn stale(&self, key: &str) -> Option<StoreReply> {
         let before = self.before.get(key)?.last()?;
-        Some(Answer::Entry(
+        Some(StoreReply::Entry(
             before.as_ref().map(Stored::entry).ok_or(StoreError::Missing),
         ))
     }

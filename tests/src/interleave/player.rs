@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
+use tessera::store::{StoreOp, StoreReply};
 use tessera::{Sessions, Timestamp};
 
 use super::calls::Call;
 use super::clients::{Client, Log};
-use super::contents::{Answer, Question};
 use super::linear::Observed;
 use super::plan::{Act, Plan};
 use super::run::digest;
 use super::store::{Board, BoardClock, lock};
 
 /// What is asked, and at which time of the client's clock.
-pub type Asked = (Timestamp, Question);
+pub type Asked = (Timestamp, StoreOp);
 
 /// Where a client stands.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub trait Player {
     /// It is dropped where it stands.
     fn stop(&mut self);
     /// Answers its question at this time, and lets it go on as far as the next.
-    fn answer(&mut self, time: i64, answer: Answer);
+    fn answer(&mut self, time: i64, answer: StoreReply);
 }
 
 /// A client on its engine.
@@ -148,7 +148,7 @@ impl Player for Live {
         };
         call.asked = true;
         // A draft gets its key when it is first stored.
-        if let (Call::Login { key, .. }, Question::Insert { key: stored, .. }) = (&mut call.call, &asked.1) {
+        if let (Call::Login { key, .. }, StoreOp::Insert { key: stored, .. }) = (&mut call.call, &asked.1) {
             key.clone_from(stored);
         }
     }
@@ -161,9 +161,9 @@ impl Player for Live {
         self.future = None;
     }
 
-    fn answer(&mut self, time: i64, answer: Answer) {
+    fn answer(&mut self, time: i64, answer: StoreReply) {
         self.board.set_time(time);
-        self.board.port(self.which).answer = Some(answer);
+        self.board.port(self.which).reply = Some(answer);
         self.poll();
     }
 }

@@ -8,9 +8,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use tessera::store::StoreReply;
 use tessera::{Component, ConfigurationError};
 
-use super::contents::Answer;
+use super::contents::digest_of;
 use super::engines::Engines;
 use super::plan::Plan;
 use super::player::{Live, Player, Stand};
@@ -21,7 +22,7 @@ use super::store::START_MS;
 struct Step {
     time: i64,
     leaves: bool,
-    answer: Answer,
+    answer: StoreReply,
 }
 
 /// Where a client stands after some answers.
@@ -109,7 +110,7 @@ impl<'a> Memory<'a> {
 
     /// Where a client comes to from a place.
     fn after(&mut self, which: usize, place: usize, step: Step) -> usize {
-        let key = digest(&(step.time, step.leaves, step.answer.digest()));
+        let key = digest(&(step.time, step.leaves, digest_of(&step.answer)));
         if let Some(next) = self.places[place].next.get(&key) {
             return *next;
         }
@@ -179,7 +180,7 @@ impl Player for Recalled<'_> {
         self.is_stopped = true;
     }
 
-    fn answer(&mut self, time: i64, answer: Answer) {
+    fn answer(&mut self, time: i64, answer: StoreReply) {
         let mut memory = self.memory.borrow_mut();
         let step = Step {
             time,

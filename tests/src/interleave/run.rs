@@ -5,12 +5,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tessera::store::{Cause, StoreError};
+use tessera::store::{Cause, StoreError, StoreOp, StoreReply};
 use tessera::{Component, ConfigurationError};
 
 use super::calls::Call;
 use super::clients::Granted;
-use super::contents::{Answer, Contents, Question};
+use super::contents::{Contents, digest_of};
 use super::engines::{Engines, wire};
 use super::linear::Observed;
 use super::plan::{Act, Event, Fault, Plan};
@@ -112,7 +112,7 @@ impl<P: Player> Seat<P> {
         asked.filter(|_| self.player.is_there())
     }
 
-    fn answer(&mut self, time: i64, answer: Answer) {
+    fn answer(&mut self, time: i64, answer: StoreReply) {
         let calls = self.calls.len();
         self.player.answer(time, answer);
         let now = self.player.stand().log.calls.len();
@@ -225,7 +225,7 @@ impl<'a, P: Player> Run<'a, P> {
         match fault {
             Fault::Lost | Fault::ProcessGoneAfter | Fault::TrapAfter => question.writes(),
             Fault::StaleRead => match question {
-                Question::Get { key, fresh: false } => self.contents.stale(key).is_some(),
+                StoreOp::Get { key, fresh: false } => self.contents.stale(key).is_some(),
                 _ => false,
             },
             Fault::CallerGone => !client.player.leaves(),
@@ -284,19 +284,19 @@ impl<'a, P: Player> Run<'a, P> {
             client.player.leave();
         }
         let done = !matches!(fault, Some(Fault::Unavailable | Fault::Trap | Fault::StaleRead));
-        let mut answer = Answer::Failed(StoreError::Unavailable(Cause::new("as the plan asks")));
+        let mut answer = question.failed(StoreError::Unavailable(Cause::new("as the plan asks")));
         if done {
             answer = self.apply(which, question, *now);
         }
         match (fault, question) {
             (Some(Fault::Unavailable), _) | (None | Some(Fault::CallerGone | Fault::ProcessGone), _) => {}
             (Some(Fault::Lost), _) => {
-                answer = Answer::Failed(StoreError::Unavailable(Cause::new("as the plan asks")))
+                answer = question.failed(StoreError::Unavailable(Cause::new("as the plan asks")))
             }
             (Some(Fault::Trap | Fault::TrapAfter), _) => {
-                answer = Answer::Failed(StoreError::Other(Cause::new("trap")))
+                answer = question.failed(StoreError::Other(Cause::new("trap")))
             }
-            (Some(Fault::StaleRead), Question::Get { key, .. }) => {
+            (Some(Fault::StaleRead), StoreOp::Get { key, .. }) => {
                 answer = self.contents.stale(key).unwrap_or(answer);
             }
             (Some(Fault::StaleRead), _) => {}
@@ -306,12 +306,12 @@ impl<'a, P: Player> Run<'a, P> {
             }
         }
         let client = &mut self.clients[which];
-        client.heard = digest(&(client.heard, stand.question, fault, answer.digest()));
+        client.heard = digest(&(client.heard, stand.question, fault, digest_of(&answer)));
         client.answer(self.time, answer);
     }
 
     /// Writes down that a call's question was heard.
-    fn note(&mut self, which: usize, question: &Question, fault: Option<Fault>) {
+    fn note(&mut self, which: usize, question: &StoreOp, fault: Option<Fault>) {
         let off_by = self.plan.clocks.get(which).copied().unwrap_or(0);
         let clock = (self.time + off_by).unsigned_abs();
         let client = &mut self.clients[which];
@@ -326,29 +326,29 @@ impl<'a, P: Player> Run<'a, P> {
         call.faulted |= fault.is_some();
         call.stale |= fault == Some(Fault::StaleRead);
         // Whoever tries a write again reads the record first, and then the clock.
-        let reads_again = call.wrote && matches!(question, Question::Get { fresh: true, .. });
+        let reads_again = call.wrote && matches!(question, StoreOp::Get { fresh: true, .. });
         if reads_again && call.later.last() != Some(&clock) {
             call.later.push(clock);
         }
         call.wrote |= question.writes();
         // A draft gets its key when it is first stored.
-        if let Question::Insert { key, .. } = question {
+        if let StoreOp::Insert { key, .. } = question {
             call.key = Some(key.as_str().into());
         }
     }
 
-    fn apply(&mut self, which: usize, question: &Question, now: tessera::Timestamp) -> Answer {
+    fn apply(&mut self, which: usize, question: &StoreOp, now: tessera::Timestamp) -> StoreReply {
         let client = &mut self.clients[which];
         client.asked += 1;
         let is_look = matches!(
             question,
-            Question::Get { fresh: false, .. } | Question::Delete { .. }
+            StoreOp::Get { fresh: false, .. } | StoreOp::Delete { .. }
         );
         if self.plan.shared && is_look {
             self.looks.push(which);
         }
-        if !question.writes() {
-            return self.contents.answer(question, now);
+        if let Some(read) = self.contents.read(question, now) {
+            return read;
         }
         // No two writes have one name, and in every run the same write has the same.
         let version = digest(&(which, client.asked, question));

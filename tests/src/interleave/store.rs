@@ -6,12 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use sha2::{Digest as _, Sha256};
-use tessera::store::{
-    Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError,
-};
+use tessera::store::{Capabilities, StoreOp, StoreReply, StoreService};
 use tessera::{Clock, Random, Timestamp};
-
-use super::contents::{Answer, Question};
 
 /// 2026-01-01T00:00:00Z, where all clocks start.
 pub const START_MS: i64 = 1_767_225_600_000;
@@ -20,9 +16,9 @@ pub const START_MS: i64 = 1_767_225_600_000;
 #[derive(Debug, Default)]
 pub struct Port {
     /// What is asked, and at which time of the client's clock.
-    pub asked: Option<(Timestamp, Question)>,
+    pub asked: Option<(Timestamp, StoreOp)>,
     /// What the scheduler has answered.
-    pub answer: Option<Answer>,
+    pub reply: Option<StoreReply>,
     /// How often the client has drawn random bytes.
     pub drawn: u64,
 }
@@ -134,127 +130,24 @@ impl SteppedStore {
     pub fn new(board: Arc<Board>, capabilities: Capabilities) -> Self {
         Self { board, capabilities }
     }
-
-    async fn ask(&self, now: Timestamp, question: Question) -> Answer {
-        let (mut question, client) = (Some(question), self.board.turn());
-        poll_fn(move |_| {
-            let mut port = self.board.port(client);
-            if let Some(question) = question.take() {
-                // An answer that nobody took belongs to a call that was dropped.
-                (port.asked, port.answer) = (Some((now, question)), None);
-                return Poll::Pending;
-            }
-            port.answer.take().map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
-    }
 }
 
-/// The answer of the kind that was asked for.
-macro_rules! answer {
-    ($answer:expr, $kind:pat => $value:expr) => {
-        match $answer {
-            $kind => $value,
-            Answer::Failed(error) => Err(error),
-            other => Err(StoreError::Other(tessera::store::Cause::new(format!(
-                "answered {other:?}"
-            )))),
-        }
-    };
-}
-
-impl Store for SteppedStore {
+impl StoreService for SteppedStore {
     fn describe(&self) -> Capabilities {
         self.capabilities.clone()
     }
 
-    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-        let question = Question::Get {
-            key: key.into(),
-            fresh,
-        };
-        answer!(self.ask(now, question).await, Answer::Entry(entry) => entry)
-    }
-
-    async fn get_many(
-        &self,
-        now: Timestamp,
-        keys: &[String],
-    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        let question = Question::GetMany { keys: keys.to_vec() };
-        answer!(self.ask(now, question).await, Answer::Entries(entries) => Ok(entries))
-    }
-
-    async fn insert(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        let question = Question::Insert {
-            key: key.into(),
-            text: value.into(),
-            at: at.clone(),
-        };
-        answer!(self.ask(now, question).await, Answer::Version(version) => version)
-    }
-
-    async fn replace(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        expected: Expected,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        let (key, text) = (key.into(), value.into());
-        let question = Question::Replace {
-            key,
-            text,
-            expected,
-            at: at.clone(),
-        };
-        answer!(self.ask(now, question).await, Answer::Version(version) => version)
-    }
-
-    async fn touch(
-        &self,
-        now: Timestamp,
-        key: &str,
-        _: Option<&str>,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let question = Question::Touch {
-            key: key.into(),
-            expires_at,
-        };
-        answer!(self.ask(now, question).await, Answer::Done(done) => done)
-    }
-
-    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
-        let question = Question::Delete {
-            key: key.into(),
-            condition: condition.clone(),
-        };
-        answer!(self.ask(now, question).await, Answer::WasThere(was_there) => was_there)
-    }
-
-    async fn delete_many(
-        &self,
-        now: Timestamp,
-        deletions: &[Deletion],
-        owner: &str,
-    ) -> Result<u32, StoreError> {
-        let question = Question::DeleteMany {
-            deletions: deletions.to_vec(),
-            owner: owner.into(),
-        };
-        answer!(self.ask(now, question).await, Answer::Count(count) => Ok(count))
-    }
-
-    async fn list_owned(&self, now: Timestamp, owner: &str, _: &str, _: u32) -> Result<Page, StoreError> {
-        let question = Question::ListOwned { owner: owner.into() };
-        answer!(self.ask(now, question).await, Answer::Page(page) => Ok(page))
+    async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
+        let (mut op, client) = (Some(op.clone()), self.board.turn());
+        poll_fn(move |_| {
+            let mut port = self.board.port(client);
+            if let Some(op) = op.take() {
+                // A reply that nobody took belongs to a call that was dropped.
+                (port.asked, port.reply) = (Some((now, op)), None);
+                return Poll::Pending;
+            }
+            port.reply.take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 }

@@ -65,7 +65,7 @@ impl Witness {
                 return Told::Odd("it waits for nothing".into());
             };
             asked += 1;
-            port.answer = Some(contents.apply(&question, now, digest(&(asked, &question))));
+            port.reply = Some(contents.apply(&question, now, digest(&(asked, &question))));
         }
     }
 }
