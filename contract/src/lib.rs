@@ -11,6 +11,8 @@ pub mod overlay;
 mod value;
 
 #[cfg(feature = "host")]
+pub mod decimal;
+#[cfg(feature = "host")]
 mod memo;
 #[cfg(feature = "host")]
 mod opened;

@@ -1,10 +1,14 @@
 //! The contract between the engine and whatever keeps its records.
 //!
+//! All that is asked and answered is written and read as JSON too, for hosts that reach the component or a store through it: in
+//! camelCase, variants as `tag` and `val`, numbers of 64 bits as decimal texts ([`crate::decimal`]).
+//!
 //! [`Store`] has as many methods as the WIT interface `store` has functions. [`StoreService`] is the same in one method, for what
 //! stands before a store and does the same with each of its operations.
 
 mod bounds;
 mod error;
+mod json;
 mod methods;
 mod op;
 mod seen;
@@ -12,6 +16,8 @@ mod seen;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 
@@ -51,57 +57,72 @@ pub const BATCH_LIMIT: usize = 100;
 pub const SWEEP_GRACE: Duration = Duration::from_secs(3600);
 
 /// A record as the store has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// The text, byte for byte as it was written.
     pub value: Arc<str>,
     /// Changes with every `insert` and `replace`; never used twice for one key.
+    #[serde(with = "crate::decimal")]
     pub version: u64,
     /// Changes with a write that brings a new one in its [`Placement`], and with no other.
+    #[serde(with = "crate::decimal")]
     pub guard: u64,
     /// From this moment on the entry is missing.
+    #[serde(with = "crate::decimal")]
     pub expires_at: Timestamp,
 }
 
 /// Where a written record belongs and how long it lives.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Placement {
     /// Whose index lists the record from now on.
     pub owner: Option<String>,
     /// Whose index listed it until now.
     pub previous_owner: Option<String>,
     /// The guard from now on; `None` keeps the one that is there, and is 0 where nothing is there.
+    #[serde(default, with = "crate::decimal::option")]
     pub guard: Option<u64>,
     /// When it expires unless it is touched.
+    #[serde(with = "crate::decimal")]
     pub expires_at: Timestamp,
     /// When it expires however often it is touched.
+    #[serde(with = "crate::decimal")]
     pub ends_at: Timestamp,
 }
 
 /// One line of an owner's index.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Row {
     /// The record's key.
     pub key: String,
     /// The record's version.
+    #[serde(with = "crate::decimal")]
     pub version: u64,
     /// The record's guard.
+    #[serde(with = "crate::decimal")]
     pub guard: u64,
     /// When the record was last written or touched.
+    #[serde(with = "crate::decimal")]
     pub touched_at: Timestamp,
     /// When it expires unless it is touched.
+    #[serde(with = "crate::decimal")]
     pub expires_at: Timestamp,
     /// The text, where one query brings it along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Arc<str>>,
 }
 
 /// Which entry a [`Store::replace`] may write over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "tag", content = "val", rename_all = "kebab-case")]
 pub enum Expected {
     /// The one that no write has changed.
-    Version(u64),
+    Version(#[serde(with = "crate::decimal")] u64),
     /// The one that still has this guard, whatever else was written to it.
-    Guard(u64),
+    Guard(#[serde(with = "crate::decimal")] u64),
 }
 
 impl Expected {
@@ -115,12 +136,13 @@ impl Expected {
 }
 
 /// Which entry a [`Store::delete`] may remove.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "tag", content = "val", rename_all = "kebab-case")]
 pub enum Condition {
     /// One that belongs to this owner.
     Owner(String),
     /// One that still has this guard.
-    Guard(u64),
+    Guard(#[serde(with = "crate::decimal")] u64),
 }
 
 impl Condition {
@@ -134,11 +156,12 @@ impl Condition {
 }
 
 /// One entry that a [`Store::delete_many`] removes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Deletion {
     /// The entry's key.
     pub key: String,
     /// Only while the entry has this guard; `None`: whatever guard it has.
+    #[serde(default, with = "crate::decimal::option")]
     pub guard: Option<u64>,
 }
 
@@ -150,16 +173,19 @@ impl Deletion {
 }
 
 /// A part of an owner's index.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Page {
     /// At most as many as were asked for.
     pub rows: Vec<Row>,
     /// The cursor of the next page; `None` at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
 /// What a store promises. The engine refuses a policy that needs more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Capabilities {
     /// Whether `insert` and `replace` compare and write in one indivisible step.
     pub compare_and_swap: bool,
@@ -168,14 +194,19 @@ pub struct Capabilities {
     /// Whether an acknowledged write outlives the loss of one server.
     pub acknowledged_writes_survive_failover: bool,
     /// How old an answer of `get` without `fresh` may be.
+    #[serde(rename = "maximumStalenessMs", with = "crate::decimal")]
     pub maximum_staleness: Duration,
     /// How late `list_owned` may show a record.
+    #[serde(rename = "indexStalenessMs", with = "crate::decimal")]
     pub index_staleness: Duration,
     /// The shortest life an entry can have.
+    #[serde(rename = "minimumTtlMs", with = "crate::decimal")]
     pub minimum_ttl: Duration,
     /// How exactly the store itself keeps `expires_at`.
+    #[serde(rename = "expiryResolutionMs", with = "crate::decimal")]
     pub expiry_resolution: Duration,
     /// How long two writes to one key have to be apart.
+    #[serde(rename = "minimumWriteIntervalMs", with = "crate::decimal")]
     pub minimum_write_interval: Duration,
     /// The longest key, in bytes.
     pub maximum_key_bytes: u32,

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Capabilities, Condition, Deletion, Entry, Expected, MaybeSend, MaybeSync, Page, Placement, Store,
     StoreError,
@@ -10,7 +12,8 @@ use super::{
 use crate::Timestamp;
 
 /// One function of `wit/store.wit` with its arguments.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 #[expect(
     missing_docs,
     reason = "the arguments are described at the methods of `Store`"
@@ -37,10 +40,15 @@ pub enum StoreOp {
     Touch {
         key: String,
         owner: Option<String>,
+        #[serde(with = "crate::decimal")]
         expires_at: Timestamp,
     },
     /// [`Store::delete`]
-    Delete { key: String, condition: Condition },
+    Delete {
+        key: String,
+        #[serde(rename = "while")]
+        condition: Condition,
+    },
     /// [`Store::delete_many`]
     DeleteMany { deletions: Vec<Deletion>, owner: String },
     /// [`Store::list_owned`]

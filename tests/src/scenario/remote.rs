@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tessera::store::{StoreError, StoreOp, StoreReply, StoreService};
 use tessera::{Clock as _, SessionError, Timestamp};
@@ -13,7 +14,7 @@ use tessera_contract::store::{Seed, Seen};
 use super::outcome::{self, Outcome};
 use super::remote_session::Session;
 use super::runner::{Runner, ScenarioClock};
-use crate::edge::{self, Worker};
+use crate::edge::Worker;
 use crate::stores::Scripted;
 
 /// An engine in a Worker, with a policy and keys.
@@ -97,7 +98,7 @@ impl<S: StoreService> Host<S> {
         store: Scripted<S>,
         clock: ScenarioClock,
     ) -> Result<Self, String> {
-        let promised = edge::capabilities(&store.describe());
+        let promised = serde_json::to_value(store.describe()).map_err(|error| error.to_string())?;
         let made = ask(worker, "POST", "/test/engine", Some(promised)).await?;
         let instance = made["engine"].as_u64().ok_or("there is no instance")?;
         Ok(Self {
@@ -188,8 +189,8 @@ impl<S: StoreService> Host<S> {
                     told_at: at,
                 });
             };
-            let op = edge::read_op(asked)
-                .ok_or_else(|| format!("the engine asks what no store is asked: {asked}"))?;
+            let op = StoreOp::deserialize(asked)
+                .map_err(|error| format!("the engine asks what no store is asked: {asked}: {error}"))?;
             // It answers the first question alone.
             let known = seed.take().and_then(|seed| known(&seed, &op, at, at_once));
             let reply = match known {
@@ -198,8 +199,7 @@ impl<S: StoreService> Host<S> {
                 None => self.store.call(self.clock.now(), &op).await,
             };
             seen.learn(&op, &reply);
-            let told = edge::reply(&reply);
-            let on = json!({"call": answer["call"], "answer": told, "now": now()});
+            let on = json!({"call": answer["call"], "answer": reply, "now": now()});
             answer = ask(&self.worker, "POST", "/test/answer", Some(on)).await?;
         }
     }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tessera::store::{Capabilities, MemoryStore, Placement, Store, StoreOp, StoreReply, StoreService};
 use tessera::{Sessions, Timestamp, TokenFormat};
-use tessera_tests::edge::{RemoteStore, SERVICE_KEY, SIGNING_KEY};
+use tessera_tests::edge::{Remote, SERVICE_KEY, SIGNING_KEY};
 
 use crate::start;
 
@@ -67,7 +67,7 @@ async fn a_session_of_the_edge_is_opened_by_the_rust_host_and_the_other_way_roun
             "TESSERA_ISSUER": ISSUER,
             "TESSERA_AUDIENCE": AUDIENCE,
         }));
-        let edge = RemoteStore::of_service(&worker, "durable").expect("the Worker's store");
+        let edge = Remote::of_service(&worker, "durable").expect("the Worker's store");
 
         let body =
             json!({"subject": "alice", "fields": {"role": "admin", "n": 7, "list": [1, 2.5]}}).to_string();

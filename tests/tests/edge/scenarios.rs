@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tessera::Timestamp;
 use tessera::store::MemoryStore;
-use tessera_tests::edge::{RemoteStore, Worker};
+use tessera_tests::edge::{Remote, Worker};
 use tessera_tests::scenario::{self, BEGINNING_MS, Pace, Scenario};
 
 use crate::{nothing, start, tell};
@@ -77,8 +77,8 @@ fn all_pass(worker: &Worker, kind: &str, promises: Promises<'_>) -> usize {
 
 async fn run(worker: &Worker, kind: &str, promises: Promises<'_>, scenario: &Scenario) -> Ended {
     let scenario = &promising(scenario, promises);
-    let store = RemoteStore::new(worker, kind).expect("a store");
-    let store = store.with_clock_from(Timestamp::from_millis(BEGINNING_MS));
+    let beginning = Timestamp::from_millis(BEGINNING_MS);
+    let store = Remote::with_clock_from(worker, kind, beginning).expect("a store");
     match (
         scenario::run_in_worker(scenario, store, worker).await,
         &scenario.known_failure,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tessera::Timestamp;
 use tessera::store::{Condition, Deletion, Expected, Placement, SWEEP_GRACE, Store as _, StoreError};
-use tessera_tests::edge::RemoteStore;
+use tessera_tests::edge::Remote;
 use tessera_tests::store_suite::Suite;
 
 use crate::{nothing, start, tell};
@@ -20,7 +20,7 @@ const SWEEPS: [&str; 4] = [
 /// Runs the suite on one kind of store; those of these names are excused, and why.
 async fn keeps_the_suite(kind: &'static str, excused: &[(&'static str, &'static str)]) -> Vec<String> {
     let worker = start(&nothing());
-    let suite = Suite::new(async || RemoteStore::new(&worker, kind).expect("a store"));
+    let suite = Suite::new(async || Remote::store(&worker, kind).expect("a store"));
     let suite = excused
         .iter()
         .fold(suite, |suite, (name, why)| suite.excuse(name, why));
@@ -80,7 +80,7 @@ async fn kv_alone_keeps_what_it_promises_of_the_store_suite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_kv_a_deleted_record_is_not_raised_by_a_save_that_saw_it_alive() {
     let worker = start(&nothing());
-    let store = RemoteStore::new(&worker, "kv").expect("a store");
+    let store = Remote::store(&worker, "kv").expect("a store");
     let now = Timestamp::now();
     let expires_at = now.saturating_add(Duration::from_secs(3600));
     let at = Placement {
@@ -118,7 +118,7 @@ async fn in_kv_a_deleted_record_is_not_raised_by_a_save_that_saw_it_alive() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_kv_the_last_of_a_record_is_not_undone_by_a_save_that_has_not_seen_it() {
     let worker = start(&nothing());
-    let store = RemoteStore::new(&worker, "kv").expect("a store");
+    let store = Remote::store(&worker, "kv").expect("a store");
     let now = Timestamp::now();
     let until = |seconds: u64| {
         let at = now.saturating_add(Duration::from_secs(seconds));
@@ -175,7 +175,7 @@ async fn in_kv_the_last_of_a_record_is_not_undone_by_a_save_that_has_not_seen_it
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_kv_the_last_of_a_record_has_the_guard_of_its_placement_and_is_deleted_by_that_alone() {
     let worker = start(&nothing());
-    let store = RemoteStore::new(&worker, "kv").expect("a store");
+    let store = Remote::store(&worker, "kv").expect("a store");
     let now = Timestamp::now();
     let until = |seconds: u64, guard: Option<u64>| {
         let at = now.saturating_add(Duration::from_secs(seconds));
@@ -214,7 +214,7 @@ async fn in_kv_the_last_of_a_record_has_the_guard_of_its_placement_and_is_delete
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_kv_the_longest_metadata_has_room() {
     let worker = start(&nothing());
-    let store = RemoteStore::new(&worker, "kv").expect("a store");
+    let store = Remote::store(&worker, "kv").expect("a store");
     let now = Timestamp::now();
     let owner = "\"".repeat(store.describe().maximum_owner_bytes as usize);
     let at = Placement {
@@ -235,7 +235,7 @@ async fn in_kv_the_longest_metadata_has_room() {
 async fn a_batch_removes_what_has_the_named_guards_and_belongs_to_the_owner() {
     let worker = start(&nothing());
     for kind in ["durable", "combined", "kv"] {
-        let store = RemoteStore::new(&worker, kind).expect("a store");
+        let store = Remote::store(&worker, kind).expect("a store");
         let now = Timestamp::now();
         let expires_at = now.saturating_add(Duration::from_secs(3600));
         for (key, owner, guard) in [
@@ -285,7 +285,7 @@ async fn a_batch_removes_what_has_the_named_guards_and_belongs_to_the_owner() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cached_entry_carries_the_guard() {
     let worker = start(&nothing());
-    let store = RemoteStore::new(&worker, "combined").expect("a store");
+    let store = Remote::store(&worker, "combined").expect("a store");
     let now = Timestamp::now();
     let at = Placement {
         owner: None,
@@ -315,7 +315,7 @@ async fn a_cached_entry_carries_the_guard() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_may_end_later_than_any_alarm() {
     let worker = start(&nothing());
-    let store = RemoteStore::new(&worker, "durable").expect("a store");
+    let store = Remote::store(&worker, "durable").expect("a store");
     let now = Timestamp::now();
     for (key, millis) in [("centuries", 10_000_000_000_000), ("for ever", u64::MAX)] {
         let end = Timestamp::from_millis(millis);
@@ -337,7 +337,7 @@ async fn a_record_may_end_later_than_any_alarm() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn alarms_remove_what_expired_before_the_grace_and_nothing_else() {
     let worker = start(&nothing());
-    let store = RemoteStore::new(&worker, "durable").expect("a store");
+    let store = Remote::store(&worker, "durable").expect("a store");
     let ago = |duration: Duration| Timestamp::now().saturating_sub(duration);
     // To this clock, both are alive.
     let then = ago(SWEEP_GRACE * 3);
@@ -399,7 +399,7 @@ async fn alarms_remove_what_expired_before_the_grace_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alarm_leaves_a_record_that_was_touched_and_removes_it_when_it_has_expired_then() {
     let worker = start(&nothing());
-    let store = RemoteStore::new(&worker, "durable").expect("a store");
+    let store = Remote::store(&worker, "durable").expect("a store");
     let swept_in = |seconds: u64| {
         Timestamp::now()
             .saturating_sub(SWEEP_GRACE)
