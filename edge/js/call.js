@@ -115,6 +115,15 @@ export class Call {
   }
 
   /**
+   * Begins after the time and a question to the store that were asked and answered before: no question is asked twice. What the
+   * call does not ask for is left.
+   */
+  goOnFrom(now, asked, answer) {
+    const { operation, ...named } = JSON.parse(asked);
+    this.#record.push(['now', now], [toText([operation, named]), JSON.parse(answer)]);
+  }
+
+  /**
    * Makes the call, or makes it again. Answers `{done, now}`, or `{asked, now}` where the store is to be asked first: the time as
    * the component knows it, and as the store is to.
    */

@@ -1,6 +1,8 @@
 //! The time, as the runtime tells it. It stands still while nothing is awaited.
 
-/// Milliseconds since 1970.
-pub(crate) fn now() -> u64 {
-    js_sys::Date::now() as u64
+use tessera_contract::Timestamp;
+
+/// The time.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_millis(js_sys::Date::now() as u64)
 }

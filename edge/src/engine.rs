@@ -68,7 +68,7 @@ impl Engine for EdgeEngine {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(clock::now())
+        clock::now()
     }
 
     fn limits(&self) -> Limits {
@@ -97,8 +97,8 @@ impl Engine for EdgeEngine {
         Ok(Claims {
             reference: claims.reference,
             generation: claims.generation,
-            issued_at: claims.issued_at.into(),
-            expires_at: claims.expires_at.into(),
+            issued_at: claims.issued_at,
+            expires_at: claims.expires_at,
             subject: claims.subject,
             data: claims.data.into_iter().collect(),
         })
@@ -161,11 +161,11 @@ impl Engine for EdgeEngine {
 fn summary(summary: wit::Summary) -> Result<SessionSummary, EdgeError> {
     Ok(SessionSummary {
         reference: summary.reference,
-        created_at: summary.created_at.into(),
-        authenticated_at: summary.authenticated_at.into(),
-        last_seen_at: summary.last_seen_at.into(),
-        expires_at: summary.expires_at.into(),
-        ends_at: summary.ends_at.into(),
+        created_at: summary.created_at,
+        authenticated_at: summary.authenticated_at,
+        last_seen_at: summary.last_seen_at,
+        expires_at: summary.expires_at,
+        ends_at: summary.ends_at,
         current: summary.current,
         fields: fields(&summary.fields)?,
     })

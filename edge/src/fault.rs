@@ -108,7 +108,7 @@ impl Fault for EdgeError {
             Kind::LimitExceeded => {
                 vec![
                     ("limit", error.about.as_str().into()),
-                    ("maximum", error.number.0.into()),
+                    ("maximum", error.number.into()),
                 ]
             }
             Kind::InvalidArgument => vec![("argument", error.about.as_str().into())],
@@ -119,7 +119,7 @@ impl Fault for EdgeError {
     fn ahead(&self) -> Option<Duration> {
         match self {
             Self::Call(CallError::Engine { error, .. }) if error.kind == "token-not-yet-valid" => {
-                Some(Duration::from_millis(error.number.0))
+                Some(Duration::from_millis(error.number))
             }
             _ => None,
         }
@@ -128,7 +128,7 @@ impl Fault for EdgeError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Call(CallError::Engine { error, .. }) if error.kind == "throttled" => {
-                Some(Duration::from_millis(error.number.0))
+                Some(Duration::from_millis(error.number))
             }
             _ => None,
         }

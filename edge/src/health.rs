@@ -1,29 +1,34 @@
 //! Whether the store can be read and written.
 //!
 //! A plan's daily limit of writes, or an object that is full, leaves reads as they are. So a check writes an entry of its own; as
-//! anybody may ask and each write costs, no more often than once in [`PERIOD_MS`] in all isolates together.
+//! anybody may ask and each write costs, no more often than once in [`PERIOD`] in all isolates together.
+
+use std::time::Duration;
 
 use crate::clock;
-use crate::number::U64;
-use crate::store::{Placement, Store, StoreError};
+use crate::store::{Placement, StoreError, StoreOp, StoreService};
 
 /// No session's key is this short.
 const KEY: &str = "health";
 /// How long one write speaks for the store.
-const PERIOD_MS: u64 = 10_000;
+const PERIOD: Duration = Duration::from_secs(10);
 
 /// Reads the entry, and writes it anew where it has expired.
-pub(crate) async fn check(store: &impl Store) -> Result<(), StoreError> {
+pub(crate) async fn check(store: &impl StoreService) -> Result<(), StoreError> {
     let now = clock::now();
-    match store.get(now, KEY, true).await {
+    let get = StoreOp::Get {
+        key: KEY.into(),
+        fresh: true,
+    };
+    match store.call(now, &get).await.error() {
         // It is alive: somebody has written it within the period.
-        Ok(_) => return Ok(()),
-        Err(StoreError::Missing) => {}
-        Err(error) => return Err(error),
+        None => return Ok(()),
+        Some(StoreError::Missing) => {}
+        Some(error) => return Err(error.clone()),
     }
     // A store that shows old entries may go on showing none.
-    let period_ms = PERIOD_MS.max(store.describe().maximum_staleness_ms);
-    let ends_at = U64(now.saturating_add(period_ms));
+    let period = PERIOD.max(store.describe().maximum_staleness);
+    let ends_at = now.saturating_add(period);
     let at = Placement {
         owner: None,
         previous_owner: None,
@@ -31,9 +36,14 @@ pub(crate) async fn check(store: &impl Store) -> Result<(), StoreError> {
         expires_at: ends_at,
         ends_at,
     };
-    match store.insert(now, KEY, "", &at).await {
+    let insert = StoreOp::Insert {
+        key: KEY.into(),
+        value: String::new(),
+        at,
+    };
+    match store.call(now, &insert).await.error() {
         // `Stale`: another isolate has just written it.
-        Ok(_) | Err(StoreError::Stale) => Ok(()),
-        Err(error) => Err(error),
+        None | Some(StoreError::Stale) => Ok(()),
+        Some(error) => Err(error.clone()),
     }
 }

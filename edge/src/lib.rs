@@ -15,7 +15,6 @@ mod fault;
 mod health;
 mod log;
 mod message;
-mod number;
 mod random;
 mod requests;
 mod service;

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use tessera_contract::Timestamp;
 use worker::Context;
 
 use crate::clock;
@@ -35,7 +36,7 @@ pub(crate) struct Request {
 
 /// Something that is done for a request.
 struct Work {
-    began: u64,
+    began: Timestamp,
     /// Taken out while it runs, and for good once it was abandoned.
     future: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
     /// Has whoever awaits it look again.
@@ -134,7 +135,7 @@ fn drop_abandoned() {
     while let Some(work) = UNDER_WAY.with_borrow_mut(|all| {
         let oldest = all
             .first_entry()
-            .filter(|entry| now.saturating_sub(entry.get().began) > most)?;
+            .filter(|entry| now.millis_since(entry.get().began) > most)?;
         Some(oldest.remove())
     }) {
         let future = work.future.borrow_mut().take();
@@ -144,7 +145,7 @@ fn drop_abandoned() {
         if let Some(waker) = work.waker.borrow_mut().take() {
             waker.wake();
         }
-        crate::forget(now.saturating_sub(most) as f64);
+        crate::forget(now.as_millis().saturating_sub(most) as f64);
     }
 }
 

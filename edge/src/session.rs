@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tessera_contract::opens::Found;
 use tessera_contract::state::{Failed, Opened, State, StateError};
-use tessera_http::{Change, Details, EngineSession, Fault as _, Grant, KeepFields, Kind, Timestamp, Value};
+use tessera_contract::store::Seed;
+use tessera_http::{Change, Details, EngineSession, Fault as _, Grant, KeepFields, Kind, Value};
 
 use crate::boxed::boxed;
-use crate::driver::{CallError, Known, Seed, wit};
+use crate::driver::{CallError, Known, wit};
 use crate::engine::EdgeEngine;
 use crate::fault::EdgeError;
 use crate::{clock, random};
@@ -30,15 +32,8 @@ struct Held {
     state: State,
     /// The entry of its key that its calls read or wrote last; none of a draft.
     seed: Option<Seed>,
-}
-
-impl Held {
-    /// Keeps what a call knows of the session's record. One that has failed may have read what opens nothing, and leaves the
-    /// seed as it was.
-    fn keep(&mut self, known: &Known) {
-        let key = self.state.live().ok().flatten().map(|opened| &opened.key);
-        self.seed = key.and_then(|key| known.seed(key));
-    }
+    /// Under which the open is remembered, if the session was opened.
+    memo_key: Option<u64>,
 }
 
 /// What a call does to a session, which says what becomes of its changes.
@@ -88,14 +83,15 @@ impl Begun<'_> {
     /// Takes the session as the call has left it; answers the grant, and whether anything was written.
     fn end(mut self, done: Result<wit::Written, CallError>) -> Result<(Grant, bool), EdgeError> {
         let ended = done.and_then(|written| {
-            let opened = self.known.opened(written.opened)?;
-            Ok((opened, written.grant, written.wrote))
+            let found = self.known.found(written.opened)?;
+            Ok((found, written.grant, written.wrote))
         });
-        self.settle(ended, |what, state, (opened, grant, wrote)| {
+        self.settle(ended, |what, held, ((opened, seed), grant, wrote)| {
+            held.seed = Some(seed);
             match what {
-                What::Write => state.written(Arc::new(opened)),
-                What::Touch => state.touched(Arc::new(opened)),
-                What::Reissue => state.reissued(&opened),
+                What::Write => held.state.written(opened),
+                What::Touch => held.state.touched(opened),
+                What::Reissue => held.state.reissued(&opened),
                 What::Destroy => {}
             }
             (grant.into(), wrote)
@@ -105,17 +101,14 @@ impl Begun<'_> {
     fn settle<T, U>(
         &mut self,
         ended: Result<T, CallError>,
-        take: impl FnOnce(What, &mut State, T) -> U,
+        take: impl FnOnce(What, &mut Held, T) -> U,
     ) -> Result<U, EdgeError> {
         self.has_ended = true;
         let mut held = self.session.held();
         held.state.end();
         match ended {
-            Ok(answer) => {
-                let answer = take(self.what, &mut held.state, answer);
-                held.keep(&self.known);
-                Ok(answer)
-            }
+            Ok(answer) => Ok(take(self.what, &mut held, answer)),
+            // It may have read what opens nothing: the seed stays.
             Err(error) => {
                 let error = EdgeError::from(error);
                 held.state.failed(self.what.failed(error.kind()));
@@ -142,6 +135,7 @@ impl EdgeSession {
         let held = Held {
             state: State::draft(engine.driver().draft()),
             seed: None,
+            memo_key: None,
         };
         Self {
             engine,
@@ -150,12 +144,15 @@ impl EdgeSession {
     }
 
     pub(crate) async fn open(engine: EdgeEngine, token: &str) -> Result<Self, EdgeError> {
-        let mut known = Known::default();
-        let opened = engine.driver().run("open", &(token,), &mut known).await?;
-        let opened = known.opened(opened)?;
+        let Found {
+            opened,
+            seed,
+            memo_key,
+        } = engine.driver().open(token).await?;
         let held = Held {
-            seed: known.seed(&opened.key),
-            state: State::opened(Arc::new(opened)),
+            state: State::opened(opened),
+            seed: Some(seed),
+            memo_key: Some(memo_key),
         };
         Ok(Self {
             engine,
@@ -180,7 +177,7 @@ impl EdgeSession {
         let begun = Begun {
             session: self,
             what,
-            known: Known::of(held.seed.as_ref()),
+            known: Known::of(held.seed.clone()),
             has_ended: false,
         };
         Ok((begun, needed))
@@ -208,7 +205,7 @@ impl EdgeSession {
         let (handle, mut known) = {
             let held = self.held();
             let handle = held.state.saved()?.handle.clone();
-            (handle, Known::of(held.seed.as_ref()))
+            (handle, Known::of(held.seed.clone()))
         };
         let arguments: Vec<&str> = [handle.as_str()]
             .into_iter()
@@ -218,17 +215,17 @@ impl EdgeSession {
     }
 
     /// What the engine says of the session by now, where it may be otherwise than it was when it was asked last.
-    fn inspect(&self, held: &Held) -> Option<Opened> {
+    fn inspect(&self, held: &Held) -> Option<Arc<Opened>> {
         let opened = held.state.saved().ok()?;
-        if opened.holds_at(Timestamp::from_millis(clock::now())) {
+        if opened.holds_at(clock::now()) {
             return None;
         }
-        let mut known = Known::of(held.seed.as_ref());
+        let mut known = Known::of(held.seed.clone());
         let seen = self
             .engine
             .driver()
             .at_once("inspect", &(&opened.handle,), &mut known);
-        let seen = seen.and_then(|seen| known.opened(seen));
+        let seen = seen.and_then(|seen| Ok(known.found(seen)?.0));
         seen.inspect_err(|error| tracing::debug!("a session's last known details stand: {error}"))
             .ok()
     }
@@ -340,7 +337,14 @@ impl EngineSession for EdgeSession {
                 // Nothing of a draft is stored.
                 None => Ok(()),
             };
-            begun.settle(ended, |_, state, ()| state.close())
+            let opens = self.engine.driver().opens();
+            begun.settle(ended, |_, held, ()| {
+                held.state.close();
+                held.seed = None;
+                if let Some(memo_key) = held.memo_key {
+                    opens.forget(memo_key);
+                }
+            })
         })
         .await
     }

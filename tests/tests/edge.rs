@@ -27,6 +27,8 @@ mod hosts;
 mod kv;
 #[path = "edge/operations.rs"]
 mod operations;
+#[path = "edge/remembered.rs"]
+mod remembered;
 #[path = "edge/scenarios.rs"]
 mod scenarios;
 #[path = "edge/soak.rs"]

@@ -4,12 +4,15 @@ mod names;
 mod proxies;
 mod value;
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderName;
 use js_sys::Reflect;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tessera_contract::millis;
 use tessera_http::api::{ServiceKey, WeakServiceKey};
 use tessera_http::{Carrier, CookieError, Preflight};
 use tracing::level_filters::LevelFilter;
@@ -20,7 +23,7 @@ use zeroize::Zeroize as _;
 use self::value::{document, variable};
 use crate::demo;
 use crate::driver::{ConfigureError, Driver, Setup, wit::SigningKey};
-use crate::store::{AnyStore, CombinedStore, DurableStore, KvStore, Store as _, StoreKind};
+use crate::store::{AnyStore, CombinedStore, DurableStore, KvStore, StoreKind, StoreService as _};
 
 pub(crate) use names::warn_of_unknown;
 
@@ -161,7 +164,7 @@ impl Config {
             changes: policy(env)?,
             // A cache shows a replaced token as long as it may be stale.
             least_grace_ms: match kind {
-                StoreKind::Combined => capabilities.maximum_staleness_ms,
+                StoreKind::Combined => millis(capabilities.maximum_staleness),
                 StoreKind::Durable | StoreKind::Kv => 0,
             },
             keys: keys(&document(env, KEYS).ok_or(ConfigError::NoSecret(KEYS))?)?,
@@ -322,7 +325,7 @@ pub(crate) fn open(env: &Env, kind: StoreKind, space: &str) -> Result<AnyStore, 
         kv()?,
         space,
         durable,
-        max_stale,
+        Duration::from_millis(max_stale),
         store_timeout(env)?,
     )))
 }

@@ -51,6 +51,10 @@ extern "C" {
     #[wasm_bindgen(method, js_name = moveTo)]
     pub(crate) fn move_to(this: &Call, engine: &Engine, number: u32);
 
+    /// Begins after the time and a question to the store that were asked and answered before (texts of JSON).
+    #[wasm_bindgen(method, catch, js_name = goOnFrom)]
+    pub(crate) fn go_on_from(this: &Call, now: f64, asked: &str, answer: &str) -> Result<(), JsValue>;
+
     /// Makes the call, or makes it again; a text of JSON.
     #[wasm_bindgen(method, catch)]
     pub(crate) fn pass(this: &Call) -> Result<String, JsValue>;

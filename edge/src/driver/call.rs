@@ -9,19 +9,23 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tessera_contract::Timestamp;
+use tessera_contract::opens::Opens;
 use worker::Delay;
 
 use super::bindings::{self, Call};
 use super::error::{CallError, Trap};
 use super::instance::{Instance, Setup, Terms, message};
 use super::known::Known;
-use super::question::{Answer, Question, Told};
 use super::wit;
-use crate::store::{AnyStore, Entry, StoreError};
+use crate::store::{AnyStore, Cause, StoreError, StoreOp, StoreReply, StoreService as _};
 use crate::{deadline, random};
 
 /// The most bytes of records in one answer: an isolate has 128 MiB for everything.
 const MAXIMUM_ANSWER_BYTES: usize = 16 << 20;
+/// How many open sessions are remembered, and how many bytes of them.
+const REMEMBERED_SESSIONS: usize = 4096;
+const REMEMBERED_BYTES: usize = 8 << 20;
 /// The pause before a record is read again that another write has changed is random, up to a bound. The bound begins at
 /// `FIRST_PAUSE_MS`, doubles with each stale write, and ends at `LONGEST_PAUSE_MS`; all in milliseconds.
 ///
@@ -34,8 +38,8 @@ const MAXIMUM_PAUSES_MS: u64 = 3000;
 
 /// How a pass ended, and the time: as the engine was told it last, or as the store is to be.
 pub(super) enum Passed {
-    Done(Box<RawValue>, u64),
-    Asked(Question, u64),
+    Done(Box<RawValue>, Timestamp),
+    Asked(StoreOp, Timestamp),
 }
 
 /// Reads what `pass` of `js/call.js` answers.
@@ -43,9 +47,9 @@ pub(super) fn read(text: &str) -> Result<Passed, serde_json::Error> {
     #[derive(Deserialize)]
     struct Pass {
         done: Option<Box<RawValue>>,
-        asked: Option<Question>,
+        asked: Option<StoreOp>,
         #[serde(default)]
-        now: u64,
+        now: Timestamp,
     }
     let Pass { done, asked, now } = serde_json::from_str(text)?;
     Ok(match asked {
@@ -63,7 +67,11 @@ pub(crate) struct Driver {
     /// The handle of a session that was never saved.
     draft: Arc<str>,
     instance: RefCell<Option<Rc<Instance>>>,
+    opens: Opens,
 }
+
+/// What was asked and answered before a call: the time, and a reply of the store at that time.
+pub(super) type Answered = (Timestamp, StoreOp, StoreReply);
 
 impl Driver {
     /// Makes the first instance, so that a policy or key that is refused is refused now.
@@ -80,6 +88,7 @@ impl Driver {
             terms: first.terms,
             draft: Arc::clone(&first.draft),
             instance: RefCell::new(Some(first)),
+            opens: Opens::keyed(REMEMBERED_SESSIONS, REMEMBERED_BYTES, random::bytes()),
         })
     }
 
@@ -95,6 +104,23 @@ impl Driver {
     /// The id of the key that signs new tokens. An engine without a key is refused.
     pub(crate) fn signing_key_id(&self) -> &str {
         self.setup.keys.first().map_or("", |key| &key.id)
+    }
+
+    /// What is remembered of opens.
+    pub(crate) fn opens(&self) -> &Opens {
+        &self.opens
+    }
+
+    /// Asks the store; waits no longer for its reply than it may take.
+    pub(super) async fn ask(&self, op: &StoreOp, now: Timestamp) -> StoreReply {
+        let asked = async {
+            #[cfg(feature = "test-routes")]
+            crate::testing::faults::before_question(op.writes()).await;
+            self.store.call(now, op).await
+        };
+        let asked = deadline::within(self.store_timeout_ms, asked);
+        let reply = asked.await.unwrap_or_else(|| op.failed(too_late(op)));
+        reply.bounded(MAXIMUM_ANSWER_BYTES)
     }
 
     /// The policy, as far as it has to be known here.
@@ -131,8 +157,19 @@ impl Driver {
         arguments: &impl Serialize,
         known: &mut Known,
     ) -> Result<T, CallError> {
+        self.run_on(function, arguments, None, known).await
+    }
+
+    /// The same after something was asked and answered already.
+    pub(super) async fn run_on<T: DeserializeOwned>(
+        &self,
+        function: &str,
+        arguments: &impl Serialize,
+        answered: Option<Answered>,
+        known: &mut Known,
+    ) -> Result<T, CallError> {
         let arguments = serde_json::to_string(arguments).map_err(CallError::Unreadable)?;
-        let answer = self.finish(function, arguments, known).await?;
+        let answer = self.finish(function, arguments, answered, known).await?;
         serde_json::from_str(answer.get()).map_err(|error| known.judge(CallError::Unreadable(error)))
     }
 
@@ -153,10 +190,14 @@ impl Driver {
         &'a self,
         function: &'a str,
         arguments: String,
+        answered: Option<Answered>,
         known: &'a mut Known,
     ) -> LocalBoxFuture<'a, Result<Box<RawValue>, CallError>> {
         Box::pin(async move {
             let mut call = LogicalCall::begin(self, function, &arguments, known)?;
+            if let Some(answered) = answered {
+                call.go_on_from(answered)?;
+            }
             let ended = call.run().await;
             ended.map_err(|error| call.known.judge(error))
         })
@@ -173,13 +214,25 @@ impl Driver {
             if let Some(answer) = call.pass()? {
                 return Ok(answer);
             }
-            let answer = match call.seed() {
-                Some((entry, true)) => Answer::Entry(Told::Ok(entry)),
-                Some((_, false)) => Answer::Entry(Told::Err(StoreError::Missing)),
-                None => return Err(CallError::CannotWait),
+            let reply = match (call.seed(), &call.asked) {
+                (Some(reply), _) => reply,
+                (None, Some((op @ StoreOp::Get { .. }, _))) if call.known.seed.is_some() => {
+                    op.failed(StoreError::Missing)
+                }
+                (None, _) => return Err(CallError::CannotWait),
             };
-            call.note(answer)?;
+            call.note(reply)?;
         }
+    }
+}
+
+/// What nobody waited for any longer.
+fn too_late(op: &StoreOp) -> StoreError {
+    let cause = Cause::new("the store did not answer in time");
+    if op.writes() {
+        StoreError::OutcomeUnknown(cause)
+    } else {
+        StoreError::Unavailable(cause)
     }
 }
 
@@ -193,7 +246,7 @@ struct LogicalCall<'a> {
     known: &'a mut Known,
     instance: Rc<Instance>,
     call: Call,
-    asked: Option<(Question, u64)>,
+    asked: Option<(StoreOp, Timestamp)>,
     /// Whether a question was answered already: the seed answers only the first.
     answered: bool,
     /// How often a conditional write was stale.
@@ -299,47 +352,42 @@ impl<'a> LogicalCall<'a> {
         Ok(())
     }
 
-    /// Awaits the answer to what the last pass asked, and notes it.
-    async fn wait(&mut self) -> Result<(), CallError> {
-        // One that seems to have expired may have been touched meanwhile: the store knows.
-        if let Some((entry, true)) = self.seed() {
-            return self.note(Answer::Entry(Told::Ok(entry)));
-        }
-        self.pause().await;
-        let Some((question, now)) = &self.asked else {
-            return Ok(());
-        };
-        self.known.wrote |= question.writes();
-        let asked = async {
-            #[cfg(feature = "test-routes")]
-            crate::testing::faults::before_question(question.writes()).await;
-            question.ask(&self.driver.store, *now).await
-        };
-        let asked = deadline::within(self.driver.store_timeout_ms, asked);
-        let answer = asked.await.unwrap_or_else(|| question.too_late());
-        let answer = if answer.bytes() > MAXIMUM_ANSWER_BYTES {
-            Answer::failed(StoreError::Corrupt)
-        } else {
-            answer
-        };
-        self.note(answer)
+    /// Begins after what was asked and answered before.
+    fn go_on_from(&mut self, (now, op, reply): Answered) -> Result<(), CallError> {
+        let text = |result: Result<String, serde_json::Error>| result.map_err(CallError::Unreadable);
+        let (asked, answer) = (
+            text(serde_json::to_string(&op))?,
+            text(serde_json::to_string(&reply))?,
+        );
+        self.learn(&op, &reply);
+        let begun = self.call.go_on_from(now.as_millis() as f64, &asked, &answer);
+        begun.map_err(|error| lost(message(&error)))
     }
 
-    /// The seed, where it is what the first question asks for, and whether it is alive by the call's clock.
-    fn seed(&self) -> Option<(Entry, bool)> {
-        match &self.asked {
-            Some((Question::Get { key, fresh: false }, now)) if !self.answered => {
-                let entry = self.known.get(key)?.clone();
-                let is_alive = entry.expires_at.0 > *now;
-                Some((entry, is_alive))
-            }
-            _ => None,
+    /// Awaits the reply to what the last pass asked, and notes it.
+    async fn wait(&mut self) -> Result<(), CallError> {
+        if let Some(reply) = self.seed() {
+            return self.note(reply);
         }
+        self.pause().await;
+        let Some((op, now)) = &self.asked else {
+            return Ok(());
+        };
+        self.known.wrote |= op.writes();
+        let reply = self.driver.ask(op, *now).await;
+        self.note(reply)
+    }
+
+    /// The seed, where it is what the first question asks for, alive by the call's clock. Of one that has expired the store
+    /// knows: it may have been touched meanwhile.
+    fn seed(&self) -> Option<StoreReply> {
+        let (op, now) = self.asked.as_ref().filter(|_| !self.answered)?;
+        self.known.seed.as_ref()?.reply(op, *now)
     }
 
     /// Waits before the read that follows a stale write, so that the writers of one record spread in time.
     async fn pause(&mut self) {
-        if !self.was_stale || !matches!(self.asked, Some((Question::Get { .. }, _))) {
+        if !self.was_stale || !matches!(self.asked, Some((StoreOp::Get { .. }, _))) {
             return;
         }
         let doubled = FIRST_PAUSE_MS << self.stale.saturating_sub(1).min(16);
@@ -349,26 +397,29 @@ impl<'a> LogicalCall<'a> {
         Delay::from(Duration::from_millis(pause)).await;
     }
 
-    fn note(&mut self, answer: Answer) -> Result<(), CallError> {
-        self.answered = true;
-        self.was_stale = answer.error() == Some(&StoreError::Stale);
-        self.stale += u32::from(self.was_stale);
-        if let Some(error) = answer.error().filter(|error| error.is_failure()) {
-            self.failure = Some(error.clone());
-        }
-        let text = serde_json::to_string(&answer).map_err(CallError::Unreadable)?;
+    fn note(&mut self, reply: StoreReply) -> Result<(), CallError> {
+        let Some((op, _)) = self.asked.take() else {
+            return Ok(());
+        };
+        self.learn(&op, &reply);
+        let text = serde_json::to_string(&reply).map_err(CallError::Unreadable)?;
         // No case of a result: it throws where it crosses into the component, and in each that is told of it.
         #[cfg(feature = "test-routes")]
-        let text = if crate::testing::faults::traps(
-            self.asked.as_ref().is_some_and(|(question, _)| question.writes()),
-        ) {
+        let text = if crate::testing::faults::traps(op.writes()) {
             r#"{"tag":"none"}"#.to_owned()
         } else {
             text
         };
-        if let Some((question, _)) = self.asked.take() {
-            self.known.learn(question, answer);
-        }
         self.call.answer(&text).map_err(|error| lost(message(&error)))
+    }
+
+    fn learn(&mut self, op: &StoreOp, reply: &StoreReply) {
+        self.answered = true;
+        self.was_stale = matches!(reply.error(), Some(StoreError::Stale));
+        self.stale += u32::from(self.was_stale);
+        if let Some(error) = reply.error().filter(|error| error.is_failure()) {
+            self.failure = Some(error.clone());
+        }
+        self.known.seen.learn(op, reply);
     }
 }

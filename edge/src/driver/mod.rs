@@ -10,15 +10,13 @@ mod call;
 mod error;
 mod instance;
 mod known;
-mod question;
+mod open;
 pub(crate) mod wit;
 
 pub(crate) use call::Driver;
 pub(crate) use error::CallError;
 pub(crate) use instance::{ConfigureError, Setup};
-pub(crate) use known::{Known, Seed};
+pub(crate) use known::Known;
 
 #[cfg(feature = "test-routes")]
 pub(crate) use bindings::{Call, Engine, make_call_at, make_engine};
-#[cfg(feature = "test-routes")]
-pub(crate) use question::{Answer, Question};

@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tessera_contract::state::WRITER_BYTES;
+use tessera_contract::{Timestamp, decimal};
 use tessera_http::Status;
-
-use crate::number::U64;
 
 /// A `result` as it crosses: where it holds nothing, `val` is left out.
 #[derive(Deserialize)]
@@ -31,7 +30,8 @@ pub(crate) struct Error {
     pub(crate) kind: String,
     pub(crate) about: String,
     pub(crate) reason: String,
-    pub(crate) number: U64,
+    #[serde(with = "decimal")]
+    pub(crate) number: u64,
 }
 
 /// What a write hands back. A token is a login: no `Debug`.
@@ -39,23 +39,19 @@ pub(crate) struct Error {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Grant {
     pub(crate) token: Option<String>,
-    pub(crate) expires_at: U64,
-    pub(crate) ends_at: U64,
+    #[serde(with = "decimal")]
+    pub(crate) expires_at: Timestamp,
+    #[serde(with = "decimal")]
+    pub(crate) ends_at: Timestamp,
 }
 
 impl From<Grant> for tessera_http::Grant {
     fn from(grant: Grant) -> Self {
         Self {
             token: grant.token,
-            expires_at: grant.expires_at.into(),
-            ends_at: grant.ends_at.into(),
+            expires_at: grant.expires_at,
+            ends_at: grant.ends_at,
         }
-    }
-}
-
-impl From<U64> for tessera_http::Timestamp {
-    fn from(millis: U64) -> Self {
-        Self::from_millis(millis.0)
     }
 }
 
@@ -64,10 +60,14 @@ impl From<U64> for tessera_http::Timestamp {
 pub(crate) struct Details {
     pub(crate) reference: String,
     pub(crate) subject: Option<String>,
-    pub(crate) created_at: U64,
-    pub(crate) authenticated_at: Option<U64>,
-    pub(crate) expires_at: U64,
-    pub(crate) ends_at: U64,
+    #[serde(with = "decimal")]
+    pub(crate) created_at: Timestamp,
+    #[serde(default, with = "decimal::option")]
+    pub(crate) authenticated_at: Option<Timestamp>,
+    #[serde(with = "decimal")]
+    pub(crate) expires_at: Timestamp,
+    #[serde(with = "decimal")]
+    pub(crate) ends_at: Timestamp,
     pub(crate) generation: u32,
     pub(crate) touch_due: bool,
     pub(crate) renew_due: bool,
@@ -80,10 +80,10 @@ impl From<Details> for tessera_http::Details {
             status: Status::Live,
             reference: details.reference,
             subject: details.subject,
-            created_at: details.created_at.into(),
-            authenticated_at: details.authenticated_at.map(Into::into),
-            expires_at: details.expires_at.into(),
-            ends_at: details.ends_at.into(),
+            created_at: details.created_at,
+            authenticated_at: details.authenticated_at,
+            expires_at: details.expires_at,
+            ends_at: details.ends_at,
             generation: details.generation,
             touch_due: details.touch_due,
             renew_due: details.renew_due,
@@ -99,10 +99,12 @@ impl From<Details> for tessera_http::Details {
 pub(crate) struct Opened {
     pub(crate) handle: String,
     pub(crate) key: String,
-    pub(crate) version: U64,
+    #[serde(with = "decimal")]
+    pub(crate) version: u64,
     pub(crate) details: Details,
     pub(crate) fields_at: u32,
-    pub(crate) holds_until: U64,
+    #[serde(with = "decimal")]
+    pub(crate) holds_until: Timestamp,
 }
 
 /// A write.
@@ -136,8 +138,10 @@ pub(crate) enum Survivors {
 pub(crate) struct Claims {
     pub(crate) reference: String,
     pub(crate) generation: u32,
-    pub(crate) issued_at: U64,
-    pub(crate) expires_at: U64,
+    #[serde(with = "decimal")]
+    pub(crate) issued_at: Timestamp,
+    #[serde(with = "decimal")]
+    pub(crate) expires_at: Timestamp,
     pub(crate) subject: Option<String>,
     pub(crate) data: Vec<(String, String)>,
 }
@@ -146,11 +150,16 @@ pub(crate) struct Claims {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Summary {
     pub(crate) reference: String,
-    pub(crate) created_at: U64,
-    pub(crate) authenticated_at: U64,
-    pub(crate) last_seen_at: U64,
-    pub(crate) expires_at: U64,
-    pub(crate) ends_at: U64,
+    #[serde(with = "decimal")]
+    pub(crate) created_at: Timestamp,
+    #[serde(with = "decimal")]
+    pub(crate) authenticated_at: Timestamp,
+    #[serde(with = "decimal")]
+    pub(crate) last_seen_at: Timestamp,
+    #[serde(with = "decimal")]
+    pub(crate) expires_at: Timestamp,
+    #[serde(with = "decimal")]
+    pub(crate) ends_at: Timestamp,
     pub(crate) current: bool,
     /// One JSON object, in the form that records have.
     pub(crate) fields: String,
@@ -216,7 +225,7 @@ impl Error {
             "invalid-csrf-token" => "the CSRF token is refused".into(),
             "invalid-policy" | "invalid-key" | "invalid-argument" => format!("{about} {reason}"),
             "invalid-value" => format!("the value is unfit: {reason}"),
-            "limit-exceeded" => format!("{about} is at most {}", number.0),
+            "limit-exceeded" => format!("{about} is at most {}", number),
             "conflict" => format!(
                 "others have changed the same fields: {}",
                 about.replace('\n', ", ")
@@ -227,7 +236,7 @@ impl Error {
             "draft" => "the session was never saved".into(),
             "closed" => "the session is closed".into(),
             "unsupported" => format!("the store does not offer {reason}"),
-            "throttled" => format!("the store asks to be left alone for {} ms", number.0),
+            "throttled" => format!("the store asks to be left alone for {} ms", number),
             "full" => "the store is full".into(),
             "corrupt" => format!("the stored record cannot be read: {reason}"),
             "outcome-unknown" => "a write was asked and how it ended is not known".into(),

@@ -1,23 +1,25 @@
 //! Entries of another store in KV, for a while.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use tessera_contract::{Timestamp, decimal};
 
 use super::StoreError;
 use super::namespace::{Namespace, Opened};
-use crate::number::U64;
 
 /// What is known of a cached entry beside its text.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cached {
-    #[serde(rename = "v")]
-    pub(crate) version: U64,
-    #[serde(rename = "g")]
-    pub(crate) guard: U64,
-    #[serde(rename = "e")]
-    pub(crate) expires_at: U64,
+    #[serde(rename = "v", with = "decimal")]
+    pub(crate) version: u64,
+    #[serde(rename = "g", with = "decimal")]
+    pub(crate) guard: u64,
+    #[serde(rename = "e", with = "decimal")]
+    pub(crate) expires_at: Timestamp,
     /// When the store below was asked, by the clock of the runtime.
-    #[serde(rename = "a")]
-    pub(crate) read_at: U64,
+    #[serde(rename = "a", with = "decimal")]
+    pub(crate) read_at: Timestamp,
 }
 
 /// Entries of another store, for a while.
@@ -41,14 +43,14 @@ impl KvCache {
         key: &str,
         value: &str,
         cached: &Cached,
-        max_stale_ms: u64,
+        max_stale: Duration,
     ) -> Result<(), StoreError> {
         self.0
             .put(
                 &format!("c:{key}"),
                 value,
                 cached,
-                cached.read_at.0.saturating_add(max_stale_ms),
+                cached.read_at.saturating_add(max_stale),
             )
             .await
     }

@@ -3,13 +3,16 @@
 //! What is cached carries the time at which it was read from the store below, and is answered until `max_stale` after it,
 //! whatever the cache itself makes of its age.
 
+use std::time::Duration;
+
+use tessera_contract::Timestamp;
+
 use super::cache::{Cached, KvCache};
 use super::namespace::Opened;
-use super::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
-use crate::number::U64;
+use super::{Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
 use crate::{clock, deadline, requests};
 
-/// A cache that takes longer is none, in milliseconds; or as long as the store may take, if that is less.
+/// A cache that takes longer is none; or as long as the store may take, if that is less. In milliseconds.
 const CACHE_TIMEOUT_MS: u64 = 1000;
 
 /// Workers KV over another store.
@@ -17,17 +20,17 @@ const CACHE_TIMEOUT_MS: u64 = 1000;
 pub(crate) struct CombinedStore<S> {
     cache: KvCache,
     inner: S,
-    max_stale_ms: u64,
+    max_stale: Duration,
     cache_timeout_ms: u64,
 }
 
 impl<S: Store> CombinedStore<S> {
-    /// `max_stale_ms`: how old an answer may be. `store_timeout_ms`: how long all that is asked for one answer may take.
-    pub(crate) fn new(kv: Opened, space: &str, inner: S, max_stale_ms: u64, store_timeout_ms: u64) -> Self {
+    /// `max_stale`: how old an answer may be. `store_timeout_ms`: how long all that is asked for one answer may take.
+    pub(crate) fn new(kv: Opened, space: &str, inner: S, max_stale: Duration, store_timeout_ms: u64) -> Self {
         Self {
             cache: KvCache::new(kv, space),
             inner,
-            max_stale_ms,
+            max_stale,
             // The store below is to have time, too.
             cache_timeout_ms: CACHE_TIMEOUT_MS.min(store_timeout_ms / 3),
         }
@@ -36,16 +39,16 @@ impl<S: Store> CombinedStore<S> {
     /// What the cache answers, if it does so in time.
     async fn in_time<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let answer = deadline::within(self.cache_timeout_ms, asked).await;
-        answer.unwrap_or_else(|| Err(StoreError::Unavailable("it did not answer in time".into())))
+        answer.unwrap_or_else(|| Err(StoreError::Unavailable(Cause::new("it did not answer in time"))))
     }
 
-    fn may_serve(&self, cached: &Cached, now: u64) -> bool {
-        let read_at = cached.read_at.0;
+    fn may_serve(&self, cached: &Cached, now: Timestamp) -> bool {
+        let read_at = cached.read_at;
         // By the runtime's own clock, as it was when the entry was read; one that was set back makes nothing younger.
         let wall = clock::now();
-        let is_young = read_at <= wall && wall - read_at < self.max_stale_ms;
+        let is_young = read_at <= wall && wall < read_at.saturating_add(self.max_stale);
         // What has expired may have been touched meanwhile: the store below knows.
-        is_young && cached.expires_at.0 > now
+        is_young && cached.expires_at > now
     }
 
     /// Forgets what a write has changed; if that fails, what is cached grows old all the same.
@@ -68,14 +71,14 @@ impl<S: Store> Store for CombinedStore<S> {
     fn describe(&self) -> Capabilities {
         let inner = self.inner.describe();
         Capabilities {
-            maximum_staleness_ms: inner.maximum_staleness_ms + self.max_stale_ms,
+            maximum_staleness: inner.maximum_staleness.saturating_add(self.max_stale),
             maximum_key_bytes: inner.maximum_key_bytes.min(KvCache::MAXIMUM_KEY_BYTES),
             ..inner
         }
     }
 
-    async fn get(&self, now: u64, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-        if !self.describe().has_room_for(key) {
+    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
+        if !self.describe().fits_key(key) {
             return Err(StoreError::Missing);
         }
         if fresh {
@@ -94,7 +97,7 @@ impl<S: Store> Store for CombinedStore<S> {
             // A cache that fails is none.
             Err(error) => tracing::debug!("the cache cannot be read: {error}"),
         }
-        let read_at = U64(clock::now());
+        let read_at = clock::now();
         let entry = self.inner.get(now, key, false).await?;
         let cached = Cached {
             version: entry.version,
@@ -103,9 +106,9 @@ impl<S: Store> Store for CombinedStore<S> {
             read_at,
         };
         let (cache, key, value) = (self.cache.clone(), key.to_owned(), entry.value.clone());
-        let (max_stale_ms, timeout_ms) = (self.max_stale_ms, self.cache_timeout_ms);
+        let (max_stale, timeout_ms) = (self.max_stale, self.cache_timeout_ms);
         requests::later(async move {
-            let put = cache.put(&key, &value, &cached, max_stale_ms);
+            let put = cache.put(&key, &value, &cached, max_stale);
             if let Some(Err(error)) = deadline::within(timeout_ms, put).await {
                 tracing::debug!("an entry is not cached: {error}");
             }
@@ -115,54 +118,71 @@ impl<S: Store> Store for CombinedStore<S> {
 
     async fn get_many(
         &self,
-        now: u64,
+        now: Timestamp,
         keys: &[String],
     ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
         self.inner.get_many(now, keys).await
     }
 
-    async fn insert(&self, now: u64, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
-        self.describe().check(key, value, at)?;
+    async fn insert(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        self.describe().check_sizes(key, value, at)?;
         self.inner.insert(now, key, value, at).await
     }
 
     async fn replace(
         &self,
-        now: u64,
+        now: Timestamp,
         key: &str,
         value: &str,
         expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        self.describe().check(key, value, at)?;
+        self.describe().check_sizes(key, value, at)?;
         let answer = self.inner.replace(now, key, value, expected, at).await;
         self.written(key, answer).await
     }
 
     async fn touch(
         &self,
-        now: u64,
+        now: Timestamp,
         key: &str,
         owner: Option<&str>,
-        expires_at: u64,
+        expires_at: Timestamp,
     ) -> Result<(), StoreError> {
         let answer = self.inner.touch(now, key, owner, expires_at).await;
         self.written(key, answer).await
     }
 
-    async fn delete(&self, now: u64, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
         let answer = self.inner.delete(now, key, condition).await;
         self.written(key, answer).await
     }
 
-    async fn delete_many(&self, now: u64, deletions: &[Deletion], owner: &str) -> Result<u32, StoreError> {
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
         let answer = self.inner.delete_many(now, deletions, owner).await;
         let forgotten = deletions.iter().map(|deletion| self.forget(&deletion.key));
         futures_util::future::join_all(forgotten).await;
         answer
     }
 
-    async fn list_owned(&self, now: u64, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
+    async fn list_owned(
+        &self,
+        now: Timestamp,
+        owner: &str,
+        cursor: &str,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
         self.inner.list_owned(now, owner, cursor, limit).await
     }
 }

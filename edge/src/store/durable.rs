@@ -1,18 +1,20 @@
 //! `DurableStore`: a Durable Object for each record and one for each owner's index. Strongly consistent.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
+use tessera_contract::Timestamp;
 use worker::ObjectNamespace;
 
 use super::index::{self, Line};
 use super::record::{self, Draft, Listing, Place};
 use super::remote::{Failure, ask};
 use super::{
-    Capabilities, Condition, Deletion, END_OF_TIME_MS, Entry, Expected, LONGEST_CALL_MS, Page, Placement,
-    Row, SWEEP_GRACE_MS, Store, StoreError, check_batch, check_limit, removed_of,
+    Capabilities, Cause, Condition, Deletion, END_OF_TIME, Entry, Expected, LONGEST_CALL, Page, Placement,
+    Row, SWEEP_GRACE, Store, StoreError, check_batch, check_limit, ends_at, expires_at, removed_of,
 };
-use crate::number::U64;
 use crate::random;
 
 /// How many records of a page are read at once, and how many bytes make it full: an isolate has 128 MiB for everything, and a
@@ -61,8 +63,14 @@ impl DurableStore {
     }
 
     /// Enters a record in an owner's index, before it is written.
-    async fn enter(&self, now: u64, key: &str, owner: &str, ends_at: u64) -> Result<Listing, StoreError> {
-        let entry = U64(random::number());
+    async fn enter(
+        &self,
+        now: Timestamp,
+        key: &str,
+        owner: &str,
+        ends_at: Timestamp,
+    ) -> Result<Listing, StoreError> {
+        let entry = random::number();
         let question = index::Question::Enter {
             now,
             key: key.to_owned(),
@@ -83,7 +91,7 @@ impl DurableStore {
         }
     }
 
-    async fn leave_many(&self, owner: &str, entries: Vec<(String, U64)>) {
+    async fn leave_many(&self, owner: &str, entries: Vec<(String, u64)>) {
         if entries.is_empty() {
             return;
         }
@@ -92,7 +100,7 @@ impl DurableStore {
         }
     }
 
-    async fn read(&self, now: u64, key: &str) -> Result<Read, StoreError> {
+    async fn read(&self, now: Timestamp, key: &str) -> Result<Read, StoreError> {
         match self.record(key, &record::Question::Get { now }).await? {
             record::Answer::Entry {
                 value,
@@ -106,7 +114,7 @@ impl DurableStore {
                     value: value.into(),
                     version,
                     guard,
-                    expires_at: U64(expires_at),
+                    expires_at,
                 };
                 Ok(Read {
                     entry,
@@ -133,20 +141,20 @@ impl DurableStore {
     /// The row of a line, if its record is there and of that owner; else what is to be removed, if it is old enough.
     async fn row(
         &self,
-        now: u64,
+        now: Timestamp,
         owner: &str,
         line: Line,
-    ) -> Result<Result<Row, Option<(String, U64)>>, StoreError> {
+    ) -> Result<Result<Row, Option<(String, u64)>>, StoreError> {
         // As it was an hour ago: what has just expired may be touched by who asked before it had.
-        let read = match self.read(now.saturating_sub(SWEEP_GRACE_MS), &line.key).await {
-            Ok(read) if read.owner.as_deref() == Some(owner) && read.entry.expires_at.0 <= now => {
+        let read = match self.read(now.saturating_sub(SWEEP_GRACE), &line.key).await {
+            Ok(read) if read.owner.as_deref() == Some(owner) && read.entry.expires_at <= now => {
                 return Ok(Err(None));
             }
             Ok(read) if read.owner.as_deref() == Some(owner) => read,
             Ok(_) | Err(StoreError::Missing) => {
                 // It may be about to be written.
-                let is_old = line.entered_at.saturating_add(LONGEST_CALL_MS) < now;
-                let entry = line.entry.parse().ok().map(|entry| (line.key, U64(entry)));
+                let is_old = line.entered_at.saturating_add(LONGEST_CALL) < now;
+                let entry = line.entry.parse().ok().map(|entry| (line.key, entry));
                 return Ok(Err(entry.filter(|_| is_old)));
             }
             Err(error) => return Err(error),
@@ -155,7 +163,7 @@ impl DurableStore {
             key: line.key,
             version: read.entry.version,
             guard: read.entry.guard,
-            touched_at: U64(read.touched_at),
+            touched_at: read.touched_at,
             expires_at: read.entry.expires_at,
             value: Some(read.entry.value),
         }))
@@ -164,12 +172,12 @@ impl DurableStore {
     /// Removes a record that meets the conditions that are named; `StoreError::Stale` if it is alive and does not.
     async fn remove(
         &self,
-        now: u64,
+        now: Timestamp,
         key: &str,
         owner: Option<&str>,
-        guard: Option<U64>,
+        guard: Option<u64>,
     ) -> Result<(bool, Option<Place>), StoreError> {
-        if !self.describe().has_room_for(key) {
+        if !self.describe().fits_key(key) {
             return Ok((false, None));
         }
         let owner = owner.map(str::to_owned);
@@ -183,7 +191,7 @@ impl DurableStore {
 
 struct Read {
     entry: Entry,
-    touched_at: u64,
+    touched_at: Timestamp,
     owner: Option<String>,
 }
 
@@ -193,19 +201,19 @@ impl Store for DurableStore {
             compare_and_swap: true,
             list_by_owner: true,
             acknowledged_writes_survive_failover: true,
-            maximum_staleness_ms: 0,
-            index_staleness_ms: 0,
-            minimum_ttl_ms: 0,
-            expiry_resolution_ms: 1,
-            minimum_write_interval_ms: 0,
+            maximum_staleness: Duration::ZERO,
+            index_staleness: Duration::ZERO,
+            minimum_ttl: Duration::ZERO,
+            expiry_resolution: Duration::from_millis(1),
+            minimum_write_interval: Duration::ZERO,
             maximum_key_bytes: 512,
             maximum_owner_bytes: 512,
             maximum_value_bytes: 1 << 20,
         }
     }
 
-    async fn get(&self, now: u64, key: &str, _fresh: bool) -> Result<Entry, StoreError> {
-        if !self.describe().has_room_for(key) {
+    async fn get(&self, now: Timestamp, key: &str, _fresh: bool) -> Result<Entry, StoreError> {
+        if !self.describe().fits_key(key) {
             return Err(StoreError::Missing);
         }
         Ok(self.read(now, key).await?.entry)
@@ -213,7 +221,7 @@ impl Store for DurableStore {
 
     async fn get_many(
         &self,
-        now: u64,
+        now: Timestamp,
         keys: &[String],
     ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
         check_batch(keys)?;
@@ -228,22 +236,30 @@ impl Store for DurableStore {
         }
     }
 
-    async fn insert(&self, now: u64, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
-        self.describe().check(key, value, at)?;
+    async fn insert(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        self.describe().check_sizes(key, value, at)?;
         #[cfg(feature = "test-routes")]
         if crate::testing::faults::is_unwritable() {
-            return Err(StoreError::OutcomeUnknown);
+            return Err(StoreError::OutcomeUnknown(Cause::new(
+                "the object was made to fail",
+            )));
         }
         let listing = match &at.owner {
             None => Listing::Nowhere,
-            Some(owner) => self.enter(now, key, owner, at.ends_at()).await?,
+            Some(owner) => self.enter(now, key, owner, ends_at(at)).await?,
         };
-        let version = U64(random::number());
+        let version = random::number();
         let draft = draft(value, version, at, listing);
         match self.record(key, &record::Question::Insert { now, draft }).await? {
             record::Answer::Written { left } => {
                 self.leave(key, left).await;
-                Ok(version.0)
+                Ok(version)
             }
             _ => Err(unexpected()),
         }
@@ -251,18 +267,20 @@ impl Store for DurableStore {
 
     async fn replace(
         &self,
-        now: u64,
+        now: Timestamp,
         key: &str,
         value: &str,
         expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        self.describe().check(key, value, at)?;
+        self.describe().check_sizes(key, value, at)?;
         #[cfg(feature = "test-routes")]
         if crate::testing::faults::is_unwritable() {
-            return Err(StoreError::OutcomeUnknown);
+            return Err(StoreError::OutcomeUnknown(Cause::new(
+                "the object was made to fail",
+            )));
         }
-        let version = U64(random::number());
+        let version = random::number();
         let question = |listing| record::Question::Replace {
             now,
             expected,
@@ -272,13 +290,13 @@ impl Store for DurableStore {
         let listing = owner.map_or(Listing::Nowhere, |owner| Listing::AsBefore(owner.to_owned()));
         let mut answer = self.record(key, &question(listing)).await?;
         if let (record::Answer::EnterFirst, Some(owner)) = (&answer, owner) {
-            let listing = self.enter(now, key, owner, at.ends_at()).await?;
+            let listing = self.enter(now, key, owner, ends_at(at)).await?;
             answer = self.record(key, &question(listing)).await?;
         }
         match answer {
             record::Answer::Written { left } => {
                 self.leave(key, left).await;
-                Ok(version.0)
+                Ok(version)
             }
             _ => Err(unexpected()),
         }
@@ -286,21 +304,21 @@ impl Store for DurableStore {
 
     async fn touch(
         &self,
-        now: u64,
+        now: Timestamp,
         key: &str,
         _owner: Option<&str>,
-        expires_at: u64,
+        expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        if !self.describe().has_room_for(key) {
+        if !self.describe().fits_key(key) {
             return Err(StoreError::Missing);
         }
-        let expires_at = expires_at.min(END_OF_TIME_MS);
+        let expires_at = expires_at.min(END_OF_TIME);
         self.record(key, &record::Question::Touch { now, expires_at })
             .await?;
         Ok(())
     }
 
-    async fn delete(&self, now: u64, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
         let (owner, guard) = match condition {
             Condition::Owner(owner) => (Some(owner.as_str()), None),
             Condition::Guard(guard) => (None, Some(*guard)),
@@ -310,7 +328,12 @@ impl Store for DurableStore {
         Ok(was_there)
     }
 
-    async fn delete_many(&self, now: u64, deletions: &[Deletion], owner: &str) -> Result<u32, StoreError> {
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
         check_batch(deletions)?;
         let removed = join_all(
             deletions
@@ -334,10 +357,16 @@ impl Store for DurableStore {
         removed_of(count, failures)
     }
 
-    async fn list_owned(&self, now: u64, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
+    async fn list_owned(
+        &self,
+        now: Timestamp,
+        owner: &str,
+        cursor: &str,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
         check_limit(limit)?;
         let after = read_cursor(cursor)?;
-        if owner.len() > self.describe().maximum_owner_bytes as usize {
+        if !self.describe().fits_owner(owner) {
             return Ok(Page::default());
         }
         let index::Answer::Lines { lines } =
@@ -371,13 +400,13 @@ impl Store for DurableStore {
     }
 }
 
-fn draft(value: &str, version: U64, at: &Placement, listing: Listing) -> Draft {
+fn draft(value: &str, version: u64, at: &Placement, listing: Listing) -> Draft {
     Draft {
         value: value.to_owned(),
         version,
         guard: at.guard,
-        expires_at: at.expires_at(),
-        ends_at: at.ends_at(),
+        expires_at: expires_at(at),
+        ends_at: ends_at(at),
         listing,
     }
 }
@@ -405,5 +434,7 @@ fn concerns_all(error: &StoreError) -> bool {
 }
 
 fn unexpected() -> StoreError {
-    StoreError::Other("a Durable Object answers something else than it was asked".into())
+    StoreError::Other(Cause::new(
+        "a Durable Object answers something else than it was asked",
+    ))
 }

@@ -1,21 +1,21 @@
 //! What is asked of the object that holds an owner's index, and what it answers.
 
 use serde::{Deserialize, Serialize};
+use tessera_contract::Timestamp;
 
 use super::StoreError;
-use crate::number::U64;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Question {
     /// Enters a record, or enters it anew: whoever enters gets an entry of their own.
     Enter {
-        now: u64,
+        now: Timestamp,
         key: String,
-        ends_at: u64,
-        entry: U64,
+        ends_at: Timestamp,
+        entry: u64,
     },
     /// Takes entries away, each only if nobody has entered the record anew.
-    Leave { entries: Vec<(String, U64)> },
+    Leave { entries: Vec<(String, u64)> },
     /// Keys after this one, in their order.
     List { after: Option<String>, limit: u32 },
 }
@@ -25,7 +25,7 @@ pub(crate) enum Question {
 pub(crate) struct Line {
     pub(crate) key: String,
     pub(crate) entry: String,
-    pub(crate) entered_at: u64,
+    pub(crate) entered_at: Timestamp,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

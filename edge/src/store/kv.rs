@@ -15,22 +15,24 @@
 //! `get` reads the first four in one operation. `describe` says all that is weak. The engine does its part over such a store:
 //! a login or a renewal takes a new id.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tessera_contract::{Timestamp, decimal};
 
-use super::namespace::{MINIMUM_TTL_S, MINIMUM_WRITE_INTERVAL_MS, Namespace, Opened, read_failed, spend};
+use super::namespace::{MINIMUM_TTL, MINIMUM_WRITE_INTERVAL, Namespace, Opened, read_failed, spend};
 use super::{
     Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Row, Store, StoreError, check_batch,
-    check_limit, removed_of,
+    check_limit, ends_at, expires_at, removed_of,
 };
-use crate::number::U64;
 use crate::random;
 
 /// How long KV may go on answering what was there before, as it documents itself.
-const MAXIMUM_STALENESS_MS: u64 = 60_000;
+const MAXIMUM_STALENESS: Duration = Duration::from_secs(60);
 const CURSOR: char = 'v';
 /// What every value begins with: nobody takes an empty one for none then, or a byte order mark for none of the text.
 const BEGINNING: char = ' ';
@@ -42,42 +44,42 @@ const MOVING_CHARACTERS: usize = 10;
 /// and an owner of 255 bytes without control characters, which the engine admits none of, has at most 510 in JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Meta {
-    #[serde(rename = "v")]
-    version: U64,
-    #[serde(rename = "g")]
-    guard: U64,
+    #[serde(rename = "v", with = "decimal")]
+    version: u64,
+    #[serde(rename = "g", with = "decimal")]
+    guard: u64,
     #[serde(rename = "o", skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
-    #[serde(rename = "e")]
-    expires_at: U64,
-    #[serde(rename = "n")]
-    ends_at: U64,
-    #[serde(rename = "w")]
-    written_at: U64,
+    #[serde(rename = "e", with = "decimal")]
+    expires_at: Timestamp,
+    #[serde(rename = "n", with = "decimal")]
+    ends_at: Timestamp,
+    #[serde(rename = "w", with = "decimal")]
+    written_at: Timestamp,
 }
 
 /// When a touched record expires, and when it was touched.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Touched {
-    #[serde(rename = "e")]
-    expires_at: U64,
-    #[serde(rename = "w")]
-    touched_at: U64,
+    #[serde(rename = "e", with = "decimal")]
+    expires_at: Timestamp,
+    #[serde(rename = "w", with = "decimal")]
+    touched_at: Timestamp,
 }
 
 /// Says that a record has ended, or is listed.
 #[derive(Debug, Serialize)]
 struct Mark {
-    #[serde(rename = "n")]
-    ends_at: U64,
+    #[serde(rename = "n", with = "decimal")]
+    ends_at: Timestamp,
 }
 
 /// A record, alive or not.
 struct Lying {
     value: String,
     meta: Meta,
-    expires_at: u64,
-    touched_at: u64,
+    expires_at: Timestamp,
+    touched_at: Timestamp,
     /// Whether it is the last of the record.
     is_last: bool,
 }
@@ -100,7 +102,7 @@ impl KvStore {
     }
 
     async fn look(&self, key: &str) -> Result<Look, StoreError> {
-        if !self.describe().has_room_for(key) {
+        if !self.describe().fits_key(key) {
             return Ok(Look::Nothing);
         }
         let keys = [
@@ -127,9 +129,11 @@ impl KvStore {
         let touched = touched.filter(|_| !is_last);
         let touched = touched.map(|(_, touched)| read::<Touched>(touched)).transpose()?;
         let touched = touched.filter(|touched| touched.touched_at >= meta.written_at);
-        let slid = touched.as_ref().map_or(0, |touched| touched.expires_at.0);
-        let expires_at = meta.expires_at.0.max(slid).min(meta.ends_at.0);
-        let touched_at = touched.map_or(meta.written_at.0, |touched| touched.touched_at.0);
+        let slid = touched
+            .as_ref()
+            .map_or(Timestamp::default(), |touched| touched.expires_at);
+        let expires_at = meta.expires_at.max(slid).min(meta.ends_at);
+        let touched_at = touched.map_or(meta.written_at, |touched| touched.touched_at);
         Ok(Look::Lies(Lying {
             value,
             meta,
@@ -139,7 +143,7 @@ impl KvStore {
         }))
     }
 
-    async fn live(&self, now: u64, key: &str) -> Result<Lying, StoreError> {
+    async fn live(&self, now: Timestamp, key: &str) -> Result<Lying, StoreError> {
         match self.look(key).await? {
             Look::Lies(lying) if lying.expires_at > now => Ok(lying),
             _ => Err(StoreError::Missing),
@@ -149,22 +153,22 @@ impl KvStore {
     /// Writes a record, or the last of it; `before` is what was there.
     async fn write(
         &self,
-        now: u64,
+        now: Timestamp,
         key: &str,
         value: &str,
         at: &Placement,
         before: Option<&Lying>,
     ) -> Result<u64, StoreError> {
         let mut meta = Meta {
-            version: U64(random::number()),
+            version: random::number(),
             guard: at
                 .guard
                 .or(before.map(|before| before.meta.guard))
                 .unwrap_or_default(),
             owner: at.owner.clone(),
-            expires_at: U64(at.expires_at()),
-            ends_at: U64(at.ends_at()),
-            written_at: U64(now),
+            expires_at: expires_at(at),
+            ends_at: ends_at(at),
+            written_at: now,
         };
         let mut kind = "r";
         let mut listed = None;
@@ -175,7 +179,7 @@ impl KvStore {
                 // So long, the record that it stands for may be there; and it never comes to life again.
                 meta.ends_at = before.meta.ends_at;
                 if before.is_last {
-                    meta.expires_at = meta.expires_at.min(U64(before.expires_at));
+                    meta.expires_at = meta.expires_at.min(before.expires_at);
                 }
             }
         }
@@ -184,14 +188,14 @@ impl KvStore {
             listed == at.owner.as_deref() && before.is_some_and(|before| before.meta.ends_at == until);
         if let Some(owner) = at.owner.as_deref().filter(|_| !stays) {
             let mark = Mark { ends_at: until };
-            self.put(&owned(owner, key), "", &mark, until.0).await?;
+            self.put(&owned(owner, key), "", &mark, until).await?;
         }
         // KV keeps it to its end, because sliding does not write it.
-        self.put(&format!("{kind}:{key}"), value, &meta, until.0).await?;
+        self.put(&format!("{kind}:{key}"), value, &meta, until).await?;
         if listed != at.owner.as_deref() {
             self.leave(listed, key).await;
         }
-        Ok(meta.version.0)
+        Ok(meta.version)
     }
 
     async fn put(
@@ -199,7 +203,7 @@ impl KvStore {
         key: &str,
         value: &str,
         metadata: &impl Serialize,
-        until: u64,
+        until: Timestamp,
     ) -> Result<(), StoreError> {
         let value = format!("{BEGINNING}{value}");
         self.0.put(key, &value, metadata, until).await
@@ -208,7 +212,7 @@ impl KvStore {
     async fn end(&self, key: &str, live: &Lying) -> Result<(), StoreError> {
         let ends_at = live.meta.ends_at;
         let mark = Mark { ends_at };
-        self.put(&ended(key), "", &mark, ends_at.0).await?;
+        self.put(&ended(key), "", &mark, ends_at).await?;
         self.leave(live.meta.owner.as_deref(), key).await;
         Ok(())
     }
@@ -223,7 +227,12 @@ impl KvStore {
 
     /// Ends a live record that meets the condition; `StoreError::Stale` if it does not. Not one step: a write between the check
     /// and the mark is ended as well.
-    async fn remove(&self, now: u64, key: &str, is_met: impl Fn(&Meta) -> bool) -> Result<bool, StoreError> {
+    async fn remove(
+        &self,
+        now: Timestamp,
+        key: &str,
+        is_met: impl Fn(&Meta) -> bool,
+    ) -> Result<bool, StoreError> {
         let live = match self.live(now, key).await {
             Ok(live) => live,
             Err(StoreError::Missing) => return Ok(false),
@@ -264,11 +273,11 @@ impl Store for KvStore {
             compare_and_swap: false,
             list_by_owner: true,
             acknowledged_writes_survive_failover: true,
-            maximum_staleness_ms: MAXIMUM_STALENESS_MS,
-            index_staleness_ms: MAXIMUM_STALENESS_MS,
-            minimum_ttl_ms: MINIMUM_TTL_S * 1000,
-            expiry_resolution_ms: 1,
-            minimum_write_interval_ms: MINIMUM_WRITE_INTERVAL_MS,
+            maximum_staleness: MAXIMUM_STALENESS,
+            index_staleness: MAXIMUM_STALENESS,
+            minimum_ttl: MINIMUM_TTL,
+            expiry_resolution: Duration::from_millis(1),
+            minimum_write_interval: MINIMUM_WRITE_INTERVAL,
             // With an owner of 255 bytes in base64url, 472 of the 512 bytes that KV takes.
             maximum_key_bytes: 128,
             maximum_owner_bytes: 255,
@@ -276,27 +285,33 @@ impl Store for KvStore {
         }
     }
 
-    async fn get(&self, now: u64, key: &str, _fresh: bool) -> Result<Entry, StoreError> {
+    async fn get(&self, now: Timestamp, key: &str, _fresh: bool) -> Result<Entry, StoreError> {
         let live = self.live(now, key).await?;
         Ok(Entry {
             value: live.value.into(),
             version: live.meta.version,
             guard: live.meta.guard,
-            expires_at: U64(live.expires_at),
+            expires_at: live.expires_at,
         })
     }
 
     async fn get_many(
         &self,
-        now: u64,
+        now: Timestamp,
         keys: &[String],
     ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
         check_batch(keys)?;
         Ok(join_all(keys.iter().map(|key| self.get(now, key, true))).await)
     }
 
-    async fn insert(&self, now: u64, key: &str, value: &str, at: &Placement) -> Result<u64, StoreError> {
-        self.describe().check(key, value, at)?;
+    async fn insert(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        self.describe().check_sizes(key, value, at)?;
         // What has ended does not come back.
         match self.look(key).await? {
             Look::Ended => Err(StoreError::Stale),
@@ -307,18 +322,18 @@ impl Store for KvStore {
 
     async fn replace(
         &self,
-        now: u64,
+        now: Timestamp,
         key: &str,
         value: &str,
         expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        self.describe().check(key, value, at)?;
+        self.describe().check_sizes(key, value, at)?;
         let live = self.live(now, key).await?;
         if !expected.is_met(live.meta.version, live.meta.guard) {
             return Err(StoreError::Stale);
         }
-        if at.expires_at() == 0 {
+        if expires_at(at) == Timestamp::default() {
             self.end(key, &live).await?;
             return Ok(random::number());
         }
@@ -327,30 +342,35 @@ impl Store for KvStore {
 
     async fn touch(
         &self,
-        now: u64,
+        now: Timestamp,
         key: &str,
         _owner: Option<&str>,
-        expires_at: u64,
+        expires_at: Timestamp,
     ) -> Result<(), StoreError> {
         let live = self.live(now, key).await?;
-        let expires_at = expires_at.min(live.meta.ends_at.0);
+        let expires_at = expires_at.min(live.meta.ends_at);
         if live.is_last || expires_at <= live.expires_at {
             return Ok(());
         }
         let touched = Touched {
-            expires_at: U64(expires_at),
-            touched_at: U64(now),
+            expires_at,
+            touched_at: now,
         };
-        self.put(&format!("t:{key}"), "", &touched, live.meta.ends_at.0)
+        self.put(&format!("t:{key}"), "", &touched, live.meta.ends_at)
             .await
     }
 
-    async fn delete(&self, now: u64, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
         let is_met = |meta: &Meta| condition.is_met(meta.owner.as_deref(), meta.guard);
         self.remove(now, key, is_met).await
     }
 
-    async fn delete_many(&self, now: u64, deletions: &[Deletion], owner: &str) -> Result<u32, StoreError> {
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
         check_batch(deletions)?;
         let mut deletions: Vec<&Deletion> = deletions.iter().collect();
         deletions.sort_unstable_by(|one, other| one.key.cmp(&other.key));
@@ -377,9 +397,15 @@ impl Store for KvStore {
         removed_of(count, failures)
     }
 
-    async fn list_owned(&self, now: u64, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
+    async fn list_owned(
+        &self,
+        now: Timestamp,
+        owner: &str,
+        cursor: &str,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
         check_limit(limit)?;
-        if owner.len() > self.describe().maximum_owner_bytes as usize {
+        if !self.describe().fits_owner(owner) {
             return Ok(Page::default());
         }
         let prefix = self.0.key(&owned(owner, ""));
@@ -406,8 +432,8 @@ impl Store for KvStore {
                     key: (*key).to_owned(),
                     version: live.meta.version,
                     guard: live.meta.guard,
-                    touched_at: U64(live.touched_at),
-                    expires_at: U64(live.expires_at),
+                    touched_at: live.touched_at,
+                    expires_at: live.expires_at,
                     value: Some(live.value.into()),
                 }),
                 Ok(_) | Err(StoreError::Missing) => {}

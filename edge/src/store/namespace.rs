@@ -1,23 +1,25 @@
 //! A KV namespace, asked within the request's budget; and how it fails.
 
+use std::time::Duration;
+
 use js_sys::Promise;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tessera_contract::Timestamp;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use worker::kv::KvError;
 
-use super::StoreError;
-use crate::number::U64;
+use super::{Cause, StoreError};
 use crate::{budget, clock};
 
-/// The shortest life that KV gives a key, in seconds.
-pub(super) const MINIMUM_TTL_S: u64 = 60;
+/// The shortest life that KV gives a key.
+pub(super) const MINIMUM_TTL: Duration = Duration::from_secs(60);
 /// What is to live longer is kept until it is deleted, in seconds.
 const FOR_EVER_S: u64 = 1_000_000_000;
 /// How long two writes to one key have to be apart, as it documents itself.
-pub(super) const MINIMUM_WRITE_INTERVAL_MS: u64 = 1000;
+pub(super) const MINIMUM_WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 #[wasm_bindgen]
 extern "C" {
@@ -108,25 +110,25 @@ impl Namespace {
         found.dyn_into()
     }
 
-    /// `until`: when KV may forget it, in milliseconds since 1970.
+    /// `until`: when KV may forget it.
     pub(super) async fn put(
         &self,
         key: &str,
         value: &str,
         metadata: &impl Serialize,
-        until: u64,
+        until: Timestamp,
     ) -> Result<(), StoreError> {
         spend()?;
         #[cfg(feature = "test-routes")]
         self.before_write(key).await?;
         // What is to be kept is never kept for less.
-        let left_s = until.saturating_sub(clock::now()).div_ceil(1000);
+        let left_s = until.millis_since(clock::now()).div_ceil(1000);
         let put = self.kv.put(&self.key(key), value);
         let put = put.and_then(|put| put.metadata(metadata)).map_err(write_failed)?;
         let put = if left_s > FOR_EVER_S {
             put
         } else {
-            put.expiration_ttl(left_s.max(MINIMUM_TTL_S))
+            put.expiration_ttl(left_s.max(MINIMUM_TTL.as_secs()))
         };
         put.execute().await.map_err(write_failed)
     }
@@ -173,7 +175,7 @@ impl Namespace {
         use crate::testing::faults;
         faults::before_kv().await;
         if faults::is_throttled() {
-            return Err(StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS)));
+            return Err(StoreError::Throttled(MINIMUM_WRITE_INTERVAL));
         }
         if faults::is_stale() {
             let key = self.key(key);
@@ -188,7 +190,7 @@ pub(super) fn spend() -> Result<(), StoreError> {
     if budget::spend() {
         Ok(())
     } else {
-        Err(StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS)))
+        Err(StoreError::Throttled(MINIMUM_WRITE_INTERVAL))
     }
 }
 
@@ -199,15 +201,15 @@ fn is_throttled(error: &KvError) -> bool {
 
 pub(super) fn read_failed(error: KvError) -> StoreError {
     if is_throttled(&error) {
-        return StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS));
+        return StoreError::Throttled(MINIMUM_WRITE_INTERVAL);
     }
     // Its own text may name the key.
-    StoreError::Unavailable("Workers KV failed".into())
+    StoreError::Unavailable(Cause::new("Workers KV failed"))
 }
 
 fn write_failed(error: KvError) -> StoreError {
     if is_throttled(&error) {
-        return StoreError::Throttled(U64(MINIMUM_WRITE_INTERVAL_MS));
+        return StoreError::Throttled(MINIMUM_WRITE_INTERVAL);
     }
-    StoreError::OutcomeUnknown
+    StoreError::OutcomeUnknown(Cause::new("Workers KV failed"))
 }

@@ -3,15 +3,15 @@
 
 use std::cell::Cell;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use tessera_contract::Timestamp;
 use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
 use worker::{SqlStorage, SqlStorageValue, State, Storage};
 
 use super::record::{Answer, Draft, Listing, Place, Question};
-use super::{Expected, SWEEP_GRACE_MS, StoreError};
+use super::{Cause, Expected, SWEEP_GRACE, StoreError};
 use crate::clock;
-use crate::number::U64;
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS record (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -44,20 +44,29 @@ struct Stored {
     value: String,
     version: String,
     guard: String,
-    expires_at: f64,
-    ends_at: f64,
-    touched_at: f64,
+    #[serde(deserialize_with = "moment")]
+    expires_at: Timestamp,
+    #[serde(deserialize_with = "moment")]
+    ends_at: Timestamp,
+    #[serde(deserialize_with = "moment")]
+    touched_at: Timestamp,
     owner: Option<String>,
     entry: Option<String>,
 }
 
+/// SQLite's numbers come as JavaScript's.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    let millis = f64::deserialize(deserializer)?;
+    Ok(Timestamp::from_millis(millis as u64))
+}
+
 impl Stored {
-    fn version(&self) -> Option<U64> {
-        self.version.parse().ok().map(U64)
+    fn version(&self) -> Option<u64> {
+        self.version.parse().ok()
     }
 
-    fn guard(&self) -> Option<U64> {
-        self.guard.parse().ok().map(U64)
+    fn guard(&self) -> Option<u64> {
+        self.guard.parse().ok()
     }
 
     fn is_expected(&self, expected: Expected) -> bool {
@@ -66,19 +75,19 @@ impl Stored {
     }
 
     /// Whether it belongs to this owner and has this guard, where they are named.
-    fn meets(&self, owner: Option<&str>, guard: Option<U64>) -> bool {
+    fn meets(&self, owner: Option<&str>, guard: Option<u64>) -> bool {
         (owner.is_none() || self.owner.as_deref() == owner) && (guard.is_none() || self.guard() == guard)
     }
 
-    fn is_alive(&self, now: u64) -> bool {
-        self.expires_at as u64 > now
+    fn is_alive(&self, now: Timestamp) -> bool {
+        self.expires_at > now
     }
 
     fn place(&self) -> Option<Place> {
         let entry = self.entry.as_ref()?.parse().ok()?;
         Some(Place {
             owner: self.owner.clone()?,
-            entry: U64(entry),
+            entry,
         })
     }
 }
@@ -110,7 +119,7 @@ impl SessionObject {
         let answer = self.answer(question).unwrap_or_else(|failure| match failure {
             Failure::Refused(error) => Answer::Refused { error },
             Failure::Storage(error) => Answer::Refused {
-                error: StoreError::Other(error.to_string()),
+                error: StoreError::Other(Cause::new(error.to_string())),
             },
         });
         Ok(serde_json::to_string(&answer)?)
@@ -123,7 +132,7 @@ impl SessionObject {
     pub async fn alarm(&self) -> Result<(), JsError> {
         let due = self
             .read()?
-            .map(|stored| stored.expires_at as u64 + SWEEP_GRACE_MS);
+            .map(|stored| stored.expires_at.saturating_add(SWEEP_GRACE));
         match due {
             Some(due) if due > clock::now() => self.wake_at(due)?,
             _ => {
@@ -156,8 +165,8 @@ impl SessionObject {
                 Ok(Answer::Entry {
                     version: stored.version().ok_or(StoreError::Corrupt)?,
                     guard: stored.guard().ok_or(StoreError::Corrupt)?,
-                    expires_at: stored.expires_at as u64,
-                    touched_at: stored.touched_at as u64,
+                    expires_at: stored.expires_at,
+                    touched_at: stored.touched_at,
                     value: stored.value,
                     owner: stored.owner,
                 })
@@ -167,7 +176,7 @@ impl SessionObject {
                 if before.as_ref().is_some_and(|stored| stored.is_alive(now)) {
                     return Err(StoreError::Stale.into());
                 }
-                self.write(before.as_ref(), now, U64(0), draft)
+                self.write(before.as_ref(), now, 0, draft)
             }
             Question::Replace { now, expected, draft } => {
                 let before = self.live(now)?;
@@ -179,9 +188,9 @@ impl SessionObject {
             }
             Question::Touch { now, expires_at } => {
                 let stored = self.live(now)?;
-                let later = (expires_at as f64).min(stored.ends_at);
+                let later = expires_at.min(stored.ends_at);
                 if later > stored.expires_at {
-                    let set = vec![SqlStorageValue::Float(later), number(now)];
+                    let set = vec![number(later), number(now)];
                     self.sql()
                         .exec("UPDATE record SET expires_at = ?, touched_at = ?", Some(set))?;
                 }
@@ -208,7 +217,13 @@ impl SessionObject {
     }
 
     /// `kept` is the guard where the draft brings none.
-    fn write(&self, before: Option<&Stored>, now: u64, kept: U64, draft: Draft) -> Result<Answer, Failure> {
+    fn write(
+        &self,
+        before: Option<&Stored>,
+        now: Timestamp,
+        kept: u64,
+        draft: Draft,
+    ) -> Result<Answer, Failure> {
         let Draft {
             value,
             version,
@@ -222,7 +237,7 @@ impl SessionObject {
             Listing::Nowhere => None,
             Listing::Entered(place) => Some(place),
             Listing::AsBefore(owner) => {
-                let known = before.is_some_and(|stored| stored.ends_at as u64 >= ends_at);
+                let known = before.is_some_and(|stored| stored.ends_at >= ends_at);
                 match &old {
                     Some(place) if place.owner == owner && known => Some(place.clone()),
                     _ => return Ok(Answer::EnterFirst),
@@ -235,12 +250,12 @@ impl SessionObject {
         }
         let (owner, entry) = place
             .clone()
-            .map(|place| (place.owner, place.entry.0.to_string()))
+            .map(|place| (place.owner, place.entry.to_string()))
             .unzip();
         let row: Vec<SqlStorageValue> = vec![
             value.into(),
-            version.0.to_string().into(),
-            guard.unwrap_or(kept).0.to_string().into(),
+            version.to_string().into(),
+            guard.unwrap_or(kept).to_string().into(),
             number(expires_at),
             number(ends_at),
             number(now),
@@ -249,7 +264,7 @@ impl SessionObject {
         ];
         // Before the record: one that nothing wakes would stay for ever.
         if before.is_none() {
-            self.wake_at(expires_at + SWEEP_GRACE_MS)?;
+            self.wake_at(expires_at.saturating_add(SWEEP_GRACE))?;
         }
         self.sql().exec(
             "INSERT OR REPLACE INTO record (one, value, version, guard, expires_at, ends_at, touched_at, owner, entry)
@@ -269,17 +284,17 @@ impl SessionObject {
         Ok(rows.into_iter().next())
     }
 
-    fn live(&self, now: u64) -> Result<Stored, Failure> {
+    fn live(&self, now: Timestamp) -> Result<Stored, Failure> {
         let stored = self.read()?.filter(|stored| stored.is_alive(now));
         stored.ok_or(Failure::Refused(StoreError::Missing))
     }
 
     /// Not awaited: the runtime answers nobody before it has kept the alarm, too.
-    fn wake_at(&self, at: u64) -> Result<(), worker::Error> {
+    fn wake_at(&self, at: Timestamp) -> Result<(), worker::Error> {
         super::remote::set_alarm(&self.storage, at)
     }
 }
 
-fn number(number: u64) -> SqlStorageValue {
-    SqlStorageValue::Float(number as f64)
+fn number(at: Timestamp) -> SqlStorageValue {
+    SqlStorageValue::Float(at.as_millis() as f64)
 }

@@ -1,12 +1,13 @@
 //! The Durable Object that holds an owner's index: which records may be theirs. It may list too much, never too little.
 
 use serde::Deserialize;
+use tessera_contract::Timestamp;
 use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
 use worker::{SqlStorage, SqlStorageValue, State, Storage};
 
 use super::index::{Answer, Line, Question};
-use super::{SWEEP_GRACE_MS, StoreError};
+use super::{Cause, SWEEP_GRACE, StoreError};
 use crate::clock;
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS entries (
@@ -57,7 +58,7 @@ impl OwnerObject {
     pub fn ask(&self, question: &str) -> Result<String, JsError> {
         let question: Question = serde_json::from_str(question)?;
         let answer = self.answer(question).unwrap_or_else(|error| Answer::Refused {
-            error: StoreError::Other(error.to_string()),
+            error: StoreError::Other(Cause::new(error.to_string())),
         });
         Ok(serde_json::to_string(&answer)?)
     }
@@ -67,14 +68,14 @@ impl OwnerObject {
     /// # Errors
     /// If the storage fails; the runtime then calls again.
     pub async fn alarm(&self) -> Result<(), JsError> {
-        let ended = clock::now().saturating_sub(SWEEP_GRACE_MS);
+        let ended = clock::now().saturating_sub(SWEEP_GRACE);
         let sql = self.table()?;
         sql.exec(
             "DELETE FROM entries WHERE ends_at <= ?",
             Some(vec![number(ended)]),
         )?;
         match self.earliest(&sql)? {
-            Some(ends_at) => super::remote::set_alarm(&self.storage, ends_at + SWEEP_GRACE_MS)?,
+            Some(ends_at) => super::remote::set_alarm(&self.storage, ends_at.saturating_add(SWEEP_GRACE))?,
             None => self.storage.delete_all().await?,
         }
         Ok(())
@@ -88,11 +89,11 @@ impl OwnerObject {
         Ok(sql)
     }
 
-    fn earliest(&self, sql: &SqlStorage) -> Result<Option<u64>, worker::Error> {
+    fn earliest(&self, sql: &SqlStorage) -> Result<Option<Timestamp>, worker::Error> {
         let earliest: Earliest = sql
             .exec("SELECT min(ends_at) AS ends_at FROM entries", None)?
             .one()?;
-        Ok(earliest.ends_at.map(|at| at as u64))
+        Ok(earliest.ends_at.map(|at| Timestamp::from_millis(at as u64)))
     }
 
     fn answer(&self, question: Question) -> Result<Answer, worker::Error> {
@@ -105,12 +106,7 @@ impl OwnerObject {
                 entry,
             } => {
                 let before = self.earliest(&sql)?;
-                let row = vec![
-                    key.into(),
-                    number(ends_at),
-                    number(now),
-                    entry.0.to_string().into(),
-                ];
+                let row = vec![key.into(), number(ends_at), number(now), entry.to_string().into()];
                 // Of two that enter one record, whose write wins is not known here: the later end counts.
                 sql.exec(
                     "INSERT INTO entries (key, ends_at, entered_at, entry) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
@@ -119,13 +115,13 @@ impl OwnerObject {
                     Some(row),
                 )?;
                 if before.is_none_or(|before| before > ends_at) {
-                    super::remote::set_alarm(&self.storage, ends_at + SWEEP_GRACE_MS)?;
+                    super::remote::set_alarm(&self.storage, ends_at.saturating_add(SWEEP_GRACE))?;
                 }
                 Ok(Answer::Done)
             }
             Question::Leave { entries } => {
                 for (key, entry) in entries {
-                    let which = vec![key.into(), entry.0.to_string().into()];
+                    let which = vec![key.into(), entry.to_string().into()];
                     sql.exec("DELETE FROM entries WHERE key = ? AND entry = ?", Some(which))?;
                 }
                 Ok(Answer::Done)
@@ -141,7 +137,7 @@ impl OwnerObject {
                 let line = |stored: Stored| Line {
                     key: stored.key,
                     entry: stored.entry,
-                    entered_at: stored.entered_at as u64,
+                    entered_at: Timestamp::from_millis(stored.entered_at as u64),
                 };
                 Ok(Answer::Lines {
                     lines: rows.into_iter().map(line).collect(),
@@ -151,6 +147,6 @@ impl OwnerObject {
     }
 }
 
-fn number(number: u64) -> SqlStorageValue {
-    SqlStorageValue::Float(number as f64)
+fn number(at: Timestamp) -> SqlStorageValue {
+    SqlStorageValue::Float(at.as_millis() as f64)
 }

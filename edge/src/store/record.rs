@@ -1,16 +1,16 @@
 //! What is asked of the object that holds one record, and what it answers: the text that crosses between the two.
 
 use serde::{Deserialize, Serialize};
+use tessera_contract::Timestamp;
 
 use super::{Expected, StoreError};
-use crate::number::U64;
 
 /// The entry in an owner's index that stands for this record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub(crate) owner: String,
     /// Which entry: another stands there once somebody has entered the record anew.
-    pub(crate) entry: U64,
+    pub(crate) entry: u64,
 }
 
 /// Where a written record is listed from now on.
@@ -29,39 +29,39 @@ pub(crate) enum Listing {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Draft {
     pub(crate) value: String,
-    pub(crate) version: U64,
+    pub(crate) version: u64,
     /// `None` keeps the guard of the live record; 0 where there is none.
-    pub(crate) guard: Option<U64>,
-    pub(crate) expires_at: u64,
-    pub(crate) ends_at: u64,
+    pub(crate) guard: Option<u64>,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) ends_at: Timestamp,
     pub(crate) listing: Listing,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Question {
     Get {
-        now: u64,
+        now: Timestamp,
     },
     Insert {
-        now: u64,
+        now: Timestamp,
         draft: Draft,
     },
     Replace {
-        now: u64,
+        now: Timestamp,
         expected: Expected,
         draft: Draft,
     },
     Touch {
-        now: u64,
-        expires_at: u64,
+        now: Timestamp,
+        expires_at: Timestamp,
     },
     /// Refused as stale if a live record does not meet all the conditions that are named.
     Delete {
-        now: u64,
+        now: Timestamp,
         /// It belongs to this owner.
         owner: Option<String>,
         /// It has this guard.
-        guard: Option<U64>,
+        guard: Option<u64>,
     },
 }
 
@@ -69,10 +69,10 @@ pub(crate) enum Question {
 pub(crate) enum Answer {
     Entry {
         value: String,
-        version: U64,
-        guard: U64,
-        expires_at: u64,
-        touched_at: u64,
+        version: u64,
+        guard: u64,
+        expires_at: Timestamp,
+        touched_at: Timestamp,
         owner: Option<String>,
     },
     /// Written; the entry in an index that stands for it no longer, if there is one.

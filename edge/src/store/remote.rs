@@ -1,21 +1,23 @@
 //! How a Durable Object is called and woken, and how a call of one fails.
 
+use std::time::Duration;
+
 use js_sys::Promise;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tessera_contract::Timestamp;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use worker::{ObjectNamespace, Storage};
 
-use super::{StoreError, record};
+use super::{Cause, StoreError, record};
 use crate::budget;
-use crate::number::U64;
 
-/// How long to leave an object alone that says it is overloaded, in milliseconds.
-const OVERLOADED_PAUSE_MS: u64 = 1000;
-/// The latest alarm, in milliseconds since 1970: 2100. The runtime refuses dates after 2189; what is not due when an alarm comes
+/// How long to leave an object alone that says it is overloaded.
+const OVERLOADED_PAUSE: Duration = Duration::from_secs(1);
+/// The latest alarm: 2100. The runtime refuses dates after 2189; what is not due when an alarm comes
 /// sets the next.
-const LATEST_ALARM_MS: u64 = 4_102_444_800_000;
+const LATEST_ALARM: Timestamp = Timestamp::from_millis(4_102_444_800_000);
 
 #[wasm_bindgen]
 extern "C" {
@@ -32,9 +34,9 @@ extern "C" {
 }
 
 /// Wakes an object then. Not awaited: the runtime answers nobody before this is kept as well.
-pub(crate) fn set_alarm(storage: &Storage, at: u64) -> Result<(), worker::Error> {
+pub(crate) fn set_alarm(storage: &Storage, at: Timestamp) -> Result<(), worker::Error> {
     let alarms: &Alarms = storage.as_raw().unchecked_ref();
-    let _kept = alarms.set_alarm(at.min(LATEST_ALARM_MS) as f64)?;
+    let _kept = alarms.set_alarm(at.min(LATEST_ALARM).as_millis() as f64)?;
     Ok(())
 }
 
@@ -48,9 +50,9 @@ impl Failure {
     /// Of a question that may be asked again.
     pub(super) fn of_read(self) -> StoreError {
         if self.is_overloaded {
-            return StoreError::Throttled(U64(OVERLOADED_PAUSE_MS));
+            return StoreError::Throttled(OVERLOADED_PAUSE);
         }
-        StoreError::Unavailable(self.message)
+        StoreError::Unavailable(Cause::new(self.message))
     }
 
     pub(super) fn of(self, question: &record::Question) -> StoreError {
@@ -58,7 +60,7 @@ impl Failure {
             record::Question::Get { .. } => self.of_read(),
             // An overloaded object has not begun.
             _ if self.is_overloaded => self.of_read(),
-            _ => StoreError::OutcomeUnknown,
+            _ => StoreError::OutcomeUnknown(Cause::new(self.message)),
         }
     }
 }

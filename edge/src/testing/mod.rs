@@ -14,14 +14,15 @@ use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
+use tessera_contract::Timestamp;
 use wasm_bindgen::JsValue;
 use worker::Env;
 use worker::send::SendFuture;
 
-use crate::driver::{Answer, Call, Engine, Question, make_call_at, make_engine};
+use crate::driver::{Call, Engine, make_call_at, make_engine};
 use crate::engine::EdgeEngine;
 use crate::requests;
-use crate::store::{AnyStore, Store as _, StoreKind};
+use crate::store::{AnyStore, StoreKind, StoreOp, StoreService as _};
 
 thread_local! {
     static ENV: RefCell<Option<Env>> = const { RefCell::new(None) };
@@ -101,8 +102,8 @@ async fn describe(Path(kind): Path<String>) -> Response {
 
 #[derive(Deserialize)]
 struct Asked {
-    now: u64,
-    asked: Question,
+    now: Timestamp,
+    asked: StoreOp,
 }
 
 async fn ask(Path((kind, space)): Path<(String, String)>, body: String) -> Response {
@@ -111,8 +112,8 @@ async fn ask(Path((kind, space)): Path<(String, String)>, body: String) -> Respo
         (Err(error), _) => return unfit(&error),
         (_, Err(error)) => return unfit(&error.to_string()),
     };
-    let told: Answer = SendFuture::new(async move { asked.asked.ask(&store, asked.now).await }).await;
-    answer(&told)
+    let reply = SendFuture::new(async move { store.call(asked.now, &asked.asked).await }).await;
+    answer(&reply)
 }
 
 async fn new_engine(body: String) -> Response {
