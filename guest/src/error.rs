@@ -4,6 +4,8 @@ use core::fmt;
 
 use tessera_contract::form::Unfit;
 
+use crate::json::decimal;
+
 /// Why a call did not do as asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
@@ -193,4 +195,9 @@ impl fmt::Debug for Error {
             None => Ok(()),
         }
     }
+}
+
+/// Words around a number.
+pub fn phrase(before: &str, number: u64, after: &str) -> String {
+    [before, &decimal(number), after].concat()
 }

@@ -1,9 +1,10 @@
 //! How sessions live, and whether a store can honour it.
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, phrase};
 use crate::form::{FieldLimits, check_name};
 use crate::json::decimal;
 use crate::ports::Capabilities;
+use crate::record::FORMATS;
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -80,6 +81,7 @@ pub struct Policy {
     pub maximum_value_bytes: u32,
     pub maximum_record_bytes: u32,
     pub maximum_fields: u32,
+    pub record_format: u32,
     pub key_prefix: String,
     pub public_fields: Vec<String>,
     pub token_fields: Vec<String>,
@@ -107,6 +109,7 @@ impl Default for Policy {
             maximum_value_bytes: 16 << 10,
             maximum_record_bytes: 64 << 10,
             maximum_fields: 256,
+            record_format: *FORMATS.start(),
             key_prefix: "tessera:".into(),
             public_fields: Vec::new(),
             token_fields: Vec::new(),
@@ -179,6 +182,12 @@ impl Policy {
             1 << 20,
         )?;
         within("maximum-fields", self.maximum_fields.into(), 1, 4096)?;
+        within(
+            "record-format",
+            self.record_format.into(),
+            (*FORMATS.start()).into(),
+            (*FORMATS.end()).into(),
+        )?;
         self.check_texts()
     }
 
@@ -248,15 +257,19 @@ impl Policy {
         if self.key_prefix.len() + KEY_ID_CHARACTERS > store.maximum_key_bytes as usize {
             return unfit(
                 "key-prefix",
-                &words("the store's keys are at most ", store.maximum_key_bytes, " bytes"),
+                &phrase(
+                    "the store's keys are at most ",
+                    store.maximum_key_bytes.into(),
+                    " bytes",
+                ),
             );
         }
         if self.maximum_record_bytes > store.maximum_value_bytes {
             return unfit(
                 "maximum-record-bytes",
-                &words(
+                &phrase(
                     "the store's values are at most ",
-                    store.maximum_value_bytes,
+                    store.maximum_value_bytes.into(),
                     " bytes",
                 ),
             );
@@ -264,13 +277,13 @@ impl Policy {
         if self.idle_timeout_ms < store.minimum_ttl_ms {
             return unfit(
                 "idle-timeout-ms",
-                &words("the store keeps entries at least ", store.minimum_ttl_ms, " ms"),
+                &phrase("the store keeps entries at least ", store.minimum_ttl_ms, " ms"),
             );
         }
         if self.touch_interval_ms < store.minimum_write_interval_ms {
             return unfit(
                 "touch-interval-ms",
-                &words(
+                &phrase(
                     "the store takes a write every ",
                     store.minimum_write_interval_ms,
                     " ms",
@@ -280,7 +293,7 @@ impl Policy {
         if self.rotation_grace_ms < store.maximum_staleness_ms {
             return unfit(
                 "rotation-grace-ms",
-                &words(
+                &phrase(
                     "the store's answers may be ",
                     store.maximum_staleness_ms,
                     " ms old, and a client would be refused meanwhile",
@@ -298,7 +311,7 @@ pub fn check_subject(subject: &str, store: &Capabilities) -> Result<(), Error> {
         return Err(Error::about(
             Kind::InvalidArgument,
             "subject",
-            &words("must be 1 to ", maximum as u64, " bytes long"),
+            &phrase("must be 1 to ", maximum as u64, " bytes long"),
         ));
     }
     if subject.chars().any(char::is_control) {
@@ -324,8 +337,4 @@ fn within(field: &str, value: u64, minimum: u64, maximum: u64) -> Result<(), Err
         field,
         &["must be ", &minimum, " to ", &maximum, ", and is ", &value].concat(),
     )
-}
-
-fn words(before: &str, number: impl Into<u64>, after: &str) -> String {
-    [before, &decimal(number.into()), after].concat()
 }

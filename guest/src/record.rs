@@ -12,14 +12,17 @@
 //!
 //! Where a session was before it moved (see `write.rs`) lies `{"format":1,"moved":"<id>"}`.
 
+use core::ops::RangeInclusive;
+
 use crate::encoding;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, phrase};
 use crate::generation::{Generation, Generations};
 use crate::json::{self, Fault, Scanner};
 use crate::token::SessionId;
 
-/// The version of the format that is written.
-pub const FORMAT: u64 = 1;
+/// The formats that this release reads: its predecessor's, if that has another, and its own. Which of them is written is a setting
+/// of the policy, because not all hosts of a store change their release at once.
+pub const FORMATS: RangeInclusive<u32> = 1..=1;
 
 /// How many write ids a record keeps: more than can come between a write and its author's next look at it.
 pub const KEPT_WRITES: usize = 6;
@@ -84,6 +87,8 @@ impl Writes {
 /// The head of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
+    /// Which of [`FORMATS`] it has.
+    pub format: u32,
     /// When the session was made.
     pub created_at: u64,
     /// When its subject last authenticated.
@@ -102,7 +107,7 @@ impl Head {
     /// Writes the head, up to and with the name of the fields.
     pub fn write(&self, onto: &mut String) {
         onto.push_str("{\"format\":");
-        json::push_unsigned(FORMAT, onto);
+        json::push_unsigned(self.format.into(), onto);
         onto.push_str(",\"created\":");
         json::push_unsigned(self.created_at, onto);
         onto.push_str(",\"authenticated\":");
@@ -134,19 +139,20 @@ impl Head {
     pub fn read(scanner: &mut Scanner<'_>) -> Result<Self, Error> {
         scanner.literal("{\"format\":").map_err(corrupt)?;
         let format = scanner.unsigned().map_err(corrupt)?;
-        if format != FORMAT {
+        let Some(format) = u32::try_from(format)
+            .ok()
+            .filter(|format| FORMATS.contains(format))
+        else {
             return Err(Error::because(
                 Kind::Corrupt,
-                [
+                phrase(
                     "the record has format ",
-                    &json::decimal(format),
-                    "; this engine reads format ",
-                    &json::decimal(FORMAT),
-                ]
-                .concat(),
+                    format,
+                    ", which this engine does not read",
+                ),
             ));
-        }
-        let head = read_members(scanner).map_err(corrupt)?;
+        };
+        let head = read_members(format, scanner).map_err(corrupt)?;
         if head.generations.floor.counter > head.generations.current.counter {
             return Err(Error::because(
                 Kind::Corrupt,
@@ -157,7 +163,7 @@ impl Head {
     }
 }
 
-/// What lies where a session was before it moved: the way to where it is.
+/// What lies where a session was before it moved: the way to where it is. Of one form in all formats.
 const MOVED: (&str, &str) = ("{\"format\":1,\"moved\":\"", "\"}");
 
 /// Writes the way to a session that has moved.
@@ -176,7 +182,7 @@ pub fn corrupt(fault: Fault) -> Error {
     Error::because(Kind::Corrupt, fault.to_text())
 }
 
-fn read_members(scanner: &mut Scanner<'_>) -> Result<Head, Fault> {
+fn read_members(format: u32, scanner: &mut Scanner<'_>) -> Result<Head, Fault> {
     scanner.literal(",\"created\":")?;
     let created_at = scanner.unsigned()?;
     scanner.literal(",\"authenticated\":")?;
@@ -215,6 +221,7 @@ fn read_members(scanner: &mut Scanner<'_>) -> Result<Head, Fault> {
         confirmed_at,
     };
     Ok(Head {
+        format,
         created_at,
         authenticated_at,
         ends_at,

@@ -214,6 +214,7 @@ mod tests {
         let mut writes = Writes::default();
         writes.push("w.1");
         Head {
+            format: 1,
             created_at: 5,
             authenticated_at: None,
             ends_at: 100,
@@ -336,6 +337,7 @@ mod tests {
             raised_at: crate::call::MAXIMUM_TIMESTAMP_MS,
         };
         let mut longest = Head {
+            format: 1,
             created_at: last.raised_at,
             authenticated_at: Some(last.raised_at),
             ends_at: last.raised_at,

@@ -101,6 +101,7 @@ mod tests {
     fn live(expires_at: u64, ends_at: u64) -> Live {
         let generations = Generations::first(1);
         let head = Head {
+            format: 1,
             created_at: 1,
             authenticated_at: None,
             ends_at,

@@ -390,6 +390,7 @@ impl<'a> Write<'a> {
         let now = self.now.get();
         let generations = Generations::first(now);
         let mut head = Head {
+            format: self.engine.policy.record_format,
             created_at: now,
             authenticated_at: None,
             ends_at: now + self.engine.policy.absolute_timeout_ms,
@@ -479,6 +480,7 @@ impl<'a> Write<'a> {
     ) -> Result<(Snapshot, Option<Minted>), Error> {
         let policy = &self.engine.policy;
         let mut head = plan.head.clone();
+        head.format = policy.record_format;
         head.writes.push(self.author.write_id());
         let (fields, bytes) = (policy.maximum_fields, policy.maximum_record_bytes);
         let next = Snapshot::compose(id, head, base, self.survivors(), self.overlay, fields, bytes)?;

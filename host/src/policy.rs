@@ -100,6 +100,9 @@ pub struct Policy {
     pub maximum_record_bytes: u32,
     /// Default 256; 1 to 4096.
     pub maximum_fields: u32,
+    /// The format in which records are written: that of the release before this one, which is the default, or this release's own.
+    /// Both are read. Change it once every host of the store runs a release that reads the new one. Today 1 alone.
+    pub record_format: u32,
     /// Stands before every key in the store. Default `tessera:`; at most 64 visible ASCII characters.
     pub key_prefix: String,
     /// Fields that a list of sessions shows, as for a page "your devices". At most 32 names.
@@ -130,6 +133,7 @@ impl Policy {
             maximum_value_bytes: policy.maximum_value_bytes,
             maximum_record_bytes: policy.maximum_record_bytes,
             maximum_fields: policy.maximum_fields,
+            record_format: policy.record_format,
             key_prefix: policy.key_prefix,
             public_fields: policy.public_fields,
             token_fields: policy.token_fields,
@@ -157,6 +161,7 @@ impl Policy {
             maximum_value_bytes: self.maximum_value_bytes,
             maximum_record_bytes: self.maximum_record_bytes,
             maximum_fields: self.maximum_fields,
+            record_format: self.record_format,
             key_prefix: self.key_prefix.clone(),
             public_fields: self.public_fields.clone(),
             token_fields: self.token_fields.clone(),

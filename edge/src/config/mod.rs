@@ -101,7 +101,7 @@ enum Kind {
 }
 
 /// Variables with the member of the policy that each sets.
-const POLICY: [(&str, &str, Kind); 21] = [
+const POLICY: [(&str, &str, Kind); 22] = [
     ("TESSERA_IDLE_TIMEOUT", "idleTimeoutMs", Kind::Duration),
     ("TESSERA_ABSOLUTE_TIMEOUT", "absoluteTimeoutMs", Kind::Duration),
     ("TESSERA_TOUCH_INTERVAL", "touchIntervalMs", Kind::Duration),
@@ -136,6 +136,7 @@ const POLICY: [(&str, &str, Kind); 21] = [
     ("TESSERA_MAXIMUM_NAME_BYTES", "maximumNameBytes", Kind::Number),
     ("TESSERA_MAXIMUM_RECORD_BYTES", "maximumRecordBytes", Kind::Number),
     ("TESSERA_MAXIMUM_FIELDS", "maximumFields", Kind::Number),
+    ("TESSERA_RECORD_FORMAT", "recordFormat", Kind::Number),
     ("TESSERA_KEY_PREFIX", "keyPrefix", Kind::Text),
     ("TESSERA_PUBLIC_FIELDS", "publicFields", Kind::Names),
     ("TESSERA_TOKEN_FIELDS", "tokenFields", Kind::Names),

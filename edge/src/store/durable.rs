@@ -130,7 +130,7 @@ impl DurableStore {
     pub(crate) async fn lines(&self, owner: &str) -> Result<Vec<String>, StoreError> {
         let question = index::Question::List {
             after: None,
-            limit: super::BATCH_LIMIT as u32,
+            limit: tessera_contract::store::BATCH_LIMIT as u32,
         };
         match self.index(owner, &question).await? {
             index::Answer::Lines { lines } => Ok(lines.into_iter().map(|line| line.key).collect()),

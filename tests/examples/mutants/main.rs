@@ -2,32 +2,16 @@
 //!
 //! The faults are data, `tests/mutants/mutants.json`: a file, a text that stands in it once, and what to put there.
 
-mod build;
 mod judge;
+mod workshop;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use serde::Deserialize;
 use tessera_tests::interleave::campaign::{explore_all, traps};
 
-use build::Workshop;
-
-/// One deliberate fault.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Mutant {
-    /// What is wrong with it.
-    pub(crate) name: String,
-    /// Below the workspace.
-    pub(crate) file: String,
-    /// Stands there exactly once.
-    pub(crate) find: String,
-    /// What to put in its place.
-    pub(crate) replace: String,
-}
-
-type Failure = Box<dyn std::error::Error>;
+use workshop::{Failure, Workshop};
 
 fn first_line(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
@@ -58,12 +42,12 @@ fn main() -> Result<ExitCode, Failure> {
     let mut out = std::io::stdout();
     let (mut survivors, mut tried) = (Vec::new(), 0);
     // The engine as it is must pass all that is asked of the mutants, or their failing would show nothing.
-    if let Some(fault) = judge::find_fault(&workshop.component(None)?) {
+    if let Some(fault) = judge::find_fault(&workshop.component(&[])?) {
         return Err(format!("the engine itself fails: {fault}").into());
     }
     for mutant in all.iter().step_by(every) {
         let began = Instant::now();
-        let component = match workshop.component(Some(mutant)) {
+        let component = match workshop.component(&[mutant]) {
             Ok(component) => component,
             // Of a list that a tool has made, some do not compile.
             Err(error) if list.is_some() => {
@@ -96,7 +80,7 @@ fn main() -> Result<ExitCode, Failure> {
     workshop.check(&trapping)?;
     let mut violations = 0;
     if let Some(trapping) = trapping.first().filter(|_| named.is_empty() && list.is_none()) {
-        let component = workshop.component(Some(trapping))?;
+        let component = workshop.component(&[trapping])?;
         for campaign in traps() {
             let (report, found) = explore_all(&campaign.plans, &component, campaign.how);
             writeln!(

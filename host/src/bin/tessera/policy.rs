@@ -84,6 +84,9 @@ pub(crate) struct PolicyFlags {
     /// How many fields a session has [default: 256]
     #[arg(long, value_name = "COUNT", env = "TESSERA_MAXIMUM_FIELDS")]
     maximum_fields: Option<u32>,
+    /// The format in which records are written, for upgrades one server at a time [default: 1]
+    #[arg(long, value_name = "NUMBER", env = "TESSERA_RECORD_FORMAT")]
+    record_format: Option<u32>,
     /// A text field copied into the `data` claim of a JWT; may be given several times
     #[arg(
         long = "token-field",
@@ -255,6 +258,7 @@ impl PolicyFlags {
             give(self.maximum_name_bytes, &mut policy.maximum_name_bytes);
             give(self.maximum_record_bytes, &mut policy.maximum_record_bytes);
             give(self.maximum_fields, &mut policy.maximum_fields);
+            give(self.record_format, &mut policy.record_format);
             policy.token_fields = self.token_fields;
         }))
     }

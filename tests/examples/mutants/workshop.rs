@@ -1,12 +1,27 @@
 //! A copy of the engine beside the workspace's own, changed and built as a component.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use serde::Deserialize;
 use tessera::Component;
 
-use super::{Failure, Mutant};
+/// One change to the engine.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Mutant {
+    /// What is changed; of a deliberate fault, what is wrong with it.
+    pub(crate) name: String,
+    /// Below the workspace.
+    pub(crate) file: String,
+    /// Stands there exactly once.
+    pub(crate) find: String,
+    /// What to put in its place.
+    pub(crate) replace: String,
+}
+
+pub(crate) type Failure = Box<dyn std::error::Error>;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -79,12 +94,9 @@ impl Workshop {
         Ok(())
     }
 
-    /// Builds the engine with a fault in it, or without.
-    pub(crate) fn component(&self, mutant: Option<&Mutant>) -> Result<Component, Failure> {
-        let built = match mutant {
-            Some(mutant) => self.with(mutant, Self::build)?,
-            None => self.build()?,
-        };
+    /// Builds the engine with these changes, or with none.
+    pub(crate) fn component(&self, changes: &[&Mutant]) -> Result<Component, Failure> {
+        let built = self.with(changes, Self::build)?;
         let module = fs::read(built)?;
         let component = wit_component::ComponentEncoder::default()
             .validate(true)
@@ -95,7 +107,7 @@ impl Workshop {
 
     /// The engine's own tests, which see what no caller does.
     pub(crate) fn fails_its_own_tests(&self, mutant: &Mutant) -> Result<bool, Failure> {
-        self.with(mutant, |workshop| {
+        self.with(&[mutant], |workshop| {
             let output = workshop
                 .cargo()
                 .args(["test", "--quiet", "--lib", "--tests"])
@@ -107,13 +119,31 @@ impl Workshop {
         })
     }
 
-    /// Does something with a fault in the copy, and takes it out again.
-    fn with<T>(&self, mutant: &Mutant, act: impl FnOnce(&Self) -> Result<T, Failure>) -> Result<T, Failure> {
-        let original = fs::read_to_string(self.workspace.join(&mutant.file))?;
-        let file = Path::new(&mutant.file);
-        self.put(file, &original.replacen(&mutant.find, &mutant.replace, 1))?;
+    /// Does something with changes in the copy, and takes them out again.
+    fn with<T>(
+        &self,
+        changes: &[&Mutant],
+        act: impl FnOnce(&Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut files = BTreeMap::new();
+        for Mutant {
+            file, find, replace, ..
+        } in changes
+        {
+            if !files.contains_key(file) {
+                files.insert(file, fs::read_to_string(self.workspace.join(file))?);
+            }
+            if let Some(text) = files.get_mut(file) {
+                *text = text.replacen(find, replace, 1);
+            }
+        }
+        for (file, text) in &files {
+            self.put(Path::new(file), text)?;
+        }
         let done = act(self);
-        self.put(file, &original)?;
+        for file in files.keys() {
+            self.put(Path::new(file), &fs::read_to_string(self.workspace.join(file))?)?;
+        }
         done
     }
 
