@@ -1,13 +1,16 @@
-//! 100 000 sessions in a SQLite file: how fast they are made, opened and saved, and what they take. `cargo xtask load`
+//! Many sessions in a SQLite file: how fast they are made, opened and saved, and what they take. `cargo xtask load [NUMBER]`
 
 use std::io::{self, Write as _};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tessera::Sessions;
 use tessera::store::{Durability, SqliteStore};
 
+/// How many sessions there are unless another number is given, and how many there may be.
 const SESSIONS: usize = 100_000;
+const BOUNDS: RangeInclusive<usize> = 1_000..=10_000_000;
 const SAMPLES: usize = 10_000;
 const AT_ONCE: usize = 64;
 
@@ -58,34 +61,47 @@ fn row(out: &mut impl io::Write, what: &str, taken: &[Duration]) -> io::Result<(
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
+    let count = match std::env::args().nth(1) {
+        None => SESSIONS,
+        Some(number) => {
+            let count = number.parse().ok().filter(|count| BOUNDS.contains(count));
+            count.ok_or_else(|| {
+                format!(
+                    "the number of sessions is {} to {}, and not {number:?}",
+                    BOUNDS.start(),
+                    BOUNDS.end()
+                )
+            })?
+        }
+    };
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("sessions.db");
     let mut out = io::stdout().lock();
 
     let (store, sessions) = open(&path, Durability::ProcessCrash)?;
     let began = Instant::now();
-    let mut tokens = Vec::with_capacity(SESSIONS);
-    while tokens.len() < SESSIONS {
-        let batch: Vec<_> = (0..AT_ONCE.min(SESSIONS - tokens.len()))
+    let mut tokens = Vec::with_capacity(count);
+    while tokens.len() < count {
+        let batch: Vec<_> = (0..AT_ONCE.min(count - tokens.len()))
             .map(|at| tokio::spawn(make(sessions.clone(), format!("user{}", (tokens.len() + at) / 3))))
             .collect();
         for made in batch {
             tokens.push(made.await??);
         }
     }
-    let rate = SESSIONS as f64 / began.elapsed().as_secs_f64();
+    let rate = count as f64 / began.elapsed().as_secs_f64();
     drop(sessions);
     store.close()?;
     let bytes = std::fs::metadata(&path)?.len();
     writeln!(
         out,
-        "{SESSIONS} sessions of 9 fields, {AT_ONCE} logins at once: {rate:.0} logins/s"
+        "{count} sessions of 9 fields, {AT_ONCE} logins at once: {rate:.0} logins/s"
     )?;
     writeln!(
         out,
         "file: {:.1} MB, {} bytes a session\n",
         bytes as f64 / 1e6,
-        bytes / SESSIONS as u64
+        bytes / count as u64
     )?;
 
     writeln!(out, "| | median | 99th of 100 |\n|---|---|---|")?;

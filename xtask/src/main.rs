@@ -28,7 +28,7 @@ Usage: cargo xtask COMMAND
   bench-http  requests a second beside the same axum program with tower-sessions, driven by wrk; `bench-http N`: N rounds
   bench-stores  opens and saves over every store, beside bare reads and writes and beside tower-sessions over its own; `bench-stores NAME…`: these
   bench-floods  logout and login while 256 connections save to the same session; `bench-floods NAME…`: over these stores
-  load    100 000 sessions in a SQLite file: start, open, save, size
+  load    100 000 sessions in a SQLite file: start, open, save, size; `load N`: N of them
   explore every order of several clients' steps, with faults; `explore NAME…`: these campaigns, also long ones
   faulted every store under load while it is killed, cut off and slowed; `faulted SECONDS STORE…`: so long, and these
   mutants deliberate faults in the engine, each of which must be found; `mutants N`: every Nth; `mutants NAME…`
