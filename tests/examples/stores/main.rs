@@ -7,6 +7,7 @@
     reason = "a command for the terminal, which stops where a store fails"
 )]
 
+mod aims;
 mod floor;
 mod measure;
 
@@ -26,6 +27,8 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) const TEXT: &str = "some text of usual length";
 /// Of every store.
 pub(crate) const ROWS: usize = 2_000;
+pub(crate) const FLOOR: &str = "its floor: bare reads and writes";
+pub(crate) const PEER: &str = "`tower-sessions`";
 const AT_ONCE: [usize; 3] = [1, 64, 1024];
 /// Each figure is the median of so many runs, one after the other with what it is held against.
 const RUNS: usize = 3;
@@ -55,28 +58,26 @@ async fn main() -> Result<(), Failure> {
         "Latency in microseconds (half of the calls, 99 of 100), calls a second; medians of {RUNS} runs\n"
     );
     println!("| store | at once | open | | | save | | |\n|---|---|---|---|---|---|---|---|");
-    let mut ratio = None;
+    let mut all = Vec::new();
     for subject in subjects.iter().filter(|subject| is_wanted(subject.name)) {
         let tokens = fill(&subject.sessions).await?;
         for at_once in AT_ONCE {
             let rows = rows(subject, &tokens, at_once, &peer).await?;
-            if subject.name == "Redis" && at_once == 64 {
-                ratio = Some(rows[0].1[0].median / rows[1].1[0].median);
-            }
-            for (name, [open, save]) in rows {
+            for (name, [open, save]) in &rows {
                 println!("| {name} | {at_once} | {} | {} |", cells(open), cells(save));
             }
+            all.push(aims::Compared {
+                subject: subject.name,
+                at_once,
+                rows,
+            });
         }
     }
-    if let Some(ratio) = ratio {
-        println!(
-            "\nan open on Redis takes {ratio:.2} times as long as a bare GET (64 at once, half of the calls)"
-        );
-    }
+    aims::print(&all);
     in_flight(&redis).await
 }
 
-fn cells(measured: Measured) -> String {
+fn cells(measured: &Measured) -> String {
     let Measured {
         per_second,
         median,
@@ -163,7 +164,7 @@ async fn fill(sessions: &Sessions) -> Result<Arc<Vec<String>>, Failure> {
 }
 
 /// Name, and what an open and a save take.
-type Row = (&'static str, [Measured; 2]);
+pub(crate) type Row = (&'static str, [Measured; 2]);
 
 async fn rows(
     subject: &Subject,
@@ -187,11 +188,7 @@ async fn rows(
             peers.push(beside(peer, kind, place, at_once)?);
         }
     }
-    let all = [
-        (subject.name, ours),
-        ("its floor: bare reads and writes", floors),
-        ("`tower-sessions`", peers),
-    ];
+    let all = [(subject.name, ours), (FLOOR, floors), (PEER, peers)];
     Ok(all
         .into_iter()
         .filter(|(_, runs)| !runs.is_empty())
