@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use tessera_contract::Timestamp;
+use tessera_http::chain;
 
 use super::cache::{Cached, KvCache};
 use super::namespace::Opened;
-use super::{Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
+use super::{Capabilities, Cause, Entry, StoreError, StoreOp, StoreReply, StoreService};
 use crate::{clock, deadline, requests};
 
 /// A cache that takes longer is none; or as long as the store may take, if that is less. In milliseconds.
@@ -24,7 +25,7 @@ pub(crate) struct CombinedStore<S> {
     cache_timeout_ms: u64,
 }
 
-impl<S: Store> CombinedStore<S> {
+impl<S: StoreService> CombinedStore<S> {
     /// `max_stale`: how old an answer may be. `store_timeout_ms`: how long all that is asked for one answer may take.
     pub(crate) fn new(kv: Opened, space: &str, inner: S, max_stale: Duration, store_timeout_ms: u64) -> Self {
         Self {
@@ -54,20 +55,35 @@ impl<S: Store> CombinedStore<S> {
     /// Forgets what a write has changed; if that fails, what is cached grows old all the same.
     async fn forget(&self, key: &str) {
         if let Err(error) = self.in_time(self.cache.remove(key)).await {
-            tracing::debug!("a cached entry is left to grow old: {error}");
+            tracing::debug!("a cached entry is left to grow old: {}", chain(&error));
         }
     }
 
-    /// The store's answer to a write, and what was cached forgotten however it ended.
-    async fn written<T>(&self, key: &str, answer: Result<T, StoreError>) -> Result<T, StoreError> {
-        if !matches!(answer, Err(StoreError::Missing | StoreError::TooLarge)) {
-            self.forget(key).await;
+    /// Reads an entry from the store below, and caches it for later.
+    async fn read(&self, now: Timestamp, key: &str, op: &StoreOp) -> StoreReply {
+        let read_at = clock::now();
+        let reply = self.inner.call(now, op).await;
+        if let StoreReply::Entry(Ok(entry)) = &reply {
+            let cached = Cached {
+                version: entry.version,
+                guard: entry.guard,
+                expires_at: entry.expires_at,
+                read_at,
+            };
+            let (cache, key, value) = (self.cache.clone(), key.to_owned(), entry.value.clone());
+            let (max_stale, timeout_ms) = (self.max_stale, self.cache_timeout_ms);
+            requests::later(async move {
+                let put = cache.put(&key, &value, &cached, max_stale);
+                if let Some(Err(error)) = deadline::within(timeout_ms, put).await {
+                    tracing::debug!("an entry is not cached: {}", chain(&error));
+                }
+            });
         }
-        answer
+        reply
     }
 }
 
-impl<S: Store> Store for CombinedStore<S> {
+impl<S: StoreService> StoreService for CombinedStore<S> {
     fn describe(&self) -> Capabilities {
         let inner = self.inner.describe();
         Capabilities {
@@ -77,112 +93,49 @@ impl<S: Store> Store for CombinedStore<S> {
         }
     }
 
-    async fn get(&self, now: Timestamp, key: &str, fresh: bool) -> Result<Entry, StoreError> {
-        if !self.describe().fits_key(key) {
-            return Err(StoreError::Missing);
+    async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
+        if let StoreOp::Insert { key, value, at } | StoreOp::Replace { key, value, at, .. } = op
+            && let Err(error) = self.describe().check_sizes(key, value, at)
+        {
+            return op.failed(error);
         }
-        if fresh {
-            return self.inner.get(now, key, true).await;
-        }
-        match self.in_time(self.cache.get(key)).await {
-            Ok(Some((value, cached))) if self.may_serve(&cached, now) => {
-                return Ok(Entry {
-                    value: value.into(),
-                    version: cached.version,
-                    guard: cached.guard,
-                    expires_at: cached.expires_at,
-                });
+        match op {
+            StoreOp::Get { key, .. } if !self.describe().fits_key(key) => op.failed(StoreError::Missing),
+            StoreOp::Get { key, fresh: false } => {
+                match self.in_time(self.cache.get(key)).await {
+                    Ok(Some((value, cached))) if self.may_serve(&cached, now) => {
+                        return StoreReply::Entry(Ok(Entry {
+                            value: value.into(),
+                            version: cached.version,
+                            guard: cached.guard,
+                            expires_at: cached.expires_at,
+                        }));
+                    }
+                    Ok(_) => {}
+                    // A cache that fails is none.
+                    Err(error) => tracing::debug!("the cache cannot be read: {}", chain(&error)),
+                }
+                self.read(now, key, op).await
             }
-            Ok(_) => {}
-            // A cache that fails is none.
-            Err(error) => tracing::debug!("the cache cannot be read: {error}"),
-        }
-        let read_at = clock::now();
-        let entry = self.inner.get(now, key, false).await?;
-        let cached = Cached {
-            version: entry.version,
-            guard: entry.guard,
-            expires_at: entry.expires_at,
-            read_at,
-        };
-        let (cache, key, value) = (self.cache.clone(), key.to_owned(), entry.value.clone());
-        let (max_stale, timeout_ms) = (self.max_stale, self.cache_timeout_ms);
-        requests::later(async move {
-            let put = cache.put(&key, &value, &cached, max_stale);
-            if let Some(Err(error)) = deadline::within(timeout_ms, put).await {
-                tracing::debug!("an entry is not cached: {error}");
+            StoreOp::Get { .. } | StoreOp::GetMany { .. } | StoreOp::ListOwned { .. } => {
+                self.inner.call(now, op).await
             }
-        });
-        Ok(entry)
-    }
-
-    async fn get_many(
-        &self,
-        now: Timestamp,
-        keys: &[String],
-    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        self.inner.get_many(now, keys).await
-    }
-
-    async fn insert(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        self.describe().check_sizes(key, value, at)?;
-        self.inner.insert(now, key, value, at).await
-    }
-
-    async fn replace(
-        &self,
-        now: Timestamp,
-        key: &str,
-        value: &str,
-        expected: Expected,
-        at: &Placement,
-    ) -> Result<u64, StoreError> {
-        self.describe().check_sizes(key, value, at)?;
-        let answer = self.inner.replace(now, key, value, expected, at).await;
-        self.written(key, answer).await
-    }
-
-    async fn touch(
-        &self,
-        now: Timestamp,
-        key: &str,
-        owner: Option<&str>,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let answer = self.inner.touch(now, key, owner, expires_at).await;
-        self.written(key, answer).await
-    }
-
-    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
-        let answer = self.inner.delete(now, key, condition).await;
-        self.written(key, answer).await
-    }
-
-    async fn delete_many(
-        &self,
-        now: Timestamp,
-        deletions: &[Deletion],
-        owner: &str,
-    ) -> Result<u32, StoreError> {
-        let answer = self.inner.delete_many(now, deletions, owner).await;
-        let forgotten = deletions.iter().map(|deletion| self.forget(&deletion.key));
-        futures_util::future::join_all(forgotten).await;
-        answer
-    }
-
-    async fn list_owned(
-        &self,
-        now: Timestamp,
-        owner: &str,
-        cursor: &str,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        self.inner.list_owned(now, owner, cursor, limit).await
+            // Nothing live was there that could be cached.
+            StoreOp::Insert { .. } => self.inner.call(now, op).await,
+            StoreOp::Replace { key, .. } | StoreOp::Touch { key, .. } | StoreOp::Delete { key, .. } => {
+                let reply = self.inner.call(now, op).await;
+                // However else it ended, it may have been done.
+                if !matches!(reply.error(), Some(StoreError::Missing | StoreError::TooLarge)) {
+                    self.forget(key).await;
+                }
+                reply
+            }
+            StoreOp::DeleteMany { deletions, .. } => {
+                let reply = self.inner.call(now, op).await;
+                let forgotten = deletions.iter().map(|deletion| self.forget(&deletion.key));
+                futures_util::future::join_all(forgotten).await;
+                reply
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use tessera_contract::Timestamp;
+use tessera_http::chain;
 use worker::ObjectNamespace;
 
 use super::index::{self, Line};
@@ -96,7 +97,10 @@ impl DurableStore {
             return;
         }
         if let Err(error) = self.index(owner, &index::Question::Leave { entries }).await {
-            tracing::debug!("lines of an index are left to be removed later: {error}");
+            tracing::debug!(
+                "lines of an index are left to be removed later: {}",
+                chain(&error)
+            );
         }
     }
 

@@ -23,6 +23,7 @@ use futures_util::future::join_all;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tessera_contract::{Timestamp, decimal};
+use tessera_http::chain;
 
 use super::namespace::{MINIMUM_TTL, MINIMUM_WRITE_INTERVAL, Namespace, Opened, read_failed, spend};
 use super::{
@@ -221,7 +222,7 @@ impl KvStore {
         if let Some(owner) = owner
             && let Err(error) = self.0.remove(&owned(owner, key)).await
         {
-            tracing::debug!("a line of an index is left to expire: {error}");
+            tracing::debug!("a line of an index is left to expire: {}", chain(&error));
         }
     }
 
