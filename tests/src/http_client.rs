@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+/// How often a request to workerd is sent again that no byte answered.
+const REOPENS: u32 = 3;
+
 /// One answer of the service.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -79,7 +82,8 @@ impl Answer {
 pub struct Client {
     address: String,
     connection: Option<BufReader<TcpStream>>,
-    reopens: bool,
+    /// How often a request is sent again.
+    reopens: u32,
 }
 
 impl Client {
@@ -88,15 +92,16 @@ impl Client {
         Self {
             address: address.to_owned(),
             connection: None,
-            reopens: false,
+            reopens: 0,
         }
     }
 
     /// One for workerd. That closes connections nobody used for five seconds, by a clock that stands still while it
-    /// works: after a long request also one that was used at once. Such a request is sent again, on a new connection.
+    /// works: after a long request also one that was used at once, or that is new. A request that no byte answered is
+    /// sent again, on a new connection.
     pub fn reopening(address: &str) -> Self {
         Self {
-            reopens: true,
+            reopens: REOPENS,
             ..Self::new(address)
         }
     }
@@ -106,19 +111,28 @@ impl Client {
     /// # Errors
     /// Those of the connection, and what is no answer.
     pub fn try_send(&mut self, request: &[u8]) -> io::Result<Answer> {
-        let mut connection = match self.connection.take() {
-            Some(mut connection) if self.reopens => match begins(&mut connection, request) {
-                true => connection,
-                false => begun(connect(&self.address)?, request)?,
-            },
-            Some(connection) => begun(connection, request)?,
-            None => begun(connect(&self.address)?, request)?,
-        };
+        let mut connection = self.begin(request)?;
         let answer = read_answer(&mut connection)?;
         if answer.header("connection") != Some("close") {
             self.connection = Some(connection);
         }
         Ok(answer)
+    }
+
+    /// Sends a request, and waits for the first byte of its answer.
+    fn begin(&mut self, request: &[u8]) -> io::Result<BufReader<TcpStream>> {
+        let mut reopens = self.reopens;
+        loop {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => connect(&self.address)?,
+            };
+            match begins(&mut connection, request) {
+                Ok(()) => return Ok(connection),
+                Err(error) if reopens > 0 && is_closed(&error) => reopens -= 1,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Sends a request and reads the answer.
@@ -182,20 +196,18 @@ pub fn connect(address: &str) -> io::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
-/// Sends a request.
-fn begun(mut connection: BufReader<TcpStream>, request: &[u8]) -> io::Result<BufReader<TcpStream>> {
+fn begins(connection: &mut BufReader<TcpStream>, request: &[u8]) -> io::Result<()> {
     connection.get_mut().write_all(request)?;
-    Ok(connection)
+    match connection.fill_buf()? {
+        [] => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
 }
 
-/// Sends a request on a connection that may have been closed meanwhile: whether any byte of an answer came.
-fn begins(connection: &mut BufReader<TcpStream>, request: &[u8]) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset};
-    let sent = connection.get_mut().write_all(request);
-    match sent.and_then(|()| connection.fill_buf().map(<[u8]>::is_empty)) {
-        Ok(closed) => !closed,
-        Err(error) => !matches!(error.kind(), BrokenPipe | ConnectionReset),
-    }
+/// Whether the other side had closed the connection.
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 /// Reads one answer; without `Content-Length`, one without a body.

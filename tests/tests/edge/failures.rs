@@ -267,13 +267,18 @@ fn storage_that_never_answers_is_503_in_time_and_leaves_nothing_behind() {
     };
     round(3);
     let before = state(&worker);
-    round(12);
+    round(24);
     let after = state(&worker);
     tell(&format!(
         "storage that never answers: before {before}, after {after}"
     ));
     assert_eq!(after["under-way"], 1, "{after}");
-    assert_eq!(after["worker-bytes"], before["worker-bytes"], "memory grows");
+    // One page at most: what a request holds that waits for storage is longer than a record, of which six fill a page.
+    let bytes = |state: &Value| state["worker-bytes"].as_f64().expect("a number");
+    assert!(
+        bytes(&after) - bytes(&before) <= 65_536.0,
+        "memory grows: {before} {after}"
+    );
     assert_eq!(
         after["component-bytes"], before["component-bytes"],
         "the engine's memory grows"
