@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use js_sys::Promise;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Deserializer, Serialize};
 use tessera_contract::Timestamp;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use worker::{ObjectNamespace, Storage};
+use worker::{ObjectNamespace, SqlStorageValue, Storage};
 
 use super::{Cause, StoreError, record};
 use crate::budget;
 
 /// How long to leave an object alone that says it is overloaded.
 const OVERLOADED_PAUSE: Duration = Duration::from_secs(1);
+/// How much of the runtime's text an error has, in characters.
+const LONGEST_REASON: usize = 200;
 /// The latest alarm: 2100. The runtime refuses dates after 2189; what is not due when an alarm comes
 /// sets the next.
 const LATEST_ALARM: Timestamp = Timestamp::from_millis(4_102_444_800_000);
@@ -38,6 +40,17 @@ pub(crate) fn set_alarm(storage: &Storage, at: Timestamp) -> Result<(), worker::
     let alarms: &Alarms = storage.as_raw().unchecked_ref();
     let _kept = alarms.set_alarm(at.min(LATEST_ALARM).as_millis() as f64)?;
     Ok(())
+}
+
+/// A moment as an object's SQL has it: its numbers are JavaScript's.
+pub(super) fn sql_moment(at: Timestamp) -> SqlStorageValue {
+    SqlStorageValue::Float(at.as_millis() as f64)
+}
+
+/// Reads it, for serde's attribute `deserialize_with`.
+pub(super) fn read_moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    let millis = f64::deserialize(deserializer)?;
+    Ok(Timestamp::from_millis(millis as u64))
 }
 
 /// Why an object did not answer.
@@ -96,18 +109,20 @@ pub(super) async fn ask<Q: Serialize, A: DeserializeOwned>(
         .map_err(|_| failed("a Durable Object answers something that cannot be read"))
 }
 
-/// What the runtime says of a call that failed; its text is its own, and holds none of ours.
+/// Why a call failed, as the runtime says it: it knows an object by a hash of its name.
 fn read_failure(error: &JsValue) -> Failure {
-    let is = |name: &str| js_sys::Reflect::get(error, &name.into()).is_ok_and(|value| value.is_truthy());
+    let property = |name: &str| js_sys::Reflect::get(error, &name.into()).ok();
+    let is = |name: &str| property(name).is_some_and(|value| value.is_truthy());
+    let mut message = "a Durable Object failed".to_owned();
+    if let Some(reason) = property("message").and_then(|reason| reason.as_string()) {
+        message.push_str(": ");
+        message.extend(reason.chars().take(LONGEST_REASON));
+    }
+    if is("retryable") {
+        message.push_str("; it may work again");
+    }
     Failure {
         is_overloaded: is("overloaded"),
-        message: format!(
-            "a Durable Object failed{}",
-            if is("retryable") {
-                "; it may work again"
-            } else {
-                ""
-            }
-        ),
+        message,
     }
 }
