@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock;
-use crate::store::{Placement, StoreError, StoreOp, StoreService};
+use crate::store::{AnyStore, Methods, Placement, Store as _, StoreError};
 
 /// No session's key is this short.
 const KEY: &str = "health";
@@ -14,17 +14,14 @@ const KEY: &str = "health";
 const PERIOD: Duration = Duration::from_secs(10);
 
 /// Reads the entry, and writes it anew where it has expired.
-pub(crate) async fn check(store: &impl StoreService) -> Result<(), StoreError> {
+pub(crate) async fn check(store: &AnyStore) -> Result<(), StoreError> {
     let now = clock::now();
-    let get = StoreOp::Get {
-        key: KEY.into(),
-        fresh: true,
-    };
-    match store.call(now, &get).await.error() {
+    let store = Methods(store.clone());
+    match store.get(now, KEY, true).await {
         // It is alive: somebody has written it within the period.
-        None => return Ok(()),
-        Some(StoreError::Missing) => {}
-        Some(error) => return Err(error.clone()),
+        Ok(_) => return Ok(()),
+        Err(StoreError::Missing) => {}
+        Err(error) => return Err(error),
     }
     // A store that shows old entries may go on showing none.
     let period = PERIOD.max(store.describe().maximum_staleness);
@@ -36,14 +33,9 @@ pub(crate) async fn check(store: &impl StoreService) -> Result<(), StoreError> {
         expires_at: ends_at,
         ends_at,
     };
-    let insert = StoreOp::Insert {
-        key: KEY.into(),
-        value: String::new(),
-        at,
-    };
-    match store.call(now, &insert).await.error() {
+    match store.insert(now, KEY, "", &at).await {
         // `Stale`: another isolate has just written it.
-        None | Some(StoreError::Stale) => Ok(()),
-        Some(error) => Err(error.clone()),
+        Ok(_) | Err(StoreError::Stale) => Ok(()),
+        Err(error) => Err(error),
     }
 }

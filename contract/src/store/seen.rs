@@ -34,6 +34,14 @@ impl Seed {
             _ => None,
         }
     }
+
+    /// The same for a call that cannot wait: an entry that has expired is missing to it, because no store is asked whether it was
+    /// touched meanwhile.
+    pub fn reply_at_once(&self, op: &StoreOp, now: Timestamp) -> Option<StoreReply> {
+        let is_own = matches!(op, StoreOp::Get { key, fresh: false } if *key == self.key);
+        let missing = || is_own.then(|| op.failed(StoreError::Missing));
+        self.reply(op, now).or_else(missing)
+    }
 }
 
 /// What one logical call has read and written.
@@ -196,6 +204,17 @@ mod tests {
         assert!(seed.reply(&get("k", false), at(50)).is_none());
         assert!(seed.reply(&get("k", true), at(49)).is_none());
         assert!(seed.reply(&get("other", false), at(49)).is_none());
+        // Who cannot wait is not sent to the store for its own entry, and for no other reason.
+        assert!(matches!(
+            seed.reply_at_once(&get("k", false), at(49)),
+            Some(StoreReply::Entry(Ok(_)))
+        ));
+        assert!(matches!(
+            seed.reply_at_once(&get("k", false), at(50)),
+            Some(StoreReply::Entry(Err(StoreError::Missing)))
+        ));
+        assert!(seed.reply_at_once(&get("k", true), at(49)).is_none());
+        assert!(seed.reply_at_once(&get("other", false), at(49)).is_none());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tessera_contract::Timestamp;
 use tessera_contract::opens::Opens;
+use tessera_contract::store::Seed;
 use worker::Delay;
 
 use super::bindings::{self, Call};
@@ -71,7 +72,7 @@ pub(crate) struct Driver {
 }
 
 /// What was asked and answered before a call: the time, and a reply of the store at that time.
-pub(super) type Answered = (Timestamp, StoreOp, StoreReply);
+pub(super) type Answered = (Timestamp, Arc<StoreOp>, StoreReply);
 
 impl Driver {
     /// Makes the first instance, so that a policy or key that is refused is refused now.
@@ -214,13 +215,7 @@ impl Driver {
             if let Some(answer) = call.pass()? {
                 return Ok(answer);
             }
-            let reply = match (call.seed(), &call.asked) {
-                (Some(reply), _) => reply,
-                (None, Some((op @ StoreOp::Get { .. }, _))) if call.known.seed.is_some() => {
-                    op.failed(StoreError::Missing)
-                }
-                (None, _) => return Err(CallError::CannotWait),
-            };
+            let reply = call.seed(Seed::reply_at_once).ok_or(CallError::CannotWait)?;
             call.note(reply)?;
         }
     }
@@ -354,11 +349,8 @@ impl<'a> LogicalCall<'a> {
 
     /// Begins after what was asked and answered before.
     fn go_on_from(&mut self, (now, op, reply): Answered) -> Result<(), CallError> {
-        let text = |result: Result<String, serde_json::Error>| result.map_err(CallError::Unreadable);
-        let (asked, answer) = (
-            text(serde_json::to_string(&op))?,
-            text(serde_json::to_string(&reply))?,
-        );
+        let asked = serde_json::to_string(&*op).map_err(CallError::Unreadable)?;
+        let answer = serde_json::to_string(&reply).map_err(CallError::Unreadable)?;
         self.learn(&op, &reply);
         let begun = self.call.go_on_from(now.as_millis() as f64, &asked, &answer);
         begun.map_err(|error| lost(message(&error)))
@@ -366,7 +358,7 @@ impl<'a> LogicalCall<'a> {
 
     /// Awaits the reply to what the last pass asked, and notes it.
     async fn wait(&mut self) -> Result<(), CallError> {
-        if let Some(reply) = self.seed() {
+        if let Some(reply) = self.seed(Seed::reply) {
             return self.note(reply);
         }
         self.pause().await;
@@ -378,11 +370,10 @@ impl<'a> LogicalCall<'a> {
         self.note(reply)
     }
 
-    /// The seed, where it is what the first question asks for, alive by the call's clock. Of one that has expired the store
-    /// knows: it may have been touched meanwhile.
-    fn seed(&self) -> Option<StoreReply> {
+    /// What the seed replies to the first question.
+    fn seed(&self, reply: impl Fn(&Seed, &StoreOp, Timestamp) -> Option<StoreReply>) -> Option<StoreReply> {
         let (op, now) = self.asked.as_ref().filter(|_| !self.answered)?;
-        self.known.seed.as_ref()?.reply(op, *now)
+        reply(self.known.seed.as_ref()?, op, *now)
     }
 
     /// Waits before the read that follows a stale write, so that the writers of one record spread in time.

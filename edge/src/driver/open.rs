@@ -1,5 +1,7 @@
 //! Opening a session: the store is asked each time, and the engine where its answer may be another than before.
 
+use std::sync::Arc;
+
 use tessera_contract::opens::Found;
 
 use super::call::Driver;
@@ -19,7 +21,7 @@ impl Driver {
                 return Ok(found);
             }
             // No question is asked twice.
-            answered = Some((now, (**op).clone(), reply));
+            answered = Some((now, Arc::clone(op), reply));
         }
         let mut known = Known::default();
         let opened: wit::Opened = self.run_on("open", &(token,), answered, &mut known).await?;

@@ -21,8 +21,8 @@ pub(crate) use combined::CombinedStore;
 pub(crate) use durable::DurableStore;
 pub(crate) use kv::KvStore;
 pub(crate) use tessera_contract::store::{
-    Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, Row, SWEEP_GRACE, Store,
-    StoreError, StoreOp, StoreReply, StoreService, check_batch, check_limit,
+    Capabilities, Cause, Condition, Deletion, Entry, Expected, Methods, Page, Placement, Row, SWEEP_GRACE,
+    Store, StoreError, StoreOp, StoreReply, StoreService, check_batch, check_limit,
 };
 
 /// How long an owner's entry is kept that names no record: longer than any call takes.

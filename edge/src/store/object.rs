@@ -3,13 +3,14 @@
 
 use std::cell::Cell;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use tessera_contract::Timestamp;
 use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
 use worker::{SqlStorage, SqlStorageValue, State, Storage};
 
 use super::record::{Answer, Draft, Listing, Place, Question};
+use super::remote::{read_moment, set_alarm, sql_moment};
 use super::{Cause, Expected, SWEEP_GRACE, StoreError};
 use crate::clock;
 
@@ -44,20 +45,14 @@ struct Stored {
     value: String,
     version: String,
     guard: String,
-    #[serde(deserialize_with = "moment")]
+    #[serde(deserialize_with = "read_moment")]
     expires_at: Timestamp,
-    #[serde(deserialize_with = "moment")]
+    #[serde(deserialize_with = "read_moment")]
     ends_at: Timestamp,
-    #[serde(deserialize_with = "moment")]
+    #[serde(deserialize_with = "read_moment")]
     touched_at: Timestamp,
     owner: Option<String>,
     entry: Option<String>,
-}
-
-/// SQLite's numbers come as JavaScript's.
-fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-    let millis = f64::deserialize(deserializer)?;
-    Ok(Timestamp::from_millis(millis as u64))
 }
 
 impl Stored {
@@ -190,7 +185,7 @@ impl SessionObject {
                 let stored = self.live(now)?;
                 let later = expires_at.min(stored.ends_at);
                 if later > stored.expires_at {
-                    let set = vec![number(later), number(now)];
+                    let set = vec![sql_moment(later), sql_moment(now)];
                     self.sql()
                         .exec("UPDATE record SET expires_at = ?, touched_at = ?", Some(set))?;
                 }
@@ -256,9 +251,9 @@ impl SessionObject {
             value.into(),
             version.to_string().into(),
             guard.unwrap_or(kept).to_string().into(),
-            number(expires_at),
-            number(ends_at),
-            number(now),
+            sql_moment(expires_at),
+            sql_moment(ends_at),
+            sql_moment(now),
             owner.into(),
             entry.into(),
         ];
@@ -291,10 +286,6 @@ impl SessionObject {
 
     /// Not awaited: the runtime answers nobody before it has kept the alarm, too.
     fn wake_at(&self, at: Timestamp) -> Result<(), worker::Error> {
-        super::remote::set_alarm(&self.storage, at)
+        set_alarm(&self.storage, at)
     }
-}
-
-fn number(at: Timestamp) -> SqlStorageValue {
-    SqlStorageValue::Float(at.as_millis() as f64)
 }

@@ -4,9 +4,10 @@ use serde::Deserialize;
 use tessera_contract::Timestamp;
 use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
-use worker::{SqlStorage, SqlStorageValue, State, Storage};
+use worker::{SqlStorage, State, Storage};
 
 use super::index::{Answer, Line, Question};
+use super::remote::{read_moment, set_alarm, sql_moment};
 use super::{Cause, SWEEP_GRACE, StoreError};
 use crate::clock;
 
@@ -33,7 +34,8 @@ impl std::fmt::Debug for OwnerObject {
 struct Stored {
     key: String,
     entry: String,
-    entered_at: f64,
+    #[serde(deserialize_with = "read_moment")]
+    entered_at: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -72,10 +74,10 @@ impl OwnerObject {
         let sql = self.table()?;
         sql.exec(
             "DELETE FROM entries WHERE ends_at <= ?",
-            Some(vec![number(ended)]),
+            Some(vec![sql_moment(ended)]),
         )?;
         match self.earliest(&sql)? {
-            Some(ends_at) => super::remote::set_alarm(&self.storage, ends_at.saturating_add(SWEEP_GRACE))?,
+            Some(ends_at) => set_alarm(&self.storage, ends_at.saturating_add(SWEEP_GRACE))?,
             None => self.storage.delete_all().await?,
         }
         Ok(())
@@ -106,7 +108,12 @@ impl OwnerObject {
                 entry,
             } => {
                 let before = self.earliest(&sql)?;
-                let row = vec![key.into(), number(ends_at), number(now), entry.to_string().into()];
+                let row = vec![
+                    key.into(),
+                    sql_moment(ends_at),
+                    sql_moment(now),
+                    entry.to_string().into(),
+                ];
                 // Of two that enter one record, whose write wins is not known here: the later end counts.
                 sql.exec(
                     "INSERT INTO entries (key, ends_at, entered_at, entry) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
@@ -115,7 +122,7 @@ impl OwnerObject {
                     Some(row),
                 )?;
                 if before.is_none_or(|before| before > ends_at) {
-                    super::remote::set_alarm(&self.storage, ends_at.saturating_add(SWEEP_GRACE))?;
+                    set_alarm(&self.storage, ends_at.saturating_add(SWEEP_GRACE))?;
                 }
                 Ok(Answer::Done)
             }
@@ -137,7 +144,7 @@ impl OwnerObject {
                 let line = |stored: Stored| Line {
                     key: stored.key,
                     entry: stored.entry,
-                    entered_at: Timestamp::from_millis(stored.entered_at as u64),
+                    entered_at: stored.entered_at,
                 };
                 Ok(Answer::Lines {
                     lines: rows.into_iter().map(line).collect(),
@@ -145,8 +152,4 @@ impl OwnerObject {
             }
         }
     }
-}
-
-fn number(at: Timestamp) -> SqlStorageValue {
-    SqlStorageValue::Float(at.as_millis() as f64)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use tessera::store::{StoreError, StoreOp, StoreReply, StoreService};
+use tessera::store::{StoreOp, StoreService};
 use tessera::{Clock as _, SessionError, Timestamp};
 use tessera_contract::form::FieldLimits;
 use tessera_contract::store::{Seed, Seen};
@@ -192,7 +192,8 @@ impl<S: StoreService> Host<S> {
             let op = StoreOp::deserialize(asked)
                 .map_err(|error| format!("the engine asks what no store is asked: {asked}: {error}"))?;
             // It answers the first question alone.
-            let known = seed.take().and_then(|seed| known(&seed, &op, at, at_once));
+            let answers = if at_once { Seed::reply_at_once } else { Seed::reply };
+            let known = seed.take().and_then(|seed| answers(&seed, &op, at));
             let reply = match known {
                 Some(reply) => reply,
                 None if at_once => return Err(format!("{name} waits for the store: {asked}")),
@@ -203,14 +204,6 @@ impl<S: StoreService> Host<S> {
             answer = ask(&self.worker, "POST", "/test/answer", Some(on)).await?;
         }
     }
-}
-
-/// What is told of the entry that the session's calls have seen last, where the store need not be asked. What has expired by the
-/// call's clock may have been touched meanwhile: a call that is not to wait is told that it is gone.
-fn known(seed: &Seed, op: &StoreOp, at: Timestamp, at_once: bool) -> Option<StoreReply> {
-    let is_mine = matches!(op, StoreOp::Get { key, fresh: false } if *key == seed.key);
-    let gone = || (is_mine && at_once).then(|| op.failed(StoreError::Missing));
-    seed.reply(op, at).or_else(gone)
 }
 
 /// Waits on a thread that may wait.

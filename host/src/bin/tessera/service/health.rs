@@ -8,10 +8,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tessera::http::{Problem, chain};
-use tessera::store::{
-    AnyStore, Condition, Expected, Methods, Placement, PlainStore, Store as _, StoreError, StoreOp,
-    StoreService as _,
-};
+use tessera::store::{AnyStore, Condition, Expected, Methods, Placement, PlainStore, Store as _, StoreError};
 use tessera::{SessionError, Sessions, Timestamp};
 use tokio::sync::Mutex;
 
@@ -84,13 +81,9 @@ impl Health {
 
 async fn look(store: &AnyStore, key: &str) -> Result<(), StoreError> {
     let now = Timestamp::now();
-    let get = StoreOp::Get {
-        key: key.into(),
-        fresh: true,
-    };
-    match store.call(now, &get).await.error() {
-        None | Some(StoreError::Missing) => {}
-        Some(error) => return Err(error.clone()),
+    match Methods(store.clone()).get(now, key, true).await {
+        Ok(_) | Err(StoreError::Missing) => {}
+        Err(error) => return Err(error),
     }
     // Memory is written as long as the process lives; an entry in a full one would put a session out.
     if matches!(store.plain(), PlainStore::Memory(_)) {
