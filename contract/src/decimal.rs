@@ -92,15 +92,15 @@ pub mod option {
 
     use super::Decimal;
 
-    struct Some<T>(T);
+    struct Number<T>(T);
 
-    impl<T: Decimal> Serialize for Some<T> {
+    impl<T: Decimal> Serialize for Number<T> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             super::serialize(&self.0, serializer)
         }
     }
 
-    impl<'de, T: Decimal> Deserialize<'de> for Some<T> {
+    impl<'de, T: Decimal> Deserialize<'de> for Number<T> {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
             super::deserialize(deserializer).map(Self)
         }
@@ -111,7 +111,7 @@ pub mod option {
     /// # Errors
     /// The serializer's.
     pub fn serialize<T: Decimal, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
-        value.map(Some).serialize(serializer)
+        value.map(Number).serialize(serializer)
     }
 
     /// Reads a text of digits, a number, or null.
@@ -121,7 +121,7 @@ pub mod option {
     pub fn deserialize<'de, T: Decimal, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<T>, D::Error> {
-        let number = Option::<Some<T>>::deserialize(deserializer)?;
-        Ok(number.map(|Some(number)| number))
+        let number = Option::<Number<T>>::deserialize(deserializer)?;
+        Ok(number.map(|Number(number)| number))
     }
 }

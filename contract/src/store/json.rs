@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Cause, StoreError, StoreOp, StoreReply};
@@ -46,11 +45,7 @@ struct Each<'a, T>(&'a [Result<T, StoreError>]);
 
 impl<T: Serialize> Serialize for Each<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut each = serializer.serialize_seq(Some(self.0.len()))?;
-        for result in self.0 {
-            each.serialize_element(&Outcome::from(result.as_ref()))?;
-        }
-        each.end()
+        serializer.collect_seq(self.0.iter().map(|result| Outcome::from(result.as_ref())))
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::Need::{CompareAndSwap, OwnerIndex};
 use super::subject::{Subject, deletions, ensure, equal, is_missing, said};
 use super::{Check, Property, properties};
+use crate::whole;
 
 pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
     properties![
@@ -61,7 +62,7 @@ fn won<T>(answer: Result<T, StoreError>) -> Result<Option<T>, String> {
     match answer {
         Ok(done) => Ok(Some(done)),
         Err(StoreError::Stale) => Ok(None),
-        Err(error) => Err(format!("a write answers: {error}")),
+        Err(error) => Err(format!("a write answers: {}", whole(&error))),
     }
 }
 
@@ -173,7 +174,7 @@ async fn replace_until_missing<S: Store>(it: &Subject<S>, key: &str, is_deleted:
             Ok(_) if was_deleted => return Err("read after its deletion".to_owned()),
             Ok(entry) => entry,
             Err(StoreError::Missing) => return Ok(()),
-            Err(error) => return Err(format!("get answers: {error}")),
+            Err(error) => return Err(format!("get answers: {}", whole(&error))),
         };
         let was_deleted = is_deleted.load(Ordering::SeqCst);
         match it
@@ -182,7 +183,7 @@ async fn replace_until_missing<S: Store>(it: &Subject<S>, key: &str, is_deleted:
         {
             Ok(_) if was_deleted => return Err("replaced after its deletion".to_owned()),
             Ok(_) | Err(StoreError::Stale | StoreError::Missing) => {}
-            Err(error) => return Err(format!("replace answers: {error}")),
+            Err(error) => return Err(format!("replace answers: {}", whole(&error))),
         }
         match it
             .store
@@ -190,7 +191,7 @@ async fn replace_until_missing<S: Store>(it: &Subject<S>, key: &str, is_deleted:
             .await
         {
             Ok(()) | Err(StoreError::Missing) => {}
-            Err(error) => return Err(format!("touch answers: {error}")),
+            Err(error) => return Err(format!("touch answers: {}", whole(&error))),
         }
         tokio::task::yield_now().await;
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::Need::{CompareAndSwap, ExactExpiry, OwnerIndex};
 use super::subject::{Subject, ensure, equal, is_missing, is_stale, said};
 use super::{Check, Property, properties};
+use crate::whole;
 
 pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
     properties![
@@ -102,7 +103,7 @@ async fn an_entry_made_anew_has_nothing_of_the_guard_before<S: Store>(it: Subjec
         Ok(_) => equal("the guard", guard_of(&it, "key").await?, 0),
         // A store without compare-and-swap raises nothing from the dead.
         Err(StoreError::Stale) if !it.capabilities.compare_and_swap => Ok(()),
-        Err(error) => Err(format!("insert answers: {error}")),
+        Err(error) => Err(format!("insert answers: {}", whole(&error))),
     }
 }
 

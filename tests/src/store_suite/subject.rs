@@ -7,6 +7,7 @@ use tessera::Timestamp;
 use tessera::store::{Capabilities, Condition, Deletion, Entry, Expected, Placement, Row, Store, StoreError};
 
 use super::{Check, SweepFn};
+use crate::whole;
 
 /// A new store and the time at which the property begins.
 pub struct Subject<S> {
@@ -168,7 +169,7 @@ pub(super) fn deletions(keys: &[String]) -> Vec<Deletion> {
 
 /// The answer, or which question failed and why.
 pub(super) fn said<T>(question: &str, answer: Result<T, StoreError>) -> Result<T, String> {
-    answer.map_err(|error| format!("{question} answers: {error}"))
+    answer.map_err(|error| format!("{question} answers: {}", whole(&error)))
 }
 
 pub(super) fn ensure(holds: bool, seen: impl FnOnce() -> String) -> Check {

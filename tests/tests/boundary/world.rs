@@ -1,9 +1,8 @@
 //! The real component over one store, and what it answers to each call.
 
-use std::error::Error as _;
-
 use tessera::store::StoreService;
 use tessera::{Component, Grant, KeepFields, Session, SessionError, Sessions, Value};
+use tessera_tests::whole;
 
 use super::plan::{Call, Keeping, Rules, Shown};
 use super::setting::{ABSOLUTE, FOREIGN_SECRET, IDLE, NOW, SECRET, build};
@@ -257,15 +256,4 @@ fn details(handle: &Session) -> Result<Told, SessionError> {
         modified: details.modified,
         touch_due: details.touch_due,
     })
-}
-
-/// All that an error can be made to say.
-fn whole(error: &SessionError) -> String {
-    let mut said = format!("{error} {error:?}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        said.push_str(&format!(" {cause} {cause:?}"));
-        source = cause.source();
-    }
-    said
 }

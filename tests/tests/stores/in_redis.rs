@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tessera::store::{RedisStore, RedisStoreError, RedisUrl};
 use tessera_tests::servers::{RedisCluster, RedisSentinels, RedisServer};
+use tessera_tests::whole;
 
 use super::*;
 
@@ -320,17 +321,6 @@ async fn redis_says_that_what_something_else_has_written_is_corrupt() {
     assert_eq!(kept, 2);
 }
 
-/// The errors of opening, with all their sources.
-fn told(error: &RedisStoreError) -> String {
-    let mut text = format!("{error:?}");
-    let mut next: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = next {
-        text += &format!(": {error}");
-        next = error.source();
-    }
-    text
-}
-
 #[tokio::test]
 async fn redis_lets_in_who_has_the_password_and_tells_nobody_which_it_was() {
     let password = "p@ss:w/o%rd ?#é";
@@ -354,7 +344,7 @@ async fn redis_lets_in_who_has_the_password_and_tells_nobody_which_it_was() {
 
     let refused = async |url: String| {
         let error = RedisStore::open(&parse(&url)).await.expect_err("not let in");
-        let text = told(&error);
+        let text = whole(&error);
         for secret in ["p@ss", "p%40", "wr0ng", "alice"] {
             assert!(!text.contains(secret), "{text}");
         }
@@ -389,7 +379,7 @@ async fn redis_that_nobody_serves_is_said_to_be_unreachable() {
             matches!(error, RedisStoreError::Unreachable(_)),
             "{url}: {error:?}"
         );
-        assert!(!told(&error).contains("s3cret"));
+        assert!(!whole(&error).contains("s3cret"));
     }
 }
 
@@ -477,7 +467,7 @@ async fn redis_is_spoken_to_over_tls_if_its_certificate_is_signed_by_who_is_trus
         matches!(untrusted, RedisStoreError::Unreachable(_)),
         "{untrusted:?}"
     );
-    let text = told(&untrusted);
+    let text = whole(&untrusted);
     assert!(text.contains("certificate"), "{text}");
     let missing = RedisStore::open(&parse(&format!("{url}?ca={}", path("none.pem")))).await;
     assert!(matches!(missing, Err(RedisStoreError::Certificate { .. })));

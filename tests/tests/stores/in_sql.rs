@@ -9,6 +9,7 @@ use tessera::store::{
     AnyStore, Methods, PlainStore, SqlCode, SqlError, SqlStore, SqlStoreBuilder, SqlStoreError, StoreUrl,
 };
 use tessera_tests::servers::{MariaDb, PASSWORD, PgBouncer, Pooling, Postgres, Proxy, Server, Shared};
+use tessera_tests::whole;
 
 use super::read_only::{
     a_role_without_a_right_is_refused_by_that_right_and_one_that_may_read_reads,
@@ -69,17 +70,6 @@ impl Other {
         };
         self.run(sql).await;
     }
-}
-
-/// Everything that an error says, in all its sources.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = format!("{error} {error:?}");
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
 }
 
 pub(super) fn is_unavailable<T>(answer: &Result<T, StoreError>) -> bool {
@@ -277,13 +267,13 @@ async fn a_user_without_the_right_to_make_tables_uses_those_that_are_there<S: Se
 
     let error = builder().table("none_such").open(&url).await;
     let error = error.expect_err("there is no such table, and it may not be made");
-    assert!(told(&error).contains("the user may not do this"), "{error:?}");
+    assert!(whole(&error).contains("the user may not do this"), "{error:?}");
 }
 
 async fn wrong_credentials_are_told_and_not_shown<S: Server>(server: &S) {
     let url = server.url().replace("s3%2F", "wrong%2F");
     let error = builder().open(&url).await.expect_err("refused");
-    let text = told(&error);
+    let text = whole(&error);
     // PgBouncer has one code for whatever is wrong.
     let words = match server.url() == server.direct_url() {
         true => "user or password are refused",
@@ -302,7 +292,7 @@ async fn wrong_credentials_are_told_and_not_shown<S: Server>(server: &S) {
 
     let elsewhere = server.url_at(1);
     let error = builder().open(&elsewhere).await.expect_err("nobody is there");
-    let text = told(&error);
+    let text = whole(&error);
     assert!(text.contains("connection refused"), "{text}");
     assert!(!text.contains("cr#e") && !text.contains("cr%23e"), "{text}");
 
@@ -327,7 +317,7 @@ async fn a_host_that_does_not_resolve_is_told_so<S: Server>(server: &S) {
         matches!(error, SqlStoreError::Connect(SqlError::HostNotFound)),
         "{error:?}"
     );
-    assert!(told(&error).contains("does not resolve"), "{error:?}");
+    assert!(whole(&error).contains("does not resolve"), "{error:?}");
 }
 
 /// A URL with one more option.
