@@ -101,6 +101,12 @@ impl Index {
             .map(move |span| (part(text, span.name), part(text, span.value)))
     }
 
+    /// Where the names (their quotes left out) and values of all members stand in the text.
+    pub fn spans(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let wide = |(start, end): (u32, u32)| start as usize..end as usize;
+        self.0.iter().map(move |span| (wide(span.name), wide(span.value)))
+    }
+
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.0.len()

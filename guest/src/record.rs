@@ -48,7 +48,8 @@ impl Writes {
 
     /// Notes a write, and forgets the oldest where more than [`KEPT_WRITES`] would be kept.
     pub fn push(&mut self, id: &str) {
-        if self.iter().count() >= KEPT_WRITES {
+        let commas = self.0.bytes().filter(|byte| *byte == b',');
+        if commas.count() >= KEPT_WRITES - 1 {
             let second = self.0.find(',').map_or(self.0.len(), |comma| comma + 1);
             self.0.drain(..second);
         }

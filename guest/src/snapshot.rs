@@ -1,5 +1,8 @@
 //! A record as it was read: its text, never changed, and where each field lies in it.
 
+use core::cell::OnceCell;
+use core::ops::Range;
+
 use tessera_contract::index::Index;
 
 use crate::error::{Error, Kind};
@@ -18,7 +21,8 @@ pub struct Snapshot {
     text: String,
     /// Where the object of the fields begins.
     fields_at: usize,
-    fields: Index,
+    /// Read where a field is looked for: of most records that are written, none is.
+    fields: OnceCell<Index>,
     /// What the engine itself knows of the session.
     pub head: Head,
     /// Where it lies.
@@ -48,6 +52,63 @@ impl Survivors {
     }
 }
 
+/// The members of the next record while they are written. What stays is copied in whole runs.
+struct Members<'a> {
+    text: String,
+    /// The fields of the record before.
+    before: &'a str,
+    /// Which part of them is still to be copied.
+    run: Range<usize>,
+    count: usize,
+}
+
+impl Members<'_> {
+    fn separate(&mut self) {
+        // No value ends with it.
+        if !self.text.ends_with('{') {
+            self.text.push(',');
+        }
+    }
+
+    fn end_run(&mut self) {
+        if !self.run.is_empty() {
+            self.separate();
+            self.text
+                .push_str(json::slice(self.before, self.run.start, self.run.end));
+            self.run = 0..0;
+        }
+    }
+
+    /// Keeps a member of the record before.
+    fn keep(&mut self, name: &Range<usize>, value: &Range<usize>) {
+        // With nothing but a quote and a colon between: what is written has no white space.
+        if value.start != name.end + 2 {
+            let before = self.before;
+            let value = json::slice(before, value.start, value.end);
+            return self.change(json::slice(before, name.start, name.end), Some(value));
+        }
+        self.count += 1;
+        let start = name.start - 1;
+        if self.run.is_empty() || self.run.end + 1 != start {
+            self.end_run();
+            self.run.start = start;
+        }
+        self.run.end = value.end;
+    }
+
+    /// Sets a member, or leaves it out.
+    fn change(&mut self, name: &str, value: Option<&str>) {
+        let Some(value) = value else { return };
+        self.end_run();
+        self.separate();
+        self.text.push('"');
+        self.text.push_str(name);
+        self.text.push_str("\":");
+        self.text.push_str(value);
+        self.count += 1;
+    }
+}
+
 impl Snapshot {
     /// Makes the next record: a head, what survives of a snapshot's fields, and an overlay's changes over them.
     /// It has version 0 until the store gives it one.
@@ -67,43 +128,33 @@ impl Snapshot {
             String::with_capacity(base.map_or(512, |base| base.text.len() + 128) + overlay.bytes());
         head.write(&mut text);
         let head_bytes = text.len();
-        let mut fields = Index::with_capacity(base.map_or(0, |base| base.fields.len()) + overlay.len());
-        let mut separator = '{';
-        let mut push = |name: &str, value: &str| {
-            text.push(separator);
-            separator = ',';
-            text.push('"');
-            let name_at = text.len() - head_bytes;
-            text.push_str(name);
-            text.push_str("\":");
-            let value_at = text.len() - head_bytes;
-            text.push_str(value);
-            let ends_at = text.len() - head_bytes;
-            fields.push(&(name_at..name_at + name.len()), &(value_at..ends_at));
+        text.push('{');
+        let mut next = Members {
+            text,
+            before: base.map_or("", Snapshot::rest),
+            run: 0..0,
+            count: 0,
         };
         // Two ordered sequences, merged; where a name stands in both, the overlay's is taken.
         let mut changes = overlay.iter().peekable();
-        for (name, value) in base.into_iter().flat_map(Snapshot::raw_fields) {
-            while let Some((changed, change)) = changes.next_if(|(changed, _)| *changed < name) {
-                if let Some(new) = change {
-                    push(changed, new);
-                }
+        for (name, value) in base.into_iter().flat_map(|base| base.fields().spans()) {
+            let old = json::slice(next.before, name.start, name.end);
+            while let Some((changed, change)) = changes.next_if(|(changed, _)| *changed < old) {
+                next.change(changed, change);
             }
-            if let Some((changed, change)) = changes.next_if(|(changed, _)| *changed == name) {
-                if let Some(new) = change {
-                    push(changed, new);
-                }
-            } else if survivors.keeps(name) {
-                push(name, value);
+            if let Some((changed, change)) = changes.next_if(|(changed, _)| *changed == old) {
+                next.change(changed, change);
+            } else if survivors.keeps(old) {
+                next.keep(&name, &value);
             }
         }
         for (changed, change) in changes {
-            if let Some(new) = change {
-                push(changed, new);
-            }
+            next.change(changed, change);
         }
-        text.push_str(if separator == '{' { "{}}" } else { "}}" });
-        if fields.len() > maximum_fields as usize {
+        next.end_run();
+        let Members { mut text, count, .. } = next;
+        text.push_str("}}");
+        if count > maximum_fields as usize {
             return Err(Error::limit("maximum-fields", maximum_fields));
         }
         // The head grows by itself, with write ids and generations: that must not make a record too long that was not.
@@ -114,7 +165,7 @@ impl Snapshot {
         Ok(Self {
             text,
             fields_at: head_bytes,
-            fields,
+            fields: OnceCell::new(),
             head,
             id,
             version: 0,
@@ -153,7 +204,7 @@ impl Snapshot {
         Ok(Self {
             text,
             fields_at,
-            fields,
+            fields: OnceCell::from(fields),
             head,
             id,
             version,
@@ -179,24 +230,30 @@ impl Snapshot {
         json::slice(&self.text, self.fields_at, self.text.len())
     }
 
+    fn fields(&self) -> &Index {
+        // What was composed of fields that were read is read again.
+        let read = || Index::read(self.rest(), &mut Scanner::new(self.rest())).unwrap_or_default();
+        self.fields.get_or_init(read)
+    }
+
     /// The value of a field, as it stands in the record.
     pub fn raw(&self, escaped_name: &str) -> Option<&str> {
-        self.fields.raw(self.rest(), escaped_name)
+        self.fields().raw(self.rest(), escaped_name)
     }
 
     /// All fields with their names and values as they stand in the record, ordered by name.
     pub fn raw_fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields.raw_fields(self.rest())
+        self.fields().raw_fields(self.rest())
     }
 
     /// How many fields there are.
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.fields().len()
     }
 
     /// Whether there are no fields.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.fields().is_empty()
     }
 }
 

@@ -186,22 +186,27 @@ impl AnyStore {
     }
 }
 
-/// The same of whichever store it is.
+/// The same of whichever store it is. The future of one that is `boxed` is much larger than those of the others, each of which
+/// would be as large.
 macro_rules! each {
-    ($($Any:ident: $($(#[$attribute:meta])* $Variant:ident),*;)*) => { $(
+    ($($Any:ident: $($(#[$attribute:meta])* $Variant:ident $($how:ident)?),*;)*) => { $(
         impl StoreService for $Any {
             fn describe(&self) -> Capabilities {
                 match self { $($(#[$attribute])* Self::$Variant(store) => store.describe(),)* }
             }
 
             async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
-                match self { $($(#[$attribute])* Self::$Variant(store) => store.call(now, op).await,)* }
+                match self {
+                    $($(#[$attribute])* Self::$Variant(store) => each!(@ $($how)? store.call(now, op)).await,)*
+                }
             }
         }
     )* };
+    (@ boxed $call:expr) => { Box::pin($call) };
+    (@ $call:expr) => { $call };
 }
 
 each! {
-    PlainStore: Memory, #[cfg(feature = "sqlite")] Sqlite, #[cfg(feature = "redis")] Redis, #[cfg(feature = "sql")] Sql;
+    PlainStore: Memory, #[cfg(feature = "sqlite")] Sqlite, #[cfg(feature = "redis")] Redis, #[cfg(feature = "sql")] Sql boxed;
     AnyStore: Plain, #[cfg(feature = "cache")] Cached;
 }

@@ -59,7 +59,8 @@ impl Cluster {
         };
         match failure {
             Failure::Passing(error) if is(&error, ServerErrorKind::Ask) => {
-                self.ask_there(&error, command, deadline).await
+                // In a box, because every command's future would be as large as this one.
+                Box::pin(self.ask_there(&error, command, deadline)).await
             }
             // Told to all that wait when the nodes are looked for anew: it need not be the answer to this command.
             Failure::Passing(error) if is(&error, ServerErrorKind::BusyLoading) => Err(Failure::Lost(error)),

@@ -58,9 +58,10 @@ struct Trouble {
 
 impl Master {
     pub(super) fn new(source: Source, connect: Duration, servers: usize, patience: Duration) -> Self {
+        // Each command has its own deadline.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(connect))
-            .set_response_timeout(Some(patience));
+            .set_response_timeout(None);
         let connect_limit = match source {
             Source::Address(_) => connect * 2,
             // Each may be asked twice, and then there is the master itself.

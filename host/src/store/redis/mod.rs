@@ -363,7 +363,8 @@ impl Store for RedisStore {
         self.describe().check_sizes(key, value, at)?;
         let version = random()?;
         let text = Text { value, version, at };
-        self.asked(now).insert(key, &text).await
+        // Rare and long operations are in a box, so that a read's future is small: it is moved at every layer.
+        Box::pin(self.asked(now).insert(key, &text)).await
     }
 
     async fn replace(
@@ -378,7 +379,7 @@ impl Store for RedisStore {
         self.describe().check_sizes(key, value, at)?;
         let version = random()?;
         let text = Text { value, version, at };
-        self.asked(now).replace(key, &text, expected).await
+        Box::pin(self.asked(now).replace(key, &text, expected)).await
     }
 
     async fn touch(
@@ -450,6 +451,6 @@ impl Store for RedisStore {
         let place = Place::parse(cursor)?;
         check_limit(limit)?;
         self.shared.eviction.check()?;
-        self.asked(now).list(owner, place, limit).await
+        Box::pin(self.asked(now).list(owner, place, limit)).await
     }
 }
