@@ -13,6 +13,7 @@ mod programs;
 mod python;
 mod size;
 mod stores;
+mod tests;
 
 use std::env;
 use std::path::PathBuf;
@@ -22,7 +23,8 @@ use std::time::Instant;
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
-  test    install what the tests need, build everything, run all tests
+  test    install what the tests need, build everything, run all tests; `test SUITE [FILTER]`: one file of tests/tests
+  check   format, clippy, unit tests, scenarios over memory: the loop of a change
   lint    clippy over everything, warnings denied
   bench   criterion benchmarks beside jsonwebtoken and tower-sessions (tests/peers)
   bench-http  requests a second beside the same axum program with tower-sessions, driven by wrk; `bench-http N`: N rounds
@@ -54,14 +56,15 @@ const ALL: &[&str] = &[
     "tessera-tests/compile",
 ];
 
-/// With each change every fourth mutant is tried; `mutants` tries them all.
-const SOME_MUTANTS: &str = "4";
-
 fn main() -> ExitCode {
     let command = env::args().nth(1).unwrap_or_default();
     let rest: Vec<String> = env::args().skip(2).collect();
     let ended = match command.as_str() {
-        "test" => test(),
+        "test" => tests::run(&rest),
+        "check" | "lint" | "bench" | "size" | "bench-edge" | "soak-edge" if !rest.is_empty() => {
+            Err(format!("`{command}` takes no arguments"))
+        }
+        "check" => tests::check(),
         "lint" => lint(),
         "bench" => bench(),
         "bench-http" => http::bench(rest.first().map(String::as_str)),
@@ -90,22 +93,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The tests start the program itself, so it is built before them.
-fn test() -> Result<(), String> {
-    ensure_target();
-    programs::ensure()?;
-    python::ensure()?;
-    build()?;
-    edge::for_tests()?;
-    // The Worker is built for another machine than the tests run on.
-    cargo(
-        "tests",
-        &[&["test", CHECKS, "--locked"], ALL, &["--no-fail-fast"]].concat(),
-    )?;
-    fuzz::run(None)?;
-    built("mutants", &[SOME_MUTANTS.into()])
 }
 
 fn mutants(arguments: &[String]) -> Result<(), String> {
@@ -265,17 +252,12 @@ fn bench() -> Result<(), String> {
         .ok_or("the path of the project is not Unicode")?;
     let target = root().join("target/peers");
     let target = target.to_str().ok_or("the path of the project is not Unicode")?;
-    cargo(
-        "bench",
-        &[
-            "bench",
-            "--locked",
-            "--manifest-path",
-            manifest,
-            "--target-dir",
-            target,
-        ],
-    )
+    // Where Criterion writes what it has measured, and the benchmark reads it for its quotients.
+    let criterion = root().join("target/peers/criterion");
+    let mut bench = cargo_command();
+    bench.env("CRITERION_HOME", criterion);
+    bench.args(["bench", "--locked", "--manifest-path", manifest]);
+    run("bench", bench.args(["--target-dir", target]))
 }
 
 /// Where rustup's auto-install is off, `rust-toolchain.toml` alone brings no target.
