@@ -32,6 +32,10 @@ struct Run {
     cpu_micros: f64,
 }
 
+/// The most processor time a request takes over one without sessions, and the least requests a second: each ÷ `tower-sessions`.
+const CPU_AIM: f64 = 0.5;
+const RATE_AIM: f64 = 1.0;
+
 /// Builds the program and drives it in all its ways; `rounds` instead of five.
 pub(crate) fn bench(rounds: Option<&str>) -> Result<(), String> {
     let rounds = match rounds {
@@ -54,15 +58,35 @@ pub(crate) fn bench(rounds: Option<&str>) -> Result<(), String> {
     println!("\nwrk -t1 -c{CONNECTIONS} -d{SECONDS}s, medians of {rounds} rounds\n");
     println!("| `GET /` | requests/s | median | 99th of 100 | processor time a request |");
     println!("|---|---|---|---|---|");
+    let mut medians = Vec::new();
     for ((_, name), runs) in PROGRAMS.iter().zip(&runs) {
+        let run = Run {
+            per_second: median(runs, |run| run.per_second),
+            median_millis: median(runs, |run| run.median_millis),
+            p99_millis: median(runs, |run| run.p99_millis),
+            cpu_micros: median(runs, |run| run.cpu_micros),
+        };
         println!(
             "| {name} | {:.0} | {:.2} ms | {:.2} ms | {:.1} µs |",
-            median(runs, |run| run.per_second),
-            median(runs, |run| run.median_millis),
-            median(runs, |run| run.p99_millis),
-            median(runs, |run| run.cpu_micros)
+            run.per_second, run.median_millis, run.p99_millis, run.cpu_micros
         );
+        medians.push(run);
     }
+    let [bare, tessera, peer] = &medians[..] else {
+        return Err("three programs are measured".into());
+    };
+    let over = |run: &Run| run.cpu_micros - bare.cpu_micros;
+    let (cpu, rate) = (over(tessera) / over(peer), tessera.per_second / peer.per_second);
+    let verdict = |is_met: bool| if is_met { "met" } else { "missed" };
+    println!("\n| Tessera ÷ `tower-sessions` | measured | aim | |\n|---|---|---|---|");
+    println!(
+        "| processor time over a bare request | {cpu:.2} | ≤ {CPU_AIM} | {} |",
+        verdict(cpu <= CPU_AIM)
+    );
+    println!(
+        "| requests a second | {rate:.2} | ≥ {RATE_AIM:.1} | {} |",
+        verdict(rate >= RATE_AIM)
+    );
     Ok(())
 }
 

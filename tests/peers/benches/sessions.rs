@@ -4,13 +4,15 @@
 //! otherwise the engine decides. The peers do the work of their middleware and nothing around it: the cookie is verified, its
 //! session loaded, one field read.
 
+mod aims;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
 use cookie::{Cookie, CookieJar, Key};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group};
 use serde::{Deserialize, Serialize};
-use tessera::{Sessions, KeepFields, TokenFormat};
+use tessera::{KeepFields, Sessions, TokenFormat};
 use tokio::runtime::Runtime;
 use tower_sessions::{MemoryStore, Session, session::Id};
 
@@ -19,11 +21,17 @@ const TEXT: &str = "some text of usual length";
 const MANY: usize = 20_000;
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 fn sessions(format: TokenFormat, remembered: usize) -> Sessions {
-    let builder = Sessions::builder().unwrap().signing_key("2026-11", [7; 32]).instances(1);
+    let builder = Sessions::builder()
+        .unwrap()
+        .signing_key("2026-11", [7; 32])
+        .instances(1);
     let builder = builder.remembered_sessions(remembered);
     let builder = builder.policy(|policy| {
         policy.token_format = format;
@@ -39,7 +47,12 @@ async fn token(sessions: &Sessions) -> String {
         session.set(&format!("field{field}"), TEXT).unwrap();
     }
     session.set("role", "admin").unwrap();
-    session.authenticate_keeping("alice", &KeepFields::Everything).await.unwrap().token.unwrap()
+    session
+        .authenticate_keeping("alice", &KeepFields::Everything)
+        .await
+        .unwrap()
+        .token
+        .unwrap()
 }
 
 fn engine(criterion: &mut Criterion) {
@@ -60,13 +73,18 @@ fn engine(criterion: &mut Criterion) {
     group.bench_function("no-op (remove a field that is not there)", |bench| {
         bench.iter(|| session.remove(black_box("x")).unwrap())
     });
-    group.bench_function("verify", |bench| bench.iter(|| compact.verify(black_box(&hot), None).unwrap()));
-    group.bench_function("verify a JWT", |bench| bench.iter(|| jwt.verify(black_box(&json), None).unwrap()));
+    group.bench_function("verify", |bench| {
+        bench.iter(|| compact.verify(black_box(&hot), None).unwrap())
+    });
+    group.bench_function("verify a JWT", |bench| {
+        bench.iter(|| jwt.verify(black_box(&json), None).unwrap())
+    });
     group.bench_function("open, remembered", |bench| {
         bench.iter(|| runtime.block_on(compact.open(black_box(&hot))).unwrap())
     });
     group.bench_function("open + get, remembered", |bench| {
-        bench.iter(|| runtime.block_on(async { compact.open(&hot).await.unwrap().get_value("role").unwrap() }))
+        bench
+            .iter(|| runtime.block_on(async { compact.open(&hot).await.unwrap().get_value("role").unwrap() }))
     });
     let mut turn = many.iter().cycle();
     group.bench_function("open + get, not remembered", |bench| {
@@ -84,7 +102,9 @@ fn engine(criterion: &mut Criterion) {
             })
         })
     });
-    group.bench_function("entries (9 fields)", |bench| bench.iter(|| session.entries().unwrap()));
+    group.bench_function("entries (9 fields)", |bench| {
+        bench.iter(|| session.entries().unwrap())
+    });
     group.finish();
 }
 
@@ -110,7 +130,8 @@ fn jsonwebtoken(criterion: &mut Criterion) {
         iat: 1_795_260_704,
         exp: 4_000_000_000,
     };
-    let token = jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(&[7; 32])).unwrap();
+    let token =
+        jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(&[7; 32])).unwrap();
     let key = DecodingKey::from_secret(&[7; 32]);
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_audience(&["shop"]);
@@ -118,6 +139,13 @@ fn jsonwebtoken(criterion: &mut Criterion) {
     criterion.bench_function("jsonwebtoken/decode (HS256, the same claims)", |bench| {
         bench.iter(|| jsonwebtoken::decode::<Claims>(black_box(token.as_bytes()), &key, &validation).unwrap())
     });
+}
+
+fn signed_cookie(key: &Key, session: &Session) -> String {
+    let mut jar = CookieJar::new();
+    jar.signed_mut(key)
+        .add(Cookie::new("id", session.id().unwrap().to_string()));
+    jar.get("id").unwrap().to_string()
 }
 
 /// What tower-sessions' signed middleware does with a cookie: its mac, then the id in it.
@@ -138,12 +166,12 @@ fn tower_sessions(criterion: &mut Criterion) {
         }
         session.insert("role", "admin").await.unwrap();
         session.save().await.unwrap();
-        let mut jar = CookieJar::new();
-        jar.signed_mut(&key).add(Cookie::new("id", session.id().unwrap().to_string()));
-        jar.get("id").unwrap().to_string()
+        signed_cookie(&key, &session)
     });
     let mut group = criterion.benchmark_group("tower-sessions");
-    group.bench_function("verify a signed cookie", |bench| bench.iter(|| signed_id(&key, black_box(&cookie))));
+    group.bench_function("verify a signed cookie", |bench| {
+        bench.iter(|| signed_id(&key, black_box(&cookie)))
+    });
     group.bench_function("signed cookie + load + get", |bench| {
         bench.iter(|| {
             runtime.block_on(async {
@@ -164,5 +192,80 @@ fn tower_sessions(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, engine, jsonwebtoken, tower_sessions);
-criterion_main!(benches);
+/// So many fields of half a KiB make a record of about 1, 8 and 64 KiB.
+const SIZES: [(&str, usize); 3] = [("1 KiB", 2), ("8 KiB", 16), ("64 KiB", 120)];
+
+/// Longer records, remembered: a field is read, and one is changed.
+fn sizes(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let text = "x".repeat(512);
+    let ours = sessions(TokenFormat::Compact, 16);
+    let store = Arc::new(MemoryStore::default());
+    let key = Key::from(&[7; 64]);
+    for (size, fields) in SIZES {
+        let names: Vec<String> = (0..fields).map(|field| format!("field{field:03}")).collect();
+        let token = runtime.block_on(async {
+            let session = ours.create();
+            for name in &names {
+                session.set(name, &text).unwrap();
+            }
+            session
+                .authenticate_keeping("alice", &KeepFields::Everything)
+                .await
+                .unwrap()
+                .token
+                .unwrap()
+        });
+        let cookie = runtime.block_on(async {
+            let session = Session::new(None, store.clone(), None);
+            for name in &names {
+                session.insert(name, &text).await.unwrap();
+            }
+            session.save().await.unwrap();
+            signed_cookie(&key, &session)
+        });
+        let mut group = criterion.benchmark_group("tessera");
+        group.bench_function(format!("open + get, {size}"), |bench| {
+            bench.iter(|| {
+                runtime.block_on(async { ours.open(&token).await.unwrap().get_value("field001").unwrap() })
+            })
+        });
+        group.bench_function(format!("open + set + save, {size}"), |bench| {
+            bench.iter(|| {
+                runtime.block_on(async {
+                    let session = ours.open(&token).await.unwrap();
+                    session.set("field001", "changed").unwrap();
+                    session.save().await.unwrap()
+                })
+            })
+        });
+        group.finish();
+        let mut group = criterion.benchmark_group("tower-sessions");
+        group.bench_function(format!("load + get, {size}"), |bench| {
+            bench.iter(|| {
+                runtime.block_on(async {
+                    let session = Session::new(Some(signed_id(&key, &cookie)), store.clone(), None);
+                    session.get::<String>("field001").await.unwrap()
+                })
+            })
+        });
+        group.bench_function(format!("load + insert + save, {size}"), |bench| {
+            bench.iter(|| {
+                runtime.block_on(async {
+                    let session = Session::new(Some(signed_id(&key, &cookie)), store.clone(), None);
+                    session.insert("field001", "changed").await.unwrap();
+                    session.save().await.unwrap();
+                })
+            })
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, engine, jsonwebtoken, tower_sessions, sizes);
+
+fn main() {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    aims::print();
+}
