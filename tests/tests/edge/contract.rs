@@ -380,7 +380,7 @@ fn ending_more_sessions_than_one_request_may_ask_about_goes_on_with_the_next() {
     assert_eq!(left["sessions"], json!([]), "{left}");
 }
 
-/// As the README says.
+/// As `docs/edge.md` says.
 #[test]
 fn one_call_ends_491_sessions_of_a_subject_or_300_with_a_cache_or_200_over_kv_alone() {
     for (store, most) in [("durable", 491), ("combined", 300), ("kv", 200)] {

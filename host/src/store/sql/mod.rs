@@ -74,7 +74,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 /// PostgreSQL `pooler`, `direct`, `schema`, `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `host` (also the directory of a socket),
 /// `port`, `user`, `password`, `dbname`, `connect_timeout`, `application_name`, `options`; MySQL `ssl-mode`, `ssl-ca`, `ssl-cert`,
 /// `ssl-key`, `socket`, `connect_timeout`, `charset`. So are the names that other clients and providers of databases have for
-/// these, as the README lists them. What cannot be honoured is refused by its name ([`SqlStoreError::Option`]).
+/// these, as `docs/stores.md` lists them. What cannot be honoured is refused by its name ([`SqlStoreError::Option`]).
 ///
 /// Without `sslmode=verify-full` (`ssl-mode=VERIFY_IDENTITY`), a connection is encrypted if the server offers it, and
 /// whoever answers is believed to be the server: enough on one machine, not on a network.
