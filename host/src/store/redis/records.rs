@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redis::{Value, cmd};
+use redis::{Cmd, Value, cmd};
 use tokio::time::Instant;
 
 use super::head::{HEAD_BYTES, Head, HeadFormat};
@@ -110,8 +110,8 @@ impl Record<'_> {
     }
 
     async fn bytes(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut command = cmd("GET");
-        command.arg(&self.name);
+        let mut command = Cmd::with_capacity(2, 3 + self.name.len());
+        command.arg("GET").arg(&self.name);
         match self.link.ask(&command, Effect::Repeatable, self.deadline).await? {
             Value::BulkString(bytes) => Ok(Some(bytes)),
             Value::Nil => Ok(None),
