@@ -161,6 +161,22 @@ impl<T> Memo<T> {
         shard.kept.insert(hash, Kept { token, value, bytes });
     }
 
+    /// Puts another value, of so many bytes, in the place of the one that is kept, where that is still the one that is meant.
+    pub(crate) fn replace(&self, hash: u64, value: Arc<T>, bytes: usize, is_meant: impl FnOnce(&T) -> bool) {
+        let shard = &mut *self.shard(hash);
+        let Some(kept) = shard.kept.get_mut(&hash).filter(|kept| is_meant(&kept.value)) else {
+            return;
+        };
+        let bytes = bytes.saturating_add(kept.token.len()).saturating_add(ENTRY_BYTES);
+        let others = shard.bytes - kept.bytes;
+        if others.saturating_add(bytes) > self.maximum_bytes {
+            shard.remove(hash);
+            return;
+        }
+        shard.bytes = others + bytes;
+        (kept.value, kept.bytes) = (value, bytes);
+    }
+
     /// Drops what is kept under a key.
     pub(crate) fn forget(&self, hash: u64) {
         self.shard(hash).remove(hash);
@@ -223,6 +239,10 @@ mod tests {
             for number in 0..4000_usize {
                 let token = format!("token {}", number % 700);
                 memo.put(memo.key(&token), &token, Arc::new(number), 97 * (number % 13));
+                if number % 5 == 0 {
+                    let hash = memo.key(&format!("token {}", number * 3 % 700));
+                    memo.replace(hash, Arc::new(number), 211 * (number % 17), |kept| kept % 2 == 0);
+                }
                 if number % 3 == 0 {
                     memo.forget(memo.key(&format!("token {}", number * 7 % 700)));
                 }

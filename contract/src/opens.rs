@@ -153,6 +153,31 @@ impl Opens {
         found
     }
 
+    /// Remembers a session as a save has left it, in the place of the open that it was made on: an open would now answer the same.
+    ///
+    /// Only of a save that left the session's generations as they were, and for no longer than the open before holds: what the
+    /// engine compares of the token itself is no part of what a save answers. `seed` is the entry as it was written.
+    pub fn saved(&self, memo_key: u64, before: &Arc<Opened>, opened: Arc<Opened>, seed: Seed) {
+        let ring = self.ring.load(Ordering::SeqCst);
+        let bytes = seed.entry.value.len() + OPENED_BYTES;
+        let op = StoreOp::Get {
+            key: Arc::clone(&seed.key),
+            fresh: false,
+        };
+        let found = Found {
+            opened,
+            seed,
+            memo_key,
+        };
+        let remembered = Remembered {
+            ring,
+            op: Arc::new(op),
+            found,
+        };
+        let is_meant = |known: &Remembered| known.ring == ring && Arc::ptr_eq(&known.found.opened, before);
+        self.memo.replace(memo_key, Arc::new(remembered), bytes, is_meant);
+    }
+
     /// Nothing that was decided before holds any longer, even where it is noted later: the key ring has changed.
     pub fn forget_all(&self) {
         self.ring.fetch_add(1, Ordering::SeqCst);

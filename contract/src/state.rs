@@ -125,6 +125,14 @@ impl State {
         })
     }
 
+    /// The same, also while a call is under way.
+    pub fn stands_on(&self) -> Option<&Arc<Opened>> {
+        match &self.phase {
+            Phase::Live(opened) => Some(opened),
+            _ => None,
+        }
+    }
+
     /// The same where a draft will not do.
     ///
     /// # Errors

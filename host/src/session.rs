@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tessera_contract::opens::Found;
-use tessera_contract::state::{Failed, State, WRITER_BYTES, Writing};
+use tessera_contract::state::{Failed, Opened, State, WRITER_BYTES, Writing};
 use tessera_contract::store::Seed;
 
 use crate::Value;
@@ -14,7 +14,7 @@ use crate::driver::{Calls, Crowded, Instance, Log, Passed, Rank, detached, found
 use crate::error::SessionError;
 use crate::limits::{check_change, check_changes, check_subject};
 use crate::summary;
-use crate::{Details, Grant, KeepFields};
+use crate::{Details, Grant, KeepFields, Timestamp};
 
 /// A token against cross-site request forgery is 86 characters long.
 const MAXIMUM_CSRF_TOKEN_BYTES: usize = 128;
@@ -212,8 +212,11 @@ impl Core {
             }
             return Ok(None);
         };
-        let (opened, seed) = found(opened, &log)?;
+        let (mut opened, seed) = found(opened, &log)?;
         let held = &mut *self.held();
+        if matches!(operation, Operation::Save) && wrote && grant.token.is_none() {
+            self.remember(held, &mut opened, &seed);
+        }
         held.seed = Some(seed);
         match operation {
             Operation::Reissue => held.state.reissued(&opened),
@@ -222,6 +225,23 @@ impl Core {
         }
         let grant = summary::grant(grant);
         Ok(Some(Ended { grant, wrote }))
+    }
+
+    /// Remembers what a save has written, where the next open by the same token would be decided alike: the guard says that the
+    /// generations are the same.
+    fn remember(&self, held: &Held, opened: &mut Arc<Opened>, seed: &Seed) {
+        let (Some(memo_key), Some(before), Some(read)) = (held.memo_key, held.state.stands_on(), &held.seed)
+        else {
+            return;
+        };
+        if read.entry.guard != seed.entry.guard || before.holds_until == Timestamp::default() {
+            return;
+        }
+        let Some(saved) = Arc::get_mut(opened) else { return };
+        saved.holds_until = saved.holds_until.min(before.holds_until);
+        self.calls
+            .opens()
+            .saved(memo_key, before, Arc::clone(opened), seed.clone());
     }
 
     /// A call on a saved session that asks no store.

@@ -176,6 +176,38 @@ async fn a_renewed_token_is_opened_by_its_own_use_and_not_by_the_write_that_made
 }
 
 #[tokio::test]
+async fn a_save_is_remembered_under_the_token_it_was_made_with_and_no_longer_than_the_open_before() {
+    let (store, clock) = (Gated::default(), Hands::new());
+    let sessions = with(store.clone(), &clock);
+    let token = saved(&sessions).await;
+    // The touch is due a minute after the open, whenever the session was saved since.
+    clock.set(30);
+    let session = sessions.open(&token).await.unwrap();
+    session.set("n", &1).unwrap();
+    session.save().await.unwrap();
+    let reads = store.reads.load(Ordering::SeqCst);
+    let opened = sessions.open(&token).await.unwrap();
+    assert_eq!(opened.get::<i64>("n").unwrap(), Some(1));
+    assert_eq!(store.reads.load(Ordering::SeqCst) - reads, 1);
+    clock.set(89);
+    assert!(!sessions.open(&token).await.unwrap().details().unwrap().touch_due);
+    clock.set(90);
+    assert!(sessions.open(&token).await.unwrap().details().unwrap().touch_due);
+    // The save of another session of the same host, and a damaged record.
+    opened.set("n", &2).unwrap();
+    opened.save().await.unwrap();
+    *store.alters.lock().unwrap() =
+        Some(|entry| entry.value = entry.value.replace("\"n\":2", "\"n\":7").into());
+    assert_eq!(
+        sessions.open(&token).await.unwrap().get::<i64>("n").unwrap(),
+        Some(7)
+    );
+    *store.alters.lock().unwrap() = None;
+    opened.destroy().await.unwrap();
+    assert!(matches!(sessions.open(&token).await, Err(SessionError::Missing)));
+}
+
+#[tokio::test]
 async fn two_who_open_one_session_from_memory_lose_no_change_of_each_other() {
     let sessions = builder()
         .clock(Hands::new())
