@@ -79,21 +79,14 @@ impl Members<'_> {
         }
     }
 
-    /// Keeps a member of the record before.
-    fn keep(&mut self, name: &Range<usize>, value: &Range<usize>) {
-        // With nothing but a quote and a colon between: what is written has no white space.
-        if value.start != name.end + 2 {
-            let before = self.before;
-            let value = json::slice(before, value.start, value.end);
-            return self.change(json::slice(before, name.start, name.end), Some(value));
-        }
+    /// Keeps a member of the record before, which stands there: from the quote before its name to the end of its value.
+    fn keep(&mut self, member: Range<usize>) {
         self.count += 1;
-        let start = name.start - 1;
-        if self.run.is_empty() || self.run.end + 1 != start {
+        if self.run.is_empty() || self.run.end + 1 != member.start {
             self.end_run();
-            self.run.start = start;
+            self.run.start = member.start;
         }
-        self.run.end = value.end;
+        self.run.end = member.end;
     }
 
     /// Sets a member, or leaves it out.
@@ -139,13 +132,13 @@ impl Snapshot {
         let mut changes = overlay.iter().peekable();
         for (name, value) in base.into_iter().flat_map(|base| base.fields().spans()) {
             let old = json::slice(next.before, name.start, name.end);
-            while let Some((changed, change)) = changes.next_if(|(changed, _)| *changed < old) {
+            let mut is_changed = false;
+            while let Some((changed, change)) = changes.next_if(|(changed, _)| *changed <= old) {
+                is_changed = changed == old;
                 next.change(changed, change);
             }
-            if let Some((changed, change)) = changes.next_if(|(changed, _)| *changed == old) {
-                next.change(changed, change);
-            } else if survivors.keeps(old) {
-                next.keep(&name, &value);
+            if !is_changed && survivors.keeps(old) {
+                next.keep(name.start - 1..value.end);
             }
         }
         for (changed, change) in changes {

@@ -9,7 +9,7 @@
 mod allocator;
 mod convert;
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::call::Call;
@@ -151,19 +151,30 @@ struct Engines {
 const MAXIMUM_ENGINES: usize = 64;
 
 thread_local! {
-    static ENGINES: RefCell<Engines> = RefCell::default();
+    static ENGINES: Cell<Engines> = const {
+        Cell::new(Engines {
+            last: 0,
+            by_id: Vec::new(),
+        })
+    };
+}
+
+/// In a cell, because a `RefCell` brings along code that panics.
+fn with_engines<T>(work: impl FnOnce(&mut Engines) -> T) -> T {
+    let mut engines = ENGINES.take();
+    let done = work(&mut engines);
+    ENGINES.set(engines);
+    done
 }
 
 fn engine(id: u32) -> Result<Rc<Engine>, wit::Error> {
-    ENGINES
-        .with_borrow(|engines| {
-            engines
-                .by_id
-                .iter()
-                .find(|(known, _)| *known == id)
-                .map(|(_, engine)| Rc::clone(engine))
-        })
-        .ok_or_else(|| Error::about(Kind::InvalidArgument, "engine", "is not configured").into())
+    let found = with_engines(|engines| {
+        let mut engines = engines.by_id.iter();
+        engines
+            .find(|(known, _)| *known == id)
+            .map(|(_, engine)| Rc::clone(engine))
+    });
+    found.ok_or_else(|| Error::about(Kind::InvalidArgument, "engine", "is not configured").into())
 }
 
 #[inline(never)]
@@ -175,7 +186,7 @@ fn configure(policy: wit::Policy, keys: Vec<wit::SigningKey>) -> Result<u32, wit
 
 fn keep_engine(policy: policy::Policy, keys: &[SigningKey]) -> Result<u32, wit::Error> {
     let engine = Engine::configure(&call(), policy, keys)?;
-    ENGINES.with_borrow_mut(|engines| {
+    with_engines(|engines| {
         if engines.by_id.len() >= MAXIMUM_ENGINES || engines.last == u32::MAX {
             return Err(Error::limit("engines", MAXIMUM_ENGINES as u64).into());
         }
@@ -186,7 +197,7 @@ fn keep_engine(policy: policy::Policy, keys: &[SigningKey]) -> Result<u32, wit::
 }
 
 fn release(engine: u32) {
-    ENGINES.with_borrow_mut(|engines| engines.by_id.retain(|(known, _)| *known != engine));
+    with_engines(|engines| engines.by_id.retain(|(known, _)| *known != engine));
 }
 
 impl sessions_wit::Guest for Component {
