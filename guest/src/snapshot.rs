@@ -347,6 +347,18 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_between_fields_that_stay_is_not_copied_with_them() {
+        let fields = ["a", "b", "c", "d", "e"].map(|name| (name, Some(Value::Text(name.into()))));
+        let base = write(None, &fields);
+        let base = Snapshot::read(ID, base.text, 1).unwrap();
+        for removed in ["a", "b", "c", "d", "e"] {
+            let next = write(Some(&base), &[(removed, None)]);
+            let kept = base.raw_fields().filter(|(name, _)| *name != removed);
+            assert!(next.raw_fields().eq(kept), "{removed}: {}", next.text);
+        }
+    }
+
+    #[test]
     fn limits_of_fields_and_bytes_hold_on_both_sides() {
         let ten: Vec<(String, Option<Value>)> =
             (0..10).map(|i| (format!("f{i}"), Some(Value::Null))).collect();
