@@ -35,7 +35,7 @@ fn bytes(text: &str, (start, end): (u32, u32)) -> &[u8] {
 
 impl Index {
     /// With room for so many members.
-    pub fn with_capacity(members: usize) -> Self {
+    fn with_capacity(members: usize) -> Self {
         Self(Vec::with_capacity(members))
     }
 
@@ -78,7 +78,7 @@ impl Index {
     }
 
     /// Notes a member whose name comes after those before it.
-    pub fn push(&mut self, name: &Range<usize>, value: &Range<usize>) {
+    fn push(&mut self, name: &Range<usize>, value: &Range<usize>) {
         self.0.push(Span {
             name: narrow(name),
             value: narrow(value),

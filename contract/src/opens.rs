@@ -35,6 +35,24 @@ struct Remembered {
 }
 
 impl Remembered {
+    /// What an open was decided as, under the key ring of this number.
+    fn new(ring: u64, found: Found) -> Arc<Self> {
+        let op = StoreOp::Get {
+            key: Arc::clone(&found.seed.key),
+            fresh: false,
+        };
+        Arc::new(Self {
+            ring,
+            op: Arc::new(op),
+            found,
+        })
+    }
+
+    /// What it takes, about.
+    fn bytes(&self) -> usize {
+        self.found.seed.entry.value.len() + OPENED_BYTES
+    }
+
     /// Whether the store's reply is the one by which it was decided. By its text as well, because a damaged record keeps its
     /// version.
     fn is_by(&self, entry: &Entry) -> bool {
@@ -137,18 +155,9 @@ impl Opens {
             memo_key: opening.memo_key,
         };
         if found.opened.holds_until > Timestamp::default() {
-            let op = StoreOp::Get {
-                key: Arc::clone(&found.seed.key),
-                fresh: false,
-            };
-            let bytes = found.seed.entry.value.len() + OPENED_BYTES;
-            let remembered = Remembered {
-                ring: opening.ring,
-                op: Arc::new(op),
-                found: found.clone(),
-            };
-            self.memo
-                .put(opening.memo_key, token, Arc::new(remembered), bytes);
+            let remembered = Remembered::new(opening.ring, found.clone());
+            let bytes = remembered.bytes();
+            self.memo.put(opening.memo_key, token, remembered, bytes);
         }
         found
     }
@@ -159,23 +168,15 @@ impl Opens {
     /// engine compares of the token itself is no part of what a save answers. `seed` is the entry as it was written.
     pub fn saved(&self, memo_key: u64, before: &Arc<Opened>, opened: Arc<Opened>, seed: Seed) {
         let ring = self.ring.load(Ordering::SeqCst);
-        let bytes = seed.entry.value.len() + OPENED_BYTES;
-        let op = StoreOp::Get {
-            key: Arc::clone(&seed.key),
-            fresh: false,
-        };
         let found = Found {
             opened,
             seed,
             memo_key,
         };
-        let remembered = Remembered {
-            ring,
-            op: Arc::new(op),
-            found,
-        };
+        let remembered = Remembered::new(ring, found);
+        let bytes = remembered.bytes();
         let is_meant = |known: &Remembered| known.ring == ring && Arc::ptr_eq(&known.found.opened, before);
-        self.memo.replace(memo_key, Arc::new(remembered), bytes, is_meant);
+        self.memo.replace(memo_key, remembered, bytes, is_meant);
     }
 
     /// Nothing that was decided before holds any longer, even where it is noted later: the key ring has changed.

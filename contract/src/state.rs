@@ -119,10 +119,7 @@ impl State {
     /// [`StateError::Busy`], [`StateError::Closed`].
     pub fn live(&self) -> Result<Option<&Arc<Opened>>, StateError> {
         self.check()?;
-        Ok(match &self.phase {
-            Phase::Live(opened) => Some(opened),
-            _ => None,
-        })
+        Ok(self.stands_on())
     }
 
     /// The same, also while a call is under way.
