@@ -143,17 +143,15 @@ fn example(name: &str, arguments: &[String]) -> Result<(), String> {
     )
 }
 
+/// Over all that [`build`] builds.
+fn clippy() -> Result<(), String> {
+    let lints = ["--all-targets", "--", "--deny", "warnings"];
+    cargo("clippy", &[&["clippy", CHECKS, "--locked"], ALL, &lints].concat())
+}
+
 fn lint() -> Result<(), String> {
     ensure_target();
-    cargo(
-        "clippy",
-        &[
-            &["clippy", CHECKS, "--locked"],
-            ALL,
-            &["--all-targets", "--", "--deny", "warnings"],
-        ]
-        .concat(),
-    )?;
+    clippy()?;
     cargo(
         "clippy, fuzz targets",
         &[

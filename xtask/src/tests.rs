@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::{ALL, CHECKS, build, built, cargo, edge, ensure_target, fuzz, programs, python, root};
+use crate::{ALL, CHECKS, build, built, cargo, clippy, edge, ensure_target, fuzz, programs, python, root};
 
 /// With each change every fourth mutant is tried; `mutants` tries them all.
 const SOME_MUTANTS: &str = "4";
@@ -102,8 +102,7 @@ fn suites() -> Result<Vec<String>, String> {
 pub(crate) fn check() -> Result<(), String> {
     ensure_target();
     cargo("format", &["fmt", "--all", "--check"])?;
-    let lints = ["--all-targets", "--", "--deny", "warnings"];
-    cargo("clippy", &[&["clippy", CHECKS, "--locked"], ALL, &lints].concat())?;
+    clippy()?;
     test(&["--lib"])?;
     test(&["--test", "scenarios", "--", "memory"])
 }
