@@ -12,7 +12,7 @@ use std::sync::Arc;
 use cookie::{Cookie, CookieJar, Key};
 use criterion::{Criterion, criterion_group};
 use serde::{Deserialize, Serialize};
-use tessera::{KeepFields, Sessions, TokenFormat};
+use tessera::{Grant, KeepFields, Sessions, TokenFormat, Value};
 use tokio::runtime::Runtime;
 use tower_sessions::{MemoryStore, Session, session::Id};
 
@@ -41,18 +41,37 @@ fn sessions(format: TokenFormat, remembered: usize) -> Sessions {
     builder.build(tessera::store::MemoryStore::new()).unwrap()
 }
 
+/// The token of a session of nine fields.
 async fn token(sessions: &Sessions) -> String {
+    token_of(sessions, &nine_fields()).await
+}
+
+fn nine_fields() -> Vec<(String, &'static str)> {
+    let mut fields: Vec<(String, &str)> = (0..8).map(|field| (format!("field{field}"), TEXT)).collect();
+    fields.push(("role".into(), "admin"));
+    fields
+}
+
+/// The token of a new session with these fields.
+async fn token_of(sessions: &Sessions, fields: &[(String, &str)]) -> String {
     let session = sessions.create();
-    for field in 0..8 {
-        session.set(&format!("field{field}"), TEXT).unwrap();
+    for (name, value) in fields {
+        session.set(name, value).unwrap();
     }
-    session.set("role", "admin").unwrap();
-    session
+    let granted = session
         .authenticate_keeping("alice", &KeepFields::Everything)
-        .await
-        .unwrap()
-        .token
-        .unwrap()
+        .await;
+    granted.unwrap().token.unwrap()
+}
+
+async fn get(sessions: &Sessions, token: &str, name: &str) -> Option<Value> {
+    sessions.open(token).await.unwrap().get_value(name).unwrap()
+}
+
+async fn change(sessions: &Sessions, token: &str, name: &str, value: &str) -> Grant {
+    let session = sessions.open(token).await.unwrap();
+    session.set(name, value).unwrap();
+    session.save().await.unwrap()
 }
 
 fn engine(criterion: &mut Criterion) {
@@ -83,24 +102,17 @@ fn engine(criterion: &mut Criterion) {
         bench.iter(|| runtime.block_on(compact.open(black_box(&hot))).unwrap())
     });
     group.bench_function("open + get, remembered", |bench| {
-        bench
-            .iter(|| runtime.block_on(async { compact.open(&hot).await.unwrap().get_value("role").unwrap() }))
+        bench.iter(|| runtime.block_on(get(&compact, &hot, "role")))
     });
     let mut turn = many.iter().cycle();
     group.bench_function("open + get, not remembered", |bench| {
         bench.iter(|| {
             let token = turn.next().unwrap();
-            runtime.block_on(async { forgetful.open(token).await.unwrap().get_value("role").unwrap() })
+            runtime.block_on(get(&forgetful, token, "role"))
         })
     });
     group.bench_function("open + set + save", |bench| {
-        bench.iter(|| {
-            runtime.block_on(async {
-                let session = compact.open(&hot).await.unwrap();
-                session.set("role", "editor").unwrap();
-                session.save().await.unwrap()
-            })
-        })
+        bench.iter(|| runtime.block_on(change(&compact, &hot, "role", "editor")))
     });
     group.bench_function("entries (9 fields)", |bench| {
         bench.iter(|| session.entries().unwrap())
@@ -141,11 +153,46 @@ fn jsonwebtoken(criterion: &mut Criterion) {
     });
 }
 
-fn signed_cookie(key: &Key, session: &Session) -> String {
-    let mut jar = CookieJar::new();
-    jar.signed_mut(key)
-        .add(Cookie::new("id", session.id().unwrap().to_string()));
-    jar.get("id").unwrap().to_string()
+/// tower-sessions over its memory store, with a signed cookie.
+struct Peer {
+    key: Key,
+    store: Arc<MemoryStore>,
+}
+
+impl Peer {
+    fn new() -> Self {
+        Self {
+            key: Key::from(&[7; 64]),
+            store: Arc::default(),
+        }
+    }
+
+    /// The cookie of a new session with these fields.
+    async fn cookie(&self, fields: &[(String, &str)]) -> String {
+        let session = Session::new(None, self.store.clone(), None);
+        for (name, value) in fields {
+            session.insert(name, value).await.unwrap();
+        }
+        session.save().await.unwrap();
+        let mut jar = CookieJar::new();
+        jar.signed_mut(&self.key)
+            .add(Cookie::new("id", session.id().unwrap().to_string()));
+        jar.get("id").unwrap().to_string()
+    }
+
+    fn open(&self, cookie: &str) -> Session {
+        Session::new(Some(signed_id(&self.key, cookie)), self.store.clone(), None)
+    }
+
+    async fn get(&self, cookie: &str, name: &str) -> Option<String> {
+        self.open(cookie).get::<String>(name).await.unwrap()
+    }
+
+    async fn change(&self, cookie: &str, name: &str, value: &str) {
+        let session = self.open(cookie);
+        session.insert(name, value).await.unwrap();
+        session.save().await.unwrap();
+    }
 }
 
 /// What tower-sessions' signed middleware does with a cookie: its mac, then the id in it.
@@ -157,37 +204,17 @@ fn signed_id(key: &Key, cookie: &str) -> Id {
 
 fn tower_sessions(criterion: &mut Criterion) {
     let runtime = runtime();
-    let store = Arc::new(MemoryStore::default());
-    let key = Key::from(&[7; 64]);
-    let cookie = runtime.block_on(async {
-        let session = Session::new(None, store.clone(), None);
-        for field in 0..8 {
-            session.insert(&format!("field{field}"), TEXT).await.unwrap();
-        }
-        session.insert("role", "admin").await.unwrap();
-        session.save().await.unwrap();
-        signed_cookie(&key, &session)
-    });
+    let peer = Peer::new();
+    let cookie = runtime.block_on(peer.cookie(&nine_fields()));
     let mut group = criterion.benchmark_group("tower-sessions");
     group.bench_function("verify a signed cookie", |bench| {
-        bench.iter(|| signed_id(&key, black_box(&cookie)))
+        bench.iter(|| signed_id(&peer.key, black_box(&cookie)))
     });
     group.bench_function("signed cookie + load + get", |bench| {
-        bench.iter(|| {
-            runtime.block_on(async {
-                let session = Session::new(Some(signed_id(&key, &cookie)), store.clone(), None);
-                session.get::<String>("role").await.unwrap()
-            })
-        })
+        bench.iter(|| runtime.block_on(peer.get(&cookie, "role")))
     });
     group.bench_function("signed cookie + load + insert + save", |bench| {
-        bench.iter(|| {
-            runtime.block_on(async {
-                let session = Session::new(Some(signed_id(&key, &cookie)), store.clone(), None);
-                session.insert("role", "editor").await.unwrap();
-                session.save().await.unwrap();
-            })
-        })
+        bench.iter(|| runtime.block_on(peer.change(&cookie, "role", "editor")))
     });
     group.finish();
 }
@@ -200,63 +227,27 @@ fn sizes(criterion: &mut Criterion) {
     let runtime = runtime();
     let text = "x".repeat(512);
     let ours = sessions(TokenFormat::Compact, 16);
-    let store = Arc::new(MemoryStore::default());
-    let key = Key::from(&[7; 64]);
-    for (size, fields) in SIZES {
-        let names: Vec<String> = (0..fields).map(|field| format!("field{field:03}")).collect();
-        let token = runtime.block_on(async {
-            let session = ours.create();
-            for name in &names {
-                session.set(name, &text).unwrap();
-            }
-            session
-                .authenticate_keeping("alice", &KeepFields::Everything)
-                .await
-                .unwrap()
-                .token
-                .unwrap()
-        });
-        let cookie = runtime.block_on(async {
-            let session = Session::new(None, store.clone(), None);
-            for name in &names {
-                session.insert(name, &text).await.unwrap();
-            }
-            session.save().await.unwrap();
-            signed_cookie(&key, &session)
-        });
+    let peer = Peer::new();
+    for (size, count) in SIZES {
+        let fields: Vec<(String, &str)> = (0..count)
+            .map(|field| (format!("field{field:03}"), &*text))
+            .collect();
+        let token = runtime.block_on(token_of(&ours, &fields));
+        let cookie = runtime.block_on(peer.cookie(&fields));
         let mut group = criterion.benchmark_group("tessera");
         group.bench_function(format!("open + get, {size}"), |bench| {
-            bench.iter(|| {
-                runtime.block_on(async { ours.open(&token).await.unwrap().get_value("field001").unwrap() })
-            })
+            bench.iter(|| runtime.block_on(get(&ours, &token, "field001")))
         });
         group.bench_function(format!("open + set + save, {size}"), |bench| {
-            bench.iter(|| {
-                runtime.block_on(async {
-                    let session = ours.open(&token).await.unwrap();
-                    session.set("field001", "changed").unwrap();
-                    session.save().await.unwrap()
-                })
-            })
+            bench.iter(|| runtime.block_on(change(&ours, &token, "field001", "changed")))
         });
         group.finish();
         let mut group = criterion.benchmark_group("tower-sessions");
         group.bench_function(format!("load + get, {size}"), |bench| {
-            bench.iter(|| {
-                runtime.block_on(async {
-                    let session = Session::new(Some(signed_id(&key, &cookie)), store.clone(), None);
-                    session.get::<String>("field001").await.unwrap()
-                })
-            })
+            bench.iter(|| runtime.block_on(peer.get(&cookie, "field001")))
         });
         group.bench_function(format!("load + insert + save, {size}"), |bench| {
-            bench.iter(|| {
-                runtime.block_on(async {
-                    let session = Session::new(Some(signed_id(&key, &cookie)), store.clone(), None);
-                    session.insert("field001", "changed").await.unwrap();
-                    session.save().await.unwrap();
-                })
-            })
+            bench.iter(|| runtime.block_on(peer.change(&cookie, "field001", "changed")))
         });
         group.finish();
     }
