@@ -162,15 +162,28 @@ impl Opens {
         found
     }
 
-    /// Remembers a session as a save has left it, in the place of the open that it was made on: an open would now answer the same.
+    /// Remembers a session as a save without a new token has left it, in the place of the open that it was made on: an open
+    /// would now answer the same.
     ///
-    /// Only of a save that left the session's generations as they were, and for no longer than the open before holds: what the
-    /// engine compares of the token itself is no part of what a save answers. `seed` is the entry as it was written.
-    pub fn saved(&self, memo_key: u64, before: &Arc<Opened>, opened: Arc<Opened>, seed: Seed) {
+    /// `before` and `read` are the session and the entry as the save began, `opened` and `written` as it ended. Nothing is
+    /// remembered where the guards differ, because the save has then changed the session's generations. What is remembered
+    /// holds no longer than the open before, because the dates of the token itself are no part of a save's answer.
+    pub fn saved(
+        &self,
+        memo_key: u64,
+        (before, read): (&Arc<Opened>, &Seed),
+        (opened, written): (&mut Arc<Opened>, &Seed),
+    ) {
+        if read.entry.guard != written.entry.guard || before.holds_until == Timestamp::default() {
+            return;
+        }
+        // Nobody else has it yet.
+        let Some(saved) = Arc::get_mut(opened) else { return };
+        saved.holds_until = saved.holds_until.min(before.holds_until);
         let ring = self.ring.load(Ordering::SeqCst);
         let found = Found {
-            opened,
-            seed,
+            opened: Arc::clone(opened),
+            seed: written.clone(),
             memo_key,
         };
         let remembered = Remembered::new(ring, found);

@@ -41,6 +41,8 @@ struct Held {
 enum What {
     /// Stores them.
     Write,
+    /// Stores them, and may leave the session's token and generations as they are.
+    Save,
     /// Moves the idle expiry, or confirms a token.
     Touch,
     /// Makes the token anew.
@@ -56,7 +58,7 @@ impl What {
             // Nothing was to be written: the next call that writes finds out for itself.
             _ if self == Self::Reissue => Failed::Otherwise,
             Kind::Missing | Kind::Expired | Kind::TooManySessions => Failed::Ended,
-            Kind::OutcomeUnknown if self == Self::Write => Failed::OutcomeUnknown,
+            Kind::OutcomeUnknown if matches!(self, Self::Write | Self::Save) => Failed::OutcomeUnknown,
             _ => Failed::Otherwise,
         }
     }
@@ -86,10 +88,19 @@ impl Begun<'_> {
             let found = self.known.found(written.opened)?;
             Ok((found, written.grant, written.wrote))
         });
-        self.settle(ended, |what, held, ((opened, seed), grant, wrote)| {
+        let opens = self.session.engine.driver().opens();
+        self.settle(ended, |what, held, ((mut opened, seed), grant, wrote)| {
+            if what == What::Save
+                && wrote
+                && grant.token.is_none()
+                && let (Some(memo_key), Some(before), Some(read)) =
+                    (held.memo_key, held.state.stands_on(), &held.seed)
+            {
+                opens.saved(memo_key, (before, read), (&mut opened, &seed));
+            }
             held.seed = Some(seed);
             match what {
-                What::Write => held.state.written(opened),
+                What::Write | What::Save => held.state.written(opened),
                 What::Touch => held.state.touched(opened),
                 What::Reissue => held.state.reissued(&opened),
                 What::Destroy => {}
@@ -184,9 +195,14 @@ impl EdgeSession {
     }
 
     /// A call that stores the changes, and hands out a token where the client needs one. A draft is made by it.
-    async fn write(&self, function: &str, login: Option<(&str, &KeepFields)>) -> Result<Grant, EdgeError> {
+    async fn write(
+        &self,
+        what: What,
+        function: &str,
+        login: Option<(&str, &KeepFields)>,
+    ) -> Result<Grant, EdgeError> {
         let conflicts = self.engine.driver().terms().conflicts;
-        let (mut begun, writing) = self.begin(What::Write, |held| {
+        let (mut begun, writing) = self.begin(what, |held| {
             let base = conflicts.then(|| held.state.base(None)).flatten();
             Ok(writing(&mut held.state, base))
         })?;
@@ -294,15 +310,16 @@ impl EngineSession for EdgeSession {
     }
 
     async fn save(&self) -> Result<Grant, EdgeError> {
-        boxed(self.write("save", None)).await
+        boxed(self.write(What::Save, "save", None)).await
     }
 
     async fn rotate(&self) -> Result<Grant, EdgeError> {
-        boxed(self.write("rotate", None)).await
+        boxed(self.write(What::Write, "rotate", None)).await
     }
 
     async fn authenticate(&self, subject: &str, keep: &KeepFields) -> Result<Grant, EdgeError> {
-        boxed(async move { self.write("authenticate", Some((subject, keep))).await }).await
+        let login = Some((subject, keep));
+        boxed(self.write(What::Write, "authenticate", login)).await
     }
 
     async fn reissue(&self) -> Result<Grant, EdgeError> {

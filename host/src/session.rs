@@ -214,8 +214,14 @@ impl Core {
         };
         let (mut opened, seed) = found(opened, &log)?;
         let held = &mut *self.held();
-        if matches!(operation, Operation::Save) && wrote && grant.token.is_none() {
-            self.remember(held, &mut opened, &seed);
+        if matches!(operation, Operation::Save)
+            && wrote
+            && grant.token.is_none()
+            && let (Some(memo_key), Some(before), Some(read)) =
+                (held.memo_key, held.state.stands_on(), &held.seed)
+        {
+            let opens = self.calls.opens();
+            opens.saved(memo_key, (before, read), (&mut opened, &seed));
         }
         held.seed = Some(seed);
         match operation {
@@ -225,23 +231,6 @@ impl Core {
         }
         let grant = summary::grant(grant);
         Ok(Some(Ended { grant, wrote }))
-    }
-
-    /// Remembers what a save has written, where the next open by the same token would be decided alike: the guard says that the
-    /// generations are the same.
-    fn remember(&self, held: &Held, opened: &mut Arc<Opened>, seed: &Seed) {
-        let (Some(memo_key), Some(before), Some(read)) = (held.memo_key, held.state.stands_on(), &held.seed)
-        else {
-            return;
-        };
-        if read.entry.guard != seed.entry.guard || before.holds_until == Timestamp::default() {
-            return;
-        }
-        let Some(saved) = Arc::get_mut(opened) else { return };
-        saved.holds_until = saved.holds_until.min(before.holds_until);
-        self.calls
-            .opens()
-            .saved(memo_key, before, Arc::clone(opened), seed.clone());
     }
 
     /// A call on a saved session that asks no store.

@@ -53,8 +53,23 @@ fn another_version_an_end_and_a_damaged_token_are_decided_anew() {
         .client()
         .call("PATCH", "/v1/session", &token, Some(&body))
         .ok();
-    assert!(calls_component(&worker, &token), "the version is another");
+    assert!(
+        !calls_component(&worker, &token),
+        "the Worker has written it itself"
+    );
     assert_eq!(read(&token).ok()["fields"]["n"], 1);
+    // Another Worker's save, or a login elsewhere, is another version or guard.
+    let rotated = worker
+        .client()
+        .call("POST", "/v1/session/rotate", &token, None)
+        .ok();
+    assert!(calls_component(&worker, &token), "the generations are others");
+    assert!(
+        rotated["token"]
+            .as_str()
+            .is_some_and(|new| calls_component(&worker, new))
+    );
+    read(&token).ok();
     assert!(!calls_component(&worker, &token));
 
     let mut damaged = token.clone().into_bytes();
