@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tessera_contract::opens::Found;
-use tessera_contract::state::{Failed, Opened, State, WRITER_BYTES, Writing};
+use tessera_contract::state::{Failed, State, WRITER_BYTES, Writing};
 use tessera_contract::store::Seed;
 
 use crate::Value;
@@ -14,7 +14,7 @@ use crate::driver::{Calls, Crowded, Instance, Log, Passed, Rank, detached, found
 use crate::error::SessionError;
 use crate::limits::{check_change, check_changes, check_subject};
 use crate::summary;
-use crate::{Details, Grant, KeepFields, Timestamp};
+use crate::{Details, Grant, KeepFields};
 
 /// A token against cross-site request forgery is 86 characters long.
 const MAXIMUM_CSRF_TOKEN_BYTES: usize = 128;

@@ -1,7 +1,7 @@
 //! The Worker's bundle: the component's module, the Worker compiled to a module, and the JavaScript between the two.
 //!
-//! The component is the one that `tessera component export` writes, byte for byte. What else is needed comes from Cargo and
-//! npm, both locked; nothing is downloaded beside that.
+//! The component is `component/tessera.wasm`, byte for byte.
+//! All other parts come from Cargo and npm, both locked; nothing else is downloaded.
 
 mod deployment;
 
@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{ALL, CHECKS, RELEASE, cargo, cargo_command, ensure_target, programs, root, run, target};
+use crate::{ALL, CHECKS, COMPONENT, RELEASE, cargo, cargo_command, ensure_target, programs, root, run};
 
 /// What is uploaded.
 const BUNDLE: [&str; 3] = ["worker.js", "worker_bg.wasm", "engine.wasm"];
@@ -24,7 +24,7 @@ const WORKER_TARGET: &str = "target/edge-worker";
 pub(crate) fn run_command(which: Option<&str>) -> Result<(), String> {
     match which {
         None => deployable(),
-        Some("tests") => crate::build().and_then(|()| for_tests()),
+        Some("tests") => for_tests(),
         Some(other) => Err(format!("there is no bundle {other}")),
     }
 }
@@ -50,7 +50,7 @@ fn build_release(bundle: &Path) -> Result<(), String> {
         "program",
         &["build", RELEASE, "--locked", "--package", "tessera", "--bins"],
     )?;
-    build(&target().join("release/tessera"), &[], bundle)?;
+    build(&[], bundle)?;
     let mut whole = 0;
     for name in BUNDLE {
         let bytes = zipped(&bundle.join(name))?;
@@ -86,18 +86,17 @@ pub(crate) fn soak() -> Result<(), String> {
     run("soak-edge", &mut test)
 }
 
-/// The bundle that the tests run, with routes of their own, about the component of the program that they run.
+/// The bundle that the tests run, with routes of their own.
 pub(crate) fn for_tests() -> Result<(), String> {
     let bundle = absolute(&root().join("target/edge/test-bundle"))?;
-    build(&target().join("checks/tessera"), &["test-routes"], &bundle)
+    build(&["test-routes"], &bundle)
 }
 
-/// Builds a bundle about a program's component, in a directory that is replaced.
-fn build(program: &Path, features: &[&str], bundle: &Path) -> Result<(), String> {
+/// Builds a bundle in a directory that is replaced.
+fn build(features: &[&str], bundle: &Path) -> Result<(), String> {
     ensure_target();
     programs::node()?;
     programs::npm(TOOLS)?;
-    let component = export(program)?;
     let tool = build_tool()?;
     let module = compile(features)?;
 
@@ -109,7 +108,7 @@ fn build(program: &Path, features: &[&str], bundle: &Path) -> Result<(), String>
     }
     run(
         "the engine",
-        Command::new(&tool).arg("engine").arg(&component).arg(&work),
+        Command::new(&tool).arg("engine").arg(root().join(COMPONENT)).arg(&work),
     )?;
     run(
         "wasm-bindgen",
@@ -143,18 +142,6 @@ fn build(program: &Path, features: &[&str], bundle: &Path) -> Result<(), String>
         .args(["--external:*.wasm", "--external:cloudflare:workers"])
         .arg(format!("--outfile={}", bundle.join("worker.js").display()));
     run("esbuild", &mut esbuild)
-}
-
-/// The component, as the program has it embedded.
-fn export(program: &Path) -> Result<PathBuf, String> {
-    let place = root().join("target/edge/component.wasm");
-    let directory = root().join("target/edge");
-    fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
-    run(
-        "the component",
-        Command::new(program).args(["component", "export"]).arg(&place),
-    )?;
-    Ok(place)
 }
 
 fn build_tool() -> Result<PathBuf, String> {

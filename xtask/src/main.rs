@@ -31,6 +31,7 @@ Usage: cargo xtask COMMAND
   bench-stores  opens and saves over every store, beside bare reads and writes and beside tower-sessions over its own; `bench-stores NAME…`: these
   bench-floods  logout and login while 256 connections save to the same session; `bench-floods NAME…`: over these stores
   load    100 000 sessions in a SQLite file: start, open, save, size; `load N`: N of them
+  component  compile guest/ and write component/tessera.wasm, which every host loads
   explore every order of several clients' steps, with faults; `explore NAME…`: these campaigns, also long ones
   faulted every store under load while it is killed, cut off and slowed; `faulted SECONDS STORE…`: so long, and these
   mutants deliberate faults in the engine, each of which must be found; `mutants N`: every Nth; `mutants NAME…`
@@ -42,6 +43,8 @@ Usage: cargo xtask COMMAND
   size    the component at each level of optimisation, and what it is made of
 ";
 
+/// The engine, compiled.
+const COMPONENT: &str = "component/tessera.wasm";
 /// How lints and tests are compiled, which is never measured.
 const CHECKS: &str = "--profile=checks";
 /// How whatever is measured is compiled.
@@ -60,12 +63,13 @@ fn main() -> ExitCode {
     let command = env::args().nth(1).unwrap_or_default();
     let rest: Vec<String> = env::args().skip(2).collect();
     let ended = match command.as_str() {
-        "test" => tests::run(&rest),
-        "check" | "lint" | "bench" | "size" | "bench-edge" | "soak-edge" if !rest.is_empty() => {
+        "test" => tests::run_tests(&rest),
+        "check" | "lint" | "component" | "bench" | "size" | "bench-edge" | "soak-edge" if !rest.is_empty() => {
             Err(format!("`{command}` takes no arguments"))
         }
         "check" => tests::check(),
         "lint" => lint(),
+        "component" => component(),
         "bench" => bench(),
         "bench-http" => http::bench(rest.first().map(String::as_str)),
         "bench-stores" => stores::bench(&rest),
@@ -93,6 +97,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes what the engine's sources compile to, in the place of the component that is there.
+fn component() -> Result<(), String> {
+    let tool = ["--package", "tessera-component-build", "--", "write", COMPONENT];
+    cargo("component", &[&["run", CHECKS, "--locked"], &tool[..]].concat())
 }
 
 fn mutants(arguments: &[String]) -> Result<(), String> {

@@ -1,15 +1,18 @@
 //! `cargo xtask test`, a suite of it by name, and `cargo xtask check`.
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{ALL, CHECKS, build, built, cargo, clippy, edge, ensure_target, fuzz, programs, python, root};
+use crate::{
+    ALL, CHECKS, COMPONENT, build, built, cargo, clippy, edge, ensure_target, fuzz, programs, python, root, run, target,
+};
 
 /// With each change every fourth mutant is tried; `mutants` tries them all.
 const SOME_MUTANTS: &str = "4";
 
 /// Everything, or the suite that is named, with a filter for its tests.
-pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+pub(crate) fn run_tests(arguments: &[String]) -> Result<(), String> {
     match arguments {
         [] => everything(),
         [name] => suite(name, None),
@@ -54,6 +57,11 @@ fn each_part(parts: &mut Parts) -> Result<(), String> {
         programs::ensure().and_then(|()| python::ensure())
     })?;
     parts.run("build", build)?;
+    parts.run("compare the component with its sources", || {
+        let tool = target().join("checks/tessera-component-build");
+        let check = ["check", COMPONENT];
+        run("component", Command::new(tool).current_dir(root()).args(check))
+    })?;
     parts.run("build the Worker", edge::for_tests)?;
     parts.run("tests", || test(&["--no-fail-fast"]))?;
     parts.run("fuzz targets", || fuzz::run(None))?;
@@ -76,8 +84,10 @@ fn suite(name: &str, filter: Option<&str>) -> Result<(), String> {
         python::ensure()?;
     }
     // Several suites start the program.
+    // With the suite itself, so that libraries have the features that its run gives them.
     let program = ["build", CHECKS, "--locked"];
-    cargo("the program", &[&program, ALL, &["--bin", "tessera"]].concat())?;
+    let targets = ["--bin", "tessera", "--test", name];
+    cargo("the program", &[&program, ALL, &targets].concat())?;
     if name == "edge" {
         edge::for_tests()?;
     }

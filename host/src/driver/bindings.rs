@@ -3,7 +3,7 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
 
-wasmtime::component::bindgen!({ path: "../wit", world: "engine" });
+wasmtime::component::bindgen!({ path: "wit", world: "engine" });
 
 /// The generated types under shorter names.
 pub(crate) mod wit {

@@ -14,9 +14,7 @@ const MAXIMUM_INSTANCES: u32 = 1000;
 /// The most memory one instance can be given.
 pub(crate) const MAXIMUM_MEMORY_BYTES: usize = 1 << 30;
 
-/// The component as it is, byte for byte the same in every host.
-static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tessera.wasm"));
-/// The same, compiled for this machine by the build.
+/// [`tessera_component::BYTES`], compiled for this machine by the build.
 static COMPILED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tessera.cwasm"));
 
 /// Why a component cannot be used.
@@ -61,7 +59,7 @@ impl Component {
             Ok(compiled) => compiled,
             #[cfg(feature = "compile")]
             Err(_) => {
-                wasmtime::component::Component::new(&engine, COMPONENT).map_err(ComponentError::Refused)?
+                wasmtime::component::Component::new(&engine, tessera_component::BYTES).map_err(ComponentError::Refused)?
             }
             #[cfg(not(feature = "compile"))]
             Err(error) => return Err(ComponentError::Refused(error)),
@@ -83,7 +81,29 @@ impl Component {
 
     /// The embedded component's bytes, to audit or to load elsewhere.
     pub fn bytes() -> &'static [u8] {
-        COMPONENT
+        tessera_component::BYTES
+    }
+
+    /// The interfaces that the component imports and exports, as one text in WIT.
+    pub fn wit() -> String {
+        const PACKAGE: &str = "package tessera:session@0.2.0;";
+        const FILES: [&str; 7] = [
+            include_str!("../../wit/world.wit"),
+            include_str!("../../wit/types.wit"),
+            include_str!("../../wit/store.wit"),
+            include_str!("../../wit/clock.wit"),
+            include_str!("../../wit/random.wit"),
+            include_str!("../../wit/policy.wit"),
+            include_str!("../../wit/sessions.wit"),
+        ];
+        // The package line stands in each file and is needed once.
+        let mut text = format!("{PACKAGE}\n");
+        for file in FILES {
+            text.push('\n');
+            text.push_str(file.replacen(PACKAGE, "", 1).trim());
+            text.push('\n');
+        }
+        text
     }
 
     /// The SHA-256 of [`Component::bytes`], in hexadecimal.

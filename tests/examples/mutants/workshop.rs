@@ -7,6 +7,7 @@ use std::{env, fs};
 
 use serde::Deserialize;
 use tessera::Component;
+use tessera_component_build::{PROFILE, TARGET};
 
 /// One change to the engine.
 #[derive(Debug, Deserialize)]
@@ -22,8 +23,6 @@ pub(crate) struct Mutant {
 }
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
-
-const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Where mutants are made.
 pub(crate) struct Workshop {
@@ -97,11 +96,7 @@ impl Workshop {
     /// Builds the engine with these changes, or with none.
     pub(crate) fn component(&self, changes: &[&Mutant]) -> Result<Component, Failure> {
         let built = self.with(changes, Self::build)?;
-        let module = fs::read(built)?;
-        let component = wit_component::ComponentEncoder::default()
-            .validate(true)
-            .module(&module)?
-            .encode()?;
+        let component = tessera_component_build::component(&fs::read(built)?)?;
         Ok(Component::compile(&component)?)
     }
 
@@ -171,7 +166,7 @@ impl Workshop {
                 "--crate-type",
                 "cdylib",
                 "--profile",
-                "guest",
+                PROFILE,
                 "--target",
                 TARGET,
                 "--target-dir",
@@ -194,6 +189,6 @@ impl Workshop {
             )
             .into());
         }
-        Ok(target.join(TARGET).join("guest/tessera_guest.wasm"))
+        Ok(target.join(TARGET).join(PROFILE).join("tessera_guest.wasm"))
     }
 }

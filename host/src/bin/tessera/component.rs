@@ -21,23 +21,10 @@ pub(crate) enum Component {
     },
 }
 
-/// The package line stands in each and is needed once.
-const PACKAGE: &str = "package tessera:session@0.2.0;";
-
-const WIT: [&str; 7] = [
-    include_str!("../../../../wit/world.wit"),
-    include_str!("../../../../wit/types.wit"),
-    include_str!("../../../../wit/store.wit"),
-    include_str!("../../../../wit/clock.wit"),
-    include_str!("../../../../wit/random.wit"),
-    include_str!("../../../../wit/policy.wit"),
-    include_str!("../../../../wit/sessions.wit"),
-];
-
 impl Component {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self {
-            Self::Wit => say(&wit()),
+            Self::Wit => say(&tessera::Component::wit()),
             Self::Sha256 => say(&format!("{}\n", tessera::Component::sha256())),
             Self::Export { path } if path.as_os_str() == "-" => say_bytes(tessera::Component::bytes()),
             Self::Export { path } => {
@@ -46,14 +33,4 @@ impl Component {
             }
         }
     }
-}
-
-fn wit() -> String {
-    let mut text = format!("{PACKAGE}\n");
-    for file in WIT {
-        text.push('\n');
-        text.push_str(file.replacen(PACKAGE, "", 1).trim());
-        text.push('\n');
-    }
-    text
 }

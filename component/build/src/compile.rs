@@ -4,18 +4,22 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use crate::{Failure, variable};
+use crate::Failure;
 
-const TARGET: &str = "wasm32-unknown-unknown";
-const PROFILE: &str = "guest";
+/// The target of the engine.
+pub const TARGET: &str = "wasm32-unknown-unknown";
+/// The profile of the engine, in the workspace's manifest.
+pub const PROFILE: &str = "guest";
 /// One page of stack: the deepest recursion, 64 levels of JSON, takes a small part of it.
 const STACK_BYTES: u32 = 65_536;
 
-/// Answers where the module is.
-pub(crate) fn build(workspace: &Path, out: &Path) -> Result<PathBuf, Failure> {
+/// Compiles the engine in a target directory, and returns the path of the module.
+///
+/// # Errors
+/// If cargo cannot be started, or the engine does not compile.
+pub fn compile(workspace: &Path, target: &Path) -> Result<PathBuf, Failure> {
     ensure_target(workspace);
-    let target = target_directory(out);
-    let mut cargo = Command::new(variable("CARGO")?);
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace).args([
         "rustc",
         "--package",
@@ -33,7 +37,7 @@ pub(crate) fn build(workspace: &Path, out: &Path) -> Result<PathBuf, Failure> {
             "--locked",
             "--target-dir",
         ])
-        .arg(&target);
+        .arg(target);
     clear_environment(&mut cargo);
     // In this form, and not in RUSTFLAGS, a path may hold spaces.
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(workspace)?.join("\u{1f}"));
@@ -44,14 +48,7 @@ pub(crate) fn build(workspace: &Path, out: &Path) -> Result<PathBuf, Failure> {
     Ok(target.join(TARGET).join(PROFILE).join("tessera_guest.wasm"))
 }
 
-/// Beside the host's own, so that it outlives changes of the host; `OUT_DIR` is `<target>/<profile>/build/<package>/out`.
-fn target_directory(out: &Path) -> PathBuf {
-    out.ancestors()
-        .nth(4)
-        .map_or_else(|| out.join("guest"), |target| target.join("guest-component"))
-}
-
-/// What is set for the host must not reach the guest: another linker, other flags, clippy in place of the compiler.
+/// Removes the settings of this machine: another linker, other flags, clippy in place of the compiler.
 fn clear_environment(cargo: &mut Command) {
     for (name, _) in env::vars_os() {
         let Some(name) = name.to_str() else { continue };
@@ -64,7 +61,8 @@ fn clear_environment(cargo: &mut Command) {
             || name.starts_with("CARGO_BUILD_")
             || name.starts_with("CARGO_PROFILE_")
             || name.starts_with("CARGO_FEATURE_")
-            || name.starts_with("CARGO_CFG_");
+            || name.starts_with("CARGO_CFG_")
+            || name == "CARGO_TARGET_DIR";
         if foreign {
             cargo.env_remove(name);
         }
@@ -96,7 +94,8 @@ fn flags(workspace: &Path) -> Result<Vec<String>, Failure> {
             remap(registry.path(), "/registry");
         }
     }
-    let rustc = Command::new(variable("RUSTC")?)
+    let rustc = Command::new("rustc")
+        .current_dir(workspace)
         .args(["--print", "sysroot"])
         .output()?;
     remap(PathBuf::from(String::from_utf8(rustc.stdout)?.trim()), "/rust");
