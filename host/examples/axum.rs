@@ -1,5 +1,5 @@
 //! Sessions in an axum service:
-//! `TESSERA_SECRET=$(openssl rand -hex 32) cargo run --release -p tessera --example axum`, then `http://127.0.0.1:3000`.
+//! `TESSERA_SECRET=$(openssl rand -hex 32) cargo run --release -p tessera --features http --example axum`, then `http://127.0.0.1:3000`.
 
 use axum::extract::Path;
 use axum::routing::{get, post};

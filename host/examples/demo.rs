@@ -1,4 +1,4 @@
-//! The demonstration alone: `cargo run --release -p tessera --example demo`, then `http://localhost:3000`.
+//! The demonstration alone: `cargo run --release -p tessera --features demo --example demo`, then `http://localhost:3000`.
 //!
 //! Its routes, handlers and pages are in `http/src/demo`; `tessera serve` shows the same at `/`.
 

@@ -17,7 +17,7 @@ pub fn program() -> PathBuf {
         .join("tessera");
     assert!(
         program.exists(),
-        "there is no {}: build it first with `cargo build --profile checks -p tessera`",
+        "there is no {}: build it first with `cargo build --profile checks -p tessera-server`",
         program.display()
     );
     program

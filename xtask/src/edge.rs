@@ -48,7 +48,7 @@ fn deployable() -> Result<(), String> {
 fn build_release(bundle: &Path) -> Result<(), String> {
     cargo(
         "program",
-        &["build", RELEASE, "--locked", "--package", "tessera", "--bins"],
+        &["build", RELEASE, "--locked", "--package", "tessera-server"],
     )?;
     build(&[], bundle)?;
     let mut whole = 0;

@@ -1,0 +1,47 @@
+//! The stores that Tessera brings: memory, SQLite, Redis, PostgreSQL, MySQL and MariaDB, and a cache over any of them.
+//!
+//! Each implements [`Store`] or [`StoreService`] and passes the store suite in `tests/`.
+//! [`MemoryStore`] is always there; each other store has a feature of its own: `sqlite`, `redis`, `sql`, `cache`.
+//! [`StoreUrl`] opens the store that a URL names.
+//!
+//! The crate `tessera` re-exports this one as `tessera::store`.
+
+mod any;
+#[cfg(feature = "cache")]
+mod cached;
+#[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
+mod heard;
+#[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
+mod listing;
+mod memory;
+#[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
+mod percent;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "sql", feature = "sqlite"))]
+mod sections;
+#[cfg(feature = "sql")]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod url;
+
+#[cfg(feature = "redis")]
+pub use self::redis::{HeadFormat, RedisStore, RedisStoreBuilder, RedisStoreError, RedisUrl};
+pub use any::{AnyStore, PlainStore};
+#[cfg(feature = "cache")]
+pub use cached::{CacheUrl, CachedStore};
+#[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
+pub use heard::{Announce, Heard, Listening};
+#[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
+pub use listing::{Listed, Listing};
+pub use memory::{Eviction, MemoryStore, MemoryStoreBuilder};
+#[cfg(feature = "sql")]
+pub use sql::{SqlCode, SqlError, SqlStore, SqlStoreBuilder, SqlStoreError, SqlUrl};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Durability, SqliteStore, SqliteStoreBuilder, SqliteStoreError};
+pub use tessera_contract::store::{
+    BATCH_LIMIT, Capabilities, Cause, Condition, Deletion, Entry, Expected, Methods, Page, Placement, Row,
+    SWEEP_GRACE, Store, StoreError, StoreOp, StoreReply, StoreService,
+};
+pub use url::{PlainUrl, StoreUrl, StoreUrlError};

@@ -1,0 +1,47 @@
+//! Entries of another store, as they were there.
+
+use std::sync::Arc;
+
+use super::RedisStore;
+use super::records::Text;
+use tessera_contract::Timestamp;
+use crate::{Listed, Store as _, StoreError};
+
+impl RedisStore {
+    /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over
+    /// the version `over`. Over an entry its expiry never moves earlier.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Stale`] if a live entry of another version is there, otherwise as
+    /// [`Store::insert`](crate::Store::insert).
+    pub async fn import(
+        &self,
+        now: Timestamp,
+        row: &Listed,
+        value: &Arc<str>,
+        over: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let at = row.placement();
+        self.shared.eviction.check()?;
+        self.describe().check_sizes(&row.key, value, &at)?;
+        let (asked, text) = (
+            self.asked(now),
+            Text {
+                value,
+                version: row.version,
+                at: &at,
+            },
+        );
+        let made = asked.enter(&row.key, &at).await?;
+        let over = over.unwrap_or(row.version);
+        let record = asked.record(&row.key);
+        match record.import(&text, row.touched_at, over, made).await {
+            Ok(listing) => {
+                asked.tidy(&row.key, &at, made, listing).await;
+                Ok(())
+            }
+            Err(error) => Err(asked.refused(&row.key, &at, made, error).await),
+        }
+    }
+}

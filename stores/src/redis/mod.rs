@@ -1,0 +1,456 @@
+//! A store in Redis or Valkey.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Store, StoreError};
+use tessera_contract::Timestamp;
+use tessera_contract::store::{check_batch, check_limit};
+
+mod announce;
+mod builder;
+mod clients;
+mod cluster;
+mod error;
+mod eviction;
+mod head;
+mod import;
+mod index;
+mod link;
+mod listing;
+mod master;
+mod opening;
+mod records;
+mod scripts;
+mod url;
+
+pub use builder::RedisStoreBuilder;
+use clients::Clients;
+pub use error::RedisStoreError;
+use eviction::Eviction;
+pub use head::HeadFormat;
+use index::{Index, Listed, Place, Tag, random};
+use link::Link;
+use records::{Deleted, Listing, Record, Replaced, Seen, Text};
+pub use url::RedisUrl;
+
+/// The longest key a [`RedisStore`] takes, in bytes, without the prefix.
+const MAXIMUM_KEY_BYTES: u32 = 512;
+/// The longest owner a [`RedisStore`] takes, in bytes.
+const MAXIMUM_OWNER_BYTES: u32 = head::OWNER_BYTES as u32;
+/// The longest value a [`RedisStore`] takes, in bytes.
+const MAXIMUM_VALUE_BYTES: u32 = 16 * 1024 * 1024;
+/// What every key begins with unless a store is set up otherwise.
+const PREFIX: &str = "tessera:";
+
+/// A store in Redis (7.0 or later) or Valkey: one server, a Cluster, or the master of a set with Sentinels.
+///
+/// A clone is the same store. Calls share one connection to each server. An answer takes a round trip, a write that
+/// moves a record from owner to owner three.
+///
+/// # What it promises
+///
+/// Compare and swap, expiry and version are one script on one key, run whole by the server that has it.
+/// Moments are those of the call; the server's clock decides only when a key that expired at least an hour ago is removed.
+///
+/// What an acknowledged write survives is the server's business and not the store's, so
+/// [`acknowledged_writes_survive_failover`](Capabilities::acknowledged_writes_survive_failover) is always `false`:
+///
+/// - **One server**: what its persistence says. With `appendonly yes` and `appendfsync always` a write outlives a killed
+///   process and the loss of power; with `appendfsync everysec` the last second may be lost; with snapshots alone,
+///   the minutes since the last one. Without any of them a restart ends all sessions.
+/// - **Sentinel and Cluster**: replicas follow asynchronously. A failover loses what was acknowledged by the old master
+///   and had not reached the new one: usually milliseconds; under a partition up to as long as the old master goes on
+///   taking writes, and answering whoever is on its side. Logouts of those moments are undone, as `SECURITY.md` says. `min-replicas-to-write` and
+///   `min-replicas-max-lag` bound it; `WAIT` would lessen and not end it, so the store does not use it.
+///
+/// `maxmemory-policy` has to be `noeviction`: any other may evict an owner's index and keep the records, so that revoking all
+/// sessions ends none. A store over such a server is not opened. The store looks again
+/// [every minute](RedisStoreBuilder::eviction_check_interval); while the policy is another one, writes and lists are
+/// [`StoreError::Unavailable`], and reads and deletions of single records go on.
+/// A server that is full answers [`StoreError::Full`] to writes; reads and deletions go on.
+///
+/// # In a Cluster
+///
+/// A record and its owner's index are two keys, on two servers perhaps, and nothing is atomic over both.
+/// So the order is: the entry in the index first, then the record; removed the other way round.
+/// A call that is cut off between the two leaves an entry without a record, never a record without an entry.
+/// A list counts an entry only if the record names it. Entries past their end go with every look at the index;
+/// those without a record once they are older than an hour, and so than any call.
+/// It is the same with one server.
+///
+/// # In trouble
+///
+/// Connections are made again by themselves, with growing pauses; with Sentinel, to whomever they name then. A command is
+/// sent again only if it was certainly not done or changes nothing. Every call ends within
+/// [`timeout`](RedisStoreBuilder::timeout): with [`StoreError::Unavailable`], or
+/// [`StoreError::OutcomeUnknown`] for a write whose answer was lost. An outage of one server or of a
+/// Sentinel's set that lasts longer than that is told at once.
+///
+/// # What is stored
+///
+/// `tessera:record:KEY` is a string: a line with format, version, guard, `ends_at`, `expires_at`, the moment of the last
+/// write or touch, the tag of the record's entry in the index, and the owner; then the text.
+/// `tessera:owner:OWNER` is a sorted set of `TAG:KEY`, scored by `ends_at`. Moments are milliseconds since 1970.
+/// `redis-cli get` shows a record; `docs/layout.md` has the layout byte by byte.
+/// What is not exactly such a string is [`StoreError::Corrupt`] to every reader, and the page of a list that comes upon it
+/// fails. A record whose layout is damaged is neither written over nor removed.
+///
+/// Redis removes a key by itself an hour after it has expired.
+///
+/// Limits: keys and owners of 512 bytes, values of 16 MiB. An entry whose `expires_at` is after its `ends_at` expires
+/// at `ends_at`. [`Store::list_owned`] brings along values of up to 16 KiB.
+///
+/// ```no_run
+/// use tessera_stores::{RedisStore, RedisUrl};
+///
+/// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+/// let url: RedisUrl = "redis+sentinel://app:secret@10.0.0.1,10.0.0.2,10.0.0.3/mymaster?prefix=shop:".parse()?;
+/// let store = RedisStore::open(&url).await?;
+/// # drop(store); Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    link: Link,
+    clients: Arc<Clients>,
+    prefix: String,
+    timeout: Duration,
+    maximum_value_bytes: u32,
+    write_format: HeadFormat,
+    eviction: Eviction,
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").finish_non_exhaustive()
+    }
+}
+
+/// One call: its time, and until when it has to be answered.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    shared: &'a Shared,
+    now: Timestamp,
+    deadline: Instant,
+}
+
+impl RedisStore {
+    /// Connects with the builder's defaults.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisStoreBuilder::open`].
+    pub async fn open(url: &RedisUrl) -> Result<Self, RedisStoreError> {
+        Self::builder().open(url).await
+    }
+
+    /// Settings to change before the store is opened.
+    pub fn builder() -> RedisStoreBuilder {
+        RedisStoreBuilder::default()
+    }
+
+    /// Asks what every call asks, of a record that is nobody's.
+    async fn check(&self) -> Result<(), RedisStoreError> {
+        let asked = self.asked(Timestamp::from_millis(0));
+        let record = asked.record("");
+        let read = match record.get().await {
+            Ok(_) | Err(StoreError::Missing) => record.touch(Timestamp::from_millis(0)).await,
+            Err(error) => Err(error),
+        };
+        let listed = match read {
+            Ok(()) | Err(StoreError::Missing) => asked.index("").page(None, 1).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        match listed {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error::unusable(error)),
+        }
+    }
+
+    fn asked(&self, now: Timestamp) -> Asked<'_> {
+        Asked {
+            shared: &self.shared,
+            now,
+            deadline: Instant::now() + self.shared.timeout,
+        }
+    }
+}
+
+impl<'a> Asked<'a> {
+    fn record(&self, key: &str) -> Record<'a> {
+        Record {
+            link: &self.shared.link,
+            name: format!("{}record:{key}", self.shared.prefix),
+            format: self.shared.write_format,
+            now: self.now,
+            deadline: self.deadline,
+        }
+    }
+
+    fn index(&self, owner: &str) -> Index<'a> {
+        Index {
+            link: &self.shared.link,
+            name: format!("{}owner:{owner}", self.shared.prefix),
+            now: self.now,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Makes a new entry for a record that is to be written.
+    async fn enter(&self, key: &str, at: &Placement) -> Result<Option<Tag>, StoreError> {
+        let Some(owner) = &at.owner else {
+            return Ok(None);
+        };
+        let tag = Tag::new(self.now)?;
+        self.index(owner).enter(tag, key, at.ends_at).await?;
+        Ok(Some(tag))
+    }
+
+    /// After a write: takes away the entries that the record does not name.
+    async fn tidy(&self, key: &str, at: &Placement, made: Option<Tag>, listing: Listing) {
+        let leaving = match (listing, made, &at.owner) {
+            (Listing::Kept, Some(made), Some(owner)) => Some((owner.clone(), made)),
+            (Listing::Kept, _, _) => None,
+            (Listing::Moved { until_now }, _, _) => until_now,
+        };
+        if let Some((owner, tag)) = leaving {
+            self.index(&owner).leave([(tag, key)]).await;
+        }
+    }
+
+    async fn insert(&self, key: &str, text: &Text<'_>) -> Result<u64, StoreError> {
+        let made = self.enter(key, text.at).await?;
+        match self.record(key).insert(text, made).await {
+            Ok(listing) => self.tidy(key, text.at, made, listing).await,
+            Err(error) => return Err(self.refused(key, text.at, made, error).await),
+        }
+        Ok(text.version)
+    }
+
+    async fn replace(&self, key: &str, text: &Text<'_>, expected: Expected) -> Result<u64, StoreError> {
+        let at = text.at;
+        let record = self.record(key);
+        // Who stays with their owner is listed already, as a rule; the script knows.
+        let mut made = match at.owner == at.previous_owner {
+            true => None,
+            false => self.enter(key, at).await?,
+        };
+        let mut listed = made;
+        loop {
+            match record.replace(text, expected, listed).await {
+                Ok(Replaced::Done(listing)) => {
+                    self.tidy(key, at, made, listing).await;
+                    return Ok(text.version);
+                }
+                // Not to one that was made or renewed for it.
+                Ok(Replaced::Unlisted(tag)) if listed.is_some() && (tag.is_none() || tag == listed) => {
+                    return Err(StoreError::Corrupt);
+                }
+                Ok(Replaced::Unlisted(Some(tag))) => {
+                    if let Some(owner) = &at.owner {
+                        self.index(owner).enter(tag, key, at.ends_at).await?;
+                    }
+                    listed = Some(tag);
+                }
+                Ok(Replaced::Unlisted(None)) => {
+                    made = self.enter(key, at).await?;
+                    listed = made;
+                }
+                Err(error) => return Err(self.refused(key, at, made, error).await),
+            }
+        }
+    }
+
+    /// Takes back an entry for a record that certainly was not written. Otherwise it stays until it is trimmed.
+    async fn refused(&self, key: &str, at: &Placement, made: Option<Tag>, error: StoreError) -> StoreError {
+        if let (StoreError::Stale | StoreError::Missing | StoreError::Full, Some(made), Some(owner)) =
+            (&error, made, &at.owner)
+        {
+            self.index(owner).leave([(made, key)]).await;
+        }
+        error
+    }
+
+    async fn list(&self, owner: &str, place: Option<Place>, limit: u32) -> Result<Page, StoreError> {
+        let index = self.index(owner);
+        // One more tells whether there is more.
+        let mut entries = index.page(place, limit + 1).await?;
+        let next = match entries.len() > limit as usize {
+            true => {
+                entries.truncate(limit as usize);
+                entries.last().map(Listed::cursor)
+            }
+            false => None,
+        };
+        let seen = join_all(
+            entries
+                .iter()
+                .map(|entry| async move { self.record(&entry.key).row(owner, entry).await }),
+        )
+        .await;
+        let (mut rows, mut gone) = (Vec::new(), Vec::new());
+        for (seen, entry) in seen.into_iter().zip(&entries) {
+            match seen? {
+                Seen::Live(row) => rows.push(row),
+                Seen::Gone if entry.is_settled(self.now) => gone.push((entry.tag, entry.key.as_str())),
+                Seen::Gone | Seen::Expired => {}
+            }
+        }
+        index.leave(gone).await;
+        Ok(Page { rows, next })
+    }
+}
+
+impl Store for RedisStore {
+    fn describe(&self) -> Capabilities {
+        Capabilities {
+            compare_and_swap: true,
+            list_by_owner: true,
+            // See the type: it depends on the servers, and replicas follow asynchronously.
+            acknowledged_writes_survive_failover: false,
+            maximum_staleness: Duration::ZERO,
+            index_staleness: Duration::ZERO,
+            minimum_ttl: Duration::ZERO,
+            expiry_resolution: Duration::from_millis(1),
+            minimum_write_interval: Duration::ZERO,
+            maximum_key_bytes: MAXIMUM_KEY_BYTES,
+            maximum_owner_bytes: MAXIMUM_OWNER_BYTES,
+            maximum_value_bytes: self.shared.maximum_value_bytes,
+        }
+    }
+
+    async fn get(&self, now: Timestamp, key: &str, _fresh: bool) -> Result<Entry, StoreError> {
+        self.asked(now).record(key).get().await
+    }
+
+    async fn get_many(
+        &self,
+        now: Timestamp,
+        keys: &[String],
+    ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
+        check_batch(keys)?;
+        let asked = self.asked(now);
+        let answers = join_all(
+            keys.iter()
+                .map(|key| async move { asked.record(key).get().await }),
+        )
+        .await;
+        let one = |answer| match answer {
+            // What is wrong with one entry stands in its place, what is wrong with Redis answers for all.
+            answer @ (Ok(_) | Err(StoreError::Missing | StoreError::Corrupt)) => Ok(answer),
+            Err(error) => Err(error),
+        };
+        answers.into_iter().map(one).collect()
+    }
+
+    async fn insert(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        self.shared.eviction.check()?;
+        self.describe().check_sizes(key, value, at)?;
+        let version = random()?;
+        let text = Text { value, version, at };
+        // Rare and long operations are in a box, so that a read's future is small: it is moved at every layer.
+        Box::pin(self.asked(now).insert(key, &text)).await
+    }
+
+    async fn replace(
+        &self,
+        now: Timestamp,
+        key: &str,
+        value: &str,
+        expected: Expected,
+        at: &Placement,
+    ) -> Result<u64, StoreError> {
+        self.shared.eviction.check()?;
+        self.describe().check_sizes(key, value, at)?;
+        let version = random()?;
+        let text = Text { value, version, at };
+        Box::pin(self.asked(now).replace(key, &text, expected)).await
+    }
+
+    async fn touch(
+        &self,
+        now: Timestamp,
+        key: &str,
+        _owner: Option<&str>,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.asked(now).record(key).touch(expires_at).await
+    }
+
+    async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        let asked = self.asked(now);
+        let (guard, owner) = match condition {
+            Condition::Owner(owner) => (None, Some(owner.as_str())),
+            Condition::Guard(guard) => (Some(*guard), None),
+        };
+        match asked.record(key).delete(guard, owner).await? {
+            Deleted::Missing => Ok(false),
+            Deleted::Stale => Err(StoreError::Stale),
+            Deleted::Removed { was_live, listed } => {
+                if let Some((owner, tag)) = listed {
+                    asked.index(&owner).leave([(tag, key)]).await;
+                }
+                Ok(was_live)
+            }
+        }
+    }
+
+    async fn delete_many(
+        &self,
+        now: Timestamp,
+        deletions: &[Deletion],
+        owner: &str,
+    ) -> Result<u32, StoreError> {
+        check_batch(deletions)?;
+        self.shared.eviction.check()?;
+        let asked = self.asked(now);
+        let removed = join_all(deletions.iter().map(|Deletion { key, guard }| async move {
+            asked.record(key).delete(*guard, Some(owner)).await
+        }))
+        .await;
+        let (mut deleted, mut gone, mut failed) = (0, Vec::new(), None);
+        for (removed, Deletion { key, .. }) in removed.into_iter().zip(deletions) {
+            match removed {
+                Ok(Deleted::Missing | Deleted::Stale) => {}
+                Ok(Deleted::Removed { was_live, listed }) => {
+                    deleted += u32::from(was_live);
+                    gone.extend(listed.map(|(_, tag)| (tag, key.as_str())));
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        asked.index(owner).leave(gone).await;
+        match failed {
+            None => Ok(deleted),
+            Some(error) => Err(error),
+        }
+    }
+
+    async fn list_owned(
+        &self,
+        now: Timestamp,
+        owner: &str,
+        cursor: &str,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let place = Place::parse(cursor)?;
+        check_limit(limit)?;
+        self.shared.eviction.check()?;
+        Box::pin(self.asked(now).list(owner, place, limit)).await
+    }
+}

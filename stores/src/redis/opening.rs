@@ -1,0 +1,22 @@
+//! Whether a server is one that is written to: found out when a store is opened.
+
+use redis::cmd;
+
+use super::error::unusable;
+use super::link::Effect;
+use super::{RedisStore, RedisStoreError};
+use tessera_contract::Timestamp;
+
+impl RedisStore {
+    /// Removes a record that is nobody's. A replica refuses that before it looks for one.
+    pub(super) async fn check_takes_writes(&self) -> Result<(), RedisStoreError> {
+        let asked = self.asked(Timestamp::from_millis(0));
+        let mut command = cmd("DEL");
+        command.arg(asked.record("").name);
+        let removed = self
+            .shared
+            .link
+            .ask::<u64>(&command, Effect::Repeatable, asked.deadline);
+        removed.await.map(|_| ()).map_err(unusable)
+    }
+}

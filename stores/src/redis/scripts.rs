@@ -1,0 +1,108 @@
+//! The scripts: each reads and writes one key, so that it runs whole on whichever server has that key.
+//!
+//! Their texts are files under `stores/layout/redis`, each with its keys, arguments and answers: hosts in other languages
+//! run the same. A script is sent by its SHA-1, and by its text where the server does not have it yet.
+//! None begins with a shebang: with one, Redis refuses the whole script when its memory is full, a `DEL` included.
+
+use std::sync::LazyLock;
+
+use redis::{Cmd, ToRedisArgs};
+
+/// A script and the name the server knows it by.
+pub(super) struct Script {
+    text: String,
+    sha1: String,
+}
+
+impl Script {
+    fn new(parts: &[&str]) -> Self {
+        let text = parts.concat();
+        let sha1 = redis::Script::new(&text).get_hash().to_owned();
+        Self { text, sha1 }
+    }
+}
+
+/// A script with its key and arguments.
+#[derive(Clone)]
+pub(super) struct Call {
+    script: &'static Script,
+    key: String,
+    arguments: Vec<Vec<u8>>,
+}
+
+impl Call {
+    pub(super) fn new(script: &'static Script, key: String) -> Self {
+        Self {
+            script,
+            key,
+            arguments: Vec::new(),
+        }
+    }
+
+    pub(super) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
+        self.arguments.extend(argument.to_redis_args());
+        self
+    }
+
+    /// By name, which a server that has not seen it refuses.
+    pub(super) fn by_name(&self) -> Cmd {
+        self.command("EVALSHA", &self.script.sha1)
+    }
+
+    /// With the text, which the server then has.
+    pub(super) fn with_text(&self) -> Cmd {
+        self.command("EVAL", &self.script.text)
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(1).arg(&self.key).arg(&self.arguments);
+        command
+    }
+}
+
+macro_rules! part {
+    ($name:literal) => {
+        include_str!(concat!("../../layout/redis/", $name))
+    };
+}
+
+const LIFE: &str = part!("life.lua");
+/// Reads the record: the formats of its head that are known, then the head.
+const READ: &[&str] = &[
+    part!("read_1.lua"),
+    #[cfg(feature = "test-format")]
+    part!("read_0.lua"),
+    part!("record.lua"),
+];
+/// Writes the record: what formats other than the newest differ in, then all of it.
+const WRITE: &[&str] = &[
+    #[cfg(feature = "test-format")]
+    part!("write_0.lua"),
+    part!("write.lua"),
+];
+
+/// A script that writes no record anew.
+fn reading(text: &'static str) -> Script {
+    Script::new(&[READ, &[text]].concat())
+}
+
+fn writing(text: &'static str) -> Script {
+    Script::new(&[READ, &[text], WRITE].concat())
+}
+
+/// Writes a record where no live one is.
+pub(super) static INSERT: LazyLock<Script> = LazyLock::new(|| writing(part!("insert.lua")));
+/// Writes over the record that is expected.
+pub(super) static REPLACE: LazyLock<Script> = LazyLock::new(|| writing(part!("replace.lua")));
+/// Writes another store's record where no live one is, or over a version.
+pub(super) static IMPORT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&[&[LIFE], READ, &[part!("import.lua")], WRITE].concat()));
+/// Moves the expiry later.
+pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| reading(part!("touch.lua")));
+/// Removes a record that meets the condition.
+pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| reading(part!("delete.lua")));
+/// Enters a member into an owner's index.
+pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| Script::new(&[LIFE, part!("enter.lua")]));
+/// Reads a part of an owner's index in order of score and member.
+pub(super) static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(&[LIFE, part!("page.lua")]));

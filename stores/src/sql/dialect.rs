@@ -1,0 +1,310 @@
+//! Where PostgreSQL and MySQL (MariaDB with it) differ: everything that one of them has in a way of its own.
+
+use std::time::Duration;
+
+use sqlx::mysql::MySqlDatabaseError;
+use sqlx::postgres::PgDatabaseError;
+
+use super::error::{Fault, SqlCode, SqlError, Unexpected, Verdict};
+use crate::sections::section;
+
+/// The SQL of each, which hosts in other languages run as well. The header of each file defines its placeholders.
+pub(super) const POSTGRES: &str = include_str!("../../layout/sql/postgres.sql");
+pub(super) const MYSQL: &str = include_str!("../../layout/sql/mysql.sql");
+
+/// A section that both files have.
+#[derive(Clone, Copy)]
+pub(super) struct Both {
+    pub(super) postgres: &'static str,
+    pub(super) mysql: &'static str,
+}
+
+/// The section of this name, of both files. A name that one of them lacks does not compile.
+macro_rules! of_both {
+    ($name:literal) => {
+        $crate::sql::dialect::Both {
+            postgres: const { $crate::sections::section($crate::sql::dialect::POSTGRES, $name) },
+            mysql: const { $crate::sections::section($crate::sql::dialect::MYSQL, $name) },
+        }
+    };
+}
+pub(super) use of_both;
+
+/// The table of the entries, and the schema it is in where that is named. Both are names that need no escape within quotes.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) schema: Option<String>,
+    pub(super) name: String,
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Dialect {
+    Postgres,
+    MySql,
+}
+
+impl Dialect {
+    pub(super) fn scheme(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::MySql => "mysql",
+        }
+    }
+
+    pub(super) fn choose(self, both: Both) -> &'static str {
+        match self {
+            Self::Postgres => both.postgres,
+            Self::MySql => both.mysql,
+        }
+    }
+
+    /// Takes SQL with `?` for parameters and `{…}` for names, as all of it is written in the files.
+    pub(super) fn text(self, table: &Table, sql: &str) -> String {
+        let quote = match self {
+            Self::Postgres => '"',
+            Self::MySql => '`',
+        };
+        let schema = table.schema.as_ref();
+        let within = schema.map_or_else(String::new, |schema| format!("{quote}{schema}{quote}."));
+        let table = &table.name;
+        let sql = sql
+            .replace("{table}", &format!("{within}{quote}{table}{quote}"))
+            .replace("{schema}", &format!("{within}{quote}{table}_schema{quote}"))
+            .replace("{by_key}", &format!("{quote}{table}_by_key{quote}"))
+            .replace("{by_owner}", &format!("{quote}{table}_by_owner{quote}"))
+            .replace("{by_expiry}", &format!("{quote}{table}_by_expiry{quote}"))
+            .replace("{name}", table);
+        match self {
+            Self::MySql => sql,
+            Self::Postgres => {
+                let mut parts = sql.split('?');
+                let first = parts.next().unwrap_or_default().to_owned();
+                parts
+                    .enumerate()
+                    .fold(first, |text, (n, part)| format!("{text}${}{part}", n + 1))
+            }
+        }
+    }
+
+    /// The statements that each connection runs first: read committed, and the longest time that a statement may take.
+    ///
+    /// Read committed: each method is one statement, or several that do not rely on one another. Each then sees what is
+    /// committed when it begins, and a conditional UPDATE that had to wait for a row judges the row as it is then,
+    /// where PostgreSQL's repeatable read would fail instead. In InnoDB, repeatable read would also lock the gaps beside
+    /// keys that are not there, and inserts of other keys would wait for them or end in deadlocks.
+    pub(super) fn settings(self, statement_timeout: Duration) -> Vec<String> {
+        let fill = |sql| with_timeout(sql, statement_timeout);
+        statements(self.choose(of_both!("session"))).map(fill).collect()
+    }
+
+    /// Waits for a lock that ends with the transaction, where tables are made in one. Answers 1 once it is held.
+    pub(super) fn transaction_lock(self, purpose: Purpose) -> Option<String> {
+        match self {
+            Self::Postgres => Some(purpose.fill(const { section(POSTGRES, "transaction_lock") })),
+            Self::MySql => None,
+        }
+    }
+
+    /// Takes that lock if it is free. Answers 1 if it is held now.
+    pub(super) fn try_transaction_lock(self, purpose: Purpose) -> Option<String> {
+        match self {
+            Self::Postgres => Some(purpose.fill(const { section(POSTGRES, "try_transaction_lock") })),
+            Self::MySql => None,
+        }
+    }
+
+    /// Writes over an expired row, where that takes a statement beside `insert`: after a duplicate key.
+    pub(super) fn revive(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => None,
+            Self::MySql => Some(const { section(MYSQL, "revive") }),
+        }
+    }
+
+    /// Announces a write to the caches of other hosts.
+    pub(super) fn notify(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => Some(const { section(POSTGRES, "notify") }),
+            Self::MySql => None,
+        }
+    }
+
+    /// Waits for a lock that ends with the connection. Answers 1 once it is held.
+    pub(super) fn lock(self, purpose: Purpose) -> String {
+        purpose.fill(self.choose(of_both!("lock")))
+    }
+
+    /// Takes the lock if it is free. Answers 1 if it is held now.
+    pub(super) fn try_lock(self, purpose: Purpose) -> String {
+        purpose.fill(self.choose(of_both!("try_lock")))
+    }
+
+    pub(super) fn unlock(self, purpose: Purpose) -> String {
+        purpose.fill(self.choose(of_both!("unlock")))
+    }
+
+    /// Answers 1 from a server that is not to be written to, where the statements of `rights` may be let through all the same.
+    pub(super) fn is_read_only(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => None,
+            Self::MySql => Some(const { section(MYSQL, "is_read_only") }),
+        }
+    }
+
+    /// Sets for a session that nothing is written, if only by mistake.
+    pub(super) fn only_reading(self) -> &'static str {
+        match self {
+            Self::Postgres => "SET default_transaction_read_only = on",
+            Self::MySql => "SET SESSION TRANSACTION READ ONLY",
+        }
+    }
+
+    /// The longest message that the server takes, where that may be less than the store's limits.
+    pub(super) fn message_limit(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => None,
+            Self::MySql => Some(const { section(MYSQL, "message_limit") }),
+        }
+    }
+
+    /// Each brings the schema from the version that is its place in this list to the next: statements, one after the
+    /// other. Never change one that was released. In MySQL each commits by itself, so that a step may be found half done.
+    pub(super) fn migrations(self) -> &'static [&'static str] {
+        match self {
+            Self::Postgres => const { &[section(POSTGRES, "migration_1")] },
+            Self::MySql => const { &[section(MYSQL, "migration_1")] },
+        }
+    }
+
+    /// Whether the error says that a table is not there.
+    pub(super) fn is_no_table(self, error: SqlError) -> bool {
+        let none = match self {
+            Self::Postgres => SqlCode::state("42P01"),
+            Self::MySql => SqlCode::Number(1146),
+        };
+        error == SqlError::Server { code: none }
+    }
+
+    /// Finds out what an error means for the statement that met it.
+    pub(super) fn judge(error: &sqlx::Error) -> Fault {
+        use sqlx::Error;
+        let (verdict, error) = match error {
+            Error::Database(error) => {
+                if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+                    let code = SqlCode::state(error.code());
+                    (judge_state(error.code()), SqlError::Server { code })
+                } else if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+                    let code = SqlCode::Number(error.number());
+                    (judge_number(error.number()), SqlError::Server { code })
+                } else {
+                    (Verdict::Unknown, SqlError::Protocol)
+                }
+            }
+            Error::Io(error) if is_lookup(error) => (Verdict::NotDone, SqlError::HostNotFound),
+            Error::Io(error) => (Verdict::Unknown, SqlError::Connection(error.kind())),
+            Error::Tls(_) => (Verdict::Unknown, SqlError::Tls),
+            Error::Configuration(error) if error.is::<Unexpected>() => (Verdict::Reconnect, SqlError::Pooler),
+            Error::PoolTimedOut => (Verdict::NotDone, SqlError::NoConnection),
+            Error::PoolClosed => (Verdict::NotDone, SqlError::Closed),
+            _ => (Verdict::Unknown, SqlError::Protocol),
+        };
+        Fault { verdict, error }
+    }
+}
+
+/// Whether an address was looked for in vain. The standard library gives such an error a kind of no name, and no number.
+fn is_lookup(error: &std::io::Error) -> bool {
+    error.raw_os_error().is_none() && error.to_string().starts_with("failed to lookup address")
+}
+
+/// Begins each transaction behind a pooler: what [`Dialect::settings`] sets for a session, for one transaction.
+pub(super) fn transaction(statement_timeout: Duration, access: Access) -> String {
+    let begin = with_timeout(const { section(POSTGRES, "transaction") }, statement_timeout);
+    match access {
+        Access::Write => begin,
+        Access::Read => format!("{begin}; SET LOCAL transaction_read_only = on"),
+    }
+}
+
+fn with_timeout(sql: &str, timeout: Duration) -> String {
+    sql.replace("{millis}", &timeout.as_millis().to_string())
+        .replace("{fraction}", &timeout.as_secs_f64().to_string())
+        .replace("{seconds}", &timeout.as_secs().max(1).to_string())
+}
+
+/// The statements of a section, in their order. A semicolon stands behind each, and nowhere else.
+pub(super) fn statements(section: &str) -> impl Iterator<Item = &str> {
+    section
+        .split(';')
+        .map(str::trim)
+        .filter(|statement| !statement.is_empty())
+}
+
+/// What a lock is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    Schema,
+    Sweep,
+}
+
+impl Purpose {
+    fn fill(self, sql: &str) -> String {
+        sql.replace("{purpose}", self.name())
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Schema => "schema",
+            Self::Sweep => "sweep",
+        }
+    }
+}
+
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn judge_state(code: &str) -> Verdict {
+    match code {
+        "23505" => Verdict::Duplicate,
+        "40001" | "40P01" | "55P03" => Verdict::Again,
+        // A plan or statement that was prepared before the table changed; a statement that is not there or is another's,
+        // as behind a pooler; a primary that has become a standby.
+        "0A000" | "26000" | "42P05" | "25006" => Verdict::Reconnect,
+        "57014" => Verdict::NotDone,
+        "53100" => Verdict::Full,
+        "54000" => Verdict::TooLarge,
+        // Lost, stopped, or completion unknown.
+        "40003" | "57P01" | "57P02" | "57P03" | "57P05" => Verdict::Unknown,
+        _ => match code.get(..2) {
+            Some("53") => Verdict::NotDone,
+            Some("08" | "58" | "XX") => Verdict::Unknown,
+            // Everything else rolls the statement back.
+            _ => Verdict::Mistake,
+        },
+    }
+}
+
+/// <https://mariadb.com/kb/en/mariadb-error-code-reference/>,
+/// <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>
+fn judge_number(number: u16) -> Verdict {
+    match number {
+        1062 => Verdict::Duplicate,
+        // Without innodb_rollback_on_timeout as with it, the one statement is undone.
+        1020 | 1205 | 1213 => Verdict::Again,
+        1243 | 1290 | 1615 | 1792 | 1836 => Verdict::Reconnect,
+        1040 | 1047 | 1203 | 1226 | 1317 | 1969 | 3024 => Verdict::NotDone,
+        1021 | 1114 => Verdict::Full,
+        1118 | 1153 => Verdict::TooLarge,
+        // Rights, and what is not there.
+        1044 | 1045 | 1046 | 1049 | 1054 | 1064 | 1142 | 1143 | 1146 | 1227 | 1364 | 1366 | 1406 | 1665 => {
+            Verdict::Mistake
+        }
+        // The server stops, the connection is killed, a commit fails, and whatever else there is.
+        _ => Verdict::Unknown,
+    }
+}

@@ -1,0 +1,72 @@
+//! What an operator sees of a table.
+
+use super::SqlStore;
+use super::driver::Param;
+use super::rows::{millis, moment, next_cursor, number, parse_cursor, row};
+use tessera_contract::Timestamp;
+use crate::{Listed, Listing, StoreError};
+use tessera_contract::store::check_limit;
+
+impl SqlStore {
+    /// Lists live entries of all owners and of none, for an operator: at most `limit` (1 to 100) from `cursor` on;
+    /// the empty cursor starts. An entry that is there throughout a walk is listed exactly once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Other`] for a limit that is none, [`StoreError::MalformedCursor`], otherwise as a question's.
+    pub async fn list_all(&self, now: Timestamp, cursor: &str, limit: u32) -> Result<Listing, StoreError> {
+        let after = parse_cursor(cursor)?;
+        check_limit(limit)?;
+        let params = [
+            Param::Number(after),
+            Param::Number(millis(now)),
+            Param::Number(limit.into()),
+        ];
+        let found = self.read(&self.shared.statements.list_all, &params).await?;
+        let next = next_cursor(&found, limit)?;
+        let mut rows = Vec::with_capacity(found.len());
+        for each in &found {
+            let shown = row(each)?;
+            rows.push(Listed {
+                key: shown.key,
+                owner: each.text(7).map(str::to_owned),
+                version: shown.version,
+                guard: shown.guard,
+                touched_at: shown.touched_at,
+                expires_at: shown.expires_at,
+                ends_at: moment(each, 8)?,
+                value: shown.value,
+            });
+        }
+        Ok(Listing { rows, next })
+    }
+
+    /// How many entries the table holds, expired ones that are not swept yet included. The database counts them one by one.
+    ///
+    /// # Errors
+    ///
+    /// As a question's.
+    pub async fn count(&self) -> Result<u64, StoreError> {
+        self.counted(&[]).await
+    }
+
+    /// How many entries are live at `now`. As [`count`](Self::count) otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As a question's.
+    pub async fn count_live(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.counted(&[Param::Number(millis(now))]).await
+    }
+
+    async fn counted(&self, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        let statements = &self.shared.statements;
+        let sql = if params.is_empty() {
+            &statements.count
+        } else {
+            &statements.count_live
+        };
+        let rows = self.read(sql, params).await?;
+        number(rows.first().ok_or(StoreError::Corrupt)?, 0).map(i64::cast_unsigned)
+    }
+}

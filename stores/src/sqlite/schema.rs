@@ -1,0 +1,293 @@
+//! The file: how it is made, recognised and brought up to date.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::statements::SQL;
+use super::{Durability, SqliteStoreError};
+use crate::percent::encoded;
+use crate::sections::section;
+
+/// `TESS`, in the header of the file: `PRAGMA application_id`.
+const APPLICATION_ID: i32 = 0x5445_5353;
+
+/// Each brings the schema from the version that is its place in this list to the next. Never change one that was released.
+const MIGRATIONS: [&str; 1] = [section(SQL, "migration_1")];
+
+/// How large the log may stay on disk once its content is in the database, in bytes.
+const LOG_SIZE_LIMIT: i64 = 64 * 1024 * 1024;
+
+/// How long a read waits for another process; it blocks a thread of the caller meanwhile.
+/// In WAL mode a read waits only while another process recovers or closes the log.
+const READ_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long opening waits before it tries again for a file that another process is opening as well.
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// The database's file, to be opened once for writing and several times for reading.
+pub(super) struct Database {
+    path: PathBuf,
+}
+
+impl Database {
+    /// Finds the file or makes it, readable by its owner only.
+    pub(super) fn locate(path: &Path) -> Result<Self, SqliteStoreError> {
+        let failed = |source| SqliteStoreError::Create {
+            path: path.to_owned(),
+            source,
+        };
+        // Absolute, so that no name is special to SQLite (`:memory:`), nor a later change of directory.
+        let path = std::path::absolute(path).map_err(failed)?;
+        if !path.parent().is_some_and(Path::is_dir) {
+            return Err(SqliteStoreError::NoDirectory { path });
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            // SQLite gives the log and the shared memory the mode of the database.
+            options.mode(0o600);
+        }
+        match options.open(&path) {
+            Ok(_) => Ok(Self { path }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self { path }),
+            Err(source) => Err(SqliteStoreError::Create { path, source }),
+        }
+    }
+
+    /// Finds the file, and makes none.
+    pub(super) fn find(path: &Path) -> Result<Self, SqliteStoreError> {
+        let failed = |source| SqliteStoreError::Create {
+            path: path.to_owned(),
+            source,
+        };
+        let path = std::path::absolute(path).map_err(failed)?;
+        match path.try_exists().map_err(failed)? {
+            true => Ok(Self { path }),
+            false => Err(SqliteStoreError::NoFile { path }),
+        }
+    }
+
+    /// Opens the file with no more than the right to read.
+    pub(super) fn only_reader(&self) -> Result<Connection, SqliteStoreError> {
+        let found = match self.try_only_reader(false) {
+            // Nobody has it open, or else there would be a log; and nothing may be made beside it.
+            Err(SqliteStoreError::Open { source, .. }) if cannot_share(&source) && !self.has_log() => {
+                self.try_only_reader(true)
+            }
+            found => found,
+        };
+        let (connection, version) = found?;
+        if version < newest() {
+            return Err(SqliteStoreError::Older {
+                path: self.path.clone(),
+                found: version,
+                supported: newest(),
+            });
+        }
+        Ok(connection)
+    }
+
+    fn try_only_reader(&self, immutable: bool) -> Result<(Connection, i32), SqliteStoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = match immutable {
+            false => Connection::open_with_flags(&self.path, flags),
+            true => {
+                let path = encoded(self.path.as_os_str().as_encoded_bytes());
+                let uri = format!("file:{path}?immutable=1");
+                Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+            }
+        };
+        let connection = opened.map_err(|source| self.failed(source))?;
+        self.settle_reader(&connection)?;
+        let version = self.recognise(&connection)?;
+        Ok((connection, version))
+    }
+
+    /// Whether there is a log that has something in it.
+    fn has_log(&self) -> bool {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
+    }
+
+    /// Opens the file for the writer: checks whose it is before anything in it changes, then brings it up to date.
+    pub(super) fn writer(
+        &self,
+        durability: Durability,
+        patience: Duration,
+    ) -> Result<Connection, SqliteStoreError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.try_writer(durability, patience) {
+                // SQLite's own patience does not cover the change to WAL, where two that open a new file can meet.
+                Err(SqliteStoreError::Open { source, .. })
+                    if is_busy(&source) && Instant::now() < deadline =>
+                {
+                    thread::sleep(RETRY_INTERVAL);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn try_writer(&self, durability: Durability, patience: Duration) -> Result<Connection, SqliteStoreError> {
+        let mut connection = self.connect(patience)?;
+        // Without the right to write, SQLite opens a file for reading and says nothing.
+        if connection
+            .is_readonly(rusqlite::MAIN_DB)
+            .map_err(|source| self.failed(source))?
+        {
+            return Err(SqliteStoreError::ReadOnly {
+                path: self.path.clone(),
+            });
+        }
+        let version = self.recognise(&connection)?;
+        let mode: String = connection
+            .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
+            .map_err(|source| self.failed(source))?;
+        if mode != "wal" {
+            return Err(SqliteStoreError::NotWal {
+                path: self.path.clone(),
+                mode,
+            });
+        }
+        settle(&connection, durability).map_err(|source| self.failed(source))?;
+        if version < newest() {
+            self.migrate(&mut connection)?;
+        }
+        Ok(connection)
+    }
+
+    /// Opens the file for reading. Not with SQLite's read-only flag: such a connection cannot recover a log.
+    pub(super) fn reader(&self) -> Result<Connection, SqliteStoreError> {
+        let connection = self.connect(READ_PATIENCE)?;
+        self.settle_reader(&connection)?;
+        Ok(connection)
+    }
+
+    fn settle_reader(&self, connection: &Connection) -> Result<(), SqliteStoreError> {
+        let settled = connection.busy_timeout(READ_PATIENCE);
+        settled
+            .and_then(|()| connection.pragma_update(None, "query_only", true))
+            .map_err(|source| self.failed(source))?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(())
+    }
+
+    fn connect(&self, patience: Duration) -> Result<Connection, SqliteStoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection =
+            Connection::open_with_flags(&self.path, flags).map_err(|source| self.failed(source))?;
+        connection
+            .busy_timeout(patience)
+            .map_err(|source| self.failed(source))?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(connection)
+    }
+
+    /// Answers the schema version of the file; 0 if it is empty.
+    fn recognise(&self, connection: &Connection) -> Result<i32, SqliteStoreError> {
+        let (application_id, version, objects) =
+            header(connection).map_err(|source| match source.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase) => SqliteStoreError::NotADatabase {
+                    path: self.path.clone(),
+                    source,
+                },
+                _ => self.failed(source),
+            })?;
+        if application_id == 0 && version == 0 && objects == 0 {
+            return Ok(0);
+        }
+        if application_id != APPLICATION_ID {
+            return Err(SqliteStoreError::Foreign {
+                path: self.path.clone(),
+                application_id,
+            });
+        }
+        if version > newest() {
+            return Err(SqliteStoreError::Newer {
+                path: self.path.clone(),
+                found: version,
+                supported: newest(),
+            });
+        }
+        Ok(version)
+    }
+
+    /// All missing steps in one transaction; read again inside, for another process may have been first.
+    fn migrate(&self, connection: &mut Connection) -> Result<(), SqliteStoreError> {
+        let failed = |source| self.failed(source);
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        let version = self.recognise(&transaction)?;
+        for step in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+            transaction.execute_batch(step).map_err(failed)?;
+        }
+        transaction
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .map_err(failed)?;
+        transaction
+            .pragma_update(None, "user_version", newest())
+            .map_err(failed)?;
+        transaction.commit().map_err(failed)
+    }
+
+    fn failed(&self, source: rusqlite::Error) -> SqliteStoreError {
+        SqliteStoreError::Open {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+fn newest() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
+}
+
+/// Application id, schema version and how many tables and the like there are: all of one moment,
+/// for another process may be making the schema right now.
+fn header(connection: &Connection) -> rusqlite::Result<(i32, i32, i64)> {
+    let _one_moment = connection
+        .is_autocommit()
+        .then(|| connection.unchecked_transaction())
+        .transpose()?;
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+    let objects = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok((number("application_id")?, number("user_version")?, objects))
+}
+
+/// Whether the files that processes share could not be made.
+fn cannot_share(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+    )
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+fn settle(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    let power_loss = durability == Durability::PowerLoss;
+    connection.pragma_update(None, "synchronous", if power_loss { "FULL" } else { "NORMAL" })?;
+    // Where fsync alone does not reach the medium (macOS); elsewhere without effect.
+    connection.pragma_update(None, "fullfsync", power_loss)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    connection
+        .pragma_update_and_check(None, "journal_size_limit", LOG_SIZE_LIMIT, |row| {
+            row.get::<_, i64>(0)
+        })
+        .map(|_| ())
+}

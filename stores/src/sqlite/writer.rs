@@ -1,0 +1,205 @@
+//! The one thread that writes: everything that waits goes into one transaction, and is answered when that is committed.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::error::{commit_failed, not_done};
+use super::queue::{Job, Queue, Reply, Taken};
+use super::statements;
+use tessera_contract::Timestamp;
+use crate::{SWEEP_GRACE, StoreError};
+
+/// What the thread ends with: whether the log could be moved into the database.
+pub(super) type Closed = rusqlite::Result<()>;
+
+/// Starts the writer. It ends when the queue is closed and empty.
+pub(super) fn start(
+    connection: Connection,
+    queue: Arc<Queue>,
+    sweep_interval: Duration,
+) -> io::Result<JoinHandle<Closed>> {
+    let next_sweep = (!sweep_interval.is_zero()).then(|| Instant::now() + sweep_interval);
+    let writer = Writer {
+        connection,
+        queue,
+        sweep_interval,
+        next_sweep,
+    };
+    Builder::new()
+        .name("tessera-sqlite".to_owned())
+        .spawn(move || writer.run())
+}
+
+struct Writer {
+    connection: Connection,
+    queue: Arc<Queue>,
+    sweep_interval: Duration,
+    /// `None`: never.
+    next_sweep: Option<Instant>,
+}
+
+/// Should the thread end before its time, nobody is left waiting in the queue for ever.
+struct Abandon(Arc<Queue>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// What became of a transaction.
+enum Outcome {
+    /// It is committed: a reply for each write.
+    Committed(Vec<Reply>),
+    /// None of it was done, or nobody knows: one reply for all.
+    Failed(StoreError),
+    /// A write failed so badly that SQLite rolled back the whole transaction.
+    Spoiled(StoreError),
+}
+
+impl Writer {
+    fn run(mut self) -> Closed {
+        let _abandon = Abandon(Arc::clone(&self.queue));
+        // A panic, as of a log that cannot be written, ends one turn and not the writer: its transaction is rolled back or
+        // committed, and whoever waits for it is answered that nobody knows.
+        while !matches!(
+            catch_unwind(AssertUnwindSafe(|| self.turn())),
+            Ok(ControlFlow::Break(()))
+        ) {}
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.connection.close().map_err(|(_, error)| error)
+    }
+
+    /// Takes what waits and writes it, and sweeps where that is due.
+    fn turn(&mut self) -> ControlFlow<()> {
+        let patience = self
+            .next_sweep
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        match self.queue.take(patience) {
+            Taken::Jobs(jobs) => self.write(jobs),
+            Taken::Nothing => {}
+            Taken::Closed => return ControlFlow::Break(()),
+        }
+        self.sweep_if_due();
+        ControlFlow::Continue(())
+    }
+
+    fn write(&self, jobs: Vec<Job>) {
+        match self.attempt(&jobs) {
+            Outcome::Committed(replies) => {
+                jobs.into_iter()
+                    .zip(replies)
+                    .for_each(|(job, reply)| job.answer(reply));
+            }
+            Outcome::Failed(error) => jobs.into_iter().for_each(|job| job.answer(Err(error.clone()))),
+            Outcome::Spoiled(_) if jobs.len() > 1 => {
+                // Nothing of it was done: each for itself, so that only the culprit fails.
+                jobs.into_iter().for_each(|job| self.write(vec![job]));
+            }
+            Outcome::Spoiled(error) => jobs.into_iter().for_each(|job| job.answer(Err(error.clone()))),
+        }
+    }
+
+    fn attempt(&self, jobs: &[Job]) -> Outcome {
+        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+            return Outcome::Failed(not_done(error));
+        }
+        let _rollback = RollBack(&self.connection);
+        let mut replies = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let reply = statements::apply(&self.connection, &job.write);
+            match reply {
+                Err(error) if self.connection.is_autocommit() => return Outcome::Spoiled(error),
+                reply => replies.push(reply),
+            }
+        }
+        match self.execute("COMMIT") {
+            Ok(()) => Outcome::Committed(replies),
+            Err(error) => {
+                tracing::error!(%error, "a transaction could not be committed");
+                Outcome::Failed(commit_failed(error))
+            }
+        }
+    }
+
+    /// One batch at a time, so that writes never wait for long; after a full batch the next is due at once.
+    fn sweep_if_due(&mut self) {
+        let now = Instant::now();
+        if self.next_sweep.is_none_or(|at| at > now) {
+            return;
+        }
+        // Set first, so that a sweep that panics is not tried again at once.
+        self.next_sweep = Some(now + self.sweep_interval);
+        let before = Timestamp::now().saturating_sub(SWEEP_GRACE);
+        let is_full_batch = match statements::sweep(&self.connection, before) {
+            Ok(swept) => {
+                if swept > 0 {
+                    tracing::debug!(swept, "swept expired entries");
+                }
+                swept >= statements::SWEEP_BATCH
+            }
+            Err(error) => {
+                tracing::warn!(%error, "expired entries could not be swept");
+                false
+            }
+        };
+        if is_full_batch {
+            self.next_sweep = Some(now);
+        }
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(|_| ())
+    }
+}
+
+/// Ends a transaction that was not committed.
+struct RollBack<'a>(&'a Connection);
+
+impl Drop for RollBack<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit()
+            && let Err(error) = self.0.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SqliteStore;
+    use super::super::queue::Write;
+    use tessera_contract::Timestamp;
+    use crate::{Placement, Store as _, StoreError};
+
+    #[tokio::test]
+    async fn a_panic_ends_one_write_and_not_the_writer() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::builder()
+            .open(directory.path().join("s.db"))
+            .unwrap();
+        let (now, later) = (Timestamp::from_millis(1), Timestamp::from_millis(1_000));
+        let at = Placement {
+            owner: None,
+            previous_owner: None,
+            guard: None,
+            expires_at: later,
+            ends_at: later,
+        };
+        for key in ["a", "b"] {
+            let answer = store.write(Write::Panic).await;
+            assert!(matches!(answer, Err(StoreError::OutcomeUnknown(_))), "{answer:?}");
+            store.insert(now, key, "1", &at).await.unwrap();
+        }
+        assert_eq!(&*store.get(now, "a", true).await.unwrap().value, "1");
+        store.close().unwrap();
+    }
+}
