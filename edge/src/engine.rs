@@ -14,15 +14,14 @@ use worker::send::SendWrapper;
 
 use crate::boxed::boxed;
 use crate::clock;
-use crate::driver::{CallError, Driver, Known, wit};
+use crate::driver::{CallError, Driver, Known, SharedDriver, wit};
 use crate::fault::EdgeError;
 use crate::session::EdgeSession;
 
 /// Makes and opens sessions. An isolate has one; it holds nothing of any request.
 #[derive(Clone)]
 pub(crate) struct EdgeEngine {
-    // A Worker has one thread.
-    driver: Arc<SendWrapper<Driver>>,
+    driver: SharedDriver,
 }
 
 impl std::fmt::Debug for EdgeEngine {
@@ -82,11 +81,11 @@ impl Engine for EdgeEngine {
     }
 
     fn create(&self) -> EdgeSession {
-        EdgeSession::draft(self.clone())
+        EdgeSession::draft(Arc::clone(&self.driver))
     }
 
     async fn open(&self, token: &str) -> Result<EdgeSession, EdgeError> {
-        boxed(EdgeSession::open(self.clone(), token)).await
+        boxed(EdgeSession::open(Arc::clone(&self.driver), token)).await
     }
 
     fn verify(&self, token: &str, max_age: Option<Duration>) -> Result<Claims, EdgeError> {

@@ -12,11 +12,14 @@ mod driver;
 mod duration;
 mod engine;
 mod fault;
+#[cfg(feature = "test-routes")]
+mod faults;
 mod health;
 mod log;
 mod message;
 mod random;
 mod requests;
+mod runtime;
 mod service;
 mod session;
 mod store;
@@ -28,24 +31,12 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 use worker::{Context, Env, console_error, worker_sys};
 
-#[wasm_bindgen(raw_module = "./panic.js")]
-extern "C" {
-    /// Gives up the requests under way, and has the Worker made anew.
-    fn panicked();
-
-    /// Forgets the requests that began before then, in milliseconds since 1970.
-    fn forget(before: f64);
-
-    #[cfg(feature = "test-routes")]
-    fn waiting() -> u32;
-}
-
 /// Runs when the Worker is made.
 #[wasm_bindgen(start)]
 pub fn start() {
     std::panic::set_hook(Box::new(|panic| {
         console_error!("the Worker panicked, and begins anew: {panic}");
-        panicked();
+        runtime::panicked();
     }));
 }
 

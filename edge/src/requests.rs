@@ -145,7 +145,7 @@ fn drop_abandoned() {
         if let Some(waker) = work.waker.borrow_mut().take() {
             waker.wake();
         }
-        crate::forget(now.as_millis().saturating_sub(most) as f64);
+        crate::runtime::forget(now.as_millis().saturating_sub(most) as f64);
     }
 }
 

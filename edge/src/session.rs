@@ -11,13 +11,12 @@ use tessera_contract::store::Seed;
 use tessera_http::{Change, Details, EngineSession, Fault as _, Grant, KeepFields, Kind, Value};
 
 use crate::boxed::boxed;
-use crate::driver::{CallError, Known, wit};
-use crate::engine::EdgeEngine;
+use crate::driver::{CallError, Known, SharedDriver, wit};
 use crate::fault::EdgeError;
 use crate::{clock, random};
 
 pub(crate) struct EdgeSession {
-    engine: EdgeEngine,
+    driver: SharedDriver,
     held: Mutex<Held>,
 }
 
@@ -78,8 +77,10 @@ impl Begun<'_> {
         function: &str,
         arguments: &impl Serialize,
     ) -> Result<T, CallError> {
-        let driver = self.session.engine.driver();
-        driver.run(function, arguments, &mut self.known).await
+        self.session
+            .driver
+            .run(function, arguments, &mut self.known)
+            .await
     }
 
     /// Takes the session as the call has left it; answers the grant, and whether anything was written.
@@ -88,7 +89,7 @@ impl Begun<'_> {
             let found = self.known.found(written.opened)?;
             Ok((found, written.grant, written.wrote))
         });
-        let opens = self.session.engine.driver().opens();
+        let opens = self.session.driver.opens();
         self.settle(ended, |what, held, ((mut opened, seed), grant, wrote)| {
             if what == What::Save
                 && wrote
@@ -142,31 +143,31 @@ impl Drop for Begun<'_> {
 }
 
 impl EdgeSession {
-    pub(crate) fn draft(engine: EdgeEngine) -> Self {
+    pub(crate) fn draft(driver: SharedDriver) -> Self {
         let held = Held {
-            state: State::draft(engine.driver().draft()),
+            state: State::draft(driver.draft()),
             seed: None,
             memo_key: None,
         };
         Self {
-            engine,
+            driver,
             held: Mutex::new(held),
         }
     }
 
-    pub(crate) async fn open(engine: EdgeEngine, token: &str) -> Result<Self, EdgeError> {
+    pub(crate) async fn open(driver: SharedDriver, token: &str) -> Result<Self, EdgeError> {
         let Found {
             opened,
             seed,
             memo_key,
-        } = engine.driver().open(token).await?;
+        } = driver.open(token).await?;
         let held = Held {
             state: State::opened(opened),
             seed: Some(seed),
             memo_key: Some(memo_key),
         };
         Ok(Self {
-            engine,
+            driver,
             held: Mutex::new(held),
         })
     }
@@ -201,14 +202,14 @@ impl EdgeSession {
         function: &str,
         login: Option<(&str, &KeepFields)>,
     ) -> Result<Grant, EdgeError> {
-        let conflicts = self.engine.driver().terms().conflicts;
+        let conflicts = self.driver.terms().conflicts;
         let (mut begun, writing) = self.begin(what, |held| {
             let base = conflicts.then(|| held.state.base(None)).flatten();
             Ok(writing(&mut held.state, base))
         })?;
         let written = match login {
             Some((subject, keep)) => {
-                let arguments = (writing, subject, survivors(keep));
+                let arguments = (writing, subject, keep_fields(keep));
                 begun.run(function, &arguments).await
             }
             None => begun.run(function, &(writing,)).await,
@@ -227,7 +228,7 @@ impl EdgeSession {
             .into_iter()
             .chain(more.iter().copied())
             .collect();
-        Ok(self.engine.driver().at_once(function, &arguments, &mut known)?)
+        Ok(self.driver.at_once(function, &arguments, &mut known)?)
     }
 
     /// What the engine says of the session by now, where it may be otherwise than it was when it was asked last.
@@ -237,10 +238,7 @@ impl EdgeSession {
             return None;
         }
         let mut known = Known::of(held.seed.clone());
-        let seen = self
-            .engine
-            .driver()
-            .at_once("inspect", &(&opened.handle,), &mut known);
+        let seen = self.driver.at_once("inspect", &(&opened.handle,), &mut known);
         let seen = seen.and_then(|seen| Ok(known.found(seen)?.0));
         seen.inspect_err(|error| tracing::debug!("a session's last known details stand: {error}"))
             .ok()
@@ -259,11 +257,11 @@ fn writing(state: &mut State, base: Option<String>) -> wit::Writing {
     }
 }
 
-fn survivors(keep: &KeepFields) -> wit::Survivors {
+fn keep_fields(keep: &KeepFields) -> wit::KeepFields {
     match keep {
-        KeepFields::Nothing => wit::Survivors::Nothing,
-        KeepFields::Everything => wit::Survivors::Everything,
-        KeepFields::Named(names) => wit::Survivors::Named(names.clone()),
+        KeepFields::Nothing => wit::KeepFields::Nothing,
+        KeepFields::Everything => wit::KeepFields::Everything,
+        KeepFields::Named(names) => wit::KeepFields::Named(names.clone()),
     }
 }
 
@@ -285,7 +283,7 @@ impl EngineSession for EdgeSession {
     }
 
     fn update(&self, changes: Vec<Change>) -> Result<(), EdgeError> {
-        let limits = &self.engine.driver().terms().fields;
+        let limits = &self.driver.terms().fields;
         Ok(self.held().state.update(changes, limits)?)
     }
 
@@ -354,7 +352,7 @@ impl EngineSession for EdgeSession {
                 // Nothing of a draft is stored.
                 None => Ok(()),
             };
-            let opens = self.engine.driver().opens();
+            let opens = self.driver.opens();
             begun.settle(ended, |_, held, ()| {
                 held.state.close();
                 held.seed = None;

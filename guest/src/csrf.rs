@@ -4,16 +4,16 @@
 use crate::encoding;
 use crate::error::{Error, Kind};
 use crate::generation::Generation;
+use crate::id::SessionId;
 use crate::keys::{self, KeyRing, Signer};
-use crate::token::SessionId;
 
-fn mac(signer: &Signer, id: SessionId, floor: Generation) -> [u8; 32] {
+fn mac(signer: &Signer, id: SessionId, login_generation: Generation) -> [u8; 32] {
     keys::sign(
         signer,
         &[
             id.steady(),
-            &floor.counter.to_be_bytes(),
-            &floor.raised_at.to_be_bytes(),
+            &login_generation.counter.to_be_bytes(),
+            &login_generation.raised_at.to_be_bytes(),
         ],
     )
 }
@@ -23,8 +23,13 @@ fn exclusive_or(a: &[u8; 32], b: &[u8; 32]) -> [u8; 32] {
 }
 
 /// Makes a token: the mask, and the mac under it.
-pub fn make(ring: &KeyRing, id: SessionId, floor: Generation, mask: [u8; 32]) -> Result<String, Error> {
-    let masked = exclusive_or(&mac(&ring.signing().csrf, id, floor), &mask);
+pub fn make(
+    ring: &KeyRing,
+    id: SessionId,
+    login_generation: Generation,
+    mask: [u8; 32],
+) -> Result<String, Error> {
+    let masked = exclusive_or(&mac(&ring.signing().csrf, id, login_generation), &mask);
     let mut bytes = [0; 64];
     bytes[..32].copy_from_slice(&mask);
     bytes[32..].copy_from_slice(&masked);
@@ -35,7 +40,7 @@ pub fn make(ring: &KeyRing, id: SessionId, floor: Generation, mask: [u8; 32]) ->
 ///
 /// # Errors
 /// `InvalidCsrfToken`.
-pub fn check(ring: &KeyRing, id: SessionId, floor: Generation, token: &str) -> Result<(), Error> {
+pub fn check(ring: &KeyRing, id: SessionId, login_generation: Generation, token: &str) -> Result<(), Error> {
     use subtle::ConstantTimeEq as _;
     let bytes: [u8; 64] = encoding::decode_exact(token).ok_or(Kind::InvalidCsrfToken)?;
     let (mut mask, mut masked) = ([0; 32], [0; 32]);
@@ -43,7 +48,7 @@ pub fn check(ring: &KeyRing, id: SessionId, floor: Generation, token: &str) -> R
     masked.copy_from_slice(&bytes[32..]);
     let shown = exclusive_or(&mask, &masked);
     let fits = ring.iter().fold(subtle::Choice::from(0), |fits, key| {
-        fits | mac(&key.csrf, id, floor)[..].ct_eq(&shown)
+        fits | mac(&key.csrf, id, login_generation)[..].ct_eq(&shown)
     });
     if fits.into() {
         Ok(())

@@ -30,14 +30,14 @@ pub struct Generations {
     /// The one before, if a renewal made the current one.
     pub previous: Option<Generation>,
     /// The one of the last authentication.
-    pub floor: Generation,
+    pub login_generation: Generation,
     /// When the current one was first used; `None`: not yet.
     pub confirmed_at: Option<u64>,
 }
 
 /// How a token stands to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum TokenStatus {
     /// The record's own generation, whether confirmed or not.
     Current,
     /// The one before, while nobody has used the new one: the client may never have received it.
@@ -52,7 +52,7 @@ pub enum Standing {
     Newer,
 }
 
-impl Standing {
+impl TokenStatus {
     /// Whether a request with such a token is served.
     pub fn is_served(self) -> bool {
         matches!(
@@ -72,42 +72,42 @@ impl Generations {
         Self {
             current,
             previous: None,
-            floor: current,
+            login_generation: current,
             confirmed_at: Some(now),
         }
     }
 
     /// How a token of this generation stands.
-    pub fn judge(&self, token: Generation, moments: &Moments, grace_ms: u64) -> Standing {
+    pub fn classify(&self, token: Generation, moments: &Moments, grace_ms: u64) -> TokenStatus {
         if token == self.current {
-            return Standing::Current;
+            return TokenStatus::Current;
         }
-        if token.counter < self.floor.counter {
-            return Standing::Replaced;
+        if token.counter < self.login_generation.counter {
+            return TokenStatus::Replaced;
         }
         if self.previous == Some(token) {
             return match self.confirmed_at {
-                None => Standing::PreviousUnconfirmed,
-                Some(at) if !moments.is_past(at.saturating_add(grace_ms)) => Standing::PreviousInGrace,
-                Some(_) => Standing::Reused,
+                None => TokenStatus::PreviousUnconfirmed,
+                Some(at) if !moments.is_past(at.saturating_add(grace_ms)) => TokenStatus::PreviousInGrace,
+                Some(_) => TokenStatus::Reused,
             };
         }
         if token.counter > self.current.counter || token.raised_at > self.current.raised_at {
-            return Standing::Newer;
+            return TokenStatus::Newer;
         }
-        // At or above the floor and neither of the two we know. It is one of ours only if it lies between the floor and
+        // At or above the login generation and neither of the two we know. It is one of ours only if it lies between the login generation and
         // the one before; any other was raised in a history that a failover or a restored backup has undone.
         match self.previous {
             Some(previous)
                 if token.counter < previous.counter
                     && token.raised_at < previous.raised_at
-                    && (token == self.floor
-                        || (token.counter > self.floor.counter
-                            && token.raised_at > self.floor.raised_at)) =>
+                    && (token == self.login_generation
+                        || (token.counter > self.login_generation.counter
+                            && token.raised_at > self.login_generation.raised_at)) =>
             {
-                Standing::Reused
+                TokenStatus::Reused
             }
-            _ => Standing::Replaced,
+            _ => TokenStatus::Replaced,
         }
     }
 
@@ -120,12 +120,22 @@ impl Generations {
         }
     }
 
+    /// Whether the policy asks for a new token, by who shows the old one.
+    pub fn is_renewal_due(&self, interval_ms: Option<u64>, status: TokenStatus, moments: &Moments) -> bool {
+        let Some(interval) = interval_ms else { return false };
+        match status {
+            TokenStatus::Current => moments.is_past(self.current.raised_at.saturating_add(interval)),
+            TokenStatus::PreviousUnconfirmed => true,
+            _ => false,
+        }
+    }
+
     /// After a renewal: the current one becomes the one before. `None` at the last counter.
     pub fn renewed(&self, now: u64) -> Option<Self> {
         Some(Self {
             current: self.current.next(now)?,
             previous: Some(self.current),
-            floor: self.floor,
+            login_generation: self.login_generation,
             confirmed_at: None,
         })
     }
@@ -136,7 +146,7 @@ impl Generations {
         Some(Self {
             current,
             previous: None,
-            floor: current,
+            login_generation: current,
             confirmed_at: Some(now),
         })
     }
@@ -157,29 +167,29 @@ mod tests {
         Generations {
             current: at(6, 600),
             previous: Some(at(5, 500)),
-            floor: at(3, 300),
+            login_generation: at(3, 300),
             confirmed_at,
         }
     }
 
     #[test]
     fn every_row_of_the_table() {
-        let judge = |record: Generations, token, now| record.judge(token, &Moments::at(now), GRACE);
-        assert_eq!(judge(record(None), at(6, 600), 9_999), Standing::Current);
+        let classify = |record: Generations, token, now| record.classify(token, &Moments::at(now), GRACE);
+        assert_eq!(classify(record(None), at(6, 600), 9_999), TokenStatus::Current);
         assert_eq!(
-            judge(record(None), at(5, 500), 9_999),
-            Standing::PreviousUnconfirmed
+            classify(record(None), at(5, 500), 9_999),
+            TokenStatus::PreviousUnconfirmed
         );
         assert_eq!(
-            judge(record(Some(650)), at(5, 500), 659),
-            Standing::PreviousInGrace
+            classify(record(Some(650)), at(5, 500), 659),
+            TokenStatus::PreviousInGrace
         );
-        assert_eq!(judge(record(Some(650)), at(5, 500), 660), Standing::Reused);
-        assert_eq!(judge(record(None), at(4, 400), 700), Standing::Reused);
-        assert_eq!(judge(record(None), at(3, 300), 700), Standing::Reused);
-        assert_eq!(judge(record(None), at(2, 200), 700), Standing::Replaced);
-        assert_eq!(judge(record(None), at(7, 700), 700), Standing::Newer);
-        assert_eq!(judge(record(None), at(6, 601), 700), Standing::Newer);
+        assert_eq!(classify(record(Some(650)), at(5, 500), 660), TokenStatus::Reused);
+        assert_eq!(classify(record(None), at(4, 400), 700), TokenStatus::Reused);
+        assert_eq!(classify(record(None), at(3, 300), 700), TokenStatus::Reused);
+        assert_eq!(classify(record(None), at(2, 200), 700), TokenStatus::Replaced);
+        assert_eq!(classify(record(None), at(7, 700), 700), TokenStatus::Newer);
+        assert_eq!(classify(record(None), at(6, 601), 700), TokenStatus::Newer);
     }
 
     #[test]
@@ -195,8 +205,8 @@ mod tests {
             at(4, 300),
         ] {
             assert_eq!(
-                record(None).judge(token, &Moments::at(700), GRACE),
-                Standing::Replaced,
+                record(None).classify(token, &Moments::at(700), GRACE),
+                TokenStatus::Replaced,
                 "{token:?}"
             );
         }
@@ -206,11 +216,14 @@ mod tests {
     fn an_authentication_leaves_nothing_before_it_alive() {
         let after = record(None).authenticated(700).unwrap();
         for token in [at(6, 600), at(5, 500), at(3, 300)] {
-            assert_eq!(after.judge(token, &Moments::at(700), GRACE), Standing::Replaced);
+            assert_eq!(
+                after.classify(token, &Moments::at(700), GRACE),
+                TokenStatus::Replaced
+            );
         }
         assert_eq!(
-            after.judge(at(7, 700), &Moments::at(700), GRACE),
-            Standing::Current
+            after.classify(at(7, 700), &Moments::at(700), GRACE),
+            TokenStatus::Current
         );
     }
 

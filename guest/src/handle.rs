@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use crate::encoding;
 use crate::error::{Error, Kind};
 use crate::generation::Generation;
+use crate::id::{Reference, SessionId};
 use crate::policy::{Policy, TokenFormat};
-use crate::token::{Reference, SessionId};
 
 const SAVED: &str = "h1.";
 const DRAFT: &str = "d1.";

@@ -6,28 +6,32 @@
 //!
 //! Only `component` knows WIT; the rest builds natively, so that it can be tested and fuzzed without a runtime.
 
-mod author;
 // For the component's allocator, and for its own tests.
 #[cfg(any(target_arch = "wasm32", test))]
 mod block;
 pub mod call;
 pub mod csrf;
-mod ending;
 pub mod engine;
 pub mod error;
 pub mod generation;
 pub mod handle;
+pub mod id;
 pub mod keys;
+mod live;
+mod mint;
 pub mod moments;
+mod open;
 pub mod owner;
 pub mod policy;
 pub mod ports;
 pub mod record;
 pub mod session;
 pub mod snapshot;
+mod termination;
 pub mod token;
-mod view;
+pub mod view;
 mod write;
+mod writer_id;
 
 #[cfg(target_arch = "wasm32")]
 mod component;

@@ -5,13 +5,13 @@ use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::form::escape;
 use crate::generation::Generation;
+use crate::id::SessionId;
 use crate::json::decimal;
+use crate::live::Live;
 use crate::moments::Moments;
 use crate::policy::{CapRule, check_subject};
 use crate::ports::{Condition, Deletion, Page, Row};
-use crate::session::Live;
 use crate::snapshot::Snapshot;
-use crate::token::SessionId;
 
 /// The most rows of a page, and the most keys of one deletion.
 const PAGE_ROWS: u32 = 100;
@@ -327,7 +327,7 @@ struct Rival {
     /// The moment of authentication, then the id.
     rank: (u64, SessionId),
     guard: u64,
-    floor: Generation,
+    login_generation: Generation,
     /// Rises by one with each confirmation and renewal.
     step: u64,
 }
@@ -339,7 +339,7 @@ impl Rival {
         Self {
             rank: (session.authenticated_at(), session.snapshot.id),
             guard: session.guard,
-            floor: generations.floor,
+            login_generation: generations.login_generation,
             step: 2 * u64::from(generations.current.counter) + confirmed,
         }
     }
@@ -347,7 +347,9 @@ impl Rival {
     /// Whether it is the session that was ranked before, renewed or confirmed since. One that logged in again, or was ended
     /// and made anew, is another.
     fn continues(&self, before: &Self) -> bool {
-        self.rank == before.rank && self.floor == before.floor && self.step > before.step
+        self.rank == before.rank
+            && self.login_generation == before.login_generation
+            && self.step > before.step
     }
 }
 

@@ -17,14 +17,14 @@ use core::ops::RangeInclusive;
 use crate::encoding;
 use crate::error::{Error, Kind, phrase};
 use crate::generation::{Generation, Generations};
+use crate::id::SessionId;
 use crate::json::{self, Fault, Scanner};
-use crate::token::SessionId;
 
 /// The formats that this release reads: its predecessor's, if that has another, and its own. Which of them is written is a setting
 /// of the policy, because not all hosts of a store change their release at once.
 pub const FORMATS: RangeInclusive<u32> = 1..=1;
 
-/// How many write ids a record keeps: more than can come between a write and its author's next look at it.
+/// How many write ids a record keeps: more than can come between a write and its writer_id's next look at it.
 pub const KEPT_WRITES: usize = 6;
 
 /// The longest name of a write: eight characters that name its writer, a dot, and a number of 32 bits, with room to spare.
@@ -125,7 +125,7 @@ impl Head {
         onto.push_str(",\"previous\":");
         push_generation(self.generations.previous, onto);
         onto.push_str(",\"floor\":");
-        push_generation(Some(self.generations.floor), onto);
+        push_generation(Some(self.generations.login_generation), onto);
         onto.push_str(",\"confirmed\":");
         push_moment(self.generations.confirmed_at, onto);
         onto.push_str(",\"writes\":[");
@@ -154,10 +154,10 @@ impl Head {
             ));
         };
         let head = read_members(format, scanner).map_err(corrupt)?;
-        if head.generations.floor.counter > head.generations.current.counter {
+        if head.generations.login_generation.counter > head.generations.current.counter {
             return Err(Error::because(
                 Kind::Corrupt,
-                "the floor is above the current generation",
+                "the login generation is above the current generation",
             ));
         }
         Ok(head)
@@ -165,16 +165,16 @@ impl Head {
 }
 
 /// What lies where a session was before it moved: the way to where it is. Of one form in all formats.
-const MOVED: (&str, &str) = ("{\"format\":1,\"moved\":\"", "\"}");
+const REDIRECT: (&str, &str) = ("{\"format\":1,\"moved\":\"", "\"}");
 
 /// Writes the way to a session that has moved.
-pub fn moved(to: SessionId) -> String {
-    [MOVED.0, &encoding::encode(&to.0), MOVED.1].concat()
+pub fn redirect(to: SessionId) -> String {
+    [REDIRECT.0, &encoding::encode(&to.0), REDIRECT.1].concat()
 }
 
 /// Reads it; `None` for a record.
-pub fn moved_to(text: &str) -> Option<SessionId> {
-    let id = text.strip_prefix(MOVED.0)?.strip_suffix(MOVED.1)?;
+pub fn redirect_target(text: &str) -> Option<SessionId> {
+    let id = text.strip_prefix(REDIRECT.0)?.strip_suffix(REDIRECT.1)?;
     encoding::decode_exact(id).map(SessionId)
 }
 
@@ -209,7 +209,7 @@ fn read_members(format: u32, scanner: &mut Scanner<'_>) -> Result<Head, Fault> {
         _ => Some(read_generation(scanner)?),
     };
     scanner.literal(",\"floor\":")?;
-    let floor = read_generation(scanner)?;
+    let login_generation = read_generation(scanner)?;
     scanner.literal(",\"confirmed\":")?;
     let confirmed_at = read_moment(scanner)?;
     scanner.literal(",\"writes\":[")?;
@@ -218,7 +218,7 @@ fn read_members(format: u32, scanner: &mut Scanner<'_>) -> Result<Head, Fault> {
     let generations = Generations {
         current,
         previous,
-        floor,
+        login_generation,
         confirmed_at,
     };
     Ok(Head {

@@ -3,81 +3,23 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::author::Author;
 use crate::call::Call;
 use crate::csrf;
-use crate::ending;
-use crate::engine::{Engine, Found};
+use crate::engine::Engine;
 use crate::error::{Error, Kind};
-use crate::generation::{Generation, Generations, Standing};
-use crate::handle::{Handle, Saved, Shown};
+use crate::generation::{Generations, TokenStatus};
+use crate::handle::{Handle, Saved};
+use crate::live::{Live, slid, token_status, touch_due};
+use crate::mint::mint;
 use crate::moments::Moments;
 use crate::overlay::Overlay;
 use crate::owner;
 use crate::policy::{TokenFormat, check_subject};
-use crate::snapshot::{Snapshot, Survivors};
-use crate::view;
-use crate::write::{self, Base, Intent, Write};
-
-/// What a write hands back for the client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// The token to hand out, if the client needs another than it has.
-    pub token: Option<String>,
-    /// When the session ends unless it is used.
-    pub expires_at: u64,
-    /// When it ends however much it is used.
-    pub ends_at: u64,
-}
-
-/// What is known of a session without asking the store; each field is described in `wit/policy.wit`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each field is described in wit/policy.wit")]
-pub struct Details {
-    pub reference: String,
-    pub subject: Option<String>,
-    pub created_at: u64,
-    pub authenticated_at: Option<u64>,
-    pub expires_at: u64,
-    pub ends_at: u64,
-    pub generation: u32,
-    pub touch_due: bool,
-    pub renew_due: bool,
-    pub reissue_due: bool,
-}
-
-/// An open session; each field is described in `wit/sessions.wit`.
-#[derive(Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each field is described in wit/sessions.wit")]
-pub struct Opened {
-    pub handle: String,
-    pub key: String,
-    pub version: u64,
-    pub details: Details,
-    pub fields_at: u32,
-    pub holds_until: u64,
-}
-
-// A handle and a key name the session.
-impl core::fmt::Debug for Opened {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Opened")
-            .field("details", &self.details)
-            .field("holds_until", &self.holds_until)
-            .finish_non_exhaustive()
-    }
-}
-
-/// How a call that writes has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// What to hand out.
-    pub grant: Grant,
-    /// The session as it stands now.
-    pub opened: Opened,
-    /// Whether anything had to be written.
-    pub wrote: bool,
-}
+use crate::snapshot::KeepFields;
+use crate::termination;
+use crate::view::{self, Grant, Opened, Written};
+use crate::write::{Base, Intent, Write};
+use crate::writer_id::WriterId;
 
 /// What a call that writes is made with.
 #[derive(Clone, Copy)]
@@ -92,52 +34,6 @@ pub struct Writing<'a> {
     pub attempt: u32,
     /// The fields as the caller saw them, where the record that is read first has another version.
     pub base: Option<&'a str>,
-}
-
-/// A stored session as one call sees it.
-#[derive(Clone)]
-pub(crate) struct Live {
-    pub(crate) snapshot: Rc<Snapshot>,
-    pub(crate) guard: u64,
-    pub(crate) expires_at: u64,
-    pub(crate) shown: Shown,
-}
-
-impl Live {
-    /// That of a token, or of a handle, which says the same of the token that was shown.
-    pub(crate) fn new(shown: Shown, found: Found) -> Self {
-        let Found {
-            snapshot,
-            guard,
-            expires_at,
-        } = found;
-        Self {
-            snapshot,
-            guard,
-            expires_at,
-            shown,
-        }
-    }
-
-    /// That of a generation of which no token was shown.
-    pub(crate) fn found(generation: Generation, found: Found) -> Self {
-        let shown = Shown {
-            generation,
-            issued_at: 0,
-            token_expires_at: 0,
-            reference: found.snapshot.id.reference(),
-        };
-        Self::new(shown, found)
-    }
-
-    /// The same token's, over another state of the record.
-    pub(crate) fn over(&self, found: Found) -> Self {
-        let mut shown = self.shown;
-        if found.snapshot.id.steady() != self.snapshot.id.steady() {
-            shown.reference = found.snapshot.id.reference();
-        }
-        Self::new(shown, found)
-    }
 }
 
 /// The handle of a session that was never saved. Every draft has the same.
@@ -198,10 +94,10 @@ pub fn authenticate(
     call: &Call<'_>,
     writing: Writing<'_>,
     subject: &str,
-    survivors: &Survivors,
+    keep: &KeepFields,
 ) -> Result<Written, Error> {
     check_subject(subject, &engine.store)?;
-    write(engine, call, writing, Intent::Authenticate { subject, survivors })
+    write(engine, call, writing, Intent::Authenticate { subject, keep })
 }
 
 fn write(
@@ -211,16 +107,24 @@ fn write(
     intent: Intent<'_>,
 ) -> Result<Written, Error> {
     let handle = Handle::read(writing.handle, engine.tag)?;
-    let author = Author::new(writing.writer, writing.attempt)?;
+    let writer_id = WriterId::new(writing.writer, writing.attempt)?;
     let overlay = Overlay::read(writing.changes, &engine.policy.field_limits())
         .map_err(|(name, unfit)| Error::of_field(&name, unfit))?;
     let Handle::Saved(saved) = handle else {
-        return write_over(engine, call, intent, &overlay, &author, None, call.now()?);
+        return write_over(engine, call, intent, &overlay, &writer_id, None, call.now()?);
     };
     let base = Base::new(saved.version, writing.base)?;
     let now = call.now()?;
     let live = resume(engine, call, saved, false, &Moments::at(now))?;
-    write_over(engine, call, intent, &overlay, &author, Some((&live, base)), now)
+    write_over(
+        engine,
+        call,
+        intent,
+        &overlay,
+        &writer_id,
+        Some((&live, base)),
+        now,
+    )
 }
 
 /// Writes over what was read, or for the first time.
@@ -230,14 +134,14 @@ fn write_over(
     call: &Call<'_>,
     intent: Intent<'_>,
     overlay: &Overlay,
-    author: &Author,
+    writer_id: &WriterId,
     over: Option<(&Live, Base<'_>)>,
     now: u64,
 ) -> Result<Written, Error> {
     let write = Write {
         engine,
         call,
-        author,
+        writer_id,
         intent,
         overlay,
         now: Cell::new(now),
@@ -272,14 +176,14 @@ pub fn reissue(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<Written
     if moments.is_past(head.ends_at) {
         return Err(Kind::Expired.into());
     }
-    let standing = view::stand(engine, &live, &moments);
-    if !standing.is_served() {
+    let status = token_status(engine, &live, &moments);
+    if !status.is_served() {
         return Err(Kind::Replaced.into());
     }
     let mut token = None;
     // In the grace after a renewal the client has a newer one, or gets it elsewhere.
-    if standing != Standing::PreviousInGrace {
-        let minted = write::mint(engine, head.generations.current, head, &snapshot, now)?;
+    if status != TokenStatus::PreviousInGrace {
+        let minted = mint(engine, head.generations.current, head, &snapshot, now)?;
         (live.shown.issued_at, live.shown.token_expires_at) = (minted.issued_at, minted.expires_at);
         token = Some(minted.text);
     }
@@ -308,7 +212,7 @@ pub fn touch(
     writer: &[u8],
     attempt: u32,
 ) -> Result<Written, Error> {
-    let (saved, author) = (saved(engine, handle)?, Author::new(writer, attempt)?);
+    let (saved, writer_id) = (saved(engine, handle)?, WriterId::new(writer, attempt)?);
     let now = call.now()?;
     let moments = Moments::at(now);
     let live = resume(engine, call, saved, false, &moments)?;
@@ -319,9 +223,9 @@ pub fn touch(
     if live.shown.generation == head.generations.current && head.generations.confirmed_at.is_none() {
         let (nothing, base) = (Overlay::default(), Base::none());
         let over = Some((&live, base));
-        return write_over(engine, call, Intent::Confirm, &nothing, &author, over, now);
+        return write_over(engine, call, Intent::Confirm, &nothing, &writer_id, over, now);
     }
-    let (live, wrote) = if view::touch_due(&engine.policy, &live, &moments) {
+    let (live, wrote) = if touch_due(&engine.policy, &live, &moments) {
         slide(engine, call, &live, now, &moments)?
     } else {
         (live, false)
@@ -352,15 +256,15 @@ fn slide(
     if moments.is_past(head.ends_at) {
         return Err(Kind::Expired.into());
     }
-    let stands = view::stand(engine, &newest, moments).is_served();
+    let stands = token_status(engine, &newest, moments).is_served();
     if !stands || head.subject != live.snapshot.head.subject {
         return Err(Kind::Replaced.into());
     }
     // Another request may have moved it already.
-    if !view::touch_due(&engine.policy, &newest, moments) {
+    if !touch_due(&engine.policy, &newest, moments) {
         return Ok((newest, false));
     }
-    let slid = view::slid(&engine.policy, &newest, now);
+    let slid = slid(&engine.policy, &newest, now);
     let key = engine.key(newest.snapshot.id);
     if !call.touch(&key, head.subject.as_deref(), slid)? {
         return Err(Kind::Missing.into());
@@ -384,10 +288,10 @@ pub fn destroy(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<(), Err
     let grace = engine.policy.rotation_grace_ms;
     let still = |generations: &Generations, moments: &Moments| {
         generations
-            .judge(saved.shown.generation, moments, grace)
+            .classify(saved.shown.generation, moments, grace)
             .is_served()
     };
-    if ending::end(engine, call, found, still, now)? {
+    if termination::end(engine, call, found, still, now)? {
         Ok(())
     } else {
         Err(Kind::Replaced.into())
@@ -417,8 +321,8 @@ pub fn inspect(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<Opened,
 /// `InvalidArgument`, `Draft`, `Missing`, and the store's.
 pub fn csrf_token(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<String, Error> {
     let (live, _) = seen(engine, call, handle)?;
-    let floor = live.snapshot.head.generations.floor;
-    csrf::make(&engine.ring, live.snapshot.id, floor, call.random()?)
+    let login_generation = live.snapshot.head.generations.login_generation;
+    csrf::make(&engine.ring, live.snapshot.id, login_generation, call.random()?)
 }
 
 /// Checks one.
@@ -427,6 +331,6 @@ pub fn csrf_token(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<Stri
 /// `InvalidCsrfToken`, `InvalidArgument`, `Draft`, `Missing`, and the store's.
 pub fn check_csrf_token(engine: &Engine, call: &Call<'_>, handle: &str, token: &str) -> Result<(), Error> {
     let (live, _) = seen(engine, call, handle)?;
-    let floor = live.snapshot.head.generations.floor;
-    csrf::check(&engine.ring, live.snapshot.id, floor, token)
+    let login_generation = live.snapshot.head.generations.login_generation;
+    csrf::check(&engine.ring, live.snapshot.id, login_generation, token)
 }

@@ -7,10 +7,10 @@ use tessera_contract::index::Index;
 
 use crate::error::{Error, Kind};
 use crate::form::escape;
+use crate::id::SessionId;
 use crate::json::{self, Scanner};
 use crate::overlay::Overlay;
 use crate::record::{Head, corrupt};
-use crate::token::SessionId;
 
 /// The most that a head takes beside its subject.
 const ENGINE_BYTES: usize = 512;
@@ -33,7 +33,7 @@ pub struct Snapshot {
 
 /// Which of a snapshot's fields a new record keeps.
 #[derive(Clone, Debug)]
-pub enum Survivors {
+pub enum KeepFields {
     /// None of them.
     Nothing,
     /// All of them.
@@ -42,7 +42,7 @@ pub enum Survivors {
     Named(Vec<String>),
 }
 
-impl Survivors {
+impl KeepFields {
     fn keeps(&self, escaped_name: &str) -> bool {
         match self {
             Self::Nothing => false,
@@ -112,7 +112,7 @@ impl Snapshot {
         id: SessionId,
         head: Head,
         base: Option<&Self>,
-        survivors: &Survivors,
+        keep: &KeepFields,
         overlay: &Overlay,
         maximum_fields: u32,
         maximum_bytes: u32,
@@ -137,7 +137,7 @@ impl Snapshot {
                 is_changed = changed == old;
                 next.change(changed, change);
             }
-            if !is_changed && survivors.keeps(old) {
+            if !is_changed && keep.keeps(old) {
                 next.keep(name.start - 1..value.end);
             }
         }
@@ -293,7 +293,7 @@ mod tests {
             ID,
             head(),
             base,
-            &Survivors::Everything,
+            &KeepFields::Everything,
             &overlay(changes),
             10,
             2048,
@@ -371,7 +371,7 @@ mod tests {
                 ID,
                 head(),
                 None,
-                &Survivors::Everything,
+                &KeepFields::Everything,
                 &overlay(changes),
                 10,
                 bytes,
@@ -407,7 +407,7 @@ mod tests {
             generations: Generations {
                 current: last,
                 previous: Some(last),
-                floor: last,
+                login_generation: last,
                 confirmed_at: Some(last.raised_at),
             },
             writes: Writes::default(),

@@ -1,12 +1,71 @@
 //! What is known of a session, and for how long that holds.
 
 use crate::engine::Engine;
-use crate::generation::Standing;
+use crate::generation::TokenStatus;
 use crate::handle::{Handle, Saved, Shown};
+use crate::live::{Live, token_status, touch_due};
 use crate::moments::Moments;
-use crate::policy::{Policy, TokenFormat};
-use crate::session::{Details, Live, Opened};
-use crate::write;
+use crate::policy::TokenFormat;
+
+/// What a write hands back for the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The token to hand out, if the client needs another than it has.
+    pub token: Option<String>,
+    /// When the session ends unless it is used.
+    pub expires_at: u64,
+    /// When it ends however much it is used.
+    pub ends_at: u64,
+}
+
+/// What is known of a session without asking the store; each field is described in `wit/policy.wit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is described in wit/policy.wit")]
+pub struct Details {
+    pub reference: String,
+    pub subject: Option<String>,
+    pub created_at: u64,
+    pub authenticated_at: Option<u64>,
+    pub expires_at: u64,
+    pub ends_at: u64,
+    pub generation: u32,
+    pub touch_due: bool,
+    pub renew_due: bool,
+    pub reissue_due: bool,
+}
+
+/// An open session; each field is described in `wit/sessions.wit`.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is described in wit/sessions.wit")]
+pub struct Opened {
+    pub handle: String,
+    pub key: String,
+    pub version: u64,
+    pub details: Details,
+    pub fields_at: u32,
+    pub holds_until: u64,
+}
+
+// A handle and a key name the session.
+impl core::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Opened")
+            .field("details", &self.details)
+            .field("holds_until", &self.holds_until)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a call that writes has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// What to hand out.
+    pub grant: Grant,
+    /// The session as it stands now.
+    pub opened: Opened,
+    /// Whether anything had to be written.
+    pub wrote: bool,
+}
 
 /// An open session, as the host keeps it.
 #[inline(never)]
@@ -36,9 +95,11 @@ pub(crate) fn handle(engine: &Engine, live: &Live, version: u64) -> String {
 /// What is known of an open session.
 fn details(engine: &Engine, live: &Live, moments: &Moments) -> Details {
     let (policy, head) = (&engine.policy, &live.snapshot.head);
-    let standing = stand(engine, live, moments);
-    let unconfirmed = standing == Standing::Current && head.generations.confirmed_at.is_none();
-    let renews = write::renewal_due(&head.generations, policy.renew_interval_ms, standing, moments);
+    let status = token_status(engine, live, moments);
+    let unconfirmed = status == TokenStatus::Current && head.generations.confirmed_at.is_none();
+    let renews = head
+        .generations
+        .is_renewal_due(policy.renew_interval_ms, status, moments);
     let settled = head.generations.is_settled(moments, policy.rotation_grace_ms);
     let Shown {
         issued_at,
@@ -56,97 +117,7 @@ fn details(engine: &Engine, live: &Live, moments: &Moments) -> Details {
         ends_at: head.ends_at,
         generation: live.shown.generation.counter,
         touch_due: unconfirmed || touch_due(policy, live, moments),
-        renew_due: renews && (settled || standing == Standing::PreviousUnconfirmed),
-        reissue_due: is_jwt && standing != Standing::PreviousInGrace && moments.is_past(half_life),
-    }
-}
-
-/// How the token that was shown stands to the record.
-pub(crate) fn stand(engine: &Engine, live: &Live, moments: &Moments) -> Standing {
-    let grace = engine.policy.rotation_grace_ms;
-    live.snapshot
-        .head
-        .generations
-        .judge(live.shown.generation, moments, grace)
-}
-
-/// The idle expiry of a session that is used at `now`.
-pub(crate) fn slid(policy: &Policy, live: &Live, now: u64) -> u64 {
-    (now + policy.idle_timeout_ms).min(live.snapshot.head.ends_at)
-}
-
-/// Whether a touch would move the expiry: by the touch interval at least, or up to the absolute end.
-pub(crate) fn touch_due(policy: &Policy, live: &Live, moments: &Moments) -> bool {
-    let (expires_at, ends_at) = (live.expires_at, live.snapshot.head.ends_at);
-    // The moment of use that moves the expiry here.
-    let moves_to = |expiry: u64| expiry.saturating_sub(policy.idle_timeout_ms);
-    let by_interval = expires_at.saturating_add(policy.touch_interval_ms);
-    let due_at = moves_to(by_interval.min(ends_at)).max(moves_to(expires_at.saturating_add(1)));
-    ends_at > expires_at && moments.is_past(due_at)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::rc::Rc;
-
-    use super::*;
-    use crate::engine::Found;
-    use crate::generation::{Generation, Generations};
-    use crate::overlay::Overlay;
-    use crate::policy::Preset;
-    use crate::record::{Head, Writes};
-    use crate::snapshot::{Snapshot, Survivors};
-    use crate::token::SessionId;
-
-    fn live(expires_at: u64, ends_at: u64) -> Live {
-        let generations = Generations::first(1);
-        let head = Head {
-            format: 1,
-            created_at: 1,
-            authenticated_at: None,
-            ends_at,
-            subject: None,
-            generations,
-            writes: Writes::default(),
-        };
-        let (everything, nothing) = (Survivors::Everything, Overlay::default());
-        let snapshot = Snapshot::compose(SessionId([0; 16]), head, None, &everything, &nothing, 1, 2048);
-        let found = Found {
-            snapshot: Rc::new(snapshot.expect("a small record")),
-            guard: 0,
-            expires_at,
-        };
-        Live::found(
-            Generation {
-                counter: 1,
-                raised_at: 1,
-            },
-            found,
-        )
-    }
-
-    proptest::proptest! {
-        /// The rule in arithmetic, as it was written down first.
-        #[test]
-        fn a_touch_is_due_when_it_gains_the_interval_or_reaches_the_end(
-            now in 0_u64..400,
-            expires_at in 0_u64..400,
-            ends_at in 0_u64..400,
-            idle in 1_u64..100,
-            interval in 0_u64..100,
-        ) {
-            let mut policy = Policy::starting(Preset::Standard);
-            (policy.idle_timeout_ms, policy.touch_interval_ms) = (idle, interval);
-            let live = live(expires_at, ends_at);
-            let slid = slid(&policy, &live, now);
-            let gained = slid.saturating_sub(expires_at);
-            let due = gained > 0 && (gained >= interval || slid == ends_at);
-            let moments = Moments::at(now);
-            proptest::prop_assert_eq!(touch_due(&policy, &live, &moments), due);
-            // And it stays so for as long as it is said to.
-            for later in now..moments.holds_until().min(600) {
-                proptest::prop_assert_eq!(touch_due(&policy, &live, &Moments::at(later)), due);
-            }
-        }
+        renew_due: renews && (settled || status == TokenStatus::PreviousUnconfirmed),
+        reissue_due: is_jwt && status != TokenStatus::PreviousInGrace && moments.is_past(half_life),
     }
 }

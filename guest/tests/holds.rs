@@ -12,11 +12,13 @@ use proptest::prelude::*;
 use tessera_guest::call::Call;
 use tessera_guest::engine::Engine;
 use tessera_guest::error::Kind;
+use tessera_guest::id::SessionId;
 use tessera_guest::policy::{Policy, TokenFormat};
 use tessera_guest::record::Head;
-use tessera_guest::session::{self, Opened};
-use tessera_guest::snapshot::{Snapshot, Survivors};
-use tessera_guest::token::{SessionId, Token};
+use tessera_guest::session;
+use tessera_guest::snapshot::{KeepFields, Snapshot};
+use tessera_guest::token::Token;
+use tessera_guest::view::Opened;
 
 use world::World;
 
@@ -113,7 +115,7 @@ fn plans() -> impl Strategy<Value = Plan> {
 fn live(plan: &Plan, world: &World, engine: &Engine) -> Vec<String> {
     let first = world.write(&session::draft(engine), "", 1, 0, |call, writing| {
         if plan.policy.token_format == TokenFormat::Jwt {
-            session::authenticate(engine, call, writing, "alice", &Survivors::Nothing)
+            session::authenticate(engine, call, writing, "alice", &KeepFields::Nothing)
         } else {
             session::save(engine, call, writing)
         }
@@ -130,7 +132,7 @@ fn live(plan: &Plan, world: &World, engine: &Engine) -> Vec<String> {
                 What::Save => session::save(engine, call, writing),
                 What::Rotate => session::rotate(engine, call, writing),
                 What::Touch => session::touch(engine, call, writing.handle, writing.writer, 0),
-                What::LogIn => session::authenticate(engine, call, writing, "bob", &Survivors::Everything),
+                What::LogIn => session::authenticate(engine, call, writing, "bob", &KeepFields::Everything),
                 What::Reissue => session::reissue(engine, call, writing.handle),
             }
         });

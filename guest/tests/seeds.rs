@@ -7,7 +7,8 @@ mod world;
 use tessera_guest::call::Call;
 use tessera_guest::error::Kind;
 use tessera_guest::policy::{FieldRule, Policy};
-use tessera_guest::session::{self, Writing, Written};
+use tessera_guest::session::{self, Writing};
+use tessera_guest::view::Written;
 
 use world::World;
 

@@ -63,7 +63,7 @@ impl Drop for Busy {
 enum Operation {
     Save,
     Rotate,
-    Authenticate(String, wit::Survivors),
+    Authenticate(String, wit::KeepFields),
     Touch,
     Reissue,
     Destroy,
@@ -76,7 +76,7 @@ impl Operation {
             Self::Save | Self::Rotate => Some(Rank::Then),
             Self::Touch => Some(Rank::First),
             // Where nothing stored is kept, no save is in the way.
-            Self::Authenticate(_, wit::Survivors::Nothing) | Self::Reissue | Self::Destroy => None,
+            Self::Authenticate(_, wit::KeepFields::Nothing) | Self::Reissue | Self::Destroy => None,
             Self::Authenticate(..) => Some(Rank::First),
         }
     }
@@ -87,8 +87,8 @@ impl Operation {
         let written = match self {
             Self::Save => sessions.call_save(store, engine, writing)?,
             Self::Rotate => sessions.call_rotate(store, engine, writing)?,
-            Self::Authenticate(subject, survivors) => {
-                sessions.call_authenticate(store, engine, writing, subject, survivors)?
+            Self::Authenticate(subject, keep) => {
+                sessions.call_authenticate(store, engine, writing, subject, keep)?
             }
             Self::Touch => {
                 sessions.call_touch(store, engine, &writing.handle, &writing.writer, writing.attempt)?

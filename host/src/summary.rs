@@ -62,10 +62,10 @@ pub(crate) fn page(page: wit::Summaries) -> SessionPage {
     }
 }
 
-pub(crate) fn keep(keep: &KeepFields) -> wit::Survivors {
+pub(crate) fn keep(keep: &KeepFields) -> wit::KeepFields {
     match keep {
-        KeepFields::Nothing => wit::Survivors::Nothing,
-        KeepFields::Everything => wit::Survivors::Everything,
-        KeepFields::Named(names) => wit::Survivors::Named(names.clone()),
+        KeepFields::Nothing => wit::KeepFields::Nothing,
+        KeepFields::Everything => wit::KeepFields::Everything,
+        KeepFields::Named(names) => wit::KeepFields::Named(names.clone()),
     }
 }

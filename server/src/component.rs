@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::output::{say, say_bytes};
 
 #[derive(Subcommand)]

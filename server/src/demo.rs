@@ -22,7 +22,7 @@ use tessera::http::demo::{AGENT, Demo};
 use tessera::http::{Cookie, Problem};
 use tessera::store::MemoryStore;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::key_ring::new_key;
 use crate::policy::PolicyFlags;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::output::complain;
 
 /// No key file is anywhere near as long.

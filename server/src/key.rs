@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use tessera::Timestamp;
 
+use crate::failure::Failure;
 use crate::files::{self, Created};
 use crate::key_ring::{KeyRing, KeySource, new_key};
+use crate::moment;
 use crate::output::{say, table};
 use crate::policy::LifetimeFlags;
-use crate::{Failure, moment};
 
 /// Where the service keeps its keys unless it is set otherwise.
 const KEY_FILE: &str = "./tessera-data/keys.json";

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use tessera::{SigningKey, Timestamp};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::failure::Failure;
 use crate::files::{self, Created};
-use crate::{Failure, moment, secrets};
+use crate::{moment, secrets};
 
 /// Where the ring is taken from instead of a file: the text of a key file.
 pub(crate) const KEYS_VARIABLE: &str = "TESSERA_KEYS";

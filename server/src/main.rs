@@ -8,6 +8,7 @@ mod failure;
 mod files;
 mod key;
 mod key_ring;
+mod limits;
 mod migrate;
 mod moment;
 mod output;
@@ -27,7 +28,6 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::failure::Failure;
 
 /// Sessions for services in several languages: one engine, sandboxed, over any store.
 #[derive(Parser)]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Writes to standard output.
 pub(crate) fn say(text: &str) -> Result<(), Failure> {

@@ -7,7 +7,8 @@ use tessera::{
     CapRule, ConfigurationError, FieldRule, Preset, ReuseRule, Sessions, SessionsBuilder, TokenFormat,
 };
 
-use crate::{Failure, duration};
+use crate::duration;
+use crate::failure::Failure;
 
 /// What a token is made and checked by.
 #[derive(Args, Clone)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tessera::Sessions;
 use tokio::task::spawn_blocking;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::key_ring::{KeyRing, KeySource};
 
 /// How often the file is read.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tessera::http::api::ServiceKey;
 use zeroize::Zeroizing;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::files::{self, Created};
 
 /// Where the service key is taken from before any file.

@@ -13,16 +13,17 @@ use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
 
 use crate::demo::DemoFlags;
+use crate::failure::Failure;
 use crate::key_ring::{KeyRing, KeySource};
+use crate::limits::Limits;
 use crate::output::{complain, say};
 use crate::policy::{self, PlaceFlags, PolicyFlags, TokenFlags};
 use crate::reload::{self, Hangups};
 use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
-use crate::server::Limits;
 use crate::service::{self, Service};
 use crate::store::{DataFlags, DurabilityFlag};
 use crate::transports::TransportFlags;
-use crate::{Failure, duration, files, server};
+use crate::{duration, files, server};
 
 #[derive(Args)]
 #[command(

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -15,67 +14,16 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
+use crate::failure::Failure;
+use crate::limits::Limits;
 use crate::service::Service;
-use crate::{Failure, duration};
 use tessera::http::chain;
 
 /// A request's head, with all headers.
 const MAXIMUM_HEAD_BYTES: usize = 32 * 1024;
 const MAXIMUM_HEADERS: usize = 100;
-/// Files of the store, its connections, standard streams and the runtime's own.
-const OTHER_FILES: u64 = 256;
 /// After an error of `accept`, as for want of file descriptors: try again when some may be free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What holds nobody up but who goes past it.
-#[derive(Clone, Copy, Args)]
-#[command(next_help_heading = "Limits")]
-pub(crate) struct Limits {
-    /// How long a request may take from its head on; its body, and a client that reads no answer, half of that each
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "60s",
-        value_parser = request_timeout,
-        env = "TESSERA_REQUEST_TIMEOUT"
-    )]
-    pub(crate) request_timeout: Duration,
-    /// How long a connection may take until the head of its next request is there; longer than the proxy in front keeps
-    /// idle connections (nginx: 60s)
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "75s",
-        value_parser = request_timeout,
-        env = "TESSERA_KEEP_ALIVE_TIMEOUT"
-    )]
-    keep_alive_timeout: Duration,
-    /// How many connections there are at once; further ones wait
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        default_value = "4096",
-        value_parser = clap::value_parser!(u32).range(1..=65_536),
-        env = "TESSERA_MAXIMUM_CONNECTIONS"
-    )]
-    maximum_connections: u32,
-}
-
-impl Limits {
-    /// Raises the limit of open files to what all connections and the store need; warns if the system allows fewer.
-    pub(crate) fn raise_open_files(&self) {
-        let needed = u64::from(self.maximum_connections) + OTHER_FILES;
-        match rlimit::increase_nofile_limit(needed) {
-            Ok(allowed) if allowed >= needed => {}
-            Ok(allowed) => tracing::warn!(
-                "this process may open {allowed} files, so that some of --maximum-connections {} will wait: \
-                 allow {needed} (ulimit -n, LimitNOFILE of systemd, --ulimit nofile of Docker)",
-                self.maximum_connections
-            ),
-            Err(error) => tracing::warn!("the limit of open files cannot be read: {error}"),
-        }
-    }
-}
 
 /// An address with a port; a name is looked up when the service listens.
 pub(crate) fn parse_address(text: &str) -> Result<String, String> {
@@ -98,21 +46,6 @@ pub(crate) fn parse_address(text: &str) -> Result<String, String> {
         return Err(format!("an IPv6 address stands in brackets, as in [::1]:{port}"));
     }
     Ok(text.to_owned())
-}
-
-impl Limits {
-    /// For what a client has to send.
-    pub(crate) fn part_timeout(&self) -> Duration {
-        self.request_timeout / 2
-    }
-}
-
-fn request_timeout(text: &str) -> Result<Duration, String> {
-    let timeout = duration::parse(text)?;
-    let is_fit = timeout >= Duration::from_secs(1) && timeout <= Duration::from_secs(3600);
-    is_fit
-        .then_some(timeout)
-        .ok_or_else(|| "it is 1s to 1h".to_owned())
 }
 
 /// The signals that end the service.

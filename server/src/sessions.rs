@@ -11,11 +11,12 @@ use serde_json::value::RawValue;
 use tessera::store::{BATCH_LIMIT, Listed, Listing, Methods, PlainStore, Row, Store as _};
 use tessera::{SessionSummary, Timestamp};
 
+use crate::failure::Failure;
 use crate::key_ring::{KeySource, new_key};
 use crate::output::{indented, say, table};
 use crate::policy::{PlaceFlags, TokenFlags};
 use crate::store::DataFlags;
-use crate::{Failure, moment, token};
+use crate::{moment, token};
 
 const PAGE_ROWS: u32 = BATCH_LIMIT as u32;
 

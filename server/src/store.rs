@@ -10,7 +10,8 @@ use tessera::store::{
     AnyStore, Durability, PlainStore, PlainUrl, SqlStore, SqliteStore, StoreUrl, StoreUrlError,
 };
 
-use crate::{Failure, files};
+use crate::failure::Failure;
+use crate::files;
 
 /// Where the service keeps its files unless a flag says otherwise.
 pub(crate) const DATA_DIRECTORY: &str = "./tessera-data";

@@ -13,11 +13,12 @@ use tessera::store::MemoryStore;
 use tessera::{Sessions, Timestamp};
 use zeroize::Zeroizing;
 
+use crate::failure::Failure;
 use crate::key_ring::KeySource;
 use crate::output::say;
 use crate::policy::TokenFlags;
 use crate::store::DATA_DIRECTORY;
-use crate::{Failure, duration, moment};
+use crate::{duration, moment};
 
 #[derive(Subcommand)]
 pub(crate) enum Token {

@@ -6,7 +6,7 @@ use tessera::Sessions;
 use tessera::http::api::{Api, check_transports, parse_transport};
 use tessera::http::{Carrier, Preflight};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// How tokens travel.
 #[derive(Args)]

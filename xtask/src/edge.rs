@@ -108,7 +108,10 @@ fn build(features: &[&str], bundle: &Path) -> Result<(), String> {
     }
     run(
         "the engine",
-        Command::new(&tool).arg("engine").arg(root().join(COMPONENT)).arg(&work),
+        Command::new(&tool)
+            .arg("engine")
+            .arg(root().join(COMPONENT))
+            .arg(&work),
     )?;
     run(
         "wasm-bindgen",

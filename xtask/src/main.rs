@@ -64,7 +64,9 @@ fn main() -> ExitCode {
     let rest: Vec<String> = env::args().skip(2).collect();
     let ended = match command.as_str() {
         "test" => tests::run_tests(&rest),
-        "check" | "lint" | "component" | "bench" | "size" | "bench-edge" | "soak-edge" if !rest.is_empty() => {
+        "check" | "lint" | "component" | "bench" | "size" | "bench-edge" | "soak-edge"
+            if !rest.is_empty() =>
+        {
             Err(format!("`{command}` takes no arguments"))
         }
         "check" => tests::check(),
@@ -223,12 +225,7 @@ fn lint() -> Result<(), String> {
     )?;
     // The library as others take it: with a store of their own, with middleware, with one store.
     for features in ["", "http", "cache", "redis", "sql"] {
-        let library = [
-            "--package",
-            "tessera",
-            "--lib",
-            "--features",
-        ];
+        let library = ["--package", "tessera", "--lib", "--features"];
         cargo(
             "clippy, bare library",
             &[

@@ -5,7 +5,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::{
-    ALL, CHECKS, COMPONENT, build, built, cargo, clippy, edge, ensure_target, fuzz, programs, python, root, run, target,
+    ALL, CHECKS, COMPONENT, build, built, cargo, clippy, edge, ensure_target, fuzz, programs, python, root,
+    run, target,
 };
 
 /// With each change every fourth mutant is tried; `mutants` tries them all.

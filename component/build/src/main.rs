@@ -13,7 +13,9 @@ fn main() -> Result<(), Failure> {
     let [command, file] = &arguments[..] else {
         return Err("usage: tessera-component-build write FILE | check FILE".into());
     };
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), Into::into);
     let module = fs::read(compile(&workspace, &target.join("guest-component"))?)?;
     let component = component(&module)?;
@@ -24,7 +26,9 @@ fn main() -> Result<(), Failure> {
             Ok(())
         }
         "check" if fs::read(file)? == component => Ok(()),
-        "check" => Err(format!("{file} differs from its sources; `cargo xtask component` compiles them").into()),
+        "check" => {
+            Err(format!("{file} differs from its sources; `cargo xtask component` compiles them").into())
+        }
         other => Err(format!("unknown command: {other}").into()),
     }
 }

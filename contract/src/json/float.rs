@@ -3,7 +3,7 @@
 //! `digits × 10^exponent` is held as a fraction of two big integers; its quotient is taken bit by bit, and what is
 //! left over decides how it is rounded.
 
-use super::Scanner;
+use super::number;
 
 /// More digits than this are no number that the engine has written.
 const MAXIMUM_DIGITS: usize = 800;
@@ -151,8 +151,10 @@ fn short(parts: &Parts<'_>) -> Option<f64> {
 
 /// Reads a number that has a point or an exponent; `None` if it is none, or not finite.
 pub fn read_float(text: &str) -> Option<f64> {
-    let mut scanner = Scanner::new(text);
-    scanner.digits_of_number().and_then(|_| scanner.end()).ok()?;
+    let (end, read) = number::scan(text.as_bytes(), 0);
+    if read.is_err() || end != text.len() {
+        return None;
+    }
     let parts = Parts::new(text);
     let negative = parts.negative;
     if let Some(nearest) = short(&parts) {

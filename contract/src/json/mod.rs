@@ -2,11 +2,14 @@
 
 mod canonical;
 mod float;
+mod number;
 mod plain;
 mod scanner;
+mod text;
 mod writer;
 
 pub use canonical::push_canonical;
 pub use float::read_float;
-pub use scanner::{Fault, MAXIMUM_DEPTH, Names, Scanner, check, slice, unescape};
+pub use scanner::{Fault, MAXIMUM_DEPTH, Names, Scanner, check};
+pub use text::{slice, unescape};
 pub use writer::{decimal, push_string, push_string_body, push_unsigned};

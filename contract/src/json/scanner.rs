@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use super::decimal;
 use super::float::is_finite;
+use super::number;
 use super::plain::{begins_with, plain_run};
+use super::text::{hex, slice, unescape};
+use super::writer::decimal;
 
 /// How deep arrays and objects may nest.
 pub const MAXIMUM_DEPTH: usize = 64;
@@ -34,15 +36,6 @@ pub enum Names {
     Unique,
     /// Do not look: for texts that were checked when they came in.
     Trusted,
-}
-
-/// The part of a text between two bytes. Unlike indexing, it brings no code along that prints the text when it fails,
-/// and it never fails: a scanner stops before or after a whole character.
-pub fn slice(text: &str, start: usize, end: usize) -> &str {
-    match text.get(start..end) {
-        Some(part) => part,
-        None => panic!("a span ends within a character"),
-    }
 }
 
 /// Reads a text from left to right.
@@ -260,55 +253,18 @@ impl<'a> Scanner<'a> {
     pub fn number(&mut self) -> Result<Range<usize>, Fault> {
         self.space();
         let start = self.at;
-        let span = self.digits_of_number()?;
-        if !is_finite(slice(self.text, span.start, span.end)) {
+        let (end, read) = number::scan(self.text.as_bytes(), start);
+        self.at = end;
+        if let Err(reason) = read {
+            return self.fault(reason);
+        }
+        if !is_finite(slice(self.text, start, end)) {
             return Err(Fault {
                 at: start,
                 reason: "a number is beyond what a float holds",
             });
         }
-        Ok(span)
-    }
-
-    /// Reads a number of any size.
-    pub(super) fn digits_of_number(&mut self) -> Result<Range<usize>, Fault> {
-        self.space();
-        let start = self.at;
-        if self.byte() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.byte() {
-            Some(b'0') => self.at += 1,
-            Some(b'1'..=b'9') => self.digits()?,
-            _ => return self.fault("a digit was expected here"),
-        }
-        if self.byte() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.byte() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.byte() {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        if let Some(b'0'..=b'9') = self.byte() {
-            return self.fault("a number begins with a needless 0");
-        }
-        Ok(start..self.at)
-    }
-
-    fn digits(&mut self) -> Result<(), Fault> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.byte() {
-            self.at += 1;
-        }
-        if self.at == start {
-            self.fault("a digit was expected here")
-        } else {
-            Ok(())
-        }
+        Ok(start..end)
     }
 
     /// Reads a whole number from 0 to 2^64−1.
@@ -347,60 +303,6 @@ pub(super) fn check_unique(scanner: &Scanner<'_>, mut names: BinaryHeap<Cow<'_, 
         before = Some(name);
     }
     Ok(())
-}
-
-fn hex(digits: &[u8]) -> Option<u16> {
-    digits.iter().try_fold(0_u16, |unit, digit| {
-        let digit = char::from(*digit).to_digit(16)?;
-        Some(unit << 4 | digit as u16)
-    })
-}
-
-/// The text that the body of a checked string stands for.
-pub fn unescape(body: &str) -> Cow<'_, str> {
-    let Some(first) = body.find('\\') else {
-        return Cow::Borrowed(body);
-    };
-    let mut text = String::with_capacity(body.len());
-    let mut rest = body;
-    let mut next = Some(first);
-    while let Some(at) = next {
-        text.push_str(slice(rest, 0, at));
-        let escape = rest.as_bytes().get(at + 1).copied().unwrap_or(b'\\');
-        let mut length = 2;
-        text.push(match escape {
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
-                let (decoded, read) = unescape_unit(&rest.as_bytes()[at..]);
-                length = read;
-                decoded
-            }
-            other => char::from(other),
-        });
-        rest = slice(rest, at + length, rest.len());
-        next = rest.find('\\');
-    }
-    text.push_str(rest);
-    Cow::Owned(text)
-}
-
-/// Decodes `\uXXXX` or a pair of them; the scanner has checked it.
-fn unescape_unit(bytes: &[u8]) -> (char, usize) {
-    let unit = |from: usize| bytes.get(from..from + 4).and_then(hex).unwrap_or(0xfffd);
-    let high = unit(2);
-    if !(0xd800..0xdc00).contains(&high) {
-        return (
-            char::from_u32(high.into()).unwrap_or(char::REPLACEMENT_CHARACTER),
-            6,
-        );
-    }
-    let (high, low) = (u32::from(high), u32::from(unit(8)));
-    let point = 0x10000 + ((high - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff);
-    (char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
 }
 
 #[cfg(test)]

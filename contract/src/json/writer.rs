@@ -1,6 +1,7 @@
 //! Strings and numbers as JSON, in one canonical form: two equal texts are equal bytes.
 
 use super::plain::plain_run;
+use super::text::slice;
 
 /// Writes a string with its quotes.
 pub fn push_string(text: &str, onto: &mut String) {
@@ -14,11 +15,11 @@ pub fn push_string_body(text: &str, onto: &mut String) {
     let mut rest = text;
     loop {
         let run = plain_run(rest.as_bytes());
-        onto.push_str(super::slice(rest, 0, run));
+        onto.push_str(slice(rest, 0, run));
         let Some(byte) = rest.as_bytes().get(run) else {
             return;
         };
-        rest = super::slice(rest, run + 1, rest.len());
+        rest = slice(rest, run + 1, rest.len());
         match byte {
             b'"' => onto.push_str("\\\""),
             b'\\' => onto.push_str("\\\\"),

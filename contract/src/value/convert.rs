@@ -41,7 +41,34 @@ impl serde::ser::Error for ConvertError {
     }
 }
 
-pub(super) fn from_rust<T: Serialize + ?Sized>(value: &T) -> Result<Value, ConvertError> {
+impl Value {
+    /// Makes a value of any Rust type: scalars, texts and bytes as what they are, anything else as JSON.
+    ///
+    /// # Errors
+    /// If the type cannot be written as JSON, or an integer does not fit 64 bits with a sign.
+    ///
+    /// ```
+    /// use tessera_contract::Value;
+    ///
+    /// assert_eq!(Value::of(&7)?, Value::Integer(7));
+    /// assert_eq!(Value::of(&vec![1, 2])?, Value::Json("[1,2]".into()));
+    /// # Ok::<(), tessera_contract::ConvertError>(())
+    /// ```
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, ConvertError> {
+        from_rust(value)
+    }
+
+    /// Reads the value as a Rust type.
+    ///
+    /// # Errors
+    /// If it is of another type, or JSON with a member whose name begins with `$serde_json::private::`: `serde_json` would read
+    /// the object as that member's content.
+    pub fn to<T: DeserializeOwned>(self) -> Result<T, ConvertError> {
+        to_rust(self)
+    }
+}
+
+fn from_rust<T: Serialize + ?Sized>(value: &T) -> Result<Value, ConvertError> {
     match value.serialize(Scalars) {
         Err(ConvertError::Compound) => serde_json::to_string(value)
             .map(Value::Json)
@@ -50,7 +77,7 @@ pub(super) fn from_rust<T: Serialize + ?Sized>(value: &T) -> Result<Value, Conve
     }
 }
 
-pub(super) fn to_rust<T: DeserializeOwned>(value: Value) -> Result<T, ConvertError> {
+fn to_rust<T: DeserializeOwned>(value: Value) -> Result<T, ConvertError> {
     match value {
         Value::Json(text) => private::check(&text)
             .and_then(|()| serde_json::from_str(&text))

@@ -8,9 +8,6 @@ mod private;
 #[cfg(feature = "host")]
 pub use convert::ConvertError;
 
-#[cfg(feature = "host")]
-use serde::{Serialize, de::DeserializeOwned};
-
 /// The value of one field. Its type survives the store: an integer stays an integer, bytes come back as bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -29,34 +26,6 @@ pub enum Value {
     /// One JSON text (RFC 8259): an array or an object as a rule. White space, escapes and numbers in it are written in one
     /// canonical form when it is stored; the order of members stays.
     Json(String),
-}
-
-#[cfg(feature = "host")]
-impl Value {
-    /// Makes a value of any Rust type: scalars, texts and bytes as what they are, anything else as JSON.
-    ///
-    /// # Errors
-    /// If the type cannot be written as JSON, or an integer does not fit 64 bits with a sign.
-    ///
-    /// ```
-    /// use tessera_contract::Value;
-    ///
-    /// assert_eq!(Value::of(&7)?, Value::Integer(7));
-    /// assert_eq!(Value::of(&vec![1, 2])?, Value::Json("[1,2]".into()));
-    /// # Ok::<(), tessera_contract::ConvertError>(())
-    /// ```
-    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, ConvertError> {
-        convert::from_rust(value)
-    }
-
-    /// Reads the value as a Rust type.
-    ///
-    /// # Errors
-    /// If it is of another type, or JSON with a member whose name begins with `$serde_json::private::`: `serde_json` would read
-    /// the object as that member's content.
-    pub fn to<T: DeserializeOwned>(self) -> Result<T, ConvertError> {
-        convert::to_rust(self)
-    }
 }
 
 impl Value {

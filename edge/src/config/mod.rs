@@ -1,8 +1,10 @@
 //! What the Worker is configured with: variables and secrets, by the names that `tessera serve` has for them.
 
+mod error;
 mod names;
 mod proxies;
 mod value;
+mod variables;
 
 use std::time::Duration;
 
@@ -13,40 +15,25 @@ use js_sys::Reflect;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tessera_contract::millis;
-use tessera_http::api::{ServiceKey, WeakServiceKey};
-use tessera_http::{Carrier, CookieError, Preflight};
+use tessera_http::api::ServiceKey;
+use tessera_http::{Carrier, Preflight};
 use tracing::level_filters::LevelFilter;
 use wasm_bindgen::JsCast as _;
 use worker::Env;
 use zeroize::Zeroize as _;
 
 use self::value::{document, variable};
+use self::variables::{
+    AUTH_TRANSPORTS, DEMO, KEYS, KV_BINDING, Kind, LEVELS, LOG, MAX_STALE, OWNERS_BINDING, POLICY, PRESET,
+    PRESETS, SERVICE_KEY, SESSIONS_BINDING, STORE, STORE_TIMEOUT, TRANSPORTS,
+};
 use crate::demo;
-use crate::driver::{ConfigureError, Driver, Setup, wit::SigningKey};
+use crate::driver::{Driver, Setup, wit::SigningKey};
 use crate::store::{AnyStore, CombinedStore, DurableStore, KvStore, StoreKind, StoreService as _};
 
+pub(crate) use error::ConfigError;
 pub(crate) use names::warn_of_unknown;
 
-/// The name of the binding to the objects of records.
-pub(crate) const SESSIONS_BINDING: &str = "TESSERA_SESSIONS";
-/// The name of the binding to the objects of owners.
-pub(crate) const OWNERS_BINDING: &str = "TESSERA_OWNERS";
-/// The name of the binding to the KV namespace.
-pub(crate) const KV_BINDING: &str = "TESSERA_KV";
-const KEYS: &str = "TESSERA_KEYS";
-const SERVICE_KEY: &str = "TESSERA_SERVICE_KEY";
-const AUTH_HEADERS: &str = "TESSERA_AUTH_HEADERS";
-const AUTH_METHOD_HEADER: &str = "TESSERA_AUTH_METHOD_HEADER";
-const AUTH_OPTIONS: &str = "TESSERA_AUTH_OPTIONS";
-const AUTH_TRANSPORTS: &str = "TESSERA_AUTH_TRANSPORTS";
-const DEMO: &str = "TESSERA_DEMO";
-const LOG: &str = "TESSERA_LOG";
-const MAX_STALE: &str = "TESSERA_MAX_STALE";
-const PRESET: &str = "TESSERA_PRESET";
-const PROTECTED_FIELDS: &str = "TESSERA_PROTECTED_FIELDS";
-const STORE: &str = "TESSERA_STORE";
-const STORE_TIMEOUT: &str = "TESSERA_STORE_TIMEOUT";
-const TRANSPORTS: &str = "TESSERA_TRANSPORTS";
 /// KV shows older copies for as long elsewhere than where it was written, so that a shorter time causes more writes and saves
 /// fewer reads.
 const DEFAULT_MAX_STALE_MS: u64 = 60_000;
@@ -54,25 +41,6 @@ const DEFAULT_MAX_STALE_MS: u64 = 60_000;
 const MAXIMUM_MAX_STALE_MS: u64 = 600_000;
 const DEFAULT_STORE_TIMEOUT_MS: u64 = 10_000;
 const MAXIMUM_STORE_TIMEOUT_MS: u64 = 60_000;
-
-/// Why the Worker cannot serve: what is missing or unfit, by name. No value of a secret stands in it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("the secret {0} is not set; set it with `wrangler secret put {0}`")]
-    NoSecret(&'static str),
-    #[error("the secret {KEYS} is no key file, as `tessera key new` writes one: {0}")]
-    Keys(String),
-    #[error("the secret {SERVICE_KEY} is refused")]
-    ServiceKey(#[from] WeakServiceKey),
-    #[error("there is no binding {0}; wrangler.toml names what it is for")]
-    NoBinding(&'static str),
-    #[error("the variable {name} is unfit: {reason}")]
-    Variable { name: &'static str, reason: String },
-    #[error(transparent)]
-    Engine(#[from] ConfigureError),
-    #[error("the demonstration's cookie is refused")]
-    DemoCookie(#[from] CookieError),
-}
 
 /// What everything else is made of.
 pub(crate) struct Config {
@@ -89,68 +57,6 @@ pub(crate) struct Config {
     /// The demonstration's, if it is to be there.
     pub(crate) demo: Option<Driver>,
 }
-
-/// What a variable of the policy holds.
-#[derive(Clone, Copy)]
-enum Kind {
-    Text,
-    Word(&'static [&'static str]),
-    Duration,
-    Number,
-    Names,
-}
-
-/// Variables with the member of the policy that each sets.
-const POLICY: [(&str, &str, Kind); 22] = [
-    ("TESSERA_IDLE_TIMEOUT", "idleTimeoutMs", Kind::Duration),
-    ("TESSERA_ABSOLUTE_TIMEOUT", "absoluteTimeoutMs", Kind::Duration),
-    ("TESSERA_TOUCH_INTERVAL", "touchIntervalMs", Kind::Duration),
-    ("TESSERA_RENEW_INTERVAL", "renewIntervalMs", Kind::Duration),
-    ("TESSERA_ROTATION_GRACE", "rotationGraceMs", Kind::Duration),
-    ("TESSERA_TOKEN_LIFETIME", "tokenLifetimeMs", Kind::Duration),
-    ("TESSERA_SESSIONS_PER_SUBJECT", "sessionsPerOwner", Kind::Number),
-    (
-        "TESSERA_CAP_RULE",
-        "capRule",
-        Kind::Word(&["evict-oldest", "refuse"]),
-    ),
-    (
-        "TESSERA_FIELD_RULE",
-        "fieldRule",
-        Kind::Word(&["later-wins", "conflict"]),
-    ),
-    (
-        "TESSERA_REUSE_RULE",
-        "reuseRule",
-        Kind::Word(&["report", "end-session"]),
-    ),
-    (
-        "TESSERA_TOKEN_FORMAT",
-        "tokenFormat",
-        Kind::Word(&["compact", "jwt"]),
-    ),
-    ("TESSERA_ISSUER", "issuer", Kind::Text),
-    ("TESSERA_AUDIENCE", "audience", Kind::Text),
-    ("TESSERA_CLOCK_SKEW", "clockSkewMs", Kind::Duration),
-    ("TESSERA_MAXIMUM_VALUE_BYTES", "maximumValueBytes", Kind::Number),
-    ("TESSERA_MAXIMUM_NAME_BYTES", "maximumNameBytes", Kind::Number),
-    ("TESSERA_MAXIMUM_RECORD_BYTES", "maximumRecordBytes", Kind::Number),
-    ("TESSERA_MAXIMUM_FIELDS", "maximumFields", Kind::Number),
-    ("TESSERA_RECORD_FORMAT", "recordFormat", Kind::Number),
-    ("TESSERA_KEY_PREFIX", "keyPrefix", Kind::Text),
-    ("TESSERA_PUBLIC_FIELDS", "publicFields", Kind::Names),
-    ("TESSERA_TOKEN_FIELDS", "tokenFields", Kind::Names),
-];
-
-const PRESETS: [&str; 4] = ["standard", "aal1", "aal2", "aal3"];
-const LEVELS: [(&str, LevelFilter); 6] = [
-    ("off", LevelFilter::OFF),
-    ("error", LevelFilter::ERROR),
-    ("warn", LevelFilter::WARN),
-    ("info", LevelFilter::INFO),
-    ("debug", LevelFilter::DEBUG),
-    ("trace", LevelFilter::TRACE),
-];
 
 impl Config {
     /// Reads everything, and makes the engine: what is unfit is found at the first request.

@@ -4,7 +4,7 @@ use js_sys::Object;
 use wasm_bindgen::JsCast as _;
 use worker::Env;
 
-use super::{
+use super::variables::{
     AUTH_HEADERS, AUTH_METHOD_HEADER, AUTH_OPTIONS, AUTH_TRANSPORTS, DEMO, KEYS, KV_BINDING, LOG, MAX_STALE,
     OWNERS_BINDING, POLICY, PRESET, PROTECTED_FIELDS, SERVICE_KEY, SESSIONS_BINDING, STORE, STORE_TIMEOUT,
     TRANSPORTS,

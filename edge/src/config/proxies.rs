@@ -5,8 +5,9 @@ use tessera_http::api::{check_headers, check_transports, parse_header, parse_tra
 use tessera_http::{Carrier, Preflight};
 use worker::Env;
 
+use super::error::ConfigError;
 use super::value::variable;
-use super::{AUTH_HEADERS, AUTH_METHOD_HEADER, AUTH_OPTIONS, ConfigError, PROTECTED_FIELDS};
+use super::variables::{AUTH_HEADERS, AUTH_METHOD_HEADER, AUTH_OPTIONS, PROTECTED_FIELDS};
 
 /// The fields that proxies are told, as in `role=X-Role,team=X-Team`.
 pub(super) fn told(env: &Env) -> Result<Vec<(String, HeaderName)>, ConfigError> {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use worker::Env;
 use zeroize::Zeroizing;
 
-use super::ConfigError;
+use super::error::ConfigError;
 use crate::duration;
 
 /// A variable that is set.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use tessera_contract::Timestamp;
 use tessera_contract::opens::Opens;
@@ -18,6 +18,7 @@ use super::bindings::{self, Call};
 use super::error::{CallError, Trap};
 use super::instance::{Instance, Setup, Terms, message};
 use super::known::Known;
+use super::pass::{Passed, read};
 use super::wit;
 use crate::store::{AnyStore, Cause, StoreError, StoreOp, StoreReply, StoreService as _};
 use crate::{deadline, random};
@@ -36,28 +37,6 @@ const FIRST_PAUSE_MS: u64 = 100;
 const LONGEST_PAUSE_MS: u64 = 800;
 /// All pauses of one call take no longer than this, in milliseconds.
 const MAXIMUM_PAUSES_MS: u64 = 3000;
-
-/// How a pass ended, and the time: as the engine was told it last, or as the store is to be.
-pub(super) enum Passed {
-    Done(Box<RawValue>, Timestamp),
-    Asked(StoreOp, Timestamp),
-}
-
-/// Reads what `pass` of `js/call.js` answers.
-pub(super) fn read(text: &str) -> Result<Passed, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct Pass {
-        done: Option<Box<RawValue>>,
-        asked: Option<StoreOp>,
-        #[serde(default)]
-        now: Timestamp,
-    }
-    let Pass { done, asked, now } = serde_json::from_str(text)?;
-    Ok(match asked {
-        Some(asked) => Passed::Asked(asked, now),
-        None => Passed::Done(done.unwrap_or_default(), now),
-    })
-}
 
 /// Runs logical calls on the isolate's instance, over one store.
 pub(crate) struct Driver {
@@ -116,7 +95,7 @@ impl Driver {
     pub(super) async fn ask(&self, op: &StoreOp, now: Timestamp) -> StoreReply {
         let asked = async {
             #[cfg(feature = "test-routes")]
-            crate::testing::faults::before_question(op.writes()).await;
+            crate::faults::before_question(op.writes()).await;
             self.store.call(now, op).await
         };
         let asked = deadline::within(self.store_timeout_ms, asked);
@@ -300,7 +279,7 @@ impl<'a> LogicalCall<'a> {
             self.go_on_elsewhere()?;
         }
         #[cfg(feature = "test-routes")]
-        if crate::testing::faults::loses(self.known.wrote) {
+        if crate::faults::loses(self.known.wrote) {
             self.instance.js.set_lost(true);
         }
         let text = match self.call.pass() {
@@ -396,7 +375,7 @@ impl<'a> LogicalCall<'a> {
         let text = serde_json::to_string(&reply).map_err(CallError::Unreadable)?;
         // No case of a result: it throws where it crosses into the component, and in each that is told of it.
         #[cfg(feature = "test-routes")]
-        let text = if crate::testing::faults::traps(op.writes()) {
+        let text = if crate::faults::traps(op.writes()) {
             r#"{"tag":"none"}"#.to_owned()
         } else {
             text

@@ -1,5 +1,6 @@
 //! Why a logical call did not do as asked.
 
+use super::instance::ConfigureError;
 use super::wit;
 use crate::store::StoreError;
 
@@ -29,7 +30,7 @@ pub(crate) enum CallError {
     OutcomeUnknown,
     /// No new instance could be made.
     #[error("the engine cannot be started")]
-    Configure(#[from] super::ConfigureError),
+    Configure(#[from] ConfigureError),
     /// What the engine answered, or is to be asked, cannot be read.
     #[error("what goes into the engine, or comes out of it, cannot be read")]
     Unreadable(#[source] serde_json::Error),

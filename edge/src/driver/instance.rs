@@ -11,7 +11,7 @@ use tessera_contract::form::FieldLimits;
 use wasm_bindgen::JsValue;
 
 use super::bindings::{self, Engine};
-use super::call::{Passed, read};
+use super::pass::{Passed, read};
 use super::wit::{self, SigningKey};
 use crate::store::Capabilities;
 

@@ -11,6 +11,7 @@ mod error;
 mod instance;
 mod known;
 mod open;
+mod pass;
 pub(crate) mod wit;
 
 pub(crate) use call::Driver;
@@ -20,3 +21,6 @@ pub(crate) use known::Known;
 
 #[cfg(feature = "test-routes")]
 pub(crate) use bindings::{Call, Engine, make_call_at, make_engine};
+
+/// The driver of an isolate, which has one thread.
+pub(crate) type SharedDriver = std::sync::Arc<worker::send::SendWrapper<Driver>>;

@@ -127,7 +127,7 @@ pub(crate) struct Written {
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "tag", content = "val", rename_all = "kebab-case")]
-pub(crate) enum Survivors {
+pub(crate) enum KeepFields {
     Nothing,
     Everything,
     Named(Vec<String>),

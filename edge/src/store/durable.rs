@@ -249,7 +249,7 @@ impl Store for DurableStore {
     ) -> Result<u64, StoreError> {
         self.describe().check_sizes(key, value, at)?;
         #[cfg(feature = "test-routes")]
-        if crate::testing::faults::is_unwritable() {
+        if crate::faults::is_unwritable() {
             return Err(StoreError::OutcomeUnknown(Cause::new(
                 "the object was made to fail",
             )));
@@ -279,7 +279,7 @@ impl Store for DurableStore {
     ) -> Result<u64, StoreError> {
         self.describe().check_sizes(key, value, at)?;
         #[cfg(feature = "test-routes")]
-        if crate::testing::faults::is_unwritable() {
+        if crate::faults::is_unwritable() {
             return Err(StoreError::OutcomeUnknown(Cause::new(
                 "the object was made to fail",
             )));

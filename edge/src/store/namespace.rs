@@ -86,7 +86,7 @@ impl Namespace {
     ) -> Result<[Option<(String, Value)>; N], StoreError> {
         spend()?;
         #[cfg(feature = "test-routes")]
-        crate::testing::faults::before_kv().await;
+        crate::faults::before_kv().await;
         let keys = keys.each_ref().map(|key| self.key(key));
         let found = self
             .ask_each(&keys)
@@ -95,7 +95,7 @@ impl Namespace {
         let mut entries = [const { None }; N];
         for (key, entry) in keys.iter().zip(&mut entries) {
             #[cfg(feature = "test-routes")]
-            if let Some(stale) = crate::testing::faults::stale(key) {
+            if let Some(stale) = crate::faults::stale(key) {
                 *entry = stale;
                 continue;
             }
@@ -164,15 +164,15 @@ fn read_entry(found: &JsValue) -> Option<Option<(String, Value)>> {
 #[cfg(feature = "test-routes")]
 impl Namespace {
     async fn stale<M: DeserializeOwned>(&self, key: &str) -> Result<Option<Option<(String, M)>>, StoreError> {
-        crate::testing::faults::before_kv().await;
-        let Some(stale) = crate::testing::faults::stale(&self.key(key)) else {
+        crate::faults::before_kv().await;
+        let Some(stale) = crate::faults::stale(&self.key(key)) else {
             return Ok(None);
         };
         stale.map(typed).transpose().map(Some)
     }
 
     async fn before_write(&self, key: &str) -> Result<(), StoreError> {
-        use crate::testing::faults;
+        use crate::faults;
         faults::before_kv().await;
         if faults::is_throttled() {
             return Err(StoreError::Throttled(MINIMUM_WRITE_INTERVAL));

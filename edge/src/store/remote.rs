@@ -94,7 +94,7 @@ pub(super) async fn ask<Q: Serialize, A: DeserializeOwned>(
         });
     }
     #[cfg(feature = "test-routes")]
-    crate::testing::faults::before_object().await;
+    crate::faults::before_object().await;
     let question = serde_json::to_string(question).map_err(|_| failed("a question cannot be written"))?;
     let stub = objects
         .get_by_name(name)

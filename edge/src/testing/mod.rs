@@ -1,8 +1,6 @@
 //! Routes that the tests ask a store and the engine by, and faults that they order. Compiled in with the feature
 //! `test-routes` alone: nothing of it is deployed.
 
-pub(crate) mod faults;
-
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
@@ -21,8 +19,8 @@ use worker::send::SendFuture;
 
 use crate::driver::{Call, Engine, make_call_at, make_engine};
 use crate::engine::EdgeEngine;
-use crate::requests;
 use crate::store::{AnyStore, StoreKind, StoreOp, StoreService as _};
+use crate::{faults, requests};
 
 thread_local! {
     static ENV: RefCell<Option<Env>> = const { RefCell::new(None) };
@@ -40,8 +38,8 @@ pub(crate) fn routes(env: &Env, engine: EdgeEngine) -> Router {
         .route("/test/engine/{number}", axum::routing::delete(drop_engine))
         .route("/test/call", post(begin))
         .route("/test/answer", post(go_on))
-        .route("/test/faults", post(faults::order))
-        .route("/test/settle", post(async || faults::settle()))
+        .route("/test/faults", post(order_faults))
+        .route("/test/settle", post(settle))
         .route("/test/abandon/{milliseconds}", post(abandon))
         .route("/test/say/{text}", post(say))
         .route("/test/panic", post(panic_now))
@@ -69,6 +67,18 @@ fn answer(value: &impl Serialize) -> Response {
 
 fn unfit(what: &str) -> Response {
     text(StatusCode::BAD_REQUEST, json!({ "error": what }).to_string())
+}
+
+async fn order_faults(body: String) -> Response {
+    match faults::order(&body) {
+        Ok(()) => answer(&json!({})),
+        Err(error) => unfit(&error.to_string()),
+    }
+}
+
+async fn settle() -> Response {
+    faults::settle();
+    answer(&json!({}))
 }
 
 /// What was thrown: the instance is lost.
@@ -238,7 +248,7 @@ async fn state(State(engine): State<EdgeEngine>) -> Response {
     let component = engine.driver().instance().map(|instance| instance.js.bytes());
     answer(&json!({
         "under-way": requests::held(),
-        "waiting": crate::waiting(),
+        "waiting": crate::runtime::waiting(),
         "worker-bytes": worker,
         "component-bytes": component.unwrap_or_default(),
         "kv-writes": faults::kv_writes(),

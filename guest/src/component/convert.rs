@@ -1,14 +1,13 @@
 //! The engine's types to those of WIT, and back.
 
-use super::tessera::session::store;
-use super::{sessions_wit, wit};
+use super::bindings::{sessions_wit, store, wit};
 use crate::engine;
 use crate::error::{Error, Kind};
 use crate::keys::SigningKey;
 use crate::ports::{self, Placement, StoreError};
 use crate::session;
-use crate::snapshot::Survivors;
-use crate::{owner, policy};
+use crate::snapshot::KeepFields;
+use crate::{owner, policy, view};
 
 pub(super) fn entry(entry: store::Entry) -> ports::Entry {
     ports::Entry {
@@ -93,15 +92,15 @@ impl From<Error> for wit::Error {
     }
 }
 
-pub(super) fn survivors_in(survivors: wit::Survivors) -> Survivors {
-    match survivors {
-        wit::Survivors::Nothing => Survivors::Nothing,
-        wit::Survivors::Everything => Survivors::Everything,
-        wit::Survivors::Named(names) => Survivors::Named(names),
+pub(super) fn keep_fields_in(keep: wit::KeepFields) -> KeepFields {
+    match keep {
+        wit::KeepFields::Nothing => KeepFields::Nothing,
+        wit::KeepFields::Everything => KeepFields::Everything,
+        wit::KeepFields::Named(names) => KeepFields::Named(names),
     }
 }
 
-pub(super) fn grant_out(grant: session::Grant) -> wit::Grant {
+pub(super) fn grant_out(grant: view::Grant) -> wit::Grant {
     wit::Grant {
         token: grant.token,
         expires_at: grant.expires_at,
@@ -109,7 +108,7 @@ pub(super) fn grant_out(grant: session::Grant) -> wit::Grant {
     }
 }
 
-pub(super) fn opened_out(opened: session::Opened) -> sessions_wit::Opened {
+pub(super) fn opened_out(opened: view::Opened) -> sessions_wit::Opened {
     sessions_wit::Opened {
         handle: opened.handle,
         key: opened.key,
@@ -120,7 +119,7 @@ pub(super) fn opened_out(opened: session::Opened) -> sessions_wit::Opened {
     }
 }
 
-pub(super) fn written_out(written: session::Written) -> sessions_wit::Written {
+pub(super) fn written_out(written: view::Written) -> sessions_wit::Written {
     sessions_wit::Written {
         grant: grant_out(written.grant),
         opened: opened_out(written.opened),
@@ -149,7 +148,7 @@ pub(super) fn claims_out(claims: engine::Claims) -> wit::Claims {
     }
 }
 
-pub(super) fn details_out(details: session::Details) -> wit::Details {
+pub(super) fn details_out(details: view::Details) -> wit::Details {
     wit::Details {
         reference: details.reference,
         subject: details.subject,

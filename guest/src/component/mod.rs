@@ -7,6 +7,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
 
 mod allocator;
+mod bindings;
 mod convert;
 
 use std::cell::Cell;
@@ -19,12 +20,8 @@ use crate::keys::SigningKey;
 use crate::ports::{self, Condition, Deletion, Expected, Placement, Ports, StoreError};
 use crate::{owner, policy, session};
 
-wit_bindgen::generate!({ path: "../wit", world: "engine", generate_all });
-
+use bindings::{clock, random, sessions_wit, store, wit};
 use convert::*;
-use exports::tessera::session::policy as wit;
-use exports::tessera::session::sessions as sessions_wit;
-use tessera::session::{clock, random, store};
 
 /// The imports of the component.
 struct Host;
@@ -139,7 +136,7 @@ impl Ports for Host {
 /// The component's exports.
 struct Component;
 
-export!(Component);
+bindings::export!(Component with_types_in bindings);
 
 /// The engines that are configured, by number.
 #[derive(Default)]
@@ -250,10 +247,10 @@ impl sessions_wit::Guest for Component {
         id: u32,
         writing: sessions_wit::Writing,
         subject: String,
-        survivors: wit::Survivors,
+        keep: wit::KeepFields,
     ) -> Result<sessions_wit::Written, wit::Error> {
-        let (engine, survivors) = (engine(id)?, survivors_in(survivors));
-        let written = session::authenticate(&*engine, &call(), writing_in(&writing), &subject, &survivors)?;
+        let (engine, keep) = (engine(id)?, keep_fields_in(keep));
+        let written = session::authenticate(&*engine, &call(), writing_in(&writing), &subject, &keep)?;
         Ok(written_out(written))
     }
 

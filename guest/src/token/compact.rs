@@ -7,9 +7,10 @@
 use crate::encoding;
 use crate::error::Kind;
 use crate::generation::Generation;
+use crate::id::SessionId;
 use crate::keys::{self, Key, KeyRing};
 
-use super::{Claims, Minted, SessionId, Token};
+use super::form::{Claims, Minted, Token};
 
 const PREFIX: &str = "ts1.";
 const PAYLOAD_BYTES: usize = 38;

@@ -5,11 +5,12 @@
 use crate::encoding;
 use crate::error::{Error, Kind};
 use crate::generation::Generation;
+use crate::id::SessionId;
 use crate::json::{self, Names, Scanner};
 use crate::keys::{self, Key, KeyRing};
 use crate::policy::Policy;
 
-use super::{Claims, Minted, SessionId, Token};
+use super::form::{Claims, Minted, Token};
 
 const TYPE: &str = "tessera+jwt";
 const ALGORITHM: &str = "HS256";

@@ -16,7 +16,8 @@ use tessera_guest::policy::Policy;
 use tessera_guest::ports::{
     Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Ports, StoreError,
 };
-use tessera_guest::session::{Writing, Written};
+use tessera_guest::session::Writing;
+use tessera_guest::view::Written;
 
 /// All that the engine asks of.
 pub struct World {

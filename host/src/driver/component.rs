@@ -58,9 +58,8 @@ impl Component {
         let compiled = match loaded {
             Ok(compiled) => compiled,
             #[cfg(feature = "compile")]
-            Err(_) => {
-                wasmtime::component::Component::new(&engine, tessera_component::BYTES).map_err(ComponentError::Refused)?
-            }
+            Err(_) => wasmtime::component::Component::new(&engine, tessera_component::BYTES)
+                .map_err(ComponentError::Refused)?,
             #[cfg(not(feature = "compile"))]
             Err(error) => return Err(ComponentError::Refused(error)),
         };

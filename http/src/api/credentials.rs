@@ -10,7 +10,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, header};
 use zeroize::Zeroizing;
 
-use super::{Api, ServiceKey};
+use super::service::Api;
+use super::service_key::{SERVICE_KEY_HEADER, ServiceKey};
 use crate::candidates::open_one;
 use crate::carrier::{self, Carrier, Credentials, brought};
 use crate::csrf::check_origin;
@@ -18,8 +19,6 @@ use crate::engine::Engine;
 use crate::fault::Kind;
 use crate::problem::Problem;
 
-/// The header for the service key, which leaves `Authorization` to a token.
-pub(super) const SERVICE_KEY_HEADER: HeaderName = HeaderName::from_static("x-tessera-service-key");
 const CHALLENGE: &str = "Bearer";
 
 /// A session's token, from the transports of the service; not checked yet.

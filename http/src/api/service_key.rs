@@ -1,7 +1,11 @@
 //! The key that services of the operator's know, and browsers do not.
 
+use http::HeaderName;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+
+/// The header for the service key, which leaves `Authorization` to a token.
+pub(super) const SERVICE_KEY_HEADER: HeaderName = HeaderName::from_static("x-tessera-service-key");
 
 /// A shorter service key is refused.
 pub const MINIMUM_SERVICE_KEY_BYTES: usize = 32;

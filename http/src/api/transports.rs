@@ -2,7 +2,7 @@
 
 use http::{HeaderName, header};
 
-use super::credentials::SERVICE_KEY_HEADER;
+use super::service_key::SERVICE_KEY_HEADER;
 use super::told::is_taken;
 use crate::carrier::Carrier;
 use crate::cookie::{Cookie, CookieBuilder, SameSite};

@@ -3,6 +3,7 @@
 //! Here are its routes and handlers; `pages.rs` has the HTML. Whoever reaches it signs in as anybody, without a password. So
 //! it takes an engine with **a key and a store of its own**: what is signed in here is nobody elsewhere.
 
+mod fields;
 mod pages;
 
 use std::fmt;
@@ -19,6 +20,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
+pub use self::fields::AGENT;
+use self::fields::{FIELDS, MAXIMUM_AGENT, MAXIMUM_NAME, MAXIMUM_TEXT, PREFIX};
 use crate::cookie::Cookie;
 use crate::csrf::CsrfLayer;
 use crate::engine::Engine;
@@ -28,18 +31,9 @@ use crate::layer::SessionLayer;
 use crate::problem::Problem;
 use crate::session::{Arrival, Session};
 
-/// What whoever signs in may write: the field, and what the page calls it.
-const FIELDS: [(&str, &str); 3] = [("city", "City"), ("colour", "Colour"), ("note", "Note")];
-/// The field with the browser that a session was made in. The policy is to call it public, so that the list of devices has it.
-pub const AGENT: &str = "agent";
-/// Stands before every name. Nobody here has proved to be anybody: it must not look like one who has.
-const PREFIX: &str = "demo:";
 /// The cookie in which the page after logout finds the token that was good before.
 const OLD_COOKIE: &str = "tessera-demo-old";
 const OLD_COOKIE_SECONDS: u32 = 600;
-const MAXIMUM_NAME: usize = 40;
-const MAXIMUM_TEXT: usize = 80;
-const MAXIMUM_AGENT: usize = 200;
 /// How long "Save slowly" takes: time enough to save in another tab.
 const SLOWLY: Duration = Duration::from_secs(3);
 const SECURITY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \

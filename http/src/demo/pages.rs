@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
-use super::{AGENT, MAXIMUM_NAME, MAXIMUM_TEXT, PREFIX};
+use super::fields::{AGENT, MAXIMUM_NAME, MAXIMUM_TEXT, PREFIX};
 use crate::csrf::CSRF_FIELD;
 use crate::session::Arrival;
 use tessera_contract::{Details, SessionSummary, Timestamp};

@@ -13,7 +13,7 @@ use tessera::store::{
 };
 
 use super::journal::{Copied, Hash, Journal, hash};
-use crate::Failure;
+use crate::failure::Failure;
 
 const PAGE_ROWS: u32 = BATCH_LIMIT as u32;
 /// That so many sessions have ended all at once on one side is more likely a wrong URL.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tessera::Timestamp;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// A key, which is a secret, as it stands in the journal.
 pub(super) type Hash = [u8; 16];

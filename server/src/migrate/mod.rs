@@ -14,9 +14,10 @@ use tessera::store::{Methods, PlainStore, PlainUrl, StoreUrl};
 
 use self::copy::{Copier, Tally};
 use self::journal::Journal;
+use crate::failure::Failure;
+use crate::files;
 use crate::output::say;
 use crate::store::{UrlParser, open_plain, open_to_read};
-use crate::{Failure, files};
 
 /// A source that still changes after so many passes is written to faster than it is read.
 const MOST_PASSES: u32 = 10;

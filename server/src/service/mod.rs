@@ -19,7 +19,7 @@ use tessera::http::api::{Api, ServiceKey};
 use tessera::store::AnyStore;
 use tokio::time::timeout;
 
-use crate::server::Limits;
+use crate::limits::Limits;
 use crate::transports::TransportFlags;
 use deadline::Deadline;
 use health::Health;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::CachedStore;
-use crate::{PlainStore, PlainUrl, StoreUrlError};
+use crate::any::PlainStore;
+use crate::url::{PlainUrl, StoreUrlError};
 
 /// How old an answer may be unless the URL says otherwise: half of the grace of a rotated token, as it is by default.
 const DEFAULT_MAX_STALE: Duration = Duration::from_secs(5);

@@ -10,11 +10,13 @@ use super::{
 use tessera_contract::Timestamp;
 use tessera_contract::store::check_batch;
 
+mod eviction;
 mod index;
 mod shard;
 mod shared;
 mod sweeper;
 
+pub use eviction::Eviction;
 use shared::{Limits, Shared};
 use sweeper::Sweeper;
 
@@ -26,21 +28,6 @@ const MAXIMUM_OWNER_BYTES: u32 = 512;
 const MAXIMUM_VALUE_BYTES: u32 = 16 * 1024 * 1024;
 const DEFAULT_CAPACITY: usize = 1_000_000;
 const DEFAULT_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-
-/// What a [`MemoryStore`] does when it holds as many entries as it may and another is inserted.
-///
-/// First, whatever the policy, the entry that expired longest ago by the `now` of the insert makes room.
-/// [`SWEEP_GRACE`](super::SWEEP_GRACE) does not hold here: it protects hosts whose clocks differ,
-/// and nobody but this process, with its one clock, can see this store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Eviction {
-    /// The insert is refused with [`StoreError::Full`]. Nobody who is logged in is logged out.
-    #[default]
-    Refuse,
-    /// Of all live entries the one that expires soonest is removed: with an idle timeout, the one longest unused.
-    SoonestExpiry,
-}
 
 /// Settings of a [`MemoryStore`].
 #[derive(Clone, Debug)]

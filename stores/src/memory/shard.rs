@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
-use tessera_contract::Timestamp;
 use crate::Entry;
+use tessera_contract::Timestamp;
 
 /// An entry and what the store knows about it.
 #[derive(Debug)]

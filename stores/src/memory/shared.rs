@@ -4,11 +4,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Eviction;
+use super::eviction::Eviction;
 use super::index::OwnerIndex;
 use super::shard::{Owned, Record, Shard};
-use tessera_contract::Timestamp;
 use crate::{Condition, Deletion, Entry, Expected, Page, Placement, Row, SWEEP_GRACE, StoreError};
+use tessera_contract::Timestamp;
 
 const SHARDS: usize = 64;
 /// How many records are swept under one lock.

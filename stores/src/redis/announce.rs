@@ -10,9 +10,10 @@ use redis::{AsyncConnectionConfig, PushInfo, PushKind, RedisError, Value, cmd};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::RedisStore;
 use super::error::cause;
-use super::link::timed_out;
-use super::{RedisStore, Shared};
+use super::shared::Shared;
+use super::wire::timed_out;
 use crate::{Announce, Heard, Listening};
 
 /// How often each server is asked whether it is there, and the Cluster which servers it has.

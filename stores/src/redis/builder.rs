@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clients::{Clients, Limits};
-use super::eviction::{self, Eviction};
-use super::{HeadFormat, MAXIMUM_VALUE_BYTES, PREFIX, RedisStore, RedisStoreError, RedisUrl, Shared};
+use super::eviction;
+use super::link::Link;
+use super::shared::{Eviction, Shared};
+use super::url::PREFIX;
+use super::{HeadFormat, MAXIMUM_VALUE_BYTES, RedisStore, RedisStoreError, RedisUrl};
 
 /// Settings of a [`RedisStore`]. What the URL says goes before them.
 #[derive(Clone, Debug)]
@@ -106,7 +109,7 @@ impl RedisStoreBuilder {
             connect: url.connect_timeout.unwrap_or(self.connect_timeout),
         };
         let clients = Arc::new(Clients::new(url.clone())?);
-        let link = Arc::clone(&clients).connect(limits).await?;
+        let link = Link::connect(Arc::clone(&clients), limits).await?;
         let store = RedisStore {
             shared: Arc::new(Shared {
                 link,

@@ -1,7 +1,6 @@
 //! From a URL to clients that know how to log in.
 
 use std::fs;
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -12,15 +11,13 @@ use redis::{
     RedisConnectionInfo, RedisError, TlsCertificates, TlsMode,
 };
 
-use super::cluster::Cluster;
-use super::error::{RedisStoreError, not_opened};
-use super::link::{Link, Node};
-use super::master::{Master, Source};
+use super::error::RedisStoreError;
 use super::url::{Kind, Login, RedisUrl};
+use super::wire::Node;
 
 /// Makes clients of one set-up.
 pub(super) struct Clients {
-    url: RedisUrl,
+    pub(super) url: RedisUrl,
     certificates: Option<TlsCertificates>,
 }
 
@@ -49,31 +46,6 @@ impl Clients {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         Ok(Self { url, certificates })
-    }
-
-    /// The first connection, or why there is none.
-    pub(super) async fn connect(self: Arc<Self>, limits: Limits) -> Result<Link, RedisStoreError> {
-        match self.url.kind {
-            Kind::Single => {
-                let (host, port) = &self.url.hosts[0];
-                let source = Source::Address(Box::new(self.of(host, *port).map_err(not_opened)?));
-                connect_master(source, 1, limits).await
-            }
-            Kind::Sentinel => {
-                let sentinels = self.sentinels(ProtocolVersion::RESP2).map_err(not_opened)?;
-                let source = Source::Sentinels(Box::new(sentinels));
-                connect_master(source, self.url.hosts.len(), limits).await
-            }
-            Kind::Cluster => {
-                let client = self.cluster(limits).map_err(not_opened)?;
-                let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(limits.connect))
-                    .set_response_timeout(Some(limits.call));
-                let cluster = Cluster::new(Arc::clone(&self), client, config);
-                cluster.connect().await.map_err(not_opened)?;
-                Ok(Link::Cluster(Box::new(cluster)))
-            }
-        }
     }
 
     /// A connection of its own to one server, to which it may say something unasked.
@@ -136,7 +108,7 @@ impl Clients {
         }
     }
 
-    fn sentinels(&self, protocol: ProtocolVersion) -> Result<SentinelClient, RedisError> {
+    pub(super) fn sentinels(&self, protocol: ProtocolVersion) -> Result<SentinelClient, RedisError> {
         let addresses: Vec<_> = self
             .url
             .hosts
@@ -172,7 +144,7 @@ impl Clients {
         builder.build()
     }
 
-    fn cluster(&self, limits: Limits) -> Result<ClusterClient, RedisError> {
+    pub(super) fn cluster(&self, limits: Limits) -> Result<ClusterClient, RedisError> {
         let nodes: Result<Vec<_>, _> = self
             .url
             .hosts
@@ -189,10 +161,4 @@ impl Clients {
         }
         builder.build()
     }
-}
-
-async fn connect_master(source: Source, servers: usize, limits: Limits) -> Result<Link, RedisStoreError> {
-    let master = Master::new(source, limits.connect, servers, limits.call);
-    master.connect().await.map_err(not_opened)?;
-    Ok(Link::Master(master))
 }

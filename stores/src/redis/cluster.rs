@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::clients::Clients;
 use super::error::Failure;
-use super::link::{Node, send_over, timed_out};
+use super::wire::{Node, send_over, timed_out};
 
 /// How long calls have to fail before all connections are made anew, from the nodes that the URL names.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);

@@ -3,14 +3,15 @@
 //! A server that evicts keys when memory is short may evict the index of an owner and keep the records: the owner's list
 //! is empty then, and revoking all sessions ends none.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::error::RedisStoreError;
 use super::link::Link;
-use super::{RedisStoreError, Shared};
+use super::shared::Shared;
 use crate::{Cause, StoreError};
 
 /// The only policy that evicts nothing.
@@ -18,24 +19,6 @@ const FIT: &str = "noeviction";
 const NAME: &str = "maxmemory_policy:";
 /// Longer than the name of any policy.
 const MAXIMUM_NAME_BYTES: usize = 32;
-
-/// What the servers were last seen to do.
-#[derive(Default)]
-pub(super) struct Eviction {
-    evicts: AtomicBool,
-}
-
-impl Eviction {
-    /// Refuses what would rely on an index that may be evicted.
-    pub(super) fn check(&self) -> Result<(), StoreError> {
-        if self.evicts.load(Ordering::Relaxed) {
-            return Err(StoreError::Unavailable(Cause::new(
-                "Redis evicts sessions: its maxmemory-policy has to be noeviction",
-            )));
-        }
-        Ok(())
-    }
-}
 
 /// The policy of every server, the first that is not fit, if there is one.
 async fn unfit(link: &Link, deadline: Instant) -> Result<Option<String>, StoreError> {

@@ -1,8 +1,9 @@
 //! The head of a record: what stands in its string before the text. `docs/layout.md` has it byte by byte.
 
-use super::index::{LATEST_MILLIS, Tag};
-use tessera_contract::Timestamp;
+use super::digits::{LATEST_MILLIS, decimal, hex};
+use super::tag::Tag;
 use crate::StoreError;
+use tessera_contract::Timestamp;
 
 /// The longest owner in a head, in bytes.
 pub(super) const OWNER_BYTES: usize = 512;
@@ -124,26 +125,6 @@ impl<'a> Fields<'a> {
             .filter(|millis| *millis <= LATEST_MILLIS)
             .map(Timestamp::from_millis)
     }
-}
-
-/// At most 19 decimal digits.
-pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0_u64, |number, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
-}
-
-/// At most 16 hexadecimal digits in lower case.
-pub(super) fn hex(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0_u64, |number, digit| {
-        let digit = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(number.checked_mul(16)? + u64::from(digit))
-    })
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::RedisStore;
 use super::records::Text;
-use tessera_contract::Timestamp;
 use crate::{Listed, Store as _, StoreError};
+use tessera_contract::Timestamp;
 
 impl RedisStore {
     /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over

@@ -5,78 +5,15 @@
 //! a record says by which tag it is listed: an entry that the record does not name counts for nothing, and whoever
 //! takes an entry away takes away no other.
 
-use std::fmt;
-
 use redis::cmd;
 use tokio::time::Instant;
 
-use super::head::{decimal, hex};
+use super::digits::{millis, number};
 use super::link::{Effect, Link};
 use super::scripts::{Call, ENTER, PAGE};
+use super::tag::Tag;
+use crate::StoreError;
 use tessera_contract::Timestamp;
-use crate::{Cause, SWEEP_GRACE, StoreError};
-
-/// The latest moment kept: the last that Lua's numbers hold exactly, 285 000 years from now. What is later is kept as that.
-pub(super) const LATEST_MILLIS: u64 = (1 << 53) - 1;
-
-/// A moment as it is stored.
-pub(super) fn millis(moment: Timestamp) -> u64 {
-    moment.as_millis().min(LATEST_MILLIS)
-}
-
-/// What tells an entry from all others: when it was made, and 64 random bits. Its text is 16 decimal digits, a hyphen and
-/// 16 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tag {
-    entered_at: u64,
-    random: u64,
-}
-
-impl Tag {
-    /// How long its text is.
-    pub(super) const BYTES: usize = 33;
-    /// Stands for no entry, in the record of nobody.
-    pub(super) const NONE: Self = Self {
-        entered_at: 0,
-        random: 0,
-    };
-
-    pub(super) fn new(now: Timestamp) -> Result<Self, StoreError> {
-        Ok(Self {
-            entered_at: millis(now),
-            random: random()?,
-        })
-    }
-
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (entered_at, random) = text.split_once('-')?;
-        if (entered_at.len(), random.len()) != (16, 16) {
-            return None;
-        }
-        Some(Self {
-            entered_at: decimal(entered_at.as_bytes()).filter(|millis| *millis <= LATEST_MILLIS)?,
-            random: hex(random.as_bytes())?,
-        })
-    }
-
-    /// Whether it stands for no entry, in the record of nobody.
-    pub(super) fn is_none(self) -> bool {
-        self == Self::NONE
-    }
-
-    /// Whether the call that made it has ended, whatever became of it: it is older than any call,
-    /// and than the difference between two clocks.
-    fn is_settled(self, now: Timestamp) -> bool {
-        let entered_at = Timestamp::from_millis(self.entered_at);
-        entered_at.saturating_add(SWEEP_GRACE) <= now
-    }
-}
-
-impl fmt::Display for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016}-{:016x}", self.entered_at, self.random)
-    }
-}
 
 /// An entry of an owner's index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,26 +133,14 @@ fn member(tag: Tag, key: &str) -> String {
     format!("{tag}:{key}")
 }
 
-/// A number as this store writes it.
-pub(super) fn number(text: &str) -> Option<u64> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (1..=20).contains(&text.len());
-    text.parse().ok().filter(|_| is_plain)
-}
-
-pub(super) fn random() -> Result<u64, StoreError> {
-    getrandom::u64().map_err(|error| StoreError::Unavailable(Cause::new(error)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SWEEP_GRACE;
 
     #[test]
     fn a_cursor_names_no_key_and_is_read_as_it_was_written() {
-        let tag = Tag {
-            entered_at: 1,
-            random: 0xf00d,
-        };
+        let tag = Tag::parse("0000000000000001-000000000000f00d").unwrap();
         let listed = Listed::parse(&member(tag, "a:key"), "17").expect("an entry");
         assert_eq!(
             (listed.key.as_str(), listed.score, listed.tag),

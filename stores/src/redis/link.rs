@@ -3,15 +3,19 @@
 //! A command is sent again only if it is certain that it was not done, or if it changes nothing. The client crate's own
 //! retries are off for that: they would send a write again whose answer was lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue, RedisError, Value};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, ProtocolVersion, Value};
+use tokio::time::{Instant, sleep_until};
 
+use super::clients::{Clients, Limits};
 use super::cluster::Cluster;
-use super::error::{Failure, cause};
-use super::master::Master;
+use super::error::{Failure, RedisStoreError, cause, not_opened};
+use super::master::{Master, Source};
 use super::scripts::Call;
+use super::url::Kind;
+use super::wire::{Node, jittered};
 use crate::{Cause, StoreError};
 
 /// The pause before a command is tried again: the first, and the longest.
@@ -25,29 +29,6 @@ pub(super) enum Link {
     Cluster(Box<Cluster>),
 }
 
-/// One of the servers that have records.
-pub(super) struct Node {
-    pub(super) host: String,
-    pub(super) port: u16,
-    name: String,
-}
-
-impl Node {
-    fn new(host: String, port: u16) -> Self {
-        let name = format!("{host}:{port}");
-        Self { host, port, name }
-    }
-
-    /// The one there is.
-    fn only() -> Self {
-        Self::new(String::new(), 0)
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-}
-
 /// Whether a command may be sent again when its answer was lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
@@ -58,6 +39,31 @@ pub(super) enum Effect {
 }
 
 impl Link {
+    /// The first connection, or why there is none.
+    pub(super) async fn connect(clients: Arc<Clients>, limits: Limits) -> Result<Self, RedisStoreError> {
+        match clients.url.kind {
+            Kind::Single => {
+                let (host, port) = &clients.url.hosts[0];
+                let source = Source::Address(Box::new(clients.of(host, *port).map_err(not_opened)?));
+                connect_master(source, 1, limits).await
+            }
+            Kind::Sentinel => {
+                let sentinels = clients.sentinels(ProtocolVersion::RESP2).map_err(not_opened)?;
+                let source = Source::Sentinels(Box::new(sentinels));
+                connect_master(source, clients.url.hosts.len(), limits).await
+            }
+            Kind::Cluster => {
+                let client = clients.cluster(limits).map_err(not_opened)?;
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(limits.connect))
+                    .set_response_timeout(Some(limits.call));
+                let cluster = Cluster::new(Arc::clone(&clients), client, config);
+                cluster.connect().await.map_err(not_opened)?;
+                Ok(Self::Cluster(Box::new(cluster)))
+            }
+        }
+    }
+
     /// Sends a command until it is answered or the deadline has come.
     pub(super) async fn ask<T: FromRedisValue>(
         &self,
@@ -177,31 +183,13 @@ impl Link {
     }
 }
 
-/// Sends a command over a connection that is there.
-pub(super) async fn send_over(
-    connection: &mut impl redis::aio::ConnectionLike,
-    command: &Cmd,
-    deadline: Instant,
-) -> Result<Value, Failure> {
-    match timeout_at(deadline, command.query_async::<Value>(connection)).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Failure::of(error)),
-        Err(_) => Err(Failure::Lost(timed_out("Redis does not answer in time"))),
-    }
-}
-
-pub(super) fn timed_out(what: &'static str) -> RedisError {
-    RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, what))
-}
-
-/// Between half of it and all of it, so that many callers do not come back at once.
-pub(super) fn jittered(pause: Duration) -> Duration {
-    // Without randomness all come at once, which is no reason to fail.
-    let random = getrandom::u32().unwrap_or(u32::MAX);
-    pause / 2 + pause.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0)
-}
-
 /// An answer that is not of the form that was asked for is that of a key which something else has written.
 fn read<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
     redis::from_redis_value(value).map_err(|_| StoreError::Corrupt)
+}
+
+async fn connect_master(source: Source, servers: usize, limits: Limits) -> Result<Link, RedisStoreError> {
+    let master = Master::new(source, limits.connect, servers, limits.call);
+    master.connect().await.map_err(not_opened)?;
+    Ok(Link::Master(master))
 }

@@ -3,10 +3,11 @@
 use futures_util::future::join_all;
 use redis::cmd;
 
-use super::link::Node;
-use super::{RedisStore, index::number};
-use tessera_contract::Timestamp;
+use super::RedisStore;
+use super::digits::number;
+use super::wire::Node;
 use crate::{Listed, Listing, StoreError};
+use tessera_contract::Timestamp;
 use tessera_contract::store::check_limit;
 
 /// The pages that find nothing before one is answered all the same: another service's keys may be many.

@@ -11,7 +11,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::Failure;
-use super::link::{jittered, send_over, timed_out};
+use super::wire::{jittered, send_over, timed_out};
 
 /// The pause after a connection could not be made: the first, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];

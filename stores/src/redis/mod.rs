@@ -15,6 +15,7 @@ mod announce;
 mod builder;
 mod clients;
 mod cluster;
+mod digits;
 mod error;
 mod eviction;
 mod head;
@@ -26,16 +27,19 @@ mod master;
 mod opening;
 mod records;
 mod scripts;
+mod shared;
+mod tag;
 mod url;
+mod wire;
 
 pub use builder::RedisStoreBuilder;
-use clients::Clients;
+use digits::random;
 pub use error::RedisStoreError;
-use eviction::Eviction;
 pub use head::HeadFormat;
-use index::{Index, Listed, Place, Tag, random};
-use link::Link;
+use index::{Index, Listed, Place};
 use records::{Deleted, Listing, Record, Replaced, Seen, Text};
+use shared::Shared;
+use tag::Tag;
 pub use url::RedisUrl;
 
 /// The longest key a [`RedisStore`] takes, in bytes, without the prefix.
@@ -44,8 +48,6 @@ const MAXIMUM_KEY_BYTES: u32 = 512;
 const MAXIMUM_OWNER_BYTES: u32 = head::OWNER_BYTES as u32;
 /// The longest value a [`RedisStore`] takes, in bytes.
 const MAXIMUM_VALUE_BYTES: u32 = 16 * 1024 * 1024;
-/// What every key begins with unless a store is set up otherwise.
-const PREFIX: &str = "tessera:";
 
 /// A store in Redis (7.0 or later) or Valkey: one server, a Cluster, or the master of a set with Sentinels.
 ///
@@ -117,16 +119,6 @@ const PREFIX: &str = "tessera:";
 #[derive(Clone)]
 pub struct RedisStore {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    link: Link,
-    clients: Arc<Clients>,
-    prefix: String,
-    timeout: Duration,
-    maximum_value_bytes: u32,
-    write_format: HeadFormat,
-    eviction: Eviction,
 }
 
 impl fmt::Debug for RedisStore {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use redis::{Cmd, Value, cmd};
 use tokio::time::Instant;
 
+use super::digits::millis;
 use super::head::{HEAD_BYTES, Head, HeadFormat};
-use super::index::{Listed, Tag, millis};
+use super::index::Listed;
 use super::link::{Effect, Link};
 use super::scripts::{Call, DELETE, IMPORT, INSERT, REPLACE, Script, TOUCH};
-use tessera_contract::Timestamp;
+use super::tag::Tag;
 use crate::{Entry, Expected, Placement, Row, SWEEP_GRACE, StoreError};
+use tessera_contract::Timestamp;
 
 /// How many bytes of a value a list brings along: a page of 100 rows is about 1.7 MB.
 const ROW_VALUE_BYTES: usize = 16 * 1024;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::StoreUrlError;
 use crate::percent::decoded;
+use crate::url::StoreUrlError;
 
 /// The schemes, each with what it means.
 const SCHEMES: [(&str, Kind, bool); 6] = [
@@ -22,6 +22,8 @@ const SENTINEL_PORT: u16 = 26379;
 /// More hosts than anybody lists, and few enough to be asked one after the other.
 const MAXIMUM_HOSTS: usize = 64;
 const MAXIMUM_BYTES: usize = 4096;
+/// What every key begins with unless a store is set up otherwise.
+pub(super) const PREFIX: &str = "tessera:";
 const MAXIMUM_PREFIX_BYTES: usize = 128;
 
 /// Where Redis is, and how to log in there.
@@ -225,7 +227,7 @@ impl RedisUrl {
 impl RedisUrl {
     /// Where it is, and which keys there.
     pub(crate) fn identity(&self) -> String {
-        let prefix = self.prefix.as_deref().unwrap_or(super::PREFIX);
+        let prefix = self.prefix.as_deref().unwrap_or(PREFIX);
         format!("{self}?db={}&prefix={prefix:?}", self.database)
     }
 }

@@ -9,9 +9,10 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
-use super::driver::Param;
+use super::SqlStore;
 use super::session::Session;
-use super::{Shared, SqlStore};
+use super::shared::Shared;
+use super::statement::Param;
 use crate::{Announce, Heard, Listening, StoreError};
 
 /// The pause before a lost connection is made again.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::dialect::{Access, Dialect};
-use super::driver::{Answer, Param, Pool, Sql, Suspicion};
+use super::driver::{Pool, Suspicion};
 use super::error::{Fault, SqlError, Verdict};
 use super::lease::Lease;
+use super::statement::{Answer, Param, Sql};
 
 /// How often one statement is tried where the server is not reached: that many in a row are an outage.
 const MAXIMUM_TRIES: u32 = 5;

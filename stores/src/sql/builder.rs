@@ -7,15 +7,14 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::asking::Asking;
-use super::dialect::{Access, Table};
+use super::dialect::{Access, TABLE, Table};
 use super::driver::{PoolLimits, Suspicion};
 use super::options::{check_table, check_timeout};
+use super::shared::Shared;
 use super::statements::Statements;
-use super::{MAXIMUM_VALUE_BYTES, Shared, SqlStore, SqlStoreError, SqlUrl, schema, sweeper};
+use super::{MAXIMUM_VALUE_BYTES, SqlStore, SqlStoreError, SqlUrl, schema, sweeper};
 #[cfg(doc)]
 use crate::SWEEP_GRACE;
-
-pub(super) const TABLE: &str = "tessera_sessions";
 
 /// What a statement takes in a packet beside the value.
 const PACKET_OVERHEAD: i64 = 8 * 1024;

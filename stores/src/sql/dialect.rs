@@ -9,6 +9,9 @@ use super::error::{Fault, SqlCode, SqlError, Unexpected, Verdict};
 use crate::sections::section;
 
 /// The SQL of each, which hosts in other languages run as well. The header of each file defines its placeholders.
+/// The table unless a store is set up otherwise.
+pub(super) const TABLE: &str = "tessera_sessions";
+
 pub(super) const POSTGRES: &str = include_str!("../../layout/sql/postgres.sql");
 pub(super) const MYSQL: &str = include_str!("../../layout/sql/mysql.sql");
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::driver::Param;
 use super::error::{Fault, Verdict};
 use super::rows::millis;
+use super::statement::Param;
 use super::{SqlStore, Written};
-use tessera_contract::Timestamp;
 use crate::{Listed, Store as _, StoreError};
+use tessera_contract::Timestamp;
 
 impl SqlStore {
     /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over

@@ -3,7 +3,7 @@
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, Postgres};
 
-use super::driver::{Answer, Param, Sql, ask_mysql, ask_postgres};
+use super::statement::{Answer, Param, Sql, ask_mysql, ask_postgres};
 
 /// A connection of the pool, for some statements.
 ///

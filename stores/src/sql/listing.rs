@@ -1,10 +1,10 @@
 //! What an operator sees of a table.
 
 use super::SqlStore;
-use super::driver::Param;
 use super::rows::{millis, moment, next_cursor, number, parse_cursor, row};
-use tessera_contract::Timestamp;
+use super::statement::Param;
 use crate::{Listed, Listing, StoreError};
+use tessera_contract::Timestamp;
 use tessera_contract::store::check_limit;
 
 impl SqlStore {

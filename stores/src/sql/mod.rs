@@ -1,13 +1,8 @@
 //! A store in PostgreSQL, MySQL or MariaDB.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-
-use sqlx::postgres::PgConnectOptions;
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 
 use super::{
     Capabilities, Cause, Condition, Deletion, Entry, Expected, Page, Placement, SWEEP_GRACE, Store,
@@ -30,17 +25,19 @@ mod removal;
 mod rows;
 mod schema;
 mod session;
+mod shared;
+mod statement;
 mod statements;
 mod sweeper;
 mod url;
 
-use asking::{Asking, Kind};
+use asking::Kind;
 pub use builder::SqlStoreBuilder;
-use driver::{Answer, Param, Row as SqlRow, Sql};
 use error::{Fault, Verdict};
 pub use error::{SqlCode, SqlError, SqlStoreError};
 use rows::{check_is_of, entry, millis, new_version, next_cursor, parse_cursor, row};
-use statements::Statements;
+use shared::Shared;
+use statement::{Answer, Param, Row as SqlRow, Sql};
 pub use url::SqlUrl;
 
 /// The longest key a [`SqlStore`] takes, in bytes.
@@ -136,21 +133,6 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct SqlStore {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    asking: Asking,
-    statements: Statements,
-    survives_failover: bool,
-    maximum_value_bytes: u32,
-    /// Where this store may listen to writes of others.
-    listens_at: Option<Box<PgConnectOptions>>,
-    /// Where writes are told, if they are.
-    channel: String,
-    announces: AtomicBool,
-    sweeper: Mutex<Option<JoinHandle<()>>>,
-    /// Where the store was opened, and its connections live.
-    runtime: Handle,
 }
 
 impl fmt::Debug for SqlStore {
@@ -465,22 +447,6 @@ impl Store for SqlStore {
         };
         let rows: Result<_, _> = found.iter().map(own).collect();
         Ok(Page { rows: rows?, next })
-    }
-}
-
-impl Shared {
-    fn end(&self) {
-        self.asking.is_closed.store(true, Ordering::Release);
-        let mut sweeper = self.sweeper.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sweeper) = sweeper.take() {
-            sweeper.abort();
-        }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

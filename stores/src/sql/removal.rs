@@ -1,13 +1,13 @@
 //! How entries are removed: those that are live, then those that have expired to this clock, perhaps not yet to another
 //! host's.
 
-use super::driver::Param;
 use super::error::Fault;
 use super::rows::millis;
+use super::statement::Param;
 use super::statements::{Batched, Removal};
 use super::{SqlStore, several};
-use tessera_contract::Timestamp;
 use crate::{Condition, Deletion, StoreError};
+use tessera_contract::Timestamp;
 
 impl SqlStore {
     /// Removes an entry that meets the condition, and answers whether it was live.

@@ -1,9 +1,9 @@
 //! What comes out of a row, and what goes into a statement.
 
-use super::driver::Row as SqlRow;
 use super::error::SqlError;
-use tessera_contract::Timestamp;
+use super::statement::Row as SqlRow;
 use crate::{Cause, Entry, Row, StoreError};
+use tessera_contract::Timestamp;
 
 /// An entry whose value is in this column, with version, guard and expiry behind it.
 pub(super) fn entry(row: &SqlRow, column: usize) -> Result<Entry, StoreError> {

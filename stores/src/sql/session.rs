@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
-use super::driver::Sql;
 use super::error::{SqlCode, Unexpected};
+use super::statement::Sql;
 
 /// How statements reach PostgreSQL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The SQL of the store, made once for its table.
 
 use super::dialect::{Both, Dialect, Purpose, Table, of_both};
-use super::driver::Sql;
+use super::statement::Sql;
 
 /// For how many keys at once there is a statement: a batch takes the next larger, filled up with its first key.
 /// One statement for each length would be 100 to keep, on each connection.

@@ -8,14 +8,14 @@ use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::Shared;
 use super::asking::Kind;
-use super::driver::{Param, Sql};
 use super::error::Fault;
 use super::lease::Lease;
 use super::rows::millis;
-use tessera_contract::Timestamp;
+use super::shared::Shared;
+use super::statement::{Param, Sql};
 use crate::SWEEP_GRACE;
+use tessera_contract::Timestamp;
 
 /// How many entries are removed in one statement.
 pub(super) const BATCH: i64 = 500;

@@ -9,7 +9,7 @@ use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
 use super::SqlStoreError;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, TABLE};
 use super::driver::Target;
 use super::options::Given;
 use super::session::Way;
@@ -45,7 +45,7 @@ impl SqlUrl {
             session_options,
             ..
         } = &self.settings;
-        let table = table.as_deref().unwrap_or(super::builder::TABLE);
+        let table = table.as_deref().unwrap_or(TABLE);
         // Which schema the table is in may be the user's business, too: two tables of one name are not told apart by that.
         let schema = schema.as_deref().unwrap_or_default();
         let options = session_options.as_deref().unwrap_or_default();

@@ -12,6 +12,7 @@ use super::{
 use tessera_contract::Timestamp;
 use tessera_contract::store::{check_batch, check_limit};
 
+mod durability;
 mod error;
 mod queue;
 mod readers;
@@ -19,6 +20,7 @@ mod schema;
 mod statements;
 mod writer;
 
+pub use durability::Durability;
 pub use error::SqliteStoreError;
 use error::opened_to_read;
 use queue::{Queue, Write};
@@ -32,27 +34,6 @@ const MAXIMUM_OWNER_BYTES: u32 = 512;
 /// The longest value a [`SqliteStore`] takes, in bytes.
 const MAXIMUM_VALUE_BYTES: u32 = 16 * 1024 * 1024;
 const MAXIMUM_READERS: usize = 16;
-
-/// What an acknowledged write survives.
-///
-/// The words quoted are those of SQLite's documentation of
-/// [`PRAGMA synchronous`](https://www.sqlite.org/pragma.html#pragma_synchronous).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Durability {
-    /// A killed process and the loss of power, as far as the disk keeps what it says it has written.
-    ///
-    /// `synchronous=FULL`: the log is synced before a write is acknowledged, once for all that wait.
-    #[default]
-    PowerLoss,
-    /// A killed process. The loss of power, or a crash of the operating system, may take the last moments back:
-    /// a logout then is undone. The file stays consistent.
-    ///
-    /// `synchronous=NORMAL`: “A transaction committed in WAL mode with `synchronous=NORMAL` might roll back following
-    /// a power loss or system reset. Transactions are durable across application crashes regardless of the
-    /// synchronous setting or journal mode.”
-    ProcessCrash,
-}
 
 /// Settings of a [`SqliteStore`].
 #[derive(Clone, Debug)]

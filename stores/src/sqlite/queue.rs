@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::error::closed;
-use tessera_contract::Timestamp;
 use crate::{Condition, Deletion, Expected, Listed, Placement, StoreError};
+use tessera_contract::Timestamp;
 
 /// How many writes go into one transaction at most.
 const BATCH: usize = 256;

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use super::durability::Durability;
+use super::error::SqliteStoreError;
 use super::statements::SQL;
-use super::{Durability, SqliteStoreError};
 use crate::percent::encoded;
 use crate::sections::section;
 

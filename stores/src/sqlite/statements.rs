@@ -8,11 +8,9 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row as SqlRow, pa
 
 use super::error::not_done;
 use super::queue::{Reply, Write};
-use tessera_contract::Timestamp;
 use crate::sections::section;
-use crate::{
-    Cause, Condition, Deletion, Entry, Expected, Listed, Listing, Page, Placement, Row, StoreError,
-};
+use crate::{Cause, Condition, Deletion, Entry, Expected, Listed, Listing, Page, Placement, Row, StoreError};
+use tessera_contract::Timestamp;
 
 /// The SQL, which hosts in other languages run as well. Its header states the units and the order of the parameters.
 pub(super) const SQL: &str = include_str!("../../layout/sql/sqlite.sql");

@@ -12,8 +12,8 @@ use rusqlite::Connection;
 use super::error::{commit_failed, not_done};
 use super::queue::{Job, Queue, Reply, Taken};
 use super::statements;
-use tessera_contract::Timestamp;
 use crate::{SWEEP_GRACE, StoreError};
+use tessera_contract::Timestamp;
 
 /// What the thread ends with: whether the log could be moved into the database.
 pub(super) type Closed = rusqlite::Result<()>;
@@ -177,8 +177,8 @@ impl Drop for RollBack<'_> {
 mod tests {
     use super::super::SqliteStore;
     use super::super::queue::Write;
-    use tessera_contract::Timestamp;
     use crate::{Placement, Store as _, StoreError};
+    use tessera_contract::Timestamp;
 
     #[tokio::test]
     async fn a_panic_ends_one_write_and_not_the_writer() {

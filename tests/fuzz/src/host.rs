@@ -15,8 +15,9 @@ use tessera_guest::policy::{FieldRule, Policy};
 use tessera_guest::ports::{
     Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Ports, StoreError,
 };
-use tessera_guest::session::{self, Grant, Written};
-use tessera_guest::snapshot::Survivors;
+use tessera_guest::session;
+use tessera_guest::view::{Grant, Written};
+use tessera_guest::snapshot::KeepFields;
 
 use crate::world::World;
 
@@ -204,7 +205,7 @@ impl Host {
     }
 
     /// What the engine has answered, with the fields of the entry that the call read or wrote last.
-    fn taken(&self, asking: &Asking<'_>, opened: session::Opened) -> (Arc<Opened>, Seed) {
+    fn taken(&self, asking: &Asking<'_>, opened: view::Opened) -> (Arc<Opened>, Seed) {
         let entry = asking.saw.borrow().get(&opened.key).cloned();
         let entry = entry.expect("the call has read or written the record");
         assert_eq!(opened.version, entry.version);
@@ -214,7 +215,7 @@ impl Host {
             key: opened.key.clone(),
             entry,
         };
-        let session::Details {
+        let view::Details {
             reference,
             subject,
             created_at,
@@ -297,7 +298,7 @@ impl Session {
         self.write(host, session::rotate)
     }
 
-    pub fn authenticate(&mut self, host: &Host, subject: &str, keep: &Survivors) -> Result<Grant, Refused> {
+    pub fn authenticate(&mut self, host: &Host, subject: &str, keep: &KeepFields) -> Result<Grant, Refused> {
         self.write(host, |engine, call, writing| {
             session::authenticate(engine, call, writing, subject, keep)
         })

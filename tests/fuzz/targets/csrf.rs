@@ -20,8 +20,8 @@ use tessera_guest::generation::Generation;
 use tessera_guest::keys::{KeyRing, SigningKey};
 use tessera_guest::owner;
 use tessera_guest::policy::Policy;
-use tessera_guest::snapshot::Survivors;
-use tessera_guest::token::SessionId;
+use tessera_guest::snapshot::KeepFields;
+use tessera_guest::id::SessionId;
 
 const ID: SessionId = SessionId([3; 16]);
 const FLOOR: Generation = Generation {
@@ -105,7 +105,7 @@ fn cursors(cursor: &str) {
     let host = Host::new(World::at(FLOOR.raised_at), Policy::default(), &keys()).unwrap();
     for subject in ["alice", "alice", "alice", "bob"] {
         let mut draft = host.draft();
-        draft.authenticate(&host, subject, &Survivors::Nothing).unwrap();
+        draft.authenticate(&host, subject, &KeepFields::Nothing).unwrap();
     }
     let Host { world, engine, .. } = host;
     world.page.set(2);

@@ -15,7 +15,7 @@ use tessera_guest::error::Kind;
 use tessera_guest::form::{check_name, escape};
 use tessera_guest::keys::SigningKey;
 use tessera_guest::policy::{FieldRule, Policy};
-use tessera_guest::session::Grant;
+use tessera_guest::view::Grant;
 
 const NOW: u64 = 1_767_225_600_000;
 const HANDLES: usize = 4;

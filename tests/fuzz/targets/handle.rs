@@ -25,9 +25,10 @@ use tessera_guest::error::{Error, Kind};
 use tessera_guest::handle::{Handle, Tag};
 use tessera_guest::keys::SigningKey;
 use tessera_guest::policy::{FieldRule, Policy, TokenFormat};
-use tessera_guest::session::{self, Writing, Written};
-use tessera_guest::snapshot::Survivors;
-use tessera_guest::token::SessionId;
+use tessera_guest::session::{self, Writing};
+use tessera_guest::view::Written;
+use tessera_guest::snapshot::KeepFields;
+use tessera_guest::id::SessionId;
 
 const NOW: u64 = 1_767_225_600_000;
 const WRITER: [u8; 22] = [9; 22];
@@ -237,7 +238,7 @@ fn check_calls(stage: &Stage, writing: Writing<'_>, is_ours: bool) {
     let (call, asked) = before();
     check("rotate", session::rotate(engine, &call, writing).map(drop), asked);
     let (call, asked) = before();
-    let keep = Survivors::Named(vec!["a".into()]);
+    let keep = KeepFields::Named(vec!["a".into()]);
     let ended = session::authenticate(engine, &call, writing, "alice", &keep);
     check("authenticate", ended.map(drop), asked);
     let (call, asked) = before();

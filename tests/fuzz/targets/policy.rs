@@ -16,7 +16,7 @@ use tessera_guest::error::Kind;
 use tessera_guest::keys::SigningKey;
 use tessera_guest::owner;
 use tessera_guest::policy::{CapRule, FieldRule, Policy, ReuseRule, TokenFormat};
-use tessera_guest::snapshot::Survivors;
+use tessera_guest::snapshot::KeepFields;
 
 struct Input {
     policy: Policy,
@@ -131,7 +131,7 @@ fn live(host: &Host, input: &Input) -> Result<(), Refused> {
     let mut grant = match draft.save(host) {
         Err(error) if error.is(Kind::SubjectRequired) => {
             assert_eq!(policy.token_format, TokenFormat::Jwt);
-            draft.authenticate(host, subject, &Survivors::Everything)?
+            draft.authenticate(host, subject, &KeepFields::Everything)?
         }
         saved => saved?,
     };
@@ -156,7 +156,7 @@ fn live(host: &Host, input: &Input) -> Result<(), Refused> {
     session.set(host, "z", &Value::Integer(1)).ok();
     session.save(host)?;
     session.reissue(host)?;
-    let granted = session.authenticate(host, subject, &Survivors::Nothing)?;
+    let granted = session.authenticate(host, subject, &KeepFields::Nothing)?;
     check(&mut session, host)?;
     let token = granted.token.unwrap();
     engine.verify(&call(), &token, Some(input.pass))?;

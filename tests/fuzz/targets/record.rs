@@ -14,8 +14,8 @@ use tessera_guest::generation::Generation;
 use tessera_guest::json;
 use tessera_guest::overlay::{Change, Overlay};
 use tessera_guest::record::Head;
-use tessera_guest::snapshot::{Snapshot, Survivors};
-use tessera_guest::token::SessionId;
+use tessera_guest::snapshot::{Snapshot, KeepFields};
+use tessera_guest::id::SessionId;
 
 const ID: SessionId = SessionId([7; 16]);
 
@@ -63,7 +63,7 @@ fn check_head(head: &Head, part: &dyn Fn(&str) -> Value) {
     assert_eq!(part("subject"), serde_json::json!(head.subject));
     generation("generation", Some(head.generations.current));
     generation("previous", head.generations.previous);
-    generation("floor", Some(head.generations.floor));
+    generation("floor", Some(head.generations.login_generation));
     assert_eq!(
         part("confirmed"),
         serde_json::json!(head.generations.confirmed_at)
@@ -124,7 +124,7 @@ fn compose(record: &Snapshot, overlay: &Overlay) -> Snapshot {
         ID,
         head,
         Some(record),
-        &Survivors::Everything,
+        &KeepFields::Everything,
         overlay,
         8192,
         u32::MAX,

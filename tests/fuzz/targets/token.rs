@@ -19,7 +19,8 @@ use tessera_guest::generation::Generation;
 use tessera_guest::keys::{KeyRing, SigningKey};
 use tessera_guest::moments::Moments;
 use tessera_guest::policy::{Policy, TokenFormat};
-use tessera_guest::token::{self, Claims, SessionId, Token};
+use tessera_guest::id::SessionId;
+use tessera_guest::token::{self, Claims, Token};
 
 const NOW: u64 = 1_767_225_600_000;
 const SECRETS: [(&str, [u8; 32]); 2] = [("k1", [1; 32]), ("k-2", [2; 32])];

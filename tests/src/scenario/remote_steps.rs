@@ -396,12 +396,12 @@ impl<S: StoreService> Runner<S> {
         let token_as = args.optional_text("token-as")?;
         let more = if what == "authenticate" {
             let subject = args.value("subject")?;
-            let survivors = match args.optional("survivors") {
+            let keep = match args.optional("keep") {
                 None => json!({"tag": "nothing"}),
                 Some(Value::String(all)) => json!({ "tag": all }),
-                Some(names) => json!({"tag": "named", "val": as_texts("survivors", names)?}),
+                Some(names) => json!({"tag": "named", "val": as_texts("keep", names)?}),
             };
-            vec![subject, survivors]
+            vec![subject, keep]
         } else {
             vec![]
         };

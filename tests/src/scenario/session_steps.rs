@@ -94,12 +94,12 @@ impl<S: StoreService> Runner<S> {
         let session = Arc::clone(session);
         let token_as = args.optional_text("token-as")?;
         let granted: Result<Grant, Value> = if what == "authenticate" {
-            let (subject, survivors) = (args.text("subject")?, survivors(&mut args)?);
+            let (subject, keep) = (args.text("subject")?, keep(&mut args)?);
             args.finish()?;
             self.call(async move {
-                match survivors {
+                match keep {
                     None => session.authenticate(&subject).await,
-                    Some(survivors) => session.authenticate_keeping(&subject, &survivors).await,
+                    Some(keep) => session.authenticate_keeping(&subject, &keep).await,
                 }
             })
             .await?
@@ -119,12 +119,12 @@ impl<S: StoreService> Runner<S> {
     }
 }
 
-fn survivors(args: &mut Args) -> Result<Option<KeepFields>, String> {
-    Ok(match args.optional("survivors") {
+fn keep(args: &mut Args) -> Result<Option<KeepFields>, String> {
+    Ok(match args.optional("keep") {
         None => None,
         Some(Value::String(all)) if all == "everything" => Some(KeepFields::Everything),
         Some(Value::String(none)) if none == "nothing" => Some(KeepFields::Nothing),
-        Some(names) => Some(KeepFields::Named(as_texts("survivors", names)?)),
+        Some(names) => Some(KeepFields::Named(as_texts("keep", names)?)),
     })
 }
 

@@ -193,7 +193,7 @@ impl World {
             Call::Rotate(_) => handle.rotate().await?,
             Call::Authenticate(_, subject, keeping) => {
                 handle
-                    .authenticate_keeping(subject.text(), &survivors(keeping))
+                    .authenticate_keeping(subject.text(), &keep(keeping))
                     .await?
             }
             Call::Reissue(_) => handle.reissue().await?,
@@ -237,7 +237,7 @@ fn given(changes: &[(String, Option<Given>)]) -> Vec<(String, Option<Value>)> {
         .collect()
 }
 
-fn survivors(keeping: &Keeping) -> KeepFields {
+fn keep(keeping: &Keeping) -> KeepFields {
     match keeping {
         Keeping::Nothing => KeepFields::Nothing,
         Keeping::Everything => KeepFields::Everything,

@@ -1,44 +1,19 @@
-//! Stores named by a URL, as in a flag or a configuration file.
+//! The URL of a store that keeps sessions itself.
 
 use std::fmt;
 #[cfg(feature = "sqlite")]
 use std::path::PathBuf;
 use std::str::FromStr;
 
-#[cfg(feature = "cache")]
-use super::CacheUrl;
-use super::{AnyStore, MemoryStore, PlainStore};
+use super::error::StoreUrlError;
+use crate::any::PlainStore;
+use crate::memory::MemoryStore;
 #[cfg(feature = "redis")]
-use super::{RedisStore, RedisStoreError, RedisUrl};
+use crate::redis::{RedisStore, RedisUrl};
 #[cfg(feature = "sql")]
-use super::{SqlStore, SqlStoreError, SqlUrl};
+use crate::sql::{SqlStore, SqlUrl};
 #[cfg(feature = "sqlite")]
-use super::{SqliteStore, SqliteStoreError};
-
-/// Every scheme, with what follows it.
-const KNOWN: [&str; 5] = [
-    "memory:",
-    if cfg!(feature = "sqlite") {
-        ", sqlite:PATH"
-    } else {
-        ""
-    },
-    if cfg!(feature = "redis") {
-        ", redis://HOST, redis+cluster://HOST,…, redis+sentinel://HOST,…/MASTER"
-    } else {
-        ""
-    },
-    if cfg!(feature = "sql") {
-        ", postgres://HOST/DATABASE, mysql://HOST/DATABASE"
-    } else {
-        ""
-    },
-    if cfg!(feature = "cache") {
-        ", cached+URL of another"
-    } else {
-        ""
-    },
-];
+use crate::sqlite::SqliteStore;
 
 /// Where a store is that keeps sessions itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,40 +30,6 @@ pub enum PlainUrl {
     /// `postgres://…` or `mysql://…`: a [`SqlStore`]. `Display` leaves out user and password.
     #[cfg(feature = "sql")]
     Sql(Box<SqlUrl>),
-}
-
-/// Why a store's URL is refused, or its store does not open.
-///
-/// No variant carries the URL: some hold a password.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreUrlError {
-    /// There is no scheme.
-    #[error("a store is named by a URL; the known ones are {}", KNOWN.concat())]
-    NoScheme,
-    /// There is no such store.
-    #[error("there is no store `{0}:`; the known ones are {known}", known = KNOWN.concat())]
-    UnknownScheme(String),
-    /// What follows the scheme is not what that scheme takes.
-    #[error("`{scheme}:` {reason}")]
-    Malformed {
-        /// The scheme.
-        scheme: &'static str,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// The SQLite file does not open.
-    #[cfg(feature = "sqlite")]
-    #[error(transparent)]
-    Sqlite(#[from] SqliteStoreError),
-    /// Redis does not open.
-    #[cfg(feature = "redis")]
-    #[error(transparent)]
-    Redis(#[from] RedisStoreError),
-    /// The database's URL is refused, or its store does not open.
-    #[cfg(feature = "sql")]
-    #[error(transparent)]
-    Sql(#[from] SqlStoreError),
 }
 
 impl FromStr for PlainUrl {
@@ -214,131 +155,6 @@ impl PlainUrl {
             Self::Redis(url) => Ok(RedisStore::builder().read_only(true).open(url).await?.into()),
             #[cfg(feature = "sql")]
             Self::Sql(url) => Ok(SqlStore::builder().read_only(true).open_at(url).await?.into()),
-        }
-    }
-}
-
-/// Where a store is, and whether a cache is in front.
-///
-/// ```
-/// use tessera_stores::StoreUrl;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let url: StoreUrl = "memory:".parse()?;
-/// let store = url.open().await?;
-/// let error = "mongodb:x".parse::<StoreUrl>().unwrap_err().to_string();
-/// assert!(error.starts_with("there is no store `mongodb:`; the known ones are memory:"));
-/// # drop(store); Ok(()) }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StoreUrl {
-    /// The store itself.
-    Plain(PlainUrl),
-    /// `cached+…`: a [`CachedStore`](super::CachedStore) in front of it.
-    #[cfg(feature = "cache")]
-    Cached(CacheUrl),
-}
-
-impl FromStr for StoreUrl {
-    type Err = StoreUrlError;
-
-    fn from_str(url: &str) -> Result<Self, StoreUrlError> {
-        #[cfg(feature = "cache")]
-        if let Some(inner) = url.strip_prefix(CacheUrl::PREFIX) {
-            return CacheUrl::parse(inner).map(Self::Cached);
-        }
-        url.parse().map(Self::Plain)
-    }
-}
-
-impl fmt::Display for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plain(url) => url.fmt(f),
-            #[cfg(feature = "cache")]
-            Self::Cached(url) => url.fmt(f),
-        }
-    }
-}
-
-impl From<PlainUrl> for StoreUrl {
-    fn from(url: PlainUrl) -> Self {
-        Self::Plain(url)
-    }
-}
-
-impl StoreUrl {
-    /// The store itself, without the cache that may be in front.
-    pub fn plain(&self) -> &PlainUrl {
-        match self {
-            Self::Plain(url) => url,
-            #[cfg(feature = "cache")]
-            Self::Cached(url) => url.inner(),
-        }
-    }
-
-    /// Opens the store, as [`PlainUrl::open`] does, and the cache.
-    ///
-    /// # Errors
-    /// As [`PlainUrl::open`].
-    pub async fn open(&self) -> Result<AnyStore, StoreUrlError> {
-        match self {
-            Self::Plain(url) => url.open().await.map(AnyStore::Plain),
-            #[cfg(feature = "cache")]
-            Self::Cached(url) => Ok(AnyStore::Cached(url.open().await?)),
-        }
-    }
-}
-
-#[cfg(all(test, feature = "sqlite"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_names_one_store() {
-        let sqlite = |path: &str| StoreUrl::Plain(PlainUrl::Sqlite(path.into()));
-        for (text, url) in [
-            ("memory:", PlainUrl::Memory.into()),
-            ("sqlite:sessions.db", sqlite("sessions.db")),
-            ("sqlite:./a b.db", sqlite("./a b.db")),
-            ("sqlite:/var/x.db", sqlite("/var/x.db")),
-            ("sqlite:///var/x.db", sqlite("/var/x.db")),
-        ] {
-            assert_eq!(text.parse::<StoreUrl>().ok().as_ref(), Some(&url), "{text}");
-            assert_eq!(url.to_string().parse::<StoreUrl>().ok(), Some(url), "{text}");
-        }
-    }
-
-    #[test]
-    fn anything_else_is_refused_and_the_known_ones_are_listed() {
-        for text in [
-            "mongodb:localhost",
-            "",
-            "sessions.db",
-            "oracle://u:secret@h/d",
-            "p4ssw0rd and more:x",
-        ] {
-            let error = text.parse::<StoreUrl>().map_err(|error| error.to_string());
-            let error = error.err().unwrap_or_default();
-            assert!(error.contains("memory:, sqlite:PATH"), "{error}");
-            assert!(!error.contains("secret") && !error.contains("p4ss"), "{error}");
-        }
-        for text in [
-            "memory:x",
-            "sqlite:",
-            "sqlite://host/x.db",
-            "sqlite:x.db?mode=ro",
-            "sqlite::memory:",
-            "sqlite://:memory:",
-            "sqlite:x.db\n",
-            "sqlite: x.db",
-        ] {
-            assert!(
-                matches!(text.parse::<StoreUrl>(), Err(StoreUrlError::Malformed { .. })),
-                "{text}"
-            );
         }
     }
 }

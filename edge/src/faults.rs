@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::response::Response;
 use js_sys::Promise;
 use serde::Deserialize;
 use serde_json::Value;
@@ -72,14 +71,9 @@ impl Default for Faults {
 }
 
 /// Orders faults from now on, in the place of those before.
-pub(super) async fn order(body: String) -> Response {
-    match serde_json::from_str(&body) {
-        Ok(faults) => {
-            ORDERED.set(faults);
-            super::answer(&serde_json::json!({}))
-        }
-        Err(error) => super::unfit(&error.to_string()),
-    }
+pub(crate) fn order(body: &str) -> Result<(), serde_json::Error> {
+    ORDERED.set(serde_json::from_str(body)?);
+    Ok(())
 }
 
 /// Takes one of a number, if there are any left.
@@ -105,7 +99,7 @@ pub(crate) async fn before_object() {
 }
 
 /// How many there were.
-pub(super) fn object_questions() -> u32 {
+pub(crate) fn object_questions() -> u32 {
     OBJECT_QUESTIONS.get()
 }
 
@@ -134,7 +128,7 @@ pub(crate) fn is_unwritable() -> bool {
 }
 
 /// How many writes to KV there were.
-pub(super) fn kv_writes() -> u32 {
+pub(crate) fn kv_writes() -> u32 {
     KV_WRITES.get()
 }
 
@@ -182,9 +176,8 @@ pub(crate) fn keep(key: &str, before: Stored) {
 }
 
 /// KV shows what it has from now on.
-pub(super) fn settle() -> Response {
+pub(crate) fn settle() {
     BEFORE.take();
-    super::answer(&serde_json::json!({}))
 }
 
 /// What KV answers instead of what it has.

@@ -4,18 +4,18 @@ use sha2::{Digest, Sha256};
 
 use crate::encoding;
 use crate::error::{Error, Kind};
+use crate::id::SessionId;
 use crate::json;
 use crate::record::Head;
-use crate::token::SessionId;
 
 /// Random bytes that a host's session draws before its first write, and how many writes it had begun before this one.
-pub(crate) struct Author {
+pub(crate) struct WriterId {
     writer: [u8; Self::WRITER_BYTES],
     attempt: u32,
     write_id: String,
 }
 
-impl Author {
+impl WriterId {
     /// The id of a draft, and what begins the names of all writes.
     pub(crate) const WRITER_BYTES: usize = 22;
 
@@ -87,8 +87,8 @@ mod tests {
         let mut guards = Vec::new();
         for writer in [[1; 22], [2; 22]] {
             for attempt in 0..3 {
-                let author = Author::new(&writer, attempt).unwrap();
-                guards.extend((0..3).map(|number| author.guard(number)));
+                let writer_id = WriterId::new(&writer, attempt).unwrap();
+                guards.extend((0..3).map(|number| writer_id.guard(number)));
             }
         }
         let count = guards.len();
@@ -100,11 +100,11 @@ mod tests {
     #[test]
     fn a_writer_is_22_bytes_and_makes_the_id_of_its_draft() {
         for length in [0, 16, 21, 23, 44] {
-            assert!(Author::new(&vec![1; length], 0).is_err_and(|error| error.is(Kind::InvalidArgument)));
+            assert!(WriterId::new(&vec![1; length], 0).is_err_and(|error| error.is(Kind::InvalidArgument)));
         }
         let writer: [u8; 22] = core::array::from_fn(|index| index as u8);
         for attempt in [0, 7] {
-            let id = Author::new(&writer, attempt).unwrap().id();
+            let id = WriterId::new(&writer, attempt).unwrap().id();
             assert!(id.0[..] == writer[..16]);
         }
     }

@@ -1,0 +1,45 @@
+//! The grammar of a number (RFC 8259, section 6).
+
+/// Reads a number of any size from `at` on; answers where reading ended, and what is wrong there if it is none.
+pub(super) fn scan(text: &[u8], mut at: usize) -> (usize, Result<(), &'static str>) {
+    let ended = read(text, &mut at);
+    (at, ended)
+}
+
+fn read(text: &[u8], at: &mut usize) -> Result<(), &'static str> {
+    if text.get(*at) == Some(&b'-') {
+        *at += 1;
+    }
+    match text.get(*at) {
+        Some(b'0') => *at += 1,
+        Some(b'1'..=b'9') => digits(text, at)?,
+        _ => return Err("a digit was expected here"),
+    }
+    if text.get(*at) == Some(&b'.') {
+        *at += 1;
+        digits(text, at)?;
+    }
+    if let Some(b'e' | b'E') = text.get(*at) {
+        *at += 1;
+        if let Some(b'+' | b'-') = text.get(*at) {
+            *at += 1;
+        }
+        digits(text, at)?;
+    }
+    match text.get(*at) {
+        Some(b'0'..=b'9') => Err("a number begins with a needless 0"),
+        _ => Ok(()),
+    }
+}
+
+fn digits(text: &[u8], at: &mut usize) -> Result<(), &'static str> {
+    let start = *at;
+    while let Some(b'0'..=b'9') = text.get(*at) {
+        *at += 1;
+    }
+    if *at == start {
+        Err("a digit was expected here")
+    } else {
+        Ok(())
+    }
+}

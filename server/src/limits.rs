@@ -1,0 +1,73 @@
+//! The limits of connections and requests, as flags.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::duration;
+
+/// Files of the store, its connections, standard streams and the runtime's own.
+const OTHER_FILES: u64 = 256;
+
+/// The limits of connections and requests.
+#[derive(Clone, Copy, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct Limits {
+    /// How long a request may take from its head on; its body, and a client that reads no answer, half of that each
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "60s",
+        value_parser = request_timeout,
+        env = "TESSERA_REQUEST_TIMEOUT"
+    )]
+    pub(crate) request_timeout: Duration,
+    /// How long a connection may take until the head of its next request is there; longer than the proxy in front keeps
+    /// idle connections (nginx: 60s)
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "75s",
+        value_parser = request_timeout,
+        env = "TESSERA_KEEP_ALIVE_TIMEOUT"
+    )]
+    pub(crate) keep_alive_timeout: Duration,
+    /// How many connections there are at once; further ones wait
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "4096",
+        value_parser = clap::value_parser!(u32).range(1..=65_536),
+        env = "TESSERA_MAXIMUM_CONNECTIONS"
+    )]
+    pub(crate) maximum_connections: u32,
+}
+
+impl Limits {
+    /// Raises the limit of open files to what all connections and the store need; warns if the system allows fewer.
+    pub(crate) fn raise_open_files(&self) {
+        let needed = u64::from(self.maximum_connections) + OTHER_FILES;
+        match rlimit::increase_nofile_limit(needed) {
+            Ok(allowed) if allowed >= needed => {}
+            Ok(allowed) => tracing::warn!(
+                "this process may open {allowed} files, so that some of --maximum-connections {} will wait: \
+                 allow {needed} (ulimit -n, LimitNOFILE of systemd, --ulimit nofile of Docker)",
+                self.maximum_connections
+            ),
+            Err(error) => tracing::warn!("the limit of open files cannot be read: {error}"),
+        }
+    }
+
+    /// For what a client has to send.
+    pub(crate) fn part_timeout(&self) -> Duration {
+        self.request_timeout / 2
+    }
+}
+
+fn request_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration::parse(text)?;
+    let is_fit = timeout >= Duration::from_secs(1) && timeout <= Duration::from_secs(3600);
+    is_fit
+        .then_some(timeout)
+        .ok_or_else(|| "it is 1s to 1h".to_owned())
+}

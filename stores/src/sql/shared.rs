@@ -1,0 +1,42 @@
+//! What all clones of a store share.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::asking::Asking;
+use super::statements::Statements;
+
+pub(super) struct Shared {
+    pub(super) asking: Asking,
+    pub(super) statements: Statements,
+    pub(super) survives_failover: bool,
+    pub(super) maximum_value_bytes: u32,
+    /// Where this store may listen to writes of others.
+    pub(super) listens_at: Option<Box<PgConnectOptions>>,
+    /// Where writes are told, if they are.
+    pub(super) channel: String,
+    pub(super) announces: AtomicBool,
+    pub(super) sweeper: Mutex<Option<JoinHandle<()>>>,
+    /// Where the store was opened, and its connections live.
+    pub(super) runtime: Handle,
+}
+
+impl Shared {
+    pub(super) fn end(&self) {
+        self.asking.is_closed.store(true, Ordering::Release);
+        let mut sweeper = self.sweeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sweeper) = sweeper.take() {
+            sweeper.abort();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
