@@ -85,7 +85,7 @@ pub struct Opened {
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened")
-            .field("reference", &self.details.reference)
+            .field("public_id", &self.details.public_id)
             .finish_non_exhaustive()
     }
 }

@@ -22,7 +22,7 @@ pub struct Details {
     /// Where the handle stands.
     pub status: Status,
     /// A hash of the session id, fit for logs and pages; empty for a draft.
-    pub reference: String,
+    pub public_id: String,
     /// Whom the session stands for.
     pub subject: Option<String>,
     /// When it was made.
@@ -46,11 +46,11 @@ pub struct Details {
 }
 
 impl Details {
-    /// Those of a session that was never saved and has no changes: without a reference, every moment 0.
+    /// Those of a session that was never saved and has no changes: without a public id, every moment 0.
     pub fn of_draft() -> Self {
         Self {
             status: Status::Draft,
-            reference: String::new(),
+            public_id: String::new(),
             subject: None,
             created_at: Timestamp::default(),
             authenticated_at: None,
@@ -98,7 +98,7 @@ impl std::fmt::Debug for Grant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// A hash of the session id, fit for logs and pages.
-    pub reference: String,
+    pub public_id: String,
     /// The counter of the token's generation.
     pub generation: u32,
     /// When it was made.
@@ -115,7 +115,7 @@ pub struct Claims {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionSummary {
     /// A hash of the session id, by which it can be revoked.
-    pub reference: String,
+    pub public_id: String,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its subject last authenticated.

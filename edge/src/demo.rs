@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use axum::Router;
+use hmac::digest::InvalidLength;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Map, Value};
 use sha2::Sha256;
-use tessera_http::Cookie;
 use tessera_http::demo::{AGENT, Demo};
+use tessera_http::{Cookie, CookieError};
 use worker::Delay;
 
 use crate::boxed::boxed;
-use crate::config::ConfigError;
 use crate::driver::wit::SigningKey;
 use crate::driver::{Driver, Setup};
 use crate::engine::EdgeEngine;
@@ -29,10 +29,9 @@ const PURPOSE: &[u8] = b"tessera demonstration 1";
 
 /// The service's policy, so that its timeouts can be seen, with a key of its own. All isolates have to agree on that key, so it
 /// is derived; it tells nothing of the key that it is derived from.
-pub(crate) fn setup(service: &Setup) -> Result<Setup, ConfigError> {
+pub(crate) fn setup(service: &Setup) -> Result<Setup, InvalidLength> {
     let first = service.keys.first().map(|key| key.secret.as_slice());
-    let mac = Hmac::<Sha256>::new_from_slice(first.unwrap_or_default());
-    let mut mac = mac.map_err(|_| ConfigError::Keys("the first key is refused".into()))?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(first.unwrap_or_default())?;
     mac.update(PURPOSE);
     let mut changes: Map<String, Value> = service.changes.clone();
     changes.insert("publicFields".into(), [AGENT].into_iter().collect());
@@ -50,7 +49,7 @@ pub(crate) fn setup(service: &Setup) -> Result<Setup, ConfigError> {
 }
 
 /// Its routes.
-pub(crate) fn router(driver: Driver) -> Result<Router, ConfigError> {
+pub(crate) fn router(driver: Driver) -> Result<Router, CookieError> {
     let grace = Duration::from_millis(driver.terms().rotation_grace_ms);
     let cookie = Cookie::builder().name(COOKIE).build()?;
     let pause = |time: Duration| boxed(async move { Delay::from(time).await });

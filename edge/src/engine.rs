@@ -15,7 +15,7 @@ use worker::send::SendWrapper;
 use crate::boxed::boxed;
 use crate::clock;
 use crate::driver::{CallError, Driver, Known, SharedDriver, wit};
-use crate::fault::EdgeError;
+use crate::error::EdgeError;
 use crate::session::EdgeSession;
 
 /// Makes and opens sessions. An isolate has one; it holds nothing of any request.
@@ -94,7 +94,7 @@ impl Engine for EdgeEngine {
             .driver
             .at_once("verify", &(token, max_age), &mut Known::default())?;
         Ok(Claims {
-            reference: claims.reference,
+            public_id: claims.public_id,
             generation: claims.generation,
             issued_at: claims.issued_at,
             expires_at: claims.expires_at,
@@ -124,11 +124,11 @@ impl Engine for EdgeEngine {
         .await
     }
 
-    async fn revoke(&self, subject: &str, reference: &str) -> Result<bool, EdgeError> {
+    async fn revoke(&self, subject: &str, public_id: &str) -> Result<bool, EdgeError> {
         boxed(async move {
             let mut cursor: Option<String> = None;
             loop {
-                let arguments = (subject, reference, &cursor);
+                let arguments = (subject, public_id, &cursor);
                 let progress: wit::Progress = self
                     .driver
                     .run("revoke", &arguments, &mut Known::default())
@@ -151,7 +151,7 @@ impl Engine for EdgeEngine {
         boxed(async move {
             let details = details?;
             let subject = details.subject.ok_or(EdgeError::SubjectRequired)?;
-            Ok(self.revoke_each(&subject, Some(&details.reference)).await?)
+            Ok(self.revoke_each(&subject, Some(&details.public_id)).await?)
         })
         .await
     }
@@ -159,7 +159,7 @@ impl Engine for EdgeEngine {
 
 fn summary(summary: wit::Summary) -> Result<SessionSummary, EdgeError> {
     Ok(SessionSummary {
-        reference: summary.reference,
+        public_id: summary.public_id,
         created_at: summary.created_at,
         authenticated_at: summary.authenticated_at,
         last_seen_at: summary.last_seen_at,

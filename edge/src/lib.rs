@@ -11,7 +11,7 @@ mod demo;
 mod driver;
 mod duration;
 mod engine;
-mod fault;
+mod error;
 #[cfg(feature = "test-routes")]
 mod faults;
 mod health;

@@ -56,7 +56,7 @@ pub(crate) fn run<T: 'static>(
 }
 
 /// Does something for the current request that it does not wait for, to its end.
-pub(crate) fn later(work: impl Future<Output = ()> + 'static) {
+pub(crate) fn spawn(work: impl Future<Output = ()> + 'static) {
     let Some(request) = CURRENT.with_borrow(Option::clone) else {
         return;
     };

@@ -60,7 +60,7 @@ fn router(env: &Env) -> Result<(Router, Rc<[String]>), ConfigError> {
     let Config {
         driver,
         service_key,
-        told,
+        auth_headers,
         protected,
         transports,
         auth_transports,
@@ -77,7 +77,7 @@ fn router(env: &Env) -> Result<(Router, Rc<[String]>), ConfigError> {
     };
     #[cfg(feature = "test-routes")]
     let beside = beside.merge(crate::testing::routes(env, engine.clone()));
-    let api = Api::new(engine, service_key, told, requests::later)
+    let api = Api::new(engine, service_key, auth_headers, requests::spawn)
         .protect(protected)
         .transports(transports)
         .auth_transports(auth_transports)

@@ -8,11 +8,11 @@ use serde::de::DeserializeOwned;
 use tessera_contract::opens::Found;
 use tessera_contract::state::{Failed, Opened, State, StateError};
 use tessera_contract::store::Seed;
-use tessera_http::{Change, Details, EngineSession, Fault as _, Grant, KeepFields, Kind, Value};
+use tessera_http::{Change, Details, EngineError as _, EngineSession, ErrorKind, Grant, KeepFields, Value};
 
 use crate::boxed::boxed;
 use crate::driver::{CallError, Known, SharedDriver, wit};
-use crate::fault::EdgeError;
+use crate::error::EdgeError;
 use crate::{clock, random};
 
 pub(crate) struct EdgeSession {
@@ -52,12 +52,12 @@ enum What {
 
 impl What {
     /// How a session stands after a call has failed.
-    fn failed(self, kind: Kind) -> Failed {
+    fn failed(self, kind: ErrorKind) -> Failed {
         match kind {
             // Nothing was to be written: the next call that writes finds out for itself.
             _ if self == Self::Reissue => Failed::Otherwise,
-            Kind::Missing | Kind::Expired | Kind::TooManySessions => Failed::Ended,
-            Kind::OutcomeUnknown if matches!(self, Self::Write | Self::Save) => Failed::OutcomeUnknown,
+            ErrorKind::Missing | ErrorKind::Expired | ErrorKind::TooManySessions => Failed::Ended,
+            ErrorKind::OutcomeUnknown if matches!(self, Self::Write | Self::Save) => Failed::OutcomeUnknown,
             _ => Failed::Otherwise,
         }
     }
@@ -137,7 +137,7 @@ impl Drop for Begun<'_> {
         }
         // Nobody waits for its end any longer: what it was to write may be stored.
         let mut held = self.session.held();
-        held.state.failed(self.what.failed(Kind::OutcomeUnknown));
+        held.state.failed(self.what.failed(ErrorKind::OutcomeUnknown));
         held.state.end();
     }
 }

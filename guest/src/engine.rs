@@ -19,7 +19,7 @@ use crate::token::{self, Token};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// A hash of the session id.
-    pub reference: String,
+    pub public_id: String,
     /// What the token says.
     pub token: Token,
 }
@@ -115,7 +115,7 @@ impl Engine {
             return Err(Kind::Expired.into());
         }
         Ok(Claims {
-            reference: token.id.reference().text(),
+            public_id: token.id.public_id().text(),
             token,
         })
     }

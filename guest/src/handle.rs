@@ -3,16 +3,16 @@
 //! It says which session was opened with which token, and which version of the record was seen. What else a call needs it reads
 //! from the record. A handle is not authenticated: whoever has one can write the session, so that it stays inside a process.
 //!
-//! `h1.` and then, in base64url: the engine's tag (8 bytes), session id (16), its reference (16), generation counter (4), when it was
+//! `h1.` and then, in base64url: the engine's tag (8 bytes), session id (16), its public id (16), generation counter (4), when it was
 //! raised (6), when the token was issued (6), when the token ends (6), version seen (8); all numbers big-endian. A draft's is `d1.`
-//! and the tag. The reference follows from the id; it stands there because a hash costs more than everything else in a handle.
+//! and the tag. The public id follows from the id; it stands there because a hash costs more than everything else in a handle.
 
 use sha2::{Digest, Sha256};
 
 use crate::encoding;
 use crate::error::{Error, Kind};
 use crate::generation::Generation;
-use crate::id::{Reference, SessionId};
+use crate::id::{PublicId, SessionId};
 use crate::policy::{Policy, TokenFormat};
 
 const SAVED: &str = "h1.";
@@ -64,7 +64,7 @@ pub struct Shown {
     /// From when on the token is refused; 0 where no token was shown.
     pub token_expires_at: u64,
     /// Names the session in logs and lists.
-    pub reference: Reference,
+    pub public_id: PublicId,
 }
 
 // An id is half of a login; it never reaches a log.
@@ -111,7 +111,7 @@ impl Handle {
         let mut bytes = [0; SAVED_BYTES];
         bytes[..8].copy_from_slice(&tag.0);
         bytes[8..24].copy_from_slice(&saved.id.0);
-        bytes[24..40].copy_from_slice(&saved.shown.reference.0);
+        bytes[24..40].copy_from_slice(&saved.shown.public_id.0);
         put(saved.shown.generation.counter.into(), &mut bytes[40..44]);
         put(saved.shown.generation.raised_at, &mut bytes[44..50]);
         put(saved.shown.issued_at, &mut bytes[50..56]);
@@ -145,9 +145,9 @@ fn read(text: &str, tag: Tag) -> Option<Handle> {
     if bytes[..8] != tag.0 {
         return None;
     }
-    let (mut id, mut reference) = ([0; 16], [0; Reference::BYTES]);
+    let (mut id, mut public_id) = ([0; 16], [0; PublicId::BYTES]);
     id.copy_from_slice(&bytes[8..24]);
-    reference.copy_from_slice(&bytes[24..40]);
+    public_id.copy_from_slice(&bytes[24..40]);
     let shown = Shown {
         generation: Generation {
             counter: number(&bytes[40..44]) as u32,
@@ -155,7 +155,7 @@ fn read(text: &str, tag: Tag) -> Option<Handle> {
         },
         issued_at: number(&bytes[50..56]),
         token_expires_at: number(&bytes[56..62]),
-        reference: Reference(reference),
+        public_id: PublicId(public_id),
     };
     Some(Handle::Saved(Saved {
         id: SessionId(id),
@@ -178,7 +178,7 @@ mod tests {
                 },
                 issued_at: 1_767_225_600_002,
                 token_expires_at: crate::call::MAXIMUM_TIMESTAMP_MS,
-                reference: SessionId([9; 16]).reference(),
+                public_id: SessionId([9; 16]).public_id(),
             },
             version: u64::MAX - 1,
         })

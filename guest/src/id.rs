@@ -1,4 +1,4 @@
-//! The id of a session, and the reference that stands for it in logs and pages.
+//! The id of a session, and the public id that stands for it in logs and pages.
 
 use sha2::{Digest, Sha256};
 
@@ -10,14 +10,14 @@ pub struct SessionId(pub [u8; 16]);
 
 impl SessionId {
     /// What names the session where its id must not stand.
-    pub fn reference(&self) -> Reference {
+    pub fn public_id(&self) -> PublicId {
         let digest = Sha256::new()
             .chain_update(b"tessera reference\0")
             .chain_update(self.steady())
             .finalize();
-        let mut reference = [0; Reference::BYTES];
-        reference.copy_from_slice(&digest[..Reference::BYTES]);
-        Reference(reference)
+        let mut public_id = [0; PublicId::BYTES];
+        public_id.copy_from_slice(&digest[..PublicId::BYTES]);
+        PublicId(public_id)
     }
 
     /// Where the session lies once the record of this version was renewed, if it has to move: whoever renews that record moves
@@ -51,9 +51,9 @@ impl core::fmt::Debug for SessionId {
 
 /// A hash of what stays of a session's id, fit for logs and pages: 128 bits of SHA-256, one-way because the id is random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reference(pub [u8; Self::BYTES]);
+pub struct PublicId(pub [u8; Self::BYTES]);
 
-impl Reference {
+impl PublicId {
     /// Its length.
     pub const BYTES: usize = 16;
 

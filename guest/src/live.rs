@@ -40,7 +40,7 @@ impl Live {
             generation,
             issued_at: 0,
             token_expires_at: 0,
-            reference: found.snapshot.id.reference(),
+            public_id: found.snapshot.id.public_id(),
         };
         Self::new(shown, found)
     }
@@ -49,7 +49,7 @@ impl Live {
     pub(crate) fn over(&self, found: Found) -> Self {
         let mut shown = self.shown;
         if found.snapshot.id.steady() != self.snapshot.id.steady() {
-            shown.reference = found.snapshot.id.reference();
+            shown.public_id = found.snapshot.id.public_id();
         }
         Self::new(shown, found)
     }

@@ -71,7 +71,7 @@ impl Engine {
                 generation: token.generation,
                 issued_at: token.issued_at,
                 token_expires_at: token.expires_at,
-                reference: found.snapshot.id.reference(),
+                public_id: found.snapshot.id.public_id(),
             };
             return Ok(Live::new(shown, found));
         }

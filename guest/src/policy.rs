@@ -16,7 +16,7 @@ pub const MAXIMUM_SUBJECT_BYTES: usize = 255;
 /// What a session id takes in a store's key, after the prefix.
 pub const KEY_ID_CHARACTERS: usize = 22;
 
-/// What happens beyond `sessions_per_owner`.
+/// What happens beyond `sessions_per_subject`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
 pub enum CapRule {
@@ -68,7 +68,7 @@ pub struct Policy {
     pub renew_interval_ms: Option<u64>,
     pub rotation_grace_ms: u64,
     pub token_lifetime_ms: u64,
-    pub sessions_per_owner: Option<u32>,
+    pub sessions_per_subject: Option<u32>,
     pub cap_rule: CapRule,
     pub field_rule: FieldRule,
     pub reuse_rule: ReuseRule,
@@ -96,7 +96,7 @@ impl Default for Policy {
             renew_interval_ms: None,
             rotation_grace_ms: 10 * SECOND,
             token_lifetime_ms: 5 * MINUTE,
-            sessions_per_owner: None,
+            sessions_per_subject: None,
             cap_rule: CapRule::EvictOldest,
             field_rule: FieldRule::LaterWins,
             reuse_rule: ReuseRule::Report,
@@ -168,8 +168,8 @@ impl Policy {
             SECOND,
             self.absolute_timeout_ms.max(5 * MINUTE),
         )?;
-        if let Some(cap) = self.sessions_per_owner {
-            within("sessions-per-owner", cap.into(), 1, 100)?;
+        if let Some(cap) = self.sessions_per_subject {
+            within("sessions-per-subject", cap.into(), 1, 100)?;
         }
         within("clock-skew-ms", self.clock_skew_ms, 0, 10 * MINUTE)?;
         within("maximum-token-bytes", self.maximum_token_bytes.into(), 256, 4096)?;
@@ -248,11 +248,11 @@ impl Policy {
         if self.field_rule == FieldRule::Conflict && !store.compare_and_swap {
             return unfit("field-rule", "the store has no compare-and-swap");
         }
-        if self.sessions_per_owner.is_some() && !store.list_by_owner {
-            return unfit("sessions-per-owner", "the store cannot list by owner");
+        if self.sessions_per_subject.is_some() && !store.list_by_owner {
+            return unfit("sessions-per-subject", "the store cannot list by owner");
         }
-        if self.sessions_per_owner.is_some() && store.index_staleness_ms > 0 {
-            return unfit("sessions-per-owner", "the store's index of owners may be stale");
+        if self.sessions_per_subject.is_some() && store.index_staleness_ms > 0 {
+            return unfit("sessions-per-subject", "the store's index of owners may be stale");
         }
         if self.key_prefix.len() + KEY_ID_CHARACTERS > store.maximum_key_bytes as usize {
             return unfit(

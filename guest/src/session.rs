@@ -13,9 +13,9 @@ use crate::live::{Live, slid, token_status, touch_due};
 use crate::mint::mint;
 use crate::moments::Moments;
 use crate::overlay::Overlay;
-use crate::owner;
 use crate::policy::{TokenFormat, check_subject};
 use crate::snapshot::KeepFields;
+use crate::subject;
 use crate::termination;
 use crate::view::{self, Grant, Opened, Written};
 use crate::write::{Base, Intent, Write};
@@ -153,7 +153,7 @@ fn write_over(
     if let Intent::Authenticate { subject, .. } = intent
         && owner_before != Some(subject)
     {
-        owner::enforce_cap(engine, call, subject, &ended.live, &Moments::at(now))?;
+        subject::enforce_cap(engine, call, subject, &ended.live, &Moments::at(now))?;
     }
     Ok(Written {
         grant: ended.grant,

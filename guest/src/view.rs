@@ -22,7 +22,7 @@ pub struct Grant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is described in wit/policy.wit")]
 pub struct Details {
-    pub reference: String,
+    pub public_id: String,
     pub subject: Option<String>,
     pub created_at: u64,
     pub authenticated_at: Option<u64>,
@@ -109,7 +109,7 @@ fn details(engine: &Engine, live: &Live, moments: &Moments) -> Details {
     let half_life = issued_at + token_expires_at.saturating_sub(issued_at) / 2;
     let is_jwt = policy.token_format == TokenFormat::Jwt;
     Details {
-        reference: live.shown.reference.text(),
+        public_id: live.shown.public_id.text(),
         subject: head.subject.clone(),
         created_at: head.created_at,
         authenticated_at: head.authenticated_at,

@@ -6,7 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test prepares with goes well")]
 
-mod world;
+mod fixture;
 
 use proptest::prelude::*;
 use tessera_guest::call::Call;
@@ -20,7 +20,7 @@ use tessera_guest::snapshot::{KeepFields, Snapshot};
 use tessera_guest::token::Token;
 use tessera_guest::view::Opened;
 
-use world::World;
+use fixture::Fixture;
 
 const NOW: u64 = 1_767_225_600_123;
 
@@ -112,8 +112,8 @@ fn plans() -> impl Strategy<Value = Plan> {
 }
 
 /// Lives through the steps, and answers the tokens that were handed out.
-fn live(plan: &Plan, world: &World, engine: &Engine) -> Vec<String> {
-    let first = world.write(&session::draft(engine), "", 1, 0, |call, writing| {
+fn live(plan: &Plan, fixture: &Fixture, engine: &Engine) -> Vec<String> {
+    let first = fixture.write(&session::draft(engine), "", 1, 0, |call, writing| {
         if plan.policy.token_format == TokenFormat::Jwt {
             session::authenticate(engine, call, writing, "alice", &KeepFields::Nothing)
         } else {
@@ -122,12 +122,12 @@ fn live(plan: &Plan, world: &World, engine: &Engine) -> Vec<String> {
     });
     let mut tokens = vec![first.unwrap().grant.token.unwrap()];
     for (name, step) in (2..).zip(&plan.steps) {
-        world.now.set(world.now.get() + step.pass);
-        let Some(opened) = shown(&tokens, step.token).and_then(|token| open(world, engine, token)) else {
+        fixture.now.set(fixture.now.get() + step.pass);
+        let Some(opened) = shown(&tokens, step.token).and_then(|token| open(fixture, engine, token)) else {
             continue;
         };
         let changes = format!(r#"{{"set":{{"a":{name}}}}}"#);
-        let ended = world.write(&opened.handle, &changes, name, 0, |call, writing| {
+        let ended = fixture.write(&opened.handle, &changes, name, 0, |call, writing| {
             match step.what {
                 What::Save => session::save(engine, call, writing),
                 What::Rotate => session::rotate(engine, call, writing),
@@ -145,8 +145,8 @@ fn shown(tokens: &[String], from_last: usize) -> Option<&str> {
     tokens.iter().rev().nth(from_last).map(String::as_str)
 }
 
-fn open(world: &World, engine: &Engine, token: &str) -> Option<Opened> {
-    engine.open(&Call::new(world), token).ok()
+fn open(fixture: &Fixture, engine: &Engine, token: &str) -> Option<Opened> {
+    engine.open(&Call::new(fixture), token).ok()
 }
 
 /// The moments that an answer depends on, written down a second time.
@@ -199,8 +199,8 @@ fn touch_due_at(policy: &Policy, expires_at: u64, ends_at: u64) -> Option<u64> {
     Some(due)
 }
 
-fn head(world: &World, opened: &Opened) -> (Head, u64) {
-    let entry = world.entry(&opened.key);
+fn head(fixture: &Fixture, opened: &Opened) -> (Head, u64) {
+    let entry = fixture.entry(&opened.key);
     let snapshot = Snapshot::read(SessionId([0; 16]), entry.value, entry.version).unwrap();
     (snapshot.head, entry.expires_at)
 }
@@ -208,47 +208,47 @@ fn head(world: &World, opened: &Opened) -> (Head, u64) {
 /// A store that may be stale answers from before a renewal, and is asked again.
 #[test]
 fn what_two_answers_have_decided_does_not_hold_for_one() {
-    let world = World::at(NOW);
-    world.staleness.set(1_000);
-    let engine = world.engine(&Policy::default());
-    let first = world.write(&session::draft(&engine), "", 1, 0, |call, writing| {
+    let fixture = Fixture::at(NOW);
+    fixture.staleness.set(1_000);
+    let engine = fixture.engine(&Policy::default());
+    let first = fixture.write(&session::draft(&engine), "", 1, 0, |call, writing| {
         session::save(&engine, call, writing)
     });
     let opened = first.unwrap().opened;
-    let before = world.entry(&opened.key);
-    let renewed = world.write(&opened.handle, "", 1, 1, |call, writing| {
+    let before = fixture.entry(&opened.key);
+    let renewed = fixture.write(&opened.handle, "", 1, 1, |call, writing| {
         session::rotate(&engine, call, writing)
     });
     let token = renewed.unwrap().grant.token.unwrap();
-    assert!(open(&world, &engine, &token).is_some_and(|opened| opened.holds_until > NOW));
-    *world.seed.borrow_mut() = Some((opened.key, before));
-    world.asked.take();
-    assert!(open(&world, &engine, &token).is_some_and(|opened| opened.holds_until == 0));
-    assert_eq!(world.asked.take(), ["get fresh"]);
+    assert!(open(&fixture, &engine, &token).is_some_and(|opened| opened.holds_until > NOW));
+    *fixture.seed.borrow_mut() = Some((opened.key, before));
+    fixture.asked.take();
+    assert!(open(&fixture, &engine, &token).is_some_and(|opened| opened.holds_until == 0));
+    assert_eq!(fixture.asked.take(), ["get fresh"]);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
     #[test]
     fn an_answer_is_the_same_until_the_moment_it_names(plan in plans(), parts in any::<[u16; 4]>()) {
-        let world = World::at(NOW);
-        world.staleness.set(plan.staleness);
-        let engine = world.engine(&plan.policy);
-        let tokens = live(&plan, &world, &engine);
-        let asked_at = world.now.get() + plan.pass - plan.behind;
-        world.now.set(asked_at);
+        let fixture = Fixture::at(NOW);
+        fixture.staleness.set(plan.staleness);
+        let engine = fixture.engine(&plan.policy);
+        let tokens = live(&plan, &fixture, &engine);
+        let asked_at = fixture.now.get() + plan.pass - plan.behind;
+        fixture.now.set(asked_at);
         let Some(token) = shown(&tokens, plan.token) else { return Ok(()) };
-        let verified = engine.verify(&Call::new(&world), token, None);
+        let verified = engine.verify(&Call::new(&fixture), token, None);
         if let Err(error) = &verified
             && error.is(Kind::TokenNotYetValid)
         {
             let (.., ahead) = error.clone().into_parts();
             prop_assert!(ahead > plan.policy.clock_skew_ms);
         }
-        let Some(opened) = open(&world, &engine, token) else { return Ok(()) };
+        let Some(opened) = open(&fixture, &engine, token) else { return Ok(()) };
         let claims = verified.unwrap();
         prop_assert!(claims.token.not_before <= asked_at + plan.policy.clock_skew_ms);
-        let (head, expires_at) = head(&world, &opened);
+        let (head, expires_at) = head(&fixture, &opened);
         let moments = moments(&plan.policy, &head, expires_at, &claims.token);
 
         let holds_until = moments.iter().copied().filter(|moment| *moment > asked_at).min().unwrap();
@@ -259,14 +259,14 @@ proptest! {
         let between = parts.map(|part| asked_at + (((holds_until - asked_at) * u64::from(part)) >> 16));
         for now in edges.chain(between).chain([holds_until - 1]) {
             if (asked_at..holds_until).contains(&now) {
-                world.now.set(now);
-                let again = open(&world, &engine, token);
+                fixture.now.set(now);
+                let again = open(&fixture, &engine, token);
                 prop_assert_eq!(again.as_ref(), Some(&opened), "{}", now - asked_at);
             }
         }
 
-        world.now.set(holds_until);
-        let after = open(&world, &engine, token);
+        fixture.now.set(holds_until);
+        let after = open(&fixture, &engine, token);
         let is_same = after.is_some_and(|after| Opened { holds_until, ..after } == opened);
         let settles_at = head.generations.confirmed_at.map(|at| at + plan.policy.rotation_grace_ms);
         let renews_at = plan.policy.renew_interval_ms.map(|interval| head.generations.current.raised_at + interval);
@@ -277,16 +277,16 @@ proptest! {
     /// What is asked again by the handle, with the record that the host has, is what the token answers.
     #[test]
     fn a_handle_answers_as_its_token_does(plan in plans()) {
-        let world = World::at(NOW);
-        let engine = world.engine(&plan.policy);
-        let tokens = live(&plan, &world, &engine);
+        let fixture = Fixture::at(NOW);
+        let engine = fixture.engine(&plan.policy);
+        let tokens = live(&plan, &fixture, &engine);
         let Some(token) = shown(&tokens, plan.token) else { return Ok(()) };
-        let Some(opened) = open(&world, &engine, token) else { return Ok(()) };
-        world.now.set(world.now.get() + plan.pass);
-        let entry = world.entry(&opened.key);
-        *world.seed.borrow_mut() = Some((opened.key.clone(), entry));
-        let inspected = session::inspect(&engine, &Call::new(&world), &opened.handle);
-        if let Some(opened) = open(&world, &engine, token) {
+        let Some(opened) = open(&fixture, &engine, token) else { return Ok(()) };
+        fixture.now.set(fixture.now.get() + plan.pass);
+        let entry = fixture.entry(&opened.key);
+        *fixture.seed.borrow_mut() = Some((opened.key.clone(), entry));
+        let inspected = session::inspect(&engine, &Call::new(&fixture), &opened.handle);
+        if let Some(opened) = open(&fixture, &engine, token) {
             let inspected = inspected.unwrap();
             prop_assert!(inspected.holds_until >= opened.holds_until);
             prop_assert_eq!(Opened { holds_until: opened.holds_until, ..inspected }, opened);

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test prepares with goes well")]
 
-mod world;
+mod fixture;
 
 use tessera_guest::call::Call;
 use tessera_guest::error::Kind;
@@ -10,13 +10,13 @@ use tessera_guest::policy::{FieldRule, Policy};
 use tessera_guest::session::{self, Writing};
 use tessera_guest::view::Written;
 
-use world::World;
+use fixture::Fixture;
 
 const NOW: u64 = 1_767_225_600_000;
 
 /// A session that was opened with `a` 1 and has failed to save once, because others had saved something else.
 struct Stage {
-    world: World,
+    fixture: Fixture,
     policy: Policy,
     handle: String,
     key: String,
@@ -29,9 +29,9 @@ impl Stage {
             maximum_fields: 2,
             ..Policy::default()
         };
-        let world = World::at(NOW);
-        let engine = world.engine(&policy);
-        let first = world
+        let fixture = Fixture::at(NOW);
+        let engine = fixture.engine(&policy);
+        let first = fixture
             .write(
                 &session::draft(&engine),
                 r#"{"set":{"a":1}}"#,
@@ -41,7 +41,7 @@ impl Stage {
             )
             .unwrap();
         Self {
-            world,
+            fixture,
             policy,
             handle: first.opened.handle,
             key: first.opened.key,
@@ -49,7 +49,7 @@ impl Stage {
     }
 
     fn save(&self, changes: &str, name: u8, attempt: u32, base: Option<&str>) -> Result<Written, Kind> {
-        let engine = self.world.engine(&self.policy);
+        let engine = self.fixture.engine(&self.policy);
         let writing = Writing {
             handle: &self.handle,
             changes,
@@ -57,17 +57,17 @@ impl Stage {
             attempt,
             base,
         };
-        session::save(&engine, &Call::new(&self.world), writing).map_err(|error| error.kind())
+        session::save(&engine, &Call::new(&self.fixture), writing).map_err(|error| error.kind())
     }
 
     /// What others save; each begins with what it sees.
     fn saved_by_others(&self, changes: &str, attempt: u32) {
-        self.world.seed.take();
-        let engine = self.world.engine(&Policy {
+        self.fixture.seed.take();
+        let engine = self.fixture.engine(&Policy {
             field_rule: FieldRule::LaterWins,
             ..self.policy.clone()
         });
-        self.world
+        self.fixture
             .write(&self.handle, changes, 9, attempt, |call, writing| {
                 session::save(&engine, call, writing)
             })
@@ -76,13 +76,13 @@ impl Stage {
 
     /// The host has seen what the store has now.
     fn see(&self) {
-        let entry = self.world.entry(&self.key);
-        *self.world.seed.borrow_mut() = Some((self.key.clone(), entry));
-        self.world.asked.take();
+        let entry = self.fixture.entry(&self.key);
+        *self.fixture.seed.borrow_mut() = Some((self.key.clone(), entry));
+        self.fixture.asked.take();
     }
 
     fn fields(&self) -> String {
-        let value = self.world.entry(&self.key).value;
+        let value = self.fixture.entry(&self.key).value;
         let at = value.find("\"fields\":").unwrap();
         value[at + 9..value.len() - 1].to_owned()
     }
@@ -96,15 +96,15 @@ fn a_conflict_that_is_over_is_none() {
     stage.see();
     assert_eq!(stage.save(mine, 1, 1, base), Err(Kind::Conflict));
     // It was looked for in the newest record, once.
-    assert_eq!(stage.world.asked.take(), ["get fresh"]);
+    assert_eq!(stage.fixture.asked.take(), ["get fresh"]);
 
     stage.see();
-    let seed = stage.world.seed.take();
+    let seed = stage.fixture.seed.take();
     stage.saved_by_others(r#"{"set":{"a":1}}"#, 1);
-    *stage.world.seed.borrow_mut() = seed;
-    stage.world.asked.take();
+    *stage.fixture.seed.borrow_mut() = seed;
+    stage.fixture.asked.take();
     assert!(stage.save(mine, 1, 2, base).is_ok());
-    assert_eq!(stage.world.asked.take(), ["get fresh", "replace"]);
+    assert_eq!(stage.fixture.asked.take(), ["get fresh", "replace"]);
     assert_eq!(stage.fields(), r#"{"a":3}"#);
 }
 
@@ -116,9 +116,9 @@ fn a_record_that_is_full_no_more_is_written() {
     stage.see();
     assert_eq!(stage.save(mine, 1, 1, None), Err(Kind::LimitExceeded));
     stage.see();
-    let seed = stage.world.seed.take();
+    let seed = stage.fixture.seed.take();
     stage.saved_by_others(r#"{"remove":["c"]}"#, 1);
-    *stage.world.seed.borrow_mut() = seed;
+    *stage.fixture.seed.borrow_mut() = seed;
     assert!(stage.save(mine, 1, 2, None).is_ok());
     assert_eq!(stage.fields(), r#"{"a":1,"b":3}"#);
 }
@@ -130,8 +130,8 @@ fn a_save_that_nobody_disturbs_is_one_operation() {
     // What cannot fit is refused by what the session itself shows.
     let refused = stage.save(r#"{"set":{"b":3,"c":1}}"#, 1, 1, None);
     assert_eq!(refused, Err(Kind::LimitExceeded));
-    assert!(stage.world.asked.take().is_empty());
+    assert!(stage.fixture.asked.take().is_empty());
     stage.see();
     assert!(stage.save(r#"{"set":{"a":3}}"#, 1, 2, None).is_ok());
-    assert_eq!(stage.world.asked.take(), ["replace"]);
+    assert_eq!(stage.fixture.asked.take(), ["replace"]);
 }

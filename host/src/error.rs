@@ -1,11 +1,49 @@
 //! Why a call did not do as asked.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::driver::{ComponentError, wit};
+use crate::bindings::wit;
 use crate::store::StoreError;
 use tessera_contract::form::Unfit;
 use tessera_contract::state::StateError;
+
+/// A failure of the WebAssembly runtime: a trap, no memory, or a component that it does not accept.
+#[derive(Debug)]
+pub struct RuntimeError(wasmtime::Error);
+
+impl fmt::Display for RuntimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for RuntimeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl From<wasmtime::Error> for RuntimeError {
+    fn from(error: wasmtime::Error) -> Self {
+        Self(error)
+    }
+}
+
+/// Why a component cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComponentError {
+    /// The embedded machine code does not fit this processor, and Cranelift is not built in to compile it anew.
+    #[error("the embedded component was compiled for another processor; build with the feature `compile`")]
+    Refused(#[source] RuntimeError),
+    /// It is no component, or not one that exports the engine and imports only what this host has.
+    #[error("this is not a session component of this version")]
+    Unfit(#[source] RuntimeError),
+    /// wasmtime does not run here.
+    #[error("wasmtime cannot be set up")]
+    Runtime(#[source] RuntimeError),
+}
 
 /// Why a token is refused before any record is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -147,7 +185,7 @@ pub enum SessionError {
     InstanceLost {
         /// What happened to it.
         #[source]
-        source: Option<wasmtime::Error>,
+        source: Option<RuntimeError>,
     },
     /// Anything else.
     #[error("{reason}")]
@@ -289,7 +327,7 @@ pub enum ConfigurationError {
     Component(#[from] ComponentError),
     /// The component cannot be instantiated.
     #[error("the component cannot be instantiated")]
-    Instantiate(#[source] wasmtime::Error),
+    Instantiate(#[source] RuntimeError),
     /// The engine failed otherwise.
     #[error("the engine cannot be configured")]
     Engine(#[source] SessionError),

@@ -29,9 +29,9 @@ use tessera_http::{
 };
 
 pub use tessera_http::{
-    Arrival, BodyTimeout, CSRF_FIELD, CSRF_HEADER, Carrier, Cookie, CookieBuilder, CookieError,
-    ENVOY_REMOVE_HEADER, Fault, ID_HEADER, Kind, Lifetime, Limits, OriginError, Preflight, Problem,
-    RETURN_PARAMETER, ReturnTo, SUBJECT_HEADER, SameSite, TOKEN_HEADER, chain, own_path,
+    BodyTimeout, CSRF_FIELD, CSRF_HEADER, Cookie, CookieBuilder, CookieError, ENVOY_REMOVE_HEADER,
+    EngineError, ErrorKind, ID_HEADER, Lifetime, Limits, OriginError, Preflight, Problem, RETURN_PARAMETER,
+    ReturnTo, SUBJECT_HEADER, SameSite, TOKEN_HEADER, TokenState, TokenTransport, chain, own_path,
 };
 
 #[cfg(feature = "api")]
@@ -55,34 +55,34 @@ pub type Authorizer = tessera_http::Authorizer<Sessions>;
 /// Why a handler did not get its session; see [`tessera_http::Rejection`].
 pub type Rejection = tessera_http::Rejection<SessionError>;
 
-impl Fault for SessionError {
-    fn kind(&self) -> Kind {
+impl EngineError for SessionError {
+    fn kind(&self) -> ErrorKind {
         match self {
-            Self::Busy => Kind::Busy,
-            Self::Closed => Kind::Closed,
-            Self::Missing => Kind::Missing,
-            Self::Expired => Kind::Expired,
-            Self::Replaced => Kind::Replaced,
-            Self::Reused => Kind::Reused,
+            Self::Busy => ErrorKind::Busy,
+            Self::Closed => ErrorKind::Closed,
+            Self::Missing => ErrorKind::Missing,
+            Self::Expired => ErrorKind::Expired,
+            Self::Replaced => ErrorKind::Replaced,
+            Self::Reused => ErrorKind::Reused,
             Self::InvalidToken(fault) => token_kind(*fault),
-            Self::InvalidCsrfToken => Kind::InvalidCsrfToken,
-            Self::InvalidArgument { .. } => Kind::InvalidArgument,
-            Self::InvalidValue { .. } => Kind::InvalidValue,
-            Self::LimitExceeded { .. } => Kind::LimitExceeded,
-            Self::Conflict(_) => Kind::Conflict,
-            Self::Contended => Kind::Contended,
-            Self::TooManySessions => Kind::TooManySessions,
-            Self::SubjectRequired => Kind::SubjectRequired,
-            Self::Draft => Kind::Draft,
-            Self::Unsupported { .. } => Kind::Unsupported,
-            Self::Throttled(_) => Kind::Throttled,
-            Self::Full => Kind::Full,
-            Self::Corrupt { .. } => Kind::Corrupt,
-            Self::OutcomeUnknown { .. } => Kind::OutcomeUnknown,
-            Self::Unavailable { .. } => Kind::Unavailable,
-            Self::InstanceLost { .. } => Kind::InstanceLost,
+            Self::InvalidCsrfToken => ErrorKind::InvalidCsrfToken,
+            Self::InvalidArgument { .. } => ErrorKind::InvalidArgument,
+            Self::InvalidValue { .. } => ErrorKind::InvalidValue,
+            Self::LimitExceeded { .. } => ErrorKind::LimitExceeded,
+            Self::Conflict(_) => ErrorKind::Conflict,
+            Self::Contended => ErrorKind::Contended,
+            Self::TooManySessions => ErrorKind::TooManySessions,
+            Self::SubjectRequired => ErrorKind::SubjectRequired,
+            Self::Draft => ErrorKind::Draft,
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Throttled(_) => ErrorKind::Throttled,
+            Self::Full => ErrorKind::Full,
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::OutcomeUnknown { .. } => ErrorKind::OutcomeUnknown,
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::InstanceLost { .. } => ErrorKind::InstanceLost,
             // A field that a handler reads as another type than it wrote is the service's mistake.
-            Self::Convert(_) | Self::Other { .. } => Kind::Other,
+            Self::Convert(_) | Self::Other { .. } => ErrorKind::Other,
         }
     }
 
@@ -116,16 +116,16 @@ impl Fault for SessionError {
     }
 }
 
-fn token_kind(fault: TokenFault) -> Kind {
+fn token_kind(fault: TokenFault) -> ErrorKind {
     match fault {
-        TokenFault::TooLong => Kind::TokenTooLong,
-        TokenFault::Malformed => Kind::TokenMalformed,
-        TokenFault::HeaderRefused => Kind::TokenHeaderRefused,
-        TokenFault::UnknownKey => Kind::TokenKeyUnknown,
-        TokenFault::WrongMac => Kind::TokenMacWrong,
-        TokenFault::WrongIssuer => Kind::TokenIssuerWrong,
-        TokenFault::WrongAudience => Kind::TokenAudienceWrong,
-        TokenFault::NotYetValid { .. } => Kind::TokenNotYetValid,
+        TokenFault::TooLong => ErrorKind::TokenTooLong,
+        TokenFault::Malformed => ErrorKind::TokenMalformed,
+        TokenFault::HeaderRefused => ErrorKind::TokenHeaderRefused,
+        TokenFault::UnknownKey => ErrorKind::TokenKeyUnknown,
+        TokenFault::WrongMac => ErrorKind::TokenMacWrong,
+        TokenFault::WrongIssuer => ErrorKind::TokenIssuerWrong,
+        TokenFault::WrongAudience => ErrorKind::TokenAudienceWrong,
+        TokenFault::NotYetValid { .. } => ErrorKind::TokenNotYetValid,
     }
 }
 
@@ -185,8 +185,8 @@ impl Engine for Sessions {
         self.list(subject, current, cursor).await
     }
 
-    async fn revoke(&self, subject: &str, reference: &str) -> Result<bool, SessionError> {
-        self.revoke(subject, reference).await
+    async fn revoke(&self, subject: &str, public_id: &str) -> Result<bool, SessionError> {
+        self.revoke(subject, public_id).await
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<u64, SessionError> {

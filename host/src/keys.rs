@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::driver::wit;
+use crate::bindings::wit;
 
 /// A key that makes and checks tokens. Its bytes are wiped when it is dropped and never stand in `Debug`.
 #[derive(Clone)]

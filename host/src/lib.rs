@@ -6,6 +6,7 @@
 //!
 //! Start at [`Sessions`]. A store of your own is the trait [`store::Store`] and nothing else.
 
+mod bindings;
 mod clock;
 mod driver;
 mod error;
@@ -20,8 +21,8 @@ pub mod store;
 mod summary;
 
 pub use clock::{Clock, Random, SystemClock, SystemRandom};
-pub use driver::{Component, ComponentError};
-pub use error::{ConfigurationError, SessionError, TokenFault};
+pub use driver::Component;
+pub use error::{ComponentError, ConfigurationError, RuntimeError, SessionError, TokenFault};
 pub use keys::SigningKey;
 pub use policy::{CapRule, FieldRule, Policy, Preset, ReuseRule, TokenFormat};
 pub use session::Session;

@@ -6,7 +6,7 @@ use tessera_contract::form::FieldLimits;
 
 /// The longest subject, in bytes.
 const MAXIMUM_SUBJECT_BYTES: usize = 255;
-/// The longest cursor, reference, key id or other short argument, in bytes.
+/// The longest cursor, public id, key id or other short argument, in bytes.
 const MAXIMUM_ARGUMENT_BYTES: usize = 4096;
 
 /// A subject may be long, but not longer than any store takes.

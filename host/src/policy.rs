@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::driver::wit;
+use crate::bindings::wit;
 use tessera_contract::millis;
 
-/// What happens when a subject has more sessions than [`Policy::sessions_per_owner`].
+/// What happens when a subject has more sessions than [`Policy::sessions_per_subject`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CapRule {
     /// The sessions that logged in longest ago end.
@@ -75,7 +75,7 @@ pub struct Policy {
     /// How long a JWT is valid. Default 5 minutes; at least 1 second.
     pub token_lifetime: Duration,
     /// How many sessions one subject may have; `None`: any number; 1 to 100.
-    pub sessions_per_owner: Option<u32>,
+    pub sessions_per_subject: Option<u32>,
     /// What happens beyond that. Default [`CapRule::EvictOldest`].
     pub cap_rule: CapRule,
     /// Who wins when two saves changed one field differently. Default [`FieldRule::LaterWins`].
@@ -120,7 +120,7 @@ impl Policy {
             renew_interval: policy.renew_interval_ms.map(Duration::from_millis),
             rotation_grace: Duration::from_millis(policy.rotation_grace_ms),
             token_lifetime: Duration::from_millis(policy.token_lifetime_ms),
-            sessions_per_owner: policy.sessions_per_owner,
+            sessions_per_subject: policy.sessions_per_subject,
             cap_rule: policy.cap_rule.into(),
             field_rule: policy.field_rule.into(),
             reuse_rule: policy.reuse_rule.into(),
@@ -148,7 +148,7 @@ impl Policy {
             renew_interval_ms: self.renew_interval.map(millis),
             rotation_grace_ms: millis(self.rotation_grace),
             token_lifetime_ms: millis(self.token_lifetime),
-            sessions_per_owner: self.sessions_per_owner,
+            sessions_per_subject: self.sessions_per_subject,
             cap_rule: self.cap_rule.into(),
             field_rule: self.field_rule.into(),
             reuse_rule: self.reuse_rule.into(),

@@ -10,7 +10,8 @@ use tessera_contract::state::{Failed, State, WRITER_BYTES, Writing};
 use tessera_contract::store::Seed;
 
 use crate::Value;
-use crate::driver::{Calls, Crowded, Instance, Log, Passed, Rank, detached, found, wit};
+use crate::bindings::wit;
+use crate::driver::{Calls, Crowded, Instance, Passed, Rank, ReplayLog, detached, found};
 use crate::error::SessionError;
 use crate::limits::{check_change, check_changes, check_subject};
 use crate::summary;
@@ -157,7 +158,7 @@ impl Core {
                 base,
             }
         };
-        let mut log = Log::of_session(newest, turn);
+        let mut log = ReplayLog::of_session(newest, turn);
         // The future owns all that it needs: it goes on without the caller once a write was asked.
         detached(log.wrote_flag(), async move {
             let core = &busy.0;
@@ -184,7 +185,7 @@ impl Core {
         &self,
         operation: &Operation,
         ended: Result<Option<wit::Written>, SessionError>,
-        log: Log,
+        log: ReplayLog,
     ) -> Result<Option<Ended>, SessionError> {
         let is_confirmation = matches!(operation, Operation::Touch);
         let written = match ended {
@@ -234,12 +235,15 @@ impl Core {
     }
 
     /// A call on a saved session that asks no store.
-    fn at_once<T>(&self, call: impl Fn(&mut Instance, &str) -> Passed<T>) -> Result<(T, Log), SessionError> {
+    fn at_once<T>(
+        &self,
+        call: impl Fn(&mut Instance, &str) -> Passed<T>,
+    ) -> Result<(T, ReplayLog), SessionError> {
         let (handle, seed) = {
             let held = self.held();
             (held.state.saved()?.handle.clone(), held.seed.clone())
         };
-        let mut log = Log::at_once(seed);
+        let mut log = ReplayLog::at_once(seed);
         let answer = self.calls.ended(&mut log, |instance| call(instance, &handle))?;
         Ok((answer, log))
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
-use crate::driver::{Calls, Component, Log, Queues, Setup, Sources};
+use crate::driver::{Calls, Component, Queues, ReplayLog, Setup, Sources};
 use crate::error::{ConfigurationError, SessionError, TokenFault};
 use crate::keys::SigningKey;
 use crate::limits::{check_argument, check_subject};
@@ -133,7 +133,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Lists one page of a subject's live sessions; `current` is the reference of the caller's own.
+    /// Lists one page of a subject's live sessions; `current` is the public id of the caller's own.
     ///
     /// # Errors
     /// [`SessionError::InvalidArgument`], [`SessionError::Unsupported`], and those of the store.
@@ -151,7 +151,7 @@ impl Sessions {
             current.map(str::to_owned),
             cursor.map(str::to_owned),
         );
-        let page = self.calls.run(Log::default(), move |instance| {
+        let page = self.calls.run(ReplayLog::default(), move |instance| {
             let (sessions, store, engine) = instance.parts();
             let (current, cursor) = (current.as_deref(), cursor.as_deref());
             sessions.call_list_sessions(store, engine, &subject, current, cursor)
@@ -159,19 +159,19 @@ impl Sessions {
         Ok(summary::page(page.await?))
     }
 
-    /// Ends one session of a subject, named by its reference; answers whether it was there.
+    /// Ends one session of a subject, named by its public id; answers whether it was there.
     ///
     /// # Errors
     /// As [`Sessions::list`].
-    pub async fn revoke(&self, subject: &str, reference: &str) -> Result<bool, SessionError> {
+    pub async fn revoke(&self, subject: &str, public_id: &str) -> Result<bool, SessionError> {
         check_subject(subject)?;
-        check_argument("reference", reference)?;
+        check_argument("public_id", public_id)?;
         let mut cursor = None;
         loop {
-            let (subject, reference, at) = (subject.to_owned(), reference.to_owned(), cursor);
-            let progress = self.calls.run(Log::default(), move |instance| {
+            let (subject, public_id, at) = (subject.to_owned(), public_id.to_owned(), cursor);
+            let progress = self.calls.run(ReplayLog::default(), move |instance| {
                 let (sessions, store, engine) = instance.parts();
-                sessions.call_revoke(store, engine, &subject, &reference, at.as_deref())
+                sessions.call_revoke(store, engine, &subject, &public_id, at.as_deref())
             });
             let progress = progress.await?;
             if progress.next.is_none() || progress.ended > 0 {
@@ -197,7 +197,7 @@ impl Sessions {
     pub async fn revoke_others(&self, session: &Session) -> Result<u64, SessionError> {
         let details = session.details()?;
         let subject = details.subject.ok_or(SessionError::SubjectRequired)?;
-        self.revoke_each(&subject, Some(details.reference)).await
+        self.revoke_each(&subject, Some(details.public_id)).await
     }
 
     async fn revoke_each(&self, subject: &str, except: Option<String>) -> Result<u64, SessionError> {
@@ -205,7 +205,7 @@ impl Sessions {
         let (mut cursor, mut ended) = (None, 0);
         loop {
             let (subject, except, at) = (subject.to_owned(), except.clone(), cursor);
-            let progress = self.calls.run(Log::default(), move |instance| {
+            let progress = self.calls.run(ReplayLog::default(), move |instance| {
                 let (sessions, store, engine) = instance.parts();
                 sessions.call_revoke_all(store, engine, &subject, except.as_deref(), at.as_deref())
             });
@@ -415,7 +415,7 @@ impl SessionsBuilder {
 }
 
 fn starting_policy(component: &Component, preset: Preset) -> Result<Policy, ConfigurationError> {
-    let policy =
-        crate::driver::starting_policy(component, preset.into()).map_err(ConfigurationError::Instantiate)?;
+    let policy = crate::driver::starting_policy(component, preset.into())
+        .map_err(|error| ConfigurationError::Instantiate(error.into()))?;
     Ok(Policy::from_wit(policy))
 }

@@ -2,13 +2,13 @@
 
 use tessera_contract::{Claims, Details, Grant, KeepFields, SessionPage, SessionSummary, Status, Timestamp};
 
-use crate::driver::wit;
+use crate::bindings::wit;
 use tessera_contract::form;
 
 pub(crate) fn details(details: wit::Details) -> Details {
     Details {
         status: Status::Live,
-        reference: details.reference,
+        public_id: details.public_id,
         subject: details.subject,
         created_at: Timestamp::from_millis(details.created_at),
         authenticated_at: details.authenticated_at.map(Timestamp::from_millis),
@@ -32,7 +32,7 @@ pub(crate) fn grant(grant: wit::Grant) -> Grant {
 
 pub(crate) fn claims(claims: wit::Claims) -> Claims {
     Claims {
-        reference: claims.reference,
+        public_id: claims.public_id,
         generation: claims.generation,
         issued_at: Timestamp::from_millis(claims.issued_at),
         expires_at: Timestamp::from_millis(claims.expires_at),
@@ -43,7 +43,7 @@ pub(crate) fn claims(claims: wit::Claims) -> Claims {
 
 pub(crate) fn page(page: wit::Summaries) -> SessionPage {
     let item = |item: wit::Summary| SessionSummary {
-        reference: item.reference,
+        public_id: item.public_id,
         created_at: Timestamp::from_millis(item.created_at),
         authenticated_at: Timestamp::from_millis(item.authenticated_at),
         last_seen_at: Timestamp::from_millis(item.last_seen_at),

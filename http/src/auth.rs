@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
-use crate::carrier::{Carrier, one};
 use crate::engine::{Engine, EngineSession as _};
+use crate::lazy::{LazySession, Settings};
 use crate::problem::Problem;
 use crate::session::Open;
-use crate::slot::{Settings, Slot};
+use crate::transport::{TokenTransport, one};
 use tessera_contract::Value;
 
 /// Whom the session stands for.
@@ -53,27 +53,27 @@ pub enum Preflight {
     },
 }
 
-fn settings(carriers: Vec<Carrier>) -> (Arc<Settings>, Arc<Settings>) {
-    let plain = carriers.iter().map(Carrier::over_plain_http).collect();
-    let settings = |carriers| {
+fn settings(transports: Vec<TokenTransport>) -> (Arc<Settings>, Arc<Settings>) {
+    let plain = transports.iter().map(TokenTransport::over_plain_http).collect();
+    let settings = |transports| {
         Arc::new(Settings {
-            carriers,
+            transports,
             login: None,
             removes_twins: false,
         })
     };
-    (settings(carriers), settings(plain))
+    (settings(transports), settings(plain))
 }
 
 impl<E: Engine> Authorizer<E> {
-    /// Takes the token from the first of these carriers that brings one of ours, good or bad, and sends these fields in headers
+    /// Takes the token from the first of these transports that brings one of ours, good or bad, and sends these fields in headers
     /// of these names: texts, numbers and booleans. The header of a field that is absent or holds anything else is empty.
     pub fn new(
         engine: E,
-        carriers: impl IntoIterator<Item = Carrier>,
+        transports: impl IntoIterator<Item = TokenTransport>,
         fields: impl IntoIterator<Item = (String, HeaderName)>,
     ) -> Self {
-        let (settings, plain_settings) = settings(carriers.into_iter().collect());
+        let (settings, plain_settings) = settings(transports.into_iter().collect());
         Self {
             engine,
             settings,
@@ -85,14 +85,14 @@ impl<E: Engine> Authorizer<E> {
 
     /// Takes the token from the first of these that brings one.
     #[cfg(feature = "api")]
-    pub(crate) fn carriers(mut self, carriers: Vec<Carrier>) -> Self {
-        (self.settings, self.plain_settings) = settings(carriers);
+    pub(crate) fn transports(mut self, transports: Vec<TokenTransport>) -> Self {
+        (self.settings, self.plain_settings) = settings(transports);
         self
     }
 
     #[cfg(feature = "api")]
-    pub(crate) fn all_carriers(&self) -> &[Carrier] {
-        &self.settings.carriers
+    pub(crate) fn all_carriers(&self) -> &[TokenTransport] {
+        &self.settings.transports
     }
 
     /// What is answered to `OPTIONS`.
@@ -111,7 +111,7 @@ impl<E: Engine> Authorizer<E> {
             Ok(Some(scheme)) if scheme.eq_ignore_ascii_case("http") => &self.plain_settings,
             _ => &self.settings,
         };
-        let slot = Slot::new(self.engine.clone(), Arc::clone(settings));
+        let slot = LazySession::new(self.engine.clone(), Arc::clone(settings));
         let open = match slot.open(headers).await {
             Ok(open) => open,
             Err(error) => return Problem::of(&error).response(),
@@ -160,12 +160,12 @@ impl<E: Engine> Authorizer<E> {
         let session = open.session();
         let details = session.details().map_err(failed)?;
         let Some(subject) = details.subject else {
-            return Err(Problem::not_logged_in(open.arrival));
+            return Err(Problem::not_logged_in(open.token_state));
         };
         let mut headers = HeaderMap::new();
         headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(SUBJECT_HEADER, value(&subject)?);
-        headers.insert(ID_HEADER, value(&details.reference)?);
+        headers.insert(ID_HEADER, value(&details.public_id)?);
         let mut absent = Vec::new();
         for (field, header) in self.fields.iter() {
             let text = match session.get_value(field).map_err(failed)? {

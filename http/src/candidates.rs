@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use zeroize::Zeroizing;
 
 use crate::engine::Engine;
-use crate::fault::Fault as _;
+use crate::error::EngineError as _;
 use crate::problem::{warn_now_and_then, warn_operator};
 use tessera_contract::Claims;
 
@@ -32,7 +32,7 @@ pub(crate) async fn open_one<E: Engine>(
         let age = |claims: &Claims| (claims.generation, claims.issued_at);
         match newest
             .iter_mut()
-            .find(|(other, _)| other.reference == claims.reference)
+            .find(|(other, _)| other.public_id == claims.public_id)
         {
             None => newest.push((claims, token)),
             Some(known) if age(&known.0) < age(&claims) => *known = (claims, token),

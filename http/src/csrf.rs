@@ -16,12 +16,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::unread;
-use crate::carrier::{Carrier, one};
 use crate::engine::Engine;
 use crate::nest::Mount;
 use crate::origin::{Origin, OriginError};
 use crate::problem::Problem;
-use crate::session::{Arrival, Session};
+use crate::session::{Session, TokenState};
+use crate::transport::{TokenTransport, one};
 
 /// The header that scripts send the token in.
 pub const CSRF_HEADER: &str = "x-csrf-token";
@@ -229,17 +229,17 @@ async fn session_of_cookie<E: Engine>(parts: &request::Parts) -> Result<Option<S
             "the service failed; its log says more",
         ));
     };
-    let carrier = slot
+    let transport = slot
         .brought(&parts.headers)
-        .and_then(|(at, _)| slot.settings.carriers.get(at));
-    if !matches!(carrier, Some(Carrier::Cookie(_))) {
+        .and_then(|(at, _)| slot.settings.transports.get(at));
+    if !matches!(transport, Some(TokenTransport::Cookie(_))) {
         return Ok(None);
     }
     let open = slot
         .open(&parts.headers)
         .await
         .map_err(|error| Problem::of(&error))?;
-    Ok((open.arrival == Arrival::Live).then(|| Session::new(open)))
+    Ok((open.token_state == TokenState::Live).then(|| Session::new(open)))
 }
 
 fn check<E: Engine>(session: &Session<E>, token: &str) -> Result<(), Problem> {

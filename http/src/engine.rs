@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::fault::Fault;
+use crate::error::EngineError;
 use tessera_contract::{Change, Claims, Details, Grant, KeepFields, SessionPage, Timestamp, Value};
 
 /// Makes and opens sessions; in the Rust host, `tessera::Sessions`.
@@ -15,7 +15,7 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// An open session.
     type Session: EngineSession<Error = Self::Error>;
     /// Why a call did not do as asked.
-    type Error: Fault;
+    type Error: EngineError;
 
     /// Whether the other is a clone of this one: the same policy, keys, store and clock.
     fn is_same(&self, other: &Self) -> bool;
@@ -41,7 +41,7 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Those that say what is wrong with the token.
     fn verify(&self, token: &str, max_age: Option<Duration>) -> Result<Claims, Self::Error>;
 
-    /// Lists one page of a subject's live sessions; `current` is the reference of the caller's own.
+    /// Lists one page of a subject's live sessions; `current` is the public id of the caller's own.
     ///
     /// # Errors
     /// Those of the store.
@@ -52,14 +52,14 @@ pub trait Engine: Clone + Send + Sync + 'static {
         cursor: Option<&str>,
     ) -> impl Future<Output = Result<SessionPage, Self::Error>> + Send;
 
-    /// Ends one session of a subject, named by its reference; answers whether it was there.
+    /// Ends one session of a subject, named by its public id; answers whether it was there.
     ///
     /// # Errors
     /// Those of the store.
     fn revoke(
         &self,
         subject: &str,
-        reference: &str,
+        public_id: &str,
     ) -> impl Future<Output = Result<bool, Self::Error>> + Send;
 
     /// Ends every session of a subject, and answers how many.
@@ -79,7 +79,7 @@ pub trait Engine: Clone + Send + Sync + 'static {
 /// An open session; in the Rust host, `tessera::Session`.
 pub trait EngineSession: Send + Sync + 'static {
     /// Why a call did not do as asked.
-    type Error: Fault;
+    type Error: EngineError;
 
     /// Reads one field; `None` if there is no such field.
     ///

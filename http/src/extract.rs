@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use crate::engine::Engine;
 use crate::nest::Mount;
 use crate::problem::Problem;
-use crate::session::{Arrival, Session};
+use crate::session::{Session, TokenState};
 
 /// Why a handler did not get its session.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum Rejection<F: std::error::Error + 'static> {
     #[error("nobody is logged in")]
     NotLoggedIn {
         /// Why the token that was sent is no good.
-        arrival: Arrival,
+        token_state: TokenState,
         /// Where to log in, if the layer knows and the client is a browser that goes there.
         login: Option<HeaderValue>,
     },
@@ -32,7 +32,7 @@ pub enum Rejection<F: std::error::Error + 'static> {
     Engine(#[source] F),
 }
 
-impl<F: crate::Fault> IntoResponse for Rejection<F> {
+impl<F: crate::EngineError> IntoResponse for Rejection<F> {
     fn into_response(self) -> Response {
         match self {
             Self::LayerMissing => {
@@ -49,7 +49,7 @@ impl<F: crate::Fault> IntoResponse for Rejection<F> {
                 )
                     .into_response()
             }
-            Self::NotLoggedIn { arrival, .. } => Problem::not_logged_in(arrival).into_response(),
+            Self::NotLoggedIn { token_state, .. } => Problem::not_logged_in(token_state).into_response(),
             Self::Engine(error) => Problem::of(&error).into_response(),
         }
     }
@@ -78,7 +78,7 @@ impl<S: Sync, E: Engine> OptionalFromRequestParts<S> for Session<E> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
         let session = open::<E>(parts).await?;
-        Ok((session.arrival() == Arrival::Live).then_some(session))
+        Ok((session.token_state() == TokenState::Live).then_some(session))
     }
 }
 
@@ -107,8 +107,8 @@ impl<S: Sync, E: Engine> FromRequestParts<S> for LoggedIn<E> {
         match session.subject().map_err(Rejection::Engine)? {
             Some(subject) => Ok(Self { session, subject }),
             None => {
-                let (arrival, login) = (session.arrival(), mount::<E>(parts)?.login(parts));
-                Err(Rejection::NotLoggedIn { arrival, login })
+                let (token_state, login) = (session.token_state(), mount::<E>(parts)?.login(parts));
+                Err(Rejection::NotLoggedIn { token_state, login })
             }
         }
     }

@@ -9,12 +9,12 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::carrier::Carrier;
 use crate::cookie::Cookie;
 use crate::engine::Engine;
+use crate::lazy::Settings;
 use crate::login::LoginPath;
 use crate::nest;
-use crate::slot::Settings;
+use crate::transport::TokenTransport;
 
 /// Gives every request a [`Session`](crate::Session), opened only if a handler asks for it.
 ///
@@ -22,8 +22,8 @@ use crate::slot::Settings;
 /// The response's body has to be one that a text can become (`From<String>`), as axum's is.
 ///
 /// Layers may stand around each other, as where routers are nested. An inner one with the same engine (a clone) and the same
-/// carriers takes part in the outer one's session. One with other carriers has a session of its own, and extractors inside of
-/// both mean the inner one's. Where two share a cookie's name or a header, and not the engine and all carriers, every request
+/// transports takes part in the outer one's session. One with other transports has a session of its own, and extractors inside of
+/// both mean the inner one's. Where two share a cookie's name or a header, and not the engine and all transports, every request
 /// that passes both is answered 500, and the log says why.
 #[derive(Clone, Debug)]
 pub struct SessionLayer<E> {
@@ -35,7 +35,7 @@ impl<E: Engine> SessionLayer<E> {
     /// Over an engine, with the default cookie.
     pub fn new(engine: E) -> Self {
         let settings = Settings {
-            carriers: vec![Carrier::Cookie(Cookie::default())],
+            transports: vec![TokenTransport::Cookie(Cookie::default())],
             login: None,
             removes_twins: true,
         };
@@ -48,7 +48,7 @@ impl<E: Engine> SessionLayer<E> {
     /// Takes the token from another cookie.
     #[must_use]
     pub fn cookie(self, cookie: Cookie) -> Self {
-        self.carriers([Carrier::Cookie(cookie)])
+        self.transports([TokenTransport::Cookie(cookie)])
     }
 
     /// Takes the token from the first of these that brings one of ours, whether it is good or not; credentials of another system
@@ -56,11 +56,11 @@ impl<E: Engine> SessionLayer<E> {
     /// browsers log in, the cookie has to come first.
     /// None at all is as if it had not been called.
     #[must_use]
-    pub fn carriers(mut self, carriers: impl IntoIterator<Item = Carrier>) -> Self {
-        let carriers: Vec<Carrier> = carriers.into_iter().collect();
-        if !carriers.is_empty() {
+    pub fn transports(mut self, transports: impl IntoIterator<Item = TokenTransport>) -> Self {
+        let transports: Vec<TokenTransport> = transports.into_iter().collect();
+        if !transports.is_empty() {
             self.settings = Arc::new(Settings {
-                carriers,
+                transports,
                 login: self.settings.login.clone(),
                 removes_twins: true,
             });
@@ -84,7 +84,7 @@ impl<E: Engine> SessionLayer<E> {
             );
         }
         self.settings = Arc::new(Settings {
-            carriers: self.settings.carriers.clone(),
+            transports: self.settings.transports.clone(),
             login,
             removes_twins: true,
         });

@@ -16,37 +16,37 @@ pub mod api;
 mod auth;
 mod body;
 mod candidates;
-mod carrier;
 mod cookie;
 mod csrf;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod engine;
+mod error;
 mod extract;
-mod fault;
 mod form;
 mod layer;
+mod lazy;
 mod login;
 mod nest;
 mod origin;
 mod problem;
 mod session;
-mod slot;
+mod transport;
 
 pub use auth::{Authorizer, ENVOY_REMOVE_HEADER, ID_HEADER, MAXIMUM_VALUE_BYTES, Preflight, SUBJECT_HEADER};
 pub use body::BodyTimeout;
-pub use carrier::{Carrier, TOKEN_HEADER};
 pub use cookie::{Cookie, CookieBuilder, CookieError, Lifetime, MAXIMUM_COOKIE_BYTES, SameSite};
 pub use csrf::{CSRF_FIELD, CSRF_HEADER, CsrfLayer, CsrfService, DEFAULT_FORM_BYTES};
 pub use engine::{Engine, EngineSession, Limits};
+pub use error::{EngineError, ErrorKind};
 pub use extract::{LoggedIn, Rejection};
-pub use fault::{Fault, Kind};
 pub use layer::{SessionLayer, SessionService};
 pub use login::{RETURN_PARAMETER, ReturnTo, own_path};
 pub use origin::OriginError;
 pub use problem::{Problem, chain};
-pub use session::{Arrival, Session};
+pub use session::{Session, TokenState};
 pub use tessera_contract::{
     Change, Claims, ConvertError, Details, Grant, KeepFields, SessionPage, SessionSummary, Status, Timestamp,
     Value,
 };
+pub use transport::{TOKEN_HEADER, TokenTransport};

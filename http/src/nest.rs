@@ -1,7 +1,7 @@
 //! Several session layers around one route, as where a router with a layer of its own is nested in another router with one.
 //!
 //! Two handles on one token in one request would hand out two tokens and lose changes.
-//! So a layer takes part in the session of an outer layer that has the same engine and the same carriers, has a session of its
+//! So a layer takes part in the session of an outer layer that has the same engine and the same transports, has a session of its
 //! own where nothing is shared, and refuses the request otherwise.
 
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use http::uri::PathAndQuery;
 use http::{Extensions, HeaderValue, Uri};
 
 use crate::engine::Engine;
+use crate::lazy::{LazySession, Settings};
 use crate::login::LoginPath;
 use crate::problem::Problem;
-use crate::slot::{Settings, Slot};
 
 /// The session that extractors of one engine's type mean here, in a request's extensions: the one of the innermost layer.
 pub(crate) struct Mount<E: Engine> {
-    pub(crate) slot: Arc<Slot<E>>,
+    pub(crate) slot: Arc<LazySession<E>>,
     /// Where the innermost layer sends a browser that is not logged in.
     pub(crate) login: Option<Arc<LoginPath>>,
     /// The request's path as the outermost layer has seen it; a nested router takes the first part of it away.
     target: Option<PathAndQuery>,
     /// One for each session of this request with an engine of this type, the outermost first.
-    slots: Vec<Arc<Slot<E>>>,
+    slots: Vec<Arc<LazySession<E>>>,
 }
 
 impl<E: Engine> Clone for Mount<E> {
@@ -58,8 +58,8 @@ struct Passed(Vec<Arc<Settings>>);
 /// Two layers that have a cookie or a header in common, and are not the same.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "two session layers around one route share {place}, but not the engine and all carriers: \
-     give both the same engine and carriers, or each a cookie of its own"
+    "two session layers around one route share {place}, but not the engine and all transports: \
+     give both the same engine and transports, or each a cookie of its own"
 )]
 pub(crate) struct SharedPlace {
     place: String,
@@ -80,15 +80,16 @@ pub(crate) fn enter<E: Engine>(
     settings: &Arc<Settings>,
     uri: &Uri,
     extensions: &mut Extensions,
-) -> Result<Option<Arc<Slot<E>>>, SharedPlace> {
+) -> Result<Option<Arc<LazySession<E>>>, SharedPlace> {
     let outer = extensions.get::<Mount<E>>();
     let mut slots = outer.map(|mount| mount.slots.clone()).unwrap_or_default();
     let target = match outer {
         Some(mount) => mount.target.clone(),
         None => uri.path_and_query().cloned(),
     };
-    let same =
-        |slot: &&Arc<Slot<E>>| slot.engine.is_same(engine) && slot.settings.carriers == settings.carriers;
+    let same = |slot: &&Arc<LazySession<E>>| {
+        slot.engine.is_same(engine) && slot.settings.transports == settings.transports
+    };
     if let Some(slot) = slots.iter().find(same).map(Arc::clone) {
         let login = settings.login.clone().or_else(|| slot.settings.login.clone());
         extensions.insert(Mount {
@@ -100,15 +101,15 @@ pub(crate) fn enter<E: Engine>(
         return Ok(None);
     }
     let passed = extensions.get_or_insert_default::<Passed>();
-    let outer = passed.0.iter().flat_map(|settings| &settings.carriers);
-    for carrier in outer {
-        if settings.carriers.iter().any(|own| own.meets(carrier)) {
-            let place = carrier.to_string();
+    let outer = passed.0.iter().flat_map(|settings| &settings.transports);
+    for transport in outer {
+        if settings.transports.iter().any(|own| own.meets(transport)) {
+            let place = transport.to_string();
             return Err(SharedPlace { place });
         }
     }
     passed.0.push(Arc::clone(settings));
-    let slot = Arc::new(Slot::new(engine.clone(), Arc::clone(settings)));
+    let slot = Arc::new(LazySession::new(engine.clone(), Arc::clone(settings)));
     slots.push(Arc::clone(&slot));
     extensions.insert(Mount {
         slot: Arc::clone(&slot),

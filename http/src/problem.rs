@@ -7,8 +7,8 @@ use axum_core::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
 
-use crate::fault::{Fault, Kind};
-use crate::session::Arrival;
+use crate::error::{EngineError, ErrorKind};
+use crate::session::TokenState;
 
 /// How long to wait before a store that failed is asked again.
 const RETRY_AFTER_SECONDS: u64 = 1;
@@ -37,7 +37,7 @@ impl Problem {
     }
 
     /// What a session's error is to the client; what failed at the server is written to the log, and the client told only that.
-    pub fn of(error: &impl Fault) -> Self {
+    pub fn of(error: &impl EngineError) -> Self {
         let kind = error.kind();
         let (status, code) = (kind.status(), kind.code());
         warn_operator(error);
@@ -55,7 +55,7 @@ impl Problem {
         }
         match (status, kind) {
             (401, _) => problem.challenge(r#"Bearer error="invalid_token""#),
-            (503, _) | (_, Kind::Contended) => {
+            (503, _) | (_, ErrorKind::Contended) => {
                 let pause = error.retry_after().map_or(RETRY_AFTER_SECONDS, |pause| {
                     pause.as_millis().div_ceil(1000).max(1) as u64
                 });
@@ -66,20 +66,20 @@ impl Problem {
     }
 
     /// Nobody is logged in who has to be.
-    pub(crate) fn not_logged_in(arrival: Arrival) -> Self {
-        match arrival {
-            Arrival::Refused(kind) => Self::token_refused(kind),
+    pub(crate) fn not_logged_in(token_state: TokenState) -> Self {
+        match token_state {
+            TokenState::Refused(kind) => Self::token_refused(kind),
             _ => Self::new(401, "token-absent", "log in first").challenge("Bearer"),
         }
     }
 
     /// The request brought a token that opens nothing, for a reason that is the token's.
-    pub(crate) fn token_refused(kind: Kind) -> Self {
+    pub(crate) fn token_refused(kind: ErrorKind) -> Self {
         let detail = match kind {
-            Kind::TokenAmbiguous => {
+            ErrorKind::TokenAmbiguous => {
                 "there are several cookies of one name, and not exactly one of them opens a session; log in again"
             }
-            Kind::TokenMalformed => "the token is malformed",
+            ErrorKind::TokenMalformed => "the token is malformed",
             _ => "the session's token opens nothing; log in again",
         };
         Self::new(401, kind.code(), detail).challenge(r#"Bearer error="invalid_token""#)
@@ -144,9 +144,9 @@ impl IntoResponse for Problem {
 }
 
 /// Writes to the log what a refused token tells the operator: it may be stolen, or the clocks of two hosts differ.
-pub(crate) fn warn_operator(error: &impl Fault) {
+pub(crate) fn warn_operator(error: &impl EngineError) {
     static EARLY: AtomicU64 = AtomicU64::new(0);
-    if error.kind() == Kind::Reused {
+    if error.kind() == ErrorKind::Reused {
         tracing::warn!("a token was used that had been renewed long before: it may be stolen");
     }
     if let Some(ahead) = error.ahead() {

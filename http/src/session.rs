@@ -12,7 +12,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use zeroize::Zeroizing;
 
 use crate::engine::{Engine, EngineSession as _};
-use crate::fault::{Fault as _, Kind};
+use crate::error::{EngineError as _, ErrorKind};
 use tessera_contract::{Details, Grant, KeepFields, SessionPage};
 
 /// The fields that hold flash messages begin so.
@@ -21,11 +21,11 @@ const MAXIMUM_FLASHES: usize = 16;
 
 /// What the request brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
+pub enum TokenState {
     /// No token.
     Absent,
     /// A token that opens nothing, and why. The session is an empty draft.
-    Refused(Kind),
+    Refused(ErrorKind),
     /// The token of a live session.
     Live,
 }
@@ -41,7 +41,7 @@ pub enum Arrival {
 /// # After the response
 ///
 /// Once the response has left, what it was served with can still be read, as in a body that is streamed, and every change
-/// answers an error of the kind [`Kind::Closed`]. A change that a task of the handler's has under way then is not waited for.
+/// answers an error of the kind [`ErrorKind::Closed`]. A change that a task of the handler's has under way then is not waited for.
 ///
 /// It shows the session as it was when the request was served, however long it is kept. A handler that goes on for long
 /// (server-sent events, a WebSocket) keeps [`Session::token`] in its place, and opens it at the engine whenever it wants to know
@@ -83,7 +83,7 @@ impl<E: Engine> Clone for Session<E> {
 impl<E: Engine> fmt::Debug for Session<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("arrival", &self.open.arrival)
+            .field("arrival", &self.open.token_state)
             .finish_non_exhaustive()
     }
 }
@@ -93,21 +93,21 @@ pub(crate) struct Open<E: Engine> {
     pub(crate) engine: E,
     /// Another one after the end of the first.
     session: RwLock<Arc<E::Session>>,
-    pub(crate) arrival: Arrival,
-    /// Which carrier the token came in, if there was one.
-    pub(crate) carrier: Option<usize>,
+    pub(crate) token_state: TokenState,
+    /// Which transport the token came in, if there was one.
+    pub(crate) transport: Option<usize>,
     /// Set when the response leaves. Held for reading while a field is changed, so that a change is saved or refused.
     left: RwLock<bool>,
     /// Whether the last call that stores has failed: then nothing is stored that the handler does not ask for again.
     failed: AtomicBool,
-    news: Mutex<Option<News>>,
+    update: Mutex<Option<ClientUpdate>>,
     /// The token that the client has once it has the response, if it is one that opens the session.
     token: Mutex<Option<Zeroizing<String>>>,
 }
 
 /// What the client is to be told.
 #[derive(Clone, Debug)]
-pub(crate) enum News {
+pub(crate) enum ClientUpdate {
     /// Here is a token.
     Token(Grant),
     /// The one you have is no good any more.
@@ -118,19 +118,19 @@ impl<E: Engine> Open<E> {
     pub(crate) fn new(
         engine: E,
         session: E::Session,
-        arrival: Arrival,
-        carrier: Option<usize>,
+        token_state: TokenState,
+        transport: Option<usize>,
         token: Option<Zeroizing<String>>,
     ) -> Self {
         Self {
             engine,
             session: RwLock::new(Arc::new(session)),
-            arrival,
-            carrier,
+            token_state,
+            transport,
             token: Mutex::new(token),
             left: RwLock::new(false),
             failed: AtomicBool::new(false),
-            news: Mutex::new(None),
+            update: Mutex::new(None),
         }
     }
 
@@ -149,14 +149,14 @@ impl<E: Engine> Open<E> {
 
     /// Notes that the session has ended, and puts an empty draft in its place.
     fn begin_anew(&self) {
-        *self.news() = Some(News::Ended);
+        *self.update() = Some(ClientUpdate::Ended);
         *self.token() = None;
         let draft = Arc::new(self.engine.create());
         *self.session.write().unwrap_or_else(PoisonError::into_inner) = draft;
     }
 
-    pub(crate) fn news(&self) -> MutexGuard<'_, Option<News>> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn update(&self) -> MutexGuard<'_, Option<ClientUpdate>> {
+        self.update.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -175,7 +175,7 @@ impl<E: Engine> Open<E> {
     pub(crate) fn note(&self, grant: Grant) {
         if let Some(token) = &grant.token {
             *self.token() = Some(Zeroizing::new(token.clone()));
-            *self.news() = Some(News::Token(grant));
+            *self.update() = Some(ClientUpdate::Token(grant));
         }
     }
 }
@@ -204,8 +204,8 @@ impl<E: Engine> Session<E> {
     }
 
     /// What the request brought.
-    pub fn arrival(&self) -> Arrival {
-        self.open.arrival
+    pub fn token_state(&self) -> TokenState {
+        self.open.token_state
     }
 
     /// Reads one field as a Rust type; `None` if there is no such field.
@@ -392,7 +392,7 @@ impl<E: Engine> Session<E> {
     /// If the session has ended.
     pub fn csrf_token(&self) -> Result<String, E::Error> {
         match self.read(|session| session.csrf_token()) {
-            Err(error) if error.kind() == Kind::Draft => Ok(String::new()),
+            Err(error) if error.kind() == ErrorKind::Draft => Ok(String::new()),
             token => token,
         }
     }
@@ -409,21 +409,21 @@ impl<E: Engine> Session<E> {
         let details = self.details()?;
         match &details.subject {
             Some(subject) => {
-                let current = Some(details.reference.as_str());
+                let current = Some(details.public_id.as_str());
                 self.open.engine.list(subject, current, cursor).await
             }
             None => Ok(SessionPage::default()),
         }
     }
 
-    /// Ends one session of the same subject, named by its reference; answers whether it was there.
+    /// Ends one session of the same subject, named by its public id; answers whether it was there.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn revoke(&self, reference: &str) -> Result<bool, E::Error> {
+    pub async fn revoke(&self, public_id: &str) -> Result<bool, E::Error> {
         self.check()?;
         match self.subject()? {
-            Some(subject) => self.open.engine.revoke(&subject, reference).await,
+            Some(subject) => self.open.engine.revoke(&subject, public_id).await,
             None => Ok(false),
         }
     }

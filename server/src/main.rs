@@ -28,7 +28,6 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-
 /// Sessions for services in several languages: one engine, sandboxed, over any store.
 #[derive(Parser)]
 #[command(

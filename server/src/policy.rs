@@ -163,7 +163,7 @@ pub(crate) fn refused(error: ConfigurationError) -> Failure {
         None => (field.as_str(), reason),
     };
     let flag = match name {
-        "sessions-per-owner" => "sessions-per-subject",
+        "sessions-per-subject" => "sessions-per-subject",
         "public-fields" => "public-field",
         "token-fields" => "token-field",
         name => name,
@@ -251,7 +251,7 @@ impl PolicyFlags {
             policy.renew_interval = self.renew_interval;
             give(self.rotation_grace, &mut policy.rotation_grace);
             give(self.token_lifetime, &mut policy.token_lifetime);
-            policy.sessions_per_owner = self.sessions_per_subject;
+            policy.sessions_per_subject = self.sessions_per_subject;
             give(cap_rule, &mut policy.cap_rule);
             give(field_rule, &mut policy.field_rule);
             give(reuse_rule, &mut policy.reuse_rule);

@@ -86,7 +86,7 @@ pub(crate) struct Serve {
         help_heading = "Proxies"
     )]
     auth_headers: Vec<(String, HeaderName)>,
-    /// A field that only the service key writes, as it does every field that proxies are told; may be given more than once
+    /// A field that only the service key writes, as it does every field that proxies receive; may be given more than once
     #[arg(
         long = "protected-field",
         value_name = "NAME",

@@ -30,14 +30,14 @@ pub(crate) enum Sessions {
         #[command(flatten)]
         place: Place,
     },
-    /// Show one session with its fields: by its reference and subject, or by its token.
+    /// Show one session with its fields: by its public id and subject, or by its token.
     Show {
         /// Whose session it is
-        #[arg(long, required_unless_present = "token", requires = "reference")]
+        #[arg(long, required_unless_present = "token", requires = "public_id")]
         subject: Option<String>,
-        /// Its reference, as `list` shows it
+        /// Its public id, as `list` shows it
         #[arg(long, requires = "subject", allow_hyphen_values = true)]
-        reference: Option<String>,
+        public_id: Option<String>,
         /// Its token; `-` reads it from standard input, where it is in no list of processes
         #[arg(long, conflicts_with = "subject")]
         token: Option<String>,
@@ -54,9 +54,9 @@ pub(crate) enum Sessions {
         /// Whose sessions
         #[arg(long)]
         subject: String,
-        /// Only the one with this reference
+        /// Only the one with this public id
         #[arg(long, allow_hyphen_values = true)]
-        reference: Option<String>,
+        public_id: Option<String>,
         #[command(flatten)]
         place: Place,
     },
@@ -101,14 +101,14 @@ impl Sessions {
             Self::Show {
                 place,
                 subject,
-                reference,
+                public_id,
                 ..
-            } => show(&place, subject.as_deref(), reference.as_deref()).await,
+            } => show(&place, subject.as_deref(), public_id.as_deref()).await,
             Self::Revoke {
                 place,
                 subject,
-                reference,
-            } => revoke(place, &subject, reference.as_deref()).await,
+                public_id,
+            } => revoke(place, &subject, public_id.as_deref()).await,
             Self::Count { place } => count(&place).await,
         }
     }
@@ -139,11 +139,11 @@ async fn walk(store: &PlainStore, mut visit: impl FnMut(&Listed) -> bool) -> Res
     }
 }
 
-/// The reference of the session that lies under a key; `None` for a key that is not a session's.
+/// The public id of the session that lies under a key; `None` for a key that is not a session's.
 fn reference_of(key: &str) -> Option<String> {
     // The id is the last 22 characters, whatever prefix the server was given.
     let id = key.get(key.len().checked_sub(22)?..)?;
-    URL_SAFE_NO_PAD.decode(id).ok().map(|id| token::reference(&id))
+    URL_SAFE_NO_PAD.decode(id).ok().map(|id| token::public_id(&id))
 }
 
 fn heading() -> Vec<String> {
@@ -156,10 +156,10 @@ async fn list_all(place: &Place) -> Result<(), Failure> {
     let store = place.data.open_to_read().await?;
     let mut rows = vec![heading()];
     walk(&store, |row| {
-        if let Some(reference) = reference_of(&row.key) {
+        if let Some(public_id) = reference_of(&row.key) {
             let owner = row.owner.clone().unwrap_or_else(|| "-".into());
             let moments = [row.touched_at, row.expires_at, row.ends_at].map(moment::show);
-            rows.push([reference, owner].into_iter().chain(moments).collect());
+            rows.push([public_id, owner].into_iter().chain(moments).collect());
         }
         true
     })
@@ -172,7 +172,7 @@ async fn list(place: Place, subject: &str) -> Result<(), Failure> {
     let sessions = engine(place, store)?;
     let row = |session: &SessionSummary| {
         let moments = [session.last_seen_at, session.expires_at, session.ends_at].map(moment::show);
-        [session.reference.clone(), subject.to_owned()]
+        [session.public_id.clone(), subject.to_owned()]
             .into_iter()
             .chain(moments)
             .collect()
@@ -189,9 +189,9 @@ async fn list(place: Place, subject: &str) -> Result<(), Failure> {
     }
 }
 
-async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> Result<(), Failure> {
+async fn show(place: &Place, subject: Option<&str>, public_id: Option<&str>) -> Result<(), Failure> {
     let store = Methods(place.data.open_to_read().await?);
-    let row = row_of(&store, subject.unwrap_or_default(), reference).await?;
+    let row = row_of(&store, subject.unwrap_or_default(), public_id).await?;
     let row = row.ok_or_else(|| Failure::new("there is no such session"))?;
     // A listing brings values along only up to a size.
     let entry = store
@@ -203,7 +203,7 @@ async fn show(place: &Place, subject: Option<&str>, reference: Option<&str>) -> 
         serde_json::from_str(&entry.value).map_err(|_| Failure::new("the stored record cannot be read"))?;
     let at = |at: Option<u64>| at.map(|at| moment::show(Timestamp::from_millis(at)));
     print_session(&Shown {
-        reference,
+        public_id,
         subject,
         created: at(record.created),
         authenticated: at(record.authenticated),
@@ -225,7 +225,7 @@ struct StoredRecord {
 
 #[derive(Serialize)]
 struct Shown<'a> {
-    reference: Option<&'a str>,
+    public_id: Option<&'a str>,
     subject: Option<&'a str>,
     created: Option<String>,
     authenticated: Option<String>,
@@ -236,18 +236,18 @@ struct Shown<'a> {
     fields: Option<Box<RawValue>>,
 }
 
-/// The subject's row with this reference.
+/// The subject's row with this public id.
 async fn row_of(
     store: &Methods<PlainStore>,
     subject: &str,
-    reference: Option<&str>,
+    public_id: Option<&str>,
 ) -> Result<Option<Row>, Failure> {
     let (now, mut cursor) = (Timestamp::now(), String::new());
     loop {
         let page = store.list_owned(now, subject, &cursor, PAGE_ROWS).await;
         let page = page.map_err(Failure::during("cannot read the store"))?;
         let mut rows = page.rows.into_iter();
-        if let Some(row) = rows.find(|row| reference_of(&row.key).as_deref() == reference) {
+        if let Some(row) = rows.find(|row| reference_of(&row.key).as_deref() == public_id) {
             return Ok(Some(row));
         }
         match page.next {
@@ -283,7 +283,7 @@ async fn show_by_token(
     let details = session.details().map_err(Failure::during(doing()))?;
     let fields = session.entries_json().map_err(Failure::during(doing()))?;
     print_session(&Shown {
-        reference: Some(&details.reference),
+        public_id: Some(&details.public_id),
         subject: details.subject.as_deref(),
         created: Some(moment::show(details.created_at)),
         authenticated: details.authenticated_at.map(moment::show),
@@ -299,11 +299,11 @@ fn print_session(session: &Shown<'_>) -> Result<(), Failure> {
     say(&format!("{}\n", indented(&text)))
 }
 
-async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<(), Failure> {
+async fn revoke(place: Place, subject: &str, public_id: Option<&str>) -> Result<(), Failure> {
     let store = place.data.open_shared().await?;
     let sessions = engine(place, store)?;
     let doing = "cannot end the sessions";
-    let Some(reference) = reference else {
+    let Some(public_id) = public_id else {
         let ended = sessions
             .revoke_all(subject)
             .await
@@ -311,7 +311,7 @@ async fn revoke(place: Place, subject: &str, reference: Option<&str>) -> Result<
         return say(&format!("ended {ended}\n"));
     };
     match sessions
-        .revoke(subject, reference)
+        .revoke(subject, public_id)
         .await
         .map_err(Failure::during(doing))?
     {

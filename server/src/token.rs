@@ -22,7 +22,7 @@ use crate::{duration, moment};
 
 #[derive(Subcommand)]
 pub(crate) enum Token {
-    /// Decode a token without checking it; the session id is shown as its reference only.
+    /// Decode a token without checking it; the session id is shown as its public id only.
     Inspect {
         /// The token; `-` reads it from standard input, where it is in no list of processes
         token: String,
@@ -105,7 +105,7 @@ fn decode_compact(key: &str, payload: &str) -> Option<Value> {
     Some(json!({
         "format": "compact",
         "key": key,
-        "reference": reference(&payload[..16]),
+        "public_id": public_id(&payload[..16]),
         "generation": number(16, 20),
         "raised": show(20, 26),
         "issued": show(26, 32),
@@ -120,7 +120,7 @@ fn decode_jwt(header: &str, payload: &str) -> Option<Value> {
     // Half of a login: shown as the hash that logs have.
     if let Some(id) = claims.remove("sid") {
         let id = id.as_str().and_then(|id| URL_SAFE_NO_PAD.decode(id).ok())?;
-        claims.insert("reference".into(), reference(&id).into());
+        claims.insert("public_id".into(), public_id(&id).into());
     }
     for (claim, name) in [("iat", "issued"), ("exp", "expires")] {
         if let Some(seconds) = claims.get(claim).and_then(Value::as_u64) {
@@ -134,7 +134,7 @@ fn decode_jwt(header: &str, payload: &str) -> Option<Value> {
 }
 
 /// What logs and pages call a session: the engine's own hash of what stays of its id.
-pub(crate) fn reference(id: &[u8]) -> String {
+pub(crate) fn public_id(id: &[u8]) -> String {
     const STAYS: usize = 9;
     let digest = Sha256::new()
         .chain_update(b"tessera reference\0")
@@ -162,7 +162,7 @@ fn verify(
         .verify(token, max_age)
         .map_err(Failure::during("refused"))?;
     let said = json!({
-        "reference": claims.reference,
+        "public_id": claims.public_id,
         "generation": claims.generation,
         "issued": moment::show(claims.issued_at),
         "expires": moment::show(claims.expires_at),

@@ -4,7 +4,7 @@ use axum::http::HeaderName;
 use clap::{Args, ValueEnum};
 use tessera::Sessions;
 use tessera::http::api::{Api, check_transports, parse_transport};
-use tessera::http::{Carrier, Preflight};
+use tessera::http::{Preflight, TokenTransport};
 
 use crate::failure::Failure;
 
@@ -24,7 +24,7 @@ pub(crate) struct TransportFlags {
         value_parser = |text: &str| parse_transport(text.trim()),
         env = "TESSERA_TRANSPORTS"
     )]
-    transports: Vec<Carrier>,
+    transports: Vec<TokenTransport>,
     /// The same for `/auth` alone [default: as --transport]
     #[arg(
         long = "auth-transport",
@@ -33,7 +33,7 @@ pub(crate) struct TransportFlags {
         value_parser = |text: &str| parse_transport(text.trim()),
         env = "TESSERA_AUTH_TRANSPORTS"
     )]
-    auth_transports: Vec<Carrier>,
+    auth_transports: Vec<TokenTransport>,
     /// What `/auth` answers to OPTIONS, which browsers send without credentials before a request from another origin:
     /// check refuses it, pass leaves the answer to the application behind the proxy
     #[arg(
@@ -57,10 +57,10 @@ enum WithOptions {
 }
 
 impl TransportFlags {
-    /// Refuses what cannot be, before anything is made. `told`: the headers that fields are told in at `/auth`.
-    pub(crate) fn check(&self, told: &[(String, HeaderName)]) -> Result<(), Failure> {
-        check_transports(&self.transports, told).map_err(Failure::new)?;
-        check_transports(&self.auth_transports, told).map_err(Failure::new)?;
+    /// Refuses what cannot be, before anything is made. `auth_headers`: the fields that proxies receive at `/auth`, each with its header.
+    pub(crate) fn check(&self, auth_headers: &[(String, HeaderName)]) -> Result<(), Failure> {
+        check_transports(&self.transports, auth_headers).map_err(Failure::new)?;
+        check_transports(&self.auth_transports, auth_headers).map_err(Failure::new)?;
         if self.auth_method_header.is_some() && self.auth_options == WithOptions::Check {
             return Err(Failure::new(
                 "--auth-method-header is for --auth-options pass alone",

@@ -11,9 +11,9 @@ use super::RedisStore;
 use super::SqlStore;
 #[cfg(feature = "sqlite")]
 use super::SqliteStore;
-#[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
-use super::{Announce, Heard, Listening};
 use super::{Capabilities, MemoryStore, StoreError, StoreOp, StoreReply, StoreService};
+#[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
+use super::{InvalidationClock, InvalidationSource, Subscription};
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 use super::{Listed, Listing};
 use tessera_contract::Timestamp;
@@ -150,19 +150,19 @@ impl PlainStore {
 }
 
 #[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
-impl Announce for PlainStore {
-    fn announce(&self, heard: Arc<Heard>) -> Option<Listening> {
+impl InvalidationSource for PlainStore {
+    fn subscribe(&self, clock: Arc<InvalidationClock>) -> Option<Subscription> {
         match self {
             Self::Memory(_) => {
-                drop(heard);
+                drop(clock);
                 None
             }
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => None,
             #[cfg(feature = "redis")]
-            Self::Redis(store) => store.announce(heard),
+            Self::Redis(store) => store.subscribe(clock),
             #[cfg(feature = "sql")]
-            Self::Sql(store) => store.announce(heard),
+            Self::Sql(store) => store.subscribe(clock),
         }
     }
 }

@@ -10,9 +10,10 @@ mod any;
 #[cfg(feature = "cache")]
 mod cached;
 #[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
-mod heard;
+mod invalidation;
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 mod listing;
+mod malformed;
 mod memory;
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 mod percent;
@@ -30,11 +31,12 @@ mod url;
 pub use self::redis::{HeadFormat, RedisStore, RedisStoreBuilder, RedisStoreError, RedisUrl};
 pub use any::{AnyStore, PlainStore};
 #[cfg(feature = "cache")]
-pub use cached::{CacheUrl, CachedStore};
+pub use cached::CachedStore;
 #[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
-pub use heard::{Announce, Heard, Listening};
+pub use invalidation::{InvalidationClock, InvalidationSource, Subscription};
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 pub use listing::{Listed, Listing};
+pub use malformed::MalformedUrl;
 pub use memory::{Eviction, MemoryStore, MemoryStoreBuilder};
 #[cfg(feature = "sql")]
 pub use sql::{SqlCode, SqlError, SqlStore, SqlStoreBuilder, SqlStoreError, SqlUrl};
@@ -44,4 +46,6 @@ pub use tessera_contract::store::{
     BATCH_LIMIT, Capabilities, Cause, Condition, Deletion, Entry, Expected, Methods, Page, Placement, Row,
     SWEEP_GRACE, Store, StoreError, StoreOp, StoreReply, StoreService,
 };
+#[cfg(feature = "cache")]
+pub use url::CacheUrl;
 pub use url::{PlainUrl, StoreUrl, StoreUrlError};

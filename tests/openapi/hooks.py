@@ -39,16 +39,16 @@ def map_body(context, body):
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
     # So that one of a subject's sessions is ended more often than not.
-    if context.operation.path.endswith("/{reference}") and len(str(path_parameters.get("reference"))) % 4 != 3:
+    if context.operation.path.endswith("/{public_id}") and len(str(path_parameters.get("public_id"))) % 4 != 3:
         path_parameters["subject"] = "alice"
-        path_parameters["reference"] = reference(new_token())
+        path_parameters["public_id"] = public_id(new_token())
     return path_parameters
 
 
-def reference(token):
+def public_id(token):
     request = urllib.request.Request(URL + "/v1/session", headers={"Authorization": "Bearer " + token})
     with urllib.request.urlopen(request) as answer:
-        return json.load(answer)["reference"]
+        return json.load(answer)["public_id"]
 
 
 def new_token():

@@ -1,7 +1,7 @@
 //! What is shared by all hosts: the store suite, the scenarios, the servers they run over; and what several tests share.
 
+pub mod chaos;
 pub mod edge;
-pub mod faulted;
 pub mod flood;
 pub mod http_client;
 pub mod interleave;

@@ -1,4 +1,4 @@
-//! Random sequences of calls of the public API, each outcome foretold by a model: over a store that answers at once and over
+//! Random sequences of calls of the public API, each outcome predicted by a model: over a store that answers at once and over
 //! one that never does, through the same component.
 
 #![expect(
@@ -6,12 +6,14 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
-#[path = "boundary/foretell.rs"]
-mod foretell;
+#[path = "boundary/fixture.rs"]
+mod fixture;
 #[path = "boundary/handle.rs"]
 mod handle;
 #[path = "boundary/model.rs"]
 mod model;
+#[path = "boundary/oracle.rs"]
+mod oracle;
 #[path = "boundary/plan.rs"]
 mod plan;
 #[path = "boundary/setting.rs"]
@@ -20,8 +22,6 @@ mod setting;
 mod told;
 #[path = "boundary/values.rs"]
 mod values;
-#[path = "boundary/world.rs"]
-mod world;
 #[path = "boundary/writes.rs"]
 mod writes;
 
@@ -35,10 +35,10 @@ use tessera::Component;
 use tessera::store::MemoryStore;
 use tessera_tests::stores::NeverReady;
 
+use fixture::Fixture;
 use model::Model;
 use plan::{Call, Rules};
 use told::Told;
-use world::World;
 
 /// More with `PROPTEST_CASES`.
 const SEQUENCES: u32 = 1024;
@@ -58,22 +58,22 @@ async fn judge(
     counts: &RefCell<Counts>,
 ) -> Result<(), TestCaseError> {
     let mut model = Model::new(rules);
-    let mut worlds = [
-        World::new(component, rules, memory()).await,
-        World::new(component, rules, NeverReady::new(memory())).await,
+    let mut fixtures = [
+        Fixture::new(component, rules, memory()).await,
+        Fixture::new(component, rules, NeverReady::new(memory())).await,
     ];
     for (step, call) in calls.iter().enumerate() {
         let damage_shows = match call {
-            Call::Open(shown) | Call::Verify(shown) => worlds[0].damage_shows(shown),
+            Call::Open(shown) | Call::Verify(shown) => fixtures[0].damage_shows(shown),
             _ => true,
         };
-        let foretold = model.foretell(call, damage_shows);
-        for (world, name) in worlds.iter_mut().zip(["at once", "never at once"]) {
-            let said = world.said.len();
-            let told = world.call(call).await;
-            prop_assert_eq!(&told, &foretold, "step {}, {:?}, {}", step, call, name);
-            let secrets = world.secrets();
-            let leak = world.said[said..]
+        let predicted = model.predict(call, damage_shows);
+        for (fixture, name) in fixtures.iter_mut().zip(["at once", "never at once"]) {
+            let said = fixture.said.len();
+            let told = fixture.call(call).await;
+            prop_assert_eq!(&told, &predicted, "step {}, {:?}, {}", step, call, name);
+            let secrets = fixture.secrets();
+            let leak = fixture.said[said..]
                 .iter()
                 .find(|text| secrets.iter().any(|secret| text.contains(secret)));
             prop_assert!(
@@ -84,7 +84,7 @@ async fn judge(
                 leak
             );
         }
-        let [at_once, never] = &worlds;
+        let [at_once, never] = &fixtures;
         prop_assert_eq!(&at_once.said, &never.said, "step {}", step);
         // Random bytes are asked for once, however often a call is repeated.
         prop_assert_eq!(
@@ -93,10 +93,10 @@ async fn judge(
             "step {}",
             step
         );
-        if foretold != Told::Skipped {
+        if predicted != Told::Skipped {
             *counts
                 .borrow_mut()
-                .entry((call.kind(), foretold.kind()))
+                .entry((call.kind(), predicted.kind()))
                 .or_default() += 1;
         }
     }

@@ -76,14 +76,14 @@ async fn a_revocation_ends_no_other_subjects_login<S: Store + Clone>(name: &str,
             .expect("a login")
             .token
             .expect("a token");
-        let reference = session.details().expect("details").reference;
+        let public_id = session.details().expect("details").public_id;
         let login = sessions.open(&token).await.expect("a session");
         let revoke = async {
             // Either may come first.
             if race % 2 == 0 {
                 tokio::task::yield_now().await;
             }
-            sessions.revoke("alice", &reference).await
+            sessions.revoke("alice", &public_id).await
         };
         let (revocation, login_ended) = tokio::join!(revoke, login.authenticate("bob"));
         let (was_alices, bobs) = match (revocation.expect("a revocation"), login_ended) {

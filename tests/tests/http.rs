@@ -1,4 +1,4 @@
-//! Sessions over HTTP: the layer, the extractors, the carriers and the guard against forged requests, in an axum application.
+//! Sessions over HTTP: the layer, the extractors, the transports and the guard against forged requests, in an axum application.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,14 +10,14 @@
 mod after;
 #[path = "http/caches.rs"]
 mod caches;
-#[path = "http/carriers.rs"]
-mod carriers;
 #[path = "http/cookies.rs"]
 mod cookies;
 #[path = "http/csrf.rs"]
 mod csrf;
 #[path = "http/example.rs"]
 mod example;
+#[path = "http/fixture.rs"]
+mod fixture;
 #[path = "http/lazy.rs"]
 mod lazy;
 #[path = "http/logins.rs"]
@@ -28,9 +28,9 @@ mod nested;
 mod returns;
 #[path = "http/tabs.rs"]
 mod tabs;
+#[path = "http/transports.rs"]
+mod transports;
 #[path = "http/twins.rs"]
 mod twins;
 #[path = "http/work.rs"]
 mod work;
-#[path = "http/world.rs"]
-mod world;

@@ -19,6 +19,9 @@ mod cookies;
 mod csrf;
 #[path = "owasp/endings.rs"]
 mod endings;
+#[expect(dead_code, reason = "the tests of the layer need more of it")]
+#[path = "http/fixture.rs"]
+mod fixture;
 #[path = "owasp/ids.rs"]
 mod ids;
 #[expect(dead_code, reason = "the vectors need more of it")]
@@ -41,9 +44,6 @@ mod site;
 mod timeouts;
 #[path = "owasp/tokens.rs"]
 mod tokens;
-#[expect(dead_code, reason = "the tests of the layer need more of it")]
-#[path = "http/world.rs"]
-mod world;
 
 use server::Server;
 use tessera_tests::http_client as client;

@@ -9,10 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{ALL, CHECKS, COMPONENT, RELEASE, cargo, cargo_command, ensure_target, programs, root, run};
+use crate::cargo::{
+    ALL, CHECKS, COMPONENT, RELEASE, build as build_all, cargo, cargo_command, ensure_target, root, run,
+};
+use crate::programs;
+use deployment::{BUNDLE, failed};
 
-/// What is uploaded.
-const BUNDLE: [&str; 3] = ["worker.js", "worker_bg.wasm", "engine.wasm"];
 /// Where the operator's configuration is, and the bundle beside it.
 const DEPLOYMENT: &str = "edge/deploy";
 const TEMPLATE: &str = "edge/wrangler.toml";
@@ -76,7 +78,7 @@ pub(crate) fn bench() -> Result<(), String> {
 
 /// `cargo xtask soak-edge`: 50 000 requests of forty clients, over slow storage.
 pub(crate) fn soak() -> Result<(), String> {
-    crate::build()?;
+    build_all()?;
     for_tests()?;
     let mut test = cargo_command();
     test.env("TESSERA_SOAK_REQUESTS", "50000");
@@ -238,10 +240,6 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
     fs::copy(from, to)
         .map(|_| ())
         .map_err(|error| failed(from, &error))
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> String {
-    format!("{}: {error}", path.display())
 }
 
 /// How many bytes `gzip -9` makes of a file, as uploads are counted.

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::cargo::root;
+
 /// Each with so many runs that it takes some ten seconds.
 const TARGETS: [(&str, u32); 10] = [
     ("token", 200_000),
@@ -28,7 +30,7 @@ pub(crate) fn run(seconds: Option<&str>) -> Result<(), String> {
     if seconds.is_some_and(|seconds| seconds.parse::<u32>().is_err()) {
         return Err("how many seconds? A whole number".into());
     }
-    let root = fs::canonicalize(super::root()).map_err(|error| error.to_string())?;
+    let root = fs::canonicalize(root()).map_err(|error| error.to_string())?;
     let target = root.join("target/fuzz");
     let host = host()?;
     build(&root, &target, &host)?;
@@ -72,10 +74,7 @@ fn build(root: &Path, target: &Path, host: &str) -> Result<(), String> {
 }
 
 fn host() -> Result<String, String> {
-    let answer = Command::new("rustc")
-        .arg("-vV")
-        .current_dir(super::root())
-        .output();
+    let answer = Command::new("rustc").arg("-vV").current_dir(root()).output();
     let answer = answer.map_err(|error| format!("rustc cannot be started: {error}"))?;
     String::from_utf8_lossy(&answer.stdout)
         .lines()

@@ -6,6 +6,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::cargo::{cargo, ensure_target, root};
+use crate::programs;
+
 /// The program's argument, and the row's name. In this order, again and again, so that what else the machine does meets them all.
 const PROGRAMS: [(&str, &str); 3] = [
     (PLAIN, "without a session"),
@@ -45,7 +48,7 @@ pub(crate) fn bench(rounds: Option<&str>) -> Result<(), String> {
             _ => return Err("how many rounds? A whole number".into()),
         },
     };
-    super::programs::ensure_one("wrk", "wrk")?;
+    programs::ensure_one("wrk", "wrk")?;
     let program = build()?;
     let mut runs = vec![Vec::new(); PROGRAMS.len()];
     for round in 1..=rounds {
@@ -98,14 +101,14 @@ fn median(runs: &[Run], of: impl Fn(&Run) -> f64) -> f64 {
 
 /// In the workspace of its own that keeps what others need out of this one.
 fn build() -> Result<PathBuf, String> {
-    let target = super::root().join("target/peers");
+    let target = root().join("target/peers");
     let text = |path: &Path| path.to_str().map(str::to_owned);
-    let manifest = text(&super::root().join("tests/peers/Cargo.toml"));
+    let manifest = text(&root().join("tests/peers/Cargo.toml"));
     let (Some(manifest), Some(directory)) = (manifest, text(&target)) else {
         return Err("the path of the project is not Unicode".into());
     };
-    super::ensure_target();
-    super::cargo(
+    ensure_target();
+    cargo(
         "bench-http",
         &[
             "build",

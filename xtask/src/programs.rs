@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use crate::cargo::root;
+
 /// Each with the package it comes in.
 const PROGRAMS: [(&str, &str); 10] = [
     ("nginx", "nginx-light"),
@@ -85,7 +87,7 @@ fn postgres_versions() -> impl Iterator<Item = PathBuf> {
 
 /// Installs what a directory's lock file names, once.
 pub(crate) fn npm(place: &str) -> Result<(), String> {
-    let directory = super::root().join(place);
+    let directory = root().join(place);
     let lock = fs::read(directory.join("package-lock.json")).map_err(|error| error.to_string())?;
     // What was installed last.
     let note = directory.join("node_modules/.locked");

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::{programs, root};
+use crate::cargo::root;
+use crate::programs;
 
 /// Installs it, if it is not there in the versions that the tests name.
 pub(crate) fn ensure() -> Result<(), String> {

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::cargo::root;
+
 const LEVELS: [&str; 3] = ["3", "s", "z"];
 /// As the host's build script has them, but for `--compress-relocations`, which does not go with names.
 const FLAGS: &str =
@@ -34,7 +36,7 @@ pub(crate) fn report() -> Result<(), String> {
 }
 
 fn build(level: &str, flags: &str, strip: &str) -> Result<Vec<u8>, String> {
-    let root = super::root();
+    let root = root();
     let target = root.join("target/size");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)

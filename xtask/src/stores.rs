@@ -2,27 +2,30 @@
 
 use std::path::Path;
 
+use crate::cargo::{cargo, ensure_target, example, root};
+use crate::programs;
+
 /// Builds the peer's program, a workspace of its own, and drives it from ours.
 pub(crate) fn bench(names: &[String]) -> Result<(), String> {
-    super::programs::ensure()?;
-    super::ensure_target();
-    let target = super::root().join("target/peers");
+    programs::ensure()?;
+    ensure_target();
+    let target = root().join("target/peers");
     let text = |path: &Path| {
         let text = path.to_str().map(str::to_owned);
         text.ok_or("the path of the project is not Unicode")
     };
-    super::cargo(
+    cargo(
         "the peer's stores",
         &[
             "build",
             "--release",
             "--locked",
             "--manifest-path",
-            &text(&super::root().join("tests/peers/stores/Cargo.toml"))?,
+            &text(&root().join("tests/peers/stores/Cargo.toml"))?,
             "--target-dir",
             &text(&target)?,
         ],
     )?;
     let peer = text(&target.join("release/tessera-peer-stores"))?;
-    super::example("stores", &[&[peer], names].concat())
+    example("stores", &[&[peer], names].concat())
 }

@@ -4,10 +4,9 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{
-    ALL, CHECKS, COMPONENT, build, built, cargo, clippy, edge, ensure_target, fuzz, programs, python, root,
-    run, target,
-};
+use crate::cargo::{ALL, CHECKS, COMPONENT, build, built, cargo, ensure_target, root, run, target};
+use crate::lint::clippy;
+use crate::{edge, fuzz, programs, python};
 
 /// With each change every fourth mutant is tried; `mutants` tries them all.
 const SOME_MUTANTS: &str = "4";

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tessera_contract::millis;
 use tessera_http::api::ServiceKey;
-use tessera_http::{Carrier, Preflight};
+use tessera_http::{Preflight, TokenTransport};
 use tracing::level_filters::LevelFilter;
 use wasm_bindgen::JsCast as _;
 use worker::Env;
@@ -46,12 +46,12 @@ const MAXIMUM_STORE_TIMEOUT_MS: u64 = 60_000;
 pub(crate) struct Config {
     pub(crate) driver: Driver,
     pub(crate) service_key: ServiceKey,
-    pub(crate) told: Vec<(String, HeaderName)>,
-    /// Fields that only the service key writes, beside those that proxies are told.
+    pub(crate) auth_headers: Vec<(String, HeaderName)>,
+    /// Fields that only the service key writes, beside those that proxies receive.
     pub(crate) protected: Vec<String>,
     /// Where tokens may stand, and where at `/auth`; none where the standard ones do.
-    pub(crate) transports: Vec<Carrier>,
-    pub(crate) auth_transports: Vec<Carrier>,
+    pub(crate) transports: Vec<TokenTransport>,
+    pub(crate) auth_transports: Vec<TokenTransport>,
     /// What `/auth` answers to `OPTIONS`.
     pub(crate) auth_options: Preflight,
     /// The demonstration's, if it is to be there.
@@ -82,23 +82,24 @@ impl Config {
         let demo = demo
             .unwrap_or_default()
             .then(|| demo::setup(&setup))
-            .transpose()?;
+            .transpose()
+            .map_err(|_| ConfigError::Keys("the first key is refused".into()))?;
         // What is unfit is named as the service's.
         let driver = Driver::new(setup, store, timeout_ms)?;
         let demo = demo.map(|setup| {
             let store = open(env, kind, demo::SPACE)?;
             Ok::<_, ConfigError>(Driver::new(setup, store, timeout_ms)?)
         });
-        let told = proxies::told(env)?;
+        let auth_headers = proxies::auth_headers(env)?;
         Ok(Self {
-            transports: proxies::transports(env, TRANSPORTS, &told)?,
-            auth_transports: proxies::transports(env, AUTH_TRANSPORTS, &told)?,
+            transports: proxies::transports(env, TRANSPORTS, &auth_headers)?,
+            auth_transports: proxies::transports(env, AUTH_TRANSPORTS, &auth_headers)?,
             auth_options: proxies::auth_options(env)?,
             driver,
             demo: demo.transpose()?,
             service_key: ServiceKey::new(service_key.text()?)?,
             protected: proxies::protected(env)?,
-            told,
+            auth_headers,
         })
     }
 }

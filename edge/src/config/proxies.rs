@@ -2,22 +2,22 @@
 
 use http::HeaderName;
 use tessera_http::api::{check_headers, check_transports, parse_header, parse_transport};
-use tessera_http::{Carrier, Preflight};
+use tessera_http::{Preflight, TokenTransport};
 use worker::Env;
 
 use super::error::ConfigError;
 use super::value::variable;
 use super::variables::{AUTH_HEADERS, AUTH_METHOD_HEADER, AUTH_OPTIONS, PROTECTED_FIELDS};
 
-/// The fields that proxies are told, as in `role=X-Role,team=X-Team`.
-pub(super) fn told(env: &Env) -> Result<Vec<(String, HeaderName)>, ConfigError> {
+/// The fields that proxies receive as headers, as in `role=X-Role,team=X-Team`.
+pub(super) fn auth_headers(env: &Env) -> Result<Vec<(String, HeaderName)>, ConfigError> {
     let Some(variable) = variable(env, AUTH_HEADERS) else {
         return Ok(Vec::new());
     };
-    let told: Result<Vec<_>, String> = variable.texts()?.into_iter().map(parse_header).collect();
-    let told = told.map_err(|reason| variable.refused(reason))?;
-    check_headers(&told).map_err(|reason| variable.refused(reason))?;
-    Ok(told)
+    let auth_headers: Result<Vec<_>, String> = variable.texts()?.into_iter().map(parse_header).collect();
+    let auth_headers = auth_headers.map_err(|reason| variable.refused(reason))?;
+    check_headers(&auth_headers).map_err(|reason| variable.refused(reason))?;
+    Ok(auth_headers)
 }
 
 /// Further fields that only the service key writes.
@@ -32,14 +32,14 @@ pub(super) fn protected(env: &Env) -> Result<Vec<String>, ConfigError> {
 pub(super) fn transports(
     env: &Env,
     name: &'static str,
-    told: &[(String, HeaderName)],
-) -> Result<Vec<Carrier>, ConfigError> {
+    auth_headers: &[(String, HeaderName)],
+) -> Result<Vec<TokenTransport>, ConfigError> {
     let Some(variable) = variable(env, name) else {
         return Ok(Vec::new());
     };
     let transports: Result<Vec<_>, String> = variable.texts()?.into_iter().map(parse_transport).collect();
     let transports = transports.map_err(|reason| variable.refused(reason))?;
-    check_transports(&transports, told).map_err(|reason| variable.refused(reason))?;
+    check_transports(&transports, auth_headers).map_err(|reason| variable.refused(reason))?;
     Ok(transports)
 }
 

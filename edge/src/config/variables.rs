@@ -41,7 +41,7 @@ pub(super) const POLICY: [(&str, &str, Kind); 22] = [
     ("TESSERA_RENEW_INTERVAL", "renewIntervalMs", Kind::Duration),
     ("TESSERA_ROTATION_GRACE", "rotationGraceMs", Kind::Duration),
     ("TESSERA_TOKEN_LIFETIME", "tokenLifetimeMs", Kind::Duration),
-    ("TESSERA_SESSIONS_PER_SUBJECT", "sessionsPerOwner", Kind::Number),
+    ("TESSERA_SESSIONS_PER_SUBJECT", "sessionsPerSubject", Kind::Number),
     (
         "TESSERA_CAP_RULE",
         "capRule",

@@ -58,7 +58,7 @@ impl From<Grant> for tessera_http::Grant {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Details {
-    pub(crate) reference: String,
+    pub(crate) public_id: String,
     pub(crate) subject: Option<String>,
     #[serde(with = "decimal")]
     pub(crate) created_at: Timestamp,
@@ -78,7 +78,7 @@ impl From<Details> for tessera_http::Details {
     fn from(details: Details) -> Self {
         Self {
             status: Status::Live,
-            reference: details.reference,
+            public_id: details.public_id,
             subject: details.subject,
             created_at: details.created_at,
             authenticated_at: details.authenticated_at,
@@ -136,7 +136,7 @@ pub(crate) enum KeepFields {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Claims {
-    pub(crate) reference: String,
+    pub(crate) public_id: String,
     pub(crate) generation: u32,
     #[serde(with = "decimal")]
     pub(crate) issued_at: Timestamp,
@@ -149,7 +149,7 @@ pub(crate) struct Claims {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Summary {
-    pub(crate) reference: String,
+    pub(crate) public_id: String,
     #[serde(with = "decimal")]
     pub(crate) created_at: Timestamp,
     #[serde(with = "decimal")]

@@ -72,7 +72,7 @@ impl<S: StoreService> CombinedStore<S> {
             };
             let (cache, key, value) = (self.cache.clone(), key.to_owned(), entry.value.clone());
             let (max_stale, timeout_ms) = (self.max_stale, self.cache_timeout_ms);
-            requests::later(async move {
+            requests::spawn(async move {
                 let put = cache.put(&key, &value, &cached, max_stale);
                 if let Some(Err(error)) = deadline::within(timeout_ms, put).await {
                     tracing::debug!("an entry is not cached: {}", chain(&error));

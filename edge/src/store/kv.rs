@@ -76,7 +76,7 @@ struct Mark {
 }
 
 /// A record, alive or not.
-struct Lying {
+struct Stored {
     value: String,
     meta: Meta,
     expires_at: Timestamp,
@@ -86,10 +86,10 @@ struct Lying {
 }
 
 /// What there is under a key.
-enum Look {
+enum Lookup {
     Nothing,
     Ended,
-    Lies(Lying),
+    Found(Stored),
 }
 
 /// Records in Workers KV alone.
@@ -102,9 +102,9 @@ impl KvStore {
         Self(Namespace::new(kv, space))
     }
 
-    async fn look(&self, key: &str) -> Result<Look, StoreError> {
+    async fn look(&self, key: &str) -> Result<Lookup, StoreError> {
         if !self.describe().fits_key(key) {
-            return Ok(Look::Nothing);
+            return Ok(Lookup::Nothing);
         }
         let keys = [
             ended(key),
@@ -114,11 +114,11 @@ impl KvStore {
         ];
         let [ended, record, last, touched] = self.0.get_each(&keys).await?;
         if ended.is_some() {
-            return Ok(Look::Ended);
+            return Ok(Lookup::Ended);
         }
         let is_last = last.is_some();
         let Some((mut value, meta)) = last.or(record) else {
-            return Ok(Look::Nothing);
+            return Ok(Lookup::Nothing);
         };
         let meta: Meta = read(meta)?;
         if !value.starts_with(BEGINNING) {
@@ -135,7 +135,7 @@ impl KvStore {
             .map_or(Timestamp::default(), |touched| touched.expires_at);
         let expires_at = meta.expires_at.max(slid).min(meta.ends_at);
         let touched_at = touched.map_or(meta.written_at, |touched| touched.touched_at);
-        Ok(Look::Lies(Lying {
+        Ok(Lookup::Found(Stored {
             value,
             meta,
             expires_at,
@@ -144,9 +144,9 @@ impl KvStore {
         }))
     }
 
-    async fn live(&self, now: Timestamp, key: &str) -> Result<Lying, StoreError> {
+    async fn live(&self, now: Timestamp, key: &str) -> Result<Stored, StoreError> {
         match self.look(key).await? {
-            Look::Lies(lying) if lying.expires_at > now => Ok(lying),
+            Lookup::Found(stored) if stored.expires_at > now => Ok(stored),
             _ => Err(StoreError::Missing),
         }
     }
@@ -158,7 +158,7 @@ impl KvStore {
         key: &str,
         value: &str,
         at: &Placement,
-        before: Option<&Lying>,
+        before: Option<&Stored>,
     ) -> Result<u64, StoreError> {
         let mut meta = Meta {
             version: random::number(),
@@ -210,7 +210,7 @@ impl KvStore {
         self.0.put(key, &value, metadata, until).await
     }
 
-    async fn end(&self, key: &str, live: &Lying) -> Result<(), StoreError> {
+    async fn end(&self, key: &str, live: &Stored) -> Result<(), StoreError> {
         let ends_at = live.meta.ends_at;
         let mark = Mark { ends_at };
         self.put(&ended(key), "", &mark, ends_at).await?;
@@ -315,8 +315,8 @@ impl Store for KvStore {
         self.describe().check_sizes(key, value, at)?;
         // What has ended does not come back.
         match self.look(key).await? {
-            Look::Ended => Err(StoreError::Stale),
-            Look::Lies(lying) if lying.is_last || lying.expires_at > now => Err(StoreError::Stale),
+            Lookup::Ended => Err(StoreError::Stale),
+            Lookup::Found(stored) if stored.is_last || stored.expires_at > now => Err(StoreError::Stale),
             _ => self.write(now, key, value, at, None).await,
         }
     }

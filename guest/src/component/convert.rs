@@ -7,7 +7,7 @@ use crate::keys::SigningKey;
 use crate::ports::{self, Placement, StoreError};
 use crate::session;
 use crate::snapshot::KeepFields;
-use crate::{owner, policy, view};
+use crate::{policy, subject, view};
 
 pub(super) fn entry(entry: store::Entry) -> ports::Entry {
     ports::Entry {
@@ -139,7 +139,7 @@ pub(super) fn writing_in(writing: &sessions_wit::Writing) -> session::Writing<'_
 
 pub(super) fn claims_out(claims: engine::Claims) -> wit::Claims {
     wit::Claims {
-        reference: claims.reference,
+        public_id: claims.public_id,
         generation: claims.token.generation.counter,
         issued_at: claims.token.issued_at,
         expires_at: claims.token.expires_at,
@@ -150,7 +150,7 @@ pub(super) fn claims_out(claims: engine::Claims) -> wit::Claims {
 
 pub(super) fn details_out(details: view::Details) -> wit::Details {
     wit::Details {
-        reference: details.reference,
+        public_id: details.public_id,
         subject: details.subject,
         created_at: details.created_at,
         authenticated_at: details.authenticated_at,
@@ -163,9 +163,9 @@ pub(super) fn details_out(details: view::Details) -> wit::Details {
     }
 }
 
-pub(super) fn summaries_out(summaries: owner::Summaries) -> wit::Summaries {
-    let item = |item: owner::Summary| wit::Summary {
-        reference: item.reference,
+pub(super) fn summaries_out(summaries: subject::Summaries) -> wit::Summaries {
+    let item = |item: subject::Summary| wit::Summary {
+        public_id: item.public_id,
         created_at: item.created_at,
         authenticated_at: item.authenticated_at,
         last_seen_at: item.last_seen_at,
@@ -180,7 +180,7 @@ pub(super) fn summaries_out(summaries: owner::Summaries) -> wit::Summaries {
     }
 }
 
-pub(super) fn progress_out(progress: owner::Progress) -> wit::Progress {
+pub(super) fn progress_out(progress: subject::Progress) -> wit::Progress {
     wit::Progress {
         ended: progress.ended,
         next: progress.next,
@@ -205,7 +205,7 @@ pub(super) fn policy_out(policy: policy::Policy) -> wit::Policy {
         renew_interval_ms: policy.renew_interval_ms,
         rotation_grace_ms: policy.rotation_grace_ms,
         token_lifetime_ms: policy.token_lifetime_ms,
-        sessions_per_owner: policy.sessions_per_owner,
+        sessions_per_subject: policy.sessions_per_subject,
         cap_rule: match policy.cap_rule {
             policy::CapRule::EvictOldest => wit::CapRule::EvictOldest,
             policy::CapRule::Refuse => wit::CapRule::Refuse,
@@ -246,7 +246,7 @@ pub(super) fn policy_in(policy: wit::Policy) -> policy::Policy {
         renew_interval_ms: policy.renew_interval_ms,
         rotation_grace_ms: policy.rotation_grace_ms,
         token_lifetime_ms: policy.token_lifetime_ms,
-        sessions_per_owner: policy.sessions_per_owner,
+        sessions_per_subject: policy.sessions_per_subject,
         cap_rule: match policy.cap_rule {
             wit::CapRule::EvictOldest => policy::CapRule::EvictOldest,
             wit::CapRule::Refuse => policy::CapRule::Refuse,

@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::keys::SigningKey;
 use crate::ports::{self, Condition, Deletion, Expected, Placement, Ports, StoreError};
-use crate::{owner, policy, session};
+use crate::{policy, session, subject};
 
 use bindings::{clock, random, sessions_wit, store, wit};
 use convert::*;
@@ -301,17 +301,17 @@ impl sessions_wit::Guest for Component {
         cursor: Option<String>,
     ) -> Result<wit::Summaries, wit::Error> {
         let (current, cursor) = (current.as_deref(), cursor.as_deref());
-        let listed = owner::list(&*engine(id)?, &call(), &subject, current, cursor)?;
+        let listed = subject::list(&*engine(id)?, &call(), &subject, current, cursor)?;
         Ok(summaries_out(listed))
     }
 
     fn revoke(
         id: u32,
         subject: String,
-        reference: String,
+        public_id: String,
         cursor: Option<String>,
     ) -> Result<wit::Progress, wit::Error> {
-        let revoked = owner::revoke(&*engine(id)?, &call(), &subject, &reference, cursor.as_deref())?;
+        let revoked = subject::revoke(&*engine(id)?, &call(), &subject, &public_id, cursor.as_deref())?;
         Ok(progress_out(revoked))
     }
 
@@ -322,7 +322,7 @@ impl sessions_wit::Guest for Component {
         cursor: Option<String>,
     ) -> Result<wit::Progress, wit::Error> {
         let (except, cursor) = (except.as_deref(), cursor.as_deref());
-        let revoked = owner::revoke_all(&*engine(id)?, &call(), &subject, except, cursor)?;
+        let revoked = subject::revoke_all(&*engine(id)?, &call(), &subject, except, cursor)?;
         Ok(progress_out(revoked))
     }
 

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tessera_contract::form::FieldLimits;
 use tessera_contract::opens::Opens;
 
-use super::bindings::wit;
 use super::detach::detached;
 use super::instance::{Instance, Lost, Setup, SetupError, Slot};
-use super::log::Log;
 use super::queue::Queues;
+use super::replay_log::ReplayLog;
 use crate::SigningKey;
+use crate::bindings::wit;
 use crate::clock::Random;
 use crate::error::{ConfigurationError, SessionError};
 
@@ -31,7 +31,7 @@ pub(crate) type Passed<T> = wasmtime::Result<Result<T, wit::Error>>;
 
 fn configuration_error(error: SetupError) -> ConfigurationError {
     match error {
-        SetupError::Instantiate(error) => ConfigurationError::Instantiate(error),
+        SetupError::Instantiate(error) => ConfigurationError::Instantiate(error.into()),
         SetupError::Refused(error) => ConfigurationError::refused(error),
     }
 }
@@ -44,7 +44,7 @@ impl Calls {
             let (sessions, store, engine) = first.parts();
             let draft = sessions
                 .call_draft(store, engine)
-                .map_err(ConfigurationError::Instantiate)?;
+                .map_err(|error| ConfigurationError::Instantiate(error.into()))?;
             draft.map_err(ConfigurationError::refused)?
         };
         let mut first = Some(first);
@@ -126,13 +126,13 @@ impl Calls {
 
     /// A call that asks no store.
     pub(crate) fn at_once<T>(&self, call: impl Fn(&mut Instance) -> Passed<T>) -> Result<T, SessionError> {
-        self.ended(&mut Log::at_once(None), call)
+        self.ended(&mut ReplayLog::at_once(None), call)
     }
 
     /// A call that asks no store beyond the log's seed.
     pub(crate) fn ended<T>(
         &self,
-        log: &mut Log,
+        log: &mut ReplayLog,
         call: impl Fn(&mut Instance) -> Passed<T>,
     ) -> Result<T, SessionError> {
         let mut retries = true;
@@ -146,7 +146,7 @@ impl Calls {
     /// A logical call that is bound to no session. Once a write was asked, it ends also if the caller goes away.
     pub(crate) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
-        mut log: Log,
+        mut log: ReplayLog,
         call: impl Fn(&mut Instance) -> Passed<T> + Send + 'static,
     ) -> Result<T, SessionError> {
         let calls = Arc::clone(self);
@@ -160,7 +160,7 @@ impl Calls {
     /// Makes passes until one ends.
     pub(crate) async fn finish<T>(
         &self,
-        log: &mut Log,
+        log: &mut ReplayLog,
         call: impl Fn(&mut Instance) -> Passed<T>,
     ) -> Result<T, SessionError> {
         let mut retries = true;
@@ -176,7 +176,7 @@ impl Calls {
     /// instance with the same log.
     fn pass<T>(
         &self,
-        log: &mut Log,
+        log: &mut ReplayLog,
         retries: &mut bool,
         call: impl Fn(&mut Instance) -> Passed<T>,
     ) -> Option<Result<T, SessionError>> {
@@ -201,11 +201,13 @@ impl Calls {
     }
 }
 
-fn lost_error(log: &Log, source: Option<wasmtime::Error>) -> SessionError {
+fn lost_error(log: &ReplayLog, source: Option<wasmtime::Error>) -> SessionError {
     if log.wrote() {
         SessionError::OutcomeUnknown { source: None }
     } else {
-        SessionError::InstanceLost { source }
+        SessionError::InstanceLost {
+            source: source.map(Into::into),
+        }
     }
 }
 
@@ -217,7 +219,7 @@ mod tests {
 
     use super::super::component::Component;
     use super::super::instance::starting_policy;
-    use super::super::log::Sources;
+    use super::super::replay_log::Sources;
     use super::*;
     use crate::store::{Capabilities, MemoryStore, Store};
     use crate::{SystemClock, SystemRandom, Timestamp};
@@ -254,7 +256,7 @@ mod tests {
         (Arc::new(calls), asked)
     }
 
-    fn save(calls: &Calls, traps: &AtomicUsize, log: &mut Log) -> Result<wit::Written, SessionError> {
+    fn save(calls: &Calls, traps: &AtomicUsize, log: &mut ReplayLog) -> Result<wit::Written, SessionError> {
         let draft = calls.draft();
         calls.ended(log, |instance| {
             let (sessions, store, engine) = instance.parts();
@@ -278,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn a_trap_loses_one_pass_and_asks_nothing_twice() {
         let (calls, asked) = calls();
-        let (mut log, traps) = (Log::default(), AtomicUsize::new(1));
+        let (mut log, traps) = (ReplayLog::default(), AtomicUsize::new(1));
         let saved = save(&calls, &traps, &mut log).unwrap();
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         let token = saved.grant.token.unwrap();
@@ -289,7 +291,7 @@ mod tests {
     #[tokio::test]
     async fn a_second_trap_is_reported_and_what_was_written_is_not_denied() {
         let (calls, _) = calls();
-        let (mut log, traps) = (Log::default(), AtomicUsize::new(2));
+        let (mut log, traps) = (ReplayLog::default(), AtomicUsize::new(2));
         assert!(matches!(
             save(&calls, &traps, &mut log),
             Err(SessionError::OutcomeUnknown { .. })

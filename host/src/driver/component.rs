@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::component::Linker;
 use wasmtime::{Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::bindings::EnginePre;
 use super::imports::{self, HostState};
 use super::{settings, watchdog};
+use crate::bindings::EnginePre;
+use crate::error::ComponentError;
 
 /// The most instances of all components in one process.
 const MAXIMUM_INSTANCES: u32 = 1000;
@@ -16,21 +17,6 @@ pub(crate) const MAXIMUM_MEMORY_BYTES: usize = 1 << 30;
 
 /// [`tessera_component::BYTES`], compiled for this machine by the build.
 static COMPILED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tessera.cwasm"));
-
-/// Why a component cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ComponentError {
-    /// The embedded machine code does not fit this processor, and Cranelift is not built in to compile it anew.
-    #[error("the embedded component was compiled for another processor; build with the feature `compile`")]
-    Refused(#[source] wasmtime::Error),
-    /// It is no component, or not one that exports the engine and imports only what this host has.
-    #[error("this is not a session component of this version")]
-    Unfit(#[source] wasmtime::Error),
-    /// wasmtime does not run here.
-    #[error("wasmtime cannot be set up")]
-    Runtime(#[source] wasmtime::Error),
-}
 
 /// A session component, compiled and linked. Cheap to clone.
 #[derive(Clone)]
@@ -59,9 +45,9 @@ impl Component {
             Ok(compiled) => compiled,
             #[cfg(feature = "compile")]
             Err(_) => wasmtime::component::Component::new(&engine, tessera_component::BYTES)
-                .map_err(ComponentError::Refused)?,
+                .map_err(|error| ComponentError::Refused(error.into()))?,
             #[cfg(not(feature = "compile"))]
-            Err(error) => return Err(ComponentError::Refused(error)),
+            Err(error) => return Err(ComponentError::Refused(error.into())),
         };
         let component = Self::link(&engine, &compiled)?;
         Ok(EMBEDDED.get_or_init(|| component).clone())
@@ -74,7 +60,8 @@ impl Component {
     #[cfg(feature = "compile")]
     pub fn compile(bytes: &[u8]) -> Result<Self, ComponentError> {
         let engine = engine()?;
-        let compiled = wasmtime::component::Component::new(&engine, bytes).map_err(ComponentError::Unfit)?;
+        let compiled = wasmtime::component::Component::new(&engine, bytes)
+            .map_err(|error| ComponentError::Unfit(error.into()))?;
         Self::link(&engine, &compiled)
     }
 
@@ -112,11 +99,11 @@ impl Component {
 
     fn link(engine: &Engine, component: &wasmtime::component::Component) -> Result<Self, ComponentError> {
         let mut linker = Linker::new(engine);
-        imports::link(&mut linker).map_err(ComponentError::Runtime)?;
+        imports::link(&mut linker).map_err(|error| ComponentError::Runtime(error.into()))?;
         let pre = linker
             .instantiate_pre(component)
             .and_then(EnginePre::new)
-            .map_err(ComponentError::Unfit)?;
+            .map_err(|error| ComponentError::Unfit(error.into()))?;
         Ok(Self { pre: Arc::new(pre) })
     }
 
@@ -147,7 +134,7 @@ fn engine() -> Result<Engine, ComponentError> {
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     #[cfg(feature = "compile")]
     super::instructions::enable(&mut config, std::env::consts::ARCH);
-    let engine = Engine::new(&config).map_err(ComponentError::Runtime)?;
+    let engine = Engine::new(&config).map_err(|error| ComponentError::Runtime(error.into()))?;
     let engine = ENGINE.get_or_init(|| engine).clone();
     watchdog::start(&engine);
     Ok(engine)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 use wasmtime::{Result, StoreContextMut, StoreLimits};
 
-use super::log::{Failure, Log, Sources};
+use super::replay_log::{Failure, ReplayLog, Sources};
 use crate::store::{self, StoreError};
 use tessera_contract::store::{StoreOp, StoreReply};
 use tessera_contract::{Timestamp, millis};
@@ -15,7 +15,7 @@ pub(crate) struct HostState {
     pub(crate) sources: Sources,
     pub(crate) limits: StoreLimits,
     /// The log of the logical call that is being made; none in a call that asks no store.
-    pub(crate) log: Option<Log>,
+    pub(crate) log: Option<ReplayLog>,
 }
 
 #[derive(ComponentType, Lower)]
@@ -421,7 +421,7 @@ fn link_clock_and_random(linker: &mut Linker<HostState>) -> Result<()> {
             let HostState { sources, log, .. } = context.data_mut();
             let bytes = match log {
                 Some(log) => log.ask_random(sources, count)?,
-                None => Log::default().ask_random(sources, count)?,
+                None => ReplayLog::default().ask_random(sources, count)?,
             };
             Ok((bytes,))
         },

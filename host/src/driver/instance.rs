@@ -6,14 +6,14 @@ use std::time::Duration;
 use tessera_contract::form::FieldLimits;
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
 
-use super::bindings::exports::tessera::session::sessions::Guest;
-use super::bindings::{Engine as Exports, wit};
 use super::component::Component;
 use super::imports::HostState;
-use super::log::{Log, Sources};
 use super::queue::Queues;
+use super::replay_log::{ReplayLog, Sources};
 use super::watchdog;
 use crate::SigningKey;
+use crate::bindings::exports::tessera::session::sessions::Guest;
+use crate::bindings::{Engine as Exports, wit};
 
 /// The most memory of one instance: a call holds one answer of the store at most, some copies of its longest record, and an
 /// instance holds nothing between calls.
@@ -211,7 +211,7 @@ impl Slot {
     pub(crate) fn pass<T>(
         &self,
         setup: &Setup,
-        log: Option<&mut Log>,
+        log: Option<&mut ReplayLog>,
         call: impl FnOnce(&mut Instance) -> wasmtime::Result<T>,
     ) -> Result<T, Lost> {
         let mut guard = self.lock();

@@ -4,7 +4,6 @@
 //! up, the driver awaits the store outside the component, and makes the same call again with the answers logged so far.
 
 mod answer;
-mod bindings;
 mod call;
 mod component;
 mod detach;
@@ -12,17 +11,16 @@ mod imports;
 mod instance;
 #[cfg(feature = "compile")]
 mod instructions;
-mod log;
 mod open;
 mod queue;
+mod replay_log;
 mod settings;
 mod watchdog;
 
-pub(crate) use bindings::wit;
 pub(crate) use call::{Calls, Passed};
-pub use component::{Component, ComponentError};
+pub use component::Component;
 pub(crate) use detach::detached;
 pub(crate) use instance::{Instance, Setup, starting_policy};
-pub(crate) use log::{Log, Sources};
 pub(crate) use open::found;
 pub(crate) use queue::{Crowded, Queues, Rank};
+pub(crate) use replay_log::{ReplayLog, Sources};

@@ -7,9 +7,9 @@ use tessera_contract::opens::{Found, Opening};
 use tessera_contract::state::{Fields, Opened};
 use tessera_contract::store::Seed;
 
-use super::bindings::wit;
 use super::call::Calls;
-use super::log::Log;
+use super::replay_log::ReplayLog;
+use crate::bindings::wit;
 use crate::error::SessionError;
 use crate::summary;
 
@@ -17,7 +17,7 @@ impl Calls {
     /// Opens the session that a token names.
     pub(crate) async fn open(self: &Arc<Self>, token: &str) -> Result<Found, SessionError> {
         let opening = self.opens().begin(token);
-        let mut log = Log::default();
+        let mut log = ReplayLog::default();
         if let Some((now, op)) = opening.operation(|| self.now()) {
             let reply = Arc::clone(&self.setup.sources.store)
                 .ask(now, Arc::clone(op))
@@ -26,14 +26,14 @@ impl Calls {
                 return Ok(found);
             }
             // No question is asked twice.
-            log = Log::answered(now, Arc::clone(op), reply);
+            log = ReplayLog::answered(now, Arc::clone(op), reply);
         }
         self.decide(log, token, opening).await
     }
 
     async fn decide(
         self: &Arc<Self>,
-        mut log: Log,
+        mut log: ReplayLog,
         token: &str,
         opening: Opening,
     ) -> Result<Found, SessionError> {
@@ -54,7 +54,7 @@ impl Calls {
 }
 
 /// The session that the engine answers, with the entry that it is about.
-pub(crate) fn found(opened: wit::Opened, log: &Log) -> Result<(Arc<Opened>, Seed), SessionError> {
+pub(crate) fn found(opened: wit::Opened, log: &ReplayLog) -> Result<(Arc<Opened>, Seed), SessionError> {
     let broken = || SessionError::Other {
         reason: "the component answered a session that it has not read".into(),
         source: None,

@@ -13,11 +13,11 @@ use zeroize::Zeroizing;
 use super::service::Api;
 use super::service_key::{SERVICE_KEY_HEADER, ServiceKey};
 use crate::candidates::open_one;
-use crate::carrier::{self, Carrier, Credentials, brought};
 use crate::csrf::check_origin;
 use crate::engine::Engine;
-use crate::fault::Kind;
+use crate::error::ErrorKind;
 use crate::problem::Problem;
+use crate::transport::{self, Credentials, TokenTransport, brought};
 
 const CHALLENGE: &str = "Bearer";
 
@@ -28,28 +28,28 @@ impl<E: Engine> FromRequestParts<Arc<Api<E>>> for Token {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api<E>>) -> Result<Self, Problem> {
-        let Some((at, brought)) = brought(&api.carriers, &parts.headers) else {
-            return Err(absent(&api.carriers));
+        let Some((at, brought)) = brought(&api.transports, &parts.headers) else {
+            return Err(absent(&api.transports));
         };
         let token = match brought.credentials {
             Credentials::Token(token) => token,
             Credentials::Several(tokens) => match open_one(&api.engine, tokens).await {
                 Ok(Some((_, token))) => token,
-                Ok(None) => return Err(Problem::token_refused(Kind::TokenAmbiguous)),
+                Ok(None) => return Err(Problem::token_refused(ErrorKind::TokenAmbiguous)),
                 Err(error) => return Err(Problem::of(&error)),
             },
             Credentials::Refused(kind) => return Err(Problem::token_refused(kind)),
         };
-        if matches!(api.carriers.get(at), Some(Carrier::Cookie(_))) {
+        if matches!(api.transports.get(at), Some(TokenTransport::Cookie(_))) {
             refuse_cross_site(parts)?;
         }
         Ok(Self(token))
     }
 }
 
-fn absent(carriers: &[Carrier]) -> Problem {
-    let carriers: Vec<String> = carriers.iter().map(Carrier::to_string).collect();
-    let detail = format!("send the session's token in {}", carriers.join(", or "));
+fn absent(transports: &[TokenTransport]) -> Problem {
+    let transports: Vec<String> = transports.iter().map(TokenTransport::to_string).collect();
+    let detail = format!("send the session's token in {}", transports.join(", or "));
     Problem::new(401, "token-absent", detail).challenge(CHALLENGE)
 }
 
@@ -152,7 +152,7 @@ fn check(offered: Option<&str>, key: &ServiceKey) -> Result<(), Problem> {
 /// A header that may stand once.
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let unfit = || format!("the header `{name}` must stand once, in ASCII");
-    carrier::one(headers, name).map_err(|_| Problem::new(400, "header-malformed", unfit()))
+    transport::one(headers, name).map_err(|_| Problem::new(400, "header-malformed", unfit()))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {

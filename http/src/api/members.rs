@@ -31,7 +31,7 @@ const MAXIMUM_SAID_BYTES: usize = 16;
 #[derive(Debug)]
 pub struct Members(pub(super) Vec<(String, Box<RawValue>)>);
 
-/// What deserializing answers for a name that stands twice; told apart by its text, for serde has no other way.
+/// The message for a name that stands twice. The text distinguishes it, because serde has no other way.
 const TWICE: &str = "a name stands twice";
 
 impl<'de> Deserialize<'de> for Members {

@@ -4,6 +4,7 @@
 
 mod answer;
 mod auth;
+mod auth_headers;
 mod credentials;
 mod fields;
 mod members;
@@ -13,14 +14,13 @@ mod service;
 mod service_key;
 mod session;
 mod subjects;
-mod told;
 mod transports;
 mod verify;
 mod view;
 
+pub use auth_headers::{check_field, check_headers, parse_header};
 pub use fields::{InvalidField, read_field, write_field};
 pub use members::{MAXIMUM_BODY_BYTES, Members};
-pub use service::{Api, Later};
+pub use service::{Api, Task};
 pub use service_key::{MINIMUM_SERVICE_KEY_BYTES, ServiceKey, WeakServiceKey};
-pub use told::{check_field, check_headers, parse_header};
 pub use transports::{check_transports, parse_transport};

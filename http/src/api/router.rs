@@ -36,7 +36,7 @@ impl<E: Engine> Api<E> {
                 get(subjects::list::<E>).delete(subjects::revoke_all::<E>),
             )
             .route(
-                "/subjects/{subject}/sessions/{reference}",
+                "/subjects/{subject}/sessions/{public_id}",
                 delete(subjects::revoke::<E>),
             )
             .route("/verify", post(verify::verify::<E>));

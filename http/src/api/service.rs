@@ -9,22 +9,22 @@ use http::HeaderName;
 use super::service_key::ServiceKey;
 use super::transports;
 use crate::auth::{Authorizer, Preflight};
-use crate::carrier::Carrier;
 use crate::engine::Engine;
+use crate::transport::TokenTransport;
 
 /// Work that need not be waited for.
-pub type Later = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The service over an engine. [`Api::router`] serves it.
 pub struct Api<E> {
     pub(super) engine: E,
     pub(super) key: ServiceKey,
     /// Where a session's token may stand, in this order.
-    pub(super) carriers: Vec<Carrier>,
+    pub(super) transports: Vec<TokenTransport>,
     pub(super) authorizer: Authorizer<E>,
     /// Fields that only the service key writes.
     pub(super) protected: HashSet<String>,
-    pub(super) later: Box<dyn Fn(Later) + Send + Sync>,
+    pub(super) spawn: Box<dyn Fn(Task) + Send + Sync>,
 }
 
 impl<E> fmt::Debug for Api<E> {
@@ -34,7 +34,7 @@ impl<E> fmt::Debug for Api<E> {
 }
 
 impl<E: Engine> Api<E> {
-    /// Over an engine. `told`: the fields that proxies are told at `/auth`, each with its header. `later` is handed what a
+    /// Over an engine. `auth_headers`: the fields that proxies receive at `/auth`, each with its header. `spawn` is handed what a
     /// request has left to do once it is answered: it is to be run to its end, and not waited for.
     ///
     /// A token is taken from `Authorization: Bearer`, or else from the cookies `__Host-tessera` and `tessera`: the first
@@ -42,22 +42,22 @@ impl<E: Engine> Api<E> {
     pub fn new(
         engine: E,
         key: ServiceKey,
-        told: Vec<(String, HeaderName)>,
-        later: impl Fn(Later) + Send + Sync + 'static,
+        auth_headers: Vec<(String, HeaderName)>,
+        spawn: impl Fn(Task) + Send + Sync + 'static,
     ) -> Self {
-        let carriers = transports::standard();
-        let protected = told.iter().map(|(field, _)| field.clone()).collect();
+        let transports = transports::standard();
+        let protected = auth_headers.iter().map(|(field, _)| field.clone()).collect();
         Self {
-            authorizer: Authorizer::new(engine.clone(), carriers.clone(), told),
+            authorizer: Authorizer::new(engine.clone(), transports.clone(), auth_headers),
             protected,
             engine,
             key,
-            carriers,
-            later: Box::new(later),
+            transports,
+            spawn: Box::new(spawn),
         }
     }
 
-    /// Lets only the service key write these fields, as it does those that proxies are told: a client who holds a token
+    /// Lets only the service key write these fields, as it does those that proxies receive: a client who holds a token
     /// changes all others with `PATCH /v1/session`.
     #[must_use]
     pub fn protect(mut self, fields: impl IntoIterator<Item = String>) -> Self {
@@ -68,19 +68,19 @@ impl<E: Engine> Api<E> {
     /// Takes a token from the first of these that brings one of ours; none at all is as if it had not been called.
     /// [`check_transports`](super::check_transports) says whether they are fit.
     #[must_use]
-    pub fn transports(mut self, transports: Vec<Carrier>) -> Self {
+    pub fn transports(mut self, transports: Vec<TokenTransport>) -> Self {
         if !transports.is_empty() {
-            self.authorizer = self.authorizer.carriers(transports.clone());
-            self.carriers = transports;
+            self.authorizer = self.authorizer.transports(transports.clone());
+            self.transports = transports;
         }
         self
     }
 
     /// The same for `/auth` alone.
     #[must_use]
-    pub fn auth_transports(mut self, transports: Vec<Carrier>) -> Self {
+    pub fn auth_transports(mut self, transports: Vec<TokenTransport>) -> Self {
         if !transports.is_empty() {
-            self.authorizer = self.authorizer.carriers(transports);
+            self.authorizer = self.authorizer.transports(transports);
         }
         self
     }
@@ -94,10 +94,10 @@ impl<E: Engine> Api<E> {
 
     /// The names of the cookies in which a token is taken, some twice.
     pub fn cookies(&self) -> impl Iterator<Item = &str> {
-        let all = self.carriers.iter().chain(self.authorizer.all_carriers());
-        all.filter_map(|carrier| match carrier {
-            Carrier::Cookie(cookie) => Some(cookie.name()),
-            Carrier::Bearer | Carrier::Header(_) => None,
+        let all = self.transports.iter().chain(self.authorizer.all_carriers());
+        all.filter_map(|transport| match transport {
+            TokenTransport::Cookie(cookie) => Some(cookie.name()),
+            TokenTransport::Bearer | TokenTransport::Header(_) => None,
         })
     }
 }

@@ -14,13 +14,13 @@ use super::members::{FieldMembers, NoMembers};
 use super::view::answer_session;
 use super::{Api, Members, fields};
 use crate::engine::{Engine, EngineSession, Limits};
-use crate::fault::{Fault, Kind};
+use crate::error::{EngineError, ErrorKind};
 use crate::problem::{Problem, chain};
 use tessera_contract::{Change, Grant, KeepFields};
 
 type Shared<E> = State<Arc<Api<E>>>;
 
-fn failed(error: impl Fault) -> Problem {
+fn failed(error: impl EngineError) -> Problem {
     Problem::of(&error)
 }
 
@@ -133,7 +133,7 @@ fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, limits: &Limit
     let fits = |amount: usize, limit: u32| u32::try_from(amount).is_ok_and(|amount| amount <= limit);
     let exceeded = |name: &'static str, maximum: u32| {
         let detail = format!("{name} is at most {maximum}");
-        let kind = Kind::LimitExceeded;
+        let kind = ErrorKind::LimitExceeded;
         Err(Problem::new(kind.status(), kind.code(), detail)
             .with("limit", name)
             .with("maximum", maximum))
@@ -181,7 +181,7 @@ async fn finish<E: Engine>(api: &Api<E>, session: E::Session, grant: Option<Gran
     }
     let answer = answer_session(StatusCode::OK, &session, token)?;
     if due.touch_due {
-        (api.later)(Box::pin(touch(session)));
+        (api.spawn)(Box::pin(touch(session)));
     }
     Ok(answer)
 }

@@ -22,7 +22,7 @@ type Shared<E> = State<Arc<Api<E>>>;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Part {
-    /// The reference of the caller's own session.
+    /// The public id of the caller's own session.
     current: Option<String>,
     /// Where the part before ended.
     cursor: Option<String>,
@@ -42,12 +42,12 @@ pub(super) struct Named {
 pub(super) struct Ended {
     subject: String,
     /// One session; without it, all.
-    reference: Option<String>,
+    public_id: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Listed<'a> {
-    reference: &'a str,
+    public_id: &'a str,
     created_at: Timestamp,
     authenticated_at: Timestamp,
     last_seen_at: Timestamp,
@@ -125,12 +125,12 @@ pub(super) async fn revoke_named<E: Engine>(
     _: ByService,
     named: Result<Query<Ended>, QueryRejection>,
 ) -> Answer {
-    let Query(Ended { subject, reference }) = named.map_err(|_| {
-        let detail = "the query needs `subject`, and takes `reference`";
+    let Query(Ended { subject, public_id }) = named.map_err(|_| {
+        let detail = "the query needs `subject`, and takes `public_id`";
         Problem::new(400, "query-malformed", detail)
     })?;
-    match reference {
-        Some(reference) => end_one(&api, &subject, &reference).await,
+    match public_id {
+        Some(public_id) => end_one(&api, &subject, &public_id).await,
         None => end_all(&api, &subject).await,
     }
 }
@@ -140,18 +140,18 @@ async fn end_all<E: Engine>(api: &Api<E>, subject: &str) -> Answer {
     answer_one("ended", ended.map_err(|error| Problem::of(&error))?)
 }
 
-/// `DELETE /v1/subjects/{subject}/sessions/{reference}`.
+/// `DELETE /v1/subjects/{subject}/sessions/{public_id}`.
 pub(super) async fn revoke<E: Engine>(
     State(api): Shared<E>,
     _: ByService,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Answer {
-    let Path((subject, reference)) = path.map_err(|_| malformed_path())?;
-    end_one(&api, &subject, &reference).await
+    let Path((subject, public_id)) = path.map_err(|_| malformed_path())?;
+    end_one(&api, &subject, &public_id).await
 }
 
-async fn end_one<E: Engine>(api: &Api<E>, subject: &str, reference: &str) -> Answer {
-    let revoked = api.engine.revoke(subject, reference).await;
+async fn end_one<E: Engine>(api: &Api<E>, subject: &str, public_id: &str) -> Answer {
+    let revoked = api.engine.revoke(subject, public_id).await;
     match revoked.map_err(|error| Problem::of(&error))? {
         true => Ok(StatusCode::NO_CONTENT.into_response()),
         false => Err(Problem::new(
@@ -164,7 +164,7 @@ async fn end_one<E: Engine>(api: &Api<E>, subject: &str, reference: &str) -> Ans
 
 fn listed(session: &SessionSummary) -> Listed<'_> {
     Listed {
-        reference: &session.reference,
+        public_id: &session.public_id,
         created_at: session.created_at,
         authenticated_at: session.authenticated_at,
         last_seen_at: session.last_seen_at,

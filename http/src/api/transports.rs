@@ -2,10 +2,10 @@
 
 use http::{HeaderName, header};
 
+use super::auth_headers::is_taken;
 use super::service_key::SERVICE_KEY_HEADER;
-use super::told::is_taken;
-use crate::carrier::Carrier;
 use crate::cookie::{Cookie, CookieBuilder, SameSite};
+use crate::transport::TokenTransport;
 
 const MAXIMUM_TRANSPORTS: usize = 8;
 /// Browsers take a cookie of this prefix from the host itself alone (RFC 6265bis, section 4.1.3.2).
@@ -15,11 +15,11 @@ const PLAIN_COOKIE: &str = "tessera";
 
 /// Where a token is looked for unless the operator says otherwise: in `Authorization: Bearer`, then in the cookies
 /// `__Host-tessera` and `tessera`.
-pub(super) fn standard() -> Vec<Carrier> {
+pub(super) fn standard() -> Vec<TokenTransport> {
     let cookies = [Ok(Cookie::default()), plain_cookie().build()];
     // Both are fit; a test of this module builds them.
-    let cookies = cookies.into_iter().flatten().map(Carrier::Cookie);
-    [Carrier::Bearer].into_iter().chain(cookies).collect()
+    let cookies = cookies.into_iter().flatten().map(TokenTransport::Cookie);
+    [TokenTransport::Bearer].into_iter().chain(cookies).collect()
 }
 
 /// As [`Cookie::insecure_for_local_development`] sets it, but `Secure` unless the client speaks plain http.
@@ -35,9 +35,9 @@ fn plain_cookie() -> CookieBuilder {
 ///
 /// # Errors
 /// If it is none of these, or a name or an attribute is unfit.
-pub fn parse_transport(text: &str) -> Result<Carrier, String> {
+pub fn parse_transport(text: &str) -> Result<TokenTransport, String> {
     match text.split_once(':').unwrap_or((text, "")) {
-        ("bearer", "") if text == "bearer" => Ok(Carrier::Bearer),
+        ("bearer", "") if text == "bearer" => Ok(TokenTransport::Bearer),
         ("cookie", "") => Err("a cookie is named after a colon, as in cookie:shop".into()),
         ("cookie", text) => {
             let (name, attributes) = text
@@ -51,7 +51,7 @@ pub fn parse_transport(text: &str) -> Result<Carrier, String> {
                 None => Cookie::builder().name(name).set_by_others(),
             };
             let cookie = cookie.build().map_err(|error| error.to_string())?;
-            Ok(Carrier::Cookie(cookie))
+            Ok(TokenTransport::Cookie(cookie))
         }
         ("header", name) => {
             let name = HeaderName::try_from(name).map_err(|_| format!("{name:?} is no name of a header"))?;
@@ -60,7 +60,7 @@ pub fn parse_transport(text: &str) -> Result<Carrier, String> {
                     "a header for tokens begins with X-, and is none that the service uses otherwise, as `{name}` is"
                 ));
             }
-            Ok(Carrier::Header(name))
+            Ok(TokenTransport::Header(name))
         }
         _ => Err("a transport is bearer, cookie:NAME or header:NAME".into()),
     }
@@ -97,7 +97,10 @@ fn with_attributes(name: &str, attributes: &str) -> Result<CookieBuilder, String
 ///
 /// # Errors
 /// With what is named twice.
-pub fn check_transports(transports: &[Carrier], told: &[(String, HeaderName)]) -> Result<(), String> {
+pub fn check_transports(
+    transports: &[TokenTransport],
+    auth_headers: &[(String, HeaderName)],
+) -> Result<(), String> {
     if transports.len() > MAXIMUM_TRANSPORTS {
         return Err(format!("there are at most {MAXIMUM_TRANSPORTS} transports"));
     }
@@ -106,7 +109,7 @@ pub fn check_transports(transports: &[Carrier], told: &[(String, HeaderName)]) -
             return Err(format!("two transports use {transport}"));
         }
         let header = transport.request_header();
-        if header != header::COOKIE && told.iter().any(|(_, name)| *name == header) {
+        if header != header::COOKIE && auth_headers.iter().any(|(_, name)| *name == header) {
             return Err(format!("{transport} is a transport, and a field is told in it"));
         }
     }
@@ -160,7 +163,7 @@ mod tests {
         let plain = parse_transport("cookie:tessera").unwrap().over_plain_http();
         assert_eq!(
             plain,
-            crate::Carrier::Cookie(plain_cookie().secure(false).build().unwrap())
+            crate::TokenTransport::Cookie(plain_cookie().secure(false).build().unwrap())
         );
     }
 
@@ -206,7 +209,7 @@ mod tests {
         let many: Vec<String> = (0..9).map(|n| format!("cookie:c{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(check_transports(&all(&many), &[]).is_err());
-        let told = [("role".to_owned(), http::HeaderName::from_static("x-a"))];
-        assert!(check_transports(&all(&["header:X-A"]), &told).is_err());
+        let auth_headers = [("role".to_owned(), http::HeaderName::from_static("x-a"))];
+        assert!(check_transports(&all(&["header:X-A"]), &auth_headers).is_err());
     }
 }

@@ -18,7 +18,7 @@ use tessera_contract::Timestamp;
 
 #[derive(Serialize)]
 struct View {
-    reference: String,
+    public_id: String,
     generation: u32,
     issued_at: Timestamp,
     expires_at: Timestamp,
@@ -39,7 +39,7 @@ pub(super) async fn verify<E: Engine>(
         .verify(&token, max_age)
         .map_err(|error| Problem::of(&error))?;
     let view = View {
-        reference: claims.reference,
+        public_id: claims.public_id,
         generation: claims.generation,
         issued_at: claims.issued_at,
         expires_at: claims.expires_at,

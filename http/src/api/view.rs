@@ -14,7 +14,7 @@ struct View {
     /// Where the client needs another token than it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-    reference: String,
+    public_id: String,
     subject: Option<String>,
     created_at: Timestamp,
     authenticated_at: Option<Timestamp>,
@@ -39,7 +39,7 @@ pub(super) fn answer_session(
     })?;
     let view = View {
         token,
-        reference: details.reference,
+        public_id: details.public_id,
         subject: details.subject,
         created_at: details.created_at,
         authenticated_at: details.authenticated_at,

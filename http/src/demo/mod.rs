@@ -25,11 +25,11 @@ use self::fields::{FIELDS, MAXIMUM_AGENT, MAXIMUM_NAME, MAXIMUM_TEXT, PREFIX};
 use crate::cookie::Cookie;
 use crate::csrf::CsrfLayer;
 use crate::engine::Engine;
+use crate::error::EngineError;
 use crate::extract::{LoggedIn, Rejection};
-use crate::fault::Fault;
 use crate::layer::SessionLayer;
 use crate::problem::Problem;
-use crate::session::{Arrival, Session};
+use crate::session::{Session, TokenState};
 
 /// The cookie in which the page after logout finds the token that was good before.
 const OLD_COOKIE: &str = "tessera-demo-old";
@@ -102,7 +102,7 @@ type Shared<E> = State<Arc<Demo<E>>>;
 /// A call on a session that failed, as the visitor is told.
 struct Refused(Problem);
 
-impl<F: Fault> From<F> for Refused {
+impl<F: EngineError> From<F> for Refused {
     fn from(fault: F) -> Self {
         Self(Problem::of(&fault))
     }
@@ -133,7 +133,7 @@ impl<S: Sync, E: Engine> FromRequestParts<S> for SignedIn<E> {
 /// Either who is signed in and what their session holds, or the form to sign in.
 async fn home<E: Engine>(State(demo): Shared<E>, session: Session<E>) -> Result<Response, Refused> {
     if session.subject()?.is_none() {
-        return Ok(pages::sign_in(session.arrival(), None).into_response());
+        return Ok(pages::sign_in(session.token_state(), None).into_response());
     }
     let mut fields = Vec::new();
     for (name, label) in FIELDS {
@@ -167,7 +167,7 @@ async fn login<E: Engine>(
 ) -> Result<Response, Refused> {
     let name = form.name.trim();
     if !(1..=MAXIMUM_NAME).contains(&name.chars().count()) || name.contains(char::is_control) {
-        let page = pages::sign_in(Arrival::Absent, Some("A name has 1 to 40 characters."));
+        let page = pages::sign_in(TokenState::Absent, Some("A name has 1 to 40 characters."));
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
     let agent = headers
@@ -219,14 +219,14 @@ async fn renew<E: Engine>(SignedIn(session): SignedIn<E>) -> Result<Redirect, Re
 
 #[derive(Deserialize)]
 struct Ending {
-    reference: String,
+    public_id: String,
 }
 
 async fn end_one<E: Engine>(
     SignedIn(session): SignedIn<E>,
     Form(form): Form<Ending>,
 ) -> Result<Redirect, Refused> {
-    let was_there = session.revoke(&form.reference).await?;
+    let was_there = session.revoke(&form.public_id).await?;
     session.flash(if was_there {
         "That device is logged out: its next request is refused."
     } else {

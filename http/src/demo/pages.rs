@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::fields::{AGENT, MAXIMUM_NAME, MAXIMUM_TEXT, PREFIX};
 use crate::csrf::CSRF_FIELD;
-use crate::session::Arrival;
+use crate::session::TokenState;
 use tessera_contract::{Details, SessionSummary, Timestamp};
 
 /// A whole page.
@@ -56,9 +56,9 @@ fn page(title: &str, content: &Markup) -> Page {
 }
 
 /// The form to sign in; above it why the visitor is not, if they have been, or what is wrong with the name.
-pub(super) fn sign_in(arrival: Arrival, wrong: Option<&str>) -> Page {
+pub(super) fn sign_in(token_state: TokenState, wrong: Option<&str>) -> Page {
     let content = html! {
-        @if let Arrival::Refused(kind) = arrival {
+        @if let TokenState::Refused(kind) = token_state {
             div.notice role="status" {
                 p { strong { "You are not signed in any more." } " Your token was refused: " code.badge { (kind.code()) } }
                 p { (explain(kind.code())) }
@@ -142,7 +142,7 @@ impl Home {
                 dl {
                     dt { "Created" } dd { (self.moment(details.created_at)) }
                     dt { "Subject" } dd { code { (details.subject.as_deref().unwrap_or_default()) } }
-                    dt { "Reference" } dd { code { (details.reference) } }
+                    dt { "Reference" } dd { code { (details.public_id) } }
                     dt { "Token" } dd { "generation " strong #generation { (details.generation) } }
                 }
                 div.foot {
@@ -210,7 +210,7 @@ impl Home {
                             @if !device.current {
                                 form method="post" action="/devices/end" {
                                     (self.csrf())
-                                    input type="hidden" name="reference" value=(device.reference);
+                                    input type="hidden" name="public_id" value=(device.public_id);
                                     button.danger type="submit" { "End" }
                                 }
                             }

@@ -12,7 +12,7 @@ use tessera::store::{AnyStore, Condition, Expected, Methods, Placement, PlainSto
 use tessera::{SessionError, Sessions, Timestamp};
 use tokio::sync::Mutex;
 
-use super::later::Tasks;
+use super::tasks::Tasks;
 
 /// How long one look at the store answers every check.
 const FRESHNESS: Duration = Duration::from_secs(1);

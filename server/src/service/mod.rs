@@ -2,7 +2,7 @@
 
 mod deadline;
 mod health;
-mod later;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +23,7 @@ use crate::limits::Limits;
 use crate::transports::TransportFlags;
 use deadline::Deadline;
 use health::Health;
-use later::Tasks;
+use tasks::Tasks;
 pub(crate) use tessera::http::api::{check_field, check_headers, parse_header};
 
 /// All that answers requests.
@@ -36,20 +36,20 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// `told`: the fields that proxies are told, each with its header. `protected`: those that only the service key writes as well.
+    /// `auth_headers`: the fields that proxies receive, each with its header. `protected`: those that only the service key writes as well.
     pub(crate) fn new(
         sessions: Sessions,
         store: AnyStore,
         key: ServiceKey,
-        told: Vec<(String, HeaderName)>,
+        auth_headers: Vec<(String, HeaderName)>,
         protected: Vec<String>,
         limits: Limits,
         transports: TransportFlags,
     ) -> Self {
         let tasks = Tasks::default();
-        let later = tasks.clone();
+        let spawned = tasks.clone();
         let health = Health::new(sessions.clone(), store.clone(), tasks.clone());
-        let api = Api::new(sessions, key, told, move |task| later.start(task)).protect(protected);
+        let api = Api::new(sessions, key, auth_headers, move |task| spawned.start(task)).protect(protected);
         Self {
             api: Arc::new(transports.apply(api)),
             store,

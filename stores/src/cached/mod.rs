@@ -10,13 +10,12 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use super::heard::Stamp;
-use super::{Announce, Capabilities, Entry, Heard, Listening, StoreError, StoreOp, StoreReply, StoreService};
+use super::invalidation::Epoch;
+use super::{
+    Capabilities, Entry, InvalidationClock, InvalidationSource, StoreError, StoreOp, StoreReply,
+    StoreService, Subscription,
+};
 use tessera_contract::Timestamp;
-
-mod url;
-
-pub use url::CacheUrl;
 
 /// What is kept in memory unless it is told otherwise.
 const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
@@ -55,8 +54,8 @@ pub struct CachedStore<S> {
     /// `None`: no other process writes to the store, so that nothing here grows old.
     max_stale: Option<Duration>,
     cache: Cache<String, Held, Weigh>,
-    /// What the store tells of writes by others.
-    told: Option<(Arc<Heard>, Listening)>,
+    /// The notifications of writes by other processes.
+    invalidations: Option<(Arc<InvalidationClock>, Subscription)>,
     /// Keys of writes that have failed lately: they may be done yet.
     doubtful: Cache<String, Instant>,
 }
@@ -68,8 +67,8 @@ struct Held {
     asked_at: Instant,
     /// The time of the call that asked: while a machine sleeps, its `Instant` does too.
     now: Timestamp,
-    /// What had been heard of its key before the store was asked.
-    stamp: Option<Stamp>,
+    /// The epoch of its key before the store was asked.
+    epoch: Option<Epoch>,
 }
 
 #[derive(Clone)]
@@ -115,7 +114,7 @@ impl<S: StoreService> CachedStore<S> {
             inner,
             max_stale,
             cache: cache(bytes),
-            told: None,
+            invalidations: None,
             doubtful: Cache::new(MAXIMUM_DOUBTFUL),
         }
     }
@@ -139,11 +138,11 @@ impl<S: StoreService> CachedStore<S> {
     fn may_serve(&self, key: &str, held: &Held, now: Timestamp) -> bool {
         let since = now.as_millis().saturating_sub(held.now.as_millis());
         let is_young = |most| held.asked_at.elapsed() < most && Duration::from_millis(since) < most;
-        held.entry.expires_at > now && self.max_stale.is_none_or(is_young) && self.stamp(key) == held.stamp
+        held.entry.expires_at > now && self.max_stale.is_none_or(is_young) && self.epoch(key) == held.epoch
     }
 
-    fn stamp(&self, key: &str) -> Option<Stamp> {
-        self.told.as_ref().map(|(heard, _)| heard.stamp(key))
+    fn epoch(&self, key: &str) -> Option<Epoch> {
+        self.invalidations.as_ref().map(|(clock, _)| clock.epoch(key))
     }
 
     /// Whether a write of this key may still take effect, of which nothing would be heard here.
@@ -172,7 +171,7 @@ impl<S: StoreService> CachedStore<S> {
             }
             Err(guard) => guard,
         };
-        let (asked_at, stamp) = (Instant::now(), self.stamp(key));
+        let (asked_at, epoch) = (Instant::now(), self.epoch(key));
         let reply = self.inner.call(now, op).await;
         if let StoreReply::Entry(Ok(entry)) = &reply
             && !self.is_doubtful(key)
@@ -181,7 +180,7 @@ impl<S: StoreService> CachedStore<S> {
                 entry: entry.clone(),
                 asked_at,
                 now,
-                stamp,
+                epoch,
             };
             // Refused if a write was forgotten meanwhile: what was read may be from before it.
             let _ = guard.insert(held);
@@ -190,7 +189,7 @@ impl<S: StoreService> CachedStore<S> {
     }
 }
 
-impl<S: Announce> CachedStore<S> {
+impl<S: InvalidationSource> CachedStore<S> {
     /// Listens to what the store tells of writes by other processes, if it can tell: then an answer is old for a moment and no
     /// longer, as a rule. `max_stale` is kept in any case, whatever becomes of what is told. Needs a tokio runtime.
     ///
@@ -200,9 +199,9 @@ impl<S: Announce> CachedStore<S> {
     /// [`CLIENT TRACKING`]: https://redis.io/docs/latest/commands/client-tracking/
     #[must_use]
     pub fn listening(mut self) -> Self {
-        let heard = Arc::new(Heard::default());
-        let listening = self.inner.announce(Arc::clone(&heard));
-        self.told = listening.map(|listening| (heard, listening));
+        let clock = Arc::new(InvalidationClock::default());
+        let subscription = self.inner.subscribe(Arc::clone(&clock));
+        self.invalidations = subscription.map(|subscription| (clock, subscription));
         self.cache.clear();
         self
     }

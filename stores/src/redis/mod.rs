@@ -11,7 +11,6 @@ use super::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement,
 use tessera_contract::Timestamp;
 use tessera_contract::store::{check_batch, check_limit};
 
-mod announce;
 mod builder;
 mod clients;
 mod cluster;
@@ -21,6 +20,7 @@ mod eviction;
 mod head;
 mod import;
 mod index;
+mod invalidation;
 mod link;
 mod listing;
 mod master;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::malformed::MalformedUrl;
 use crate::percent::decoded;
-use crate::url::StoreUrlError;
 
 /// The schemes, each with what it means.
 const SCHEMES: [(&str, Kind, bool); 6] = [
@@ -86,19 +86,22 @@ pub(super) struct Login {
 }
 
 impl FromStr for RedisUrl {
-    type Err = StoreUrlError;
+    type Err = MalformedUrl;
 
-    fn from_str(url: &str) -> Result<Self, StoreUrlError> {
-        let (scheme, rest) = url.split_once(':').ok_or(StoreUrlError::NoScheme)?;
-        Self::parse(scheme, rest).unwrap_or(Err(StoreUrlError::NoScheme))
+    fn from_str(url: &str) -> Result<Self, MalformedUrl> {
+        let (scheme, rest) = url.split_once(':').unwrap_or(("", ""));
+        Self::parse(scheme, rest).unwrap_or(Err(MalformedUrl {
+            scheme: "redis",
+            reason: "is redis://, rediss:// or one of their kin: redis+cluster://, redis+sentinel://",
+        }))
     }
 }
 
 impl RedisUrl {
     /// The URL of this scheme and what follows its colon; `None` if the scheme is none of Redis.
-    pub(crate) fn parse(scheme: &str, rest: &str) -> Option<Result<Self, StoreUrlError>> {
+    pub(crate) fn parse(scheme: &str, rest: &str) -> Option<Result<Self, MalformedUrl>> {
         let (scheme, kind, tls) = SCHEMES.into_iter().find(|(name, ..)| *name == scheme)?;
-        let malformed = |reason| StoreUrlError::Malformed { scheme, reason };
+        let malformed = |reason| MalformedUrl { scheme, reason };
         Some(Self::read(kind, tls, rest).map_err(malformed))
     }
 
@@ -440,10 +443,10 @@ mod tests {
             "redis+sentinel://h/?sentinel_user=s3cret",
         ] {
             match text.parse::<RedisUrl>() {
-                Err(error @ StoreUrlError::Malformed { .. }) => {
+                Err(error) => {
                     assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
                 }
-                other => panic!("{text}: {other:?}"),
+                Ok(url) => panic!("{text}: {url:?}"),
             }
         }
         let long = format!("redis://{}", "h".repeat(5000));

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::asking::Asking;
 use super::dialect::{Access, TABLE, Table};
 use super::driver::{PoolLimits, Suspicion};
 use super::options::{check_table, check_timeout};
+use super::retry::Retrier;
 use super::shared::Shared;
 use super::statements::Statements;
 use super::{MAXIMUM_VALUE_BYTES, SqlStore, SqlStoreError, SqlUrl, schema, sweeper};
@@ -162,7 +162,7 @@ impl SqlStoreBuilder {
         });
         let sweep_interval = given.sweep_interval.unwrap_or(self.sweep_interval);
         let shared = Arc::new_cyclic(|shared| Shared {
-            asking: Asking {
+            retrier: Retrier {
                 pool,
                 suspicion,
                 acquire_timeout,

@@ -11,17 +11,17 @@ use super::{
 use tessera_contract::Timestamp;
 use tessera_contract::store::{check_batch, check_limit};
 
-mod announce;
-mod asking;
 mod builder;
 mod dialect;
 mod driver;
 mod error;
 mod import;
+mod invalidation;
 mod lease;
 mod listing;
 mod options;
 mod removal;
+mod retry;
 mod rows;
 mod schema;
 mod session;
@@ -31,10 +31,10 @@ mod statements;
 mod sweeper;
 mod url;
 
-use asking::Kind;
 pub use builder::SqlStoreBuilder;
 use error::{Fault, Verdict};
 pub use error::{SqlCode, SqlError, SqlStoreError};
+use retry::Kind;
 use rows::{check_is_of, entry, millis, new_version, next_cursor, parse_cursor, row};
 use shared::Shared;
 use statement::{Answer, Param, Row as SqlRow, Sql};
@@ -184,15 +184,15 @@ impl SqlStore {
         let shared = Arc::clone(&self.shared);
         // On the runtime of the connections; if that is gone, so are they, and the channel with the task.
         self.shared.runtime.spawn(async move {
-            let _ = tokio::time::timeout(CLOSE_PATIENCE, shared.asking.pool.close()).await;
+            let _ = tokio::time::timeout(CLOSE_PATIENCE, shared.retrier.pool.close()).await;
             drop(closed);
         });
         let _ = is_closed.recv_timeout(CLOSE_PATIENCE);
     }
 
     async fn read(&self, sql: &Sql, params: &[Param<'_>]) -> Result<Vec<SqlRow>, StoreError> {
-        let asking = &self.shared.asking;
-        let answer = asking.ask(asking.deadline(), Kind::Read, sql, params).await;
+        let retrier = &self.shared.retrier;
+        let answer = retrier.ask(retrier.deadline(), Kind::Read, sql, params).await;
         answer.map(|answer| answer.rows).map_err(Fault::of_read)
     }
 
@@ -206,8 +206,8 @@ impl SqlStore {
     }
 
     async fn write(&self, sql: &Sql, params: &[Param<'_>]) -> Result<Answer, Fault> {
-        let asking = &self.shared.asking;
-        asking.ask(asking.deadline(), Kind::Write, sql, params).await
+        let retrier = &self.shared.retrier;
+        retrier.ask(retrier.deadline(), Kind::Write, sql, params).await
     }
 
     /// Writes over an expired entry, after a duplicate key; `None` if there was none that has expired.

@@ -7,11 +7,11 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::asking::Asking;
+use super::retry::Retrier;
 use super::statements::Statements;
 
 pub(super) struct Shared {
-    pub(super) asking: Asking,
+    pub(super) retrier: Retrier,
     pub(super) statements: Statements,
     pub(super) survives_failover: bool,
     pub(super) maximum_value_bytes: u32,
@@ -27,7 +27,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn end(&self) {
-        self.asking.is_closed.store(true, Ordering::Release);
+        self.retrier.is_closed.store(true, Ordering::Release);
         let mut sweeper = self.sweeper.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sweeper) = sweeper.take() {
             sweeper.abort();

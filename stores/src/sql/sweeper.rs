@@ -8,9 +8,9 @@ use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::asking::Kind;
 use super::error::Fault;
 use super::lease::Lease;
+use super::retry::Kind;
 use super::rows::millis;
 use super::shared::Shared;
 use super::statement::{Param, Sql};
@@ -46,7 +46,7 @@ async fn sweep(store: &Shared) {
 
 /// Removes all that expired then or before, unless another instance is at it: then `None`.
 async fn round(store: &Shared, before: Timestamp) -> Result<Option<u64>, Fault> {
-    let mut lease = store.asking.lease(store.asking.deadline()).await?;
+    let mut lease = store.retrier.lease(store.retrier.deadline()).await?;
     let statements = &store.statements;
     if let (true, Some(lock)) = (lease.is_behind_pooler(), &statements.try_sweep_transaction_lock) {
         let swept = round_of_transactions(store, &mut lease, lock, before).await?;
@@ -88,16 +88,16 @@ async fn round_of_transactions(
     lock: &Sql,
     before: Timestamp,
 ) -> Result<Option<u64>, Fault> {
-    let asking = &store.asking;
+    let retrier = &store.retrier;
     let mut swept = 0;
     loop {
-        asking.within(asking.deadline(), lease.begin()).await?;
+        retrier.within(retrier.deadline(), lease.begin()).await?;
         let is_ours = is_one(store, lease, lock).await?;
         let removed = match is_ours {
             true => batch(store, lease, before).await?,
             false => 0,
         };
-        asking.within(asking.deadline(), lease.commit()).await?;
+        retrier.within(retrier.deadline(), lease.commit()).await?;
         swept += removed;
         if !is_ours && swept == 0 {
             return Ok(None);
@@ -110,9 +110,9 @@ async fn round_of_transactions(
 }
 
 async fn is_one(store: &Shared, lease: &mut Lease, sql: &Sql) -> Result<bool, Fault> {
-    let asking = &store.asking;
-    let answer = asking
-        .within(asking.deadline(), lease.ask(sql, &[], true))
+    let retrier = &store.retrier;
+    let answer = retrier
+        .within(retrier.deadline(), lease.ask(sql, &[], true))
         .await?;
     Ok(answer.rows.first().and_then(|row| row.number(0)) == Some(1))
 }
@@ -120,18 +120,18 @@ async fn is_one(store: &Shared, lease: &mut Lease, sql: &Sql) -> Result<bool, Fa
 async fn batch(store: &Shared, lease: &mut Lease, before: Timestamp) -> Result<u64, Fault> {
     let before = millis(before);
     let params = [Param::Number(before), Param::Number(before), Param::Number(BATCH)];
-    let asking = &store.asking;
+    let retrier = &store.retrier;
     let answer = lease.ask(&store.statements.sweep, &params, false);
-    Ok(asking.within(asking.deadline(), answer).await?.affected)
+    Ok(retrier.within(retrier.deadline(), answer).await?.affected)
 }
 
 /// One batch, on whatever connection is free, without the lock: for those who sweep by hand.
 pub(super) async fn sweep_batch(store: &Shared, before: Timestamp) -> Result<u64, Fault> {
     let before = millis(before);
     let params = [Param::Number(before), Param::Number(before), Param::Number(BATCH)];
-    let asking = &store.asking;
-    let answer = asking
-        .ask(asking.deadline(), Kind::Write, &store.statements.sweep, &params)
+    let retrier = &store.retrier;
+    let answer = retrier
+        .ask(retrier.deadline(), Kind::Write, &store.statements.sweep, &params)
         .await?;
     Ok(answer.affected)
 }

@@ -7,6 +7,8 @@ use crate::sql::SqlStoreError;
 #[cfg(feature = "sqlite")]
 use crate::sqlite::SqliteStoreError;
 
+use crate::malformed::MalformedUrl;
+
 /// Every scheme, with what follows it.
 const KNOWN: [&str; 5] = [
     "memory:",
@@ -45,13 +47,8 @@ pub enum StoreUrlError {
     #[error("there is no store `{0}:`; the known ones are {known}", known = KNOWN.concat())]
     UnknownScheme(String),
     /// What follows the scheme is not what that scheme takes.
-    #[error("`{scheme}:` {reason}")]
-    Malformed {
-        /// The scheme.
-        scheme: &'static str,
-        /// What is wrong.
-        reason: &'static str,
-    },
+    #[error(transparent)]
+    Malformed(#[from] MalformedUrl),
     /// The SQLite file does not open.
     #[cfg(feature = "sqlite")]
     #[error(transparent)]

@@ -1,17 +1,19 @@
 //! Stores named by a URL, as in a flag or a configuration file.
 
+#[cfg(feature = "cache")]
+mod cached;
 mod error;
 mod plain;
 
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(feature = "cache")]
+pub use cached::CacheUrl;
 pub use error::StoreUrlError;
 pub use plain::PlainUrl;
 
 use crate::any::AnyStore;
-#[cfg(feature = "cache")]
-use crate::cached::CacheUrl;
 
 /// Where a store is, and whether a cache is in front.
 ///

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use super::error::StoreUrlError;
 use crate::any::PlainStore;
+use crate::malformed::MalformedUrl;
 use crate::memory::MemoryStore;
 #[cfg(feature = "redis")]
 use crate::redis::{RedisStore, RedisUrl};
@@ -39,21 +40,21 @@ impl FromStr for PlainUrl {
         let (scheme, rest) = url.split_once(':').ok_or(StoreUrlError::NoScheme)?;
         #[cfg(feature = "redis")]
         if let Some(url) = RedisUrl::parse(scheme, rest) {
-            return url.map(|url| Self::Redis(Box::new(url)));
+            return Ok(Self::Redis(Box::new(url?)));
         }
         match scheme {
             "memory" if rest.is_empty() => Ok(Self::Memory),
-            "memory" => Err(StoreUrlError::Malformed {
+            "memory" => Err(StoreUrlError::Malformed(MalformedUrl {
                 scheme: "memory",
                 reason: "takes nothing after the colon",
-            }),
+            })),
             #[cfg(feature = "sqlite")]
-            "sqlite" => sqlite_path(rest)
-                .map(Self::Sqlite)
-                .map_err(|reason| StoreUrlError::Malformed {
+            "sqlite" => sqlite_path(rest).map(Self::Sqlite).map_err(|reason| {
+                StoreUrlError::Malformed(MalformedUrl {
                     scheme: "sqlite",
                     reason,
-                }),
+                })
+            }),
             #[cfg(feature = "sql")]
             scheme if SqlUrl::is_scheme(scheme) => Ok(Self::Sql(Box::new(url.parse()?))),
             // What stands before the colon of something that is no URL may be anything, a secret too.

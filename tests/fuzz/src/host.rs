@@ -19,7 +19,7 @@ use tessera_guest::session;
 use tessera_guest::view::{Grant, Written};
 use tessera_guest::snapshot::KeepFields;
 
-use crate::world::World;
+use crate::fixture::Fixture;
 
 /// Why a call on a session did not do as asked.
 #[derive(Debug)]
@@ -63,18 +63,18 @@ pub struct Seed {
 
 /// The ports of one call: its first `get` that is not fresh is answered by the seed, and what it reads and writes is noted.
 struct Asking<'a> {
-    world: &'a World,
+    fixture: &'a Fixture,
     seed: Option<Seed>,
     has_read: Cell<bool>,
     saw: RefCell<BTreeMap<String, Entry>>,
 }
 
 impl<'a> Asking<'a> {
-    fn new(world: &'a World, seed: Option<&Seed>) -> Self {
+    fn new(fixture: &'a Fixture, seed: Option<&Seed>) -> Self {
         let seed = seed.cloned();
         let saw = seed.iter().map(|seed| (seed.key.clone(), seed.entry.clone()));
         Self {
-            world,
+            fixture,
             saw: RefCell::new(saw.collect()),
             seed,
             has_read: Cell::new(false),
@@ -96,15 +96,15 @@ impl<'a> Asking<'a> {
 
 impl Ports for Asking<'_> {
     fn now(&self) -> u64 {
-        self.world.now()
+        self.fixture.now()
     }
 
     fn random(&self, count: u32) -> Vec<u8> {
-        self.world.random(count)
+        self.fixture.random(count)
     }
 
     fn describe(&self) -> Capabilities {
-        self.world.describe()
+        self.fixture.describe()
     }
 
     fn get(&self, key: &str, fresh: bool) -> Result<Entry, StoreError> {
@@ -113,11 +113,11 @@ impl Ports for Asking<'_> {
             && is_first
             && !fresh
             && seed.key == key
-            && seed.entry.expires_at > self.world.now()
+            && seed.entry.expires_at > self.fixture.now()
         {
             return Ok(seed.entry.clone());
         }
-        let answer = self.world.get(key, fresh);
+        let answer = self.fixture.get(key, fresh);
         let mut saw = self.saw.borrow_mut();
         match &answer {
             Ok(entry) => drop(saw.insert(key.into(), entry.clone())),
@@ -127,11 +127,11 @@ impl Ports for Asking<'_> {
     }
 
     fn get_many(&self, keys: &[String]) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
-        self.world.get_many(keys)
+        self.fixture.get_many(keys)
     }
 
     fn insert(&self, key: &str, value: &str, at: &Placement<'_>) -> Result<u64, StoreError> {
-        let version = self.world.insert(key, value, at)?;
+        let version = self.fixture.insert(key, value, at)?;
         self.note(key, value, version, at);
         Ok(version)
     }
@@ -143,13 +143,13 @@ impl Ports for Asking<'_> {
         expected: Expected,
         at: &Placement<'_>,
     ) -> Result<u64, StoreError> {
-        let version = self.world.replace(key, value, expected, at)?;
+        let version = self.fixture.replace(key, value, expected, at)?;
         self.note(key, value, version, at);
         Ok(version)
     }
 
     fn touch(&self, key: &str, owner: Option<&str>, expires_at: u64) -> Result<(), StoreError> {
-        self.world.touch(key, owner, expires_at)?;
+        self.fixture.touch(key, owner, expires_at)?;
         if let Some(entry) = self.saw.borrow_mut().get_mut(key) {
             entry.expires_at = entry.expires_at.max(expires_at);
         }
@@ -157,30 +157,30 @@ impl Ports for Asking<'_> {
     }
 
     fn delete(&self, key: &str, condition: Condition<'_>) -> Result<bool, StoreError> {
-        self.world.delete(key, condition)
+        self.fixture.delete(key, condition)
     }
 
     fn delete_many(&self, deletions: Vec<Deletion>, owner: &str) -> Result<u32, StoreError> {
-        self.world.delete_many(deletions, owner)
+        self.fixture.delete_many(deletions, owner)
     }
 
     fn list_owned(&self, owner: &str, cursor: &str, limit: u32) -> Result<Page, StoreError> {
-        self.world.list_owned(owner, cursor, limit)
+        self.fixture.list_owned(owner, cursor, limit)
     }
 }
 
-/// An engine over a world.
+/// An engine over a fixture.
 pub struct Host {
-    pub world: World,
+    pub fixture: Fixture,
     pub engine: Rc<Engine>,
     pub policy: Policy,
 }
 
 impl Host {
-    pub fn new(world: World, policy: Policy, keys: &[SigningKey]) -> Result<Self, Error> {
-        let engine = Engine::configure(&Call::new(&world), policy.clone(), keys)?;
+    pub fn new(fixture: Fixture, policy: Policy, keys: &[SigningKey]) -> Result<Self, Error> {
+        let engine = Engine::configure(&Call::new(&fixture), policy.clone(), keys)?;
         Ok(Self {
-            world,
+            fixture,
             engine,
             policy,
         })
@@ -194,9 +194,9 @@ impl Host {
     }
 
     pub fn open(&self, token: &str) -> Result<Session, Error> {
-        let asking = Asking::new(&self.world, None);
+        let asking = Asking::new(&self.fixture, None);
         let opened = self.engine.open(&Call::new(&asking), token)?;
-        assert!(opened.holds_until > self.world.now.get());
+        assert!(opened.holds_until > self.fixture.now.get());
         let (opened, seed) = self.taken(&asking, opened);
         Ok(Session {
             state: State::opened(opened),
@@ -216,7 +216,7 @@ impl Host {
             entry,
         };
         let view::Details {
-            reference,
+            public_id,
             subject,
             created_at,
             authenticated_at,
@@ -229,7 +229,7 @@ impl Host {
         } = opened.details;
         let details = Details {
             status: Status::Live,
-            reference,
+            public_id,
             subject,
             created_at: Timestamp::from_millis(created_at),
             authenticated_at: authenticated_at.map(Timestamp::from_millis),
@@ -246,7 +246,7 @@ impl Host {
             key: opened.key.into(),
             version: opened.version,
             details,
-            asked_at: Timestamp::from_millis(self.world.now.get()),
+            asked_at: Timestamp::from_millis(self.fixture.now.get()),
             holds_until: Timestamp::from_millis(opened.holds_until),
             fields: Arc::new(fields.expect("the fields begin where the engine says")),
         };
@@ -313,7 +313,7 @@ impl Session {
         self.state.begin()?;
         assert_eq!(self.state.begin(), Err(StateError::Busy));
         assert_eq!(self.state.get("a"), Err(StateError::Busy));
-        let asking = Asking::new(&host.world, self.seed.as_ref());
+        let asking = Asking::new(&host.fixture, self.seed.as_ref());
         let ended = work(self, &asking);
         // What a call that failed has read is what the next one begins with.
         if let (Err(_), Some(seed)) = (&ended, &self.seed) {
@@ -328,7 +328,7 @@ impl Session {
     }
 
     fn writing(&mut self, host: &Host) -> Writing {
-        let draw = || Ok::<_, ()>(host.world.random(WRITER_BYTES as u32).try_into().unwrap());
+        let draw = || Ok::<_, ()>(host.fixture.random(WRITER_BYTES as u32).try_into().unwrap());
         self.state.writing(draw).unwrap()
     }
 
@@ -337,7 +337,7 @@ impl Session {
         let begins_with = self
             .seed
             .as_ref()
-            .filter(|seed| seed.entry.expires_at > host.world.now.get())
+            .filter(|seed| seed.entry.expires_at > host.fixture.now.get())
             .map(|seed| seed.entry.version);
         (host.policy.field_rule == FieldRule::Conflict)
             .then(|| self.state.base(begins_with))

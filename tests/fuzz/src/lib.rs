@@ -5,7 +5,7 @@ pub mod model;
 pub mod naive;
 pub mod plain;
 pub mod script;
-pub mod world;
+pub mod fixture;
 
 /// A target's input as text: what is no UTF-8 never reaches the engine, for WIT's strings are.
 pub fn text(data: &[u8]) -> Option<&str> {

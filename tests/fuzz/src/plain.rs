@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tessera_http::api::read_field;
 use tessera_http::{
-    Change, Claims, Details, Engine, EngineSession, Fault, Grant, KeepFields, Kind, Limits, SessionPage,
+    Change, Claims, Details, Engine, EngineSession, EngineError, Grant, KeepFields, ErrorKind, Limits, SessionPage,
     Status, Timestamp, Value,
 };
 
@@ -51,9 +51,9 @@ impl fmt::Display for Never {
 
 impl std::error::Error for Never {}
 
-impl Fault for Never {
-    fn kind(&self) -> Kind {
-        Kind::Closed
+impl EngineError for Never {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Closed
     }
 
     fn closed() -> Self {
@@ -104,7 +104,7 @@ impl Engine for Plain {
             return Err(Never);
         }
         Ok(Claims {
-            reference: "r".into(),
+            public_id: "r".into(),
             generation: 1,
             issued_at: Timestamp::default(),
             expires_at: AT,
@@ -168,7 +168,7 @@ impl EngineSession for Plain {
     fn details(&self) -> Result<Details, Never> {
         Ok(Details {
             status: Status::Live,
-            reference: "reference".into(),
+            public_id: "public_id".into(),
             subject: self.asked().subject.clone(),
             expires_at: AT,
             ends_at: AT,

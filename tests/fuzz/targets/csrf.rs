@@ -11,14 +11,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
 use tessera_fuzz::host::Host;
-use tessera_fuzz::world::World;
+use tessera_fuzz::fixture::Fixture;
 use tessera_guest::call::Call;
 use tessera_guest::csrf;
 use tessera_guest::engine::Engine;
 use tessera_guest::error::Kind;
 use tessera_guest::generation::Generation;
 use tessera_guest::keys::{KeyRing, SigningKey};
-use tessera_guest::owner;
+use tessera_guest::subject;
 use tessera_guest::policy::Policy;
 use tessera_guest::snapshot::KeepFields;
 use tessera_guest::id::SessionId;
@@ -102,14 +102,14 @@ fn changed(bytes: &[u8]) {
 
 /// A foreign cursor is refused or goes on somewhere; one that goes on comes to an end, and ends nobody else's session.
 fn cursors(cursor: &str) {
-    let host = Host::new(World::at(FLOOR.raised_at), Policy::default(), &keys()).unwrap();
+    let host = Host::new(Fixture::at(FLOOR.raised_at), Policy::default(), &keys()).unwrap();
     for subject in ["alice", "alice", "alice", "bob"] {
         let mut draft = host.draft();
         draft.authenticate(&host, subject, &KeepFields::Nothing).unwrap();
     }
-    let Host { world, engine, .. } = host;
-    world.page.set(2);
-    let listed = owner::list(&engine, &Call::new(&world), "alice", None, Some(cursor));
+    let Host { fixture, engine, .. } = host;
+    fixture.page.set(2);
+    let listed = subject::list(&engine, &Call::new(&fixture), "alice", None, Some(cursor));
     match listed {
         Ok(page) => assert!(page.items.len() <= 2),
         Err(error) => assert!(error.is(Kind::InvalidArgument) && cursor.len() > 4096),
@@ -118,19 +118,19 @@ fn cursors(cursor: &str) {
     let mut ended = 0;
     for _ in 0..32 {
         let Some(cursor) = at.take() else { break };
-        match revoke(&engine, &world, &cursor) {
+        match revoke(&engine, &fixture, &cursor) {
             Some((more, next)) => (ended, at) = (ended + more, next),
             None => assert_eq!(ended, 0),
         }
     }
     assert_eq!(at, None, "a revocation goes on for ever");
-    assert_eq!(world.len(), 4 - ended as usize);
-    let bob = owner::list(&engine, &Call::new(&world), "bob", None, None).unwrap();
+    assert_eq!(fixture.len(), 4 - ended as usize);
+    let bob = subject::list(&engine, &Call::new(&fixture), "bob", None, None).unwrap();
     assert_eq!(bob.items.len(), 1);
 }
 
-fn revoke(engine: &Rc<Engine>, world: &World, cursor: &str) -> Option<(u32, Option<String>)> {
-    match owner::revoke_all(engine, &Call::new(world), "alice", None, Some(cursor)) {
+fn revoke(engine: &Rc<Engine>, fixture: &Fixture, cursor: &str) -> Option<(u32, Option<String>)> {
+    match subject::revoke_all(engine, &Call::new(fixture), "alice", None, Some(cursor)) {
         Ok(progress) => Some((progress.ended, progress.next)),
         Err(error) => {
             assert!(error.is(Kind::InvalidArgument));

@@ -10,7 +10,7 @@ use tessera_fuzz::host::{Host, Refused, Session};
 use tessera_fuzz::model::{self, Fields, Handle, Held, Stored};
 use tessera_fuzz::naive;
 use tessera_fuzz::script::{self, Changes, Step};
-use tessera_fuzz::world::{Fault, World};
+use tessera_fuzz::fixture::{Fault, Fixture};
 use tessera_guest::error::Kind;
 use tessera_guest::form::{check_name, escape};
 use tessera_guest::keys::SigningKey;
@@ -68,7 +68,7 @@ impl Run {
         }];
         Self {
             conflict,
-            host: Host::new(World::at(NOW), policy(conflict), &keys).unwrap(),
+            host: Host::new(Fixture::at(NOW), policy(conflict), &keys).unwrap(),
             handles: Vec::new(),
             stored: Vec::new(),
             tokens: Vec::new(),
@@ -108,7 +108,7 @@ impl Run {
             compare(session, handle);
         }
         let live = self.stored.iter().filter(|stored| stored.fields.is_some());
-        assert_eq!(self.host.world.len(), live.count());
+        assert_eq!(self.host.fixture.len(), live.count());
     }
 
     fn update(&mut self, at: usize, changes: Changes, one: bool) {
@@ -228,12 +228,12 @@ impl Run {
     fn save(&mut self, at: usize, fault: Fault) {
         let handle = self.handles[at].1.clone();
         let seed = self.handles[at].0.seed_version();
-        let world = &self.host.world;
-        world.fault.set(fault);
-        world.asked.set(0);
+        let fixture = &self.host.fixture;
+        fixture.fault.set(fault);
+        fixture.asked.set(0);
         let result = self.handles[at].0.save(&self.host);
-        world.fault.take();
-        let asked = world.asked.get();
+        fixture.fault.take();
+        let asked = fixture.asked.get();
         if handle.closed {
             return assert!(result.unwrap_err().is_closed());
         }

@@ -19,7 +19,7 @@ use tessera_contract::overlay::Overlay;
 use tessera_fuzz::host::Host;
 use tessera_fuzz::model::{self, Fields, Held};
 use tessera_fuzz::naive;
-use tessera_fuzz::world::World;
+use tessera_fuzz::fixture::Fixture;
 use tessera_guest::call::Call;
 use tessera_guest::error::{Error, Kind};
 use tessera_guest::handle::{Handle, Tag};
@@ -86,7 +86,7 @@ impl Stage {
             id: "k".into(),
             secret: vec![7; 32],
         };
-        let host = Host::new(World::at(NOW), policy, &[key]).unwrap();
+        let host = Host::new(Fixture::at(NOW), policy, &[key]).unwrap();
         let mut session = host.draft();
         for (name, value) in [("a", 1), ("b", 2)] {
             session.set(&host, name, &Value::Integer(value)).unwrap();
@@ -183,7 +183,7 @@ fn refusal() -> Error {
 
 /// No call panics; and one with a handle that is refused asks the store for nothing.
 fn check_calls(stage: &Stage, writing: Writing<'_>, is_ours: bool) {
-    let (engine, world) = (&*stage.host.engine, &stage.host.world);
+    let (engine, fixture) = (&*stage.host.engine, &stage.host.fixture);
     let Writing {
         handle,
         writer,
@@ -191,7 +191,7 @@ fn check_calls(stage: &Stage, writing: Writing<'_>, is_ours: bool) {
         ..
     } = writing;
     let check = |what: &str, ended: Result<(), Error>, before: u32| {
-        let asked = world.asked.get() - before;
+        let asked = fixture.asked.get() - before;
         if !is_ours {
             assert_eq!((ended, asked), (Err(refusal()), 0), "{what}");
         } else if let Err(error) = ended {
@@ -201,7 +201,7 @@ fn check_calls(stage: &Stage, writing: Writing<'_>, is_ours: bool) {
             );
         }
     };
-    let before = || (Call::new(world), world.asked.get());
+    let before = || (Call::new(fixture), fixture.asked.get());
 
     let (call, asked) = before();
     check(
@@ -254,13 +254,13 @@ fn save(stage: &Stage, call: &Call<'_>, writing: Writing<'_>) -> Result<Written,
         entries.into_iter().map(held).collect()
     };
     // What opening it before and after asks is no part of the call.
-    let asked = stage.host.world.asked.get();
+    let asked = stage.host.fixture.asked.get();
     let before = shown();
-    stage.host.world.asked.set(asked);
+    stage.host.fixture.asked.set(asked);
     let ended = session::save(&stage.host.engine, call, writing);
-    let is_asked = stage.host.world.asked.get() > asked;
+    let is_asked = stage.host.fixture.asked.get() > asked;
     let after = shown();
-    stage.host.world.asked.set(asked + u32::from(is_asked));
+    stage.host.fixture.asked.set(asked + u32::from(is_asked));
     let changes = naive_changes(writing.changes);
     if writing.writer.len() != 22 || changes.is_none() {
         assert!(ended.is_err() && !is_asked);

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 use tessera_fuzz::plain::{Plain, run};
-use tessera_http::{Authorizer, Carrier, Cookie, ID_HEADER, MAXIMUM_VALUE_BYTES, SUBJECT_HEADER};
+use tessera_http::{Authorizer, TokenTransport, Cookie, ID_HEADER, MAXIMUM_VALUE_BYTES, SUBJECT_HEADER};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-token");
 const FIELD: HeaderName = HeaderName::from_static("x-field");
@@ -44,13 +44,13 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let second = Cookie::builder().name("second").secure(true).build().unwrap();
-    let carriers = [
-        Carrier::Bearer,
-        Carrier::Cookie(Cookie::default()),
-        Carrier::Cookie(second),
-        Carrier::Header(TOKEN),
+    let transports = [
+        TokenTransport::Bearer,
+        TokenTransport::Cookie(Cookie::default()),
+        TokenTransport::Cookie(second),
+        TokenTransport::Header(TOKEN),
     ];
-    let authorizer = Authorizer::new(plain.clone(), carriers, [("field".to_owned(), FIELD)]);
+    let authorizer = Authorizer::new(plain.clone(), transports, [("field".to_owned(), FIELD)]);
     let response: http::Response<String> = run(authorizer.answer(&http::Method::GET, &headers));
     let (opened, expected) = (plain.asked().opened.clone(), expected(&headers));
     assert_eq!(opened, expected);
@@ -68,7 +68,7 @@ fuzz_target!(|data: &[u8]| {
                 told(&FIELD).map(decoded),
                 Some(field.unwrap_or_default().as_bytes().to_vec())
             );
-            assert_eq!(told(&ID_HEADER), Some(&b"reference"[..]));
+            assert_eq!(told(&ID_HEADER), Some(&b"public_id"[..]));
             // Nothing that was sent makes a header of its own.
             let known = [
                 "cache-control",
@@ -114,10 +114,10 @@ fn decoded(value: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// Of each carrier: whether it brings a token of our form, and the text that is opened for it.
+/// Of each transport: whether it brings a token of our form, and the text that is opened for it.
 type Brought = Option<(bool, Option<String>)>;
 
-/// The token of the first carrier that brings one of ours; where none does, of the first that brings anything.
+/// The token of the first transport that brings one of ours; where none does, of the first that brings anything.
 fn expected(headers: &HeaderMap) -> Option<String> {
     let bearer = |value: &str| {
         let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));

@@ -10,11 +10,11 @@ use tessera_contract::form::Unfit;
 use tessera_contract::state::StateError;
 use tessera_contract::{Status, Timestamp, Value};
 use tessera_fuzz::host::{Host, Refused, Session};
-use tessera_fuzz::world::World;
+use tessera_fuzz::fixture::Fixture;
 use tessera_guest::call::Call;
 use tessera_guest::error::Kind;
 use tessera_guest::keys::SigningKey;
-use tessera_guest::owner;
+use tessera_guest::subject;
 use tessera_guest::policy::{CapRule, FieldRule, Policy, ReuseRule, TokenFormat};
 use tessera_guest::snapshot::KeepFields;
 
@@ -31,13 +31,13 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let input = read(text);
-    let world = World::at(input.now);
+    let fixture = Fixture::at(input.now);
     let key = SigningKey {
         id: "k".into(),
         secret: vec![9; input.secret_bytes.min(2000)],
     };
     let key_fits = (32..=1024).contains(&key.secret.len());
-    match Host::new(world, input.policy.clone(), &[key]) {
+    match Host::new(fixture, input.policy.clone(), &[key]) {
         Ok(host) => {
             assert!(input.policy.check().is_ok() && key_fits);
             // A session may be refused, and no refusal is one of those that say that the engine is wrong.
@@ -84,7 +84,7 @@ fn set(input: &mut Input, field: &str, value: &str, number: u64) {
         "renew-interval-ms" => policy.renew_interval_ms = Some(number),
         "rotation-grace-ms" => policy.rotation_grace_ms = number,
         "token-lifetime-ms" => policy.token_lifetime_ms = number,
-        "sessions-per-owner" => policy.sessions_per_owner = Some(number as u32),
+        "sessions-per-subject" => policy.sessions_per_subject = Some(number as u32),
         "cap-rule" => policy.cap_rule = CapRule::Refuse,
         "field-rule" => policy.field_rule = FieldRule::Conflict,
         "reuse-rule" => policy.reuse_rule = ReuseRule::EndSession,
@@ -114,10 +114,10 @@ fn is_unfit(subject: &str) -> bool {
 
 /// One session from its first save to its end, the clock going on between the calls.
 fn live(host: &Host, input: &Input) -> Result<(), Refused> {
-    let Host { world, engine, .. } = host;
+    let Host { fixture, engine, .. } = host;
     let (policy, subject) = (&input.policy, input.subject.as_str());
-    let call = || Call::new(world);
-    let pass = || world.now.set(world.now.get().saturating_add(input.pass));
+    let call = || Call::new(fixture);
+    let pass = || fixture.now.set(fixture.now.get().saturating_add(input.pass));
     // The fields that tokens and lists show are there where they can be.
     let mut draft = host.draft();
     for name in policy.public_fields.iter().chain(&policy.token_fields) {
@@ -135,7 +135,7 @@ fn live(host: &Host, input: &Input) -> Result<(), Refused> {
         }
         saved => saved?,
     };
-    let began = world.now.get();
+    let began = fixture.now.get();
     assert_eq!(grant.ends_at, began + policy.absolute_timeout_ms);
     assert_eq!(grant.expires_at, began + policy.idle_timeout_ms);
     let first = grant.token.take().unwrap();
@@ -160,7 +160,7 @@ fn live(host: &Host, input: &Input) -> Result<(), Refused> {
     check(&mut session, host)?;
     let token = granted.token.unwrap();
     engine.verify(&call(), &token, Some(input.pass))?;
-    let listed = owner::list(engine, &call(), subject, None, None)?;
+    let listed = subject::list(engine, &call(), subject, None, None)?;
     assert_eq!((listed.items.len(), listed.next), (1, None));
     let csrf = session.csrf_token(host)?;
     session.check_csrf_token(host, &csrf)?;
@@ -170,14 +170,14 @@ fn live(host: &Host, input: &Input) -> Result<(), Refused> {
     session.destroy(host)?;
     assert!(session.state.details()?.status == Status::Closed);
     assert!(host.open(&token).is_err());
-    assert!(world.is_empty());
+    assert!(fixture.is_empty());
     Ok(())
 }
 
 /// What was answered stands in what is known by now, as far as it still holds.
 fn check(session: &mut Session, host: &Host) -> Result<(), Refused> {
     let opened = session.state.saved()?;
-    let holds = opened.holds_at(Timestamp::from_millis(host.world.now.get()));
+    let holds = opened.holds_at(Timestamp::from_millis(host.fixture.now.get()));
     let before = session.state.details()?;
     assert!(before.expires_at <= before.ends_at);
     assert_eq!(before.status, Status::Live);

@@ -182,7 +182,7 @@ impl Client {
                     key: key_and_generation(token).0,
                     subject: subject.into(),
                 });
-                let told = match self.sessions.revoke(subject, &claims.reference).await {
+                let told = match self.sessions.revoke(subject, &claims.public_id).await {
                     Ok(true) => Told::Done,
                     Ok(false) => Told::Missing,
                     Err(error) => refused(&error),

@@ -51,7 +51,7 @@ pub(super) fn wire(
             // More than any clock here is off or jumps: beyond it a token is refused as not valid yet, as it should be.
             policy.clock_skew = Duration::from_secs(60);
             policy.rotation_grace = Duration::from_millis(plan.rules.grace);
-            policy.sessions_per_owner = plan.rules.cap.map(|cap| cap as u32);
+            policy.sessions_per_subject = plan.rules.cap.map(|cap| cap as u32);
             policy.cap_rule = if plan.rules.evicts {
                 CapRule::EvictOldest
             } else {

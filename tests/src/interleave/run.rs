@@ -40,7 +40,7 @@ pub struct Start {
 
 /// What is known of a call beyond what its client knows.
 #[derive(Clone, Debug, Default)]
-struct Heard {
+struct InvalidationClock {
     asked: bool,
     key: Option<Rc<str>>,
     began: Option<usize>,
@@ -58,7 +58,7 @@ struct Heard {
 struct Seat<P> {
     player: P,
     /// Of each of its calls.
-    calls: Rc<Vec<Heard>>,
+    calls: Rc<Vec<InvalidationClock>>,
     /// All that it has asked and been answered.
     heard: u64,
     asked: u64,
@@ -69,7 +69,7 @@ struct Seat<P> {
 
 impl<P: Player> Seat<P> {
     fn new(player: P) -> Self {
-        let calls = Rc::new(vec![Heard::default(); player.stand().log.calls.len()]);
+        let calls = Rc::new(vec![InvalidationClock::default(); player.stand().log.calls.len()]);
         Self {
             player,
             calls,
@@ -119,7 +119,7 @@ impl<P: Player> Seat<P> {
         if now != calls {
             (self.asked_in_call, self.has_written) = (0, false);
         }
-        Rc::make_mut(&mut self.calls).resize_with(now, Heard::default);
+        Rc::make_mut(&mut self.calls).resize_with(now, InvalidationClock::default);
     }
 }
 

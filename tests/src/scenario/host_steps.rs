@@ -49,9 +49,9 @@ impl<S: StoreService> Runner<S> {
             }
             "list" => return Ok((self.list(host, args).await?, Match::AnyOrder)),
             "revoke" => {
-                let (subject, reference) = (args.text("subject")?, args.text("reference")?);
+                let (subject, public_id) = (args.text("subject")?, args.text("public-id")?);
                 args.finish()?;
-                self.call(async move { host.revoke(&subject, &reference).await })
+                self.call(async move { host.revoke(&subject, &public_id).await })
                     .await?
                     .map(Value::from)
             }

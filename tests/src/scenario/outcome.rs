@@ -33,7 +33,7 @@ pub(super) fn details(details: &Details) -> Value {
             Status::Live => "live",
             Status::Closed => "closed",
         },
-        "reference": details.reference,
+        "public-id": details.public_id,
         "subject": details.subject,
         "created-at": moment_json(details.created_at),
         "authenticated-at": details.authenticated_at.map(moment_json),
@@ -54,7 +54,7 @@ pub(super) fn claims(claims: &Claims) -> Value {
         .map(|(name, text)| (name.clone(), Value::from(text.as_str())))
         .collect();
     json!({
-        "reference": claims.reference,
+        "public-id": claims.public_id,
         "generation": claims.generation,
         "issued-at": moment_json(claims.issued_at),
         "expires-at": moment_json(claims.expires_at),
@@ -70,7 +70,7 @@ pub(super) fn summary(summary: &SessionSummary) -> Value {
         .map(|(name, field)| (name.clone(), value::to_json(field)))
         .collect();
     json!({
-        "reference": summary.reference,
+        "public-id": summary.public_id,
         "created-at": moment_json(summary.created_at),
         "authenticated-at": moment_json(summary.authenticated_at),
         "last-seen-at": moment_json(summary.last_seen_at),

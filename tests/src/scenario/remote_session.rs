@@ -91,7 +91,7 @@ fn details(value: &Value) -> Option<Details> {
     let is = |name: &str| value[name].as_bool();
     Some(Details {
         status: Status::Live,
-        reference: value["reference"].as_str()?.to_owned(),
+        public_id: value["publicId"].as_str()?.to_owned(),
         subject: value["subject"].as_str().map(str::to_owned),
         created_at: moment(&value["createdAt"])?,
         authenticated_at: moment(&value["authenticatedAt"]),

@@ -157,7 +157,7 @@ impl<S: StoreService> Runner<S> {
                 let mut shown = Map::from_iter(
                     [
                         ("renew-interval-ms", Value::Null),
-                        ("sessions-per-owner", Value::Null),
+                        ("sessions-per-subject", Value::Null),
                     ]
                     .map(|(name, value)| (name.to_owned(), value)),
                 );
@@ -206,7 +206,7 @@ impl<S: StoreService> Runner<S> {
                 self.far_list(host, &mut args).await?
             }
             "revoke" => {
-                let arguments = vec![args.text("subject")?.into(), args.text("reference")?.into()];
+                let arguments = vec![args.text("subject")?.into(), args.text("public-id")?.into()];
                 let ended = self.far_progress(host, "revoke", arguments, true).await?;
                 ended.map(|ended| Value::from(ended > 0))
             }
@@ -221,7 +221,7 @@ impl<S: StoreService> Runner<S> {
                 match session.details().await? {
                     Ok(details) if details.subject.is_none() => Err(outcome::error_of("subject-required")),
                     Ok(details) => {
-                        let arguments = vec![json!(details.subject), json!(details.reference)];
+                        let arguments = vec![json!(details.subject), json!(details.public_id)];
                         self.far_progress(host, "revoke-all", arguments, false)
                             .await?
                             .map(Value::from)
@@ -354,10 +354,10 @@ impl<S: StoreService> Runner<S> {
                 })
             }
             "details" => {
-                let reference_as = args.optional_text("reference-as")?;
+                let reference_as = args.optional_text("public-id-as")?;
                 session.details().await?.map(|details| {
                     if let Some(name) = reference_as {
-                        self.variables.insert(name, details.reference.clone());
+                        self.variables.insert(name, details.public_id.clone());
                     }
                     outcome::details(&details)
                 })

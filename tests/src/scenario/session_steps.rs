@@ -52,14 +52,14 @@ impl<S: StoreService> Runner<S> {
                     })
             }
             "details" => {
-                let reference_as = args.optional_text("reference-as")?;
+                let reference_as = args.optional_text("public-id-as")?;
                 args.finish()?;
                 session
                     .details()
                     .map_err(|error| outcome::error(&error))
                     .map(|details| {
                         if let Some(name) = reference_as {
-                            self.variables.insert(name, details.reference.clone());
+                            self.variables.insert(name, details.public_id.clone());
                         }
                         outcome::details(&details)
                     })

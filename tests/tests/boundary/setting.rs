@@ -1,4 +1,4 @@
-//! Where both worlds stand: rules with small limits, a clock that stands still, and the same random bytes.
+//! Where both fixtures stand: rules with small limits, a clock that stands still, and the same random bytes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl Clock for Still {
     }
 }
 
-/// The same bytes in both worlds, as long as both ask as often: SplitMix64.
+/// The same bytes in both fixtures, as long as both ask as often: SplitMix64.
 struct Drawn(AtomicU64);
 
 impl Random for Drawn {

@@ -1,4 +1,4 @@
-//! What a call answers, as the model foretells it and as both worlds tell it.
+//! What a call answers, as the model foretells it and as both fixtures tell it.
 
 use tessera::{SessionError, Status, Value};
 
@@ -49,7 +49,7 @@ impl Told {
     }
 }
 
-/// Names an error by what a caller can go by. Which fault a token has is compared between the worlds only.
+/// Names an error by what a caller can go by. Which fault a token has is compared between the fixtures only.
 pub(crate) fn refused(error: &SessionError) -> Told {
     use SessionError as E;
     Told::Refused(match error {

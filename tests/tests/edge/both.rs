@@ -92,7 +92,7 @@ fn steady(body: Value) -> Value {
             .into_iter()
             .map(|(name, value)| {
                 let value = match name.as_str() {
-                    "token" | "reference" if value.is_string() => Value::from("…"),
+                    "token" | "public_id" if value.is_string() => Value::from("…"),
                     _ if name.ends_with("_at") && value.is_number() => Value::from(0),
                     _ => steady(value),
                 };
@@ -119,7 +119,7 @@ fn steady_header(name: &str, value: &str) -> String {
 fn steady_page(text: &str) -> String {
     let changing = [
         (r#"name="csrf_token" value=""#, "\""),
-        (r#"name="reference" value=""#, "\""),
+        (r#"name="public_id" value=""#, "\""),
         ("<dt>Reference</dt><dd><code>", "</code>"),
         (r#"id="token"><code>"#, "</code>"),
         ("data-at=\"", "</span>"),

@@ -11,10 +11,10 @@ fn tokens(answers: &[Answer; 2]) -> [String; 2] {
     answers.each_ref().map(Answer::token)
 }
 
-fn reference(answer: &Answer) -> String {
-    answer.json()["reference"]
+fn public_id(answer: &Answer) -> String {
+    answer.json()["public_id"]
         .as_str()
-        .expect("a reference")
+        .expect("a public id")
         .to_owned()
 }
 
@@ -182,7 +182,7 @@ fn answer_alike(worker: &Worker, login_ends_the_old: bool) {
     assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(2), "{listed}");
     let paths = other
         .each_ref()
-        .map(|answer| format!("/v1/subjects/alice/sessions/{}", reference(answer)));
+        .map(|answer| format!("/v1/subjects/alice/sessions/{}", public_id(answer)));
     let key = bearer(SERVICE_KEY);
     let service: &[(&str, &str)] = &[("Authorization", &key)];
     both.send("DELETE", [&paths[0], &paths[1]], [service, service], None);

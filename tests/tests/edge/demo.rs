@@ -136,7 +136,7 @@ fn its_pages_are_those_of_tessera_serve() {
     here.get("/");
 
     let ended = here.post("/devices/end", |page| {
-        format!("reference={}", hidden(page, "reference").expect("another device"))
+        format!("public_id={}", hidden(page, "public_id").expect("another device"))
     });
     assert_eq!(ended[0].status, 303, "{ended:?}");
     let [page, _] = there.get("/");

@@ -42,7 +42,7 @@ fn what_is_missing_or_weak_is_named_in_a_500_and_in_the_log() {
         ),
         (
             json!({"TESSERA_STORE": "kv", "TESSERA_ROTATION_GRACE": "60s", "TESSERA_SESSIONS_PER_SUBJECT": "5"}),
-            "sessions-per-owner",
+            "sessions-per-subject",
         ),
         (
             json!({"TESSERA_STORE": "combined", "TESSERA_MAX_STALE": "11s", "TESSERA_ROTATION_GRACE": "10s"}),

@@ -3,12 +3,12 @@
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
-use tessera::http::{Carrier, Cookie, Session, SessionLayer};
+use tessera::http::{Cookie, Session, SessionLayer, TokenTransport};
 use tessera_tests::http_client::{Answer, Client};
 use tessera_tests::servers::{Nginx, free_port};
 use tokio::net::TcpListener;
 
-use crate::world::{COOKIE, World};
+use crate::fixture::{COOKIE, Fixture};
 
 /// A page whose handler says itself how it is cached, and that it depends on something else as well.
 async fn own(session: Session) -> ([(header::HeaderName, &'static str); 2], String) {
@@ -19,10 +19,10 @@ async fn own(session: Session) -> ([(header::HeaderName, &'static str); 2], Stri
     (headers, session.subject().unwrap().unwrap_or_default())
 }
 
-fn with_own_page(world: World, layer: SessionLayer) -> World {
+fn with_own_page(fixture: Fixture, layer: SessionLayer) -> Fixture {
     let page = Router::new().route("/own", get(own)).layer(layer);
-    let app = world.app.clone().merge(page);
-    World { app, ..world }
+    let app = fixture.app.clone().merge(page);
+    Fixture { app, ..fixture }
 }
 
 fn all<'a>(headers: &'a axum::http::HeaderMap, name: &str) -> Vec<&'a str> {
@@ -32,16 +32,16 @@ fn all<'a>(headers: &'a axum::http::HeaderMap, name: &str) -> Vec<&'a str> {
 
 #[tokio::test]
 async fn a_response_that_looked_at_a_session_is_private_and_varies_with_every_carrier() {
-    let carriers = [
-        Carrier::Cookie(Cookie::default()),
-        Carrier::Bearer,
-        Carrier::Header(header::HeaderName::from_static("x-login")),
+    let transports = [
+        TokenTransport::Cookie(Cookie::default()),
+        TokenTransport::Bearer,
+        TokenTransport::Header(header::HeaderName::from_static("x-login")),
     ];
-    let world = World::with(
+    let fixture = Fixture::with(
         |sessions| sessions,
-        |sessions| SessionLayer::new(sessions).carriers(carriers),
+        |sessions| SessionLayer::new(sessions).transports(transports),
     );
-    let token = world.login("alice").await;
+    let token = fixture.login("alice").await;
     // Whether there is one or not, and whatever is answered.
     for (path, token) in [
         ("/get/theme", Some(token.as_str())),
@@ -50,7 +50,7 @@ async fn a_response_that_looked_at_a_session_is_private_and_varies_with_every_ca
         ("/me", Some("nonsense")),
         ("/me", Some(&token)),
     ] {
-        let answer = world.call("GET", path, token).await;
+        let answer = fixture.call("GET", path, token).await;
         assert_eq!(
             all(&answer.headers, "vary"),
             ["cookie, authorization, x-login"],
@@ -63,14 +63,14 @@ async fn a_response_that_looked_at_a_session_is_private_and_varies_with_every_ca
         );
     }
     // An outage as well.
-    world.fail("get", "unavailable");
-    let answer = world.call("GET", "/me", Some(&token)).await;
+    fixture.fail("get", "unavailable");
+    let answer = fixture.call("GET", "/me", Some(&token)).await;
     assert_eq!(
         (answer.status.as_u16(), all(&answer.headers, "vary").len()),
         (503, 1)
     );
     // And what looked at none, as before.
-    let answer = world.call("GET", "/plain", Some(&token)).await;
+    let answer = fixture.call("GET", "/plain", Some(&token)).await;
     assert!(
         !answer.headers.contains_key(header::VARY) && !answer.headers.contains_key(header::CACHE_CONTROL)
     );
@@ -81,28 +81,28 @@ async fn what_a_handler_says_of_caches_stands_unless_a_token_goes_out() {
     let renewing = |sessions: tessera::SessionsBuilder| {
         sessions.policy(|policy| policy.renew_interval = Some(std::time::Duration::from_secs(60)))
     };
-    let world = World::with(renewing, SessionLayer::new);
-    let layer = SessionLayer::new(world.sessions.clone());
-    let world = with_own_page(world, layer);
-    let token = world.login("alice").await;
-    let answer = world.call("GET", "/own", Some(&token)).await;
+    let fixture = Fixture::with(renewing, SessionLayer::new);
+    let layer = SessionLayer::new(fixture.sessions.clone());
+    let fixture = with_own_page(fixture, layer);
+    let token = fixture.login("alice").await;
+    let answer = fixture.call("GET", "/own", Some(&token)).await;
     assert_eq!(all(&answer.headers, "cache-control"), ["public, max-age=60"]);
     assert_eq!(all(&answer.headers, "vary"), ["Accept-Encoding", "cookie"]);
-    world.clock.advance(std::time::Duration::from_secs(60));
-    let answer = world.call("GET", "/own", Some(&token)).await;
+    fixture.clock.advance(std::time::Duration::from_secs(60));
+    let answer = fixture.call("GET", "/own", Some(&token)).await;
     answer.token();
     assert_eq!(all(&answer.headers, "cache-control"), ["no-store"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_served_another_s_page_by_an_nginx_that_caches() {
-    let world = World::new();
-    let layer = SessionLayer::new(world.sessions.clone());
-    let world = with_own_page(world, layer);
-    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let fixture = Fixture::new();
+    let layer = SessionLayer::new(fixture.sessions.clone());
+    let fixture = with_own_page(fixture, layer);
+    let (alice, bob) = (fixture.login("alice").await, fixture.login("bob").await);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let behind = listener.local_addr().unwrap();
-    tokio::spawn(axum::serve(listener, world.app.clone()).into_future());
+    tokio::spawn(axum::serve(listener, fixture.app.clone()).into_future());
 
     let asked = tokio::task::spawn_blocking(move || {
         let directory = tempfile::tempdir().unwrap();

@@ -5,12 +5,12 @@ use std::time::Duration;
 use axum::http::header;
 use tessera::http::{Cookie, CookieError, Lifetime, SameSite, SessionLayer};
 
-use crate::world::World;
+use crate::fixture::Fixture;
 
 #[tokio::test]
 async fn the_cookie_is_safe_by_default_and_ends_with_the_session() {
-    let world = World::new();
-    let answer = world.call("POST", "/login/alice", None).await;
+    let fixture = Fixture::new();
+    let answer = fixture.call("POST", "/login/alice", None).await;
     let (_, attributes) = answer.cookies()[0].split_once("; ").unwrap();
     assert_eq!(
         attributes,
@@ -19,8 +19,8 @@ async fn the_cookie_is_safe_by_default_and_ends_with_the_session() {
     assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
     assert_eq!(answer.headers[header::VARY], "cookie");
     // A renewed token lives no longer than its session.
-    world.clock.advance(Duration::from_secs(20 * 60));
-    let answer = world.call("POST", "/rotate", Some(&answer.token())).await;
+    fixture.clock.advance(Duration::from_secs(20 * 60));
+    let answer = fixture.call("POST", "/rotate", Some(&answer.token())).await;
     assert!(answer.cookies()[0].contains("; Max-Age=85200;"), "{answer:?}");
 }
 
@@ -32,15 +32,17 @@ async fn it_is_removed_with_the_attributes_it_was_set_with() {
         .domain("example.com")
         .same_site(SameSite::Strict);
     let cookie = cookie.build().unwrap();
-    let world = World::with(
+    let fixture = Fixture::with(
         |sessions| sessions,
         |sessions| SessionLayer::new(sessions).cookie(cookie),
     );
-    let login = world.call("POST", "/login/alice", None).await;
+    let login = fixture.call("POST", "/login/alice", None).await;
     // Behind the one that removes what the host alone may have.
     let (pair, set) = login.cookies()[1].split_once("; ").unwrap();
     let request = axum::http::Request::post("/logout").header(header::COOKIE, pair);
-    let logout = world.send(request.body(axum::body::Body::empty()).unwrap()).await;
+    let logout = fixture
+        .send(request.body(axum::body::Body::empty()).unwrap())
+        .await;
     assert_eq!(
         logout.cookies()[1..],
         [format!("sid=; {}", set.replace("Max-Age=86400", "Max-Age=0"))]
@@ -53,14 +55,14 @@ async fn a_browser_session_has_no_age() {
         .lifetime(Lifetime::BrowserSession)
         .build()
         .unwrap();
-    let world = World::with(
+    let fixture = Fixture::with(
         |sessions| sessions,
         |sessions| SessionLayer::new(sessions).cookie(cookie),
     );
-    let answer = world.call("POST", "/login/alice", None).await;
+    let answer = fixture.call("POST", "/login/alice", None).await;
     assert!(!answer.cookies()[0].contains("Max-Age"));
     assert!(
-        world
+        fixture
             .call("POST", "/logout", Some(&answer.token()))
             .await
             .cookies()[0]
@@ -125,7 +127,7 @@ fn what_browsers_reject_is_refused_at_construction() {
 #[tokio::test]
 async fn name_and_value_together_are_at_most_4096_bytes() {
     // A JWT can be made as long as one likes, by a field that it carries.
-    let world = |name: String| {
+    let fixture = |name: String| {
         let jwt = |sessions: tessera::SessionsBuilder| {
             sessions.policy(|policy| {
                 policy.token_format = tessera::TokenFormat::Jwt;
@@ -134,14 +136,14 @@ async fn name_and_value_together_are_at_most_4096_bytes() {
             })
         };
         let cookie = Cookie::builder().name(name).build().unwrap();
-        World::with(jwt, |sessions| SessionLayer::new(sessions).cookie(cookie))
+        Fixture::with(jwt, |sessions| SessionLayer::new(sessions).cookie(cookie))
     };
     let path = format!("/login-with/alice/f/{}", "v".repeat(2200));
-    let probe = world("p".into()).call("POST", &path, None).await;
+    let probe = fixture("p".into()).call("POST", &path, None).await;
     let token = probe.cookies()[0].split_once(';').unwrap().0.len() - "p=".len();
-    let fits = world("x".repeat(4096 - token)).call("POST", &path, None).await;
+    let fits = fixture("x".repeat(4096 - token)).call("POST", &path, None).await;
     assert!(fits.status.is_success() && fits.cookies().len() == 1, "{fits:?}");
-    let beyond = world("x".repeat(4097 - token)).call("POST", &path, None).await;
+    let beyond = fixture("x".repeat(4097 - token)).call("POST", &path, None).await;
     beyond.refused(500, "other");
     assert!(beyond.cookies().is_empty());
 }
@@ -149,11 +151,11 @@ async fn name_and_value_together_are_at_most_4096_bytes() {
 #[tokio::test]
 async fn plain_http_needs_the_switch_that_says_so() {
     let cookie = Cookie::insecure_for_local_development();
-    let world = World::with(
+    let fixture = Fixture::with(
         |sessions| sessions,
         |sessions| SessionLayer::new(sessions).cookie(cookie),
     );
-    let answer = world.call("POST", "/login/alice", None).await;
+    let answer = fixture.call("POST", "/login/alice", None).await;
     let cookie = answer.cookies()[0];
     assert!(cookie.starts_with("tessera=") && !cookie.contains("Secure") && cookie.contains("HttpOnly"));
 }

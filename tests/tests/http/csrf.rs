@@ -2,18 +2,18 @@
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use tessera::http::{CSRF_HEADER, Carrier, Cookie, CsrfLayer, OriginError, SessionLayer};
+use tessera::http::{CSRF_HEADER, Cookie, CsrfLayer, OriginError, SessionLayer, TokenTransport};
 
-use crate::world::{Answer, COOKIE, World};
+use crate::fixture::{Answer, COOKIE, Fixture};
 
 const HOST: &str = "shop.example";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn world() -> World {
-    let carriers = [Carrier::Bearer, Carrier::Cookie(Cookie::default())];
-    World::guarded(
+fn fixture() -> Fixture {
+    let transports = [TokenTransport::Bearer, TokenTransport::Cookie(Cookie::default())];
+    Fixture::guarded(
         |sessions| sessions,
-        |sessions| SessionLayer::new(sessions).carriers(carriers),
+        |sessions| SessionLayer::new(sessions).transports(transports),
         |router| {
             router.layer(
                 CsrfLayer::new()
@@ -26,8 +26,8 @@ fn world() -> World {
 }
 
 /// A session of alice in a cookie, and its CSRF token.
-async fn logged_in(world: &World) -> (String, String) {
-    let token = world
+async fn logged_in(fixture: &Fixture) -> (String, String) {
+    let token = fixture
         .sessions
         .create()
         .authenticate("alice")
@@ -35,83 +35,83 @@ async fn logged_in(world: &World) -> (String, String) {
         .unwrap()
         .token
         .unwrap();
-    let csrf = world.call("GET", "/csrf", Some(&token)).await.body;
+    let csrf = fixture.call("GET", "/csrf", Some(&token)).await.body;
     (token, csrf)
 }
 
-async fn post(world: &World, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
+async fn post(fixture: &Fixture, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
     let mut request = Request::post(path).header(header::HOST, HOST);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    world.send(request.body(Body::from(body)).unwrap()).await
+    fixture.send(request.body(Body::from(body)).unwrap()).await
 }
 
 #[tokio::test]
 async fn a_change_by_cookie_needs_the_session_s_token() {
-    let world = world();
-    let (token, csrf) = logged_in(&world).await;
+    let fixture = fixture();
+    let (token, csrf) = logged_in(&fixture).await;
     let cookie = format!("{COOKIE}={token}");
     let by_cookie = ("cookie", cookie.as_str());
-    post(&world, "/set/a/b", &[by_cookie], String::new())
+    post(&fixture, "/set/a/b", &[by_cookie], String::new())
         .await
         .refused(403, "csrf-token-absent");
     let wrong = [by_cookie, (CSRF_HEADER, "wrong")];
-    post(&world, "/set/a/b", &wrong, String::new())
+    post(&fixture, "/set/a/b", &wrong, String::new())
         .await
         .refused(403, "invalid-csrf-token");
-    assert_eq!(world.call("GET", "/get/a", Some(&token)).await.body, "nothing");
+    assert_eq!(fixture.call("GET", "/get/a", Some(&token)).await.body, "nothing");
     let right = [by_cookie, (CSRF_HEADER, csrf.as_str())];
     assert!(
-        post(&world, "/set/a/b", &right, String::new())
+        post(&fixture, "/set/a/b", &right, String::new())
             .await
             .status
             .is_success()
     );
-    assert_eq!(world.call("GET", "/get/a", Some(&token)).await.body, "b");
+    assert_eq!(fixture.call("GET", "/get/a", Some(&token)).await.body, "b");
     // Another session's is none of this one's.
-    let (_, others) = logged_in(&world).await;
+    let (_, others) = logged_in(&fixture).await;
     let others = [by_cookie, (CSRF_HEADER, others.as_str())];
-    post(&world, "/set/a/c", &others, String::new())
+    post(&fixture, "/set/a/c", &others, String::new())
         .await
         .refused(403, "invalid-csrf-token");
 }
 
 #[tokio::test]
 async fn a_form_brings_it_in_a_field_and_reaches_the_handler_whole() {
-    let world = world();
-    let (token, csrf) = logged_in(&world).await;
+    let fixture = fixture();
+    let (token, csrf) = logged_in(&fixture).await;
     let cookie = format!("{COOKIE}={token}");
     let headers = [("cookie", cookie.as_str()), ("content-type", FORM)];
     let form = format!("name=a+b&csrf_token={csrf}");
-    assert_eq!(post(&world, "/echo", &headers, form.clone()).await.body, form);
-    post(&world, "/echo", &headers, "name=a".into())
+    assert_eq!(post(&fixture, "/echo", &headers, form.clone()).await.body, form);
+    post(&fixture, "/echo", &headers, "name=a".into())
         .await
         .refused(403, "csrf-token-absent");
-    post(&world, "/echo", &headers, "csrf_token=x".into())
+    post(&fixture, "/echo", &headers, "csrf_token=x".into())
         .await
         .refused(403, "invalid-csrf-token");
     let filled = |length: usize| format!("{form}&pad={}", "x".repeat(length - form.len() - 5));
     assert!(
-        post(&world, "/echo", &headers, filled(256))
+        post(&fixture, "/echo", &headers, filled(256))
             .await
             .status
             .is_success()
     );
-    post(&world, "/echo", &headers, filled(257))
+    post(&fixture, "/echo", &headers, filled(257))
         .await
         .refused(413, "limit-exceeded");
     // What is no form is not searched.
     let json = [("cookie", cookie.as_str()), ("content-type", "application/json")];
-    post(&world, "/echo", &json, form)
+    post(&fixture, "/echo", &json, form)
         .await
         .refused(403, "csrf-token-absent");
 }
 
 #[tokio::test]
 async fn where_a_request_comes_from_is_looked_at_first() {
-    let world = world();
-    let (token, csrf) = logged_in(&world).await;
+    let fixture = fixture();
+    let (token, csrf) = logged_in(&fixture).await;
     let cookie = format!("{COOKIE}={token}");
     let from = |name: &'static str, value: &'static str| {
         let headers = [
@@ -119,13 +119,13 @@ async fn where_a_request_comes_from_is_looked_at_first() {
             (CSRF_HEADER, csrf.clone()),
             (name, value.to_owned()),
         ];
-        let world = &world;
+        let fixture = &fixture;
         async move {
             let headers: Vec<(&str, &str)> = headers
                 .iter()
                 .map(|(name, value)| (*name, value.as_str()))
                 .collect();
-            post(world, "/set/a/b", &headers, String::new()).await
+            post(fixture, "/set/a/b", &headers, String::new()).await
         }
     };
     for site in ["cross-site", "same-site", "new-word"] {
@@ -154,7 +154,7 @@ async fn where_a_request_comes_from_is_looked_at_first() {
 
 #[tokio::test]
 async fn the_port_that_a_scheme_has_anyway_makes_no_other_origin() {
-    let world = world();
+    let fixture = fixture();
     for (host, origin, is_own) in [
         ("shop.example:443", "https://shop.example", true),
         ("shop.example:80", "http://shop.example", true),
@@ -166,7 +166,7 @@ async fn the_port_that_a_scheme_has_anyway_makes_no_other_origin() {
     ] {
         let request = Request::post("/set/a/b").header(header::HOST, host);
         let request = request.header(header::ORIGIN, origin);
-        let answer = world.send(request.body(Body::empty()).unwrap()).await;
+        let answer = fixture.send(request.body(Body::empty()).unwrap()).await;
         if is_own {
             assert!(answer.status.is_success(), "{host} {origin}: {answer:?}");
         } else {
@@ -191,31 +191,31 @@ fn an_origin_that_no_browser_sends_is_refused_when_it_is_named() {
 
 #[tokio::test]
 async fn a_multipart_form_is_told_that_it_needs_the_header() {
-    let world = world();
-    let (token, csrf) = logged_in(&world).await;
+    let fixture = fixture();
+    let (token, csrf) = logged_in(&fixture).await;
     let cookie = format!("{COOKIE}={token}");
     let kind = "multipart/form-data; boundary=b";
     let body =
         format!("--b\r\nContent-Disposition: form-data; name=\"csrf_token\"\r\n\r\n{csrf}\r\n--b--\r\n");
     let headers = [("cookie", cookie.as_str()), ("content-type", kind)];
-    let refused = post(&world, "/echo", &headers, body.clone()).await;
+    let refused = post(&fixture, "/echo", &headers, body.clone()).await;
     refused.refused(403, "csrf-token-absent");
     assert!(refused.body.contains("multipart/form-data"), "{refused:?}");
     let headers = [headers[0], headers[1], (CSRF_HEADER, &csrf)];
-    assert_eq!(post(&world, "/echo", &headers, body.clone()).await.body, body);
+    assert_eq!(post(&fixture, "/echo", &headers, body.clone()).await.body, body);
 }
 
 #[tokio::test]
 async fn a_login_from_another_site_is_refused_although_there_is_no_session_yet() {
-    let world = world();
+    let fixture = fixture();
     let headers = [("sec-fetch-site", "cross-site")];
     // There is nothing to forge yet, so a page for a visitor needs no token.
-    assert_eq!(world.call("GET", "/csrf", None).await.body, "");
-    post(&world, "/login/mallory", &headers, String::new())
+    assert_eq!(fixture.call("GET", "/csrf", None).await.body, "");
+    post(&fixture, "/login/mallory", &headers, String::new())
         .await
         .refused(403, "cross-site");
     assert!(
-        post(&world, "/login/alice", &[], String::new())
+        post(&fixture, "/login/alice", &[], String::new())
             .await
             .status
             .is_success()
@@ -224,27 +224,27 @@ async fn a_login_from_another_site_is_refused_although_there_is_no_session_yet()
 
 #[tokio::test]
 async fn what_no_browser_adds_by_itself_needs_no_token_and_reading_neither() {
-    let world = world();
-    let (token, _) = logged_in(&world).await;
+    let fixture = fixture();
+    let (token, _) = logged_in(&fixture).await;
     let bearer = format!("Bearer {token}");
     let headers = [("authorization", bearer.as_str())];
     assert!(
-        post(&world, "/set/a/b", &headers, String::new())
+        post(&fixture, "/set/a/b", &headers, String::new())
             .await
             .status
             .is_success()
     );
-    assert_eq!(world.call("GET", "/get/a", Some(&token)).await.body, "b");
+    assert_eq!(fixture.call("GET", "/get/a", Some(&token)).await.body, "b");
 }
 
 #[tokio::test]
 async fn an_outage_is_told_before_the_handler_runs() {
-    let world = world();
-    let (token, csrf) = logged_in(&world).await;
+    let fixture = fixture();
+    let (token, csrf) = logged_in(&fixture).await;
     let cookie = format!("{COOKIE}={token}");
-    world.fail("get", "unavailable");
+    fixture.fail("get", "unavailable");
     let headers = [("cookie", cookie.as_str()), (CSRF_HEADER, csrf.as_str())];
-    post(&world, "/set/a/b", &headers, String::new())
+    post(&fixture, "/set/a/b", &headers, String::new())
         .await
         .refused(503, "unavailable");
 }

@@ -10,21 +10,21 @@ use std::path::Path;
 use axum::body::Body;
 use axum::http::{Request, header};
 
-use crate::world::World;
+use crate::fixture::Fixture;
 
 #[tokio::test]
 async fn the_example_counts_logs_in_and_logs_out() {
-    let world = World::new();
-    let app = axum_example::app(world.sessions.clone());
-    let world = World { app, ..world };
+    let fixture = Fixture::new();
+    let app = axum_example::app(fixture.sessions.clone());
+    let fixture = Fixture { app, ..fixture };
     let call = async |method: &str, path: &str, cookie: &str| {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::COOKIE, cookie);
-        world.send(request.body(Body::empty()).unwrap()).await
+        fixture.send(request.body(Body::empty()).unwrap()).await
     };
-    let pair = |answer: &crate::world::Answer| answer.cookies()[0].split_once(';').unwrap().0.to_owned();
+    let pair = |answer: &crate::fixture::Answer| answer.cookies()[0].split_once(';').unwrap().0.to_owned();
     let first = call("GET", "/", "").await;
     assert_eq!(first.body, "1 visits");
     let visitor = pair(&first);

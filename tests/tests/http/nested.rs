@@ -8,9 +8,9 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tessera::SessionError;
-use tessera::http::{Carrier, Cookie, LoggedIn, Session, SessionLayer};
+use tessera::http::{Cookie, LoggedIn, Session, SessionLayer, TokenTransport};
 
-use crate::world::{Answer, COOKIE, World};
+use crate::fixture::{Answer, COOKIE, Fixture};
 
 const INNER: &str = "__Host-inner";
 
@@ -40,7 +40,7 @@ async fn visits(session: Session) -> Result<String, SessionError> {
 }
 
 /// An application with a router, with this layer, in another router, with that.
-fn nested(world: World, inner: SessionLayer, outer: SessionLayer) -> World {
+fn nested(fixture: Fixture, inner: SessionLayer, outer: SessionLayer) -> Fixture {
     let routes = || {
         Router::new()
             .route("/login", post(login))
@@ -50,13 +50,13 @@ fn nested(world: World, inner: SessionLayer, outer: SessionLayer) -> World {
     };
     let app = routes().nest("/inner", routes().layer(inner));
     let app = app.layer(from_fn(count)).layer(outer);
-    World { app, ..world }
+    Fixture { app, ..fixture }
 }
 
-async fn send(world: &World, method: &str, path: &str, cookie: &str) -> Answer {
+async fn send(fixture: &Fixture, method: &str, path: &str, cookie: &str) -> Answer {
     let request = Request::builder().method(method).uri(path);
     let request = request.header(header::COOKIE, cookie);
-    world.send(request.body(Body::empty()).unwrap()).await
+    fixture.send(request.body(Body::empty()).unwrap()).await
 }
 
 /// The pair of each cookie that was set, as a browser sends them back.
@@ -70,34 +70,34 @@ fn pairs(answer: &Answer) -> Vec<String> {
 
 #[tokio::test]
 async fn two_layers_with_one_engine_and_one_cookie_have_one_session() {
-    let world = World::new();
-    let layer = SessionLayer::new(world.sessions.clone());
-    let world = nested(world, layer.clone(), layer);
-    let login = send(&world, "POST", "/inner/login", "").await;
+    let fixture = Fixture::new();
+    let layer = SessionLayer::new(fixture.sessions.clone());
+    let fixture = nested(fixture, layer.clone(), layer);
+    let login = send(&fixture, "POST", "/inner/login", "").await;
     // One token, which has what was set between the layers and inside of both.
     let token = login.token();
     let cookie = format!("{COOKIE}={token}");
     assert_eq!(
-        send(&world, "GET", "/inner/me", &cookie).await.body,
+        send(&fixture, "GET", "/inner/me", &cookie).await.body,
         "alice/admin"
     );
-    assert_eq!(send(&world, "GET", "/me", &cookie).await.body, "alice/admin");
-    assert_eq!(send(&world, "GET", "/inner/visits", &cookie).await.body, "4");
+    assert_eq!(send(&fixture, "GET", "/me", &cookie).await.body, "alice/admin");
+    assert_eq!(send(&fixture, "GET", "/inner/visits", &cookie).await.body, "4");
     // The session was read once for a request, and saved once.
-    world.questions();
-    send(&world, "GET", "/inner/visits", &cookie).await;
-    assert_eq!(world.questions(), ["get", "replace"]);
+    fixture.questions();
+    send(&fixture, "GET", "/inner/visits", &cookie).await;
+    assert_eq!(fixture.questions(), ["get", "replace"]);
 }
 
 #[tokio::test]
 async fn an_inner_layer_that_takes_part_has_its_own_login_path_or_the_outer_one_s() {
     let location = async |inner: Option<&str>| {
-        let world = World::new();
-        let layer = SessionLayer::new(world.sessions.clone());
+        let fixture = Fixture::new();
+        let layer = SessionLayer::new(fixture.sessions.clone());
         let own = inner.map_or(layer.clone(), |path| layer.clone().login_path(path));
-        let world = nested(world, own, layer.login_path("/outer"));
+        let fixture = nested(fixture, own, layer.login_path("/outer"));
         let request = Request::get("/inner/only").header(header::ACCEPT, "text/html");
-        let answer = world.send(request.body(Body::empty()).unwrap()).await;
+        let answer = fixture.send(request.body(Body::empty()).unwrap()).await;
         let location = answer.headers[header::LOCATION].to_str().unwrap();
         location.split('?').next().unwrap().to_owned()
     };
@@ -108,30 +108,33 @@ async fn an_inner_layer_that_takes_part_has_its_own_login_path_or_the_outer_one_
 #[tokio::test]
 async fn two_layers_with_other_cookies_or_other_engines_have_a_session_each() {
     for other in [false, true] {
-        let world = World::new();
+        let fixture = Fixture::new();
         let engine = if other {
-            World::new().sessions
+            Fixture::new().sessions
         } else {
-            world.sessions.clone()
+            fixture.sessions.clone()
         };
         let inner = SessionLayer::new(engine).cookie(named(INNER));
-        let outer = SessionLayer::new(world.sessions.clone());
-        let world = nested(world, inner, outer);
-        let login = pairs(&send(&world, "POST", "/inner/login", "").await);
+        let outer = SessionLayer::new(fixture.sessions.clone());
+        let fixture = nested(fixture, inner, outer);
+        let login = pairs(&send(&fixture, "POST", "/inner/login", "").await);
         assert_eq!(login.len(), 2, "{login:?}");
         let both = login.join("; ");
-        assert_eq!(send(&world, "GET", "/inner/me", &both).await.body, "alice/admin");
+        assert_eq!(
+            send(&fixture, "GET", "/inner/me", &both).await.body,
+            "alice/admin"
+        );
         // The session between the layers and outside of the inner one is the outer one's.
-        assert_eq!(send(&world, "GET", "/me", &both).await.body, "/");
-        assert_eq!(send(&world, "GET", "/visits", &both).await.body, "4");
-        assert_eq!(send(&world, "GET", "/inner/visits", &both).await.body, "0");
+        assert_eq!(send(&fixture, "GET", "/me", &both).await.body, "/");
+        assert_eq!(send(&fixture, "GET", "/visits", &both).await.body, "4");
+        assert_eq!(send(&fixture, "GET", "/inner/visits", &both).await.body, "0");
     }
 }
 
 #[tokio::test]
 async fn a_third_layer_takes_part_in_the_first_ones_session_through_another_s() {
-    let world = World::new();
-    let first = SessionLayer::new(world.sessions.clone());
+    let fixture = Fixture::new();
+    let first = SessionLayer::new(fixture.sessions.clone());
     let second = first.clone().cookie(named(INNER));
     let routes = Router::new()
         .route("/login", post(login))
@@ -139,18 +142,21 @@ async fn a_third_layer_takes_part_in_the_first_ones_session_through_another_s() 
         .layer(first.clone())
         .layer(second)
         .layer(first);
-    let world = World { app: routes, ..world };
-    let login = send(&world, "POST", "/login", "").await;
+    let fixture = Fixture {
+        app: routes,
+        ..fixture
+    };
+    let login = send(&fixture, "POST", "/login", "").await;
     let cookie = format!("{COOKIE}={}", login.token());
-    assert_eq!(send(&world, "GET", "/me", &cookie).await.body, "alice/admin");
+    assert_eq!(send(&fixture, "GET", "/me", &cookie).await.body, "alice/admin");
 }
 
 #[tokio::test]
 async fn layers_that_share_a_cookie_or_a_header_and_are_not_the_same_are_refused() {
-    let other = World::new().sessions;
-    let world = World::new();
-    let same = world.sessions.clone();
-    let default = Carrier::Cookie(Cookie::default());
+    let other = Fixture::new().sessions;
+    let fixture = Fixture::new();
+    let same = fixture.sessions.clone();
+    let default = TokenTransport::Cookie(Cookie::default());
     let strict = Cookie::builder().same_site(tessera::http::SameSite::Strict);
     for (inner, outer) in [
         (SessionLayer::new(other.clone()), SessionLayer::new(same.clone())),
@@ -159,19 +165,20 @@ async fn layers_that_share_a_cookie_or_a_header_and_are_not_the_same_are_refused
             SessionLayer::new(same.clone()),
         ),
         (
-            SessionLayer::new(same.clone()).carriers([Carrier::Bearer, default.clone()]),
+            SessionLayer::new(same.clone()).transports([TokenTransport::Bearer, default.clone()]),
             SessionLayer::new(same.clone()),
         ),
         (
-            SessionLayer::new(same.clone()).carriers([Carrier::Cookie(named(INNER)), Carrier::Bearer]),
-            SessionLayer::new(same.clone()).carriers([default, Carrier::Bearer]),
+            SessionLayer::new(same.clone())
+                .transports([TokenTransport::Cookie(named(INNER)), TokenTransport::Bearer]),
+            SessionLayer::new(same.clone()).transports([default, TokenTransport::Bearer]),
         ),
     ] {
-        let world = nested(World::new(), inner, outer);
-        send(&world, "POST", "/inner/login", "")
+        let fixture = nested(Fixture::new(), inner, outer);
+        send(&fixture, "POST", "/inner/login", "")
             .await
             .refused(500, "other");
         // Where only one of them is, it works.
-        assert!(send(&world, "POST", "/login", "").await.status.is_success());
+        assert!(send(&fixture, "POST", "/login", "").await.status.is_success());
     }
 }

@@ -7,7 +7,7 @@ use axum::response::Redirect;
 use axum::routing::{any, get};
 use tessera::http::{LoggedIn, RETURN_PARAMETER, ReturnTo, Session, SessionLayer};
 
-use crate::world::{Answer, World};
+use crate::fixture::{Answer, Fixture};
 
 async fn only(LoggedIn { subject, .. }: LoggedIn) -> String {
     subject
@@ -19,9 +19,9 @@ async fn sign_in(session: Session, ReturnTo(path): ReturnTo) -> Redirect {
 }
 
 /// Pages for who is logged in, also in a nested router whose layer is inside and outside of it.
-fn world(login: &str) -> World {
-    let world = World::new();
-    let layer = SessionLayer::new(world.sessions.clone()).login_path(login);
+fn fixture(login: &str) -> Fixture {
+    let fixture = Fixture::new();
+    let layer = SessionLayer::new(fixture.sessions.clone()).login_path(login);
     let pages = || Router::new().route("/only", any(only));
     let app = pages()
         .route("/sign-in", get(sign_in))
@@ -30,15 +30,15 @@ fn world(login: &str) -> World {
         .nest("/outside", pages())
         .layer(layer.clone())
         .nest("/inside", pages().layer(layer));
-    World { app, ..world }
+    Fixture { app, ..fixture }
 }
 
-async fn send(world: &World, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+async fn send(fixture: &Fixture, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    world.send(request.body(Body::empty()).unwrap()).await
+    fixture.send(request.body(Body::empty()).unwrap()).await
 }
 
 fn location(answer: &Answer) -> &str {
@@ -50,7 +50,7 @@ const PAGE: (&str, &str) = ("accept", "text/html,application/xhtml+xml;q=0.9,*/*
 
 #[tokio::test]
 async fn only_a_browser_that_goes_to_a_page_is_sent_to_the_login_path() {
-    let world = world("/sign-in");
+    let fixture = fixture("/sign-in");
     for headers in [
         vec![("sec-fetch-mode", "navigate"), PAGE],
         vec![("sec-fetch-mode", "navigate")],
@@ -58,12 +58,12 @@ async fn only_a_browser_that_goes_to_a_page_is_sent_to_the_login_path() {
         vec![("accept", "application/xml, Text/HTML;level=1")],
     ] {
         for method in ["GET", "HEAD"] {
-            let answer = send(&world, method, "/only", &headers).await;
+            let answer = send(&fixture, method, "/only", &headers).await;
             assert!(location(&answer).starts_with("/sign-in?"), "{headers:?}");
         }
         // A form that is sent: what is in it would be lost, or sent to the login.
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
-            send(&world, method, "/only", &headers)
+            send(&fixture, method, "/only", &headers)
                 .await
                 .refused(401, "token-absent");
         }
@@ -78,7 +78,7 @@ async fn only_a_browser_that_goes_to_a_page_is_sent_to_the_login_path() {
         vec![("sec-fetch-mode", "same-origin"), PAGE],
         vec![("sec-fetch-mode", "no-cors"), PAGE],
     ] {
-        send(&world, "GET", "/only", &headers)
+        send(&fixture, "GET", "/only", &headers)
             .await
             .refused(401, "token-absent");
     }
@@ -93,24 +93,24 @@ async fn a_login_leads_back_to_the_page_that_was_asked_for() {
         "/outside/only?x",
         "/inside/only?x",
     ] {
-        let world = world("/sign-in");
-        let answer = send(&world, "GET", path, &[PAGE]).await;
+        let fixture = fixture("/sign-in");
+        let answer = send(&fixture, "GET", path, &[PAGE]).await;
         let login = location(&answer).to_owned();
         assert!(
             login.starts_with(&format!("/sign-in?{RETURN_PARAMETER}=%2F")),
             "{login}"
         );
-        let back = send(&world, "GET", &login, &[PAGE]).await;
+        let back = send(&fixture, "GET", &login, &[PAGE]).await;
         assert_eq!(location(&back), path);
     }
-    let world = world("/sign-in?step=1#form");
-    let answer = send(&world, "GET", "/only", &[PAGE]).await;
+    let fixture = fixture("/sign-in?step=1#form");
+    let answer = send(&fixture, "GET", "/only", &[PAGE]).await;
     assert_eq!(location(&answer), "/sign-in?step=1&return_to=%2Fonly#form");
 }
 
 #[tokio::test]
 async fn a_login_leads_to_no_other_host() {
-    let world = world("/sign-in");
+    let fixture = fixture("/sign-in");
     for text in [
         "https%3A%2F%2Fevil.example",
         "%2F%2Fevil.example",
@@ -121,14 +121,14 @@ async fn a_login_leads_to_no_other_host() {
     ] {
         let path = format!("/sign-in?{RETURN_PARAMETER}={text}");
         assert_eq!(
-            location(&send(&world, "GET", &path, &[PAGE]).await),
+            location(&send(&fixture, "GET", &path, &[PAGE]).await),
             "/",
             "{text}"
         );
     }
     // Nor does a page whose own path looks like another host, or is longer than any.
     for path in ["//evil.example/only", &format!("/only?{}", "x".repeat(2100))] {
-        let answer = send(&world, "GET", path, &[PAGE]).await;
+        let answer = send(&fixture, "GET", path, &[PAGE]).await;
         assert_eq!(location(&answer), "/sign-in", "{path}");
     }
 }

@@ -10,59 +10,59 @@ use tessera::http::{Cookie, CookieError, SessionLayer};
 
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::world::{Answer, COOKIE, World, forged};
+use crate::fixture::{Answer, COOKIE, Fixture, forged};
 
 /// Sends a request with these tokens, in this order.
-async fn send(world: &World, method: &str, path: &str, tokens: &[&str]) -> Answer {
+async fn send(fixture: &Fixture, method: &str, path: &str, tokens: &[&str]) -> Answer {
     let cookies: Vec<String> = tokens.iter().map(|token| format!("{COOKIE}={token}")).collect();
     let request = Request::builder().method(method).uri(path);
     let request = request.header(header::COOKIE, cookies.join("; "));
-    world.send(request.body(Body::empty()).unwrap()).await
+    fixture.send(request.body(Body::empty()).unwrap()).await
 }
 
 /// A token whose session has ended.
-async fn dead(world: &World) -> String {
-    let token = world.login("ghost").await;
-    world.call("POST", "/logout", Some(&token)).await;
+async fn dead(fixture: &Fixture) -> String {
+    let token = fixture.login("ghost").await;
+    fixture.call("POST", "/logout", Some(&token)).await;
     token
 }
 
 #[tokio::test]
 async fn of_several_cookies_the_one_that_opens_counts() {
-    let world = World::new();
-    let (alice, dead) = (world.login("alice").await, dead(&world).await);
+    let fixture = Fixture::new();
+    let (alice, dead) = (fixture.login("alice").await, dead(&fixture).await);
     let forged = forged(&alice);
     for others in [vec![dead.as_str()], vec![&forged], vec![&dead, "x", &forged]] {
         for at in 0..=others.len() {
             let mut tokens = others.clone();
             tokens.insert(at, &alice);
-            let answer = send(&world, "GET", "/me", &tokens).await;
+            let answer = send(&fixture, "GET", "/me", &tokens).await;
             assert_eq!(answer.body, "alice", "{} of {}", at, tokens.len());
         }
     }
     // It is the session of the request in every other way.
-    send(&world, "POST", "/set/theme/dark", &[&dead, &alice]).await;
-    assert_eq!(world.call("GET", "/get/theme", Some(&alice)).await.body, "dark");
+    send(&fixture, "POST", "/set/theme/dark", &[&dead, &alice]).await;
+    assert_eq!(fixture.call("GET", "/get/theme", Some(&alice)).await.body, "dark");
 }
 
 #[tokio::test]
 async fn where_several_cookies_open_a_session_or_none_does_that_has_its_own_code() {
-    let world = World::new();
-    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
-    let dead = dead(&world).await;
+    let fixture = Fixture::new();
+    let (alice, bob) = (fixture.login("alice").await, fixture.login("bob").await);
+    let dead = dead(&fixture).await;
     for tokens in [[alice.as_str(), &bob], [&dead, &forged(&alice)]] {
-        send(&world, "GET", "/me", &tokens)
+        send(&fixture, "GET", "/me", &tokens)
             .await
             .refused(401, "token-ambiguous");
         assert_eq!(
-            send(&world, "GET", "/arrival", &tokens).await.body,
+            send(&fixture, "GET", "/arrival", &tokens).await.body,
             "token-ambiguous"
         );
         // Nobody is locked out: a login works, and what it hands out is the one that opens.
-        let login = send(&world, "POST", "/login/carol", &tokens).await.token();
+        let login = send(&fixture, "POST", "/login/carol", &tokens).await.token();
         if tokens[0] == dead {
             let tokens = [tokens[0], &login];
-            assert_eq!(send(&world, "GET", "/me", &tokens).await.body, "carol");
+            assert_eq!(send(&fixture, "GET", "/me", &tokens).await.body, "carol");
         }
     }
 }
@@ -82,17 +82,17 @@ impl Write for Log {
 
 #[tokio::test]
 async fn the_log_says_how_many_cookies_opened_a_session_and_names_none() {
-    let world = World::new();
-    let (alice, bob) = (world.login("alice").await, world.login("bob").await);
+    let fixture = Fixture::new();
+    let (alice, bob) = (fixture.login("alice").await, fixture.login("bob").await);
     let log = Log::default();
     let sink = log.clone();
     let logged = tracing_subscriber::fmt()
         .with_ansi(false)
         .with_writer(move || sink.clone())
         .set_default();
-    send(&world, "GET", "/me", &[&alice]).await;
+    send(&fixture, "GET", "/me", &[&alice]).await;
     assert!(log.0.lock().unwrap().is_empty());
-    send(&world, "GET", "/me", &[&alice, &bob]).await;
+    send(&fixture, "GET", "/me", &[&alice, &bob]).await;
     drop(logged);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(
@@ -104,51 +104,57 @@ async fn the_log_says_how_many_cookies_opened_a_session_and_names_none() {
 
 #[tokio::test]
 async fn an_older_token_of_the_same_session_beside_the_newer_is_no_theft() {
-    let world = World::with(
+    let fixture = Fixture::with(
         |sessions| sessions.policy(|policy| policy.reuse_rule = tessera::ReuseRule::EndSession),
         SessionLayer::new,
     );
-    let old = world.login("alice").await;
-    world.clock.advance(Duration::from_secs(60));
-    let new = world.call("POST", "/rotate", Some(&old)).await.token();
-    assert_eq!(world.call("GET", "/me", Some(&new)).await.body, "alice");
-    world.clock.advance(Duration::from_secs(60));
+    let old = fixture.login("alice").await;
+    fixture.clock.advance(Duration::from_secs(60));
+    let new = fixture.call("POST", "/rotate", Some(&old)).await.token();
+    assert_eq!(fixture.call("GET", "/me", Some(&new)).await.body, "alice");
+    fixture.clock.advance(Duration::from_secs(60));
     for tokens in [[old.as_str(), &new], [&new, &old]] {
-        assert_eq!(send(&world, "GET", "/me", &tokens).await.body, "alice");
+        assert_eq!(send(&fixture, "GET", "/me", &tokens).await.body, "alice");
     }
     // Alone it is one.
-    world.call("GET", "/me", Some(&old)).await.refused(401, "reused");
-    world.call("GET", "/me", Some(&new)).await.refused(401, "missing");
+    fixture
+        .call("GET", "/me", Some(&old))
+        .await
+        .refused(401, "reused");
+    fixture
+        .call("GET", "/me", Some(&new))
+        .await
+        .refused(401, "missing");
 }
 
 #[tokio::test]
 async fn only_so_many_cookies_are_tried() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let mut tokens = Vec::new();
     for _ in 0..4 {
-        tokens.push(dead(&world).await);
+        tokens.push(dead(&fixture).await);
     }
-    let alice = world.login("alice").await;
+    let alice = fixture.login("alice").await;
     tokens.push(alice);
     let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
-    assert_eq!(send(&world, "GET", "/me", &tokens[1..]).await.body, "alice");
-    world.questions();
-    send(&world, "GET", "/me", &tokens)
+    assert_eq!(send(&fixture, "GET", "/me", &tokens[1..]).await.body, "alice");
+    fixture.questions();
+    send(&fixture, "GET", "/me", &tokens)
         .await
         .refused(401, "token-ambiguous");
-    assert!(world.questions().is_empty());
+    assert!(fixture.questions().is_empty());
     // One that stands there often is one.
     let same = [tokens[4]; 20];
-    assert_eq!(send(&world, "GET", "/me", &same).await.body, "alice");
+    assert_eq!(send(&fixture, "GET", "/me", &same).await.body, "alice");
 }
 
 #[tokio::test]
 async fn an_outage_among_several_cookies_is_an_outage() {
-    let world = World::new();
-    let (alice, dead) = (world.login("alice").await, dead(&world).await);
+    let fixture = Fixture::new();
+    let (alice, dead) = (fixture.login("alice").await, dead(&fixture).await);
     for tokens in [[alice.as_str(), &dead], [&dead, &alice]] {
-        world.fail("get", "unavailable");
-        send(&world, "GET", "/me", &tokens)
+        fixture.fail("get", "unavailable");
+        send(&fixture, "GET", "/me", &tokens)
             .await
             .refused(503, "unavailable");
     }
@@ -164,7 +170,7 @@ async fn a_login_and_a_logout_remove_the_cookies_of_other_settings() {
         // Its own setting is not removed, however it is written.
         .formerly("/", Some(".Example.com"));
     let cookie = cookie.build().unwrap();
-    let world = World::with(
+    let fixture = Fixture::with(
         |sessions| sessions,
         |sessions| SessionLayer::new(sessions).cookie(cookie),
     );
@@ -175,7 +181,7 @@ async fn a_login_and_a_logout_remove_the_cookies_of_other_settings() {
         format!("sid=; Path=/shop; Max-Age=0; {attributes}"),
         format!("sid=; Path=/; Domain=shop.example.com; Max-Age=0; {attributes}"),
     ];
-    let login = world.call("POST", "/login/alice", None).await;
+    let login = fixture.call("POST", "/login/alice", None).await;
     let cookies = login.cookies();
     assert_eq!(cookies[..3], twins);
     assert_eq!(cookies.len(), 4);
@@ -185,7 +191,7 @@ async fn a_login_and_a_logout_remove_the_cookies_of_other_settings() {
         format!("Path=/; Domain=example.com; Max-Age=86400; {attributes}")
     );
     let request = Request::post("/logout").header(header::COOKIE, pair);
-    let logout = world.send(request.body(Body::empty()).unwrap()).await;
+    let logout = fixture.send(request.body(Body::empty()).unwrap()).await;
     let own = format!("sid=; Path=/; Domain=example.com; Max-Age=0; {attributes}");
     assert_eq!(logout.cookies()[..3], twins);
     assert_eq!(logout.cookies()[3..], [own]);

@@ -1,7 +1,7 @@
 //! The cookie's attributes, and what caches are told.
 
 use axum::http::header;
-use tessera::http::{Carrier, Cookie, SameSite, SessionLayer, TOKEN_HEADER};
+use tessera::http::{Cookie, SameSite, SessionLayer, TOKEN_HEADER, TokenTransport};
 
 use crate::client::Answer;
 use crate::program;
@@ -128,7 +128,7 @@ fn no_answer_with_a_token_is_stored_by_a_cache() {
     );
 
     // For programs, the same.
-    let layer = |sessions| SessionLayer::new(sessions).carriers([Carrier::Bearer]);
+    let layer = |sessions| SessionLayer::new(sessions).transports([TokenTransport::Bearer]);
     let site = Site::guarded(|sessions| sessions, layer, |router| router);
     let answer = site.browser().call("POST", "/login-cached/alice", None);
     assert!(answer.header(TOKEN_HEADER.as_str()).is_some());

@@ -162,7 +162,7 @@ fn an_unknown_or_malformed_id_never_becomes_a_session() {
         key: key.into(),
         fresh: true,
     };
-    let stored = site.block_on(site.world.store.call(site.world.clock.now(), &get));
+    let stored = site.block_on(site.fixture.store.call(site.fixture.clock.now(), &get));
     assert!(
         matches!(stored, StoreReply::Entry(Err(StoreError::Missing))),
         "{stored:?}"

@@ -203,11 +203,11 @@ fn no_id_token_or_key_stands_in_the_log_of_an_application() {
         ("replace", "POST", "/set/a/b"),
     ] {
         site.wait(Duration::from_secs(61));
-        site.world.fail(operation, "unavailable");
+        site.fixture.fail(operation, "unavailable");
         browser.call(method, path, Some(&new));
     }
     // Whatever still waits to fail.
-    site.world.questions();
+    site.fixture.questions();
     let logout = browser.post("/logout", &new);
     assert!(passes(&logout), "{logout:?}");
 
@@ -324,9 +324,9 @@ fn do_everything(server: &Server, value: &str) -> Vec<String> {
     }
     let admin = &tokens[3];
     let listed = client.call("GET", "/v1/subjects/alice/sessions", &key, None).ok();
-    let reference = listed["sessions"][0]["reference"]
+    let public_id = listed["sessions"][0]["public_id"]
         .as_str()
-        .expect("a reference")
+        .expect("a public id")
         .to_owned();
     outage(server, || {
         for (method, path) in [
@@ -338,7 +338,7 @@ fn do_everything(server: &Server, value: &str) -> Vec<String> {
         }
         server.client().call("GET", "/healthz", admin, None);
     });
-    let path = format!("/v1/subjects/alice/sessions/{reference}");
+    let path = format!("/v1/subjects/alice/sessions/{public_id}");
     assert_eq!(client.call("DELETE", &path, &key, None).status, 204);
     client.call("DELETE", "/v1/session", admin, None);
     client.call("DELETE", "/v1/session", admin, None);

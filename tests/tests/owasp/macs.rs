@@ -166,7 +166,7 @@ fn a_compact_token_from_the_future_is_not_good_yet() {
         let live = site.browser().login("alice");
         let issued = |later: u64| {
             let mut payload = bytes(&live, 2);
-            let at = crate::world::START + later;
+            let at = crate::fixture::START + later;
             payload[26..32].copy_from_slice(&at.to_be_bytes()[2..]);
             compact(&base64url(&payload))
         };

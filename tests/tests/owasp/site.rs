@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
 use crate::client::{Answer, Client};
-use crate::world::{COOKIE, World};
+use crate::fixture::{COOKIE, Fixture};
 
 pub(crate) const ISSUER: &str = "https://login.example";
 pub(crate) const AUDIENCE: &str = "shop";
@@ -26,7 +26,7 @@ pub(crate) const SECRET: [u8; 32] = [7; 32];
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Site {
-    pub(crate) world: World,
+    pub(crate) fixture: Fixture,
     pub(crate) door: Door,
     address: String,
     /// Ends the server when the test ends.
@@ -95,7 +95,7 @@ impl Site {
         guard: impl FnOnce(Router) -> Router,
     ) -> Self {
         let door = Door::new();
-        let world = World::guarded(configure, layer, |router| guard(further(router, &door)));
+        let fixture = Fixture::guarded(configure, layer, |router| guard(further(router, &door)));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -103,10 +103,10 @@ impl Site {
             .unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let app = world.app.clone();
+        let app = fixture.app.clone();
         runtime.spawn(async move { axum::serve(listener, app).await });
         Self {
-            world,
+            fixture,
             door,
             address,
             runtime,
@@ -120,7 +120,7 @@ impl Site {
 
     /// Puts the clock forward.
     pub(crate) fn wait(&self, time: Duration) {
-        self.world.clock.advance(time);
+        self.fixture.clock.advance(time);
     }
 
     pub(crate) fn wait_millis(&self, millis: u64) {
@@ -132,7 +132,7 @@ impl Site {
     }
 }
 
-/// Routes beside those of the world.
+/// Routes beside those of the fixture.
 fn further(router: Router, door: &Door) -> Router {
     let door = door.clone();
     router

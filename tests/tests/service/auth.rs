@@ -48,9 +48,9 @@ fn a_proxy_is_told_the_subject_the_reference_and_the_chosen_fields() {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert!(!format!("{answer:?}").contains("hush"), "{answer:?}");
         // The reference opens nothing, and is no part of the token.
-        let reference = answer.header("x-session-id").expect("a reference").to_owned();
-        assert!(!token.contains(&reference));
-        ask(&mut client, "Authorization", &format!("Bearer {reference}")).refused(401, "token-malformed");
+        let public_id = answer.header("x-session-id").expect("a public id").to_owned();
+        assert!(!token.contains(&public_id));
+        ask(&mut client, "Authorization", &format!("Bearer {public_id}")).refused(401, "token-malformed");
     }
     // Whatever the proxy asks with.
     let headers = [("Authorization", format!("Bearer {token}"))];
@@ -218,14 +218,14 @@ fn a_header_is_a_stored_text_number_or_boolean_and_nothing_that_json_can_be_read
             done && packed.contains(&format!(r#""role":{stored}"#)),
             "{stored}: {shown}{said}"
         );
-        let reference = answer.header("x-session-id").expect("a reference");
+        let public_id = answer.header("x-session-id").expect("a public id");
         let by_reference = [
             "sessions",
             "show",
             "--subject",
             "alice",
-            "--reference",
-            reference,
+            "--public-id",
+            public_id,
             "--data",
             data,
         ];

@@ -88,7 +88,7 @@ fn tokens_are_inspected_and_verified() {
     let (_directory, server) = serve(&[]);
     let (mut client, key) = (server.client(), server.service_key());
     let token = client.create(&key, Some("alice"));
-    let reference = client.call("GET", "/v1/session", &token, None).ok()["reference"].clone();
+    let public_id = client.call("GET", "/v1/session", &token, None).ok()["public_id"].clone();
     let keys = server.data.join("keys.json");
     let keys = keys.to_str().expect("UTF-8");
 
@@ -96,8 +96,8 @@ fn tokens_are_inspected_and_verified() {
     assert!(ok && said.contains("not verified"), "{said}");
     let inspected: Value = serde_json::from_str(&printed).expect("JSON");
     assert_eq!(
-        (&inspected["reference"], &inspected["format"]),
-        (&reference, &json!("compact"))
+        (&inspected["public_id"], &inspected["format"]),
+        (&public_id, &json!("compact"))
     );
     assert!(
         !printed.contains(&token.split('.').nth(2).expect("a payload")[..21]),
@@ -105,7 +105,7 @@ fn tokens_are_inspected_and_verified() {
     );
     let verified: Value =
         serde_json::from_str(&done(&["token", "verify", &token, "--key-file", keys])).expect("JSON");
-    assert_eq!(verified["reference"], reference);
+    assert_eq!(verified["public_id"], public_id);
     failed(
         &["token", "verify", &forged(&token), "--key-file", keys],
         "its mac does not fit",
@@ -129,7 +129,7 @@ fn tokens_are_inspected_and_verified() {
         (&printed["claims"]["sub"], &printed["claims"]["sid"]),
         (&json!("alice"), &Value::Null)
     );
-    assert!(printed["claims"]["reference"].is_string());
+    assert!(printed["claims"]["public_id"].is_string());
     let keys = server.data.join("keys.json");
     let mut arguments = vec![
         "token",
@@ -162,7 +162,7 @@ fn an_operator_sees_and_ends_sessions_beside_a_running_server() {
             Some(r#"{"set":{"n":9007199254740993}}"#),
         )
         .ok();
-    let own = client.call("GET", "/v1/session", &tokens[0], None).ok()["reference"]
+    let own = client.call("GET", "/v1/session", &tokens[0], None).ok()["public_id"]
         .as_str()
         .expect("one")
         .to_owned();
@@ -199,14 +199,14 @@ fn an_operator_sees_and_ends_sessions_beside_a_running_server() {
     );
 
     for which in [
-        vec!["--subject", "alice", "--reference", &own],
+        vec!["--subject", "alice", "--public-id", &own],
         vec!["--token", &tokens[0]],
     ] {
         let (shown, printed, said) = run_in(&["sessions", "show"], &which);
         assert!(shown, "{said}");
         let printed: Value = serde_json::from_str(&printed).expect("JSON");
         assert_eq!(
-            (&printed["subject"], &printed["reference"]),
+            (&printed["subject"], &printed["public_id"]),
             (&json!("alice"), &json!(own))
         );
         assert_eq!(
@@ -215,7 +215,7 @@ fn an_operator_sees_and_ends_sessions_beside_a_running_server() {
         );
     }
     assert!(
-        run_in(&["sessions", "show"], &["--subject", "bob", "--reference", &own])
+        run_in(&["sessions", "show"], &["--subject", "bob", "--public-id", &own])
             .2
             .contains("no such session")
     );
@@ -223,7 +223,7 @@ fn an_operator_sees_and_ends_sessions_beside_a_running_server() {
 
     let (ended, printed, said) = run_in(
         &["sessions", "revoke"],
-        &["--subject", "alice", "--reference", &own],
+        &["--subject", "alice", "--public-id", &own],
     );
     assert!(ended && printed == "ended 1\n", "{printed}{said}");
     client

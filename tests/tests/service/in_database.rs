@@ -28,9 +28,9 @@ fn is_shared_by_services_and_tools(database: &impl Database) {
     let list = tool(&["sessions", "list"]);
     assert!(list.contains("alice") && list.contains("bob"), "{list}");
     assert_eq!(tool(&["sessions", "count"]), "live 2\nexpired, not swept yet 0\n");
-    let reference = read["reference"].as_str().expect("a reference");
-    let shown = tool(&["sessions", "show", "--subject", "alice", "--reference", reference]);
-    assert!(shown.contains(reference), "{shown}");
+    let public_id = read["public_id"].as_str().expect("a public id");
+    let shown = tool(&["sessions", "show", "--subject", "alice", "--public-id", public_id]);
+    assert!(shown.contains(public_id), "{shown}");
     assert_eq!(tool(&["sessions", "revoke", "--subject", "alice"]), "ended 1\n");
     one.client()
         .call("GET", "/v1/session", &token, None)

@@ -21,7 +21,7 @@ fn an_operator_reads_sessions_in_a_file_and_a_directory_that_take_no_writes() {
     let (mut client, key) = (server.client(), server.service_key());
     let token = client.create(&key, Some("alice"));
     let session = client.call("GET", "/v1/session", &token, None).ok();
-    let reference = session["reference"].as_str().expect("one").to_owned();
+    let public_id = session["public_id"].as_str().expect("one").to_owned();
     let data = server.data.clone();
     server.stop();
 
@@ -47,11 +47,11 @@ fn an_operator_reads_sessions_in_a_file_and_a_directory_that_take_no_writes() {
         &["sessions", "list", "--subject", "alice"],
     ] {
         let (listed, printed, said) = run(list);
-        assert!(listed && printed.contains(&reference), "{printed}{said}");
+        assert!(listed && printed.contains(&public_id), "{printed}{said}");
     }
     let (counted, printed, said) = run(&["sessions", "count"]);
     assert!(counted && printed.contains("live 1\n"), "{printed}{said}");
-    let named = ["--subject", "alice", "--reference", &reference];
+    let named = ["--subject", "alice", "--public-id", &public_id];
     let (shown, printed, said) = run(&[&["sessions", "show"][..], &named].concat());
     assert!(shown, "{said}");
     let shown: Value = serde_json::from_str(&printed).expect("JSON");

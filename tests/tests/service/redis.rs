@@ -86,7 +86,7 @@ fn an_operator_lists_shows_and_ends_sessions_in_redis() {
     let (mut client, key) = (server.client(), server.service_key());
     let token = client.create(&key, Some("alice"));
     let session = client.call("GET", "/v1/session", &token, None).ok();
-    let reference = session["reference"].as_str().expect("a reference");
+    let public_id = session["public_id"].as_str().expect("a public id");
     let at = ["--store", &url, "--data", data.to_str().expect("UTF-8")];
     let ask = |arguments: &[&str]| run(&[&["sessions"], arguments, &at].concat());
     let done = |arguments: &[&str]| {
@@ -94,22 +94,22 @@ fn an_operator_lists_shows_and_ends_sessions_in_redis() {
         assert!(done, "{arguments:?}: {said}");
         printed
     };
-    assert!(done(&["list", "--subject", "alice"]).contains(reference));
+    assert!(done(&["list", "--subject", "alice"]).contains(public_id));
     for arguments in [
-        &["show", "--subject", "alice", "--reference", reference][..],
+        &["show", "--subject", "alice", "--public-id", public_id][..],
         &["show", "--token", &token],
     ] {
         let shown: Value = serde_json::from_str(&done(arguments)).expect("JSON");
         assert_eq!(
-            (&shown["subject"], &shown["reference"]),
-            (&"alice".into(), &session["reference"])
+            (&shown["subject"], &shown["public_id"]),
+            (&"alice".into(), &session["public_id"])
         );
         assert!(
             shown["ends"].is_string() && shown["expires"].is_string(),
             "{shown}"
         );
     }
-    assert!(done(&["list"]).contains(reference));
+    assert!(done(&["list"]).contains(public_id));
     assert_eq!(done(&["count"]), "live 1\n");
     assert_eq!(done(&["revoke", "--subject", "alice"]), "ended 1\n");
     client

@@ -24,7 +24,7 @@ fn login_read_change_rotate_logout() {
         (&read["subject"], &read["fields"]),
         (&json!("alice"), &json!({ "role": "admin" }))
     );
-    assert_eq!(read["reference"], made["reference"]);
+    assert_eq!(read["public_id"], made["public_id"]);
     assert!(
         read.get("token").is_none(),
         "nothing changed, nothing is handed out"
@@ -145,8 +145,8 @@ fn a_subjects_sessions_are_listed_and_ended() {
     let tokens: Vec<String> = (0..3).map(|_| client.create(&key, Some(subject))).collect();
     let other = client.create(&key, Some("other"));
     let set = r#"{"set":{"agent":"Firefox","secret":"x"}}"#;
-    let own = client.call("PATCH", "/v1/session", &tokens[0], Some(set)).ok()["reference"].clone();
-    let own = own.as_str().expect("a reference");
+    let own = client.call("PATCH", "/v1/session", &tokens[0], Some(set)).ok()["public_id"].clone();
+    let own = own.as_str().expect("a public id");
 
     let listed = client
         .call("GET", &format!("{path}?current={own}"), &key, None)
@@ -159,7 +159,7 @@ fn a_subjects_sessions_are_listed_and_ended() {
         .collect();
     assert_eq!(current.len(), 1);
     assert_eq!(
-        (&current[0]["reference"], &current[0]["fields"]),
+        (&current[0]["public_id"], &current[0]["fields"]),
         (&json!(own), &json!({ "agent": "Firefox" }))
     );
     client
@@ -326,12 +326,12 @@ fn a_subject_that_no_path_can_hold_is_listed_and_ended_by_the_query() {
         let listed = client.call("GET", &path, &key, None).ok();
         let sessions = listed["sessions"].as_array().expect("a list");
         assert_eq!(sessions.len(), 3, "{subject}");
-        let reference = sessions[0]["reference"].as_str().expect("a reference");
+        let public_id = sessions[0]["public_id"].as_str().expect("a public id");
         let marked = client
-            .call("GET", &format!("{path}&current={reference}"), &key, None)
+            .call("GET", &format!("{path}&current={public_id}"), &key, None)
             .ok();
         assert_eq!(marked["sessions"][0]["current"], true);
-        let one = format!("{path}&reference={reference}");
+        let one = format!("{path}&public_id={public_id}");
         assert_eq!(client.call("DELETE", &one, &key, None).status, 204);
         client
             .call("DELETE", &one, &key, None)
@@ -346,7 +346,7 @@ fn a_subject_that_no_path_can_hold_is_listed_and_ended_by_the_query() {
         .call("GET", "/v1/sessions", &key, None)
         .refused(400, "query-malformed");
     client
-        .call("DELETE", "/v1/sessions?reference=x", &key, None)
+        .call("DELETE", "/v1/sessions?public_id=x", &key, None)
         .refused(400, "query-malformed");
     client
         .send("GET", "/v1/sessions?subject=a", &[], None)

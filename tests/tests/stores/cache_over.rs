@@ -1,6 +1,6 @@
 //! A cache over real servers: the suite, and what it hears of writes by other processes.
 
-use tessera::store::{Announce, CachedStore, Methods, RedisStore, RedisUrl, SqlStore};
+use tessera::store::{CachedStore, InvalidationSource, Methods, RedisStore, RedisUrl, SqlStore};
 use tessera_tests::servers::{
     PgBouncer, Pooling, Postgres, Proxy, RedisCluster, RedisSentinels, RedisServer, Server as _, Weather,
 };
@@ -75,7 +75,7 @@ fn getrandom() -> u64 {
 }
 
 /// `here` caches for ever and reads; `there` is another process.
-async fn is_told_of_every_kind_of_write<S: Announce>(here: S, there: impl Store) {
+async fn is_told_of_every_kind_of_write<S: InvalidationSource>(here: S, there: impl Store) {
     let here = Methods(CachedStore::new(here, FOR_EVER).listening());
     until_it_listens(&here, &there).await;
     let keys = ["replaced", "deleted", "deleted with others"].map(str::to_owned);
@@ -143,7 +143,7 @@ async fn a_cache_over_a_pooler_alone_is_told_nothing_and_keeps_its_bound() {
     let pooler = PgBouncer::before(Arc::new(Postgres::start()), &Pooling::default());
     let max_stale = Duration::from_secs(2);
     let store = postgres(&pooler.url(), "t").await;
-    assert!(store.announce(Arc::default()).is_none());
+    assert!(store.subscribe(Arc::default()).is_none());
     let here = Methods(CachedStore::new(store, max_stale).listening());
     let there = postgres(&format!("{}&announce=true", pooler.url()), "t").await;
     let version = there.insert(NOW, "key", "1", &until(600)).await.expect("written");
@@ -174,7 +174,7 @@ use redis as redis_client;
 
 /// What is written while nothing can be told is seen once the way is whole again; until then nothing older than
 /// `max_stale` is answered.
-async fn what_is_missed_is_found_out<S: Announce>(proxy: &Proxy, here: S, there: impl Store) {
+async fn what_is_missed_is_found_out<S: InvalidationSource>(proxy: &Proxy, here: S, there: impl Store) {
     let max_stale = Duration::from_secs(10);
     let here = Methods(CachedStore::new(here, max_stale).listening());
     until_it_listens(&here, &there).await;

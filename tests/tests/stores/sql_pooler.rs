@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use tessera::store::{Announce as _, SqlError, SqlStore, SqlStoreError};
+use tessera::store::{InvalidationSource as _, SqlError, SqlStore, SqlStoreError};
 use tessera_tests::servers::{PgBouncer, Pooling, Postgres, Proxy, Server, Shared};
 
 use super::in_sql::{builder, table};
@@ -89,7 +89,7 @@ async fn a_pooler_that_is_named_as_the_server_itself_is_asked_nothing_by_who_lis
         .collect();
     let url = format!("{}&direct={direct}", pooler.url());
     let store = builder().open(&url).await.expect("opened");
-    let listening = store.announce(Arc::default()).expect("it tries to listen");
+    let listening = store.subscribe(Arc::default()).expect("it tries to listen");
     // Some of its beats, of which one would be the last statement of its connection.
     tokio::time::sleep(Duration::from_secs(6)).await;
     let mut other = PgConnection::connect(&postgres.url())

@@ -5,8 +5,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{BUNDLE, failed};
-
+/// What is uploaded.
+pub(super) const BUNDLE: [&str; 3] = ["worker.js", "worker_bg.wasm", "engine.wasm"];
 const CONFIGURATION: &str = "wrangler.toml";
 
 /// Whether the configuration was there.
@@ -50,6 +50,10 @@ pub(super) fn configure(deployment: &Path, template: &Path) -> Result<Configured
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Configured::Before),
         Err(error) => Err(failed(&place, &error)),
     }
+}
+
+pub(super) fn failed(path: &Path, error: &std::io::Error) -> String {
+    format!("{}: {error}", path.display())
 }
 
 #[cfg(test)]

@@ -1,0 +1,136 @@
+//! A session's errors, as `tessera-http` has to know them.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tessera_contract::form::Unfit;
+use tessera_contract::state::StateError;
+use tessera_http::{ConvertError, EngineError, ErrorKind};
+
+use crate::driver::CallError;
+
+/// Why a call on a session did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EdgeError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The session cannot be read or changed so.
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("a JWT needs a subject: authenticate the session first")]
+    SubjectRequired,
+    /// A value of another type is stored than was asked for, or a value cannot be stored.
+    #[error("the value does not convert")]
+    Convert(#[source] ConvertError),
+}
+
+/// Each kind of the engine's with its name in `wit/policy.wit`.
+const KINDS: [ErrorKind; 29] = [
+    ErrorKind::Closed,
+    ErrorKind::Conflict,
+    ErrorKind::Contended,
+    ErrorKind::Corrupt,
+    ErrorKind::Draft,
+    ErrorKind::Expired,
+    ErrorKind::Full,
+    ErrorKind::InvalidArgument,
+    ErrorKind::InvalidCsrfToken,
+    ErrorKind::InvalidValue,
+    ErrorKind::LimitExceeded,
+    ErrorKind::Missing,
+    ErrorKind::Other,
+    ErrorKind::OutcomeUnknown,
+    ErrorKind::Replaced,
+    ErrorKind::Reused,
+    ErrorKind::SubjectRequired,
+    ErrorKind::Throttled,
+    ErrorKind::TokenAudienceWrong,
+    ErrorKind::TokenHeaderRefused,
+    ErrorKind::TokenIssuerWrong,
+    ErrorKind::TokenKeyUnknown,
+    ErrorKind::TokenMacWrong,
+    ErrorKind::TokenMalformed,
+    ErrorKind::TokenNotYetValid,
+    ErrorKind::TokenTooLong,
+    ErrorKind::TooManySessions,
+    ErrorKind::Unavailable,
+    ErrorKind::Unsupported,
+];
+
+fn kind_of(name: &str) -> ErrorKind {
+    match name {
+        "invalid-policy" | "invalid-key" => ErrorKind::InvalidArgument,
+        "pending" | "busy" => ErrorKind::Busy,
+        _ => KINDS
+            .into_iter()
+            .find(|kind| kind.code() == name)
+            .unwrap_or(ErrorKind::Other),
+    }
+}
+
+impl EngineError for EdgeError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Call(CallError::Engine { error, .. }) => kind_of(&error.kind),
+            Self::Call(CallError::OutcomeUnknown) => ErrorKind::OutcomeUnknown,
+            Self::Call(CallError::CannotWait) => ErrorKind::Unavailable,
+            Self::Call(CallError::InstanceLost(_) | CallError::Configure(_)) => ErrorKind::InstanceLost,
+            Self::Call(CallError::Unreadable(_) | CallError::NoFields) | Self::Convert(_) => ErrorKind::Other,
+            Self::State(StateError::Busy) => ErrorKind::Busy,
+            Self::State(StateError::Closed) => ErrorKind::Closed,
+            Self::State(StateError::Draft) => ErrorKind::Draft,
+            Self::State(StateError::Corrupt) => ErrorKind::Corrupt,
+            Self::State(StateError::Unfit(Unfit::Name(_))) => ErrorKind::InvalidArgument,
+            Self::State(StateError::Unfit(Unfit::Value(_))) => ErrorKind::InvalidValue,
+            Self::State(StateError::Unfit(Unfit::Limit(..))) => ErrorKind::LimitExceeded,
+            Self::SubjectRequired => ErrorKind::SubjectRequired,
+        }
+    }
+
+    fn closed() -> Self {
+        Self::State(StateError::Closed)
+    }
+
+    fn members(&self) -> Vec<(&'static str, Value)> {
+        let error = match self {
+            Self::Call(CallError::Engine { error, .. }) => error,
+            Self::State(StateError::Unfit(Unfit::Name(_))) => return vec![("argument", "name".into())],
+            Self::State(StateError::Unfit(Unfit::Limit(limit, maximum))) => {
+                return vec![("limit", (*limit).into()), ("maximum", (*maximum).into())];
+            }
+            _ => return Vec::new(),
+        };
+        match kind_of(&error.kind) {
+            ErrorKind::Conflict => {
+                let fields: Vec<&str> = error.about.split('\n').collect();
+                vec![("fields", fields.into())]
+            }
+            ErrorKind::LimitExceeded => {
+                vec![
+                    ("limit", error.about.as_str().into()),
+                    ("maximum", error.number.into()),
+                ]
+            }
+            ErrorKind::InvalidArgument => vec![("argument", error.about.as_str().into())],
+            _ => Vec::new(),
+        }
+    }
+
+    fn ahead(&self) -> Option<Duration> {
+        match self {
+            Self::Call(CallError::Engine { error, .. }) if error.kind == "token-not-yet-valid" => {
+                Some(Duration::from_millis(error.number))
+            }
+            _ => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Call(CallError::Engine { error, .. }) if error.kind == "throttled" => {
+                Some(Duration::from_millis(error.number))
+            }
+            _ => None,
+        }
+    }
+}

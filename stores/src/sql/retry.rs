@@ -1,0 +1,146 @@
+//! How a statement is asked: on a connection of the pool, within a time, and again where that is safe.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::dialect::{Access, Dialect};
+use super::driver::{Pool, Suspicion};
+use super::error::{Fault, SqlError, Verdict};
+use super::lease::Lease;
+use super::statement::{Answer, Param, Sql};
+
+/// How often one statement is tried where the server is not reached: that many in a row are an outage.
+const MAXIMUM_TRIES: u32 = 5;
+
+/// How often where others are in its way, as in a deadlock: they get on meanwhile, so that it is worth more tries.
+const MAXIMUM_TRIES_BESIDE_OTHERS: u32 = 15;
+
+/// The longest pause before the first repeat; each of the next four may be twice as long, and later ones as long as that.
+const PAUSE: Duration = Duration::from_millis(10);
+const DOUBLINGS: u32 = 4;
+
+/// How much longer than the server's own limit the answer is waited for: the server's says for certain that nothing
+/// was done.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// What a statement does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It reads, and may be repeated whatever happened.
+    Read,
+    /// It writes, and is repeated only if it was certainly not done.
+    Write,
+}
+
+pub(super) struct Retrier {
+    pub(super) pool: Pool,
+    pub(super) suspicion: Arc<Suspicion>,
+    pub(super) acquire_timeout: Duration,
+    pub(super) statement_timeout: Duration,
+    pub(super) access: Access,
+    pub(super) is_closed: AtomicBool,
+}
+
+impl Retrier {
+    /// When a call that begins now has to be answered.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.acquire_timeout + self.statement_timeout + SLACK
+    }
+
+    /// Asks until there is an answer, a reason to give up, or no time left.
+    pub(super) async fn ask(
+        &self,
+        deadline: Instant,
+        kind: Kind,
+        sql: &Sql,
+        params: &[Param<'_>],
+    ) -> Result<Answer, Fault> {
+        if (self.access, kind) == (Access::Read, Kind::Write) {
+            return Err(Fault {
+                verdict: Verdict::Mistake,
+                error: SqlError::OpenedToRead,
+            });
+        }
+        let mut tries = 1;
+        loop {
+            let fault = match self.once(deadline, kind, sql, params).await {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            let most = match fault.verdict {
+                Verdict::Again => MAXIMUM_TRIES_BESIDE_OTHERS,
+                Verdict::Reconnect => MAXIMUM_TRIES,
+                // Not what timed out: it would again.
+                Verdict::Unknown if kind == Kind::Read && fault.error != SqlError::TimedOut => MAXIMUM_TRIES,
+                _ => 1,
+            };
+            let pause = jittered(PAUSE * 2_u32.pow((tries - 1).min(DOUBLINGS)));
+            if tries >= most || Instant::now() + pause >= deadline {
+                return Err(fault);
+            }
+            tries += 1;
+            sleep(pause).await;
+        }
+    }
+
+    async fn once(
+        &self,
+        deadline: Instant,
+        kind: Kind,
+        sql: &Sql,
+        params: &[Param<'_>],
+    ) -> Result<Answer, Fault> {
+        let mut lease = self.lease(deadline).await?;
+        let answer = self
+            .within(deadline, lease.ask(sql, params, kind == Kind::Read))
+            .await;
+        let may_be_done = lease.may_be_done();
+        let is_useless = |fault: &Fault| matches!(fault.verdict, Verdict::Unknown | Verdict::Reconnect);
+        if answer.as_ref().is_err_and(is_useless) {
+            self.suspicion.raise();
+        } else {
+            lease.give_back();
+        }
+        answer.map_err(|fault| if may_be_done { fault } else { fault.undone() })
+    }
+
+    /// A connection, for more than one statement.
+    pub(super) async fn lease(&self, deadline: Instant) -> Result<Lease, Fault> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(Fault::not_done(SqlError::Closed));
+        }
+        // In a box, because every call's future would be as large as this one: 18 KB.
+        match timeout_at(deadline, Box::pin(self.pool.lease())).await {
+            Ok(Ok(lease)) => Ok(lease),
+            // Whatever went wrong, the statement was not sent.
+            Ok(Err(error)) => Err(Fault::not_done(Dialect::judge(&error).error)),
+            Err(_) => Err(Fault::not_done(SqlError::NoConnection)),
+        }
+    }
+
+    /// Waits for an answer as long as a statement may take.
+    pub(super) async fn within<T>(
+        &self,
+        deadline: Instant,
+        answer: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Fault> {
+        let deadline = deadline.min(Instant::now() + self.statement_timeout + SLACK);
+        match timeout_at(deadline, answer).await {
+            Ok(answer) => answer.map_err(|error| Dialect::judge(&error)),
+            Err(_) => Err(Fault {
+                verdict: Verdict::Unknown,
+                error: SqlError::TimedOut,
+            }),
+        }
+    }
+}
+
+/// Between half of it and all of it, so that two that met do not meet again.
+fn jittered(pause: Duration) -> Duration {
+    let chance = getrandom::u32().unwrap_or(u32::MAX);
+    pause.mul_f64(0.5 + 0.5 * f64::from(chance) / f64::from(u32::MAX))
+}
