@@ -1,7 +1,5 @@
 //! Compiles the component ahead of time and embeds the machine code, so that a host starts in milliseconds.
 
-#![expect(clippy::print_stdout, reason = "a build script speaks to cargo on its output")]
-
 use std::path::PathBuf;
 use std::{env, fs};
 

@@ -1,7 +1,8 @@
-//! Whole numbers of 64 bits in JSON: as decimal texts, because JavaScript's numbers are exact to 53 bits only.
+//! Integers of 64 bits in JSON, as decimal texts, because JavaScript's numbers are exact to 53 bits only.
 //!
-//! For serde's attribute `with`: `#[serde(with = "tessera_contract::decimal")]`, and `decimal::option` where the number may be left
-//! out, beside `default`. A JSON number is read as well.
+//! For serde's attribute `with`: `#[serde(with = "tessera_contract::decimal")]`.
+//! For an optional number, use `decimal::option` together with `default`.
+//! A JSON number is accepted as well.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,12 +13,12 @@ use serde::{Deserializer, Serializer};
 
 use crate::{Timestamp, millis};
 
-/// What is a whole number of 64 bits in JSON.
+/// A type that is an unsigned integer of 64 bits in JSON.
 pub trait Decimal: Copy {
-    /// The number; of a moment or a duration its milliseconds.
+    /// Returns the number; for a timestamp or a duration, its milliseconds.
     fn number(self) -> u64;
 
-    /// What has this number.
+    /// Creates the value from its number.
     fn of(number: u64) -> Self;
 }
 
@@ -51,7 +52,7 @@ impl Decimal for Duration {
     }
 }
 
-/// Writes the number's digits as a text.
+/// Serialises the number as a text of its digits.
 ///
 /// # Errors
 /// The serializer's.
@@ -59,10 +60,10 @@ pub fn serialize<T: Decimal, S: Serializer>(value: &T, serializer: S) -> Result<
     serializer.collect_str(&value.number())
 }
 
-/// Reads a text of digits, or a number.
+/// Deserialises a text of digits, or a number.
 ///
 /// # Errors
-/// If it is no whole number of 64 bits.
+/// If it is not an unsigned integer of 64 bits.
 pub fn deserialize<'de, T: Decimal, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_any(Digits(PhantomData))
 }
@@ -73,7 +74,7 @@ impl<T: Decimal> Visitor<'_> for Digits<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number in decimal digits")
+        f.write_str("an integer in decimal digits")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
@@ -86,7 +87,7 @@ impl<T: Decimal> Visitor<'_> for Digits<T> {
     }
 }
 
-/// The same of a number that may be left out.
+/// The same for an optional number.
 pub mod option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -106,7 +107,7 @@ pub mod option {
         }
     }
 
-    /// Writes the number's digits as a text, or null.
+    /// Serialises the number as a text of its digits, or null.
     ///
     /// # Errors
     /// The serializer's.
@@ -114,10 +115,10 @@ pub mod option {
         value.map(Number).serialize(serializer)
     }
 
-    /// Reads a text of digits, a number, or null.
+    /// Deserialises a text of digits, a number, or null.
     ///
     /// # Errors
-    /// If it is neither null nor a whole number of 64 bits.
+    /// If it is neither null nor an unsigned integer of 64 bits.
     pub fn deserialize<'de, T: Decimal, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<T>, D::Error> {

@@ -1,18 +1,18 @@
-//! Base64url without padding, canonical only (RFC 4648, section 5): one text for each sequence of bytes.
+//! Base64url without padding (RFC 4648, section 5), canonical only: each sequence of bytes has exactly one text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Writes bytes as base64url without padding.
+/// Encodes bytes as base64url without padding.
 pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity((bytes.len() * 4).div_ceil(3));
     encode_onto(bytes, &mut text);
     text
 }
 
-/// Writes bytes as base64url without padding at the end of a text.
+/// Appends bytes to a text as base64url without padding.
 ///
-/// In pieces that fit a buffer: the library's own functions for strings bring along code that prints errors, 4 KB of it.
+/// Encodes in pieces that fit a buffer, because the library's own functions for strings add 4 KB of code that prints errors.
 pub fn encode_onto(bytes: &[u8], text: &mut String) {
     let mut buffer = [0; 128];
     for piece in bytes.chunks(96) {
@@ -22,7 +22,7 @@ pub fn encode_onto(bytes: &[u8], text: &mut String) {
     }
 }
 
-/// Reads base64url; `None` for padding, foreign characters, a wrong length, or bits set past the end.
+/// Decodes base64url; `None` for padding, foreign characters, an invalid length, or bits set past the end.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = vec![0; base64::decoded_len_estimate(text.len())];
     let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
@@ -30,9 +30,9 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Reads exactly `N` bytes of base64url.
+/// Decodes exactly `N` bytes of base64url; `None` also for any other length.
 pub fn decode_exact<const N: usize>(text: &str) -> Option<[u8; N]> {
-    // What is too long is not worth decoding.
+    // Checked first, so that a long text is not decoded.
     if text.len() != (N * 4).div_ceil(3) {
         return None;
     }

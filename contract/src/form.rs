@@ -1,7 +1,7 @@
-//! The form of a session's fields in a record, and in the texts that cross into the engine and out of it.
+//! The encoding of a session's fields, in a record and in the engine's interface.
 //!
-//! Most values stand as plain JSON. What JSON would blur stands as `{"$t":[kind, content]}`: bytes, integers that a reader with
-//! floats would round, and JSON that would be mistaken for another kind of value.
+//! Most values are plain JSON. Values that plain JSON cannot represent are encoded as `{"$t":[kind, content]}`: bytes, integers
+//! that a reader with floats would round, and JSON that would be mistaken for another kind of value.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -11,23 +11,23 @@ use crate::encoding;
 use crate::index::Index;
 use crate::json::{self, Fault, Names, Scanner};
 
-/// The greatest integer that every reader of JSON keeps exact.
+/// The greatest integer that every JSON reader represents exactly.
 const MAXIMUM_PLAIN_INTEGER: u64 = (1 << 53) - 1;
 
-/// The one reserved name.
+/// The only reserved name.
 const TAG: &str = "$t";
 
-const UNKNOWN_TAG: &str = "`$t` stands for one of [\"int\", text], [\"bytes\", base64url] and [\"json\", value]; an object \
-                           of your own with that name is sent as {\"$t\":[\"json\", object]}";
+const UNKNOWN_TAG: &str = "`$t` must be one of [\"int\", text], [\"bytes\", base64url] and [\"json\", value]; send an object \
+                           of your own with that name as {\"$t\":[\"json\", object]}";
 
-/// Why a change of a field is refused. No text in it holds a value.
+/// The reason for which a change of a field is refused. No text in it contains a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// The name is none: what is wrong with it.
+    /// The name is invalid, for this reason.
     Name(&'static str),
-    /// The value is none: what is wrong with it.
+    /// The value is invalid, for this reason.
     Value(Cow<'static, str>),
-    /// A limit was passed: its name in `wit/policy.wit`, and the most that is allowed.
+    /// A limit was exceeded: its name in `wit/policy.wit`, and the maximum.
     Limit(&'static str, u32),
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(reason) => write!(f, "name {reason}"),
-            Self::Value(reason) => write!(f, "the value is unfit: {reason}"),
+            Self::Value(reason) => write!(f, "invalid value: {reason}"),
             Self::Limit(limit, maximum) => write!(f, "{limit} is at most {maximum}"),
         }
     }
@@ -63,10 +63,10 @@ pub struct FieldLimits {
     pub maximum_fields: u32,
 }
 
-/// Whether a text can name a field: 1 to `maximum` bytes, no control characters.
+/// Checks the name of a field: 1 to `maximum` bytes, no control characters.
 ///
 /// # Errors
-/// [`Unfit::Name`], [`Unfit::Limit`].
+/// [`Unfit::Name`] if the name is empty or contains a control character, [`Unfit::Limit`] if it is too long.
 pub fn check_name(name: &str, maximum: u32) -> Result<(), Unfit> {
     if name.is_empty() {
         return Err(Unfit::Name("must not be empty"));
@@ -80,14 +80,14 @@ pub fn check_name(name: &str, maximum: u32) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// A name as it stands in a record, without quotes.
+/// Escapes a name as in a record, without quotes.
 pub fn escape(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
     json::push_string_body(name, &mut escaped);
     escaped
 }
 
-/// Writes a value as it stands in a record.
+/// Encodes a value as in a record.
 ///
 /// # Errors
 /// [`Unfit::Value`] for a float that is not finite and for JSON that is not well-formed.
@@ -128,7 +128,7 @@ fn push_integer(number: i64, onto: &mut String) {
     json::push_unsigned(number.unsigned_abs(), onto);
 }
 
-/// Checks that a text is one JSON value and writes it canonically.
+/// Checks that a text is one JSON value, and returns its canonical text.
 fn canonical_json(content: &str) -> Result<String, Fault> {
     let (mut scanner, mut text) = (Scanner::new(content), String::with_capacity(content.len()));
     json::push_canonical(content, &mut scanner, &mut text)?;
@@ -136,7 +136,7 @@ fn canonical_json(content: &str) -> Result<String, Fault> {
     Ok(text)
 }
 
-/// Canonical JSON as it stands in a record.
+/// Tags canonical JSON that would be mistaken for another kind of value.
 fn tagged_if_needed(content: &str) -> Result<String, Unfit> {
     let needs_tag = match content.as_bytes().first() {
         Some(b'[') => false,
@@ -147,16 +147,15 @@ fn tagged_if_needed(content: &str) -> Result<String, Unfit> {
         return Ok(content.to_owned());
     }
     let tagged = ["{\"$t\":[\"json\",", content, "]}"].concat();
-    // A tag nests two levels: what is read back is no deeper than what was taken.
+    // A tag adds two levels. The depth is checked again, so that every accepted value can be read back.
     Scanner::new(&tagged).value(Names::Trusted)?;
     Ok(tagged)
 }
 
-/// Reads one value of a text from outside, wherever white space, escapes and digits stand in it, and writes it as it stands in a
-/// record.
+/// Parses one value from outside, in any JSON notation, and encodes it as in a record.
 ///
 /// # Errors
-/// [`Unfit::Value`] if it is no JSON, a tag of another kind, or a whole number beyond 64 bits.
+/// [`Unfit::Value`] if it is not JSON, has an unknown tag, or is an integer beyond 64 bits.
 pub fn canonical(text: &str) -> Result<String, Unfit> {
     let content = canonical_json(text)?;
     match content.as_bytes().first() {
@@ -166,7 +165,7 @@ pub fn canonical(text: &str) -> Result<String, Unfit> {
         Some(b'-' | b'0'..=b'9') if !content.contains(['.', 'e', 'E']) => match content.parse() {
             Ok(number) => encode(&Value::Integer(number)),
             Err(_) => Err(unfit(
-                "an integer does not fit 64 bits with a sign; send it as a text, or as a float with a point",
+                "an integer exceeds the signed 64-bit range; send it as text, or as a float with a point",
             )),
         },
         _ => Ok(content),
@@ -192,7 +191,7 @@ fn has_member(object: &str, wanted: &str) -> Result<bool, Fault> {
     }
 }
 
-/// Reads a value from its form in a record; `None` if it is not one that [`encode`] writes.
+/// Decodes a value of a record; `None` if the text is not one that [`encode`] writes.
 pub fn decode(text: &str) -> Option<Value> {
     Some(match text.as_bytes().first()? {
         b'n' => Value::Null,
@@ -207,10 +206,10 @@ pub fn decode(text: &str) -> Option<Value> {
     })
 }
 
-/// Reads the members of an object of fields, ordered as they stand in it. One whose value is in no known form is left out.
+/// Decodes the members of an object of fields, in their order. A member whose value has no known encoding is omitted.
 ///
 /// # Errors
-/// Where the text is no object whose names are ordered and unique.
+/// If the text is not an object whose names are ordered and unique.
 pub fn members(text: &str) -> Result<Vec<(String, Value)>, Fault> {
     let index = Index::read(text, &mut Scanner::new(text))?;
     let member = |(name, raw)| Some((json::unescape(name).into_owned(), decode(raw)?));
@@ -228,7 +227,7 @@ fn decode_tagged(text: &str) -> Option<Value> {
             let number: i64 = digits.parse().ok()?;
             let mut text = String::new();
             push_integer(number, &mut text);
-            // One number has one text.
+            // Each number has exactly one text.
             (text == digits).then_some(Value::Integer(number))?
         }
         "bytes" => Value::Bytes(encoding::decode(&scanner.text().ok()?)?),

@@ -1,7 +1,7 @@
-//! What the engine, the Rust host, the Worker and the HTTP layer share, so that there is one of each.
+//! The types and rules that the engine, the Rust host, the Worker and the HTTP layer share.
 //!
-//! Knows neither wasmtime nor a runtime nor any one store, and builds for wasm32.
-//! Without the feature `host` only the form of fields is left: that part is also compiled into the component.
+//! The crate depends neither on wasmtime, nor on an async runtime, nor on any store, and builds for wasm32.
+//! Without the feature `host` it contains only the encoding of fields, which is also compiled into the component.
 
 pub mod encoding;
 pub mod form;
@@ -28,7 +28,7 @@ pub mod store;
 mod time;
 
 #[cfg(feature = "host")]
-pub use session::{Claims, Details, Grant, KeepFields, SessionPage, SessionSummary, Status};
+pub use session::{Claims, Details, Grant, KeepFields, PageRequest, SessionPage, SessionSummary, Status};
 #[cfg(feature = "host")]
 pub use time::{Timestamp, millis};
 #[cfg(feature = "host")]

@@ -1,6 +1,7 @@
-//! What was answered to tokens lately, bounded by entries and bytes.
+//! A cache of values by token, bounded by entries and bytes.
 //!
-//! Many valid tokens only push each other out. Tokens are found by a keyed hash, compared in constant time, and wiped.
+//! Many valid tokens only evict each other. Tokens are looked up by a keyed hash, compared in constant time, and wiped from
+//! memory when they are dropped.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -11,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// How many locks the entries are spread over.
+/// The number of shards, each with its own lock.
 const SHARDS: usize = 16;
-/// What an entry takes beside its token and the bytes that are stated for it, about.
+/// Approximate size of an entry without its token and the bytes that the caller states.
 const ENTRY_BYTES: usize = 512;
 
 struct Kept<T> {
@@ -22,13 +23,13 @@ struct Kept<T> {
     bytes: usize,
 }
 
-/// Passes on what is a keyed hash already.
+/// Passes through a key that already is a keyed hash.
 #[derive(Default)]
 struct Hashed(u64);
 
 impl Hasher for Hashed {
     fn write(&mut self, bytes: &[u8]) {
-        // Not what keys are made of.
+        // Unused: keys are `u64`.
         self.0 = bytes
             .iter()
             .fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
@@ -43,7 +44,7 @@ impl Hasher for Hashed {
     }
 }
 
-/// Whether two texts are the same, in a time that tells nothing but their lengths: eight bytes at a time.
+/// Whether two texts are equal. The time depends on their lengths alone; eight bytes are compared at a time.
 fn is_same(one: &str, other: &str) -> bool {
     let (ones, others) = (one.as_bytes().as_chunks::<8>(), other.as_bytes().as_chunks::<8>());
     let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
@@ -54,7 +55,7 @@ fn is_same(one: &str, other: &str) -> bool {
 
 struct Shard<T> {
     kept: HashMap<u64, Kept<T>, BuildHasherDefault<Hashed>>,
-    /// The hashes of what is kept, the oldest first, and of some that are gone.
+    /// The hashes of the kept entries, the oldest first, and of some removed ones.
     order: VecDeque<u64>,
     bytes: usize,
 }
@@ -77,10 +78,10 @@ impl<T> Shard<T> {
     }
 }
 
-/// Values by token. The oldest goes first.
+/// A cache of values by token. The oldest entry is evicted first.
 pub(crate) struct Memo<T> {
     shards: [Mutex<Shard<T>>; SHARDS],
-    /// Has taken in a key that nobody knows.
+    /// Initialised with a secret random key.
     hasher: DefaultHasher,
     maximum_entries: usize,
     maximum_bytes: usize,
@@ -93,12 +94,14 @@ impl<T> fmt::Debug for Memo<T> {
 }
 
 impl<T> Memo<T> {
-    /// With room for about so many entries and bytes; 0 of either keeps nothing.
+    /// Creates a cache for approximately this many entries and bytes; 0 of either disables it.
     pub(crate) fn new(maximum_entries: usize, maximum_bytes: usize) -> Self {
         Self::with(maximum_entries, maximum_bytes, RandomState::new().build_hasher())
     }
 
-    /// The same with a random key for its hashes, for where the standard library has no random numbers, as on wasm32.
+    /// As [`new`](Self::new), with a random key for the hashes.
+    ///
+    /// For targets whose standard library has no random numbers, such as wasm32.
     pub(crate) fn keyed(maximum_entries: usize, maximum_bytes: usize, key: [u8; 16]) -> Self {
         let mut hasher = DefaultHasher::new();
         hasher.write(&key);
@@ -115,28 +118,29 @@ impl<T> Memo<T> {
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<T>> {
-        // A panic under the lock leaves whole entries; only their sum of bytes may be off.
-        // The low bits choose the place within a map, and the highest tell its entries apart; these are others.
+        // A panic under the lock leaves complete entries; only their sum of bytes may be wrong.
+        // A map uses the lowest bits for the bucket and the highest ones to distinguish its entries.
+        // The shard depends on other bits.
         self.shards[(hash >> 32) as usize % SHARDS]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stands for a token in this memo alone.
+    /// Returns the keyed hash of a token, which is valid in this cache alone.
     pub(crate) fn key(&self, token: &str) -> u64 {
         let mut hasher = self.hasher.clone();
         token.hash(&mut hasher);
         hasher.finish()
     }
 
-    /// What is kept of a token with this key.
+    /// Returns the value of the token with this hash.
     pub(crate) fn get(&self, hash: u64, token: &str) -> Option<Arc<T>> {
         let shard = self.shard(hash);
         let kept = shard.kept.get(&hash)?;
         is_same(&kept.token, token).then(|| Arc::clone(&kept.value))
     }
 
-    /// Keeps a value of so many bytes, in the place of an earlier one of the token.
+    /// Stores a value of `bytes` bytes and replaces an earlier one of the token.
     pub(crate) fn put(&self, hash: u64, token: &str, value: Arc<T>, bytes: usize) {
         let bytes = bytes.saturating_add(token.len()).saturating_add(ENTRY_BYTES);
         if bytes > self.maximum_bytes || self.maximum_entries == 0 {
@@ -145,7 +149,7 @@ impl<T> Memo<T> {
         let shard = &mut *self.shard(hash);
         shard.remove(hash);
         while shard.bytes + bytes > self.maximum_bytes || shard.kept.len() >= self.maximum_entries {
-            // What is counted is in the order.
+            // Every counted entry is in the order.
             let Some(oldest) = shard.order.pop_front() else {
                 return;
             };
@@ -161,7 +165,7 @@ impl<T> Memo<T> {
         shard.kept.insert(hash, Kept { token, value, bytes });
     }
 
-    /// Puts another value, of so many bytes, in the place of the one that is kept, where that is still the one that is meant.
+    /// Replaces the stored value by one of `bytes` bytes, if `is_meant` accepts the stored one.
     pub(crate) fn replace(&self, hash: u64, value: Arc<T>, bytes: usize, is_meant: impl FnOnce(&T) -> bool) {
         let shard = &mut *self.shard(hash);
         let Some(kept) = shard.kept.get_mut(&hash).filter(|kept| is_meant(&kept.value)) else {
@@ -177,12 +181,12 @@ impl<T> Memo<T> {
         (kept.value, kept.bytes) = (value, bytes);
     }
 
-    /// Drops what is kept under a key.
+    /// Drops the value with this hash.
     pub(crate) fn forget(&self, hash: u64) {
         self.shard(hash).remove(hash);
     }
 
-    /// Drops everything.
+    /// Drops all values.
     pub(crate) fn clear(&self) {
         for shard in &self.shards {
             *shard.lock().unwrap_or_else(PoisonError::into_inner) = Shard::default();
@@ -206,7 +210,7 @@ mod tests {
             other[at] ^= 1;
             let other = core::str::from_utf8(&other).unwrap();
             assert!(memo.get(memo.key(other), other).is_none(), "{at}");
-            // Also where the keys are alike.
+            // Also if the hashes are equal.
             assert!(memo.get(key, other).is_none(), "{at}");
         }
         for other in [&token[1..], &token[..token.len() - 1], &format!("{token}m"), ""] {

@@ -1,4 +1,4 @@
-//! An open session, as the engine answered it, and its fields.
+//! An open session, as the engine returned it, and its fields.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -8,7 +8,7 @@ use crate::json::{Fault, Scanner};
 use crate::state::StateError;
 use crate::{Details, Timestamp};
 
-/// The fields of a record, read in place: the record's text is shared with whoever read or wrote it.
+/// The fields of a record, read in place. The record's text is shared, not copied.
 pub struct Fields {
     record: Arc<str>,
     at: usize,
@@ -22,7 +22,9 @@ impl fmt::Debug for Fields {
 }
 
 impl Fields {
-    /// Those of a record, whose object begins at this byte and ends before the record's last; `None` if none is there.
+    /// Creates the fields of a record. Their JSON object begins at byte `at` and ends before the record's last byte.
+    ///
+    /// Returns `None` if there is no object at this place.
     pub fn new(record: Arc<str>, at: usize) -> Option<Self> {
         let text = record.get(at..record.len().checked_sub(1)?)?;
         if !(text.starts_with('{') && text.ends_with('}')) {
@@ -35,18 +37,18 @@ impl Fields {
         })
     }
 
-    /// All fields as one JSON object.
+    /// Returns all fields as one JSON object.
     pub fn text(&self) -> &str {
-        // Looked at by `new`.
+        // `new` has checked the range.
         self.record.get(self.at..self.record.len() - 1).unwrap_or("{}")
     }
 
-    /// The text of the whole record.
+    /// Returns the text of the whole record.
     pub fn record(&self) -> &Arc<str> {
         &self.record
     }
 
-    /// Where they stand.
+    /// Returns the positions of the fields in [`text`](Self::text), which are parsed at the first call.
     ///
     /// # Errors
     /// [`StateError::Corrupt`].
@@ -55,7 +57,7 @@ impl Fields {
             let text = self.text();
             Index::read(text, &mut Scanner::new(text))
         };
-        // The engine has read the same text.
+        // The engine has parsed the same text before.
         self.index
             .get_or_init(read)
             .as_ref()
@@ -63,25 +65,25 @@ impl Fields {
     }
 }
 
-/// An open session, as the engine answered it.
+/// An open session, as the engine returned it; `opened` in `wit/sessions.wit`.
 pub struct Opened {
-    /// Names the session to the engine. It opens the session for whoever has it.
+    /// The handle that identifies the session to the engine. Its holder can write the session.
     pub handle: String,
     /// The key of the session's record.
     pub key: Arc<str>,
     /// The version of that record.
     pub version: u64,
-    /// What is known of the session.
+    /// The known state of the session.
     pub details: Details,
-    /// The clock's answer by which the details were made.
+    /// The clock reading by which the details were determined.
     pub asked_at: Timestamp,
-    /// The details stay the same from then to before this moment.
+    /// The details stay the same from `asked_at` until before this moment.
     pub holds_until: Timestamp,
     /// The fields.
     pub fields: Arc<Fields>,
 }
 
-// A handle and a key name the session, and fields are its own.
+// The handle and the key identify the session, and the fields are its content.
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened")
@@ -91,7 +93,7 @@ impl fmt::Debug for Opened {
 }
 
 impl Opened {
-    /// Whether the details are the same at this time.
+    /// Whether the details are valid at this time.
     pub fn holds_at(&self, now: Timestamp) -> bool {
         self.asked_at <= now && now < self.holds_until
     }

@@ -1,7 +1,7 @@
-//! What is remembered of opens.
+//! A cache of the engine's decisions on opens.
 //!
-//! The store is asked at every open. Where it answers as it did before, and no moment has passed on which the decision depends,
-//! the engine would decide as before, and need not be called.
+//! Every open reads the store. If the store's reply is the same as before, and no moment has passed on which the decision
+//! depends, the engine would decide as before. It is not called then.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,30 +12,30 @@ use crate::memo::Memo;
 use crate::state::Opened;
 use crate::store::{Entry, Seed, StoreError, StoreOp, StoreReply};
 
-/// What an open session takes beside its record, about.
+/// Approximate size of an open session without its record.
 const OPENED_BYTES: usize = 1024;
 
-/// A session as it was opened, and the entry that it was opened by.
+/// An opened session, and the entry by which it was opened.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The session, as the engine answered it.
+    /// The session, as the engine returned it.
     pub opened: Arc<Opened>,
-    /// The entry, with the guard that the store answered last.
+    /// The entry, with the guard that the store returned last.
     pub seed: Seed,
-    /// Stands for the token in [`Opens`].
+    /// The key of the token in [`Opens`].
     pub memo_key: u64,
 }
 
-/// An open that the engine has decided.
+/// The engine's decision on an open.
 struct Remembered {
-    /// Which key ring was in force.
+    /// The number of the key ring in force.
     ring: u64,
     op: Arc<StoreOp>,
     found: Found,
 }
 
 impl Remembered {
-    /// What an open was decided as, under the key ring of this number.
+    /// A decision under the key ring of this number.
     fn new(ring: u64, found: Found) -> Arc<Self> {
         let op = StoreOp::Get {
             key: Arc::clone(&found.seed.key),
@@ -48,13 +48,14 @@ impl Remembered {
         })
     }
 
-    /// What it takes, about.
+    /// Approximate size.
     fn bytes(&self) -> usize {
         self.found.seed.entry.value.len() + OPENED_BYTES
     }
 
-    /// Whether the store's reply is the one by which it was decided. By its text as well, because a damaged record keeps its
-    /// version.
+    /// Whether the entry is the one by which the engine decided.
+    ///
+    /// The text is compared as well, because a damaged record keeps its version.
     fn is_by(&self, entry: &Entry) -> bool {
         let decided = &self.found.seed.entry;
         entry.version == decided.version
@@ -63,10 +64,10 @@ impl Remembered {
     }
 }
 
-/// The opens of one configuration that are remembered, bounded by entries and bytes.
+/// The remembered opens of one configuration, bounded by entries and bytes.
 pub struct Opens {
     memo: Memo<Remembered>,
-    /// Counts the changes of the key ring.
+    /// The number of changes of the key ring.
     ring: AtomicU64,
 }
 
@@ -76,7 +77,7 @@ impl fmt::Debug for Opens {
     }
 }
 
-/// One open that has begun.
+/// An open in progress.
 pub struct Opening {
     memo_key: u64,
     ring: u64,
@@ -90,8 +91,10 @@ impl fmt::Debug for Opening {
 }
 
 impl Opening {
-    /// The one operation whose reply decides the open, where a decision is remembered that holds now: the store is to be asked
-    /// it by this clock. `None`: only the engine knows. The clock is read only if something is remembered.
+    /// Returns the store operation whose reply decides the open, and the time at which to execute it.
+    ///
+    /// Returns `None` if no decision is remembered that is valid now: only the engine can decide then.
+    /// The clock is read only if a decision is remembered.
     pub fn operation(&self, now: impl FnOnce() -> Timestamp) -> Option<(Timestamp, &Arc<StoreOp>)> {
         let known = self.known.as_ref()?;
         let now = now();
@@ -100,12 +103,14 @@ impl Opening {
 }
 
 impl Opens {
-    /// With room for about so many sessions and bytes; 0 of either remembers nothing.
+    /// Creates a cache for approximately this many sessions and bytes; 0 of either disables it.
     pub fn new(sessions: usize, bytes: usize) -> Self {
         Self::over(Memo::new(sessions, bytes))
     }
 
-    /// The same with a random key for its hashes, for where the standard library has no random numbers, as on wasm32.
+    /// As [`new`](Self::new), with a random key for the hashes.
+    ///
+    /// For targets whose standard library has no random numbers, such as wasm32.
     pub fn keyed(sessions: usize, bytes: usize, key: [u8; 16]) -> Self {
         Self::over(Memo::keyed(sessions, bytes, key))
     }
@@ -129,25 +134,27 @@ impl Opens {
         }
     }
 
-    /// The session, where the reply to the opening's operation leaves the decision as it was.
+    /// Returns the session if the reply to the opening's operation confirms the remembered decision.
+    ///
+    /// A reply with another entry, or with none, drops the decision.
     pub fn decided(&self, opening: &Opening, reply: &StoreReply) -> Option<Found> {
         let known = opening.known.as_ref()?;
         if let StoreReply::Entry(Ok(entry)) = reply
             && known.is_by(entry)
         {
             let mut found = known.found.clone();
-            // The guard is no part of the decision, and what ends the session is conditional on it.
+            // The guard is not part of the decision, but the end of the session is conditional on the newest guard.
             found.seed.entry.guard = entry.guard;
             return Some(found);
         }
-        // An outage says nothing of the record.
+        // An outage reveals nothing about the record.
         if matches!(reply, StoreReply::Entry(Ok(_) | Err(StoreError::Missing))) {
             self.memo.forget(opening.memo_key);
         }
         None
     }
 
-    /// Remembers the engine's decision, where it holds for a time: `holds_until` is 0 where it does not.
+    /// Remembers the engine's decision, unless its `holds_until` is 0.
     pub fn remember(&self, opening: &Opening, token: &str, opened: Arc<Opened>, seed: Seed) -> Found {
         let found = Found {
             opened,
@@ -162,12 +169,11 @@ impl Opens {
         found
     }
 
-    /// Remembers a session as a save without a new token has left it, in the place of the open that it was made on: an open
-    /// would now answer the same.
+    /// Replaces a remembered open by the session after a save without a new token, because an open would now return the same.
     ///
-    /// `before` and `read` are the session and the entry as the save began, `opened` and `written` as it ended. Nothing is
-    /// remembered where the guards differ, because the save has then changed the session's generations. What is remembered
-    /// holds no longer than the open before, because the dates of the token itself are no part of a save's answer.
+    /// `before` and `read` are the session and the entry at the beginning of the save, `opened` and `written` at its end.
+    /// Nothing is remembered if the guards differ, because the save has then changed the session's generations.
+    /// The result is valid no longer than the open before, because a save does not check the dates of the token.
     pub fn saved(
         &self,
         memo_key: u64,
@@ -177,7 +183,7 @@ impl Opens {
         if read.entry.guard != written.entry.guard || before.holds_until == Timestamp::default() {
             return;
         }
-        // Nobody else has it yet.
+        // The session is not shared yet.
         let Some(saved) = Arc::get_mut(opened) else { return };
         saved.holds_until = saved.holds_until.min(before.holds_until);
         let ring = self.ring.load(Ordering::SeqCst);
@@ -192,7 +198,7 @@ impl Opens {
         self.memo.replace(memo_key, remembered, bytes, is_meant);
     }
 
-    /// Nothing that was decided before holds any longer, even where it is noted later: the key ring has changed.
+    /// Invalidates all earlier decisions, including those of opens in progress, because the key ring has changed.
     pub fn forget_all(&self) {
         self.ring.fetch_add(1, Ordering::SeqCst);
         self.memo.clear();

@@ -1,35 +1,35 @@
-//! Changes of fields over a record: the list of dirty fields, and nothing else; and the text in which they cross into the engine.
+//! The changed fields of a session over its record, and the JSON text in which they are passed to the engine.
 
 use crate::form::{self, FieldLimits, Unfit, check_name, escape};
 use crate::index::MAXIMUM_FIELDS;
 use crate::json::{self, Scanner};
 
-/// The longest name that any policy allows: what was stored under one can be removed under every other.
+/// The maximum name length of any policy, so that a field stored under one policy can be removed under another.
 const LONGEST_NAME: u32 = 1024;
 
-/// After so many changes a session takes no further fields: as many as two records have.
+/// The maximum number of changes of a session: as many as two records have fields.
 pub(crate) const MOST_CHANGES: usize = 2 * MAXIMUM_FIELDS;
 
-/// One change, its name and value as they stand in a record.
+/// One change, with its name and value encoded as in a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Escaped, without quotes.
+    /// The escaped name, without quotes.
     pub name: Box<str>,
-    /// `None` removes the field.
+    /// The encoded value; `None` removes the field.
     pub value: Option<Box<str>>,
 }
 
 impl Change {
-    /// What it takes in a record: two quotes, a colon and a comma come with each field; what is removed takes nothing.
+    /// The size in a record. Each field adds two quotes, a colon and a comma; a removal takes no space.
     fn bytes(&self) -> usize {
         let value = self.value.as_ref();
         value.map_or(0, |value| self.name.len() + value.len() + 4)
     }
 
-    /// Checks the name, and the length of a value that is in the form of a record.
+    /// Checks the name and the length of an encoded value.
     ///
     /// # Errors
-    /// [`Unfit::Name`], [`Unfit::Limit`].
+    /// [`Unfit::Name`] if the name is invalid, [`Unfit::Limit`] if the name or the value is too long.
     pub fn checked(name: &str, value: Option<String>, limits: &FieldLimits) -> Result<Self, Unfit> {
         check_name(name, limits.maximum_name_bytes)?;
         let longest = limits.maximum_value_bytes;
@@ -43,12 +43,12 @@ impl Change {
     }
 }
 
-/// Changes of a session, ordered by name.
+/// The changes of a session, ordered by escaped name.
 #[derive(Clone, Debug, Default)]
 pub struct Overlay {
     changes: Vec<Change>,
     bytes: usize,
-    /// The answer to a save of these changes was lost: what they set may be stored.
+    /// Whether the reply to a save of these changes was lost, so that they may be stored.
     tried: bool,
 }
 
@@ -57,7 +57,7 @@ impl Overlay {
         self.changes.binary_search_by(|change| (*change.name).cmp(name))
     }
 
-    /// Notes a change over any earlier one of its field.
+    /// Adds a change, and replaces an earlier one of the field.
     pub fn put(&mut self, change: Change) {
         self.bytes += change.bytes();
         match self.find(&change.name) {
@@ -69,7 +69,7 @@ impl Overlay {
         }
     }
 
-    /// Notes that the changes may be stored already.
+    /// Notes that the changes may be stored already, because the reply to their save was lost.
     pub fn note_try(&mut self) {
         self.tried = true;
     }
@@ -79,7 +79,7 @@ impl Overlay {
         self.tried && self.find(name).is_ok()
     }
 
-    /// Removes all fields that are set here.
+    /// Removes all fields that the changes set.
     pub fn clear(&mut self) {
         if !self.tried {
             self.changes.clear();
@@ -90,27 +90,27 @@ impl Overlay {
         self.bytes = 0;
     }
 
-    /// Forgets the change of a field.
+    /// Drops the change of a field.
     pub fn drop_change(&mut self, name: &str) {
         if let Ok(index) = self.find(name) {
             self.bytes -= self.changes.remove(index).bytes();
         }
     }
 
-    /// The change of a field: `Some(None)` if it is removed.
+    /// Returns the change of a field: its encoded value, or `Some(None)` if the field is removed.
     pub fn get(&self, name: &str) -> Option<Option<&str>> {
         let index = self.find(name).ok()?;
         Some(self.changes[index].value.as_deref())
     }
 
-    /// All changes, ordered by name.
+    /// Returns all changes, ordered by escaped name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.changes
             .iter()
             .map(|change| (&*change.name, change.value.as_deref()))
     }
 
-    /// How many fields are changed.
+    /// Returns the number of changed fields.
     pub fn len(&self) -> usize {
         self.changes.len()
     }
@@ -120,12 +120,12 @@ impl Overlay {
         self.changes.is_empty()
     }
 
-    /// Bytes that names and values take in a record.
+    /// Returns the size of the set fields in a record, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Writes the changes as they cross into the engine: `{"set":{name: value},"remove":[name]}`.
+    /// Serialises the changes for the engine: `{"set":{name: value},"remove":[name]}`.
     pub fn to_json(&self) -> String {
         let mut text = String::with_capacity(self.bytes + 24);
         text.push_str("{\"set\":{");
@@ -152,10 +152,10 @@ impl Overlay {
         text
     }
 
-    /// Reads changes from outside, all or none. The empty text holds none.
+    /// Parses changes from outside, all or none. The empty text contains no changes.
     ///
     /// # Errors
-    /// What is wrong, and with which field; the empty name where the text as a whole is.
+    /// The name of the invalid field, and the reason. The name is empty if the text as a whole is invalid.
     #[inline(never)]
     pub fn read(text: &str, limits: &FieldLimits) -> Result<Self, (String, Unfit)> {
         let mut overlay = Self::default();
@@ -178,7 +178,7 @@ impl Overlay {
                         overlay.read_remove(&mut scanner, limits)?;
                     }
                     _ => {
-                        let reason = "changes are one `set` and one `remove`";
+                        let reason = "only `set` and `remove`, once each";
                         return Err((String::new(), Unfit::Value(reason.into())));
                     }
                 }
@@ -247,7 +247,7 @@ impl Overlay {
     ) -> Result<(), (String, Unfit)> {
         let change = match value {
             Some(_) => Change::checked(name, value, limits),
-            // What the limits were when a field was stored does not keep it from being removed.
+            // A removal is not subject to the policy's limits, which may have been wider when the field was stored.
             None => check_name(name, LONGEST_NAME).map(|()| Change {
                 name: escape(name).into(),
                 value: None,
@@ -255,9 +255,9 @@ impl Overlay {
         };
         let change = change.map_err(|unfit| (name.to_owned(), unfit))?;
         if self.find(&change.name).is_ok() {
-            return Err((name.to_owned(), Unfit::Name("stands twice in the changes")));
+            return Err((name.to_owned(), Unfit::Name("occurs twice in the changes")));
         }
-        // A session that has made as many changes as it may can still remove what is stored.
+        // A session that has reached the maximum of changes can still remove its stored fields.
         if self.len() >= MOST_CHANGES + MAXIMUM_FIELDS {
             let limit = Unfit::Limit("maximum-fields", limits.maximum_fields);
             return Err((name.to_owned(), limit));
@@ -311,7 +311,7 @@ mod tests {
             field(r#"{"set":{"a":"\u0000"},"set":{}}"#),
             (_, Unfit::Value(_))
         ));
-        // These are JSON, and no value of a field.
+        // These are JSON, but not values of a field.
         for unfit in ["9223372036854775808", r#"{"$t":["date","x"]}"#] {
             let changes = format!(r#"{{"set":{{"a":1,"b":{unfit}}}}}"#);
             assert!(matches!(field(&changes), (name, Unfit::Value(_)) if name == "b"));
@@ -339,7 +339,7 @@ mod tests {
         assert!(read(&set).is_ok());
         let set = format!(r#"{{"set":{{"a":"{long}","b":"{long}","ccc":"{long}"}}}}"#);
         assert_eq!(field(&set).1, Unfit::Limit("maximum-record-bytes", 64));
-        // A removal has the limits of no policy.
+        // A removal is not subject to the policy's limits.
         let name = "n".repeat(1024);
         assert!(
             read(&format!(

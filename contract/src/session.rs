@@ -1,37 +1,37 @@
-//! What hosts report of sessions and tokens.
+//! The types in which hosts report sessions and tokens.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::{Timestamp, Value};
 
-/// Where a session's handle stands.
+/// The status of a session's handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Never saved: nothing is stored.
     Draft,
-    /// Stored, as far as is known.
+    /// Stored, as far as the host knows.
     Live,
     /// Destroyed, revoked or found ended.
     Closed,
 }
 
-/// What is known of a session without asking the store.
+/// The known state of a session, without the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Details {
-    /// Where the handle stands.
+    /// The status of the handle.
     pub status: Status,
-    /// A hash of the session id, fit for logs and pages; empty for a draft.
+    /// A hash of the bytes of the session id that renewals keep, safe for logs and pages; empty for a draft.
     pub public_id: String,
-    /// Whom the session stands for.
+    /// The subject of the session, if it has logged in.
     pub subject: Option<String>,
-    /// When it was made.
+    /// When the session was created.
     pub created_at: Timestamp,
     /// When the subject last authenticated (login or step-up).
     pub authenticated_at: Option<Timestamp>,
-    /// When it ends unless it is used.
+    /// Idle expiry: when the session ends unless it is used.
     pub expires_at: Timestamp,
-    /// When it ends however much it is used.
+    /// Absolute end of the session, regardless of use.
     pub ends_at: Timestamp,
     /// The counter of the token's generation.
     pub generation: u32,
@@ -39,14 +39,14 @@ pub struct Details {
     pub touch_due: bool,
     /// Whether `save` would renew the token.
     pub renew_due: bool,
-    /// Whether the token, a JWT, is past half of its life.
+    /// Whether the token is a JWT past half of its lifetime.
     pub reissue_due: bool,
-    /// Whether there are changes to save.
+    /// Whether there are unsaved changes.
     pub modified: bool,
 }
 
 impl Details {
-    /// Those of a session that was never saved and has no changes: without a public id, every moment 0.
+    /// The details of a draft without changes: no public id, and all timestamps 0.
     pub fn of_draft() -> Self {
         Self {
             status: Status::Draft,
@@ -64,25 +64,25 @@ impl Details {
         }
     }
 
-    /// Whether the subject authenticated within this time before `now`, as a step-up asks.
+    /// Whether the subject authenticated less than `age` before `now`, as a step-up requires.
     pub fn authenticated_within(&self, age: Duration, now: Timestamp) -> bool {
         self.authenticated_at
             .is_some_and(|at| at.saturating_add(age) > now)
     }
 }
 
-/// What a write hands back for the client.
+/// The result of a write that the client needs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// The token to hand out, if the client needs another than it has.
+    /// The token to hand out, if the client needs a new one.
     pub token: Option<String>,
-    /// When the session ends unless it is used.
+    /// Idle expiry: when the session ends unless it is used.
     pub expires_at: Timestamp,
-    /// When the session ends however much it is used.
+    /// Absolute end of the session, regardless of use.
     pub ends_at: Timestamp,
 }
 
-// A token is a login; it never reaches a log.
+// A token is a credential and must not reach a log.
 impl std::fmt::Debug for Grant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let token = self.token.as_ref().map(|_| "..");
@@ -94,61 +94,70 @@ impl std::fmt::Debug for Grant {
     }
 }
 
-/// What a token says of itself, its mac and dates checked, no store asked.
+/// The claims of a token whose MAC and dates were checked, without the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// A hash of the session id, fit for logs and pages.
+    /// A hash of the bytes of the session id that renewals keep, safe for logs and pages.
     pub public_id: String,
     /// The counter of the token's generation.
     pub generation: u32,
-    /// When it was made.
+    /// When the token was issued.
     pub issued_at: Timestamp,
-    /// From when on it is refused.
+    /// The token is refused from this moment on.
     pub expires_at: Timestamp,
-    /// JWT only: whom it stands for.
+    /// JWT only: the subject.
     pub subject: Option<String>,
     /// JWT only: the `data` claim.
     pub data: BTreeMap<String, String>,
 }
 
-/// One session of a subject, as a page "your devices" shows it.
+/// One session of a subject, for a page "your devices".
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionSummary {
-    /// A hash of the session id, by which it can be revoked.
+    /// A hash of the bytes of the session id that renewals keep, by which the session can be revoked.
     pub public_id: String,
-    /// When it was made.
+    /// When the session was created.
     pub created_at: Timestamp,
-    /// When its subject last authenticated.
+    /// When the subject last authenticated; the creation where it never did.
     pub authenticated_at: Timestamp,
-    /// When it was last written or touched.
+    /// When the session was last written or touched.
     pub last_seen_at: Timestamp,
-    /// When it ends unless it is used.
+    /// Idle expiry: when the session ends unless it is used.
     pub expires_at: Timestamp,
-    /// When it ends however much it is used.
+    /// Absolute end of the session, regardless of use.
     pub ends_at: Timestamp,
-    /// Whether it is the session the caller named.
+    /// Whether it is the session that the caller named as its own.
     pub current: bool,
-    /// Those of the policy's `public_fields` that it has.
+    /// The session's fields that are in the policy's `public_fields`.
     pub fields: BTreeMap<String, Value>,
+}
+
+/// The page of a subject's sessions to return. `PageRequest::default()` is the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageRequest<'a> {
+    /// The public id of the caller's own session, which the list marks as current.
+    pub current: Option<&'a str>,
+    /// The cursor of the page before ([`SessionPage::next`]), at most 4096 bytes; `None` starts.
+    pub cursor: Option<&'a str>,
 }
 
 /// One page of a subject's sessions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionPage {
-    /// The live ones; may be none although more pages follow.
+    /// The live sessions of this page; may be empty although more pages follow.
     pub items: Vec<SessionSummary>,
-    /// The cursor of the next page; `None` at the end.
+    /// The cursor of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// Which stored fields outlive an authentication. Fields set since the session was opened always do.
+/// The stored fields that an authentication keeps. Fields set since the session was opened are always kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum KeepFields {
-    /// None: the safe choice at a login.
+    /// No stored field: the safe choice at a login.
     #[default]
     Nothing,
-    /// All: for a step-up of the same subject.
+    /// All stored fields: for a step-up of the same subject.
     Everything,
-    /// Those with these names.
+    /// The stored fields with these names.
     Named(Vec<String>),
 }

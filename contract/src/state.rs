@@ -1,4 +1,4 @@
-//! A session as data: what was read of it, and what was changed since. Nothing here asks the engine or the store.
+//! A session as data: the opened record and the changes made since. Nothing here calls the engine or the store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use crate::{Details, Status, Value};
 
 pub use crate::opened::{Fields, Opened};
 
-/// How many random bytes a session draws before its first write.
+/// The number of random bytes that a session draws before its first write.
 pub const WRITER_BYTES: usize = 22;
 
-/// Why a session cannot be read or changed.
+/// The error of a read or change of a session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
     /// Another call on the session is not finished.
     #[error("another call on this session is not finished")]
     Busy,
-    /// The session was destroyed, or was found ended.
+    /// The session was destroyed or found ended.
     #[error("the session is closed")]
     Closed,
     /// The session was never saved.
     #[error("the session was never saved")]
     Draft,
-    /// The change is refused.
+    /// The change is invalid.
     #[error(transparent)]
     Unfit(#[from] Unfit),
     /// A field cannot be read.
@@ -41,30 +41,30 @@ enum Phase {
     Closed,
 }
 
-/// One write, as it crosses into the engine.
+/// The arguments of one write; `writing` in `wit/sessions.wit`.
 pub struct Writing {
     /// The session's handle, or a draft's.
     pub handle: String,
-    /// The changes as one JSON text.
+    /// The changes as one JSON text; empty: none.
     pub changes: String,
-    /// Who writes.
+    /// The random bytes of the writer.
     pub writer: [u8; WRITER_BYTES],
-    /// Which of its writes this is.
+    /// The number of writes that this writer began before.
     pub attempt: u32,
 }
 
-/// How a call on a session failed, as far as its state is concerned.
+/// The effect of a failed call on the session's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failed {
     /// The session has ended.
     Ended,
-    /// What was to be written may be stored.
+    /// The changes may have been stored.
     OutcomeUnknown,
     /// Nothing has changed.
     Otherwise,
 }
 
-/// The state of one session: what was opened, and the changes made since.
+/// The state of one session: the opened record and the changes made since.
 pub struct State {
     phase: Phase,
     overlay: Overlay,
@@ -90,17 +90,17 @@ impl State {
         }
     }
 
-    /// A session that was never saved, by the handle of a draft.
+    /// Creates the state of a draft, a session that was never saved.
     pub fn draft(handle: Arc<str>) -> Self {
         Self::with(Phase::Draft(handle))
     }
 
-    /// A session that was opened.
+    /// Creates the state of an opened session.
     pub fn opened(opened: Arc<Opened>) -> Self {
         Self::with(Phase::Live(opened))
     }
 
-    /// Whether a call on the session has not ended.
+    /// Whether a call on the session is in progress.
     pub fn is_busy(&self) -> bool {
         self.busy
     }
@@ -113,7 +113,7 @@ impl State {
         }
     }
 
-    /// The session as it was opened or last written; `None` for a draft.
+    /// Returns the session as it was opened or last written; `None` for a draft.
     ///
     /// # Errors
     /// [`StateError::Busy`], [`StateError::Closed`].
@@ -122,7 +122,7 @@ impl State {
         Ok(self.stands_on())
     }
 
-    /// The same, also while a call is under way.
+    /// Returns the session as [`live`](Self::live), also while a call is in progress; `None` for a draft or a closed session.
     pub fn stands_on(&self) -> Option<&Arc<Opened>> {
         match &self.phase {
             Phase::Live(opened) => Some(opened),
@@ -130,7 +130,7 @@ impl State {
         }
     }
 
-    /// The same where a draft will not do.
+    /// Returns the session as [`live`](Self::live), with an error for a draft.
     ///
     /// # Errors
     /// [`StateError::Busy`], [`StateError::Closed`], [`StateError::Draft`].
@@ -145,7 +145,7 @@ impl State {
         }
     }
 
-    /// The value of a field as it stands in a record: the change made to it, or else what is stored.
+    /// The encoded value of a field: the changed value, or else the stored one.
     fn raw(&self, escaped_name: &str) -> Result<Option<&str>, StateError> {
         if let Some(change) = self.overlay.get(escaped_name) {
             return Ok(change);
@@ -154,7 +154,7 @@ impl State {
         Ok(index.and_then(|index| index.raw(text, escaped_name)))
     }
 
-    /// Reads one field; `None` if there is no such field.
+    /// Returns the value of a field; `None` if the field does not exist.
     ///
     /// # Errors
     /// [`StateError::Busy`], [`StateError::Closed`], [`StateError::Corrupt`].
@@ -166,10 +166,11 @@ impl State {
         }
     }
 
-    /// Sets and removes many fields, all or none: a value sets one, `None` removes it.
+    /// Applies all changes, or none: a value sets a field, `None` removes it.
     ///
     /// # Errors
-    /// [`StateError::Unfit`], [`StateError::Busy`], [`StateError::Closed`].
+    /// [`StateError::Unfit`] if a name or value is invalid or a limit is exceeded, [`StateError::Busy`],
+    /// [`StateError::Closed`], [`StateError::Corrupt`].
     pub fn update(
         &mut self,
         changes: impl IntoIterator<Item = (String, Option<Value>)>,
@@ -207,7 +208,7 @@ impl State {
         Err(exceeded.into())
     }
 
-    /// Notes a change; to remove what is not stored is none.
+    /// Notes a change. The removal of a field that is not stored is not a change.
     fn note(&mut self, change: Change) -> Result<(), StateError> {
         let (text, index) = self.stored()?;
         let stored = index.is_some_and(|index| index.raw(text, &change.name).is_some());
@@ -219,7 +220,7 @@ impl State {
         Ok(())
     }
 
-    /// How many fields there are, changes counted in.
+    /// The number of fields after the changes.
     fn count(&self) -> Result<usize, StateError> {
         let (text, index) = self.stored()?;
         let mut count = index.map_or(0, Index::len);
@@ -234,7 +235,7 @@ impl State {
         Ok(count)
     }
 
-    /// Removes a field and answers whether it was there.
+    /// Removes a field and returns whether it existed.
     ///
     /// # Errors
     /// [`StateError::Busy`], [`StateError::Closed`], [`StateError::Corrupt`].
@@ -265,7 +266,7 @@ impl State {
         Ok(())
     }
 
-    /// All fields with their values as they stand in a record, ordered by name.
+    /// Visits all fields with their escaped names and encoded values, ordered by name.
     fn each_raw(&self, mut visit: impl FnMut(&str, &str)) -> Result<(), StateError> {
         self.check()?;
         let (text, index) = self.stored()?;
@@ -290,7 +291,7 @@ impl State {
         Ok(())
     }
 
-    /// Reads all fields, ordered by name.
+    /// Returns all fields, ordered by name.
     ///
     /// # Errors
     /// [`StateError::Busy`], [`StateError::Closed`], [`StateError::Corrupt`].
@@ -303,7 +304,7 @@ impl State {
         entries.into_iter().collect()
     }
 
-    /// Reads all fields as one JSON object, in the form the record has.
+    /// Returns all fields as one JSON object, encoded as in a record.
     ///
     /// # Errors
     /// [`StateError::Busy`], [`StateError::Closed`], [`StateError::Corrupt`].
@@ -323,7 +324,7 @@ impl State {
         Ok(text)
     }
 
-    /// A second session with the same record and a copy of the changes. It writes under a name of its own.
+    /// Creates a second session with the same record and a copy of the changes. It draws its own writer bytes.
     ///
     /// # Errors
     /// [`StateError::Busy`], [`StateError::Closed`].
@@ -335,7 +336,7 @@ impl State {
         })
     }
 
-    /// What is known of the session. The moments of a session that was never saved are 0.
+    /// Returns the known state of the session. The timestamps of a draft or a closed session are 0.
     ///
     /// # Errors
     /// [`StateError::Busy`].
@@ -361,7 +362,7 @@ impl State {
         })
     }
 
-    /// Takes what the engine says of the session by now.
+    /// Replaces the details with newer ones from the engine. Handle, key, version and fields are kept.
     pub fn renew_details(&mut self, seen: &Opened) {
         if let Phase::Live(opened) = &mut self.phase {
             *opened = Arc::new(Opened {
@@ -376,7 +377,7 @@ impl State {
         }
     }
 
-    /// Begins a call that asks the store. Until it has ended, every other answers [`StateError::Busy`].
+    /// Begins a call that uses the store. Until [`end`](Self::end), every other call returns [`StateError::Busy`].
     ///
     /// # Errors
     /// [`StateError::Busy`], [`StateError::Closed`].
@@ -386,15 +387,15 @@ impl State {
         Ok(())
     }
 
-    /// Ends it, whatever became of it.
+    /// Ends the call, whatever its result.
     pub fn end(&mut self) {
         self.busy = false;
     }
 
-    /// What the write that has begun hands over. `draw` gives random bytes where none were drawn before.
+    /// Returns the arguments of the write that has begun. `draw` returns the writer's random bytes at the first write.
     ///
     /// # Errors
-    /// Those of `draw`; nothing was noted then.
+    /// The error of `draw`; the state is unchanged then.
     pub fn writing<E>(&mut self, draw: impl FnOnce() -> Result<[u8; WRITER_BYTES], E>) -> Result<Writing, E> {
         let writer = match self.writer {
             Some(writer) => writer,
@@ -419,8 +420,10 @@ impl State {
         })
     }
 
-    /// The fields as they were when the changes were made, where the engine is to compare with them: the record that it begins
-    /// with has another version than the one that was opened, or one that is not known.
+    /// Returns the fields as they were when the changes were made, if the engine needs them for a comparison.
+    ///
+    /// It needs them where the record that the write starts from has another `version` than the opened one, or an unknown one
+    /// (`None`). Without changes nothing is compared.
     pub fn base(&self, version: Option<u64>) -> Option<String> {
         match &self.phase {
             Phase::Live(opened) if version != Some(opened.version) && !self.overlay.is_empty() => {
@@ -430,13 +433,15 @@ impl State {
         }
     }
 
-    /// The changes are stored.
+    /// Notes that the changes are stored.
     pub fn written(&mut self, opened: Arc<Opened>) {
         self.phase = Phase::Live(opened);
         self.overlay = Overlay::default();
     }
 
-    /// The idle expiry was moved or a renewed token confirmed. Changes go on waiting, over the record that they were made on.
+    /// Notes that the idle expiry was moved or a renewed token was confirmed.
+    ///
+    /// Pending changes are kept, together with the record that they were made on.
     pub fn touched(&mut self, opened: Arc<Opened>) {
         if self.overlay.is_empty() {
             self.phase = Phase::Live(opened);
@@ -445,7 +450,7 @@ impl State {
         }
     }
 
-    /// The token was made anew: the handle knows its dates, and names the record where it lies now.
+    /// Notes that the token was reissued: the new handle contains its dates and the record's current key.
     pub fn reissued(&mut self, seen: &Opened) {
         self.renew_details(seen);
         if let Phase::Live(opened) = &mut self.phase
@@ -456,17 +461,17 @@ impl State {
         }
     }
 
-    /// A call has failed.
+    /// Notes that a call has failed.
     pub fn failed(&mut self, how: Failed) {
         match how {
-            // What was changed was not stored, and is not forgotten by it.
+            // The changes were not stored, and are kept.
             Failed::Ended => self.phase = Phase::Closed,
             Failed::OutcomeUnknown => self.overlay.note_try(),
             Failed::Otherwise => {}
         }
     }
 
-    /// The session has ended.
+    /// Closes the session and drops its changes.
     pub fn close(&mut self) {
         self.phase = Phase::Closed;
         self.overlay = Overlay::default();
@@ -474,170 +479,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Timestamp;
-
-    const LIMITS: FieldLimits = FieldLimits {
-        maximum_name_bytes: 8,
-        maximum_value_bytes: 32,
-        maximum_record_bytes: 64,
-        maximum_fields: 3,
-    };
-
-    fn opened(fields: &str, version: u64) -> Arc<Opened> {
-        let record: Arc<str> = format!("{{\"fields\":{fields}}}").into();
-        Arc::new(Opened {
-            handle: "h1.x".into(),
-            key: "tessera:x".into(),
-            version,
-            details: Details {
-                status: Status::Live,
-                ..Details::of_draft()
-            },
-            asked_at: Timestamp::from_millis(1),
-            holds_until: Timestamp::from_millis(2),
-            fields: Arc::new(Fields::new(record, 10).unwrap()),
-        })
-    }
-
-    fn state(fields: &str) -> State {
-        State::opened(opened(fields, 1))
-    }
-
-    fn set(state: &mut State, name: &str, number: i64) -> Result<(), StateError> {
-        state.update([(name.to_owned(), Some(Value::Integer(number)))], &LIMITS)
-    }
-
-    fn writing(state: &mut State) -> Writing {
-        state.writing(|| Ok::<_, ()>([7; WRITER_BYTES])).unwrap()
-    }
-
-    #[test]
-    fn changes_lie_over_what_was_opened_until_they_are_written() {
-        let mut state = state(r#"{"a":1,"b":"x"}"#);
-        set(&mut state, "c", 3).unwrap();
-        assert!(state.remove("a").unwrap() && !state.remove("d").unwrap());
-        assert_eq!(state.get("a"), Ok(None));
-        assert_eq!(state.get("b"), Ok(Some(Value::Text("x".into()))));
-        assert_eq!(state.entries_json().as_deref(), Ok(r#"{"b":"x","c":3}"#));
-        assert_eq!(writing(&mut state).changes, r#"{"set":{"c":3},"remove":["a"]}"#);
-        state.written(opened(r#"{"b":"x","c":3}"#, 2));
-        assert!(!state.details().unwrap().modified && writing(&mut state).changes.is_empty());
-    }
-
-    #[test]
-    fn a_limit_that_is_passed_takes_back_the_whole_change() {
-        let mut state = state(r#"{"a":1,"b":2}"#);
-        set(&mut state, "c", 3).unwrap();
-        let many = ["a", "d"].map(|name| (name.to_owned(), Some(Value::Null)));
-        assert_eq!(
-            state.update(many, &LIMITS),
-            Err(Unfit::Limit("maximum-fields", 3).into())
-        );
-        assert!(set(&mut state, "d", 4).is_err() && set(&mut state, "", 1).is_err());
-        assert_eq!(state.entries_json().as_deref(), Ok(r#"{"a":1,"b":2,"c":3}"#));
-        assert_eq!(writing(&mut state).changes, r#"{"set":{"c":3},"remove":[]}"#);
-    }
-
-    #[test]
-    fn whatever_a_session_lets_be_changed_the_engine_takes() {
-        // Stored under wider limits, in more bytes than the limits allow by now.
-        let name = "n".repeat(100);
-        let stored = format!(r#"{{"a":1,"b":1,"c":1,"d":1,"{name}":1}}"#);
-        let mut state = state(&stored);
-        state.clear().unwrap();
-        for name in ["a", "b"] {
-            set(&mut state, name, 7).unwrap();
-        }
-        let read =
-            |state: &mut State| Overlay::read(&writing(state).changes, &LIMITS).map(|read| read.to_json());
-        let changes = format!(r#"{{"set":{{"a":7,"b":7}},"remove":["c","d","{name}"]}}"#);
-        assert_eq!(read(&mut state), Ok(changes));
-
-        // No answer ever came, so that each field may be stored.
-        let mut state = State::draft("d1.x".into());
-        let wide = FieldLimits {
-            maximum_record_bytes: 1 << 20,
-            ..LIMITS
-        };
-        let mut set = 0;
-        for number in 0..10_000 {
-            let change = (number.to_string(), Some(Value::Null));
-            if state.update([change], &wide).is_err() {
-                break;
-            }
-            set += 1;
-            state.failed(Failed::OutcomeUnknown);
-            assert!(state.remove(&number.to_string()).unwrap());
-        }
-        assert_eq!(set, MOST_CHANGES);
-        assert!(Overlay::read(&writing(&mut state).changes, &wide).is_ok());
-    }
-
-    #[test]
-    fn what_a_lost_write_may_have_stored_is_removed_by_name() {
-        let mut state = State::draft("d1.x".into());
-        set(&mut state, "a", 1).unwrap();
-        state.failed(Failed::OutcomeUnknown);
-        assert!(state.remove("a").unwrap());
-        assert_eq!(writing(&mut state).changes, r#"{"set":{},"remove":["a"]}"#);
-    }
-
-    #[test]
-    fn each_write_has_a_number_of_its_own_and_each_fork_a_name() {
-        let mut state = state("{}");
-        let first = writing(&mut state);
-        let mut fork = state.fork().unwrap();
-        assert_eq!((first.attempt, writing(&mut state).attempt), (0, 1));
-        let forked = fork.writing(|| Ok::<_, ()>([8; WRITER_BYTES])).unwrap();
-        assert_eq!((forked.writer[0], forked.attempt, first.writer[0]), (8, 0, 7));
-        assert!(state.writing(|| Err(())).is_ok(), "a name is drawn once");
-    }
-
-    #[test]
-    fn one_call_at_a_time_and_none_after_the_end() {
-        let mut state = state(r#"{"a":1}"#);
-        state.begin().unwrap();
-        assert_eq!(state.get("a"), Err(StateError::Busy));
-        assert_eq!(state.begin(), Err(StateError::Busy));
-        assert!(state.details().is_err() && state.fork().is_err() && set(&mut state, "a", 2).is_err());
-        state.failed(Failed::Ended);
-        state.end();
-        assert_eq!(state.get("a"), Err(StateError::Closed));
-        assert_eq!(state.details().unwrap().status, Status::Closed);
-    }
-
-    #[test]
-    fn a_touch_leaves_changes_over_the_record_that_they_were_made_on() {
-        let mut state = state(r#"{"a":1}"#);
-        set(&mut state, "b", 2).unwrap();
-        state.touched(opened(r#"{"a":9}"#, 2));
-        assert_eq!(state.get("a"), Ok(Some(Value::Integer(1))));
-        assert_eq!(state.saved().unwrap().version, 1);
-        assert_eq!(state.base(Some(2)).as_deref(), Some(r#"{"a":1}"#));
-        assert!(state.base(None).is_some());
-        assert_eq!(state.base(Some(1)), None);
-    }
-
-    #[test]
-    fn a_token_that_is_made_anew_leaves_version_and_fields_and_names_the_record_where_it_lies() {
-        let mut state = state(r#"{"a":1}"#);
-        let shared = Arc::clone(state.saved().unwrap());
-        let moved = opened(r#"{"a":9}"#, 2);
-        state.reissued(&Opened {
-            handle: "h1.y".into(),
-            key: "tessera:y".into(),
-            asked_at: Timestamp::from_millis(7),
-            holds_until: Timestamp::from_millis(9),
-            version: 2,
-            details: moved.details.clone(),
-            fields: Arc::clone(&moved.fields),
-        });
-        let now = state.saved().unwrap();
-        assert_eq!((now.handle.as_str(), &*now.key), ("h1.y", "tessera:y"));
-        assert!(now.version == 1 && now.holds_at(Timestamp::from_millis(8)));
-        assert_eq!(state.get("a"), Ok(Some(Value::Integer(1))));
-        assert_eq!(shared.handle, "h1.x", "others have the session as they opened it");
-    }
-}
+mod tests;

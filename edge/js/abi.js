@@ -1,9 +1,10 @@
-// The canonical ABI of the component model, as far as the engine's WIT goes: how JavaScript values cross into a core
-// module's memory and back. Each type is an object that knows its layout; `types.js`, made from the component, puts them
-// together. Nothing here knows what a session is.
+// The part of the component model's canonical ABI that the engine's WIT uses.
+// It lowers JavaScript values into a core module's memory and lifts them out of it.
+// Each type is an object with its layout; `types.js`, which is generated from the component, combines these objects.
+// This module is independent of sessions.
 //
-// Values in JavaScript: `u64` is BigInt, `list<u8>` is a Uint8Array, records have camelCase members, a variant is {tag, val}, an
-// enum its name, an option the value or undefined, a result {tag: 'ok' | 'err', val}.
+// Values in JavaScript: `u64` is a BigInt, `list<u8>` a Uint8Array, a record an object with camelCase members, a variant
+// {tag, val}, an enum its name, an option the value or undefined, a result {tag: 'ok' | 'err', val}.
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -13,7 +14,7 @@ const MAXIMUM_FLAT_RESULTS = 1;
 
 const align = (at, to) => Math.ceil(at / to) * to;
 
-// ---- Plain types: one flat value each.
+// ---- Scalar types: one flat value each.
 
 const plain = (flat, size, load, store, lift, lower) => ({
   size,
@@ -27,7 +28,7 @@ const plain = (flat, size, load, store, lift, lower) => ({
 
 const number = (value, minimum, maximum) => {
   const whole = Number(value);
-  if (!Number.isInteger(whole) || whole < minimum || whole > maximum) throw new TypeError('a number is out of range');
+  if (!Number.isInteger(whole) || whole < minimum || whole > maximum) throw new TypeError('number out of range');
   return whole;
 };
 
@@ -37,7 +38,7 @@ const toU32 = (value) => number(value, 0, 0xffff_ffff);
 
 const toU64 = (value) => {
   const whole = BigInt(value);
-  if (whole < 0n || whole > 0xffff_ffff_ffff_ffffn) throw new TypeError('a number is out of range');
+  if (whole < 0n || whole > 0xffff_ffff_ffff_ffffn) throw new TypeError('number out of range');
   return whole;
 };
 
@@ -73,7 +74,7 @@ export const u64 = plain(
   toU64,
 );
 
-// ---- Texts and lists: a place and a length.
+// ---- Strings and lists: an address and a length.
 
 const pair = (read, write) => ({
   size: 8,
@@ -95,7 +96,7 @@ const pair = (read, write) => ({
 export const string = pair(
   (m, place, length) => decoder.decode(m.bytes().subarray(place, place + length)),
   (m, value) => {
-    if (typeof value !== 'string') throw new TypeError('a value is not a text');
+    if (typeof value !== 'string') throw new TypeError('value is not a string');
     const bytes = encoder.encode(value);
     const place = m.allocate(bytes.length, 1);
     m.bytes().set(bytes, place);
@@ -125,7 +126,7 @@ export const list = (item) =>
         },
       );
 
-// ---- Records and tuples: one part after the other.
+// ---- Records and tuples: the members in order.
 
 const layout = (types) => {
   let at = 0;
@@ -165,16 +166,16 @@ export const record = (members) =>
 export const tuple = (types) =>
   parts(types, (value, n) => value[n], (part) => types.map((_, n) => part(n)));
 
-// ---- Variants: which case, then the case's own.
+// ---- Variants: the case's number, then its payload.
 
-// Where two cases share a flat place it takes what holds both.
+// The flat type that can hold the values of both cases at one position.
 const join = (one, other) => (one === other || one === undefined ? other : 'i64');
 
 const widen = (value, from, to) => (from === to ? value : BigInt.asUintN(32, BigInt(value)));
 
 const narrow = (value, from, to) => (from === to ? value : Number(BigInt.asUintN(32, value)));
 
-// `which` answers the case's number and content of a value; `make` a value of these.
+// `which` returns the case's number and the payload of a value; `make` builds a value from these.
 const cases = (types, which, make) => {
   const present = types.filter((type) => type !== null);
   const tagSize = types.length <= 0x100 ? 1 : 2;
@@ -190,7 +191,7 @@ const cases = (types, which, make) => {
   }
   const readTag = (m, at) => (tagSize === 1 ? m.view().getUint8(at) : m.view().getUint16(at, true));
   const known = (tag) => {
-    if (tag >= types.length) throw new TypeError('there is no such case');
+    if (tag >= types.length) throw new TypeError('unknown case');
     return tag;
   };
   return {
@@ -229,7 +230,7 @@ const cases = (types, which, make) => {
 
 const place = (names, name) => {
   const found = names.indexOf(name);
-  if (found < 0) throw new TypeError('there is no such case');
+  if (found < 0) throw new TypeError('unknown case');
   return found;
 };
 
@@ -261,7 +262,7 @@ export const result = (ok, err) =>
 
 // ---- Functions.
 
-// How a function's parameters and result cross: flat where they are few, through memory where they are many.
+// How a function's parameters and result are passed: as flat values up to a maximum number, otherwise through memory.
 const shape = ({ params, result: type }) => {
   const all = tuple(params);
   return {
@@ -308,17 +309,17 @@ const imported = (memory, call, signature) => {
 };
 
 /**
- * Makes an instance of a component's core module.
+ * Instantiates a component's core module.
  *
- * `world` is what `types.js` has; `imports` has a function for each import, by interface and name as in WIT.
- * Answers the exports: a Map from `interface#function` to a function that takes the list of arguments.
+ * `world` is the description in `types.js`; `imports` has a function for each import, by its interface and name in WIT.
+ * Returns the memory and `exports`, a Map from `interface#function` to a function that takes the list of arguments.
  */
 export const instantiate = (module, world, imports) => {
   let core;
   let bytes = new Uint8Array();
   let view = new DataView(bytes.buffer);
   const look = () => {
-    // The memory has grown, or is seen for the first time.
+    // The views are created on first use, and again after the memory has grown.
     if (bytes.buffer !== core.memory.buffer || bytes.length === 0) {
       bytes = new Uint8Array(core.memory.buffer);
       view = new DataView(core.memory.buffer);

@@ -1,33 +1,31 @@
-// The engine as a host calls it that never waits inside of it: a logical call is one export with all its repeats.
-// Where the store has not answered yet, the call ends with the question; once it is answered the same call is made again.
+// Runs the engine without waiting inside it: a logical call is one export call with all its passes.
+// A pass ends with a store operation if its reply is not known yet; the next pass repeats the call with the reply.
 
 import { instantiate } from './abi.js';
 import { world } from './types.js';
 
-/** The most questions one logical call may ask; the engine keeps to it, this makes sure. */
-const MAXIMUM_QUESTIONS = 32;
-/** The most bytes that the engine may ask of the random source at once. */
+/** The maximum number of import calls in one logical call. The engine stays below it; this limit enforces it. */
+const MAXIMUM_IMPORT_CALLS = 32;
+/** The maximum number of random bytes in one request. */
 const MAXIMUM_RANDOM_BYTES = 64;
 
 const PACKAGE = 'tessera:session';
 const VERSION = '0.2.0';
 const face = (name) => `${PACKAGE}/${name}@${VERSION}`;
 
-/** The component broke the protocol, or trapped: the instance is not to be used again. */
+/** The component broke the protocol or trapped. Its instance must not be used again. */
 export class Lost extends Error {}
 
 const PENDING = { tag: 'err', val: { tag: 'pending' } };
 
-/** One instance of the component. Calls are made on it one after the other, and none holds it while it waits. */
+/** One instance of the component. Passes run on it one after another, and no call holds it while it waits. */
 export class Engine {
   #instance;
   #running = null;
-  /** Whether an instance trapped here: it is to be thrown away. */
+  /** Whether the instance trapped and must be discarded. */
   lost = false;
 
-  /**
-   * `capabilities` is what the store promises, as `describe` in `store.wit` has it.
-   */
+  /** `capabilities` is the result of `describe` in `store.wit`. */
   constructor(module, capabilities) {
     const ask = (operation, named) => this.#asked().ask(operation, named);
     this.#instance = instantiate(module, world, {
@@ -48,21 +46,21 @@ export class Engine {
   }
 
   #asked() {
-    if (this.#running === null) throw new Lost('the component asked outside of a call');
+    if (this.#running === null) throw new Lost('the component called an import outside a call');
     return this.#running;
   }
 
-  /** Bytes of the instance's memory. */
+  /** The size of the instance's memory, in bytes. */
   get bytes() {
     return this.#instance.memory.buffer.byteLength;
   }
 
-  /** Makes one pass of a call: whatever is thrown has lost the instance. */
+  /** Runs one pass of a call. An exception means that the instance is lost. */
   run(call, name, args) {
     if (this.lost) throw new Lost('the instance was lost');
     const [owner, fn] = name.split('#');
     const target = this.#instance.exports.get(`${face(owner)}#${fn}`);
-    if (target === undefined) throw new TypeError(`the engine has no ${name}`);
+    if (target === undefined) throw new TypeError(`the engine does not export ${name}`);
     this.#running = call;
     try {
       return target(args);
@@ -75,32 +73,30 @@ export class Engine {
   }
 }
 
-// BigInt as decimal text, and bytes as a list: what JSON has no words for.
+// JSON has neither a BigInt nor bytes: writes a decimal string and a list of numbers.
 const write = (_, value) => {
   if (typeof value === 'bigint') return value.toString();
   return value instanceof Uint8Array ? Array.from(value) : value;
 };
 
-/** Text of what came out of the engine, or is to go into it. */
+/** The JSON text of a value of the engine. */
 export const toText = (value) => JSON.stringify(value, write);
 
-/** One logical call. Arguments and answers are texts of JSON, made as {@link toText} makes them. */
+/** One logical call. Arguments and replies are JSON texts in the form of {@link toText}. */
 export class Call {
   #engine;
   #name;
   #args;
-  // What was asked and answered so far, in order: the question's text and the answer.
+  // The replay log: each import call as text with its reply, in order.
   #record = [];
   #position = 0;
   #pending = null;
   #clock;
   #now = null;
-  // What the component was told last when it asked for the time.
+  // The last time that the component received.
   #told;
 
-  /**
-   * `name` is `interface#function`, as `sessions#open`; `clock` answers the time in milliseconds, and may be left out.
-   */
+  /** `name` is `interface#function`, such as `sessions#open`; `clock` returns the time in milliseconds since 1970. */
   constructor(engine, name, args, clock = Date.now) {
     this.#engine = engine;
     this.#name = name;
@@ -108,15 +104,15 @@ export class Call {
     this.#clock = clock;
   }
 
-  /** Goes on with another instance, which knows the engine by this number: what was asked and answered goes with it. */
+  /** Continues on another instance, in which the engine has this number. The replay log is kept. */
   moveTo(engine, number) {
     this.#engine = engine;
     this.#args[0] = number;
   }
 
   /**
-   * Begins after the time and a question to the store that were asked and answered before: no question is asked twice. What the
-   * call does not ask for is left.
+   * Starts the replay log with a time and a store operation that has its reply already, so that it is not sent twice.
+   * Entries that the call does not request are ignored.
    */
   goOnFrom(now, asked, answer) {
     const { operation, ...named } = JSON.parse(asked);
@@ -124,8 +120,10 @@ export class Call {
   }
 
   /**
-   * Makes the call, or makes it again. Answers `{done, now}`, or `{asked, now}` where the store is to be asked first: the time as
-   * the component knows it, and as the store is to.
+   * Runs the next pass.
+   *
+   * Returns `{done, now}`, with the last time that the component received, or `{asked, now}`, with the store operation to
+   * perform and its time.
    */
   pass() {
     this.#position = 0;
@@ -134,13 +132,13 @@ export class Call {
     if (this.#pending === null) return toText({ done, now: this.#told });
     if (!(done?.tag === 'err' && done.val.kind === 'pending')) {
       this.#engine.lost = true;
-      throw new Lost('the component ended a call whose answer is pending');
+      throw new Lost('the component ended a call while a reply was pending');
     }
     const [operation, named] = this.#pending;
     return toText({ asked: { operation, ...named }, now: this.#time() });
   }
 
-  /** Notes the answer to what the last pass asked: the result of the import, as in `store.wit`. */
+  /** Records the reply to the operation of the last pass: the result of the import, as in `store.wit`. */
   answer(text) {
     const [operation, named] = this.#pending;
     this.#record.push([toText([operation, named]), JSON.parse(text)]);
@@ -148,15 +146,15 @@ export class Call {
     this.#now = null;
   }
 
-  // The next recorded answer, or undefined past the last. A repeat asks the same questions.
+  // The next recorded reply, or undefined at the end of the log. A repeated call must make the same import calls.
   #replay(question) {
-    if (this.#pending !== null) throw new Lost('the component asked on while an answer was pending');
+    if (this.#pending !== null) throw new Lost('the component called an import while a reply was pending');
     if (this.#position === this.#record.length) {
-      if (this.#position >= MAXIMUM_QUESTIONS) throw new Lost('the component asked too many questions in one call');
+      if (this.#position >= MAXIMUM_IMPORT_CALLS) throw new Lost('the component made too many import calls in one call');
       return undefined;
     }
     const [asked, answer] = this.#record[this.#position];
-    if (asked !== question) throw new Lost('the component asked other questions when its call was repeated');
+    if (asked !== question) throw new Lost('the component made different import calls when its call was repeated');
     this.#position += 1;
     return answer;
   }
@@ -167,7 +165,7 @@ export class Call {
     return answer;
   }
 
-  // The same for all questions between two waits.
+  // Constant between two waits.
   #time() {
     this.#now ??= this.#clock();
     return this.#now;
@@ -179,7 +177,7 @@ export class Call {
   }
 
   random(count) {
-    if (count > MAXIMUM_RANDOM_BYTES) throw new Lost('the component asked for too many random bytes');
+    if (count > MAXIMUM_RANDOM_BYTES) throw new Lost('the component requested too many random bytes');
     const question = `random ${count}`;
     return this.#replay(question) ?? this.#noted(question, crypto.getRandomValues(new Uint8Array(count)));
   }

@@ -1,4 +1,5 @@
-// What the Worker asks of the component. Its module comes with the bundle: a Worker may not compile one from bytes.
+// The interface of the Worker to the component.
+// The component's module is part of the bundle, because a Worker may not compile a module from bytes.
 
 import module from './engine.wasm';
 import { Call, Engine } from './call.js';
@@ -7,7 +8,7 @@ export const makeEngine = (capabilities) => new Engine(module, JSON.parse(capabi
 
 export const makeCall = (engine, name, args) => new Call(engine, name, args);
 
-// By a clock that stands until `at` is set anew: for tests.
+// For tests: uses a clock that stands still at `at`, which the test sets.
 export const makeCallAt = (engine, name, args, now) => {
   const call = new Call(engine, name, args, () => call.at);
   call.at = now;

@@ -1,4 +1,4 @@
-// The Worker's entry: hands requests to what is compiled from Rust, and makes that anew once it has panicked.
+// The Worker's entry point. Passes requests to the module compiled from Rust, and restarts that module after a panic.
 
 import { DurableObject } from 'cloudflare:workers';
 import module from './worker_bg.wasm';
@@ -6,10 +6,10 @@ import { drain } from './message.js';
 import { noticed, onPanic, unlessPanicked } from './panic.js';
 import * as rust from './worker.js';
 
-/** Which instance is there now. */
+/** The number of the current instance. */
 let generation = 0;
 
-// After a panic nothing in an instance can be relied on.
+// The state of an instance is unreliable after a panic.
 onPanic(() => {
   rust.__wbg_reset_state();
   generation += 1;
@@ -25,7 +25,7 @@ const told = (work) => {
   }
 };
 
-// An object is made anew with the instance that it lives in.
+// Recreates an object whenever the instance that holds it has been replaced.
 const remade = (Kind) =>
   class extends DurableObject {
     #object;
@@ -52,7 +52,7 @@ export const SessionObject = remade(rust.SessionObject);
 export const OwnerObject = remade(rust.OwnerObject);
 
 const failed = () => {
-  const detail = 'the service failed; its log says more';
+  const detail = 'the service failed; see its log';
   const problem = { title: 'Internal Server Error', status: 500, code: 'other', detail };
   const headers = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
   return new Response(JSON.stringify(problem), { status: 500, headers });
@@ -65,7 +65,7 @@ export default {
       await drain(request);
       return response;
     });
-    // A request that has begun to write is finished also if the client goes away.
+    // A request that has begun to write is completed even if the client disconnects.
     context.waitUntil(answer);
     return answer;
   },

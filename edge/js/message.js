@@ -1,7 +1,7 @@
-// Requests and responses between the runtime and what is compiled from Rust. Each crosses as one text: a call into the runtime
-// for every header costs more than the headers do.
+// Passes requests and responses between the runtime and the module compiled from Rust.
+// Each head is one text, because a call into the runtime for every header costs more than the headers themselves.
 
-/** A request's method and URL, then its headers, a line each. No value has a line's end in it. */
+/** A request's method and URL, then its headers, one per line. A header value contains no line break. */
 export const headOf = (request) => {
   let head = `${request.method} ${request.url}`;
   request.headers.forEach((value, name) => {
@@ -10,21 +10,24 @@ export const headOf = (request) => {
   return head;
 };
 
-/** A response with these headers, a line each as above. */
+/** Makes a response with these headers, one per line as above. */
 export const makeResponse = (status, head, body) => {
   const headers = head.split('\n').map((line) => {
     const end = line.indexOf(':');
     return [line.slice(0, end), line.slice(end + 1)];
   });
-  // The runtime reads a body later, and the memory it lies in is used again.
+  // Copied, because the runtime reads the body later, when its memory has been reused.
   return new Response(body.length === 0 ? null : body.slice(), { status, headers: head === '' ? [] : headers });
 };
 
-/** What is left of a body is read and dropped up to so many bytes, and for so long: a body larger than any here is refused. */
+/**
+ * The limits for reading and discarding the rest of a body, in bytes and in milliseconds.
+ * The service accepts no body as large as this.
+ */
 const DRAINED_BYTES = 4 << 20;
 const DRAINED_MS = 1000;
 
-/** A request's body, read a chunk at a time. */
+/** A request's body, read in chunks. */
 class Body {
   #stream;
   #reader;
@@ -34,7 +37,7 @@ class Body {
     this.#stream = stream;
   }
 
-  /** The next chunk; none at the end. */
+  /** The next chunk, or undefined at the end. */
   async next() {
     this.#reader ??= this.#stream.getReader();
     const { done, value } = await this.#reader.read();
@@ -48,7 +51,7 @@ class Body {
     try {
       for (let left = DRAINED_BYTES; left > 0 && !this.#ended; ) left -= (await this.next())?.length ?? 0;
     } catch {
-      // The client has gone away.
+      // The client has disconnected.
       this.#ended = true;
     }
     clearTimeout(timer);
@@ -60,10 +63,10 @@ class Body {
   }
 }
 
-/** The bodies that somebody has begun to read. */
+/** The bodies that the service has started to read, by request. */
 const bodies = new WeakMap();
 
-/** The body of a request, if it has one. */
+/** The body of a request, or undefined if it has none. */
 export const bodyOf = (request) => {
   if (request.body === null) return undefined;
   const body = new Body(request.body);
@@ -72,7 +75,9 @@ export const bodyOf = (request) => {
 };
 
 /**
- * Reads what nobody has read of a request's body. A refusal comes before the body is read, and `wrangler dev` answers later
- * requests of a connection with 503 if a body was left or cancelled.
+ * Reads and discards the unread rest of a request's body.
+ *
+ * A request may be refused before its body is read, and `wrangler dev` answers later requests on the connection with 503
+ * if a body was left unread or cancelled.
  */
 export const drain = (request) => (bodies.get(request) ?? bodyOf(request))?.drain();

@@ -1,12 +1,12 @@
-// What becomes of the requests under way when the Worker panics: nobody would ever answer them. And of those that the runtime
-// has ended itself, which would be kept here for ever.
+// Rejects the requests in progress when the Worker panics, because they would never settle.
+// Forgets the requests that the runtime has terminated, because they would be kept for ever.
 
-/** How each request under way is given up, and when it began; the oldest come first. */
+/** The requests in progress, oldest first: the function that rejects each, and its start time. */
 const under_way = new Set();
 
 let restart = () => {};
 
-/** Says how the Worker is made anew. */
+/** Sets the function that restarts the Worker. */
 export const onPanic = (begin) => {
   restart = begin;
 };
@@ -14,7 +14,7 @@ export const onPanic = (begin) => {
 const queue = globalThis.queueMicrotask;
 let restarting = false;
 
-/** Called by the Worker as it panics: its instance is still running, and replaced once it has stopped. */
+/** Called by the Worker when it panics. Its instance is still running, and is replaced once it has stopped. */
 export const panicked = () => {
   if (restarting) return;
   const requests = [...under_way];
@@ -27,14 +27,14 @@ export const panicked = () => {
   under_way.clear();
 };
 
-/** What ends a Worker at its stack's or memory's end is no panic: nothing else tells of it. */
+/** Detects the exhaustion of stack or memory, which ends a Worker without a panic. Returns the error unchanged. */
 export const noticed = (error) => {
   const overflow = error instanceof RangeError && error.message.includes('call stack');
   if (overflow || error instanceof WebAssembly.RuntimeError) panicked();
   return error;
 };
 
-/** Called by the Worker when it has found requests that were given up: all that began before then, in milliseconds. */
+/** Called by the Worker when it has found abandoned requests. Forgets those that began before `before` (ms since 1970). */
 export const forget = (before) => {
   for (const request of under_way) {
     if (request.began >= before) break;
@@ -42,7 +42,7 @@ export const forget = (before) => {
   }
 };
 
-// What Rust awaits goes on in microtasks. A promise takes less of the processor for one than the runtime's own function does.
+// Rust futures are polled in microtasks. A promise takes less CPU time for each than the runtime's own function.
 globalThis.queueMicrotask = (task) => {
   Promise.resolve()
     .then(task)
@@ -51,10 +51,10 @@ globalThis.queueMicrotask = (task) => {
     });
 };
 
-/** How many are under way: for tests. */
+/** For tests: the number of requests in progress. */
 export const waiting = () => under_way.size;
 
-/** The answer, or an error if the Worker panics before there is one. */
+/** Runs a request. Resolves to its response, and rejects if the Worker panics first. */
 export const unlessPanicked = (begin) =>
   new Promise((resolve, reject) => {
     const request = { give_up: reject, began: Date.now() };

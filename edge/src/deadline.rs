@@ -1,4 +1,4 @@
-//! An answer by a certain time, or none.
+//! Time limits for futures.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use worker::Delay;
 
-/// What the work answers, if it does so within this time; otherwise it is dropped.
+/// Awaits `work` for at most this time. Drops it and returns `None` if it takes longer.
 pub(crate) async fn within<T>(milliseconds: u64, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut delay = pin!(Delay::from(Duration::from_millis(milliseconds)));

@@ -1,7 +1,8 @@
-//! The demonstration at `/`, where the configuration asks for it.
+//! The demonstration at `/`, if the configuration enables it.
 //!
-//! Whoever reaches it signs in as anybody. So it has a key and a space in the store of its own: what is signed there, `/v1` and
-//! `/auth` refuse, and no record of it is among theirs.
+//! Every visitor can sign in under any name.
+//! So the demonstration has its own key and its own space in the store: `/v1` and `/auth` refuse its tokens, and its
+//! records are separate from theirs.
 
 use std::time::Duration;
 
@@ -19,16 +20,18 @@ use crate::driver::wit::SigningKey;
 use crate::driver::{Driver, Setup};
 use crate::engine::EdgeEngine;
 
-/// Stands before the name of everything that it stores.
+/// The prefix of all names in its store.
 pub(crate) const SPACE: &str = "demo/";
-/// Not that of the service: a browser may hold both.
+/// Different from the service's cookie, because a browser may have both.
 const COOKIE: &str = "__Host-tessera-demo";
 const KEY_ID: &str = "demo";
-/// What its key is derived for.
+/// The context string of the key derivation.
 const PURPOSE: &[u8] = b"tessera demonstration 1";
 
-/// The service's policy, so that its timeouts can be seen, with a key of its own. All isolates have to agree on that key, so it
-/// is derived; it tells nothing of the key that it is derived from.
+/// Returns the service's policy, so that the demonstration shows its timeouts, with a key of its own.
+///
+/// That key is derived with HMAC-SHA256 from the service's first key, because all isolates must have the same one.
+/// It reveals nothing about the service's key.
 pub(crate) fn setup(service: &Setup) -> Result<Setup, InvalidLength> {
     let first = service.keys.first().map(|key| key.secret.as_slice());
     let mut mac = Hmac::<Sha256>::new_from_slice(first.unwrap_or_default())?;
@@ -48,7 +51,7 @@ pub(crate) fn setup(service: &Setup) -> Result<Setup, InvalidLength> {
     })
 }
 
-/// Its routes.
+/// Returns the routes of the demonstration.
 pub(crate) fn router(driver: Driver) -> Result<Router, CookieError> {
     let grace = Duration::from_millis(driver.terms().rotation_grace_ms);
     let cookie = Cookie::builder().name(COOKIE).build()?;

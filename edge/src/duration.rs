@@ -1,6 +1,6 @@
-//! Durations as variables have them, in milliseconds: `500ms`, `10s`, `30m`, `24h`, `7d`.
+//! Durations in variables: `500ms`, `10s`, `30m`, `24h`, `7d`.
 
-/// Reads one number and one unit.
+/// Parses a whole number and a unit (ms, s, m, h or d). Returns milliseconds, or a message for the operator.
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let split = text
         .find(|character: char| !character.is_ascii_digit())
@@ -20,6 +20,6 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
         .map_err(|_| "write a whole number before the unit, as in 30m".to_owned())?;
     let millis = number
         .checked_mul(millis_each)
-        .ok_or("it is longer than time goes")?;
+        .ok_or("the duration is too long")?;
     Ok(millis)
 }

@@ -1,4 +1,4 @@
-//! The engine of `tessera-http`, over the component.
+//! Implements the engine trait of `tessera-http` over the component.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tessera_contract::form;
 use tessera_contract::state::StateError;
 use tessera_http::{
-    Claims, Engine, EngineSession as _, Limits, SessionPage, SessionSummary, Timestamp, Value,
+    Claims, Engine, EngineSession as _, Limits, PageRequest, SessionPage, SessionSummary, Timestamp, Value,
 };
 use worker::send::SendWrapper;
 
@@ -18,7 +18,7 @@ use crate::driver::{CallError, Driver, Known, SharedDriver, wit};
 use crate::error::EdgeError;
 use crate::session::EdgeSession;
 
-/// Makes and opens sessions. An isolate has one; it holds nothing of any request.
+/// Creates and opens sessions. An isolate has one for each driver; it holds no state of a request.
 #[derive(Clone)]
 pub(crate) struct EdgeEngine {
     driver: SharedDriver,
@@ -103,14 +103,9 @@ impl Engine for EdgeEngine {
         })
     }
 
-    async fn list(
-        &self,
-        subject: &str,
-        current: Option<&str>,
-        cursor: Option<&str>,
-    ) -> Result<SessionPage, EdgeError> {
+    async fn list(&self, subject: &str, page: PageRequest<'_>) -> Result<SessionPage, EdgeError> {
         boxed(async move {
-            let arguments = (subject, current, cursor);
+            let arguments = (subject, page.current, page.cursor);
             let page: wit::Summaries = self
                 .driver
                 .run("list-sessions", &arguments, &mut Known::default())
@@ -170,7 +165,7 @@ fn summary(summary: wit::Summary) -> Result<SessionSummary, EdgeError> {
     })
 }
 
-/// Reads an object of fields as the engine writes it.
+/// Reads a JSON object of fields in the engine's encoding.
 fn fields(text: &str) -> Result<BTreeMap<String, Value>, EdgeError> {
     let fields: BTreeMap<String, Box<RawValue>> =
         serde_json::from_str(text).map_err(CallError::Unreadable)?;

@@ -1,4 +1,4 @@
-//! A session's errors, as `tessera-http` has to know them.
+//! Errors of sessions, and their classification for `tessera-http`.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use tessera_http::{ConvertError, EngineError, ErrorKind};
 
 use crate::driver::CallError;
 
-/// Why a call on a session did not do as asked.
+/// An error of a call on a session.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EdgeError {
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The session cannot be read or changed so.
+    /// The session's state does not allow the call, or a change is invalid.
     #[error(transparent)]
     State(#[from] StateError),
     #[error("a JWT needs a subject: authenticate the session first")]
     SubjectRequired,
-    /// A value of another type is stored than was asked for, or a value cannot be stored.
+    /// The stored value has a different type than requested, or a value cannot be stored.
     #[error("the value does not convert")]
     Convert(#[source] ConvertError),
 }
 
-/// Each kind of the engine's with its name in `wit/policy.wit`.
+/// The kinds whose `code` is their name in `wit/policy.wit`.
 const KINDS: [ErrorKind; 29] = [
     ErrorKind::Closed,
     ErrorKind::Conflict,

@@ -1,4 +1,4 @@
-//! Storage that fails as the real one does: late, throttled, stale, or never answering.
+//! Injected faults of storage: slow, throttled, stale or missing replies, and traps of the component.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,37 +14,37 @@ thread_local! {
     static ORDERED: Cell<Faults> = const { Cell::new(Faults::NONE) };
     static KV_WRITES: Cell<u32> = const { Cell::new(0) };
     static OBJECT_QUESTIONS: Cell<u32> = const { Cell::new(0) };
-    /// What KV had under a key before it was last written, and how many reads still answer that.
+    /// The previous entry of each written key of KV, and the number of reads that still return it.
     static BEFORE: RefCell<HashMap<String, (Stored, u32)>> = RefCell::default();
 }
 
-/// A text with its metadata, if there was one.
+/// A text with its metadata, if the key is present.
 pub(crate) type Stored = Option<(String, Value)>;
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 struct Faults {
-    /// So many operations never answer.
+    /// The number of operations that never complete.
     never: u32,
-    /// So many operations on KV never answer.
+    /// The number of operations on KV that never complete.
     never_kv: u32,
-    /// Every operation takes so long, in milliseconds.
+    /// The additional duration of every operation, in milliseconds.
     slow_ms: u64,
-    /// So many writes to KV are answered 429.
+    /// The number of writes to KV that fail with 429.
     throttled: u32,
-    /// After each write, so many reads of the key by KV answer what was there before.
+    /// The number of reads of a key from KV that return the previous entry after a write.
     stale_reads: u32,
-    /// So many answers trap every instance that is told them.
+    /// The number of replies that trap every instance that receives them.
     traps: u32,
-    /// So many answers to writes do.
+    /// The number of replies to writes that do the same.
     write_traps: u32,
-    /// So many passes trap, and lose their instance; what they were told is good.
+    /// The number of passes that trap and lose their instance. Their replies are valid.
     losses: u32,
-    /// So many passes of calls that have asked a write do.
+    /// The number of passes that do the same in calls that have sent a write.
     write_losses: u32,
-    /// So many writes never answer.
+    /// The number of writes that never complete.
     never_write: u32,
-    /// So many writes to a Durable Object fail.
+    /// The number of writes to a Durable Object that fail.
     unwritable: u32,
 }
 
@@ -70,13 +70,13 @@ impl Default for Faults {
     }
 }
 
-/// Orders faults from now on, in the place of those before.
+/// Replaces the injected faults with those in `body` (JSON).
 pub(crate) fn order(body: &str) -> Result<(), serde_json::Error> {
     ORDERED.set(serde_json::from_str(body)?);
     Ok(())
 }
 
-/// Takes one of a number, if there are any left.
+/// Decrements a counter. Returns whether it was above 0.
 fn take(of: impl Fn(&mut Faults) -> &mut u32) -> bool {
     let mut faults = ORDERED.get();
     let left = of(&mut faults);
@@ -86,24 +86,24 @@ fn take(of: impl Fn(&mut Faults) -> &mut u32) -> bool {
     any
 }
 
-/// A promise of JavaScript's that never settles.
+/// Awaits a JavaScript promise that never settles.
 async fn never() {
     let promise = Promise::new(&mut |_, _| {});
     let _ = JsFuture::from(promise).await;
 }
 
-/// Comes before each question to a Durable Object.
+/// Runs before each call of a Durable Object.
 pub(crate) async fn before_object() {
     OBJECT_QUESTIONS.set(OBJECT_QUESTIONS.get() + 1);
     before_operation().await;
 }
 
-/// How many there were.
+/// The number of calls of Durable Objects so far.
 pub(crate) fn object_questions() -> u32 {
     OBJECT_QUESTIONS.get()
 }
 
-/// Comes before each operation on KV.
+/// Runs before each operation on KV.
 pub(crate) async fn before_kv() {
     if take(|faults| &mut faults.never_kv) {
         never().await;
@@ -111,7 +111,7 @@ pub(crate) async fn before_kv() {
     before_operation().await;
 }
 
-/// Comes before each operation on storage.
+/// Runs before each operation on storage.
 async fn before_operation() {
     if take(|faults| &mut faults.never) {
         never().await;
@@ -127,12 +127,12 @@ pub(crate) fn is_unwritable() -> bool {
     take(|faults| &mut faults.unwritable)
 }
 
-/// How many writes to KV there were.
+/// The number of writes to KV so far.
 pub(crate) fn kv_writes() -> u32 {
     KV_WRITES.get()
 }
 
-/// Counts a write to KV; answers whether it is refused with 429.
+/// Counts a write to KV. Returns whether it fails with 429.
 pub(crate) fn is_throttled() -> bool {
     KV_WRITES.set(KV_WRITES.get() + 1);
     take(|faults| &mut faults.throttled)
@@ -143,44 +143,44 @@ pub(crate) fn loses(has_written: bool) -> bool {
     take(|faults| &mut faults.losses) || (has_written && take(|faults| &mut faults.write_losses))
 }
 
-/// Whether this answer traps the component.
+/// Whether this reply traps the component.
 pub(crate) fn traps(is_of_write: bool) -> bool {
     take(|faults| &mut faults.traps) || (is_of_write && take(|faults| &mut faults.write_traps))
 }
 
-/// Comes before a question is asked.
+/// Runs before each operation of a logical call on the store.
 pub(crate) async fn before_question(is_write: bool) {
     if is_write && take(|faults| &mut faults.never_write) {
         never().await;
     }
 }
 
-/// Whether what KV has before a write is to be kept.
+/// Whether the previous entry of a written key must be kept.
 pub(crate) fn is_stale() -> bool {
     ORDERED.get().stale_reads > 0
 }
 
-/// Keeps what KV had before a write.
+/// Keeps the previous entry of a key before a write.
 pub(crate) fn keep(key: &str, before: Stored) {
-    // A record's id is drawn for it: nobody has asked for it before, so that nowhere is known that there was none.
+    // A record's id is random, so no location can have cached the absence of its key.
     if before.is_none() && key.contains("r:") {
         return;
     }
     let reads = ORDERED.get().stale_reads;
     BEFORE.with_borrow_mut(|all| {
-        // What is stale stays so when it is written again.
+        // An entry that is still stale stays so when it is written again.
         if all.get(key).is_none_or(|(_, reads)| *reads == 0) {
             all.insert(key.to_owned(), (before, reads));
         }
     });
 }
 
-/// KV shows what it has from now on.
+/// Ends all staleness of KV.
 pub(crate) fn settle() {
     BEFORE.take();
 }
 
-/// What KV answers instead of what it has.
+/// Returns the stale entry of a key, if KV must return one instead of the present entry.
 pub(crate) fn stale(key: &str) -> Option<Stored> {
     BEFORE.with_borrow_mut(|all| {
         let (before, reads) = all.get_mut(key).filter(|(_, reads)| *reads > 0)?;

@@ -1,4 +1,4 @@
-//! What is logged, to the Worker's console: one line an event, as `level target: message field=value`.
+//! Logs to the Worker's console, one line per event: `target: message field=value`, at the console's own level.
 
 use std::fmt::{Debug, Write as _};
 
@@ -8,14 +8,14 @@ use tracing::span;
 use tracing::{Event, Level, Metadata, Subscriber};
 use worker::{console_error, console_log, console_warn};
 
-/// Writes events of this level and above.
+/// Writes events up to this verbosity.
 struct Console {
     most: LevelFilter,
 }
 
-/// Starts the log; what is below this level is left out. Does nothing where it was started already.
+/// Starts the log with this level. Has no effect if the log is started already.
 pub(crate) fn start(most: LevelFilter) {
-    // Fails only where there is one already: an isolate serves many requests.
+    // Fails only if a subscriber is set already: an isolate serves many requests.
     let _ = tracing::subscriber::set_global_default(Console { most });
 }
 
@@ -25,7 +25,7 @@ impl Subscriber for Console {
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        // Nothing here makes spans; every one is the same.
+        // Spans are not used, so all have the same id.
         span::Id::from_u64(1)
     }
 
@@ -54,7 +54,7 @@ struct Line(String);
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // Writing to a text does not fail.
+        // Writing to a `String` cannot fail.
         let _ = match field.name() {
             "message" => write!(self.0, " {value:?}"),
             name => write!(self.0, " {name}={value:?}"),

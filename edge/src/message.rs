@@ -1,4 +1,4 @@
-//! Requests and responses between the runtime and `http`.
+//! Converts requests and responses between the runtime and the `http` crate.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,16 +16,16 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use worker::send::SendWrapper;
 
-/// Stands between headers that were joined.
+/// The separator of joined headers.
 const SEPARATOR: &str = ", ";
 
 #[wasm_bindgen(raw_module = "./message.js")]
 extern "C" {
-    /// Method and URL, then the headers, a line each.
+    /// Method and URL, then the headers, one per line.
     #[wasm_bindgen(js_name = headOf)]
     fn head_of(request: &web_sys::Request) -> String;
 
-    /// A request's body, a chunk at a time.
+    /// A request's body, read in chunks.
     #[wasm_bindgen(js_name = Body)]
     type RequestBody;
 
@@ -39,8 +39,10 @@ extern "C" {
     fn make_response(status: u16, head: &str, body: &[u8]) -> Result<web_sys::Response, JsValue>;
 }
 
-/// A request as a service that is not told its own name sees it: its path and query, and its host among the headers. `None` if
-/// it is none. `cookies`: the names of those in which a token is taken.
+/// Converts a request to the form that an origin server receives: path and query as the URI, and the host as a header.
+///
+/// `cookies` are the names of the cookies that may carry a token.
+/// Returns `None` if the request is invalid.
 pub(crate) fn read(request: &web_sys::Request, cookies: &[String]) -> Option<Request> {
     let head = head_of(request);
     let mut lines = head.split('\n');
@@ -51,7 +53,7 @@ pub(crate) fn read(request: &web_sys::Request, cookies: &[String]) -> Option<Req
         let (name, value) = line.split_once(':')?;
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         for value in separate(&name, value, cookies) {
-            // What others have put there may be any text.
+            // A value may be any text, because clients and proxies set it.
             headers.append(&name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
         }
     }
@@ -66,11 +68,12 @@ pub(crate) fn read(request: &web_sys::Request, cookies: &[String]) -> Option<Req
     Some(read)
 }
 
-/// The runtime joins headers of one name by `, `. Of a header that may stand once, this finds the parts again, so that a second
-/// one is as much a fault here as in any other host.
+/// Splits a header that the runtime has joined from several of the same name with `, `.
+///
+/// Only headers that may occur once are split, so that a second one is refused as on every other host.
 fn separate<'a>(name: &HeaderName, joined: &'a str, cookies: &[String]) -> Vec<&'a str> {
     let begins_one = |rest: &str| match name.as_str() {
-        // No space stands in one of these.
+        // Values without spaces.
         "x-tessera-service-key" | "origin" | "sec-fetch-site" => true,
         "content-type" => rest
             .split([';', ','])
@@ -81,8 +84,8 @@ fn separate<'a>(name: &HeaderName, joined: &'a str, cookies: &[String]) -> Vec<&
             let scheme = rest.split(' ').next().unwrap_or_default();
             scheme.len() < rest.len() && !scheme.contains(['=', ',', '"'])
         }
-        // What follows may be a second header, or within the value of another cookie, which a neighbouring site can set. A
-        // token that stands there is not read; that there may be two headers is told.
+        // The rest may be a second header, or part of the value of another cookie, which a sibling domain can set.
+        // The possible second header is reported, and a token in it is not read.
         "cookie" => {
             let begins = |name: &String| {
                 rest.strip_prefix(name.as_str())
@@ -107,14 +110,15 @@ fn separate<'a>(name: &HeaderName, joined: &'a str, cookies: &[String]) -> Vec<&
     parts
 }
 
-/// A request's body. What is left of it when the request is answered, `js/main.js` reads to its end.
+/// A request's body. `js/main.js` reads the unread rest after the response is complete.
 struct Incoming {
-    /// A Worker has one thread.
+    /// In a `SendWrapper`, because a Worker has one thread.
     body: SendWrapper<RequestBody>,
     reading: Option<SendWrapper<JsFuture>>,
 }
 
-/// The client went away, or the runtime has ended the body. The text that JavaScript has for it may be anything.
+/// The client disconnected, or the runtime ended the body. The text of the JavaScript error is dropped, because it is
+/// arbitrary.
 #[derive(Debug, thiserror::Error)]
 #[error("the body ended early")]
 struct Interrupted;
@@ -153,7 +157,7 @@ impl HttpBody for Incoming {
     }
 }
 
-/// Hands a response over whole: none here is long.
+/// Converts a response to the runtime's form. The body is collected first, because all bodies here are short.
 pub(crate) async fn write(response: Response) -> Result<web_sys::Response, JsValue> {
     let (parts, body) = response.into_parts();
     let failed = |error: &dyn std::fmt::Display| JsValue::from(error.to_string());

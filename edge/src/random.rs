@@ -1,4 +1,4 @@
-//! Random numbers from the runtime.
+//! Random numbers from the runtime's cryptographic source.
 
 use wasm_bindgen::prelude::*;
 
@@ -8,19 +8,19 @@ extern "C" {
     fn fill(bytes: &mut [u8]);
 }
 
-/// Random bytes.
+/// Returns `N` random bytes.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     fill(&mut bytes);
     bytes
 }
 
-/// 64 random bits: what is never used twice.
+/// Returns 64 random bits, for values that must not repeat.
 pub(crate) fn number() -> u64 {
     u64::from_le_bytes(bytes())
 }
 
-/// A number from 0 to `most`.
+/// Returns a random number from 0 to `most`.
 pub(crate) fn up_to(most: u64) -> u64 {
     number() % most.saturating_add(1).max(1)
 }

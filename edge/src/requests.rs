@@ -1,7 +1,7 @@
-//! The requests under way: each with its own budget, and none kept longer than it can last.
+//! The requests in progress. Each has its own budget of storage operations, and is dropped when it exceeds the maximum age.
 //!
-//! When a client goes away the runtime may end a request without running what was to come. Its future would then be kept for
-//! ever by a promise that nobody settles; here it is found by its age and dropped.
+//! When a client disconnects, the runtime may terminate a request without running the rest of its work.
+//! A promise that never settles would keep its future for ever, so this module drops the future by its age.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,35 +15,35 @@ use worker::Context;
 
 use crate::clock;
 
-/// No request lasts as long as this, in milliseconds: it has been given up by the runtime.
+/// The age at which a request counts as abandoned by the runtime, in milliseconds. No request lasts as long.
 const ABANDONED_MS: u64 = 600_000;
 
 thread_local! {
     static UNDER_WAY: RefCell<BTreeMap<u64, Rc<Work>>> = const { RefCell::new(BTreeMap::new()) };
     static NEXT: Cell<u64> = const { Cell::new(0) };
-    /// How much work is held in all, what was abandoned counted in until its promise has let go of it.
+    /// The number of work items in memory. An abandoned one counts until its promise has released it.
     static HELD: Cell<usize> = const { Cell::new(0) };
     static CURRENT: RefCell<Option<Rc<Request>>> = const { RefCell::new(None) };
     static ABANDONED: Cell<u64> = const { Cell::new(ABANDONED_MS) };
 }
 
-/// What belongs to one request.
+/// The state of one request.
 pub(crate) struct Request {
     context: Context,
-    /// How often storage was asked.
+    /// The number of storage operations so far.
     operations: Cell<u32>,
 }
 
-/// Something that is done for a request.
+/// A future that runs for a request.
 struct Work {
     began: Timestamp,
-    /// Taken out while it runs, and for good once it was abandoned.
+    /// Absent while it is polled, and for good once it is abandoned.
     future: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
-    /// Has whoever awaits it look again.
+    /// Wakes the future that awaits this work.
     waker: RefCell<Option<Waker>>,
 }
 
-/// Runs a request's work; answers nothing if it was given up before its end.
+/// Runs the work of a request. The future returns `None` if the work was abandoned.
 pub(crate) fn run<T: 'static>(
     context: Context,
     work: impl Future<Output = T> + 'static,
@@ -55,7 +55,7 @@ pub(crate) fn run<T: 'static>(
     within(Rc::new(request), work)
 }
 
-/// Does something for the current request that it does not wait for, to its end.
+/// Runs work for the current request in the background. The runtime keeps the request alive until the work is complete.
 pub(crate) fn spawn(work: impl Future<Output = ()> + 'static) {
     let Some(request) = CURRENT.with_borrow(Option::clone) else {
         return;
@@ -66,7 +66,7 @@ pub(crate) fn spawn(work: impl Future<Output = ()> + 'static) {
     });
 }
 
-/// Counts one operation on storage of the current request, and answers how many there were.
+/// Counts one storage operation of the current request. Returns the number so far, or 0 outside a request.
 pub(crate) fn count_operation() -> u32 {
     CURRENT.with_borrow(|current| {
         current.as_ref().map_or(0, |request| {
@@ -112,7 +112,7 @@ fn within<T: 'static>(
     })
 }
 
-/// Takes work off the list when it is gone.
+/// Removes work from the list on drop.
 struct Listed(u64);
 
 impl Listed {
@@ -131,7 +131,7 @@ impl Drop for Listed {
 
 fn drop_abandoned() {
     let (now, most) = (clock::now(), ABANDONED.get());
-    // The oldest come first.
+    // The oldest is first.
     while let Some(work) = UNDER_WAY.with_borrow_mut(|all| {
         let oldest = all
             .first_entry()
@@ -139,9 +139,9 @@ fn drop_abandoned() {
         Some(oldest.remove())
     }) {
         let future = work.future.borrow_mut().take();
-        tracing::warn!("a request was given up by the runtime; what it held is dropped");
+        tracing::warn!("the runtime abandoned a request; its state is dropped");
         drop(future);
-        // Its promise ends now, and with it what holds that.
+        // The promise settles now, which releases everything that it holds.
         if let Some(waker) = work.waker.borrow_mut().take() {
             waker.wake();
         }

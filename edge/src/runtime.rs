@@ -1,13 +1,13 @@
-//! The entry of the Worker in JavaScript, as it is called from here.
+//! Bindings to `js/panic.js`.
 
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "./panic.js")]
 extern "C" {
-    /// Gives up the requests under way, and has the Worker made anew.
+    /// Rejects the requests in progress, and restarts the Worker.
     pub(crate) fn panicked();
 
-    /// Forgets the requests that began before then, in milliseconds since 1970.
+    /// Forgets the requests that began before this time, in milliseconds since 1970.
     pub(crate) fn forget(before: f64);
 
     #[cfg(feature = "test-routes")]

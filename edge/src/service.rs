@@ -1,4 +1,4 @@
-//! What is served: the API of `tessera-http`, the health of the store, and the demonstration where it is asked for.
+//! The routes: the API of `tessera-http`, the health check, and the demonstration if it is enabled.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,13 +23,13 @@ use crate::engine::EdgeEngine;
 use crate::{deadline, demo, health, log, message, requests};
 
 thread_local! {
-    /// Whether the variables that nothing reads were named.
+    /// Whether the warnings of unknown variables were logged.
     static WARNED: Cell<bool> = const { Cell::new(false) };
-    /// One for the isolate, made by its first request. It holds nothing of any request.
+    /// The isolate's router, created by its first request. It holds no state of a request.
     static ROUTER: RefCell<Option<(Router, Rc<[String]>)>> = const { RefCell::new(None) };
 }
 
-/// Answers one request.
+/// Handles one request.
 pub(crate) async fn answer(request: web_sys::Request, env: Env) -> Result<web_sys::Response, JsValue> {
     let (mut router, cookies) = match router(&env) {
         Ok(router) => router,
@@ -42,17 +42,17 @@ pub(crate) async fn answer(request: web_sys::Request, env: Env) -> Result<web_sy
         let problem = Problem::new(400, "malformed-request", "the request cannot be read");
         return message::write(problem.into_response()).await;
     };
-    // A router answers, whatever becomes of the request.
+    // A router's error type is `Infallible`.
     let Ok(response) = router.call(request).await;
     message::write(response).await
 }
 
-/// The routes, and the names of the cookies in which they take a token.
+/// Returns the routes, and the names of the cookies that may carry a token.
 fn router(env: &Env) -> Result<(Router, Rc<[String]>), ConfigError> {
     if let Some(router) = ROUTER.with_borrow(Option::clone) {
         return Ok(router);
     }
-    // A level that is unfit is refused below, and what is refused is logged.
+    // `Config::read` refuses an invalid level below, which is then logged.
     log::start(crate::config::log_level(env).unwrap_or(LevelFilter::INFO));
     if !WARNED.replace(true) {
         crate::config::warn_of_unknown(env);
@@ -88,7 +88,7 @@ fn router(env: &Env) -> Result<(Router, Rc<[String]>), ConfigError> {
     Ok(router)
 }
 
-/// `GET /healthz`: the store can be read and written.
+/// `GET /healthz`: 200 if the store can be read and written, otherwise 503.
 async fn health(State(engine): State<EdgeEngine>) -> Response {
     let driver = engine.driver();
     let (store, timeout_ms) = (driver.store().clone(), driver.store_timeout_ms());

@@ -1,5 +1,7 @@
-//! A request's session: what was read of it, and what the request has changed. Nothing of the component stays with it; each
-//! call names the handle, and begins at the record that the one before it saw or wrote.
+//! The session of a request: its data as opened, and the request's changes.
+//!
+//! It holds no state of the component: each call passes the handle, and starts from the entry that the previous call read
+//! or wrote.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +17,7 @@ use crate::driver::{CallError, Known, SharedDriver, wit};
 use crate::error::EdgeError;
 use crate::{clock, random};
 
+/// A session of a request.
 pub(crate) struct EdgeSession {
     driver: SharedDriver,
     held: Mutex<Held>,
@@ -26,35 +29,35 @@ impl std::fmt::Debug for EdgeSession {
     }
 }
 
-/// What is kept of a session between calls.
+/// The state of a session between calls.
 struct Held {
     state: State,
-    /// The entry of its key that its calls read or wrote last; none of a draft.
+    /// The entry that its calls read or wrote last; none for a draft.
     seed: Option<Seed>,
-    /// Under which the open is remembered, if the session was opened.
+    /// The key of the remembered open, if the session was opened.
     memo_key: Option<u64>,
 }
 
-/// What a call does to a session, which says what becomes of its changes.
+/// The kind of a call, which determines the effect on the session's changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum What {
-    /// Stores them.
+    /// Stores the changes.
     Write,
-    /// Stores them, and may leave the session's token and generations as they are.
+    /// Stores the changes, and may leave the session's token and generations unchanged.
     Save,
-    /// Moves the idle expiry, or confirms a token.
+    /// Extends the idle expiry, or confirms a token.
     Touch,
-    /// Makes the token anew.
+    /// Issues the token again.
     Reissue,
     /// Ends the session.
     Destroy,
 }
 
 impl What {
-    /// How a session stands after a call has failed.
+    /// The state of a session after a call of this kind has failed.
     fn failed(self, kind: ErrorKind) -> Failed {
         match kind {
-            // Nothing was to be written: the next call that writes finds out for itself.
+            // A reissue writes nothing: the next call that writes finds the state itself.
             _ if self == Self::Reissue => Failed::Otherwise,
             ErrorKind::Missing | ErrorKind::Expired | ErrorKind::TooManySessions => Failed::Ended,
             ErrorKind::OutcomeUnknown if matches!(self, Self::Write | Self::Save) => Failed::OutcomeUnknown,
@@ -63,7 +66,7 @@ impl What {
     }
 }
 
-/// A call on a session that has begun: until it has ended, or is given up, every other is refused.
+/// A call in progress. Other calls on the session are refused until it ends or is dropped.
 struct Begun<'a> {
     session: &'a EdgeSession,
     what: What,
@@ -83,7 +86,7 @@ impl Begun<'_> {
             .await
     }
 
-    /// Takes the session as the call has left it; answers the grant, and whether anything was written.
+    /// Ends the call and updates the session. Returns the grant, and whether anything was written.
     fn end(mut self, done: Result<wit::Written, CallError>) -> Result<(Grant, bool), EdgeError> {
         let ended = done.and_then(|written| {
             let found = self.known.found(written.opened)?;
@@ -120,7 +123,7 @@ impl Begun<'_> {
         held.state.end();
         match ended {
             Ok(answer) => Ok(take(self.what, &mut held, answer)),
-            // It may have read what opens nothing: the seed stays.
+            // The call may have read an entry that opens no session, so the previous seed is kept.
             Err(error) => {
                 let error = EdgeError::from(error);
                 held.state.failed(self.what.failed(error.kind()));
@@ -135,7 +138,7 @@ impl Drop for Begun<'_> {
         if self.has_ended {
             return;
         }
-        // Nobody waits for its end any longer: what it was to write may be stored.
+        // The caller has dropped the call, but its write may be stored.
         let mut held = self.session.held();
         held.state.failed(self.what.failed(ErrorKind::OutcomeUnknown));
         held.state.end();
@@ -176,7 +179,7 @@ impl EdgeSession {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a call, and answers what it needs of the state.
+    /// Begins a call, and returns the part of the state that it needs.
     fn begin<T>(
         &self,
         what: What,
@@ -195,7 +198,7 @@ impl EdgeSession {
         Ok((begun, needed))
     }
 
-    /// A call that stores the changes, and hands out a token where the client needs one. A draft is made by it.
+    /// Runs a call that stores the changes, and issues a token if the client needs one. It creates the session of a draft.
     async fn write(
         &self,
         what: What,
@@ -217,7 +220,7 @@ impl EdgeSession {
         begun.end(written).map(|(grant, _)| grant)
     }
 
-    /// A call that asks no store beyond what is known.
+    /// Runs a call that needs no store beyond the seed.
     fn at_once<T: DeserializeOwned>(&self, function: &str, more: &[&str]) -> Result<T, EdgeError> {
         let (handle, mut known) = {
             let held = self.held();
@@ -231,7 +234,7 @@ impl EdgeSession {
         Ok(self.driver.at_once(function, &arguments, &mut known)?)
     }
 
-    /// What the engine says of the session by now, where it may be otherwise than it was when it was asked last.
+    /// The session's present details from the engine. `None` if the last ones still hold, or if the engine fails.
     fn inspect(&self, held: &Held) -> Option<Arc<Opened>> {
         let opened = held.state.saved().ok()?;
         if opened.holds_at(clock::now()) {
@@ -240,12 +243,12 @@ impl EdgeSession {
         let mut known = Known::of(held.seed.clone());
         let seen = self.driver.at_once("inspect", &(&opened.handle,), &mut known);
         let seen = seen.and_then(|seen| Ok(known.found(seen)?.0));
-        seen.inspect_err(|error| tracing::debug!("a session's last known details stand: {error}"))
+        seen.inspect_err(|error| tracing::debug!("a session's last known details are used: {error}"))
             .ok()
     }
 }
 
-/// A write of what has changed. The name that it writes under is drawn with the first.
+/// The arguments of a write of the changes. The writer id is drawn with the first write.
 fn writing(state: &mut State, base: Option<String>) -> wit::Writing {
     let Ok(writing) = state.writing(|| Ok::<_, std::convert::Infallible>(random::bytes()));
     wit::Writing {
@@ -349,7 +352,7 @@ impl EngineSession for EdgeSession {
             let (mut begun, handle) = self.begin(What::Destroy, need)?;
             let ended = match handle {
                 Some(handle) => begun.run("destroy", &(handle,)).await,
-                // Nothing of a draft is stored.
+                // A draft is not stored.
                 None => Ok(()),
             };
             let opens = self.driver.opens();

@@ -1,9 +1,9 @@
-//! The memory of one call: a block from which small pieces are cut, and which is whole again once all of them came back.
+//! A bump allocator for the memory of one call. The block is empty again once all pieces are freed.
 //!
-//! The engine keeps nothing between calls, so that every piece comes back by the end of each. To cut one takes an addition where a
-//! general allocator searches its lists.
+//! The engine keeps nothing between calls, so that every piece is freed by the end of its call.
+//! An allocation takes one addition, where a general allocator searches its lists.
 
-/// Where in a block the next piece is cut, and how many are out.
+/// The position of the next piece in a block, and the number of allocated pieces.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block {
     bytes: usize,
@@ -12,7 +12,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// A block of so many bytes.
+    /// Creates a block of this many bytes.
     pub(crate) const fn new(bytes: usize) -> Self {
         Self {
             bytes,
@@ -21,8 +21,9 @@ impl Block {
         }
     }
 
-    /// Cuts a piece of at least one byte and answers where it begins; `None` where the rest of the block has no room for it. `align` is
-    /// a power of two.
+    /// Allocates a piece of at least one byte and returns its offset; `None` if the rest of the block has no room for it.
+    ///
+    /// `align` is a power of two.
     pub(crate) fn cut(&mut self, bytes: usize, align: usize) -> Option<usize> {
         let begins = self.next.checked_next_multiple_of(align)?;
         let ends = begins.checked_add(bytes)?;
@@ -34,7 +35,7 @@ impl Block {
         Some(begins)
     }
 
-    /// Takes a piece back.
+    /// Frees a piece.
     pub(crate) fn take_back(&mut self, begins: usize, bytes: usize) {
         self.out -= 1;
         if self.out == 0 {
@@ -44,7 +45,7 @@ impl Block {
         }
     }
 
-    /// Changes the length of a piece where it lies; only that of the last one can be changed.
+    /// Changes the length of a piece in place, and returns whether it did. Only the last piece can be resized.
     pub(crate) fn resize(&mut self, begins: usize, before: usize, after: usize) -> bool {
         let is_last = begins + before == self.next;
         match begins
@@ -80,7 +81,7 @@ mod tests {
     }
 
     proptest! {
-        /// Cuts, takes back and resizes by turns; `(kind, which, bytes, align)`.
+        /// Steps that allocate, free and resize: `(kind, which, bytes, align)`.
         #[test]
         fn no_two_pieces_overlap_and_none_passes_the_end(
             steps in proptest::collection::vec((0..4_u8, any::<prop::sample::Index>(), 1..40_usize, 0..4_u32), 0..60)

@@ -1,4 +1,4 @@
-//! One logical call: the questions it may ask, and what an answer from the store means for it.
+//! One logical call: its import calls, and the mapping of store replies to results.
 
 use std::cell::Cell;
 
@@ -6,48 +6,53 @@ use crate::error::{Error, Kind};
 use crate::json::decimal;
 use crate::ports::{Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Ports, StoreError};
 
-/// The most questions one logical call asks. What has more to do answers a cursor.
-pub const MAXIMUM_QUESTIONS: u32 = 32;
+/// The maximum number of import calls in one logical call.
+///
+/// Lists and revocations return a cursor if more is to do. Any other call that reaches the limit fails with `Other`, or with
+/// `OutcomeUnknown` if it has sent a write.
+pub const MAXIMUM_IMPORT_CALLS: u32 = 32;
 
-/// Moments are below 2^48 ms, so that six bytes hold one.
+/// The greatest timestamp. Timestamps are below 2^48 ms, so that six bytes hold one.
 pub const MAXIMUM_TIMESTAMP_MS: u64 = (1 << 48) - 1;
 
-/// A generation is raised later than the one before it, if need be by a millisecond that has not come yet: room for as many
-/// as can be counted.
+/// The greatest clock reading.
+///
+/// A generation's timestamp is greater than that of the previous one, and may therefore be ahead of the clock.
+/// The difference to [`MAXIMUM_TIMESTAMP_MS`] is sufficient for all values of the counter.
 const MAXIMUM_NOW_MS: u64 = MAXIMUM_TIMESTAMP_MS - u32::MAX as u64;
 
-/// How a compare-and-swap ended, where the store answered at all.
+/// The outcome of a compare-and-swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Swap {
     /// Written, with this version.
     Done(u64),
-    /// Another version or guard is there than the expected one.
+    /// The entry has another version or guard than the expected one.
     Stale,
-    /// Nothing is there.
+    /// No live entry exists.
     Missing,
 }
 
-/// How a conditional deletion ended, where the store answered at all.
+/// The outcome of a conditional deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// The entry is gone, and was live.
+    /// A live entry was removed.
     Done,
-    /// No live entry was there.
+    /// No live entry existed.
     Missing,
-    /// The condition does not hold for the entry that is there.
+    /// The entry does not meet the condition.
     Stale,
 }
 
-/// How far this call's writes have come.
+/// The state of the call's writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Written {
     Nothing,
-    /// Writes were asked, and each was refused for certain.
+    /// Writes were sent, and all were certainly refused.
     Refused,
     Something,
 }
 
-/// The questions of one logical call, counted, and its store errors judged.
+/// Counts the import calls of one logical call, and maps the store's errors.
 pub struct Call<'a> {
     ports: &'a dyn Ports,
     asked: Cell<u32>,
@@ -57,7 +62,7 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Begins a logical call, or its repeat.
+    /// Begins a logical call, or a repeat of it.
     pub fn new(ports: &'a dyn Ports) -> Self {
         Self {
             ports,
@@ -70,14 +75,14 @@ impl<'a> Call<'a> {
 
     fn ask(&self) -> Result<(), Error> {
         let asked = self.asked.get() + 1;
-        if asked > MAXIMUM_QUESTIONS {
+        if asked > MAXIMUM_IMPORT_CALLS {
             return Err(match self.written.get() {
                 Written::Nothing => Error::because(
                     Kind::Other,
                     [
-                        "a call asked more than ",
-                        &decimal(MAXIMUM_QUESTIONS.into()),
-                        " questions",
+                        "a call made more than ",
+                        &decimal(MAXIMUM_IMPORT_CALLS.into()),
+                        " import calls",
                     ]
                     .concat(),
                 ),
@@ -88,7 +93,7 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    /// The time, in range.
+    /// Reads the clock, and checks the range.
     pub fn now(&self) -> Result<u64, Error> {
         self.ask()?;
         let now = self.ports.now();
@@ -98,7 +103,7 @@ impl<'a> Call<'a> {
         Ok(now)
     }
 
-    /// `N` random bytes.
+    /// Draws `N` random bytes.
     pub fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
         self.ask()?;
         let bytes = self.ports.random(N as u32);
@@ -106,17 +111,17 @@ impl<'a> Call<'a> {
             let (answered, asked) = (decimal(bytes.len() as u64), decimal(N as u64));
             Error::because(
                 Kind::Other,
-                ["the random source answered ", &answered, " of ", &asked, " bytes"].concat(),
+                ["the random source returned ", &answered, " of ", &asked, " bytes"].concat(),
             )
         })
     }
 
-    /// What the store promises. Not a question: it never changes.
+    /// Returns the store's guarantees. Not counted as an import call, because they are constant.
     pub fn describe(&self) -> Capabilities {
         self.ports.describe()
     }
 
-    /// Reads an entry; `None` is a missing one.
+    /// Reads an entry; `None` if it is missing.
     pub fn get(&self, key: &str, fresh: bool) -> Result<Option<Entry>, Error> {
         self.ask()?;
         self.reads.set(self.reads.get() + 1);
@@ -128,17 +133,17 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// How many entries were read, one at a time.
+    /// Returns the number of calls of [`get`](Self::get).
     pub fn reads(&self) -> u32 {
         self.reads.get()
     }
 
-    /// Whether the last of them had to be fresh.
+    /// Whether the last [`get`](Self::get) was fresh.
     pub fn was_fresh(&self) -> bool {
         self.was_fresh.get()
     }
 
-    /// Reads many entries; those that are missing or unreadable are `None`.
+    /// Reads many entries; `None` for those that are missing or unreadable.
     pub fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Error> {
         self.ask()?;
         let answers = self
@@ -147,7 +152,7 @@ impl<'a> Call<'a> {
             .map_err(|error| self.failed_read(error))?;
         if answers.len() != keys.len() {
             return Err(self.failed_read(StoreError::Other(
-                "get-many answered another number of entries".into(),
+                "get-many returned a wrong number of entries".into(),
             )));
         }
         answers
@@ -160,13 +165,13 @@ impl<'a> Call<'a> {
             .collect()
     }
 
-    /// Writes a new entry. `Missing` is no outcome of it.
+    /// Writes a new entry. A conforming store never causes [`Swap::Missing`].
     pub fn insert(&self, key: &str, value: &str, at: &Placement<'_>) -> Result<Swap, Error> {
         self.ask()?;
         self.swapped(self.ports.insert(key, value, at))
     }
 
-    /// Writes over the entry that is expected.
+    /// Overwrites the expected entry.
     pub fn replace(
         &self,
         key: &str,
@@ -178,7 +183,7 @@ impl<'a> Call<'a> {
         self.swapped(self.ports.replace(key, value, expected, at))
     }
 
-    /// Moves an expiry later; answers whether the entry was there.
+    /// Moves an expiry later, and returns whether the entry exists.
     pub fn touch(&self, key: &str, owner: Option<&str>, expires_at: u64) -> Result<bool, Error> {
         self.ask()?;
         match self.ports.touch(key, owner, expires_at) {
@@ -191,7 +196,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Removes an entry while the condition holds.
+    /// Removes an entry if it meets the condition.
     pub fn delete(&self, key: &str, condition: Condition<'_>) -> Result<Removal, Error> {
         self.ask()?;
         match self.ports.delete(key, condition) {
@@ -205,13 +210,13 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Removes many entries of one owner; answers how many were removed.
+    /// Removes many entries of one owner, and returns the number of removed ones.
     pub fn delete_many(&self, deletions: Vec<Deletion>, owner: &str) -> Result<u32, Error> {
         self.ask()?;
         self.done(self.ports.delete_many(deletions, owner))
     }
 
-    /// Lists an owner's entries.
+    /// Lists one page of an owner's entries.
     pub fn list_owned(&self, owner: &str, cursor: &str, limit: u32) -> Result<Page, Error> {
         self.ask()?;
         self.ports
@@ -229,7 +234,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A write was refused for certain.
+    /// Notes that a write was certainly refused.
     fn refused(&self) {
         if self.written.get() == Written::Nothing {
             self.written.set(Written::Refused);
@@ -254,13 +259,13 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A read that failed after a write was asked leaves open how that write ended.
+    /// Maps the error of a read. After a write of this call, the outcome of that write is unknown.
     fn failed_read(&self, error: StoreError) -> Error {
         let wrote = self.written.get() != Written::Nothing;
         match error {
             StoreError::Pending => Kind::Pending.into(),
             StoreError::Corrupt => Error::because(Kind::Corrupt, "the store cannot read the entry"),
-            StoreError::Unsupported => Error::because(Kind::Unsupported, "this question"),
+            StoreError::Unsupported => Error::because(Kind::Unsupported, "this read"),
             StoreError::MalformedCursor => malformed_cursor(),
             _ if wrote => Kind::OutcomeUnknown.into(),
             StoreError::Throttled(pause) => Error::throttled(pause),
@@ -271,12 +276,12 @@ impl<'a> Call<'a> {
             | StoreError::TooLarge
             | StoreError::Full
             | StoreError::OutcomeUnknown => {
-                Error::because(Kind::Other, "the store answered a read as if it were a write")
+                Error::because(Kind::Other, "the store returned a write error for a read")
             }
         }
     }
 
-    /// A write that was refused for certain says so; of any other the outcome is unknown.
+    /// Maps the error of a write. Certain refusals keep their kind; otherwise the outcome is unknown.
     fn failed_write(&self, error: StoreError) -> Error {
         let wrote_before = self.written.get() == Written::Something;
         match error {
@@ -300,11 +305,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A cursor comes from the caller, who may have made it up.
+/// The error of an invalid cursor, which comes from the caller.
 pub fn malformed_cursor() -> Error {
-    Error::about(
-        Kind::InvalidArgument,
-        "cursor",
-        "is not one that this call answered",
-    )
+    Error::about(Kind::InvalidArgument, "cursor", "was not returned by this call")
 }

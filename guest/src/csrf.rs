@@ -1,5 +1,6 @@
-//! Tokens against cross-site request forgery: a mac over the session and its last authentication, masked anew each time
-//! so that compression over TLS reveals nothing of it (BREACH).
+//! Tokens against cross-site request forgery (CSRF): a MAC over the session and its last authentication.
+//!
+//! Each token has a new random mask, so that compression over TLS reveals nothing of the MAC (BREACH).
 
 use crate::encoding;
 use crate::error::{Error, Kind};
@@ -22,7 +23,7 @@ fn exclusive_or(a: &[u8; 32], b: &[u8; 32]) -> [u8; 32] {
     core::array::from_fn(|index| a[index] ^ b[index])
 }
 
-/// Makes a token: the mask, and the mac under it.
+/// Creates a token: the mask, and the masked MAC, in base64url.
 pub fn make(
     ring: &KeyRing,
     id: SessionId,
@@ -36,10 +37,10 @@ pub fn make(
     Ok(encoding::encode(&bytes))
 }
 
-/// Checks a token in constant time, under every key of the ring: a page may have been served before the keys changed.
+/// Checks a token in constant time, with every key of the ring, because a page may have been served before the keys changed.
 ///
 /// # Errors
-/// `InvalidCsrfToken`.
+/// `InvalidCsrfToken` if the token is malformed, or its MAC matches under no key.
 pub fn check(ring: &KeyRing, id: SessionId, login_generation: Generation, token: &str) -> Result<(), Error> {
     use subtle::ConstantTimeEq as _;
     let bytes: [u8; 64] = encoding::decode_exact(token).ok_or(Kind::InvalidCsrfToken)?;

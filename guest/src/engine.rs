@@ -1,4 +1,4 @@
-//! A policy and a key ring: the context of every call, and the way from an id to a record.
+//! The configured engine: the policy and key ring of every call, and the lookup of records by session id.
 
 use std::rc::Rc;
 
@@ -15,19 +15,19 @@ use crate::record;
 use crate::snapshot::Snapshot;
 use crate::token::{self, Token};
 
-/// What a token says of itself, no store asked.
+/// The claims of a checked token, without the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// A hash of the session id.
+    /// A hash of the bytes of the session id that renewals keep.
     pub public_id: String,
-    /// What the token says.
+    /// The token's content.
     pub token: Token,
 }
 
-/// How often a session may have moved since an id was handed out; one of an older id counts as gone.
+/// The maximum number of redirects from an id to its record. With more, the session counts as missing.
 const MAXIMUM_REDIRECTS: usize = 12;
 
-/// A record as one call found it.
+/// A record that one call has read.
 #[derive(Clone)]
 pub(crate) struct Found {
     pub(crate) snapshot: Rc<Snapshot>,
@@ -35,7 +35,7 @@ pub(crate) struct Found {
     pub(crate) expires_at: u64,
 }
 
-/// Holds a policy and keys, which never change.
+/// A policy and a key ring, which never change.
 pub struct Engine {
     pub(crate) policy: Policy,
     pub(crate) ring: KeyRing,
@@ -44,7 +44,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Checks a policy against the store, and the keys.
+    /// Creates an engine. Checks the policy, also against the store's guarantees, and the keys.
     ///
     /// # Errors
     /// `InvalidPolicy`, `InvalidKey`.
@@ -62,7 +62,7 @@ impl Engine {
         }))
     }
 
-    /// Where a session's record lies in the store.
+    /// The key of a session's record in the store.
     pub(crate) fn key(&self, id: SessionId) -> String {
         let mut key = String::with_capacity(self.policy.key_prefix.len() + 22);
         key.push_str(&self.policy.key_prefix);
@@ -70,12 +70,12 @@ impl Engine {
         key
     }
 
-    /// Whose record lies under a key; `None` for a key that is not one of this engine's.
+    /// The session id of a key; `None` for a key that this engine does not use.
     pub(crate) fn id_of(&self, key: &str) -> Option<SessionId> {
         encoding::decode_exact(key.strip_prefix(&self.policy.key_prefix)?).map(SessionId)
     }
 
-    /// Reads a session's record, wherever it has moved; `None` if there is none that lives.
+    /// Reads a session's record and follows redirects; `None` if there is no live record.
     pub(crate) fn find(
         &self,
         call: &Call<'_>,
@@ -102,14 +102,16 @@ impl Engine {
         Ok(None)
     }
 
-    /// Checks a token without the store. What was revoked since its issue goes unnoticed for up to `max_age_ms`.
+    /// Checks a token without the store.
+    ///
+    /// A revocation after the token's issue goes unnoticed for up to `max_age_ms`.
     ///
     /// # Errors
-    /// `InvalidToken`, `Expired`.
+    /// The kinds `Token…`, `Expired`.
     pub fn verify(&self, call: &Call<'_>, token: &str, max_age_ms: Option<u64>) -> Result<Claims, Error> {
         let moments = Moments::at(call.now()?);
         let token = token::verify(token, &self.policy, &self.ring, &moments)?;
-        // As old as the caller allows is not older.
+        // A token of exactly the maximum age is accepted.
         let is_old = |maximum| moments.is_past(token.issued_at.saturating_add(maximum).saturating_add(1));
         if max_age_ms.is_some_and(is_old) {
             return Err(Kind::Expired.into());
@@ -120,7 +122,7 @@ impl Engine {
         })
     }
 
-    /// The key that signs JWTs under a signing key.
+    /// Returns the key that signs JWTs under a signing key.
     ///
     /// # Errors
     /// `InvalidArgument` if the ring has no such key.

@@ -1,4 +1,4 @@
-//! Why a call did not do as asked; `policy.error` in `wit/`.
+//! The error of a call; `error` in `wit/policy.wit`.
 
 use core::fmt;
 
@@ -6,7 +6,7 @@ use tessera_contract::form::Unfit;
 
 use crate::json::decimal;
 
-/// Why a call did not do as asked.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
 pub enum Kind {
@@ -43,7 +43,7 @@ pub enum Kind {
     Other,
 }
 
-/// What there is to say beyond the kind.
+/// The optional parts of an error.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Detail {
     about: String,
@@ -51,9 +51,9 @@ struct Detail {
     number: u64,
 }
 
-/// An error of one kind. No text in it holds a token, a key, a session id or a value.
+/// An error of one kind. No text in it contains a token, a key, a session id or a value.
 ///
-/// Small, because every call answers one: what most kinds do not have lies in a box.
+/// Small, because every call returns a result with it: the parts that most kinds lack are boxed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error {
     kind: Kind,
@@ -74,7 +74,7 @@ impl From<Unfit> for Error {
 }
 
 impl Error {
-    /// Says why a change of a field is refused. The empty name stands for the changes as a whole.
+    /// The error of an invalid change of a field. The empty name stands for the changes as a whole.
     #[cold]
     pub fn of_field(name: &str, unfit: Unfit) -> Self {
         match unfit {
@@ -94,7 +94,7 @@ impl Error {
         }
     }
 
-    /// Names the setting, argument, key or value that is wrong, and what is wrong with it.
+    /// An error about a setting, argument, key or field, with a reason.
     #[cold]
     pub fn about(kind: Kind, about: &str, reason: &str) -> Self {
         Self::with(
@@ -107,7 +107,7 @@ impl Error {
         )
     }
 
-    /// Says why, for the operator.
+    /// An error with a reason for the operator.
     #[cold]
     pub fn because(kind: Kind, reason: impl Into<String>) -> Self {
         Self::with(
@@ -119,7 +119,7 @@ impl Error {
         )
     }
 
-    /// Names the limit that was passed.
+    /// The error of an exceeded limit.
     #[cold]
     pub fn limit(limit: &str, maximum: impl Into<u64>) -> Self {
         let detail = Detail {
@@ -130,7 +130,7 @@ impl Error {
         Self::with(Kind::LimitExceeded, detail)
     }
 
-    /// Says for how many milliseconds the store wants to be left alone.
+    /// The error of a rate-limited store, with the milliseconds after which to retry.
     #[cold]
     pub fn throttled(pause_ms: u64) -> Self {
         Self::with(
@@ -142,7 +142,7 @@ impl Error {
         )
     }
 
-    /// Says for how many more milliseconds a token is not valid.
+    /// The error of a token that becomes valid in this many milliseconds.
     #[cold]
     pub fn not_yet_valid(ahead_ms: u64) -> Self {
         Self::with(
@@ -154,7 +154,9 @@ impl Error {
         )
     }
 
-    /// Names the fields that others have changed meanwhile. Names hold no control characters, so one stands on each line.
+    /// The error of concurrent changes of these fields.
+    ///
+    /// The names are listed one a line, because a name contains no control characters.
     #[cold]
     pub fn conflict(fields: &[String]) -> Self {
         Self::with(
@@ -166,17 +168,17 @@ impl Error {
         )
     }
 
-    /// What kind it is.
+    /// Returns the kind.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Whether it is of this kind.
+    /// Whether the error is of this kind.
     pub fn is(&self, kind: Kind) -> bool {
         self.kind == kind
     }
 
-    /// Its kind, what it is about, why, and the number it names; empty and 0 where there is none.
+    /// Returns the members of `error` in `wit/policy.wit`: kind, about, reason and number. Absent ones are empty or 0.
     pub fn into_parts(self) -> (Kind, String, String, u64) {
         let Detail {
             about,
@@ -197,7 +199,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// Words around a number.
+/// Concatenates a text, a number and a text.
 pub fn phrase(before: &str, number: u64, after: &str) -> String {
     [before, &decimal(number), after].concat()
 }

@@ -1,19 +1,22 @@
-//! Which of a session's tokens is good: the table of generations.
+//! The generations of a session's tokens, and which of them are valid.
 
 use crate::moments::Moments;
 
-/// Names one generation of a session's token. A token matches only on both, so that a counter
-/// repeated after a failover opens nothing.
+/// One generation of a session's token.
+///
+/// A token must match both the counter and the timestamp, so that a counter that repeats after a failover opens no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation {
     /// Rises by one with each renewal and authentication.
     pub counter: u32,
-    /// When it was raised, in milliseconds since 1970.
+    /// When the counter was raised, in milliseconds since 1970.
     pub raised_at: u64,
 }
 
 impl Generation {
-    /// The one after this, raised at `now`; never at an earlier moment than this one, also if the clock went back.
+    /// Returns the next generation, raised at `now`; `None` at the last counter.
+    ///
+    /// Its timestamp is always greater than that of this generation, even if the clock went back.
     pub fn next(self, now: u64) -> Option<Self> {
         Some(Self {
             counter: self.counter.checked_add(1)?,
@@ -22,33 +25,33 @@ impl Generation {
     }
 }
 
-/// What a record says of its generations.
+/// The generations in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generations {
-    /// The newest one.
+    /// The newest generation.
     pub current: Generation,
-    /// The one before, if a renewal made the current one.
+    /// The generation before, if the current one comes from a renewal.
     pub previous: Option<Generation>,
-    /// The one of the last authentication.
+    /// The generation of the last authentication, or the first one.
     pub login_generation: Generation,
-    /// When the current one was first used; `None`: not yet.
+    /// When a token of the current generation was first used; `None`: not yet.
     pub confirmed_at: Option<u64>,
 }
 
-/// How a token stands to a record.
+/// The status of a token by its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenStatus {
-    /// The record's own generation, whether confirmed or not.
+    /// The current generation, whether confirmed or not.
     Current,
-    /// The one before, while nobody has used the new one: the client may never have received it.
+    /// The previous generation, while the current one is unused: the client may never have received the new token.
     PreviousUnconfirmed,
-    /// The one before, shortly after the first use of the new one: parallel requests of one client.
+    /// The previous generation, in the grace period after the first use of the current one: parallel requests of one client.
     PreviousInGrace,
-    /// Renewed long ago, and shown again: a sign of theft.
+    /// Renewed, and presented again after the grace period: a sign of theft.
     Reused,
-    /// Died at a login, or belongs to a history that the store has lost.
+    /// Replaced by a login, or part of a history that the store has lost.
     Replaced,
-    /// Newer than the record: an old answer, or a history that the store has lost.
+    /// Newer than the record: the record is stale, or the token is part of a history that the store has lost.
     Newer,
 }
 
@@ -63,7 +66,7 @@ impl TokenStatus {
 }
 
 impl Generations {
-    /// The first generation of a session. Nothing came before it, so nothing waits for its confirmation.
+    /// The generations of a new session. The first one needs no confirmation, because no token preceded it.
     pub fn first(now: u64) -> Self {
         let current = Generation {
             counter: 1,
@@ -77,7 +80,7 @@ impl Generations {
         }
     }
 
-    /// How a token of this generation stands.
+    /// Returns the status of a token of this generation.
     pub fn classify(&self, token: Generation, moments: &Moments, grace_ms: u64) -> TokenStatus {
         if token == self.current {
             return TokenStatus::Current;
@@ -95,8 +98,9 @@ impl Generations {
         if token.counter > self.current.counter || token.raised_at > self.current.raised_at {
             return TokenStatus::Newer;
         }
-        // At or above the login generation and neither of the two we know. It is one of ours only if it lies between the login generation and
-        // the one before; any other was raised in a history that a failover or a restored backup has undone.
+        // The token is at or above the login generation, and neither the current nor the previous one.
+        // It belongs to this history only if it is between the login generation and the previous one.
+        // Any other was raised in a history that a failover or a restored backup has undone.
         match self.previous {
             Some(previous)
                 if token.counter < previous.counter
@@ -111,7 +115,9 @@ impl Generations {
         }
     }
 
-    /// Whether the one before may still be shown: while the current one is unconfirmed, and in the grace after.
+    /// Whether the last renewal is settled: tokens of the previous generation are no longer valid.
+    ///
+    /// They are valid while the current generation is unconfirmed, and in the grace period after its confirmation.
     pub fn is_settled(&self, moments: &Moments, grace_ms: u64) -> bool {
         match (self.previous, self.confirmed_at) {
             (None, _) => true,
@@ -120,7 +126,7 @@ impl Generations {
         }
     }
 
-    /// Whether the policy asks for a new token, by who shows the old one.
+    /// Whether the policy requires a new token for the holder of a token with this status.
     pub fn is_renewal_due(&self, interval_ms: Option<u64>, status: TokenStatus, moments: &Moments) -> bool {
         let Some(interval) = interval_ms else { return false };
         match status {
@@ -130,7 +136,7 @@ impl Generations {
         }
     }
 
-    /// After a renewal: the current one becomes the one before. `None` at the last counter.
+    /// The generations after a renewal: the current one becomes the previous one. `None` at the last counter.
     pub fn renewed(&self, now: u64) -> Option<Self> {
         Some(Self {
             current: self.current.next(now)?,
@@ -140,7 +146,7 @@ impl Generations {
         })
     }
 
-    /// After an authentication: everything before is dead at once. `None` at the last counter.
+    /// The generations after an authentication, which invalidates all earlier ones at once. `None` at the last counter.
     pub fn authenticated(&self, now: u64) -> Option<Self> {
         let current = self.current.next(now)?;
         Some(Self {
@@ -162,7 +168,7 @@ mod tests {
         Generation { counter, raised_at }
     }
 
-    /// Floor 3, then 4, 5, 6 by renewal; 6 confirmed at 650 or not.
+    /// Login generation 3, then 4, 5 and 6 by renewal; 6 confirmed at 650 or not.
     fn record(confirmed_at: Option<u64>) -> Generations {
         Generations {
             current: at(6, 600),

@@ -1,11 +1,13 @@
-//! The text that names an open session between calls.
+//! Handles: the texts that identify open sessions between calls.
 //!
-//! It says which session was opened with which token, and which version of the record was seen. What else a call needs it reads
-//! from the record. A handle is not authenticated: whoever has one can write the session, so that it stays inside a process.
+//! A handle identifies the session, the token that opened it, and the version of the record that was read. A call reads
+//! everything else from the record.
+//! A handle is not authenticated and its holder can write the session, so that it must not leave the process.
 //!
-//! `h1.` and then, in base64url: the engine's tag (8 bytes), session id (16), its public id (16), generation counter (4), when it was
-//! raised (6), when the token was issued (6), when the token ends (6), version seen (8); all numbers big-endian. A draft's is `d1.`
-//! and the tag. The public id follows from the id; it stands there because a hash costs more than everything else in a handle.
+//! The handle of a session is `h1.` and, in base64url: the engine's tag (8 bytes), session id (16), public id (16), generation
+//! counter (4), the generation's timestamp (6), the token's time of issue (6), the token's expiry (6), version (8). All numbers
+//! are big-endian. The handle of a draft is `d1.` and the tag.
+//! The public id can be derived from the session id. A handle contains it because the hash costs more than all other parts.
 
 use sha2::{Digest, Sha256};
 
@@ -20,12 +22,12 @@ const DRAFT: &str = "d1.";
 const TAG_BYTES: usize = 8;
 const SAVED_BYTES: usize = 70;
 
-/// Sets apart the handles of engines that make other tokens or lie elsewhere in the store.
+/// Distinguishes the handles of engines that issue other tokens or use other keys in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag([u8; TAG_BYTES]);
 
 impl Tag {
-    /// That of a policy: of its issuer, audience, token format and key prefix.
+    /// Computes the tag of a policy from its issuer, audience, token format and key prefix.
     pub fn of(policy: &Policy) -> Self {
         let format = match policy.token_format {
             TokenFormat::Compact => "compact",
@@ -33,7 +35,7 @@ impl Tag {
         };
         let mut hash = Sha256::new().chain_update(b"tessera handle\0");
         for part in [&policy.issuer, &policy.audience, format, &policy.key_prefix] {
-            // Lengths first, so that no two policies give the same bytes.
+            // Lengths first, so that no two policies have the same bytes.
             hash.update((part.len() as u32).to_be_bytes());
             hash.update(part.as_bytes());
         }
@@ -43,47 +45,47 @@ impl Tag {
     }
 }
 
-/// What the handle of a session says that was saved.
+/// The content of the handle of a saved session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Saved {
-    /// Whose record it names.
+    /// The id of the session.
     pub id: SessionId,
-    /// How the session was opened.
+    /// The token that opened the session.
     pub shown: Shown,
-    /// The version of the record that was seen.
+    /// The version of the record that was read.
     pub version: u64,
 }
 
-/// What stays known of the token by which a session was opened.
+/// The data of the token that opened a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// The generation of the token that was shown, or of the one that an authentication has made.
+    /// The generation of the presented token, or of the token that an authentication has issued.
     pub generation: Generation,
-    /// When the token was made; 0 where no token was shown.
+    /// When the token was issued; 0 where no token was presented.
     pub issued_at: u64,
-    /// From when on the token is refused; 0 where no token was shown.
+    /// The token is refused from this moment on; 0 where no token was presented.
     pub token_expires_at: u64,
-    /// Names the session in logs and lists.
+    /// The session's public id.
     pub public_id: PublicId,
 }
 
-// An id is half of a login; it never reaches a log.
+// An id is part of a credential and must not reach a log.
 impl core::fmt::Debug for Saved {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Saved(..)")
     }
 }
 
-/// What a handle says.
+/// The content of a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handle {
     /// A session that was never saved.
     Draft,
-    /// One that was.
+    /// A saved session.
     Saved(Saved),
 }
 
-/// A number, its leading bytes left out; one that needs those stands as the greatest that does not.
+/// Writes the low bytes of a number. A number that does not fit becomes the greatest that does.
 fn put(number: u64, onto: &mut [u8]) {
     let bytes = number.to_be_bytes();
     let (leading, kept) = bytes.split_at(bytes.len() - onto.len());
@@ -101,7 +103,7 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 impl Handle {
-    /// Writes it.
+    /// Returns the text of the handle.
     pub fn write(&self, tag: Tag) -> String {
         let Self::Saved(saved) = self else {
             let mut text = DRAFT.to_owned();
@@ -123,14 +125,13 @@ impl Handle {
         text
     }
 
-    /// Reads one of the engine with this tag.
+    /// Parses a handle of the engine with this tag.
     ///
     /// # Errors
-    /// `InvalidArgument` for one that is damaged, too long, or another engine's.
+    /// `InvalidArgument` for a handle that is damaged, too long, or from another engine.
     pub fn read(text: &str, tag: Tag) -> Result<Self, Error> {
         read(text, tag).ok_or_else(|| {
-            let reason =
-                "is damaged, or of an engine with another issuer, audience, token format or key prefix";
+            let reason = "is damaged, or its engine has another issuer, audience, token format or key prefix";
             Error::about(Kind::InvalidArgument, "handle", reason)
         })
     }
@@ -203,7 +204,7 @@ mod tests {
                     Handle::read(&text, Tag::of(&policy)).is_err_and(|error| error.is(Kind::InvalidArgument))
                 );
             }
-            // What does not decide where a token is good, changes nothing.
+            // Other policy fields do not change the tag.
             let other = Policy {
                 idle_timeout_ms: 9_999,
                 ..Policy::default()
@@ -212,7 +213,7 @@ mod tests {
         }
     }
 
-    /// A JWT may be made by others, with dates that no clock here will see.
+    /// Gateways can issue JWTs with dates beyond the range of the engine's clock.
     #[test]
     fn a_moment_too_late_to_be_written_stays_a_late_one() {
         let (tag, Handle::Saved(saved)) = (Tag::of(&Policy::default()), saved()) else {

@@ -1,15 +1,15 @@
-//! The id of a session, and the public id that stands for it in logs and pages.
+//! The id of a session, and its public id for logs and pages.
 
 use sha2::{Digest, Sha256};
 
 use crate::encoding;
 
-/// Names a session: 16 random bytes.
+/// The id of a session: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub [u8; 16]);
 
 impl SessionId {
-    /// What names the session where its id must not stand.
+    /// Returns the public id, which identifies the session where its id must not appear.
     pub fn public_id(&self) -> PublicId {
         let digest = Sha256::new()
             .chain_update(b"tessera reference\0")
@@ -20,8 +20,10 @@ impl SessionId {
         PublicId(public_id)
     }
 
-    /// Where the session lies once the record of this version was renewed, if it has to move: whoever renews that record moves
-    /// it there. What stays the same is nine bytes, twelve characters of a key.
+    /// Returns the id to which a renewal of the record with this version moves the session, over a store without
+    /// compare-and-swap.
+    ///
+    /// Concurrent renewals of one record move it to the same id. The first nine bytes, twelve characters of a key, are kept.
     #[must_use]
     pub fn relocated(mut self, version: u64) -> Self {
         let digest = Sha256::new()
@@ -35,29 +37,31 @@ impl SessionId {
 
     const STAYS: usize = 9;
 
-    /// What stays the same for as long as nobody logs in.
+    /// Returns the bytes of the id that only a login changes.
     #[must_use]
     pub fn steady(&self) -> &[u8] {
         &self.0[..Self::STAYS]
     }
 }
 
-// An id is half of a login; it never reaches a log.
+// An id is part of a credential and must not reach a log.
 impl core::fmt::Debug for SessionId {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("SessionId(..)")
     }
 }
 
-/// A hash of what stays of a session's id, fit for logs and pages: 128 bits of SHA-256, one-way because the id is random.
+/// A hash of the constant bytes of a session's id, safe for logs and pages.
+///
+/// 128 bits of SHA-256, one-way because the id is random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicId(pub [u8; Self::BYTES]);
 
 impl PublicId {
-    /// Its length.
+    /// The length in bytes.
     pub const BYTES: usize = 16;
 
-    /// In base64url.
+    /// Returns the public id in base64url.
     pub fn text(&self) -> String {
         encoding::encode(&self.0)
     }

@@ -1,7 +1,7 @@
-//! The key ring: the first key signs, all verify.
+//! The key ring: the first key signs, all keys verify.
 //!
-//! No secret signs anything itself. From each, HKDF-SHA256 (RFC 5869) derives one subkey per purpose, issuer and audience,
-//! so that a subkey given away opens nothing else.
+//! Secrets never sign directly. HKDF-SHA256 (RFC 5869) derives a subkey from each for every purpose, issuer and audience, so
+//! that a disclosed subkey is valid for nothing else.
 
 use core::fmt;
 
@@ -13,15 +13,15 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::error::{Error, Kind};
 use crate::json::decimal;
 
-/// A MAC with its key schedule done: cloning it skips that work.
+/// A MAC with a finished key schedule, which a clone does not repeat.
 pub type Signer = Hmac<Sha256>;
 
-/// The longest key id, in bytes.
+/// The maximum length of a key id, in bytes.
 pub const MAXIMUM_KEY_ID_BYTES: usize = 32;
 const SECRET_BYTES: core::ops::RangeInclusive<usize> = 32..=1024;
 const MAXIMUM_KEYS: usize = 64;
 
-/// A key as it is configured. Its bytes are wiped when it is dropped.
+/// A configured key. Its secret is wiped from memory when it is dropped.
 pub struct SigningKey {
     /// `[A-Za-z0-9_-]{1,32}`.
     pub id: String,
@@ -43,9 +43,9 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// One key of the ring, its subkeys derived.
+/// One key of the ring, with its subkeys.
 pub struct Key {
-    /// Stands in every token it signs.
+    /// The key id, which every token signed with the key contains.
     pub id: String,
     /// Signs compact tokens.
     pub compact: Signer,
@@ -57,7 +57,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The bytes that sign JWTs, for a gateway.
+    /// Returns the subkey that signs JWTs, for a gateway.
     pub fn jwt_key(&self) -> &[u8; 32] {
         &self.jwt_key
     }
@@ -67,7 +67,7 @@ impl Key {
         let subkey = |purpose: &str| {
             let mut info = Vec::new();
             for part in [purpose, issuer, audience] {
-                // Lengths first, so that no two triples give the same bytes.
+                // Lengths first, so that no two triples have the same bytes.
                 info.extend_from_slice(&(part.len() as u32).to_be_bytes());
                 info.extend_from_slice(part.as_bytes());
             }
@@ -89,7 +89,7 @@ impl Key {
 }
 
 fn signer(key: &[u8; 32]) -> Signer {
-    // A key as long as a block or shorter is padded with zeros; 32 bytes always fit.
+    // HMAC pads a key of at most a block with zeros; 32 bytes always fit.
     let mut block = hmac::digest::Key::<Signer>::default();
     block[..32].copy_from_slice(key);
     let signer = Signer::new(&block);
@@ -113,10 +113,10 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// Checks the keys and derives what they sign with.
+    /// Checks the keys and derives their subkeys.
     ///
     /// # Errors
-    /// `InvalidKey`, naming the key by its place in the list.
+    /// `InvalidKey`, about the key by its position in the list.
     pub fn new(keys: &[SigningKey], issuer: &str, audience: &str) -> Result<Self, Error> {
         let unfit = |index: usize, part: &str, reason: &str| {
             Err(Error::about(
@@ -129,22 +129,18 @@ impl KeyRing {
             return Err(Error::about(
                 Kind::InvalidKey,
                 "keys",
-                "there must be at least one key",
+                "must contain at least one key",
             ));
         }
         if keys.len() > MAXIMUM_KEYS {
-            return Err(Error::about(
-                Kind::InvalidKey,
-                "keys",
-                "there may be at most 64 keys",
-            ));
+            return Err(Error::about(Kind::InvalidKey, "keys", "must be at most 64"));
         }
         for (index, key) in keys.iter().enumerate() {
             if !is_key_id(&key.id) {
                 return unfit(index, ".id", "must match [A-Za-z0-9_-]{1,32}");
             }
             if keys[..index].iter().any(|other| other.id == key.id) {
-                return unfit(index, ".id", "stands twice in the ring");
+                return unfit(index, ".id", "is not unique");
             }
             if !SECRET_BYTES.contains(&key.secret.len()) {
                 return unfit(index, ".secret", "must be 32 to 1024 bytes long");
@@ -157,23 +153,23 @@ impl KeyRing {
         Ok(Self { signing: 0, keys })
     }
 
-    /// The key that signs.
+    /// Returns the key that signs.
     pub fn signing(&self) -> &Key {
         &self.keys[self.signing]
     }
 
-    /// The key with this id.
+    /// Returns the key with this id.
     pub fn find(&self, id: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.id == id)
     }
 
-    /// All keys, the signing one first.
+    /// Returns all keys, the signing key first.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
         self.keys.iter()
     }
 }
 
-/// Whether a text can be a key id.
+/// Whether a text is a valid key id.
 pub fn is_key_id(text: &str) -> bool {
     (1..=MAXIMUM_KEY_ID_BYTES).contains(&text.len())
         && text
@@ -181,7 +177,7 @@ pub fn is_key_id(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-/// The MAC over these parts, one after the other.
+/// Computes the MAC over the concatenation of `parts`.
 pub fn sign(signer: &Signer, parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = signer.clone();
     for part in parts {
@@ -190,7 +186,7 @@ pub fn sign(signer: &Signer, parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Whether a MAC fits these parts, compared in constant time.
+/// Verifies the MAC over the concatenation of `parts`, in constant time.
 pub fn verify(signer: &Signer, parts: &[&[u8]], mac: &[u8; 32]) -> bool {
     let mut expected = signer.clone();
     for part in parts {

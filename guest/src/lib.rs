@@ -1,12 +1,12 @@
 //! The session engine.
 //!
-//! Everything Tessera decides is here: which token is good, which session has expired, what a concurrent save becomes.
-//! The engine does no I/O and keeps nothing but its configuration. It asks a [`ports::Ports`] for the time, for random bytes and
-//! for records, and when an answer is not there yet it gives up the call ([`error::Kind::Pending`]).
+//! All decisions of Tessera are made here: which token is valid, which session has expired, how concurrent saves are merged.
+//! The engine does no I/O and keeps no state but its configuration. It requests the time, random bytes and records from a
+//! [`ports::Ports`]. If a reply is not available yet, it abandons the call with [`error::Kind::Pending`].
 //!
-//! Only `component` knows WIT; the rest builds natively, so that it can be tested and fuzzed without a runtime.
+//! Only the module `component` depends on WIT. The rest builds natively, so that it can be tested and fuzzed without a runtime.
 
-// For the component's allocator, and for its own tests.
+// For the component's allocator and for the module's own tests.
 #[cfg(any(target_arch = "wasm32", test))]
 mod block;
 pub mod call;

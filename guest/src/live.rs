@@ -1,4 +1,4 @@
-//! A stored session as one call sees it, and what its clock and policy make of it.
+//! A stored session as read by one call, and its state by the call's clock and policy.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use crate::moments::Moments;
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
 
-/// A stored session as one call sees it.
+/// A stored session as read by one call.
 #[derive(Clone)]
 pub(crate) struct Live {
     pub(crate) snapshot: Rc<Snapshot>,
@@ -19,7 +19,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// That of a token, or of a handle, which says the same of the token that was shown.
+    /// Creates the session of a presented token, or of a handle, which contains the same data.
     pub(crate) fn new(shown: Shown, found: Found) -> Self {
         let Found {
             snapshot,
@@ -34,7 +34,7 @@ impl Live {
         }
     }
 
-    /// That of a generation of which no token was shown.
+    /// Creates the session of a generation without a presented token.
     pub(crate) fn found(generation: Generation, found: Found) -> Self {
         let shown = Shown {
             generation,
@@ -45,7 +45,7 @@ impl Live {
         Self::new(shown, found)
     }
 
-    /// The same token's, over another state of the record.
+    /// Returns the session of the same token with another version of the record.
     pub(crate) fn over(&self, found: Found) -> Self {
         let mut shown = self.shown;
         if found.snapshot.id.steady() != self.snapshot.id.steady() {
@@ -55,7 +55,7 @@ impl Live {
     }
 }
 
-/// How the token that was shown stands to the record.
+/// The status of the presented token by the record.
 pub(crate) fn token_status(engine: &Engine, live: &Live, moments: &Moments) -> TokenStatus {
     let grace = engine.policy.rotation_grace_ms;
     live.snapshot
@@ -64,15 +64,15 @@ pub(crate) fn token_status(engine: &Engine, live: &Live, moments: &Moments) -> T
         .classify(live.shown.generation, moments, grace)
 }
 
-/// The idle expiry of a session that is used at `now`.
+/// The idle expiry of a session after a use at `now`.
 pub(crate) fn slid(policy: &Policy, live: &Live, now: u64) -> u64 {
     (now + policy.idle_timeout_ms).min(live.snapshot.head.ends_at)
 }
 
-/// Whether a touch would move the expiry: by the touch interval at least, or up to the absolute end.
+/// Whether a touch would move the expiry, by at least the touch interval or up to the absolute end.
 pub(crate) fn touch_due(policy: &Policy, live: &Live, moments: &Moments) -> bool {
     let (expires_at, ends_at) = (live.expires_at, live.snapshot.head.ends_at);
-    // The moment of use that moves the expiry here.
+    // The moment of the use that moves the expiry to `expiry`.
     let moves_to = |expiry: u64| expiry.saturating_sub(policy.idle_timeout_ms);
     let by_interval = expires_at.saturating_add(policy.touch_interval_ms);
     let due_at = moves_to(by_interval.min(ends_at)).max(moves_to(expires_at.saturating_add(1)));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// The rule in arithmetic, as it was written down first.
+        /// The original arithmetic form of the rule.
         #[test]
         fn a_touch_is_due_when_it_gains_the_interval_or_reaches_the_end(
             now in 0_u64..400,
@@ -134,7 +134,7 @@ mod tests {
             let due = gained > 0 && (gained >= interval || slid == ends_at);
             let moments = Moments::at(now);
             proptest::prop_assert_eq!(touch_due(&policy, &live, &moments), due);
-            // And it stays so for as long as it is said to.
+            // The result stays the same until `holds_until`.
             for later in now..moments.holds_until().min(600) {
                 proptest::prop_assert_eq!(touch_due(&policy, &live, &Moments::at(later)), due);
             }

@@ -1,4 +1,4 @@
-//! Makes a token of a session.
+//! Issuing a token of a session.
 
 use tessera_contract::Value;
 
@@ -10,7 +10,7 @@ use crate::record::Head;
 use crate::snapshot::Snapshot;
 use crate::token::{self, Claims, Minted};
 
-/// Makes a token of a session.
+/// Issues a token of a session, with the text fields that the policy copies into it.
 pub(crate) fn mint(
     engine: &Engine,
     generation: Generation,

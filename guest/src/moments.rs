@@ -1,14 +1,14 @@
-//! The time of one decision, and the moment up to which it stays the same.
+//! The time of one decision, and the moment until which the decision is valid.
 //!
-//! A decision reads the time by one question alone, whether a moment is past, and each "not yet" bounds for how long the
-//! decision holds. So a comparison that is added later cannot be forgotten in that bound.
+//! A decision uses the time only to check whether a moment is past. Each moment that is not past bounds the validity of the
+//! decision, so that no comparison can be left out of this bound.
 
 use std::cell::Cell;
 
-/// The time at which something is decided.
+/// The time of a decision.
 ///
-/// **Invariant: the time itself leaves by no other way than [`Moments::is_past`] and [`Moments::until`].** Arithmetic stands on the side of the moment
-/// that is asked for, and saturates.
+/// **Invariant: the time is accessible only through [`Moments::is_past`] and [`Moments::until`].**
+/// Callers do arithmetic on the moment that they pass, and saturate it.
 #[derive(Debug)]
 pub struct Moments {
     now: u64,
@@ -16,7 +16,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Decides at this time, in milliseconds since 1970.
+    /// Creates the time of a decision, in milliseconds since 1970.
     pub fn at(now: u64) -> Self {
         Self {
             now,
@@ -24,7 +24,7 @@ impl Moments {
         }
     }
 
-    /// Whether a moment has come: a moment is past from its own millisecond on.
+    /// Whether a moment is past. A moment is past from its own millisecond on.
     pub fn is_past(&self, moment: u64) -> bool {
         if self.now >= moment {
             return true;
@@ -33,14 +33,15 @@ impl Moments {
         false
     }
 
-    /// How many milliseconds a moment lies ahead, for an error that says so; nothing that depends on it holds for longer.
+    /// Returns the milliseconds until a moment, for an error message. The decision is then not reusable at any later time.
     pub fn until(&self, moment: u64) -> u64 {
         self.holds_until.set(0);
         moment.saturating_sub(self.now)
     }
 
-    /// The earliest of the moments that were asked for and have not come: what was decided is the same at every time before
-    /// it, down to the time of the decision.
+    /// Returns the earliest checked moment that is not past.
+    ///
+    /// The decision is the same at every time from its own until before this moment.
     pub fn holds_until(&self) -> u64 {
         self.holds_until.get()
     }

@@ -1,4 +1,4 @@
-//! From a token to an open session.
+//! Opening a session by its token.
 
 use crate::call::Call;
 use crate::engine::{Engine, Found};
@@ -16,33 +16,33 @@ impl Engine {
     /// Opens the session that a token names.
     ///
     /// # Errors
-    /// `InvalidToken`, `Expired`, `Missing`, `Replaced`, `Reused`, and those of the store.
+    /// The kinds `Token…`, `Expired`, `Missing`, `Replaced`, `Reused`, and those of the store.
     pub fn open(&self, call: &Call<'_>, token: &str) -> Result<Opened, Error> {
         let now = call.now()?;
         let moments = Moments::at(now);
         let live = self.admit(call, token, now, &moments)?;
         let mut opened = view::opened(self, &live, &moments);
-        // What more than one answer has decided does not hold when one of them is given again.
+        // A decision by more than one reply is not reusable: the host compares only one reply.
         if call.reads() != 1 || call.was_fresh() {
             opened.holds_until = 0;
         }
         Ok(opened)
     }
 
-    /// Finds the session that a token names and judges the token by its record.
+    /// Finds the session that a token names, and checks the token's generation by the record.
     fn admit(&self, call: &Call<'_>, token: &str, now: u64, moments: &Moments) -> Result<Live, Error> {
         let token = token::verify(token, &self.policy, &self.ring, moments)?;
         let exact = self.store.maximum_staleness_ms == 0;
         let mut fresh = exact;
         loop {
-            // A store that is never stale need not be told to be fresh.
+            // A store that is never stale needs no `fresh`.
             let found = self.find(call, token.id, fresh && !exact, moments)?;
             let status = found
                 .as_ref()
                 .map(|found| self.token_status(found, &token, moments));
             let found = match (found, status) {
                 (Some(found), Some(status)) if status.is_served() => found,
-                // What a stale answer could be wrong about is asked again.
+                // A stale reply could cause these results: read again, fresh.
                 (_, Some(TokenStatus::Newer | TokenStatus::Reused)) if !fresh => {
                     fresh = true;
                     continue;
@@ -55,7 +55,7 @@ impl Engine {
                 (_, Some(TokenStatus::Newer)) if self.is_recent(token.generation.raised_at, moments) => {
                     return Err(Error::because(
                         Kind::Unavailable,
-                        "the store's answer is older than the token",
+                        "the store's record is older than the token",
                     ));
                 }
                 (None, _) => return Err(Kind::Missing.into()),
@@ -85,14 +85,16 @@ impl Engine {
             .classify(token.generation, moments, self.policy.rotation_grace_ms)
     }
 
-    /// Whether the store may not show yet what was written at this moment.
+    /// Whether a read that is not fresh may still miss a write of this moment.
     fn is_recent(&self, moment: u64, moments: &Moments) -> bool {
         let staleness = self.store.maximum_staleness_ms;
-        // A store that is never stale shows it, also to a clock that is behind.
+        // A store that is never stale returns it, even if this host's clock is behind.
         staleness > 0 && !moments.is_past(moment.saturating_add(staleness))
     }
 
-    /// A theft signal stays one even if ending the session fails: the next use of either token tries again.
+    /// The error of a reused token; ends the session if the policy requires it.
+    ///
+    /// The theft signal is returned even if ending the session fails: the next use of either token tries again.
     fn reused(&self, call: &Call<'_>, token: &Token, found: Found, now: u64) -> Error {
         if self.policy.reuse_rule == ReuseRule::EndSession {
             let grace = self.policy.rotation_grace_ms;
@@ -101,7 +103,7 @@ impl Engine {
             };
             match termination::end(self, call, found, still, now) {
                 Err(error) if error.is(Kind::Pending) => return error,
-                // A login came in between: the token died of that.
+                // A concurrent login has replaced the token.
                 Ok(false) => return Kind::Replaced.into(),
                 _ => {}
             }

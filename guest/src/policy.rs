@@ -1,4 +1,4 @@
-//! How sessions live, and whether a store can honour it.
+//! The policy of sessions, its limits, and its requirements on the store.
 
 use crate::error::{Error, Kind, phrase};
 use crate::form::{FieldLimits, check_name};
@@ -11,12 +11,12 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// The longest subject, in bytes; a store may take less.
+/// The maximum length of a subject, in bytes. A store may have a lower limit.
 pub const MAXIMUM_SUBJECT_BYTES: usize = 255;
-/// What a session id takes in a store's key, after the prefix.
+/// The number of characters of a session id in a store's key, after the prefix.
 pub const KEY_ID_CHARACTERS: usize = 22;
 
-/// What happens beyond `sessions_per_subject`.
+/// How `sessions_per_subject` is enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
 pub enum CapRule {
@@ -24,7 +24,7 @@ pub enum CapRule {
     Refuse,
 }
 
-/// Who wins when two saves changed one field differently.
+/// How two saves that change one field to different values are resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
 pub enum FieldRule {
@@ -32,7 +32,7 @@ pub enum FieldRule {
     Conflict,
 }
 
-/// What happens to a session whose replaced token is shown again.
+/// What happens to a session when a renewed token is presented again after its grace period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
 pub enum ReuseRule {
@@ -40,7 +40,7 @@ pub enum ReuseRule {
     EndSession,
 }
 
-/// The form of token that is made and accepted.
+/// The format of the issued and accepted tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
 pub enum TokenFormat {
@@ -58,7 +58,7 @@ pub enum Preset {
     Aal3,
 }
 
-/// How sessions live; each field is described in `wit/policy.wit`.
+/// Lifetime, limits and token format of sessions; each field is described in `wit/policy.wit`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is described in wit/policy.wit")]
 pub struct Policy {
@@ -118,8 +118,10 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The defaults with the timeouts of NIST SP 800-63B-4: sections 2.1.3 (30 days), 2.2.3 (24 hours, 1 hour of
-    /// inactivity) and 2.3.3 (12 hours, 15 minutes of inactivity). AAL1 knows no inactivity timeout.
+    /// Returns the defaults, with the timeouts of NIST SP 800-63B-4 for an assurance level.
+    ///
+    /// Sections 2.1.3 (30 days), 2.2.3 (24 hours, 1 hour of inactivity) and 2.3.3 (12 hours, 15 minutes of inactivity).
+    /// AAL1 has no inactivity timeout.
     pub fn starting(preset: Preset) -> Self {
         let (idle_timeout_ms, absolute_timeout_ms) = match preset {
             Preset::Standard => (30 * MINUTE, 24 * HOUR),
@@ -134,10 +136,10 @@ impl Policy {
         }
     }
 
-    /// Refuses a policy that makes no sense in itself, naming the first field that is wrong.
+    /// Checks the policy by itself, without a store.
     ///
     /// # Errors
-    /// `InvalidPolicy`.
+    /// `InvalidPolicy`, about the first invalid field.
     #[inline(never)]
     pub fn check(&self) -> Result<(), Error> {
         within("idle-timeout-ms", self.idle_timeout_ms, SECOND, 400 * DAY)?;
@@ -191,7 +193,7 @@ impl Policy {
         self.check_texts()
     }
 
-    /// The limits of fields.
+    /// Returns the limits of fields.
     pub fn field_limits(&self) -> FieldLimits {
         FieldLimits {
             maximum_name_bytes: self.maximum_name_bytes,
@@ -224,14 +226,14 @@ impl Policy {
                 .iter()
                 .any(|name| check_name(name, self.maximum_name_bytes).is_err())
             {
-                return unfit(field, "holds a name that no field can have");
+                return unfit(field, "contains an invalid name");
             }
             if names
                 .iter()
                 .enumerate()
                 .any(|(index, name)| names[..index].contains(name))
             {
-                return unfit(field, "holds a name twice");
+                return unfit(field, "repeats a name");
             }
         }
         if self.token_format == TokenFormat::Compact && !self.token_fields.is_empty() {
@@ -240,25 +242,25 @@ impl Policy {
         Ok(())
     }
 
-    /// Refuses a policy that the store cannot honour, naming the field. The table stands in `ARCHITECTURE.md`.
+    /// Checks that the store can honour the policy.
     ///
     /// # Errors
-    /// `InvalidPolicy`.
+    /// `InvalidPolicy`, about the first field that needs more than the store guarantees.
     pub fn check_store(&self, store: &Capabilities) -> Result<(), Error> {
         if self.field_rule == FieldRule::Conflict && !store.compare_and_swap {
-            return unfit("field-rule", "the store has no compare-and-swap");
+            return unfit("field-rule", "needs a compare-and-swap store");
         }
         if self.sessions_per_subject.is_some() && !store.list_by_owner {
-            return unfit("sessions-per-subject", "the store cannot list by owner");
+            return unfit("sessions-per-subject", "needs a list-by-owner store");
         }
         if self.sessions_per_subject.is_some() && store.index_staleness_ms > 0 {
-            return unfit("sessions-per-subject", "the store's index of owners may be stale");
+            return unfit("sessions-per-subject", "needs an owner index without delay");
         }
         if self.key_prefix.len() + KEY_ID_CHARACTERS > store.maximum_key_bytes as usize {
             return unfit(
                 "key-prefix",
                 &phrase(
-                    "the store's keys are at most ",
+                    "is too long for keys of ",
                     store.maximum_key_bytes.into(),
                     " bytes",
                 ),
@@ -268,7 +270,7 @@ impl Policy {
             return unfit(
                 "maximum-record-bytes",
                 &phrase(
-                    "the store's values are at most ",
+                    "is above the store's maximum, ",
                     store.maximum_value_bytes.into(),
                     " bytes",
                 ),
@@ -277,14 +279,14 @@ impl Policy {
         if self.idle_timeout_ms < store.minimum_ttl_ms {
             return unfit(
                 "idle-timeout-ms",
-                &phrase("the store keeps entries at least ", store.minimum_ttl_ms, " ms"),
+                &phrase("is below the store's minimum, ", store.minimum_ttl_ms, " ms"),
             );
         }
         if self.touch_interval_ms < store.minimum_write_interval_ms {
             return unfit(
                 "touch-interval-ms",
                 &phrase(
-                    "the store takes a write every ",
+                    "is below the store's minimum, ",
                     store.minimum_write_interval_ms,
                     " ms",
                 ),
@@ -294,9 +296,9 @@ impl Policy {
             return unfit(
                 "rotation-grace-ms",
                 &phrase(
-                    "the store's answers may be ",
+                    "is below the store's staleness, ",
                     store.maximum_staleness_ms,
-                    " ms old, and a client would be refused meanwhile",
+                    " ms, so that a client could be refused",
                 ),
             );
         }
@@ -304,7 +306,10 @@ impl Policy {
     }
 }
 
-/// Whether a text can be a subject.
+/// Checks a subject: 1 to 255 bytes, or the store's maximum if that is lower, without control characters.
+///
+/// # Errors
+/// `InvalidArgument`.
 pub fn check_subject(subject: &str, store: &Capabilities) -> Result<(), Error> {
     let maximum = MAXIMUM_SUBJECT_BYTES.min(store.maximum_owner_bytes as usize);
     if subject.is_empty() || subject.len() > maximum {

@@ -1,34 +1,34 @@
-//! What the engine asks of the world, as `wit/store.wit`, `clock.wit` and `random.wit` say it.
+//! The engine's imports as a trait, with the types of `wit/store.wit`, `wit/clock.wit` and `wit/random.wit`.
 
-/// A record as the store has it.
+/// A stored record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The text.
+    /// The record's text.
     pub value: String,
     /// Compared for equality only.
     pub version: u64,
-    /// Changes with each write that changes which tokens are good; compared for equality only.
+    /// Changes with each write that changes which tokens are valid; compared for equality only.
     pub guard: u64,
-    /// Milliseconds since 1970; from then on the entry is missing.
+    /// The entry is missing from this moment on, in milliseconds since 1970.
     pub expires_at: u64,
 }
 
-/// Where a written record belongs and how long it lives.
+/// The owner, guard and lifetime of a written record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement<'a> {
-    /// Whose index lists it from now on.
+    /// The owner whose index lists the record after the write.
     pub owner: Option<&'a str>,
-    /// Whose index listed it until now.
+    /// The owner whose index listed the record before the write.
     pub previous_owner: Option<&'a str>,
-    /// The guard from now on; `None` keeps the one that is there.
+    /// The new guard; `None` keeps the existing one.
     pub guard: Option<u64>,
-    /// When it expires unless it is touched.
+    /// When the entry expires unless it is touched.
     pub expires_at: u64,
-    /// When it expires however often it is touched.
+    /// When the entry expires regardless of touches.
     pub ends_at: u64,
 }
 
-/// One line of an owner's index.
+/// One row of an owner's index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The record's key.
@@ -37,15 +37,15 @@ pub struct Row {
     pub version: u64,
     /// The record's guard.
     pub guard: u64,
-    /// When it was last written or touched.
+    /// When the record was last written or touched.
     pub touched_at: u64,
-    /// When it expires.
+    /// When the record expires unless it is touched.
     pub expires_at: u64,
-    /// The text, where the store brings it along.
+    /// The record's text, where the store returns it with the row.
     pub value: Option<String>,
 }
 
-/// Which entry a replacement may write over; `store.expected`.
+/// The entry that a replacement may overwrite; `expected` in `wit/store.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/store.wit")]
 pub enum Expected {
@@ -53,7 +53,7 @@ pub enum Expected {
     Guard(u64),
 }
 
-/// Which entry a deletion may remove; `store.condition`.
+/// The entry that a deletion may remove; `condition` in `wit/store.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/store.wit")]
 pub enum Condition<'a> {
@@ -61,25 +61,25 @@ pub enum Condition<'a> {
     Guard(u64),
 }
 
-/// One entry of several to be removed.
+/// One entry of a deletion of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deletion {
     /// The record's key.
     pub key: String,
-    /// Only while the entry has this guard; `None`: whatever guard it has.
+    /// Removes the entry only while it has this guard; `None`: with any guard.
     pub guard: Option<u64>,
 }
 
-/// A part of an owner's index.
+/// One page of an owner's index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// At most as many as asked for.
+    /// At most as many rows as requested.
     pub rows: Vec<Row>,
-    /// Asks for the rest.
+    /// The cursor of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// Why a store did not do as asked; the cases of `store.error`.
+/// The error of a store; `error` in `wit/store.wit`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each case is described in wit/store.wit")]
 pub enum StoreError {
@@ -97,7 +97,7 @@ pub enum StoreError {
     Other(String),
 }
 
-/// What a store promises.
+/// The guarantees of a store; `capabilities` in `wit/store.wit`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is described in wit/store.wit")]
 pub struct Capabilities {
@@ -114,7 +114,7 @@ pub struct Capabilities {
     pub maximum_value_bytes: u32,
 }
 
-/// The imports. Every answer of one logical call stays the same in all its passes.
+/// The engine's imports. Within one logical call, every repeat of an operation must return the same reply.
 #[expect(missing_docs, reason = "each function is described in wit/")]
 pub trait Ports {
     fn now(&self) -> u64;

@@ -1,6 +1,6 @@
-//! The head of a record: all that the engine itself knows of a session.
+//! The head of a record: the engine's own data about a session.
 //!
-//! A record is one JSON object, its members in a fixed order, the format's version first:
+//! A record is one JSON object. Its members have a fixed order, and the format version is the first:
 //!
 //! ```json
 //! {"format":1,"created":1767225600000,"authenticated":1767225600000,"ends":1767312000000,"subject":"alice",
@@ -8,9 +8,11 @@
 //!  "writes":["kD3f9aQx.1"],"fields":{"role":"admin"}}
 //! ```
 //!
-//! Records of an unknown format are refused, never guessed.
+//! `floor` is the login generation: an older token is refused.
 //!
-//! Where a session was before it moved (see `write.rs`) lies `{"format":1,"moved":"<id>"}`.
+//! A record of an unknown format is refused, never interpreted.
+//!
+//! A redirect, `{"format":1,"moved":"<id>"}`, is stored under the old id of a session that has moved (see `write/relocate.rs`).
 
 use core::ops::RangeInclusive;
 
@@ -20,33 +22,34 @@ use crate::generation::{Generation, Generations};
 use crate::id::SessionId;
 use crate::json::{self, Fault, Scanner};
 
-/// The formats that this release reads: its predecessor's, if that has another, and its own. Which of them is written is a setting
-/// of the policy, because not all hosts of a store change their release at once.
+/// The formats that this release reads: that of the previous release, if it differs, and its own.
+///
+/// The policy selects the format to write, because the hosts of a store are not all updated at once.
 pub const FORMATS: RangeInclusive<u32> = 1..=1;
 
-/// How many write ids a record keeps: more than can come between a write and its writer_id's next look at it.
+/// The number of write ids that a record keeps: more than can be added between a write and the writer's next read.
 pub const KEPT_WRITES: usize = 6;
 
-/// The longest name of a write: eight characters that name its writer, a dot, and a number of 32 bits, with room to spare.
+/// The maximum length of a write id. An id needs 19: eight characters of the writer, a dot, and a number of 32 bits.
 const LONGEST_WRITE_ID: usize = 64;
 
-/// The names of the last writes of a record, oldest first, as they stand in it: `"kD3f9aQx.0","kD3f9aQx.1"`.
+/// The ids of the last writes of a record, oldest first, as JSON in the record: `"kD3f9aQx.0","kD3f9aQx.1"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Writes(String);
 
 impl Writes {
-    /// The names, oldest first. None of them holds a character that would have to be escaped, or a comma.
+    /// Returns the ids, oldest first. No id contains a comma or a character that needs an escape.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let names = self.0.split(',').filter(|name| !name.is_empty());
         names.map(|name| name.trim_matches('"'))
     }
 
-    /// Whether a write of this name is among the last.
+    /// Whether the write with this id is among the last.
     pub fn contains(&self, id: &str) -> bool {
         self.iter().any(|name| name == id)
     }
 
-    /// Notes a write, and forgets the oldest where more than [`KEPT_WRITES`] would be kept.
+    /// Adds a write, and drops the oldest if there are more than [`KEPT_WRITES`].
     pub fn push(&mut self, id: &str) {
         let commas = self.0.bytes().filter(|byte| *byte == b',');
         if commas.count() >= KEPT_WRITES - 1 {
@@ -59,7 +62,7 @@ impl Writes {
         json::push_string(id, &mut self.0);
     }
 
-    /// Reads the names, at most [`KEPT_WRITES`].
+    /// Reads the ids, at most [`KEPT_WRITES`].
     fn read(scanner: &mut Scanner<'_>) -> Result<Self, Fault> {
         let is_empty = scanner.peek() != Some(b'"');
         let start = scanner.position();
@@ -70,14 +73,14 @@ impl Writes {
             let at = scanner.position();
             let name = scanner.string()?;
             let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-            // White space before it would be taken for a part of it.
+            // White space before an id would become part of the kept text.
             let is_name = name.start == at + 1
                 && (1..=LONGEST_WRITE_ID).contains(&name.len())
                 && scanner.slice(&name).bytes().all(is_id);
             if !is_name {
                 return Err(Fault {
                     at,
-                    reason: "the name of a write is not 1 to 64 characters of base64url and dots",
+                    reason: "a write id is not 1 to 64 characters of base64url and dots",
                 });
             }
         }
@@ -88,24 +91,24 @@ impl Writes {
 /// The head of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Which of [`FORMATS`] it has.
+    /// The record's format, one of [`FORMATS`].
     pub format: u32,
-    /// When the session was made.
+    /// When the session was created.
     pub created_at: u64,
-    /// When its subject last authenticated.
+    /// When the subject last authenticated.
     pub authenticated_at: Option<u64>,
-    /// When it ends however much it is used.
+    /// Absolute end of the session, regardless of use.
     pub ends_at: u64,
-    /// Whom it stands for.
+    /// The subject of the session.
     pub subject: Option<String>,
-    /// Which tokens open it.
+    /// The generations of the session's tokens.
     pub generations: Generations,
-    /// The last writes: who finds its own here knows that its write was done.
+    /// The last writes, by which a writer recognises its own write if the reply was lost.
     pub writes: Writes,
 }
 
 impl Head {
-    /// Writes the head, up to and with the name of the fields.
+    /// Appends the head, up to and including the name of the fields.
     pub fn write(&self, onto: &mut String) {
         onto.push_str("{\"format\":");
         json::push_unsigned(self.format.into(), onto);
@@ -133,10 +136,10 @@ impl Head {
         onto.push_str("],\"fields\":");
     }
 
-    /// Reads the head and leaves the scanner before the fields.
+    /// Reads the head, and leaves the scanner before the fields.
     ///
     /// # Errors
-    /// `Corrupt`, with the byte and what is wrong there.
+    /// `Corrupt`, with the position and the reason.
     pub fn read(scanner: &mut Scanner<'_>) -> Result<Self, Error> {
         scanner.literal("{\"format\":").map_err(corrupt)?;
         let format = scanner.unsigned().map_err(corrupt)?;
@@ -164,21 +167,21 @@ impl Head {
     }
 }
 
-/// What lies where a session was before it moved: the way to where it is. Of one form in all formats.
+/// The text of a redirect before and after the new id. It is the same in all formats.
 const REDIRECT: (&str, &str) = ("{\"format\":1,\"moved\":\"", "\"}");
 
-/// Writes the way to a session that has moved.
+/// Returns the redirect to a session's new id.
 pub fn redirect(to: SessionId) -> String {
     [REDIRECT.0, &encoding::encode(&to.0), REDIRECT.1].concat()
 }
 
-/// Reads it; `None` for a record.
+/// Returns the id of a redirect; `None` for a record.
 pub fn redirect_target(text: &str) -> Option<SessionId> {
     let id = text.strip_prefix(REDIRECT.0)?.strip_suffix(REDIRECT.1)?;
     encoding::decode_exact(id).map(SessionId)
 }
 
-/// What is wrong with a record's text, in words that hold nothing of it.
+/// The error of a damaged record. Its text contains nothing of the record.
 pub fn corrupt(fault: Fault) -> Error {
     Error::because(Kind::Corrupt, fault.to_text())
 }
@@ -271,7 +274,7 @@ fn read_generation(scanner: &mut Scanner<'_>) -> Result<Generation, Fault> {
     if raised_at > crate::call::MAXIMUM_TIMESTAMP_MS {
         return Err(Fault {
             at,
-            reason: "a moment is past the year 10889",
+            reason: "a time is past the year 10889",
         });
     }
     scanner.expect(b']')?;

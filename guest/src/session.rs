@@ -1,4 +1,4 @@
-//! The calls on one session. Each takes a handle, asks what it needs, and answers the session as it then stands.
+//! The calls on one session. Each takes a handle and returns the session after the call.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -21,27 +21,27 @@ use crate::view::{self, Grant, Opened, Written};
 use crate::write::{Base, Intent, Write};
 use crate::writer_id::WriterId;
 
-/// What a call that writes is made with.
+/// The arguments of a call that writes; `writing` in `wit/sessions.wit`.
 #[derive(Clone, Copy)]
 pub struct Writing<'a> {
     /// The session's handle, or a draft's.
     pub handle: &'a str,
-    /// Fields to set and to remove, as one JSON text; empty: none.
+    /// The fields to set and to remove, as one JSON text; empty: none.
     pub changes: &'a str,
-    /// 22 random bytes.
+    /// The writer's 22 random bytes.
     pub writer: &'a [u8],
-    /// How many writes this writer has begun before.
+    /// The number of writes that this writer began before.
     pub attempt: u32,
-    /// The fields as the caller saw them, where the record that is read first has another version.
+    /// The fields as the caller saw them, if the record that is read first has another version.
     pub base: Option<&'a str>,
 }
 
-/// The handle of a session that was never saved. Every draft has the same.
+/// Returns the handle of a session that was never saved. All drafts of an engine have the same handle.
 pub fn draft(engine: &Engine) -> String {
     Handle::Draft.write(engine.tag)
 }
 
-/// What a handle of a saved session says.
+/// Parses the handle of a saved session; a draft's is an error.
 fn saved(engine: &Engine, handle: &str) -> Result<Saved, Error> {
     match Handle::read(handle, engine.tag)? {
         Handle::Saved(saved) => Ok(saved),
@@ -49,7 +49,7 @@ fn saved(engine: &Engine, handle: &str) -> Result<Saved, Error> {
     }
 }
 
-/// The session that a handle names, by the record that the host has seen last, or as the store has it.
+/// Reads the session of a handle, by the entry that the host saw last or, with `fresh`, by the stored entry.
 fn resume(
     engine: &Engine,
     call: &Call<'_>,
@@ -57,7 +57,7 @@ fn resume(
     fresh: bool,
     moments: &Moments,
 ) -> Result<Live, Error> {
-    // A compact token ends with its session, whether that is still there or not.
+    // A compact token expires with its session, whether the record still exists or not.
     let ends = engine.policy.token_format == TokenFormat::Compact && saved.shown.token_expires_at > 0;
     if ends && moments.is_past(saved.shown.token_expires_at) {
         return Err(Kind::Expired.into());
@@ -68,7 +68,7 @@ fn resume(
     Ok(Live::new(saved.shown, found))
 }
 
-/// Stores changes, and renews the token where that is due.
+/// Stores changes, and renews the token if that is due.
 ///
 /// # Errors
 /// `InvalidArgument`, `InvalidValue`, `Missing`, `Expired`, `Replaced`, `Conflict`, `Contended`, `LimitExceeded`,
@@ -77,7 +77,7 @@ pub fn save(engine: &Engine, call: &Call<'_>, writing: Writing<'_>) -> Result<Wr
     write(engine, call, writing, Intent::Save)
 }
 
-/// Saves and renews the token, unless the last renewal is unconfirmed or its grace still runs.
+/// Saves and renews the token, unless the last renewal is unconfirmed or its grace period is not over.
 ///
 /// # Errors
 /// As [`save`].
@@ -85,7 +85,7 @@ pub fn rotate(engine: &Engine, call: &Call<'_>, writing: Writing<'_>) -> Result<
     write(engine, call, writing, Intent::Rotate)
 }
 
-/// Logs a subject in, or confirms who it is.
+/// Logs a subject in, or authenticates it again (step-up).
 ///
 /// # Errors
 /// As [`save`], `TooManySessions`.
@@ -127,7 +127,7 @@ fn write(
     )
 }
 
-/// Writes over what was read, or for the first time.
+/// Writes over the read record, or for the first time.
 #[inline(never)]
 fn write_over(
     engine: &Engine,
@@ -162,7 +162,7 @@ fn write_over(
     })
 }
 
-/// Makes the session's token anew, with no write. The record is read fresh, so that nothing is made after a logout.
+/// Reissues the session's token, without a write. The record is read fresh, so that no token is issued after a logout.
 ///
 /// # Errors
 /// `InvalidArgument`, `Draft`, `Missing`, `Expired`, `Replaced`, `SubjectRequired`, and the store's.
@@ -181,14 +181,14 @@ pub fn reissue(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<Written
         return Err(Kind::Replaced.into());
     }
     let mut token = None;
-    // In the grace after a renewal the client has a newer one, or gets it elsewhere.
+    // In the grace period after a renewal, the client has a newer token or receives it from a parallel request.
     if status != TokenStatus::PreviousInGrace {
         let minted = mint(engine, head.generations.current, head, &snapshot, now)?;
         (live.shown.issued_at, live.shown.token_expires_at) = (minted.issued_at, minted.expires_at);
         token = Some(minted.text);
     }
     let mut opened = view::opened(engine, &live, &moments);
-    // Changes may wait that were made on another version.
+    // The host may have unsaved changes that were made on the handle's version.
     opened.handle = view::handle(engine, &live, saved.version);
     Ok(Written {
         grant: Grant {
@@ -201,7 +201,7 @@ pub fn reissue(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<Written
     })
 }
 
-/// Slides the idle expiry and confirms a renewed token, where that is due.
+/// Slides the idle expiry and confirms a renewed token, if that is due.
 ///
 /// # Errors
 /// `InvalidArgument`, `Draft`, `Missing`, `Expired`, `Replaced`, `Contended`, and the store's.
@@ -236,13 +236,13 @@ pub fn touch(
             expires_at: live.expires_at,
             ends_at: live.snapshot.head.ends_at,
         },
-        // How long it holds depends on the newest record alone, and not on the one that was judged first.
+        // The validity depends on the newest record alone, and not on the one that was checked first.
         opened: view::opened(engine, &live, &Moments::at(now)),
         wrote,
     })
 }
 
-/// Slides the idle expiry of what the newest record says; answers the session, and whether its expiry had to be moved.
+/// Slides the idle expiry by the newest record, and returns the session and whether its expiry was moved.
 fn slide(
     engine: &Engine,
     call: &Call<'_>,
@@ -260,7 +260,7 @@ fn slide(
     if !stands || head.subject != live.snapshot.head.subject {
         return Err(Kind::Replaced.into());
     }
-    // Another request may have moved it already.
+    // A concurrent request may have moved it already.
     if !touch_due(&engine.policy, &newest, moments) {
         return Ok((newest, false));
     }
@@ -273,7 +273,9 @@ fn slide(
     Ok((newest, true))
 }
 
-/// Ends the session in the store. A request that began before a login ends nothing after it: the newest record is judged first.
+/// Ends the session in the store.
+///
+/// The newest record is checked first, so that a request that began before a login ends nothing after it.
 ///
 /// # Errors
 /// `InvalidArgument`, `Replaced`, and the store's.
@@ -298,7 +300,7 @@ pub fn destroy(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<(), Err
     }
 }
 
-/// The session that a handle names, by the record that the host has seen last.
+/// Reads the session of a handle, by the entry that the host saw last.
 fn seen(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<(Live, Moments), Error> {
     let saved = saved(engine, handle)?;
     let moments = Moments::at(call.now()?);
@@ -306,29 +308,29 @@ fn seen(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<(Live, Moments
     Ok((live, moments))
 }
 
-/// What is known of the session by now, by the record that the host has seen last.
+/// Returns the current state of the session, by the entry that the host saw last.
 ///
 /// # Errors
-/// `InvalidArgument`, `Draft`, `Missing`, and the store's.
+/// `InvalidArgument`, `Draft`, `Missing`, `Expired`, and the store's.
 pub fn inspect(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<Opened, Error> {
     let (live, moments) = seen(engine, call, handle)?;
     Ok(view::opened(engine, &live, &moments))
 }
 
-/// Makes a token against cross-site request forgery.
+/// Returns a token against cross-site request forgery (CSRF).
 ///
 /// # Errors
-/// `InvalidArgument`, `Draft`, `Missing`, and the store's.
+/// `InvalidArgument`, `Draft`, `Missing`, `Expired`, and the store's.
 pub fn csrf_token(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<String, Error> {
     let (live, _) = seen(engine, call, handle)?;
     let login_generation = live.snapshot.head.generations.login_generation;
     csrf::make(&engine.ring, live.snapshot.id, login_generation, call.random()?)
 }
 
-/// Checks one.
+/// Checks a CSRF token.
 ///
 /// # Errors
-/// `InvalidCsrfToken`, `InvalidArgument`, `Draft`, `Missing`, and the store's.
+/// `InvalidCsrfToken`, `InvalidArgument`, `Draft`, `Missing`, `Expired`, and the store's.
 pub fn check_csrf_token(engine: &Engine, call: &Call<'_>, handle: &str, token: &str) -> Result<(), Error> {
     let (live, _) = seen(engine, call, handle)?;
     let login_generation = live.snapshot.head.generations.login_generation;

@@ -1,4 +1,4 @@
-//! A record as it was read: its text, never changed, and where each field lies in it.
+//! An immutable record: its text, and the position of each field in it.
 
 use core::cell::OnceCell;
 use core::ops::Range;
@@ -12,33 +12,33 @@ use crate::json::{self, Scanner};
 use crate::overlay::Overlay;
 use crate::record::{Head, corrupt};
 
-/// The most that a head takes beside its subject.
+/// The maximum size of a head without its subject, in bytes.
 const ENGINE_BYTES: usize = 512;
 
 /// An immutable record.
 #[derive(Debug)]
 pub struct Snapshot {
     text: String,
-    /// Where the object of the fields begins.
+    /// The byte offset of the object of the fields.
     fields_at: usize,
-    /// Read where a field is looked for: of most records that are written, none is.
+    /// Parsed at the first access to a field. Most written records are never accessed.
     fields: OnceCell<Index>,
-    /// What the engine itself knows of the session.
+    /// The engine's own data about the session.
     pub head: Head,
-    /// Where it lies.
+    /// The session id under which the record is stored.
     pub id: SessionId,
-    /// The version the store gave it.
+    /// The version that the store assigned; 0 for a record that is not stored yet.
     pub version: u64,
 }
 
-/// Which of a snapshot's fields a new record keeps.
+/// The fields of a snapshot that a new record keeps.
 #[derive(Clone, Debug)]
 pub enum KeepFields {
-    /// None of them.
+    /// No field.
     Nothing,
-    /// All of them.
+    /// All fields.
     Everything,
-    /// Those with these names.
+    /// The fields with these names.
     Named(Vec<String>),
 }
 
@@ -52,19 +52,19 @@ impl KeepFields {
     }
 }
 
-/// The members of the next record while they are written. What stays is copied in whole runs.
+/// The members of the next record during composition. Adjacent kept members are copied together.
 struct Members<'a> {
     text: String,
-    /// The fields of the record before.
+    /// The fields of the previous record.
     before: &'a str,
-    /// Which part of them is still to be copied.
+    /// The part of them that is kept and not copied yet.
     run: Range<usize>,
     count: usize,
 }
 
 impl Members<'_> {
     fn separate(&mut self) {
-        // No value ends with it.
+        // After an opening brace no member is written yet, because no value ends with one.
         if !self.text.ends_with('{') {
             self.text.push(',');
         }
@@ -79,7 +79,7 @@ impl Members<'_> {
         }
     }
 
-    /// Keeps a member of the record before, which stands there: from the quote before its name to the end of its value.
+    /// Keeps a member of the previous record at this position: from the quote before its name to the end of its value.
     fn keep(&mut self, member: Range<usize>) {
         self.count += 1;
         if self.run.is_empty() || self.run.end + 1 != member.start {
@@ -89,7 +89,7 @@ impl Members<'_> {
         self.run.end = member.end;
     }
 
-    /// Sets a member, or leaves it out.
+    /// Sets a member; `None` omits it.
     fn change(&mut self, name: &str, value: Option<&str>) {
         let Some(value) = value else { return };
         self.end_run();
@@ -103,11 +103,12 @@ impl Members<'_> {
 }
 
 impl Snapshot {
-    /// Makes the next record: a head, what survives of a snapshot's fields, and an overlay's changes over them.
-    /// It has version 0 until the store gives it one.
+    /// Composes the next record from a head, the kept fields of a snapshot, and an overlay's changes.
+    ///
+    /// Its version is 0 until the store assigns one.
     ///
     /// # Errors
-    /// `LimitExceeded` if there are more fields or bytes than these.
+    /// `LimitExceeded` if it has more than `maximum_fields` fields or `maximum_bytes` bytes.
     pub fn compose(
         id: SessionId,
         head: Head,
@@ -128,7 +129,7 @@ impl Snapshot {
             run: 0..0,
             count: 0,
         };
-        // Two ordered sequences, merged; where a name stands in both, the overlay's is taken.
+        // Merges two ordered sequences. A name in both takes the overlay's value.
         let mut changes = overlay.iter().peekable();
         for (name, value) in base.into_iter().flat_map(|base| base.fields().spans()) {
             let old = json::slice(next.before, name.start, name.end);
@@ -150,7 +151,7 @@ impl Snapshot {
         if count > maximum_fields as usize {
             return Err(Error::limit("maximum-fields", maximum_fields));
         }
-        // The head grows by itself, with write ids and generations: that must not make a record too long that was not.
+        // The head grows with write ids and generations, which must not make a record exceed the limit.
         let subject_bytes = head.subject.as_deref().map_or(0, |subject| escape(subject).len());
         if text.len() - head_bytes + subject_bytes + ENGINE_BYTES > maximum_bytes as usize {
             return Err(Error::limit("maximum-record-bytes", maximum_bytes));
@@ -165,10 +166,10 @@ impl Snapshot {
         })
     }
 
-    /// Reads a record's head and finds its fields. Their values are not read.
+    /// Parses a record's head and finds its fields. Their values are not decoded.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt`, with the position and the reason.
     pub fn read(id: SessionId, text: String, version: u64) -> Result<Self, Error> {
         if u32::try_from(text.len()).is_err() {
             return Err(Error::because(Kind::Corrupt, "the record is longer than 4 GiB"));
@@ -182,16 +183,16 @@ impl Snapshot {
             let at = fault.at + fields_at;
             corrupt(json::Fault { at, ..fault })
         };
-        // They begin where the head ends, without white space: the host cuts them out of the text by that place.
+        // The fields begin at the end of the head, without white space, because the host takes them from the text by position.
         scanner.literal("{").map_err(at)?;
         let mut scanner = Scanner::new(rest);
         let fields = Index::read(rest, &mut scanner).map_err(at)?;
-        // The last byte ends the record, so that the fields stand from one byte to another.
+        // The fields end before the last byte of the record.
         scanner.literal("}").map_err(at)?;
         if scanner.position() < rest.len() {
             return Err(at(json::Fault {
                 at: scanner.position(),
-                reason: "the text goes on after its value",
+                reason: "trailing characters",
             }));
         }
         Ok(Self {
@@ -204,17 +205,17 @@ impl Snapshot {
         })
     }
 
-    /// The record's text.
+    /// Returns the record's text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Where the object of the fields begins in the text; it ends before the last byte.
+    /// Returns the byte offset of the object of the fields, which ends before the last byte of the text.
     pub fn fields_at(&self) -> usize {
         self.fields_at
     }
 
-    /// All fields as one JSON object.
+    /// Returns all fields as one JSON object.
     pub fn fields_text(&self) -> &str {
         json::slice(&self.text, self.fields_at, self.text.len() - 1)
     }
@@ -224,22 +225,22 @@ impl Snapshot {
     }
 
     fn fields(&self) -> &Index {
-        // What was composed of fields that were read is read again.
+        // A composed record is parsed at its first access.
         let read = || Index::read(self.rest(), &mut Scanner::new(self.rest())).unwrap_or_default();
         self.fields.get_or_init(read)
     }
 
-    /// The value of a field, as it stands in the record.
+    /// Returns the encoded value of a field.
     pub fn raw(&self, escaped_name: &str) -> Option<&str> {
         self.fields().raw(self.rest(), escaped_name)
     }
 
-    /// All fields with their names and values as they stand in the record, ordered by name.
+    /// Returns the escaped names and encoded values of all fields, ordered by name.
     pub fn raw_fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields().raw_fields(self.rest())
     }
 
-    /// How many fields there are.
+    /// Returns the number of fields.
     pub fn len(&self) -> usize {
         self.fields().len()
     }

@@ -1,4 +1,4 @@
-//! All sessions of one subject: listed, revoked, and kept under a cap.
+//! Listing, revoking and limiting the sessions of one subject.
 
 use crate::call::{Call, Removal, malformed_cursor};
 use crate::engine::Engine;
@@ -13,16 +13,18 @@ use crate::policy::{CapRule, check_subject};
 use crate::ports::{Condition, Deletion, Page, Row};
 use crate::snapshot::Snapshot;
 
-/// The most rows of a page, and the most keys of one deletion.
+/// The maximum number of rows of a page, and of keys of one deletion.
 const PAGE_ROWS: u32 = 100;
-/// How many pages a login looks at to count its owner's sessions.
+/// The maximum number of pages that a login reads to count the owner's sessions.
 const CAP_PAGES: usize = 4;
-/// So many rows fit the memory of an instance whatever their size; `CAP_PAGES` of them are more than any cap.
+/// The minimum number of rows of a page. They fit into an instance's memory at any record size, and `CAP_PAGES` pages of them
+/// exceed every cap.
 const FEWEST_ROWS: u32 = 26;
+/// The maximum size of the records of one page, in bytes.
 const PAGE_BYTES: u32 = 24 << 20;
-/// After so many passes only sessions that began after the call are left.
+/// The maximum number of passes of a revocation. After them, only sessions that began after the call are left.
 const REVOCATION_PASSES: u32 = 8;
-/// How often a session beyond the cap is tried to be ended, each time with the guard that it has by then.
+/// The maximum number of attempts to evict a session beyond the cap, each with the session's newest guard.
 const EVICTION_TRIES: usize = 3;
 const MAXIMUM_CURSOR_BYTES: usize = 4096;
 
@@ -40,25 +42,25 @@ pub struct Summary {
     pub fields: String,
 }
 
-/// A part of a subject's sessions.
+/// One page of a subject's sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summaries {
-    /// The live ones of this part.
+    /// The live sessions of this page.
     pub items: Vec<Summary>,
-    /// Asks for the rest.
+    /// The cursor of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// How far a revocation came.
+/// The progress of a revocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// How many sessions it ended.
+    /// The number of sessions that this call ended.
     pub ended: u32,
-    /// Asks for the rest.
+    /// The cursor of the next call; `None` once the revocation is complete.
     pub next: Option<String>,
 }
 
-/// A listed session whose record was read and names the owner.
+/// A listed session whose record was read and belongs to the owner.
 struct Owned {
     key: String,
     guard: u64,
@@ -68,10 +70,10 @@ struct Owned {
 }
 
 impl Owned {
-    /// What a row lists, if its record can be read, lives, and names the owner.
+    /// Reads the session of a row; `None` unless its record is readable, live and of this owner.
     fn read(engine: &Engine, row: Row, subject: &str, moments: &Moments) -> Option<Self> {
         let id = engine.id_of(&row.key)?;
-        // A record that cannot be read is nobody's: it opens nothing, and expires.
+        // An unreadable record counts for no owner: it opens no session, and expires.
         let snapshot = Snapshot::read(id, row.value?, row.version).ok()?;
         let head = &snapshot.head;
         let lives = !moments.is_past(head.ends_at) && !moments.is_past(row.expires_at);
@@ -129,7 +131,7 @@ fn now(call: &Call<'_>) -> Result<Moments, Error> {
     Ok(Moments::at(call.now()?))
 }
 
-/// The public fields that a session has, as one JSON object, ordered by name.
+/// Returns a session's public fields as one JSON object, ordered by name.
 fn public_fields(engine: &Engine, snapshot: &Snapshot) -> String {
     let mut text = String::from("{");
     let public = &engine.policy.public_fields;
@@ -144,7 +146,7 @@ fn public_fields(engine: &Engine, snapshot: &Snapshot) -> String {
     text
 }
 
-/// Ends the session of a subject that a public id names, if it is on this page.
+/// Ends the session of a subject with this public id, if it is on this page.
 ///
 /// # Errors
 /// `InvalidArgument`, `Unsupported`, and the store's.
@@ -162,7 +164,7 @@ pub fn revoke(
     else {
         return Ok(Progress { ended: 0, next });
     };
-    // One that became another subject's since it was listed is not this subject's to end.
+    // A session that has changed its subject since the listing must not be ended.
     let removal = call.delete(&session.key, Condition::Owner(subject))?;
     Ok(Progress {
         ended: (removal == Removal::Done).into(),
@@ -170,7 +172,9 @@ pub fn revoke(
     })
 }
 
-/// Ends one page of a subject's sessions. Goes over all pages until a pass finds nothing.
+/// Ends the sessions of one page, except the one with the public id `except`.
+///
+/// The cursors lead through all pages, and repeat this until a pass finds no session.
 ///
 /// # Errors
 /// `InvalidArgument`, `Unsupported`, and the store's.
@@ -197,7 +201,7 @@ pub fn revoke_all(
     let ended = if doomed.is_empty() {
         0
     } else {
-        // Whatever guard each has by now: a session that has logged in again as the same subject is ended all the same.
+        // With any guard: a session that has logged in again as the same subject is ended as well.
         let deletion = |session: &&Owned| Deletion {
             key: session.key.clone(),
             guard: None,
@@ -228,7 +232,7 @@ pub fn revoke_all(
     Ok(Progress { ended, next })
 }
 
-/// Where a revocation stands: in which pass, whether the pass has found any, and the store's own cursor.
+/// The cursor of a revocation: the number of the pass, whether the pass has found a session, and the store's cursor.
 struct Pass<'a> {
     number: u32,
     found: bool,
@@ -276,7 +280,7 @@ fn check_cursor(cursor: Option<&str>) -> Result<&str, Error> {
     Ok(cursor)
 }
 
-/// One page of the owner's index, each record read: a listed key counts only if its record lives and names the owner.
+/// Reads one page of the owner's index and its records. A listed key counts only if its record is live and of this owner.
 fn page(
     engine: &Engine,
     call: &Call<'_>,
@@ -302,7 +306,7 @@ fn rows(engine: &Engine) -> u32 {
     (PAGE_BYTES / engine.policy.maximum_record_bytes).clamp(FEWEST_ROWS, PAGE_ROWS)
 }
 
-/// Reads the records of those rows that came without.
+/// Reads the records of the rows that have no value.
 fn bring_values(call: &Call<'_>, rows: &mut [Row]) -> Result<(), Error> {
     let bare: Vec<usize> = (0..rows.len())
         .filter(|&index| rows[index].value.is_none())
@@ -321,14 +325,14 @@ fn bring_values(call: &Call<'_>, rows: &mut [Row]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Another session of a subject, as the cap ranks it.
+/// Another session of a subject, ranked for the cap.
 #[derive(Clone)]
 struct Rival {
-    /// The moment of authentication, then the id.
+    /// The time of authentication, then the id.
     rank: (u64, SessionId),
     guard: u64,
     login_generation: Generation,
-    /// Rises by one with each confirmation and renewal.
+    /// Increases by one with each confirmation and renewal.
     step: u64,
 }
 
@@ -344,8 +348,9 @@ impl Rival {
         }
     }
 
-    /// Whether it is the session that was ranked before, renewed or confirmed since. One that logged in again, or was ended
-    /// and made anew, is another.
+    /// Whether this is the session `before` after a renewal or confirmation.
+    ///
+    /// A session that logged in again, or was ended and recreated, is another one.
     fn continues(&self, before: &Self) -> bool {
         self.rank == before.rank
             && self.login_generation == before.login_generation
@@ -353,8 +358,10 @@ impl Rival {
     }
 }
 
-/// Ends sessions as they were ranked. Those that changed meanwhile are read and tried again: a later authentication saves a
-/// session, a renewal or confirmation does not. One that still changes is left to the next login.
+/// Ends the ranked sessions.
+///
+/// Sessions that changed since are read and tried again: a later authentication keeps a session, a renewal or confirmation does
+/// not. A session that changes at every attempt is left to the next login.
 fn evict(
     engine: &Engine,
     call: &Call<'_>,
@@ -386,7 +393,7 @@ fn evict(
     Ok(())
 }
 
-/// A row of which nothing is known but the key.
+/// A row with a key only.
 fn unread(key: &str) -> Row {
     Row {
         key: key.to_owned(),
@@ -398,10 +405,10 @@ fn unread(key: &str) -> Row {
     }
 }
 
-/// Keeps an owner's sessions under the cap, after one more was written.
+/// Enforces the cap of an owner's sessions after a login was written.
 ///
-/// Written first and listed then, so that of two logins at once each sees the other: both rank them alike,
-/// by the moment of authentication and then the id.
+/// The login is written before the sessions are listed, so that each of two concurrent logins sees the other. Both rank the
+/// sessions alike, by the time of authentication and then the id.
 #[inline(never)]
 pub(crate) fn enforce_cap(
     engine: &Engine,
@@ -416,7 +423,7 @@ pub(crate) fn enforce_cap(
     let cap = cap as usize;
     let head = &own.snapshot.head;
     let own_rank = (head.authenticated_at.unwrap_or(head.created_at), own.snapshot.id);
-    // Ordered by rank; a page may list again what a page before it listed.
+    // Ordered by rank. A page may repeat sessions of an earlier page.
     let mut others: Vec<Rival> = Vec::new();
     let mut listed = false;
     let mut cursor = Some(String::new());
@@ -435,7 +442,7 @@ pub(crate) fn enforce_cap(
         }
         cursor = next;
     }
-    // A session that was ended since it was written takes nobody's place.
+    // The own session does not count if it was ended since it was written.
     let ended = !listed && cursor.is_none();
     let excess = (others.len() + usize::from(!ended)).saturating_sub(cap);
     if excess == 0 {
@@ -444,8 +451,8 @@ pub(crate) fn enforce_cap(
     let older = others.partition_point(|rival| rival.rank < own_rank);
     match engine.policy.cap_rule {
         CapRule::EvictOldest => {
-            // The first beyond the cap, in the order that every login sees: if the caller's own is among them it is
-            // left to the login that came after it, or else two at once would end each other.
+            // The oldest sessions, in the order that every login sees. If the own session is among them, the later login ends
+            // it. Otherwise two concurrent logins would end each other.
             let doomed = &others[..if !ended && older < excess {
                 excess - 1
             } else {

@@ -1,4 +1,4 @@
-//! The one way in which the holder of a token ends a session: only while the generations are still those that were judged.
+//! The only code by which the holder of a token ends a session: a deletion conditional on the generations that were checked.
 
 use crate::call::{Call, Removal};
 use crate::engine::{Engine, Found};
@@ -7,16 +7,19 @@ use crate::generation::Generations;
 use crate::moments::Moments;
 use crate::ports::Condition;
 
-/// The most deletions that one end tries.
+/// The maximum number of deletions that one call tries.
 ///
-/// Each change of a guard moves a token one step down the table of generations and none up. A token that is current and
-/// unconfirmed is served after three changes (a confirmation, a renewal, a confirmation) and refused after the fourth.
+/// Each change of a guard moves a token one step down the states of `TokenStatus`, and never up. A current, unconfirmed
+/// token is served after three changes (a confirmation, a renewal, a confirmation) and refused after the fourth.
 const TRIES: usize = 4;
 
-/// Ends a session if its newest record still calls for it; answers whether it did.
+/// Ends a session while `still` accepts its newest record, and returns whether the session has ended.
 ///
-/// The deletion is conditional on the guard that was judged: a login, a renewal or a confirmation in between makes it judge
-/// again, and a save does not.
+/// The deletion is conditional on the guard of the checked record. A concurrent login, renewal or confirmation causes another
+/// check; a save does not.
+///
+/// # Errors
+/// `Contended` after four tries, and those of the store.
 pub(crate) fn end(
     engine: &Engine,
     call: &Call<'_>,

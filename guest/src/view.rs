@@ -1,4 +1,4 @@
-//! What is known of a session, and for how long that holds.
+//! The view of a session that the engine returns, and for how long it is valid.
 
 use crate::engine::Engine;
 use crate::generation::TokenStatus;
@@ -7,18 +7,18 @@ use crate::live::{Live, token_status, touch_due};
 use crate::moments::Moments;
 use crate::policy::TokenFormat;
 
-/// What a write hands back for the client.
+/// The result of a write that the client needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// The token to hand out, if the client needs another than it has.
+    /// The token to hand out, if the client needs a new one.
     pub token: Option<String>,
-    /// When the session ends unless it is used.
+    /// Idle expiry: when the session ends unless it is used.
     pub expires_at: u64,
-    /// When it ends however much it is used.
+    /// Absolute end of the session, regardless of use.
     pub ends_at: u64,
 }
 
-/// What is known of a session without asking the store; each field is described in `wit/policy.wit`.
+/// The known state of a session, without the store; each field is described in `wit/policy.wit`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is described in wit/policy.wit")]
 pub struct Details {
@@ -46,7 +46,7 @@ pub struct Opened {
     pub holds_until: u64,
 }
 
-// A handle and a key name the session.
+// The handle and the key identify the session.
 impl core::fmt::Debug for Opened {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Opened")
@@ -56,18 +56,18 @@ impl core::fmt::Debug for Opened {
     }
 }
 
-/// How a call that writes has ended.
+/// The result of a call that writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// What to hand out.
+    /// The result for the client.
     pub grant: Grant,
-    /// The session as it stands now.
+    /// The session after the write.
     pub opened: Opened,
-    /// Whether anything had to be written.
+    /// Whether there was anything to write.
     pub wrote: bool,
 }
 
-/// An open session, as the host keeps it.
+/// The view of an open session for the host.
 #[inline(never)]
 pub(crate) fn opened(engine: &Engine, live: &Live, moments: &Moments) -> Opened {
     let details = details(engine, live, moments);
@@ -82,7 +82,7 @@ pub(crate) fn opened(engine: &Engine, live: &Live, moments: &Moments) -> Opened 
     }
 }
 
-/// The handle of a session whose record was seen in this version.
+/// The handle of a session whose record was read in this version.
 pub(crate) fn handle(engine: &Engine, live: &Live, version: u64) -> String {
     let saved = Saved {
         id: live.snapshot.id,
@@ -92,7 +92,7 @@ pub(crate) fn handle(engine: &Engine, live: &Live, version: u64) -> String {
     Handle::Saved(saved).write(engine.tag)
 }
 
-/// What is known of an open session.
+/// The known state of an open session.
 fn details(engine: &Engine, live: &Live, moments: &Moments) -> Details {
     let (policy, head) = (&engine.policy, &live.snapshot.head);
     let status = token_status(engine, live, moments);

@@ -1,4 +1,4 @@
-//! Who writes: what tells a session's own writes from those of others, also where an answer was lost.
+//! The identity of a writer, which distinguishes a session's own writes from others, even if a reply was lost.
 
 use sha2::{Digest, Sha256};
 
@@ -8,7 +8,7 @@ use crate::id::SessionId;
 use crate::json;
 use crate::record::Head;
 
-/// Random bytes that a host's session draws before its first write, and how many writes it had begun before this one.
+/// The random bytes that a host's session draws before its first write, and the number of writes that it began before this one.
 pub(crate) struct WriterId {
     writer: [u8; Self::WRITER_BYTES],
     attempt: u32,
@@ -16,10 +16,10 @@ pub(crate) struct WriterId {
 }
 
 impl WriterId {
-    /// The id of a draft, and what begins the names of all writes.
+    /// 16 bytes for the id of a draft, and 6 bytes for the prefix of all write ids.
     pub(crate) const WRITER_BYTES: usize = 22;
 
-    /// Takes what the host hands over.
+    /// Creates the id of one write from the host's arguments.
     ///
     /// # Errors
     /// `InvalidArgument` if the writer is not 22 bytes.
@@ -37,14 +37,18 @@ impl WriterId {
         })
     }
 
-    /// The id a draft gets. The same when a save is repeated, so that the repeat finds what the first may have written.
+    /// Returns the session id of a draft.
+    ///
+    /// It is the same for a repeated save, so that the repeat finds the record that the first may have written.
     pub(crate) fn id(&self) -> SessionId {
         let mut id = [0; 16];
         id.copy_from_slice(&self.writer[..16]);
         SessionId(id)
     }
 
-    /// The guard of a record that this try of the write makes: 64 bits of a hash, so that no other write, and no other try, has it.
+    /// Returns the guard of the record that this attempt of the write creates.
+    ///
+    /// 64 bits of a hash, so that no other write and no other attempt has the same guard.
     pub(crate) fn guard(&self, attempt: usize) -> u64 {
         let digest = Sha256::new()
             .chain_update(b"tessera guard\0")
@@ -57,17 +61,17 @@ impl WriterId {
         u64::from_be_bytes(guard)
     }
 
-    /// The name of this write. It stands in the record that the write makes.
+    /// Returns the id of this write, which the written record contains.
     pub(crate) fn write_id(&self) -> &str {
         &self.write_id
     }
 
-    /// Whether the record is as this session wrote it last.
+    /// Whether the last write of the record is one of this writer's.
     pub(crate) fn wrote_last(&self, head: &Head) -> bool {
         head.writes.iter().last().is_some_and(|id| self.is_mine(id))
     }
 
-    /// Whether a write is one of this writer's: what stands before the dot is the writer's, what comes after is the write's.
+    /// Whether a write is one of this writer's. The part before the dot identifies the writer, the part after it the write.
     fn is_mine(&self, write_id: &str) -> bool {
         let writer = |id| str::split_once(id, '.').map(|(writer, _)| writer);
         writer(write_id) == writer(&self.write_id)

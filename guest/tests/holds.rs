@@ -1,8 +1,9 @@
-//! For how long an answer holds: a host that has one asks the engine again only from `holds_until` on.
+//! The validity of an open's result: a host may reuse it until `holds_until`.
 //!
-//! Within that time nothing of an answer may differ. At its end the answer is another one, or the token is refused, but for two
-//! moments that bound it early by design, because whether they matter is decided by more than one of them: the end of the grace
-//! after a renewal while no renewal is due, and the moment from which a renewal is due while the last one is not settled.
+//! Until then no part of the result may change. At `holds_until` the result is another one, or the token is refused.
+//! Two moments bound the validity early by design, because their effect depends on more than one of them: the end of the
+//! grace period after a renewal while no renewal is due, and the moment from which a renewal is due while the last one is not
+//! settled.
 
 #![expect(clippy::unwrap_used, reason = "what a test prepares with goes well")]
 
@@ -24,7 +25,7 @@ use fixture::Fixture;
 
 const NOW: u64 = 1_767_225_600_123;
 
-/// What is done with a session, after so many milliseconds, by one of the tokens that were handed out, the newest as 0.
+/// One call on a session: `pass` milliseconds after the previous one, by one of the issued tokens, the newest as 0.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     pass: u64,
@@ -46,7 +47,7 @@ struct Plan {
     policy: Policy,
     staleness: u64,
     steps: Vec<Step>,
-    /// Which token is opened, how much later, and by how much the clock is behind by then.
+    /// The token to open, the milliseconds until then, and by how many of them the clock is behind.
     token: usize,
     pass: u64,
     behind: u64,
@@ -111,7 +112,7 @@ fn plans() -> impl Strategy<Value = Plan> {
     })
 }
 
-/// Lives through the steps, and answers the tokens that were handed out.
+/// Executes the steps, and returns the issued tokens.
 fn live(plan: &Plan, fixture: &Fixture, engine: &Engine) -> Vec<String> {
     let first = fixture.write(&session::draft(engine), "", 1, 0, |call, writing| {
         if plan.policy.token_format == TokenFormat::Jwt {
@@ -149,7 +150,7 @@ fn open(fixture: &Fixture, engine: &Engine, token: &str) -> Option<Opened> {
     engine.open(&Call::new(fixture), token).ok()
 }
 
-/// The moments that an answer depends on, written down a second time.
+/// An independent computation of the moments on which a result depends.
 fn moments(policy: &Policy, head: &Head, expires_at: u64, token: &Token) -> Vec<u64> {
     let generations = &head.generations;
     let is_current = token.generation == generations.current;
@@ -157,25 +158,25 @@ fn moments(policy: &Policy, head: &Head, expires_at: u64, token: &Token) -> Vec<
     let confirmed_at = generations.confirmed_at;
     let skew = if is_jwt { policy.clock_skew_ms } else { 0 };
     let mut moments = vec![token.expires_at + skew, expires_at, head.ends_at];
-    // A token from before a renewal is good until the grace ends, and none is renewed again sooner.
+    // A token from before a renewal is valid until the grace period ends, and no earlier renewal is possible.
     if let (Some(_), Some(confirmed_at)) = (generations.previous, confirmed_at) {
         moments.push(confirmed_at + policy.rotation_grace_ms);
     }
     if let (true, Some(interval)) = (is_current, policy.renew_interval_ms) {
         moments.push(generations.current.raised_at + interval);
     }
-    // The new token's first use is due at once.
+    // The confirmation of a new token is due at once.
     if !is_current || confirmed_at.is_some() {
         moments.extend(touch_due_at(policy, expires_at, head.ends_at));
     }
-    // In the grace the client has a newer one.
+    // In the grace period the client has a newer token.
     if is_jwt && (is_current || confirmed_at.is_none()) {
         moments.push(token.issued_at + (token.expires_at - token.issued_at) / 2);
     }
     moments
 }
 
-/// The first moment at which a touch is due, by the rule as it is documented.
+/// The first moment at which a touch is due, by the documented rule.
 fn touch_due_at(policy: &Policy, expires_at: u64, ends_at: u64) -> Option<u64> {
     let is_due = |now: u64| {
         let slid = (now + policy.idle_timeout_ms).min(ends_at);
@@ -205,7 +206,7 @@ fn head(fixture: &Fixture, opened: &Opened) -> (Head, u64) {
     (snapshot.head, entry.expires_at)
 }
 
-/// A store that may be stale answers from before a renewal, and is asked again.
+/// A stale store returns the record from before a renewal, and is read again.
 #[test]
 fn what_two_answers_have_decided_does_not_hold_for_one() {
     let fixture = Fixture::at(NOW);
@@ -254,7 +255,7 @@ proptest! {
         let holds_until = moments.iter().copied().filter(|moment| *moment > asked_at).min().unwrap();
         prop_assert_eq!(opened.holds_until, holds_until);
 
-        // The same, member for member, at the edges of each moment and anywhere between.
+        // The result is equal at the edges of each moment and at random moments between them.
         let edges = moments.iter().flat_map(|moment| [moment - 1, *moment, moment + 1]);
         let between = parts.map(|part| asked_at + (((holds_until - asked_at) * u64::from(part)) >> 16));
         for now in edges.chain(between).chain([holds_until - 1]) {
@@ -274,7 +275,7 @@ proptest! {
         prop_assert!(!is_same || is_early, "nothing changes at {}", holds_until - asked_at);
     }
 
-    /// What is asked again by the handle, with the record that the host has, is what the token answers.
+    /// An inspection by the handle, with the host's entry, returns the same as an open by the token.
     #[test]
     fn a_handle_answers_as_its_token_does(plan in plans()) {
         let fixture = Fixture::at(NOW);

@@ -1,4 +1,4 @@
-//! A save that begins with what the host has seen last, while the store has gone on.
+//! Saves that start from an outdated seed.
 
 #![expect(clippy::unwrap_used, reason = "what a test prepares with goes well")]
 
@@ -14,7 +14,7 @@ use fixture::Fixture;
 
 const NOW: u64 = 1_767_225_600_000;
 
-/// A session that was opened with `a` 1 and has failed to save once, because others had saved something else.
+/// A session that was opened with `a` = 1, whose saves meet concurrent ones.
 struct Stage {
     fixture: Fixture,
     policy: Policy,
@@ -60,7 +60,7 @@ impl Stage {
         session::save(&engine, &Call::new(&self.fixture), writing).map_err(|error| error.kind())
     }
 
-    /// What others save; each begins with what it sees.
+    /// Saves changes by another writer, which starts from the stored record.
     fn saved_by_others(&self, changes: &str, attempt: u32) {
         self.fixture.seed.take();
         let engine = self.fixture.engine(&Policy {
@@ -74,7 +74,7 @@ impl Stage {
             .unwrap();
     }
 
-    /// The host has seen what the store has now.
+    /// Makes the stored entry the seed.
     fn see(&self) {
         let entry = self.fixture.entry(&self.key);
         *self.fixture.seed.borrow_mut() = Some((self.key.clone(), entry));
@@ -95,7 +95,7 @@ fn a_conflict_that_is_over_is_none() {
     stage.saved_by_others(r#"{"set":{"a":2}}"#, 0);
     stage.see();
     assert_eq!(stage.save(mine, 1, 1, base), Err(Kind::Conflict));
-    // It was looked for in the newest record, once.
+    // The newest record was read once.
     assert_eq!(stage.fixture.asked.take(), ["get fresh"]);
 
     stage.see();
@@ -127,7 +127,7 @@ fn a_record_that_is_full_no_more_is_written() {
 fn a_save_that_nobody_disturbs_is_one_operation() {
     let stage = Stage::new(FieldRule::Conflict);
     stage.see();
-    // What cannot fit is refused by what the session itself shows.
+    // Changes that exceed a limit are refused by the seed, without a read.
     let refused = stage.save(r#"{"set":{"b":3,"c":1}}"#, 1, 1, None);
     assert_eq!(refused, Err(Kind::LimitExceeded));
     assert!(stage.fixture.asked.take().is_empty());

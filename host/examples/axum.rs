@@ -1,5 +1,5 @@
 //! Sessions in an axum service:
-//! `TESSERA_SECRET=$(openssl rand -hex 32) cargo run --release -p tessera --features http --example axum`, then `http://127.0.0.1:3000`.
+//! `TESSERA_SECRET=$(openssl rand -hex 32) cargo run --release -p tessera-session --features http --example axum`, then `http://127.0.0.1:3000`.
 
 use axum::extract::Path;
 use axum::routing::{get, post};
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let secret = std::env::var("TESSERA_SECRET")?;
-    let sessions = Sessions::builder()?
+    let sessions = Sessions::builder()
         .signing_key("2026-11", secret)
         .build(MemoryStore::new())?;
     serve(TcpListener::bind("127.0.0.1:3000").await?, app(sessions)).await?;
@@ -37,13 +37,13 @@ async fn home(session: Session) -> Result<String, SessionError> {
     Ok(format!("{visits} visits"))
 }
 
-/// Check a password first. The old token is no good from here on.
+/// Check a password first. The old token is refused from here on.
 async fn login(session: Session, Path(name): Path<String>) -> Result<String, SessionError> {
     session.authenticate(&name).await?;
     Ok(format!("hello, {name}"))
 }
 
-/// Who is not logged in is answered 401.
+/// Answers 401 to a client that is not logged in.
 async fn me(LoggedIn { subject, .. }: LoggedIn) -> String {
     subject
 }

@@ -1,4 +1,4 @@
-//! The demonstration alone: `cargo run --release -p tessera --features demo --example demo`, then `http://localhost:3000`.
+//! The demonstration alone: `cargo run --release -p tessera-session --features demo --example demo`, then `http://localhost:3000`.
 //!
 //! Its routes, handlers and pages are in `http/src/demo`; `tessera serve` shows the same at `/`.
 
@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A service keeps its key, and its sessions in a file: these end with the program.
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)?;
-    let sessions = Sessions::builder()?
+    let sessions = Sessions::builder()
         .signing_key("demo", secret)
         .policy(|policy| policy.public_fields = vec![AGENT.into()])
         .build(MemoryStore::new())?;

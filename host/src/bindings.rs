@@ -1,5 +1,5 @@
-//! The exports of the component, generated from `wit/`. The imports are linked by hand in `imports.rs`, where an answer of
-//! the store can be handed over without a copy.
+//! The exports of the component, generated from `wit/`.
+//! `imports.rs` links the imports by hand, so that a reply of the store is passed on without a copy.
 
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
 

@@ -1,4 +1,4 @@
-//! Time and randomness, which a host gives the engine and a test can set.
+//! The sources of time and random bytes, which a host supplies and a test can replace.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -7,9 +7,9 @@ use zeroize::Zeroize as _;
 
 use crate::Timestamp;
 
-/// Tells the time.
+/// A source of time.
 pub trait Clock: Send + Sync + 'static {
-    /// The wall-clock time. It may jump; hosts that share sessions should agree within the policy's `clock_skew`.
+    /// The wall-clock time. It may jump. The clocks of hosts that share sessions should agree within the policy's `clock_skew`.
     fn now(&self) -> Timestamp;
 }
 
@@ -23,18 +23,18 @@ impl Clock for SystemClock {
     }
 }
 
-/// Gives unpredictable bytes.
+/// A source of unpredictable bytes.
 pub trait Random: Send + Sync + 'static {
     /// Fills all of `bytes` from a cryptographically secure source.
     ///
     /// # Errors
-    /// If the source fails. The call that asked fails then, and nothing is written.
+    /// If the source fails. The session's call then fails, and nothing is written.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync>>;
 }
 
-/// The operating system's random source, drawn from a few hundred bytes at a time.
+/// The operating system's random source, with a buffer of 512 bytes for each thread.
 ///
-/// Bytes that were handed out are wiped at once. A process that was forked draws its own.
+/// Bytes are wiped from the buffer when they are handed out. A forked process does not use the buffer of its parent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemRandom;
 
@@ -44,22 +44,23 @@ impl Random for SystemRandom {
             static DRAWN: RefCell<Drawn> = const { RefCell::new(Drawn::new()) };
         }
         let taken = DRAWN.try_with(|drawn| drawn.borrow_mut().take(bytes, std::process::id()));
-        // A thread that ends has no such memory any more.
+        // The buffer of a thread that is ending may be gone.
         taken
             .unwrap_or_else(|_| getrandom::fill(bytes))
             .map_err(Into::into)
     }
 }
 
-/// So many bytes are drawn in one call to the system, which takes as long as all else that a save does with them.
+/// The number of bytes from one system call. The buffer exists because a system call takes as long as everything else that a
+/// save does with random bytes.
 const DRAWN_BYTES: usize = 512;
 
-/// Bytes that were drawn and not handed out yet, of one thread of one process.
+/// The buffer of one thread: bytes that are not handed out yet.
 struct Drawn {
     bytes: [u8; DRAWN_BYTES],
-    /// How many of them, from the first on, are still there.
+    /// The number of unused bytes, which are the first ones.
     left: usize,
-    /// In which process they were drawn. A child of it has a copy of them.
+    /// The id of the process that filled the buffer. A forked child has a copy of the buffer and must not use it.
     process: u32,
 }
 
@@ -78,13 +79,13 @@ impl Drawn {
         }
     }
 
-    /// Hands bytes out; more than are drawn at a time come from the system itself.
+    /// Hands bytes out. A request for more than the buffer holds goes to the system directly.
     fn take(&mut self, onto: &mut [u8], process: u32) -> Result<(), getrandom::Error> {
         if onto.len() > DRAWN_BYTES {
             return getrandom::fill(onto);
         }
         if self.process != process || self.left < onto.len() {
-            // Whatever becomes of the call, what was there is not handed out any more.
+            // The old bytes are never handed out, even if the system call fails.
             self.left = 0;
             getrandom::fill(&mut self.bytes)?;
             (self.left, self.process) = (DRAWN_BYTES, process);
@@ -121,7 +122,7 @@ mod tests {
         assert_eq!(all, rest[..DRAWN_BYTES - 44]);
         assert_eq!((drawn.left, drawn.bytes), (0, [0; DRAWN_BYTES]));
         take(&mut drawn, 500, 1);
-        // What is left is too little.
+        // The remaining bytes do not suffice.
         take(&mut drawn, 20, 1);
         assert_eq!(drawn.left, DRAWN_BYTES - 20);
         assert_ne!(take(&mut drawn, DRAWN_BYTES + 1, 1), vec![0; DRAWN_BYTES + 1]);

@@ -1,4 +1,4 @@
-//! Why a call did not do as asked.
+//! The errors of this crate.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use tessera_contract::form::Unfit;
 use tessera_contract::state::StateError;
 
-/// A failure of the WebAssembly runtime: a trap, no memory, or a component that it does not accept.
+/// A failure of the WebAssembly runtime: a trap, lack of memory, or a component that it refuses.
 #[derive(Debug)]
 pub struct RuntimeError(wasmtime::Error);
 
@@ -34,13 +34,17 @@ impl From<wasmtime::Error> for RuntimeError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ComponentError {
-    /// The embedded machine code does not fit this processor, and Cranelift is not built in to compile it anew.
-    #[error("the embedded component was compiled for another processor; build with the feature `compile`")]
+    /// The embedded machine code cannot be loaded: the system forbids executable memory, or the processor lacks instructions
+    /// that the code needs. In the second case the feature `compile`, which builds Cranelift in, recompiles it.
+    #[error(
+        "the embedded machine code cannot be loaded: the system forbids executable memory, \
+         or the code is for another processor and the feature `compile` is not enabled"
+    )]
     Refused(#[source] RuntimeError),
-    /// It is no component, or not one that exports the engine and imports only what this host has.
+    /// The bytes are not a component, or their exports and imports are not those of `wit/`.
     #[error("this is not a session component of this version")]
     Unfit(#[source] RuntimeError),
-    /// wasmtime does not run here.
+    /// wasmtime cannot run on this machine.
     #[error("wasmtime cannot be set up")]
     Runtime(#[source] RuntimeError),
 }
@@ -52,91 +56,93 @@ pub enum TokenFault {
     /// Longer than the policy's `maximum_token_bytes`.
     #[error("it is longer than the policy allows")]
     TooLong,
-    /// Not of the form the policy asks for, or its encoding is not canonical.
+    /// Not in the format of the policy, or its encoding is not canonical.
     #[error("it is malformed")]
     Malformed,
-    /// A JWT whose `alg`, `typ` or other header is not the one accepted.
-    #[error("its header is not the one accepted")]
+    /// A JWT with another `alg`, `typ` or other header parameter than the engine accepts.
+    #[error("its header is not accepted")]
     HeaderRefused,
     /// Signed with a key that is not in the ring.
     #[error("it was signed with a key that is not in the ring")]
     UnknownKey,
-    /// The mac does not fit: forged, damaged, or made for another issuer or audience.
-    #[error("its mac does not fit")]
+    /// The MAC does not match: the token is forged, damaged, or for another issuer or audience.
+    #[error("its signature does not match")]
     WrongMac,
-    /// A JWT whose `iss` is another.
+    /// A JWT with another `iss`.
     #[error("it has another issuer")]
     WrongIssuer,
-    /// A JWT whose `aud` is another.
+    /// A JWT with another `aud`.
     #[error("it is for another audience")]
     WrongAudience,
     /// Issued, or valid from, further in the future than the policy's `clock_skew`.
     #[error("it becomes valid in {ahead:?}")]
     NotYetValid {
-        /// How far in the future it is by this host's clock. More than the clocks of hosts differ by means that it was made elsewhere.
+        /// How far in the future the token becomes valid, by this host's clock.
+        /// More than the hosts' clocks differ by means that another host with a wrong clock, or another system, issued it.
         ahead: Duration,
     },
 }
 
-/// Why a call on a session did not do as asked.
+/// Why a call on a session failed.
 ///
-/// No variant carries a token, a key, a session id or a value.
+/// No variant contains a token, a key, a session id or a field's value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// Another call on this session is not finished.
+    /// Another call on this session is in progress.
     #[error("another call on this session is not finished")]
     Busy,
-    /// The handle's session was destroyed, or was found ended.
+    /// The session was destroyed, or an earlier call found it ended.
     #[error("the session is closed")]
     Closed,
-    /// There is no such session: it never was, was logged out or revoked, or has been idle for too long.
+    /// There is no such session: it never existed, was logged out or revoked, or its idle timeout has passed.
     #[error("there is no such session")]
     Missing,
-    /// The token or session is past its absolute end, or older than the caller allows.
+    /// The session or token is past its absolute expiry, or the token is older than the caller allows.
     #[error("the session or token has expired")]
     Expired,
-    /// The token was replaced at a login or change of privilege, or is otherwise out of date.
+    /// The token was replaced by a login or a step-up, or is otherwise out of date.
     #[error("the token was replaced by a later login")]
     Replaced,
-    /// The token was replaced by a renewal long ago: somebody may have stolen it.
-    #[error("a token was used that had been renewed long before")]
+    /// The token was renewed, and its grace period has passed: it may be stolen.
+    #[error("a token was reused long after its renewal")]
     Reused,
-    /// The token is not one of ours, or not for us.
+    /// The token is not a valid token of this issuer and audience.
     #[error("the token is refused: {0}")]
     InvalidToken(TokenFault),
-    /// The token against cross-site request forgery is not this session's.
+    /// The CSRF token does not belong to this session.
     #[error("the CSRF token is refused")]
     InvalidCsrfToken,
-    /// A field name, subject or other argument is unfit.
+    /// A field name, subject or other argument is invalid.
     #[error("{argument} {reason}")]
     InvalidArgument {
-        /// Which one.
+        /// The name of the argument.
         argument: String,
-        /// What is wrong with it.
+        /// Why it is invalid, as a verb phrase: `must be …`.
         reason: String,
     },
-    /// A field's value is unfit.
-    #[error("the value is unfit: {reason}")]
+    /// A field's value is invalid.
+    #[error("invalid value: {reason}")]
     InvalidValue {
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
-    /// A limit was passed; nothing was changed.
+    /// A limit was exceeded; nothing was changed.
     #[error("{limit} is at most {maximum}")]
     LimitExceeded {
-        /// The limit, by its name in the policy (as in WIT).
+        /// The limit, by the name of its policy field in WIT, such as `maximum-fields`.
         limit: String,
-        /// The most that is allowed.
+        /// The maximum that the policy allows.
         maximum: u64,
     },
-    /// These fields were changed by someone else meanwhile; nothing was written.
+    /// Concurrent writers changed these fields; nothing was written. Only with [`FieldRule::Conflict`](crate::FieldRule).
     #[error("others have changed the same fields: {}", .0.join(", "))]
     Conflict(Vec<String>),
-    /// Others wrote first, eight times in a row; nothing was written.
-    #[error("too many others write the same session at once")]
+    /// Concurrent writers won in every attempt (at most eight), or the queue of writers was full or took over two seconds;
+    /// nothing was written.
+    #[error("too many concurrent writes to the same session")]
     Contended,
-    /// The subject has as many sessions as the policy allows.
+    /// The subject has as many sessions as the policy allows, and the policy refuses another.
     #[error("the subject has as many sessions as allowed")]
     TooManySessions,
     /// A JWT needs a subject: authenticate the session first.
@@ -145,54 +151,54 @@ pub enum SessionError {
     /// The session is a draft that was never saved.
     #[error("the session was never saved")]
     Draft,
-    /// A value of another type is stored than was asked for, or a value cannot be stored.
+    /// The stored value does not convert to the requested type, or a value cannot be serialised.
     #[error("the value does not convert")]
     Convert(#[source] tessera_contract::ConvertError),
-    /// The store does not offer what the call needs.
-    #[error("the store does not offer {what}")]
+    /// The store does not support an operation that the call needs.
+    #[error("the store does not support {what}")]
     Unsupported {
-        /// What it does not offer.
+        /// The missing operation or guarantee.
         what: String,
     },
-    /// The store asks to be left alone for so long; nothing was written.
-    #[error("the store asks to be left alone for {0:?}")]
+    /// The store limits the rate of calls, and may be called again after this time; nothing was written.
+    #[error("rate limited; retry after {0:?}")]
     Throttled(Duration),
-    /// The store has no room; nothing was written.
+    /// The store has no free space; nothing was written.
     #[error("the store is full")]
     Full,
     /// The stored record cannot be read.
     #[error("the stored record cannot be read: {reason}")]
     Corrupt {
-        /// What is wrong with it.
+        /// The defect of the record.
         reason: String,
     },
-    /// A write was asked and how it ended is not known.
-    #[error("a write was asked and how it ended is not known")]
+    /// The outcome of a write is unknown: it may or may not be stored.
+    #[error("a write was sent and its outcome is unknown")]
     OutcomeUnknown {
-        /// What the store said last.
+        /// The last error of the store.
         #[source]
         source: Option<StoreError>,
     },
     /// The store cannot be reached; nothing was written.
     #[error("the store cannot be reached")]
     Unavailable {
-        /// What the store said.
+        /// The error of the store.
         #[source]
         source: Option<StoreError>,
     },
-    /// The engine has failed, twice in a row; nothing was written.
+    /// The engine's instance was lost, also on a second try if it trapped; nothing was written.
     #[error("the engine's instance was lost")]
     InstanceLost {
-        /// What happened to it.
+        /// The failure of the runtime.
         #[source]
         source: Option<RuntimeError>,
     },
-    /// Anything else.
+    /// Any other failure.
     #[error("{reason}")]
     Other {
-        /// What happened.
+        /// A description of the failure.
         reason: String,
-        /// What the store said last.
+        /// The last error of the store.
         #[source]
         source: Option<StoreError>,
     },
@@ -216,16 +222,16 @@ impl From<StateError> for SessionError {
                 maximum: maximum.into(),
             },
             StateError::Corrupt => Self::Corrupt {
-                reason: "a field's value is in no known form".into(),
+                reason: "a field's value has an unknown form".into(),
             },
         }
     }
 }
 
 impl SessionError {
-    /// Whether the client simply is not logged in: its token or session is no good, and nothing is out of order.
+    /// Whether the client is not logged in: its token is invalid, or its session has ended.
     ///
-    /// An outage is never that: [`SessionError::is_outage`].
+    /// Never true for an outage; see [`SessionError::is_outage`].
     pub fn is_not_logged_in(&self) -> bool {
         use SessionError as E;
         matches!(
@@ -234,7 +240,7 @@ impl SessionError {
         )
     }
 
-    /// Whether something failed that may work again later: the store, or the engine.
+    /// Whether the failure is temporary, of the store or the engine: a later retry may succeed.
     pub fn is_outage(&self) -> bool {
         use SessionError as E;
         matches!(
@@ -259,7 +265,7 @@ impl SessionError {
         } = error;
         let source = store.cloned();
         match kind {
-            // The driver takes the first for itself, and the engine never answers the second.
+            // The driver handles `Pending` itself, and the engine never returns `Busy`.
             Kind::Pending | Kind::Busy => Self::Busy,
             Kind::Closed => Self::Closed,
             Kind::Missing => Self::Missing,
@@ -302,24 +308,24 @@ impl SessionError {
     }
 }
 
-/// Why sessions cannot be configured as asked.
+/// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigurationError {
-    /// The policy makes no sense, or the store cannot honour it.
+    /// The policy is invalid, or the store cannot honour it.
     #[error("policy: {field} {reason}")]
     InvalidPolicy {
         /// The field, by its name in WIT.
         field: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
-    /// A signing key is unfit, or there is none.
+    /// A signing key is invalid, or there is none.
     #[error("keys: {key} {reason}")]
     InvalidKey {
-        /// Which one, by its place in the ring.
+        /// The key, by its position in the ring.
         key: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
     /// The component cannot be used.
@@ -328,7 +334,7 @@ pub enum ConfigurationError {
     /// The component cannot be instantiated.
     #[error("the component cannot be instantiated")]
     Instantiate(#[source] RuntimeError),
-    /// The engine failed otherwise.
+    /// The engine failed with another error.
     #[error("the engine cannot be configured")]
     Engine(#[source] SessionError),
 }

@@ -1,4 +1,4 @@
-//! Sessions over HTTP with this host's engine: the types of `tessera-http`, named for it.
+//! Sessions over HTTP: the types of `tessera-http` for the engine of this crate.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -13,7 +13,7 @@
 //!
 //! # fn app() -> Result<Router, Box<dyn std::error::Error>> {
 //! # let secret = [7; 32];
-//! let sessions = Sessions::builder()?.signing_key("2026-11", secret).build(MemoryStore::new())?;
+//! let sessions = Sessions::builder().signing_key("2026-11", secret).build(MemoryStore::new())?;
 //! let app = Router::new().route("/", get(home)).layer(SessionLayer::new(sessions));
 //! # Ok(app) }
 //! ```
@@ -25,7 +25,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use tessera_http::{
-    Change, Claims, Details, Engine, EngineSession, Grant, KeepFields, SessionPage, Timestamp, Value,
+    Change, Claims, Details, Engine, EngineSession, Grant, KeepFields, PageRequest, SessionPage, Timestamp,
+    Value,
 };
 
 pub use tessera_http::{
@@ -46,13 +47,13 @@ use crate::sessions::Sessions;
 pub type Session = tessera_http::Session<Sessions>;
 /// A session with a subject; see [`tessera_http::LoggedIn`].
 pub type LoggedIn = tessera_http::LoggedIn<Sessions>;
-/// Gives every request a session; see [`tessera_http::SessionLayer`].
+/// Provides every request with a session; see [`tessera_http::SessionLayer`].
 pub type SessionLayer = tessera_http::SessionLayer<Sessions>;
 /// Refuses forged requests; see [`tessera_http::CsrfLayer`].
 pub type CsrfLayer = tessera_http::CsrfLayer<Sessions>;
-/// Answers proxies; see [`tessera_http::Authorizer`].
+/// Answers the authorisation requests of proxies; see [`tessera_http::Authorizer`].
 pub type Authorizer = tessera_http::Authorizer<Sessions>;
-/// Why a handler did not get its session; see [`tessera_http::Rejection`].
+/// Why an extractor refused a request; see [`tessera_http::Rejection`].
 pub type Rejection = tessera_http::Rejection<SessionError>;
 
 impl EngineError for SessionError {
@@ -81,7 +82,7 @@ impl EngineError for SessionError {
             Self::OutcomeUnknown { .. } => ErrorKind::OutcomeUnknown,
             Self::Unavailable { .. } => ErrorKind::Unavailable,
             Self::InstanceLost { .. } => ErrorKind::InstanceLost,
-            // A field that a handler reads as another type than it wrote is the service's mistake.
+            // A handler that reads a field as another type than it wrote has a bug: the client is not at fault.
             Self::Convert(_) | Self::Other { .. } => ErrorKind::Other,
         }
     }
@@ -129,7 +130,7 @@ fn token_kind(fault: TokenFault) -> ErrorKind {
     }
 }
 
-/// As `application/problem+json` (RFC 9457), so that a handler may answer `Result<_, SessionError>`.
+/// Responds with `application/problem+json` (RFC 9457), so that a handler can return `Result<_, SessionError>`.
 impl IntoResponse for SessionError {
     fn into_response(self) -> Response {
         Problem::of(&self).into_response()
@@ -176,13 +177,8 @@ impl Engine for Sessions {
         self.verify(token, max_age)
     }
 
-    async fn list(
-        &self,
-        subject: &str,
-        current: Option<&str>,
-        cursor: Option<&str>,
-    ) -> Result<SessionPage, SessionError> {
-        self.list(subject, current, cursor).await
+    async fn list(&self, subject: &str, page: PageRequest<'_>) -> Result<SessionPage, SessionError> {
+        self.list(subject, page).await
     }
 
     async fn revoke(&self, subject: &str, public_id: &str) -> Result<bool, SessionError> {

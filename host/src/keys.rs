@@ -1,4 +1,4 @@
-//! Keys that make and check tokens.
+//! Keys that sign and verify tokens.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::bindings::wit;
 
-/// A key that makes and checks tokens. Its bytes are wiped when it is dropped and never stand in `Debug`.
+/// A key that signs and verifies tokens. Its secret is wiped when it is dropped, and `Debug` omits it.
 #[derive(Clone)]
 pub struct SigningKey {
     id: String,
@@ -14,8 +14,8 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Makes a key from its id, `[A-Za-z0-9_-]{1,32}`, and 32 to 1024 secret bytes from a secure random source.
-    /// Both are checked when the sessions are built.
+    /// Creates a key from its id, `[A-Za-z0-9_-]{1,32}`, and 32 to 1024 bytes from a cryptographically secure source.
+    /// [`SessionsBuilder::build`](crate::SessionsBuilder::build) checks both.
     pub fn new(id: impl Into<String>, secret: impl Into<Vec<u8>>) -> Self {
         Self {
             id: id.into(),
@@ -23,12 +23,12 @@ impl SigningKey {
         }
     }
 
-    /// Its id, which stands in every token that it signs.
+    /// The key's id, which every token that it signs contains.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Its secret, to be written where only the service can read it.
+    /// The key's secret. Store it where only the service can read it.
     pub fn secret(&self) -> &[u8] {
         &self.secret
     }

@@ -1,10 +1,12 @@
-//! Sessions for services in several languages: one engine, compiled once to a WebAssembly component, over any store.
+//! Login sessions on the server, over any store.
 //!
-//! The engine in the component signs and verifies tokens, decides what is expired, replaced or revoked, and merges concurrent
-//! changes. This library runs it with wasmtime, gives it a store, a clock and a random source, and awaits the store outside
-//! of it: a component call never waits.
+//! The engine is compiled to a WebAssembly component, so that services in several languages run the same code.
+//! It signs and verifies tokens, decides which sessions are expired, replaced or revoked, and merges concurrent changes.
+//! This library runs the component with wasmtime, and supplies a store, a clock and a random source.
+//! It awaits the store outside the component: a component call never waits.
 //!
-//! Start at [`Sessions`]. A store of your own is the trait [`store::Store`] and nothing else.
+//! Start with [`Sessions`].
+//! To write a store of your own, implement the trait [`store::Store`].
 
 mod bindings;
 mod clock;
@@ -28,5 +30,6 @@ pub use policy::{CapRule, FieldRule, Policy, Preset, ReuseRule, TokenFormat};
 pub use session::Session;
 pub use sessions::{Sessions, SessionsBuilder};
 pub use tessera_contract::{
-    Claims, ConvertError, Details, Grant, KeepFields, SessionPage, SessionSummary, Status, Timestamp, Value,
+    Claims, ConvertError, Details, Grant, KeepFields, PageRequest, SessionPage, SessionSummary, Status,
+    Timestamp, Value,
 };

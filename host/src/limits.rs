@@ -1,15 +1,16 @@
-//! Limits on what a caller hands over, checked before it is copied into the component. The engine checks all of it again, and more.
+//! Limits on the arguments of a caller, checked before they are copied into the component.
+//! The engine checks all of them again, and more.
 
 use crate::Value;
 use crate::error::SessionError;
 use tessera_contract::form::FieldLimits;
 
-/// The longest subject, in bytes.
+/// The maximum length of a subject.
 const MAXIMUM_SUBJECT_BYTES: usize = 255;
-/// The longest cursor, public id, key id or other short argument, in bytes.
+/// The maximum length of a cursor, public id, key id or other short argument.
 const MAXIMUM_ARGUMENT_BYTES: usize = 4096;
 
-/// A subject may be long, but not longer than any store takes.
+/// Checks a subject. The engine checks the store's own limit as well.
 pub(crate) fn check_subject(subject: &str) -> Result<(), SessionError> {
     let reason = if !(1..=MAXIMUM_SUBJECT_BYTES).contains(&subject.len()) {
         format!("must be 1 to {MAXIMUM_SUBJECT_BYTES} bytes long")
@@ -24,7 +25,7 @@ pub(crate) fn check_subject(subject: &str) -> Result<(), SessionError> {
     })
 }
 
-/// Any other text beside names and values.
+/// Checks the length of any other argument than a name or a value.
 pub(crate) fn check_argument(argument: &str, text: &str) -> Result<(), SessionError> {
     if text.len() > MAXIMUM_ARGUMENT_BYTES {
         let reason = format!("must be at most {MAXIMUM_ARGUMENT_BYTES} bytes long");
@@ -36,7 +37,7 @@ pub(crate) fn check_argument(argument: &str, text: &str) -> Result<(), SessionEr
     Ok(())
 }
 
-/// A change of one field.
+/// Checks the lengths of a field's name and value.
 pub(crate) fn check_change(
     limits: &FieldLimits,
     name: &str,
@@ -49,7 +50,7 @@ pub(crate) fn check_change(
     if name.len() > limits.maximum_name_bytes as usize {
         return Err(exceeded("maximum-name-bytes", limits.maximum_name_bytes));
     }
-    // As JSON a text is longer than it is, never shorter.
+    // The JSON form of a text is never shorter than the text.
     let bytes = match value {
         Some(Value::Text(text)) => text.len(),
         Some(Value::Json(text)) => text.trim_ascii().len(),
@@ -62,7 +63,8 @@ pub(crate) fn check_change(
     Ok(())
 }
 
-/// The number of changes at once: one for each field that a session may have, and one for each that it may lose.
+/// Checks the number of changes in one call: at most one for each field that a session may have, and one for each that it may
+/// lose.
 pub(crate) fn check_changes(limits: &FieldLimits, changes: usize) -> Result<(), SessionError> {
     if changes > 2 * limits.maximum_fields as usize {
         return Err(SessionError::LimitExceeded {

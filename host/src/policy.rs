@@ -1,4 +1,4 @@
-//! How sessions live.
+//! [`Policy`]: the lifetimes, limits and rules of sessions.
 
 use std::time::Duration;
 
@@ -8,40 +8,40 @@ use tessera_contract::millis;
 /// What happens when a subject has more sessions than [`Policy::sessions_per_subject`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CapRule {
-    /// The sessions that logged in longest ago end.
+    /// The sessions with the oldest logins end.
     EvictOldest,
-    /// The login that came too late is undone.
+    /// The login that exceeds the limit fails with [`SessionError::TooManySessions`](crate::SessionError::TooManySessions).
     Refuse,
 }
 
-/// Who wins when two saves changed one field differently.
+/// What happens when two concurrent saves change the same field differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldRule {
-    /// The save that comes later.
+    /// The later save overwrites the field.
     LaterWins,
-    /// Nobody: the later save fails with [`SessionError::Conflict`](crate::SessionError::Conflict).
+    /// The later save fails with [`SessionError::Conflict`](crate::SessionError::Conflict).
     Conflict,
 }
 
-/// What happens to a session whose replaced token is shown again after its grace.
+/// What happens to a session when its renewed token is used after the grace period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReuseRule {
-    /// The call answers [`SessionError::Reused`](crate::SessionError::Reused); the session goes on.
+    /// The call fails with [`SessionError::Reused`](crate::SessionError::Reused); the session stays alive.
     Report,
-    /// The session is ended as well.
+    /// The call fails in the same way, and the session ends.
     EndSession,
 }
 
-/// The form of token that is made and accepted.
+/// The format of the tokens that are issued and accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFormat {
     /// `ts1.<key id>.<payload>.<mac>`, opaque to clients.
     Compact,
-    /// A JSON Web Token (RFC 7519), HS256, that gateways can check; only sessions with a subject get one.
+    /// A JSON Web Token (RFC 7519) with HS256, which gateways can verify. Only a session with a subject receives one.
     Jwt,
 }
 
-/// A policy to start from: the defaults, or those with the timeouts of an assurance level of NIST SP 800-63B-4,
+/// The timeouts of a new policy: the defaults, or those of an assurance level of NIST SP 800-63B-4,
 /// sections 2.1.3, 2.2.3 and 2.3.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
@@ -55,59 +55,66 @@ pub enum Preset {
     Aal3,
 }
 
-/// How sessions live. Durations count in whole milliseconds.
+/// The lifetimes, limits and rules of sessions. Durations have a resolution of one millisecond.
 ///
-/// The defaults and the checks are the engine's: [`Sessions::builder`](crate::Sessions::builder) starts from them,
-/// and `build` refuses what makes no sense or what the store cannot honour, naming the field.
+/// The engine defines the defaults, from which [`Sessions::builder`](crate::Sessions::builder) starts, and the valid ranges.
+/// `build` refuses an invalid policy, and one that the store cannot honour, and names the field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Policy {
     /// Ends a session this long after its last activity. Default 30 minutes; 1 second to 400 days.
     pub idle_timeout: Duration,
-    /// Ends a session this long after its creation or last authentication. Default 24 hours; at least `idle_timeout`, at most 400 days.
+    /// Ends a session this long after its creation or last authentication.
+    /// Default 24 hours; at least `idle_timeout`, at most 400 days.
     pub absolute_timeout: Duration,
-    /// Activity moves the idle expiry at most this often. Default 1 minute; zero moves it at each touch; below `idle_timeout`.
+    /// The minimum time between two extensions of the idle expiry.
+    /// Default 1 minute; zero extends it at each touch; below `idle_timeout`.
     pub touch_interval: Duration,
-    /// Gives a session a new token this long after the last; `None`: only `rotate` and `authenticate` do. Above `rotation_grace`.
+    /// The time after which a save renews the token; `None`, the default: only `rotate` and `authenticate` do.
+    /// Above `rotation_grace`, at most `absolute_timeout`.
     pub renew_interval: Option<Duration>,
-    /// A renewed token works this long after the first use of the new one. Default 10 seconds; at most 10 minutes.
+    /// How long a renewed token stays valid after the first use of its successor. Default 10 seconds; at most 10 minutes.
     pub rotation_grace: Duration,
-    /// How long a JWT is valid. Default 5 minutes; at least 1 second.
+    /// The validity of a JWT. Default 5 minutes; 1 second to the longer of `absolute_timeout` and 5 minutes.
     pub token_lifetime: Duration,
-    /// How many sessions one subject may have; `None`: any number; 1 to 100.
+    /// The maximum number of sessions of one subject, 1 to 100; `None`, the default: any number.
+    /// Needs a store that lists by owner from an index that is never stale.
     pub sessions_per_subject: Option<u32>,
-    /// What happens beyond that. Default [`CapRule::EvictOldest`].
+    /// What happens at a login beyond that number. Default [`CapRule::EvictOldest`].
     pub cap_rule: CapRule,
-    /// Who wins when two saves changed one field differently. Default [`FieldRule::LaterWins`].
+    /// What happens when two concurrent saves change the same field differently. Default [`FieldRule::LaterWins`].
     pub field_rule: FieldRule,
-    /// What happens when a replaced token is shown again. Default [`ReuseRule::Report`].
+    /// What happens when a renewed token is used after the grace period. Default [`ReuseRule::Report`].
     pub reuse_rule: ReuseRule,
-    /// The form of token. Default [`TokenFormat::Compact`].
+    /// The format of tokens. Default [`TokenFormat::Compact`].
     pub token_format: TokenFormat,
-    /// Who makes the tokens: bound into every key, and `iss` in a JWT, where it is required. At most 255 bytes.
+    /// The issuer of the tokens: bound into every key, and the claim `iss` of a JWT, where it is required. At most 255 bytes.
     pub issuer: String,
-    /// Whom the tokens are for: bound into every key, and `aud` in a JWT, where it is required. At most 255 bytes.
+    /// The audience of the tokens: bound into every key, and the claim `aud` of a JWT, where it is required. At most 255 bytes.
     pub audience: String,
-    /// How far the clocks of hosts may differ. Default 5 seconds; at most 10 minutes.
+    /// The tolerated difference between the clocks of hosts. Default 5 seconds; at most 10 minutes.
+    /// It applies to tokens that were issued in the future and to the `exp` of a JWT, and to nothing else.
     pub clock_skew: Duration,
-    /// Longer tokens are refused unread. Default 4096; 256 to 4096.
+    /// The maximum length of a token; longer ones are refused unread. Default 4096; 256 to 4096.
     pub maximum_token_bytes: u32,
-    /// The longest field name. Default 128; 1 to 1024.
+    /// The maximum length of a field name. Default 128; 1 to 1024.
     pub maximum_name_bytes: u32,
-    /// The JSON text of one value. Default 16384; 1 to 1048576.
+    /// The maximum length of a value as JSON. Default 16384; 1 to 1048576.
     pub maximum_value_bytes: u32,
-    /// The whole stored record. Default 65536; 1024 to 1048576.
+    /// The maximum length of a whole stored record. The engine needs 512 bytes of it and the length of the subject.
+    /// Default 65536; 1024 to 1048576, and at most the maximum of the store.
     pub maximum_record_bytes: u32,
-    /// Default 256; 1 to 4096.
+    /// The maximum number of fields. Default 256; 1 to 4096.
     pub maximum_fields: u32,
-    /// The format in which records are written: that of the release before this one, which is the default, or this release's own.
-    /// Both are read. Change it once every host of the store runs a release that reads the new one. Today 1 alone.
+    /// The format of written records: that of the previous release, which is the default, or that of this release.
+    /// Both are read. Change it once every host of the store runs a release that reads the new format.
+    /// At present the only format is 1.
     pub record_format: u32,
-    /// Stands before every key in the store. Default `tessera:`; at most 64 visible ASCII characters.
+    /// The prefix of every key in the store. Default `tessera:`; at most 64 visible ASCII characters.
     pub key_prefix: String,
-    /// Fields that a list of sessions shows, as for a page "your devices". At most 32 names.
+    /// The fields that a list of sessions shows, as for a page "your devices". At most 32 names.
     pub public_fields: Vec<String>,
-    /// Text fields copied into the `data` claim of a JWT. At most 32 names.
+    /// The text fields that the `data` claim of a JWT contains. At most 32 names; only with [`TokenFormat::Jwt`].
     pub token_fields: Vec<String>,
 }
 
@@ -169,7 +176,7 @@ impl Policy {
     }
 }
 
-/// The same enum on both sides of WIT.
+/// Converts between an enum and its counterpart in WIT, which has the same cases.
 macro_rules! same {
     ($name:ident: $($case:ident),*) => {
         impl From<wit::$name> for $name {

@@ -1,4 +1,4 @@
-//! [`Sessions`]: a policy, keys and a store, from which sessions are made and opened.
+//! [`Sessions`]: creates and opens sessions, with a policy, keys and a store.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -14,15 +14,15 @@ use crate::session::Session;
 use crate::store::StoreService;
 use crate::summary;
 use tessera_contract::opens::Opens;
-use tessera_contract::{Claims, SessionPage, Timestamp, millis};
+use tessera_contract::{Claims, PageRequest, SessionPage, Timestamp, millis};
 
-/// How many writers wait for one record unless it is set otherwise.
+/// Default number of writers of each rank that may wait for one record.
 const QUEUE_PLACES: usize = 1024;
-/// How many open sessions are remembered unless it is set otherwise, and how many bytes of them.
+/// Default number of remembered opens, and their default size in bytes.
 const REMEMBERED_SESSIONS: usize = 65_536;
 const REMEMBERED_BYTES: usize = 64 << 20;
 
-/// Makes and opens sessions. Cheap to clone; usable from any number of threads.
+/// Creates and opens sessions. Cheap to clone, and usable from any number of threads.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,7 +31,7 @@ const REMEMBERED_BYTES: usize = 64 << 20;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let secret = [7; 32];
-/// let sessions = Sessions::builder()?
+/// let sessions = Sessions::builder()
 ///     .signing_key("2026-11", secret)
 ///     .idle_timeout(Duration::from_secs(30 * 60))
 ///     .build(MemoryStore::new())?;
@@ -60,23 +60,24 @@ impl fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// Begins with the defaults, the embedded component and no key.
+    /// Starts a configuration with the default policy, the embedded component and no key.
     ///
     /// # Errors
-    /// [`ConfigurationError::Component`] if the embedded component does not run here.
-    pub fn builder() -> Result<SessionsBuilder, ConfigurationError> {
-        SessionsBuilder::new(Component::embedded()?)
+    /// [`ConfigurationError::Component`] if the embedded component does not run on this machine;
+    /// [`ConfigurationError::Instantiate`].
+    pub fn builder() -> SessionsBuilder {
+        SessionsBuilder::new(Component::embedded().map_err(Into::into))
     }
 
-    /// Begins with another component than the embedded one.
+    /// Starts a configuration with a component other than the embedded one.
     ///
     /// # Errors
     /// [`ConfigurationError::Instantiate`].
-    pub fn builder_with(component: Component) -> Result<SessionsBuilder, ConfigurationError> {
-        SessionsBuilder::new(component)
+    pub fn builder_with(component: Component) -> SessionsBuilder {
+        SessionsBuilder::new(Ok(component))
     }
 
-    /// Whether both were made by one [`SessionsBuilder::build`].
+    /// Whether both come from the same call of [`SessionsBuilder::build`].
     #[cfg(feature = "http")]
     pub(crate) fn is_clone_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.calls, &other.calls)
@@ -87,34 +88,37 @@ impl Sessions {
         &self.policy
     }
 
-    /// The time by the clock that sessions expire by, as [`Details::authenticated_within`](crate::Details) takes it.
+    /// The time of the clock that determines expiry, for [`Details::authenticated_within`](crate::Details).
     pub fn now(&self) -> Timestamp {
         self.calls.now()
     }
 
-    /// Makes a draft: an empty session that is stored when it is saved.
+    /// Creates a draft: an empty session that is not stored until it is saved.
     pub fn create(&self) -> Session {
         Session::draft(Arc::clone(&self.calls))
     }
 
-    /// Opens the session that a token names. The store is asked each time; the engine only where the token was not shown lately,
-    /// or the store or the clock answers something that could change its decision.
+    /// Opens the session that a token names.
+    ///
+    /// Every call reads the store. The engine is skipped if it has recently opened the same token, and neither the record nor
+    /// the time can change its decision.
     ///
     /// # Errors
     /// [`SessionError::InvalidToken`], [`SessionError::Expired`], [`SessionError::Missing`], [`SessionError::Replaced`],
-    /// [`SessionError::Reused`], and those of the store ([`SessionError::is_outage`]).
+    /// [`SessionError::Reused`], and the errors of the store ([`SessionError::is_outage`]).
     pub async fn open(&self, token: &str) -> Result<Session, SessionError> {
         self.check_length(token)?;
         let found = self.calls.open(token).await?;
         Ok(Session::opened(Arc::clone(&self.calls), found))
     }
 
-    /// Checks a token without the store: its mac, dates, issuer and audience.
+    /// Verifies a token without the store: its signature, dates, issuer and audience.
     ///
-    /// A session that was revoked meanwhile goes unnoticed for up to `max_age`, counted from the token's issue.
+    /// The token of a revoked session is accepted until it is `max_age` old, counted from its time of issue;
+    /// with `None`, until it expires.
     ///
     /// # Errors
-    /// [`SessionError::InvalidToken`], [`SessionError::Expired`].
+    /// [`SessionError::InvalidToken`]; [`SessionError::Expired`] if the token has expired or is older than `max_age`.
     pub fn verify(&self, token: &str, max_age: Option<Duration>) -> Result<Claims, SessionError> {
         self.check_length(token)?;
         let max_age = max_age.map(millis);
@@ -125,7 +129,7 @@ impl Sessions {
         Ok(summary::claims(claims))
     }
 
-    /// What is too long is refused before it is copied into the component.
+    /// Refuses a token that is too long before it is copied into the component.
     fn check_length(&self, token: &str) -> Result<(), SessionError> {
         if token.len() > self.policy.maximum_token_bytes as usize {
             return Err(SessionError::InvalidToken(TokenFault::TooLong));
@@ -133,16 +137,12 @@ impl Sessions {
         Ok(())
     }
 
-    /// Lists one page of a subject's live sessions; `current` is the public id of the caller's own.
+    /// Lists one page of a subject's live sessions.
     ///
     /// # Errors
-    /// [`SessionError::InvalidArgument`], [`SessionError::Unsupported`], and those of the store.
-    pub async fn list(
-        &self,
-        subject: &str,
-        current: Option<&str>,
-        cursor: Option<&str>,
-    ) -> Result<SessionPage, SessionError> {
+    /// [`SessionError::InvalidArgument`]; [`SessionError::Unsupported`] if the store cannot list; the errors of the store.
+    pub async fn list(&self, subject: &str, page: PageRequest<'_>) -> Result<SessionPage, SessionError> {
+        let PageRequest { current, cursor } = page;
         check_subject(subject)?;
         check_argument("current", current.unwrap_or_default())?;
         check_argument("cursor", cursor.unwrap_or_default())?;
@@ -159,7 +159,7 @@ impl Sessions {
         Ok(summary::page(page.await?))
     }
 
-    /// Ends one session of a subject, named by its public id; answers whether it was there.
+    /// Ends the session of a subject with this public id; returns whether it existed.
     ///
     /// # Errors
     /// As [`Sessions::list`].
@@ -181,19 +181,20 @@ impl Sessions {
         }
     }
 
-    /// Ends every session of a subject, and answers how many.
-    /// When it returns, each session that was acknowledged before it began is gone.
+    /// Ends every session of a subject, and returns their number.
+    ///
+    /// After it returns, every session that was acknowledged before the call is gone.
     ///
     /// # Errors
-    /// As [`Sessions::list`]. Some may have ended when it fails; call it again.
+    /// As [`Sessions::list`]. Some sessions may have ended when it fails; call it again.
     pub async fn revoke_all(&self, subject: &str) -> Result<u64, SessionError> {
         self.revoke_each(subject, None).await
     }
 
-    /// Ends every session of a session's subject but this one: "log out everywhere else".
+    /// Ends every other session of this session's subject ("log out everywhere else"), and returns their number.
     ///
     /// # Errors
-    /// As [`Sessions::list`]; [`SessionError::SubjectRequired`] if the session has no subject.
+    /// As [`Sessions::revoke_all`]; [`SessionError::SubjectRequired`] if the session has no subject.
     pub async fn revoke_others(&self, session: &Session) -> Result<u64, SessionError> {
         let details = session.details()?;
         let subject = details.subject.ok_or(SessionError::SubjectRequired)?;
@@ -218,8 +219,9 @@ impl Sessions {
         }
     }
 
-    /// The key with which JWTs are signed under a signing key, for a gateway that checks them itself.
-    /// Who holds it can make JWTs of this issuer and audience, and nothing else.
+    /// The HS256 key derived from a signing key, for a gateway that verifies JWTs itself.
+    ///
+    /// With this key one can forge JWTs of this issuer and audience, and nothing else.
     ///
     /// # Errors
     /// [`SessionError::InvalidArgument`] if the ring has no such key.
@@ -231,25 +233,28 @@ impl Sessions {
         })
     }
 
-    /// The id of the key that signs new tokens, as it stands in each of them.
+    /// The id of the key that signs new tokens; each token contains it.
     pub fn signing_key_id(&self) -> String {
-        // A ring without a key is refused.
+        // The ring is never empty: the engine refuses an empty one.
         self.calls
             .keys()
             .first()
             .map_or_else(String::new, |key| key.id().to_owned())
     }
 
-    /// Replaces the key ring while sessions are in use: the first key signs, all verify, 64 at most.
+    /// Replaces the key ring while sessions are in use: the first key signs, and all verify. A ring has at most 64 keys.
     ///
-    /// Calls that begin afterwards use the new ring, on any clone and on sessions that are open.
-    /// To change keys over several servers without refusing a token: add the new key at the end of every server's ring,
-    /// then make it the first on every server, and remove the old one when no session can live that it signed
-    /// (after the absolute timeout).
+    /// Calls that begin afterwards use the new ring, on every clone and on open sessions.
+    ///
+    /// To rotate keys over several servers without refusing a token:
+    ///
+    /// 1. Add the new key at the end of every server's ring.
+    /// 2. Make it the first key on every server.
+    /// 3. Remove the old key after the absolute timeout, when every session with a token that it signed has expired.
     ///
     /// # Errors
-    /// [`ConfigurationError::InvalidKey`] if there is no key or one is unfit; the ring stays as it was.
-    /// [`ConfigurationError::Instantiate`] if no instance can be made to try the ring.
+    /// [`ConfigurationError::InvalidKey`] if there is no key or a key is invalid; the ring is unchanged.
+    /// [`ConfigurationError::Instantiate`] if the component cannot be instantiated to check the ring.
     ///
     /// ```
     /// use tessera::{Sessions, SigningKey, store::MemoryStore};
@@ -257,7 +262,7 @@ impl Sessions {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let (old, new) = ([7; 32], [8; 32]);
-    /// let sessions = Sessions::builder()?.signing_key("2026-11", old).build(MemoryStore::new())?;
+    /// let sessions = Sessions::builder().signing_key("2026-11", old).build(MemoryStore::new())?;
     /// let token = sessions.create().save().await?.token.expect("a new session has a token");
     ///
     /// sessions.replace_keys([SigningKey::new("2026-12", new), SigningKey::new("2026-11", old)])?;
@@ -272,8 +277,8 @@ impl Sessions {
 
 /// Configures [`Sessions`].
 pub struct SessionsBuilder {
-    component: Component,
-    policy: Policy,
+    /// Where the policy starts from; an error is reported by `build`.
+    start: Result<(Component, Policy), ConfigurationError>,
     keys: Vec<SigningKey>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -286,19 +291,21 @@ pub struct SessionsBuilder {
 impl fmt::Debug for SessionsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionsBuilder")
-            .field("policy", &self.policy)
+            .field("policy", &self.start.as_ref().ok().map(|(_, policy)| policy))
             .field("keys", &self.keys)
             .finish_non_exhaustive()
     }
 }
 
 impl SessionsBuilder {
-    fn new(component: Component) -> Result<Self, ConfigurationError> {
-        let policy = starting_policy(&component, Preset::Standard)?;
+    fn new(component: Result<Component, ConfigurationError>) -> Self {
+        let start = component.and_then(|component| {
+            let policy = starting_policy(&component, Preset::Standard)?;
+            Ok((component, policy))
+        });
         let instances = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        Ok(Self {
-            component,
-            policy,
+        Self {
+            start,
             keys: Vec::new(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -306,34 +313,39 @@ impl SessionsBuilder {
             queue_places: QUEUE_PLACES,
             remembered_sessions: REMEMBERED_SESSIONS,
             remembered_bytes: REMEMBERED_BYTES,
-        })
+        }
     }
 
-    /// Takes the timeouts of an assurance level of NIST SP 800-63B-4.
+    /// Sets the idle and the absolute timeout to those of a preset, as of an assurance level of NIST SP 800-63B-4.
+    #[must_use]
+    pub fn preset(mut self, preset: Preset) -> Self {
+        self.start = self.start.and_then(|(component, mut policy)| {
+            let preset = starting_policy(&component, preset)?;
+            policy.idle_timeout = preset.idle_timeout;
+            policy.absolute_timeout = preset.absolute_timeout;
+            Ok((component, policy))
+        });
+        self
+    }
+
+    /// Adds a key to the ring: the first key signs, and all verify.
     ///
-    /// # Errors
-    /// [`ConfigurationError::Instantiate`].
-    pub fn preset(mut self, preset: Preset) -> Result<Self, ConfigurationError> {
-        let preset = starting_policy(&self.component, preset)?;
-        self.policy.idle_timeout = preset.idle_timeout;
-        self.policy.absolute_timeout = preset.absolute_timeout;
-        Ok(self)
-    }
-
-    /// Adds a key to the ring: the first signs, all verify. The id matches `[A-Za-z0-9_-]{1,32}`, the secret is 32 to 1024 bytes.
+    /// The id matches `[A-Za-z0-9_-]{1,32}`, and the secret has 32 to 1024 bytes.
     pub fn signing_key(self, id: impl Into<String>, secret: impl Into<Vec<u8>>) -> Self {
         self.key(SigningKey::new(id, secret))
     }
 
-    /// Adds a key to the ring: the first signs, all verify.
+    /// Adds a key to the ring: the first key signs, and all verify.
     pub fn key(mut self, key: SigningKey) -> Self {
         self.keys.push(key);
         self
     }
 
-    /// Changes any field of the policy.
+    /// Changes fields of the policy.
     pub fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
-        change(&mut self.policy);
+        if let Ok((_, policy)) = &mut self.start {
+            change(policy);
+        }
         self
     }
 
@@ -347,69 +359,76 @@ impl SessionsBuilder {
         self.policy(|policy| policy.absolute_timeout = timeout)
     }
 
-    /// Takes the time from elsewhere than the machine's clock.
+    /// Replaces the machine's clock as the source of time.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Takes random bytes from elsewhere than the operating system.
+    /// Replaces the operating system as the source of random bytes.
     pub fn random(mut self, random: impl Random) -> Self {
         self.random = Arc::new(random);
         self
     }
 
-    /// How many instances of the component there are. Default: one for each core.
+    /// Sets the number of component instances, limited to 1 to 256. Default: one for each core.
     pub fn instances(mut self, instances: usize) -> Self {
         self.instances = instances.clamp(1, 256);
         self
     }
 
-    /// How many opened sessions are remembered, so that the engine need not decide again what it has decided. The store is asked
-    /// all the same. Default 65 536; 0: none. Beyond, the oldest is forgotten.
+    /// Sets the number of remembered opens, which spare the engine the same decision again. The store is still read each time.
+    ///
+    /// Default 65 536; 0 disables them. Beyond the limit, the oldest is dropped.
     pub fn remembered_sessions(mut self, sessions: usize) -> Self {
         self.remembered_sessions = sessions;
         self
     }
 
-    /// How many bytes they may take, their records counted. Default 64 MiB.
+    /// Sets the maximum size of the remembered opens in bytes, including their records. Default 64 MiB; 0 disables them.
     pub fn remembered_bytes(mut self, bytes: usize) -> Self {
         self.remembered_bytes = bytes;
         self
     }
 
-    /// How many saves and renewals wait for their turn to write one session, instead of contending in the store, and how many
-    /// confirmations and logins that keep fields, which go first. Default: 1024 of each. `0`: none waits.
+    /// Sets the lengths of the two queues of writers to one session, in which writers wait instead of contending in the store.
     ///
-    /// A save or renewal that finds no place, or has waited for two seconds, is [`SessionError::Contended`], with nothing
-    /// written; a confirmation or login goes on and contends. Logouts, revocations and other logins never wait.
-    /// Needs a tokio runtime with time; without one none waits.
+    /// One queue is for saves and renewals. The other has precedence, and is for touches (and so confirmations), and for
+    /// logins that keep fields.
+    /// Default: 1024 places in each; 0 disables both.
+    ///
+    /// If its queue is full or it has waited for two seconds, a save or renewal fails with [`SessionError::Contended`] and
+    /// writes nothing, and a touch or login proceeds and contends.
+    /// Logouts, revocations and other logins never wait.
+    /// The queues need a tokio runtime with time; without one, no writer waits.
     pub fn queue_places(mut self, places: usize) -> Self {
         self.queue_places = places;
         self
     }
 
-    /// Checks everything and makes the sessions over a store.
+    /// Validates the configuration and creates the [`Sessions`] over a store.
     ///
     /// # Errors
-    /// [`ConfigurationError::InvalidPolicy`] if the policy makes no sense or the store cannot honour it,
-    /// [`ConfigurationError::InvalidKey`] if there is no key or one is unfit.
+    /// [`ConfigurationError::InvalidPolicy`] if the policy is invalid or the store cannot honour it,
+    /// [`ConfigurationError::InvalidKey`] if there is no key or a key is invalid,
+    /// [`ConfigurationError::Instantiate`] if the component cannot be instantiated.
     pub fn build(self, store: impl StoreService) -> Result<Sessions, ConfigurationError> {
+        let (component, policy) = self.start?;
         let opens = Opens::new(self.remembered_sessions, self.remembered_bytes);
         let setup = Setup {
-            component: self.component,
+            component,
             sources: Sources {
                 store: Arc::new(store),
                 clock: self.clock,
                 random: self.random,
             },
-            policy: self.policy.to_wit(),
+            policy: policy.to_wit(),
             keys: Mutex::new(self.keys.into()),
             queues: Queues::new(self.queue_places),
         };
         Ok(Sessions {
             calls: Arc::new(Calls::new(setup, self.instances, opens)?),
-            policy: Arc::new(self.policy),
+            policy: Arc::new(policy),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Stores: the trait for a store of your own, and the stores of the crate `tessera-stores`.
 //!
-//! [`Store`] has one method for each function of the WIT interface `store`; a store of your own implements this trait.
+//! A store of your own implements [`Store`], which has one method for each function of the WIT interface `store`.
 //! The trait's documentation states the guarantees, and the store suite in `tests/` checks them.
 //! A layer that treats all operations alike implements [`StoreService`], which has one method.
 //!
@@ -78,7 +78,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let reads = Arc::new(AtomicU64::new(0));
 //! let store = Counting { inner: MemoryStore::new(), reads: Arc::clone(&reads) };
-//! let sessions = Sessions::builder()?.signing_key("2026-11", [7; 32]).build(store)?;
+//! let sessions = Sessions::builder().signing_key("2026-11", [7; 32]).build(store)?;
 //!
 //! let token = sessions.create().save().await?.token.expect("a new session has a token");
 //! sessions.open(&token).await?;

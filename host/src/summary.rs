@@ -1,4 +1,4 @@
-//! What the component reports of sessions and tokens, as the types of the contract.
+//! Conversion of the component's reports about sessions and tokens to the types of the contract.
 
 use tessera_contract::{Claims, Details, Grant, KeepFields, SessionPage, SessionSummary, Status, Timestamp};
 
@@ -50,7 +50,7 @@ pub(crate) fn page(page: wit::Summaries) -> SessionPage {
         expires_at: Timestamp::from_millis(item.expires_at),
         ends_at: Timestamp::from_millis(item.ends_at),
         current: item.current,
-        // What the engine writes is an object.
+        // The engine always writes an object.
         fields: form::members(&item.fields)
             .unwrap_or_default()
             .into_iter()

@@ -1,4 +1,4 @@
-//! "Is this request logged in?", for proxies that ask before they pass a request on: nginx's `auth_request`, Traefik's
+//! Answers for proxies that check whether a request is logged in before they pass it on: nginx's `auth_request`, Traefik's
 //! `forwardAuth`, Envoy's `ext_authz` over HTTP.
 
 use std::fmt::Write as _;
@@ -13,42 +13,43 @@ use crate::session::Open;
 use crate::transport::{TokenTransport, one};
 use tessera_contract::Value;
 
-/// Whom the session stands for.
+/// The response header with the session's subject, percent-encoded.
 pub const SUBJECT_HEADER: HeaderName = HeaderName::from_static("x-session-subject");
-/// A hash of the session's id, fit for logs.
+/// The response header with the session's public id: a hash of its id, safe for logs.
 pub const ID_HEADER: HeaderName = HeaderName::from_static("x-session-id");
-/// Headers of the client that Envoy is not to pass on (Envoy, HTTP filters, External Authorization).
+/// The response header that lists the client's headers that Envoy must not pass on (Envoy, HTTP filters, External
+/// Authorization).
 pub const ENVOY_REMOVE_HEADER: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
-/// How the client speaks to the proxy: `http` or `https`.
+/// The request header with the scheme that the client uses towards the proxy: `http` or `https`.
 const SCHEME_HEADER: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// A value is at most so long in a header, in bytes; most proxies take 8 KiB for all headers together.
+/// Maximum length of a value in a header, in bytes after encoding. Most proxies accept 8 KiB for all headers together.
 pub const MAXIMUM_VALUE_BYTES: usize = 4096;
 
-/// Answers a proxy: 200 with headers about the session, 401 if nobody is logged in, 503 if that cannot be told now.
+/// Answers a proxy: 200 with headers about the session, 401 if nobody is logged in, 503 if that cannot be determined now.
 ///
-/// The proxy is to set these headers on what it passes on, over any that the client sent, and to hand a `Set-Cookie` of the
-/// answer to the client: tokens are renewed here as anywhere.
+/// The proxy must set these headers on the request that it passes on, replacing any that the client sent.
+/// It must also forward a `Set-Cookie` of the answer to the client, because tokens are renewed here as elsewhere.
 #[derive(Clone, Debug)]
 pub struct Authorizer<E> {
     engine: E,
     settings: Arc<Settings>,
-    /// For clients that speak plain http, as far as the proxy says so.
+    /// For clients that use plain http, as reported by the proxy in `X-Forwarded-Proto`.
     plain_settings: Arc<Settings>,
     fields: Arc<[(String, HeaderName)]>,
     options: Preflight,
 }
 
-/// What is answered to a request with the method `OPTIONS`, as a browser sends it before a request from another origin, and
-/// never with credentials (Fetch, CORS-preflight fetch).
+/// The answer to a request with the method `OPTIONS`. A browser sends it before a request from another origin, and never
+/// with credentials (Fetch, CORS-preflight fetch).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Preflight {
-    /// As to any other: 401 without credentials.
+    /// As to any other method: 401 without credentials.
     #[default]
     Check,
-    /// 200 without a word of any session, so that the application behind the proxy answers it.
+    /// 200 with empty session headers, so that the application behind the proxy answers the request.
     Pass {
-        /// The header in which the proxy names the method, as `X-Forwarded-Method`, where it asks by another method than the
-        /// request has. **The proxy has to set it, over any that the client sent**: it lets requests pass.
+        /// The header in which the proxy names the request's method, such as `X-Forwarded-Method`, if its own query uses
+        /// another method. **The proxy must set it, replacing any that the client sent**, because it lets requests pass.
         method_header: Option<HeaderName>,
     },
 }
@@ -66,8 +67,10 @@ fn settings(transports: Vec<TokenTransport>) -> (Arc<Settings>, Arc<Settings>) {
 }
 
 impl<E: Engine> Authorizer<E> {
-    /// Takes the token from the first of these transports that brings one of ours, good or bad, and sends these fields in headers
-    /// of these names: texts, numbers and booleans. The header of a field that is absent or holds anything else is empty.
+    /// Takes the token from the first of `transports` that carries a Tessera token, valid or not.
+    ///
+    /// `fields` names fields of the session, each with its response header. Texts, numbers and booleans are sent.
+    /// The header of a field that is absent, or has another type, is empty.
     pub fn new(
         engine: E,
         transports: impl IntoIterator<Item = TokenTransport>,
@@ -83,7 +86,7 @@ impl<E: Engine> Authorizer<E> {
         }
     }
 
-    /// Takes the token from the first of these that brings one.
+    /// Replaces the transports.
     #[cfg(feature = "api")]
     pub(crate) fn transports(mut self, transports: Vec<TokenTransport>) -> Self {
         (self.settings, self.plain_settings) = settings(transports);
@@ -95,14 +98,14 @@ impl<E: Engine> Authorizer<E> {
         &self.settings.transports
     }
 
-    /// What is answered to `OPTIONS`.
+    /// Sets the answer to `OPTIONS`. Default: [`Preflight::Check`].
     #[must_use]
     pub fn options(mut self, options: Preflight) -> Self {
         self.options = options;
         self
     }
 
-    /// The answer to a request with this method and these headers. Its body is empty, or a problem.
+    /// Answers a request with this method and these headers. The body is empty, or a problem document (RFC 9457).
     pub async fn answer<B: From<String>>(&self, method: &Method, headers: &HeaderMap) -> Response<B> {
         if self.passes(method, headers) {
             return self.pass();
@@ -137,7 +140,7 @@ impl<E: Engine> Authorizer<E> {
         }
     }
 
-    /// Nobody is logged in here, whatever the client says of itself.
+    /// Answers as for a request without a session: every session header is empty, so that the client's own are replaced.
     fn pass<B: From<String>>(&self) -> Response<B> {
         let mut response = Response::new(B::from(String::new()));
         let headers = response.headers_mut();
@@ -148,7 +151,7 @@ impl<E: Engine> Authorizer<E> {
         for header in told {
             headers.insert(header.clone(), HeaderValue::from_static(""));
         }
-        // Names of headers fit a header.
+        // Header names are valid header values.
         if let Ok(absent) = HeaderValue::try_from(absent.join(",")) {
             headers.insert(ENVOY_REMOVE_HEADER, absent);
         }
@@ -173,16 +176,16 @@ impl<E: Engine> Authorizer<E> {
                 Some(Value::Boolean(value)) => value.to_string(),
                 Some(Value::Integer(number)) => number.to_string(),
                 Some(Value::Float(number)) => number.to_string(),
-                // Whoever reads a header knows nothing of their structure.
+                // The reader of a header does not know how such a value is structured.
                 None | Some(Value::Null | Value::Bytes(_) | Value::Json(_)) => {
                     absent.push(header.as_str());
                     String::new()
                 }
             };
-            // Empty where the field is absent, because a proxy may keep a placeholder where a header is missing.
+            // Empty and not missing, because a proxy may keep a placeholder for a missing header.
             headers.insert(header.clone(), value(&text)?);
         }
-        // Envoy would pass on what the client sent under these names.
+        // Envoy would otherwise pass on the client's own headers of these names.
         if !absent.is_empty() {
             headers.insert(ENVOY_REMOVE_HEADER, value(&absent.join(","))?);
         }
@@ -190,14 +193,14 @@ impl<E: Engine> Authorizer<E> {
     }
 }
 
-/// What is not visible ASCII is percent-encoded (RFC 3986, section 2.1), and so is `%`: nothing in a value ends a header.
+/// Percent-encodes all but visible ASCII (RFC 3986, section 2.1), and `%` itself, so that no value can end its header.
 fn value(text: &str) -> Result<HeaderValue, Problem> {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
             b'!'..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
             _ => {
-                // Writing to a text does not fail.
+                // Writing to a `String` does not fail.
                 let _ = write!(encoded, "%{byte:02X}");
             }
         }
@@ -206,7 +209,7 @@ fn value(text: &str) -> Result<HeaderValue, Problem> {
     let value = HeaderValue::from_str(&encoded).ok().filter(|_| fits);
     value.ok_or_else(|| {
         tracing::error!("a field is too long for a header: {} bytes", encoded.len());
-        Problem::new(500, "other", "the service failed; its log says more")
+        Problem::new(500, "other", "the service failed; see its log")
     })
 }
 

@@ -7,12 +7,12 @@ use http_body_util::LengthLimitError;
 
 use crate::problem::Problem;
 
-/// The error of a body that took longer to arrive than the host allows; told to the client as 408.
+/// The error of a body that took longer to arrive than the host allows. The client receives 408.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the body took longer than {0:?}")]
+#[error("the body took longer than {0:?} to arrive")]
 pub struct BodyTimeout(pub Duration);
 
-/// What the client is told of a body that could not be read; `too_long` if it is longer than the reader takes.
+/// The problem for a body that could not be read; `too_long` if it exceeds the reader's limit.
 pub(crate) fn unread(error: &(dyn Error + 'static), too_long: impl FnOnce() -> Problem) -> Problem {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -38,7 +38,7 @@ mod tests {
         assert_eq!(unread(&late, too_long).code(), "body-timeout");
         let cut = std::io::Error::other("cut");
         assert_eq!(unread(&cut, too_long).code(), "body-unreadable");
-        // As frameworks wrap it.
+        // Frameworks wrap the error like this.
         let wrapped = axum_core::Error::new(late);
         assert_eq!(unread(&wrapped, too_long).code(), "body-timeout");
     }

@@ -1,5 +1,7 @@
-//! Several cookies of one name in a request, as a browser sends them after a change of `Path` or `Domain`, or where a sibling
-//! domain planted one. A request does not say which of them was set with which attributes (RFC 6265, section 4.2.2).
+//! Several cookies of one name in a request.
+//!
+//! A browser sends them after a change of `Path` or `Domain`, or if a sibling domain planted one.
+//! A request does not carry the attributes with which each of them was set (RFC 6265, section 4.2.2).
 
 use std::sync::atomic::AtomicU64;
 
@@ -10,13 +12,13 @@ use crate::error::EngineError as _;
 use crate::problem::{warn_now_and_then, warn_operator};
 use tessera_contract::Claims;
 
-/// How many are tried; each costs a mac, and perhaps a read of the store.
+/// Maximum number of candidates that are tried. Each costs a MAC computation, and possibly a read of the store.
 pub(crate) const MAXIMUM_CANDIDATES: usize = 4;
 
-/// Opens the one token that opens a session; `None` if that is not exactly one. An outage is an error, because it leaves open
-/// which one counts.
+/// Opens the only token that opens a session; `None` unless there is exactly one.
+/// An outage is an error, because it leaves open which token counts.
 ///
-/// Of two tokens of one session only the newer one is tried: the older one would be taken for a stolen one.
+/// Of two tokens of one session only the newer one is tried, because the older one would count as stolen.
 pub(crate) async fn open_one<E: Engine>(
     engine: &E,
     candidates: Vec<Zeroizing<String>>,
@@ -54,7 +56,7 @@ pub(crate) async fn open_one<E: Engine>(
     let opened = opened.len();
     warn_now_and_then(&REFUSED, |requests| {
         tracing::warn!(
-            "of {count} different cookies of one name {opened} open a session: none is taken ({requests} such requests so far). \
+            "of {count} different cookies of one name {opened} open a session: none is used ({requests} such requests so far). \
              They were set with different paths or domains, or one was planted"
         );
     });

@@ -1,76 +1,80 @@
-//! How the cookie is set, and what of it browsers would reject (RFC 6265bis; OWASP Session Management Cheat Sheet).
+//! The session cookie: its attributes, and checks for cookies that browsers reject (RFC 6265bis; OWASP Session Management
+//! Cheat Sheet).
 
 use std::fmt;
 
 use http::HeaderValue;
 
-/// A cookie's name and value together, in bytes: browsers drop what is longer (RFC 6265bis, section 5.7).
+/// Maximum length of a cookie's name and value together, in bytes. Browsers drop longer cookies (RFC 6265bis, section 5.7).
 pub const MAXIMUM_COOKIE_BYTES: usize = 4096;
-/// Browsers cut a longer life down to this (RFC 6265bis, section 5.5): 400 days.
+/// 400 days. Browsers cap a longer lifetime at this (RFC 6265bis, section 5.5).
 const MAXIMUM_AGE_SECONDS: u64 = 400 * 24 * 3600;
 const MAXIMUM_ATTRIBUTE_BYTES: usize = 1024;
-/// Each costs a `Set-Cookie` header of a login and of a logout.
+/// Each earlier setting adds a `Set-Cookie` header to the response to a login or a logout.
 const MAXIMUM_FORMER_SETTINGS: usize = 8;
 
-/// To which requests from other sites a browser adds the cookie.
+/// The requests from other sites to which a browser adds the cookie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameSite {
-    /// To none, links from other sites included.
+    /// No request, links from other sites included.
     Strict,
-    /// To links from other sites, and nothing else of theirs.
+    /// Links from other sites, and no other request from them.
     #[default]
     Lax,
-    /// To all. Needs `Secure`, and something against forged requests.
+    /// All requests. Needs `Secure`, and a defence against cross-site request forgery.
     None,
 }
 
 /// How long the browser keeps the cookie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Until the session's absolute end, as it is when the token is handed out.
+    /// Until the session's absolute end, as of when the token is handed out.
     #[default]
     AbsoluteEnd,
-    /// Until the browser ends (which many put off by restoring their tabs).
+    /// Until the browser session ends. Many browsers prolong it by restoring tabs.
     BrowserSession,
 }
 
-/// Why a cookie cannot be set so.
+/// The reason why a cookie is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CookieError {
-    /// The name is not a token of RFC 9110, or too long.
+    /// The name is not a token of RFC 9110, or is too long.
     #[error("a cookie's name is 1 to 1024 letters, digits and !#$%&'*+-.^_`|~")]
     Name,
-    /// The path does not begin with a slash, or has a character that it cannot have.
+    /// The path does not begin with a slash, contains an invalid character, or is too long.
     #[error("a cookie's path begins with `/` and has neither control characters nor `;`")]
     Path,
-    /// The domain is not one.
-    #[error("a cookie's domain is letters, digits, points and hyphens")]
+    /// The domain is invalid.
+    #[error("a cookie's domain consists of letters, digits, dots and hyphens")]
     Domain,
-    /// `__Host-` asks for `Secure`, `Path=/` and no `Domain`; browsers drop the cookie otherwise.
-    #[error("a name that begins with `__Host-` needs Secure, Path=/ and no Domain, and never had others")]
+    /// `__Host-` requires `Secure`, `Path=/` and no `Domain`; browsers drop the cookie otherwise.
+    #[error(
+        "a name that begins with `__Host-` requires Secure, Path=/ and no Domain, and allows no earlier settings"
+    )]
     HostPrefix,
-    /// `__Secure-` asks for `Secure`.
-    #[error("a name that begins with `__Secure-` needs Secure")]
+    /// `__Secure-` requires `Secure`.
+    #[error("a name that begins with `__Secure-` requires Secure")]
     SecurePrefix,
-    /// `SameSite=None` asks for `Secure`.
-    #[error("SameSite=None needs Secure")]
+    /// `SameSite=None` requires `Secure`.
+    #[error("SameSite=None requires Secure")]
     SameSiteNone,
-    /// There are more earlier settings than eight.
+    /// There are more than eight earlier settings.
     #[error("a cookie has at most 8 earlier settings")]
     TooManyFormer,
-    /// `Partitioned` asks for `Secure`.
-    #[error("Partitioned needs Secure")]
+    /// `Partitioned` requires `Secure`.
+    #[error("Partitioned requires Secure")]
     Partitioned,
-    /// Name and value are longer than browsers keep.
-    #[error("the cookie's name and value are {bytes} bytes, and browsers keep 4096")]
+    /// The name and value together exceed [`MAXIMUM_COOKIE_BYTES`].
+    #[error("the cookie's name and value have {bytes} bytes, and browsers keep at most 4096")]
     TooLong {
-        /// How long they are.
+        /// Length of the name and value together, in bytes.
         bytes: usize,
     },
 }
 
-/// A session cookie: by default `__Host-tessera`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`, until the absolute end.
+/// A session cookie: by default `__Host-tessera`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`, kept until the absolute
+/// end.
 ///
 /// ```
 /// use tessera_http::{Cookie, SameSite};
@@ -90,12 +94,12 @@ pub struct Cookie {
     lifetime: Lifetime,
     partitioned: bool,
     set_by_others: bool,
-    /// Whether `Secure` is left out where the client speaks plain http.
+    /// Whether `Secure` is omitted if the client uses plain http.
     follows_scheme: bool,
     former: Vec<Scope>,
 }
 
-/// To which requests a browser sends a cookie. Two cookies of one name with different scopes are two cookies.
+/// The requests to which a browser adds a cookie. Cookies of one name with different scopes are distinct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Scope {
     path: String,
@@ -109,16 +113,16 @@ impl Default for Cookie {
 }
 
 impl Cookie {
-    /// Begins with the defaults.
+    /// A builder with the defaults.
     pub fn builder() -> CookieBuilder {
         CookieBuilder::default()
     }
 
-    /// A cookie for development over plain http: neither `Secure` nor `__Host-`, so that anybody on the way reads it.
+    /// A cookie for development over plain http, without `Secure` and `__Host-`: anyone on the network path can read it.
     ///
-    /// Browsers take `Secure` cookies from `http://localhost`, some of them, and from no other plain address.
+    /// Only some browsers accept `Secure` cookies from `http://localhost`, and none does from another plain-http address.
     pub fn insecure_for_local_development() -> Self {
-        tracing::warn!("session cookies are sent over plain http: for local development only");
+        tracing::warn!("session cookies are sent over plain http; use this for local development only");
         Self {
             name: "tessera".into(),
             secure: false,
@@ -126,12 +130,12 @@ impl Cookie {
         }
     }
 
-    /// Its name.
+    /// The cookie's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The same for a client that speaks plain http, and would drop a `Secure` cookie.
+    /// The cookie for a client that uses plain http and would drop a `Secure` cookie.
     pub(crate) fn over_plain_http(&self) -> Self {
         Self {
             secure: self.secure && !self.follows_scheme,
@@ -143,13 +147,13 @@ impl Cookie {
         self.set_by_others
     }
 
-    /// `Set-Cookie` with a token whose session ends in so many milliseconds.
+    /// The `Set-Cookie` value for a token whose session ends in `remaining_millis` milliseconds.
     pub(crate) fn set(&self, token: &str, remaining_millis: u64) -> Result<HeaderValue, CookieError> {
         let bytes = self.name.len() + token.len();
         if bytes > MAXIMUM_COOKIE_BYTES {
             return Err(CookieError::TooLong { bytes });
         }
-        // A second begun is a second less: the cookie ends with the session and not after it.
+        // Rounded down, so that the cookie does not outlive the session.
         let seconds = (remaining_millis / 1000).min(MAXIMUM_AGE_SECONDS);
         let age = (self.lifetime == Lifetime::AbsoluteEnd).then_some(seconds);
         let mut value = header(&self.write(token, age))?;
@@ -157,13 +161,14 @@ impl Cookie {
         Ok(value)
     }
 
-    /// `Set-Cookie` that removes it, with the attributes it was set with: browsers take it for another otherwise.
+    /// The `Set-Cookie` value that removes the cookie. It repeats the attributes, by which browsers identify the cookie.
     pub(crate) fn remove(&self) -> Result<HeaderValue, CookieError> {
         header(&self.write("", Some(0)))
     }
 
-    /// `Set-Cookie` for each cookie of this name with another scope that may be there: those of earlier settings, and beside
-    /// a domain's the one of the host alone. A browser would send both, and not say which is which.
+    /// A `Set-Cookie` value to remove each cookie of this name with another scope that may exist: those of earlier
+    /// settings, and the host-only cookie if a domain is set. A browser would send both cookies without distinguishing
+    /// them.
     pub(crate) fn remove_twins(&self) -> impl Iterator<Item = Result<HeaderValue, CookieError>> {
         let host_only = self.domain.as_ref().map(|_| Scope {
             path: self.path.clone(),
@@ -200,14 +205,14 @@ impl Cookie {
 }
 
 impl Scope {
-    /// Browsers ignore a domain's leading point and its case (RFC 6265bis, section 5.6.3).
+    /// Compares scopes as browsers do: a domain's leading dot and its case do not count (RFC 6265bis, section 5.6.3).
     fn is_same(&self, path: &str, domain: Option<&str>) -> bool {
         let plain = |domain: &str| domain.trim_start_matches('.').to_ascii_lowercase();
         self.path == path && self.domain.as_deref().map(plain) == domain.map(plain)
     }
 }
 
-/// What was checked at construction fits a header; a token is letters, digits and points.
+/// Cannot fail: the attributes were checked by the builder, and a token consists of base64url characters and dots.
 fn header(text: &str) -> Result<HeaderValue, CookieError> {
     HeaderValue::from_str(text).map_err(|_| CookieError::Name)
 }
@@ -282,74 +287,75 @@ impl Default for CookieBuilder {
 }
 
 impl CookieBuilder {
-    /// Its name. One that begins with `__Host-` cannot be planted by a sibling domain.
+    /// Sets the name. A sibling domain cannot plant a cookie whose name begins with `__Host-`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.cookie.name = name.into();
         self
     }
 
-    /// The paths it is sent to.
+    /// Sets the path below which the cookie is sent.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.cookie.path = path.into();
         self
     }
 
-    /// The domain it is sent to, with all its subdomains: each of them can then read and plant it.
+    /// Sets the domain to which, with all its subdomains, the cookie is sent. Each of them can then read and plant it.
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.cookie.domain = Some(domain.into());
         self
     }
 
-    /// Whether it is sent over TLS only.
+    /// Sets whether the cookie is sent over TLS only.
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.cookie.secure = secure;
         self
     }
 
-    /// Whether scripts cannot read it.
+    /// Sets whether scripts are denied access to the cookie.
     #[must_use]
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.cookie.http_only = http_only;
         self
     }
 
-    /// To which requests from other sites it is added.
+    /// Sets the requests from other sites to which the cookie is added.
     #[must_use]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.cookie.same_site = same_site;
         self
     }
 
-    /// How long the browser keeps it.
+    /// Sets how long the browser keeps the cookie.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.cookie.lifetime = lifetime;
         self
     }
 
-    /// Whether each site that embeds this one has a cookie jar of its own for it (CHIPS). Needs `Secure`; a page in a frame of
-    /// another site needs `SameSite=None` as well.
+    /// Sets whether each site that embeds this one has a separate cookie jar for it (CHIPS).
+    /// Requires `Secure`; a page in a frame of another site needs `SameSite=None` as well.
     #[must_use]
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.cookie.partitioned = partitioned;
         self
     }
 
-    /// Leaves `Secure` out where a proxy says that the client speaks plain http.
+    /// Omits `Secure` if a proxy reports that the client uses plain http.
     #[cfg(feature = "api")]
     pub(crate) fn follows_scheme(mut self) -> Self {
         self.cookie.follows_scheme = true;
         self
     }
 
-    /// Names a path, and a domain if there was one, that this cookie was set with before a change of either. A login or a
-    /// logout removes that cookie, because a browser would go on sending it beside the new one. May be called several times.
+    /// Adds an earlier path and domain of this cookie, from before a change of either.
+    /// A login or logout removes the earlier cookie, because a browser would keep sending it beside the new one.
+    /// May be called up to eight times.
     ///
-    /// The cookie of the host alone is removed without this where a domain is set.
+    /// If a domain is set, the host-only cookie is removed without this call.
     #[must_use]
     pub fn formerly(mut self, path: impl Into<String>, domain: Option<&str>) -> Self {
         self.cookie.former.push(Scope {
@@ -359,17 +365,17 @@ impl CookieBuilder {
         self
     }
 
-    /// Only reads it: another application sets and removes it, with attributes that only that one knows.
+    /// Only reads the cookie. Another application sets and removes it, with attributes that only that application knows.
     #[must_use]
     pub fn set_by_others(mut self) -> Self {
         self.cookie.set_by_others = true;
         self
     }
 
-    /// Checks that browsers would keep it.
+    /// Checks that browsers would keep the cookie.
     ///
     /// # Errors
-    /// [`CookieError`], naming what does not fit.
+    /// [`CookieError`], naming the invalid part.
     pub fn build(self) -> Result<Cookie, CookieError> {
         let cookie = self.cookie;
         let fits = |length: usize| (1..=MAXIMUM_ATTRIBUTE_BYTES).contains(&length);

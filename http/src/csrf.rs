@@ -1,5 +1,5 @@
-//! Against cross-site request forgery (OWASP Cross-Site Request Forgery Prevention Cheat Sheet): where a request comes from
-//! first, then a token that only a page of the same session can know.
+//! Protection against cross-site request forgery (OWASP Cross-Site Request Forgery Prevention Cheat Sheet): a check of the
+//! request's origin, then a token that only a page of the same session can know.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -23,20 +23,25 @@ use crate::problem::Problem;
 use crate::session::{Session, TokenState};
 use crate::transport::{TokenTransport, one};
 
-/// The header that scripts send the token in.
+/// The header in which scripts send the CSRF token.
 pub const CSRF_HEADER: &str = "x-csrf-token";
-/// The form field that pages send the token in.
+/// The form field in which pages send the CSRF token.
 pub const CSRF_FIELD: &str = "csrf_token";
-/// A form that is longer has to send the token as a header.
+/// Default limit, in bytes, of a form that is searched for the token. A longer form must send the token in the header.
 pub const DEFAULT_FORM_BYTES: usize = 64 << 10;
 
 /// Refuses requests that another site made a browser send.
 ///
-/// `GET`, `HEAD`, `OPTIONS` and `TRACE` pass: they must change nothing. Of the others, those that a browser says come from
-/// another site or origin are refused. Where the session came in a cookie, the token of
-/// [`Session::csrf_token`](crate::Session::csrf_token) has to come too: in the header [`CSRF_HEADER`], or in the field
-/// [`CSRF_FIELD`] of a form (`application/x-www-form-urlencoded`; a form in `multipart/form-data` needs the header). What travels in a header is added by no browser on its own,
-/// and passes. Stands inside of a [`SessionLayer`](crate::SessionLayer), and guards the session of the innermost one around it.
+/// `GET`, `HEAD`, `OPTIONS` and `TRACE` pass: their handlers must change nothing.
+/// Of the other requests, those that the browser reports as coming from another site or origin are refused.
+///
+/// If a cookie carried the session's token, the request needs a token of
+/// [`Session::csrf_token`](crate::Session::csrf_token):
+/// in the header [`CSRF_HEADER`], or in the field [`CSRF_FIELD`] of a form (`application/x-www-form-urlencoded`; a form in
+/// `multipart/form-data` needs the header).
+/// If a header carried the session's token, the request passes, because no browser adds such a header on its own.
+///
+/// The layer must be inside a [`SessionLayer`](crate::SessionLayer), and guards the session of the innermost one around it.
 pub struct CsrfLayer<E> {
     settings: Arc<Settings>,
     engine: PhantomData<fn() -> E>,
@@ -84,11 +89,11 @@ impl<E> CsrfLayer<E> {
         }
     }
 
-    /// Takes requests from pages of another origin, such as `https://app.example.com`; also where a proxy changes `Host`.
-    /// Case, a slash at the end and the scheme's own port make no difference.
+    /// Trusts pages of another origin, such as `https://app.example.com`. Also needed if a proxy changes `Host`.
+    /// Case, a trailing slash and the scheme's default port are ignored.
     ///
     /// # Errors
-    /// [`OriginError`] for what no browser sends as an origin.
+    /// [`OriginError`] if the text is not an origin in the form that browsers send.
     pub fn trust_origin(self, origin: &str) -> Result<Self, OriginError> {
         let mut settings = (*self.settings).clone();
         let origin = Origin::parse(origin.strip_suffix('/').unwrap_or(origin))?;
@@ -99,7 +104,7 @@ impl<E> CsrfLayer<E> {
         })
     }
 
-    /// The longest form, in bytes, in which the token is looked for. Default 64 KiB.
+    /// Sets the maximum length, in bytes, of a form that is searched for the token. Default: 64 KiB.
     #[must_use]
     pub fn maximum_form_bytes(self, bytes: usize) -> Self {
         let settings = Settings {
@@ -125,7 +130,7 @@ impl<S, E> Layer<S> for CsrfLayer<E> {
     }
 }
 
-/// What [`CsrfLayer`] makes of a service.
+/// The service produced by [`CsrfLayer`].
 pub struct CsrfService<S, E> {
     inner: S,
     settings: Arc<Settings>,
@@ -168,7 +173,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The service that was asked whether it is ready goes on; its clone waits for the next.
+        // The service that is ready handles this request; its clone waits for the next one.
         let waiting = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, waiting);
         let settings = Arc::clone(&self.settings);
@@ -181,7 +186,7 @@ where
     }
 }
 
-/// Passes a request on, whole, or says why not.
+/// Returns the request, with its whole body, or the problem to answer it with.
 async fn judge<E, B>(settings: &Settings, request: Request<B>) -> Result<Request<B>, Problem>
 where
     E: Engine,
@@ -219,15 +224,11 @@ where
     Ok(Request::from_parts(parts, B::from(body)))
 }
 
-/// The session, where a cookie brought it and it lives: nobody can forge what is not there.
+/// The live session, if a cookie carried its token. Without a live session there is nothing to forge.
 async fn session_of_cookie<E: Engine>(parts: &request::Parts) -> Result<Option<Session<E>>, Problem> {
     let Some(Mount { slot, .. }) = parts.extensions.get::<Mount<E>>() else {
-        tracing::error!("a CSRF layer stands outside of a session layer");
-        return Err(Problem::new(
-            500,
-            "other",
-            "the service failed; its log says more",
-        ));
+        tracing::error!("a CSRF layer is not inside a session layer");
+        return Err(Problem::new(500, "other", "the service failed; see its log"));
     };
     let transport = slot
         .brought(&parts.headers)
@@ -248,9 +249,9 @@ fn check<E: Engine>(session: &Session<E>, token: &str) -> Result<(), Problem> {
         .map_err(|error| Problem::of(&error))
 }
 
-/// What the browser says of where the request comes from; what is no browser says nothing.
+/// Checks the origin that the browser reports. Non-browser clients send none of these headers, and pass.
 pub(crate) fn check_origin(trusted: &BTreeSet<Origin>, parts: &request::Parts) -> Result<(), Problem> {
-    // One that stands twice says nothing that could be believed.
+    // A repeated header is not trusted.
     let text = |name: HeaderName| one(&parts.headers, &name).unwrap_or(Some("null"));
     let origin = text(header::ORIGIN).map(Origin::parse);
     if let Some(Ok(origin)) = &origin
@@ -272,7 +273,7 @@ pub(crate) fn check_origin(trusted: &BTreeSet<Origin>, parts: &request::Parts) -
     }
 }
 
-/// The media type of the body, without parameters.
+/// The media type of the body, without its parameters.
 fn media_type(headers: &HeaderMap) -> &str {
     let kind = headers
         .get(header::CONTENT_TYPE)
@@ -282,7 +283,11 @@ fn media_type(headers: &HeaderMap) -> &str {
 }
 
 fn cross_site() -> Problem {
-    Problem::new(403, "cross-site", "a page of another origin changes nothing here")
+    Problem::new(
+        403,
+        "cross-site",
+        "requests from pages of another origin are refused",
+    )
 }
 
 fn absent() -> Problem {
@@ -290,7 +295,7 @@ fn absent() -> Problem {
     Problem::new(403, "csrf-token-absent", detail)
 }
 
-/// It may hold files of any length, which nobody should have to keep in memory to look for a field.
+/// A multipart form may hold files of any length, which must not be kept in memory in search of a field.
 fn absent_from_multipart() -> Problem {
     let detail = "send the session's CSRF token in the header `X-CSRF-Token`: a form in `multipart/form-data` is \
                   not searched for the field `csrf_token`";
@@ -299,7 +304,7 @@ fn absent_from_multipart() -> Problem {
 
 fn form_too_long(maximum: usize) -> Problem {
     let detail =
-        "the form is longer than the CSRF token is looked for in; send it in the header `X-CSRF-Token`";
+        "the form is too long to be searched for the CSRF token; send the token in the header `X-CSRF-Token`";
     Problem::new(413, "limit-exceeded", detail)
         .with("limit", "maximum-form-bytes")
         .with("maximum", maximum)

@@ -1,12 +1,12 @@
-//! What can go wrong with a session, by names that stay the same in every host and over every wire.
+//! Error kinds, with names that are the same in every host and protocol.
 
 use std::error::Error;
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// The cases of `error-kind` in `wit/policy.wit`, as a client of HTTP is told them, and `TokenAmbiguous`: several cookies of
-/// one name, of which not exactly one opens a session.
+/// The cases of `error-kind` in `wit/policy.wit`, as reported to HTTP clients, and `TokenAmbiguous`: several cookies of one
+/// name, of which not exactly one opens a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each case is described in wit/policy.wit")]
@@ -46,12 +46,12 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Its stable name, as in WIT.
+    /// The stable name, as in WIT.
     pub fn code(self) -> &'static str {
         self.row().1
     }
 
-    /// The status of a response that is refused for it.
+    /// The HTTP status of a response with this error.
     pub fn status(self) -> u16 {
         self.row().0
     }
@@ -93,31 +93,31 @@ impl ErrorKind {
         }
     }
 
-    /// Whether whoever asks is simply not logged in: the token or its session is no good, and nothing is out of order.
+    /// Whether the client is just not logged in: the token or its session is invalid, and the service works as intended.
     pub fn is_not_logged_in(self) -> bool {
         self.status() == 401
     }
 }
 
-/// An engine's error, as far as HTTP has to know it.
+/// An engine's error, as far as HTTP needs it.
 pub trait EngineError: Error + Send + Sync + Sized + 'static {
-    /// Which it is.
+    /// The kind of the error.
     fn kind(&self) -> ErrorKind;
 
-    /// The error of a handle whose response has left.
+    /// The error for a call on a session whose response has left.
     fn closed() -> Self;
 
-    /// Members for the problem that the client reads, none of them a token, a key, a session id or a value.
+    /// Further members of the problem document. None of them may contain a token, a key, a session id or a field value.
     fn members(&self) -> Vec<(&'static str, Value)> {
         Vec::new()
     }
 
-    /// How far in the future a token is that is not valid yet.
+    /// The time until the token becomes valid, if it was refused because it is not valid yet.
     fn ahead(&self) -> Option<Duration> {
         None
     }
 
-    /// How long to wait before it is tried again, where the store said so.
+    /// The time to wait before a retry, if the store has stated one.
     fn retry_after(&self) -> Option<Duration> {
         None
     }

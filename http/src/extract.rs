@@ -1,4 +1,4 @@
-//! What a handler writes among its arguments, and how a request is refused that has not what it asks for.
+//! Extractors for handlers, and the responses to requests that lack the required session.
 
 use std::fmt;
 
@@ -12,22 +12,22 @@ use crate::nest::Mount;
 use crate::problem::Problem;
 use crate::session::{Session, TokenState};
 
-/// Why a handler did not get its session.
+/// The reason why a handler did not receive its session.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection<F: std::error::Error + 'static> {
-    /// The request did not come through a [`SessionLayer`](crate::SessionLayer) of this engine.
-    #[error("there is no session layer: add `.layer(SessionLayer::new(sessions))` around this handler")]
+    /// The request did not pass a [`SessionLayer`](crate::SessionLayer) with this engine type.
+    #[error("no session layer: add `.layer(SessionLayer::new(sessions))` around this handler")]
     LayerMissing,
     /// Nobody is logged in.
     #[error("nobody is logged in")]
     NotLoggedIn {
-        /// Why the token that was sent is no good.
+        /// The state of the token that the request carried.
         token_state: TokenState,
-        /// Where to log in, if the layer knows and the client is a browser that goes there.
+        /// The login address, if the layer has a login path and a browser would show the response as a page.
         login: Option<HeaderValue>,
     },
-    /// The session cannot be opened now: the store, or room in the host, is missing.
+    /// The session cannot be opened now: the store is unavailable, or the host has no capacity left.
     #[error("the session cannot be opened")]
     Engine(#[source] F),
 }
@@ -37,7 +37,7 @@ impl<F: crate::EngineError> IntoResponse for Rejection<F> {
         match self {
             Self::LayerMissing => {
                 tracing::error!("{self}");
-                Problem::new(500, "other", "the service failed; its log says more").into_response()
+                Problem::new(500, "other", "the service failed; see its log").into_response()
             }
             Self::NotLoggedIn {
                 login: Some(login), ..
@@ -72,7 +72,7 @@ impl<S: Sync, E: Engine> FromRequestParts<S> for Session<E> {
     }
 }
 
-/// `None` where there is no live session.
+/// `None` if there is no live session.
 impl<S: Sync, E: Engine> OptionalFromRequestParts<S> for Session<E> {
     type Rejection = Rejection<E::Error>;
 
@@ -82,12 +82,14 @@ impl<S: Sync, E: Engine> OptionalFromRequestParts<S> for Session<E> {
     }
 }
 
-/// A session with a subject. A client that is not logged in is answered 401; a browser that would show the answer as a page is
-/// sent to the layer's login path.
+/// A session with a subject.
+///
+/// A client that is not logged in receives 401. A browser that would show the response as a page is redirected to the
+/// layer's login path, if there is one.
 pub struct LoggedIn<E: Engine> {
     /// The session.
     pub session: Session<E>,
-    /// Whom it stands for.
+    /// The subject that is logged in.
     pub subject: String,
 }
 

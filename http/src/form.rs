@@ -1,12 +1,12 @@
-//! Whether a text has the form of one of our tokens. That says nothing of whether it is good.
+//! Recognises texts that have the form of a Tessera token, whether or not the token is valid.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-/// The header of a JWT of ours is shorter; the engine refuses a longer one.
+/// The header of a Tessera JWT is at most this long, in bytes; the engine refuses a longer one.
 const MAXIMUM_HEADER_BYTES: usize = 256;
-/// The `typ` of a JWT of ours (RFC 8725, section 3.11).
+/// The `typ` of a Tessera JWT (RFC 8725, section 3.11).
 const TYPE: &str = "tessera+jwt";
 
 #[derive(Deserialize)]
@@ -15,18 +15,18 @@ struct Header<'a> {
     typ: std::borrow::Cow<'a, str>,
 }
 
-/// Whether it may be meant as a token of ours, be it damaged, forged, expired or of another deployment. What is not is the
-/// credential of another system. Looks at the first few hundred bytes at most.
+/// Whether the text may be meant as a Tessera token, even a damaged, forged or expired one, or one of another deployment.
+/// Any other text is the credential of another system. Reads at most the first few hundred bytes.
 pub(crate) fn is_ours(text: &str) -> bool {
     is_compact(text.as_bytes()) || is_jwt(text)
 }
 
-/// `ts1.` and what comes after it in later versions.
+/// The prefix `ts1.`, or that of a later version.
 fn is_compact(text: &[u8]) -> bool {
     matches!(text, [b't', b's', digit, b'.', ..] if digit.is_ascii_digit())
 }
 
-/// A JWT that says in its header that it is one of ours.
+/// A JWT with the `typ` of Tessera in its header.
 fn is_jwt(text: &str) -> bool {
     let start = text.get(..text.len().min(MAXIMUM_HEADER_BYTES * 4 / 3 + 1));
     let Some((header, _)) = start.and_then(|start| start.split_once('.')) else {

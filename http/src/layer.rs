@@ -1,4 +1,4 @@
-//! The tower layer: puts a place for the session into each request, and saves it before the response leaves.
+//! The tower layer: provides the session to each request, and saves it before the response leaves.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,15 +16,17 @@ use crate::login::LoginPath;
 use crate::nest;
 use crate::transport::TokenTransport;
 
-/// Gives every request a [`Session`](crate::Session), opened only if a handler asks for it.
+/// Gives every request a [`Session`](crate::Session), which is opened only if a handler uses it.
 ///
-/// Takes the token from the cookie `__Host-tessera` unless it is told otherwise.
-/// The response's body has to be one that a text can become (`From<String>`), as axum's is.
+/// By default the token travels in the cookie `__Host-tessera`.
+/// The type of the response's body must implement `From<String>`, as axum's does.
 ///
-/// Layers may stand around each other, as where routers are nested. An inner one with the same engine (a clone) and the same
-/// transports takes part in the outer one's session. One with other transports has a session of its own, and extractors inside of
-/// both mean the inner one's. Where two share a cookie's name or a header, and not the engine and all transports, every request
-/// that passes both is answered 500, and the log says why.
+/// Layers can be nested, for example with nested routers:
+///
+/// - An inner layer with the same engine (a clone) and the same transports shares the session of the outer layer.
+/// - An inner layer with other transports has its own session, which extractors inside both layers return.
+/// - If two layers share a cookie name or a header, but not the engine and all transports, every request that passes both
+///   receives 500, and the reason is logged.
 #[derive(Clone, Debug)]
 pub struct SessionLayer<E> {
     engine: E,
@@ -32,7 +34,7 @@ pub struct SessionLayer<E> {
 }
 
 impl<E: Engine> SessionLayer<E> {
-    /// Over an engine, with the default cookie.
+    /// Creates a layer over an engine, with the default cookie.
     pub fn new(engine: E) -> Self {
         let settings = Settings {
             transports: vec![TokenTransport::Cookie(Cookie::default())],
@@ -45,16 +47,17 @@ impl<E: Engine> SessionLayer<E> {
         }
     }
 
-    /// Takes the token from another cookie.
+    /// Takes the token from this cookie instead of the default one.
     #[must_use]
     pub fn cookie(self, cookie: Cookie) -> Self {
         self.transports([TokenTransport::Cookie(cookie)])
     }
 
-    /// Takes the token from the first of these that brings one of ours, whether it is good or not; credentials of another system
-    /// are passed over. **A new session's token goes out in the first of all**: where
-    /// browsers log in, the cookie has to come first.
-    /// None at all is as if it had not been called.
+    /// Takes the token from the first of these transports that carries a Tessera token, valid or not; credentials of other
+    /// systems are skipped.
+    ///
+    /// **A new session's token is sent in the first transport**: for logins by browsers, the cookie must come first.
+    /// An empty list changes nothing.
     #[must_use]
     pub fn transports(mut self, transports: impl IntoIterator<Item = TokenTransport>) -> Self {
         let transports: Vec<TokenTransport> = transports.into_iter().collect();
@@ -68,19 +71,21 @@ impl<E: Engine> SessionLayer<E> {
         self
     }
 
-    /// Sends a browser that is not logged in, and would have to be, to this path (303) instead of answering 401, with the page
-    /// that it asked for in the parameter [`RETURN_PARAMETER`](crate::RETURN_PARAMETER); [`ReturnTo`](crate::ReturnTo) reads
-    /// it there. Only where the browser shows the answer as a page: `GET` with `Sec-Fetch-Mode: navigate`, or, from a browser
-    /// that does not send that, with `text/html` in `Accept`. A script or a form is answered 401.
+    /// Redirects a browser that needs a login to this path (303), instead of answering 401.
     ///
-    /// A path that does not begin with one slash, or does not fit a header, is as if it had not been given: it would lead to
-    /// another host.
+    /// The parameter [`RETURN_PARAMETER`](crate::RETURN_PARAMETER) holds the path of the requested page;
+    /// [`ReturnTo`](crate::ReturnTo) reads it.
+    /// Only page navigations are redirected: `GET` or `HEAD` with `Sec-Fetch-Mode: navigate` or, from a browser that does
+    /// not send this header, with `text/html` in `Accept`. A script or a form receives 401.
+    ///
+    /// A path that does not begin with exactly one slash, or does not fit a header, could lead to another host.
+    /// It is logged as an error, and no login path is set.
     #[must_use]
     pub fn login_path(mut self, path: &str) -> Self {
         let login = LoginPath::new(path).map(Arc::new);
         if login.is_none() {
             tracing::error!(
-                "the login path is not a path of this host; whoever is not logged in is answered 401"
+                "the login path is not a path on this host: requests without a login receive 401"
             );
         }
         self.settings = Arc::new(Settings {
@@ -104,7 +109,7 @@ impl<S, E: Clone> Layer<S> for SessionLayer<E> {
     }
 }
 
-/// What [`SessionLayer`] makes of a service.
+/// The service produced by [`SessionLayer`].
 #[derive(Clone, Debug)]
 pub struct SessionService<S, E> {
     inner: S,

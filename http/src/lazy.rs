@@ -1,4 +1,4 @@
-//! What stands in a request's extensions: how to open its session, and the session once it is open.
+//! The session of a request, opened on first use, and its settings.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,25 +13,26 @@ use crate::problem::{Problem, warn_operator};
 use crate::session::{ClientUpdate, Open, TokenState};
 use crate::transport::{Brought, Credentials, TokenTransport, brought};
 
-/// What a layer was given, shared by all its requests.
+/// The settings of a layer, shared by all its requests.
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// In order of preference; never empty.
     pub(crate) transports: Vec<TokenTransport>,
-    /// Where a browser is sent that is not logged in.
+    /// The path to which a browser without a login is redirected.
     pub(crate) login: Option<Arc<LoginPath>>,
-    /// Whether a token goes out beside the removal of cookies with earlier settings. A proxy hands on one `Set-Cookie` alone.
+    /// Whether a response with a token also removes the cookies of earlier settings. A proxy forwards only one
+    /// `Set-Cookie`.
     pub(crate) removes_twins: bool,
 }
 
-/// One request's place for its session.
+/// The session of one request, opened on first use.
 pub(crate) struct LazySession<E: Engine> {
     pub(crate) engine: E,
     pub(crate) settings: Arc<Settings>,
     open: Mutex<Option<Arc<Open<E>>>>,
-    /// Set when the response leaves: what is opened after it would be saved by nobody.
+    /// Set when the response leaves: a session that is opened later would not be saved.
     left: AtomicBool,
-    /// Set when the credentials of the request are looked at: the response depends on them from there on.
+    /// Set when the request's credentials are first read: from then on the response depends on them.
     looked_at: AtomicBool,
 }
 
@@ -50,20 +51,20 @@ impl<E: Engine> LazySession<E> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What counts of the request's credentials, and which transport brought it.
+    /// Selects the request's credentials, and returns them with the index of their transport.
     pub(crate) fn brought(&self, headers: &HeaderMap) -> Option<(usize, Brought)> {
         self.looked_at.store(true, Ordering::SeqCst);
         brought(&self.settings.transports, headers)
     }
 
-    /// Opens the session, or answers the one that is open already. An outage is an error, and never a draft.
+    /// Opens the session, or returns the open one. An outage is an error, never a draft.
     pub(crate) async fn open(&self, headers: &HeaderMap) -> Result<Arc<Open<E>>, E::Error> {
         if let Some(open) = self.opened() {
             return Ok(open);
         }
         let engine = &self.engine;
         let brought = self.brought(headers);
-        // Another system's credentials do not say how a token of ours is to travel.
+        // Another system's credentials do not determine the transport of a Tessera token.
         let transport = match &brought {
             Some((transport, brought)) if !brought.is_foreign => Some(*transport),
             _ => None,
@@ -90,11 +91,11 @@ impl<E: Engine> LazySession<E> {
         if self.left.load(Ordering::SeqCst) {
             return Err(E::Error::closed());
         }
-        // Where two opened it at once, the first one counts.
+        // If two calls opened the session concurrently, the first one wins.
         Ok(Arc::clone(place.get_or_insert(open)))
     }
 
-    /// Saves what was changed, and tells the client what has become of its token.
+    /// Saves the changes, and adds the update of the client's token to the response.
     pub(crate) async fn finish<B: From<String>>(&self, response: Response<B>) -> Response<B> {
         let mut response = self.settle(response).await;
         if self.looked_at.load(Ordering::SeqCst) {
@@ -113,11 +114,12 @@ impl<E: Engine> LazySession<E> {
             return response;
         };
         open.leave();
-        // What the handler has done itself, a login say, is done whatever the response; what waits for it is not.
+        // A write that the handler has made itself, such as a login, stands whatever the response; pending changes are
+        // dropped.
         if !response.status().is_server_error()
             && let Err(error) = keep(&open).await
         {
-            // The handler's answer would tell of changes that are not stored.
+            // The handler's response would report changes that are not stored.
             response = Problem::of(&error).response();
         }
         if let Err(problem) = self.tell(&open, response.headers_mut()) {
@@ -126,11 +128,11 @@ impl<E: Engine> LazySession<E> {
         response
     }
 
-    /// A response that depends on a session is for its holder alone (RFC 9111, sections 3.5 and 4.1). Where the handler has
-    /// set `Cache-Control` itself, that stands.
+    /// Reserves a response that depends on a session to its client (RFC 9111, sections 3.5 and 4.1).
+    /// A `Cache-Control` that the handler has set is kept.
     fn keep_from_shared_caches(&self, headers: &mut HeaderMap) {
         if !headers.contains_key(header::CACHE_CONTROL) {
-            // A browser asks again before it shows a page of a session that may have ended.
+            // A browser revalidates before it shows a page of a session that may have ended.
             let private = HeaderValue::from_static("private, no-cache");
             headers.insert(header::CACHE_CONTROL, private);
         }
@@ -158,12 +160,12 @@ impl<E: Engine> LazySession<E> {
         };
         told.map_err(|error| {
             tracing::error!("a token cannot be handed out: {error}");
-            Problem::new(500, "other", "the service failed; its log says more")
+            Problem::new(500, "other", "the service failed; see its log")
         })
     }
 }
 
-/// Adds names to `Vary` that do not stand there, in one header.
+/// Adds the names that are missing in `Vary`, as one header.
 fn vary(headers: &mut HeaderMap, names: impl Iterator<Item = HeaderName>) {
     let mut missing: Vec<HeaderName> = Vec::new();
     for name in names {
@@ -178,15 +180,15 @@ fn vary(headers: &mut HeaderMap, names: impl Iterator<Item = HeaderName>) {
         }
     }
     let missing: Vec<&str> = missing.iter().map(HeaderName::as_str).collect();
-    // Names of headers fit a header.
+    // Header names are valid header values.
     if let (false, Ok(names)) = (missing.is_empty(), HeaderValue::try_from(missing.join(", "))) {
         headers.append(header::VARY, names);
     }
 }
 
-/// Stores what waits to be stored, and renews what is due.
+/// Stores pending changes; then renews, reissues and touches the session where due.
 async fn keep<E: Engine>(open: &Open<E>) -> Result<(), E::Error> {
-    // What a login was to bring does not go into the session from before it.
+    // Fields that were set for a failed login are not stored in the session from before it.
     if open.has_failed() {
         return Ok(());
     }
@@ -194,14 +196,14 @@ async fn keep<E: Engine>(open: &Open<E>) -> Result<(), E::Error> {
     let mut due = session.details()?;
     if due.modified {
         open.note(session.save().await?);
-        // A save that had nothing to write has not moved the idle expiry.
+        // A save that had nothing to write has not extended the idle expiry.
         due = session.details()?;
     } else if due.renew_due {
         let renewed = session.save().await;
         spare(renewed.map(|grant| open.note(grant)), "renewed");
         due = session.details()?;
     }
-    // A save renews by generations; a JWT ages all the same.
+    // A JWT can be due for reissue by its age although no renewal is.
     if due.reissue_due && open.update().is_none() {
         let reissued = session.reissue().await;
         spare(reissued.map(|grant| open.note(grant)), "reissued");
@@ -212,7 +214,7 @@ async fn keep<E: Engine>(open: &Open<E>) -> Result<(), E::Error> {
     Ok(())
 }
 
-/// The request was served although this was not done; the next one tries again.
+/// Logs a failed upkeep call. The request was served nevertheless, and the next request tries again.
 fn spare<T, F: EngineError>(done: Result<T, F>, what: &str) {
     if let Err(error) = done {
         tracing::warn!(code = error.kind().code(), "a session was not {what}");

@@ -1,8 +1,8 @@
-//! Tessera's sessions over HTTP: what carries a token, the cookie's attributes, a tower layer, extractors for axum, and a
-//! layer against forged requests.
+//! Tessera's sessions over HTTP: token transports, the session cookie, a tower layer, extractors for axum, and a layer
+//! against cross-site request forgery.
 //!
-//! All of it is generic over a small trait, [`Engine`], and runs without wasmtime and without a runtime of its own.
-//! In a Rust service, `tessera` with the feature `http` implements it and names the types:
+//! The crate is generic over a small trait, [`Engine`], and needs neither wasmtime nor an async runtime.
+//! For Rust services, `tessera` with the feature `http` implements the trait and provides the concrete types:
 //!
 //! ```ignore
 //! let app = Router::new().route("/", get(home)).layer(SessionLayer::new(sessions));
@@ -46,7 +46,7 @@ pub use origin::OriginError;
 pub use problem::{Problem, chain};
 pub use session::{Session, TokenState};
 pub use tessera_contract::{
-    Change, Claims, ConvertError, Details, Grant, KeepFields, SessionPage, SessionSummary, Status, Timestamp,
-    Value,
+    Change, Claims, ConvertError, Details, Grant, KeepFields, PageRequest, SessionPage, SessionSummary,
+    Status, Timestamp, Value,
 };
 pub use transport::{TOKEN_HEADER, TokenTransport};

@@ -1,27 +1,28 @@
-//! Where a browser is sent to log in, and where it returns to.
+//! Redirects to the login page, and back to the requested page.
 
 use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-/// The parameter of the login path that says where to return to after the login.
+/// The query parameter of the login path that holds the path to return to after the login.
 pub const RETURN_PARAMETER: &str = "return_to";
-/// A longer path is left out.
+/// Maximum length of a return path, in bytes. A longer one is omitted.
 const MAXIMUM_RETURN_BYTES: usize = 2048;
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// The path of this host at which to log in.
+/// The path of the login page on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoginPath {
-    /// Without fragment, and what comes between it and a further parameter.
+    /// Without the fragment.
     path: String,
+    /// Precedes a further query parameter.
     separator: char,
     fragment: String,
 }
 
 impl LoginPath {
-    /// `None` for what is no path of this host, or does not fit a header.
+    /// `None` if the text is not a path on this host, or does not fit a header.
     pub(crate) fn new(text: &str) -> Option<Self> {
         let text = own_path(text)?;
         let (path, fragment) = text.find('#').map_or((text, ""), |at| text.split_at(at));
@@ -32,7 +33,7 @@ impl LoginPath {
         })
     }
 
-    /// Where a request is sent whose client is not logged in; `None` unless a browser shows the answer as a page.
+    /// The redirect for a client that is not logged in; `None` unless a browser would show the response as a page.
     pub(crate) fn redirect(&self, parts: &Parts, target: Option<&PathAndQuery>) -> Option<HeaderValue> {
         if !is_navigation(&parts.method, &parts.headers) {
             return None;
@@ -56,8 +57,10 @@ impl LoginPath {
     }
 }
 
-/// Whether a browser goes to another page with this request. A script that fetches would follow a redirect, and take the page
-/// there for its answer; a form that is sent again after the login would be sent without its content.
+/// Whether the request is a browser's navigation to a page.
+///
+/// A script would follow a redirect and take the login page for its response.
+/// A form that is repeated after the login would be sent without its content.
 fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return false;
@@ -74,8 +77,10 @@ fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     }
 }
 
-/// A path of this host, with a query or without, as it was written; `None` for anything that a browser could take for an
-/// address of another host.
+/// Returns `text` if it is a path on this host, with or without a query; `None` for any text that a browser could take for
+/// an address on another host.
+///
+/// A path has at most 2048 bytes and consists of visible ASCII.
 ///
 /// ```
 /// use tessera_http::own_path;
@@ -86,15 +91,15 @@ fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
 /// ```
 pub fn own_path(text: &str) -> Option<&str> {
     let is_path = text.starts_with('/') && !text.starts_with("//") && text.len() <= MAXIMUM_RETURN_BYTES;
-    // Browsers read a backslash as a slash, and leave out tabs and line ends (WHATWG URL).
+    // Browsers treat a backslash as a slash, and strip tabs and line ends (WHATWG URL).
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     (is_path && is_plain).then_some(text)
 }
 
-/// Where to go after a login: the path in the query's parameter [`RETURN_PARAMETER`] if it is one of this host, else `/`.
+/// The path to return to after a login: the query parameter [`RETURN_PARAMETER`] if it is a path on this host, else `/`.
 ///
-/// Taken by the handler that shows the form, which sends it on (in the form's address), and by the one that logs in, which
-/// redirects there.
+/// The handler that shows the form extracts it and passes it on in the form's address; the handler that logs in extracts it
+/// and redirects to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTo(pub String);
 

@@ -1,8 +1,8 @@
-//! Several session layers around one route, as where a router with a layer of its own is nested in another router with one.
+//! Several session layers around one route, for example a router with a layer nested in another router with one.
 //!
-//! Two handles on one token in one request would hand out two tokens and lose changes.
-//! So a layer takes part in the session of an outer layer that has the same engine and the same transports, has a session of its
-//! own where nothing is shared, and refuses the request otherwise.
+//! Two handles for one token in one request would hand out two tokens and lose changes.
+//! Therefore a layer shares the session of an outer layer with the same engine and the same transports, has a session of
+//! its own if it shares no cookie or header with an outer layer, and refuses the request otherwise.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use crate::lazy::{LazySession, Settings};
 use crate::login::LoginPath;
 use crate::problem::Problem;
 
-/// The session that extractors of one engine's type mean here, in a request's extensions: the one of the innermost layer.
+/// In a request's extensions: the session for extractors of one engine type, which is that of the innermost layer.
 pub(crate) struct Mount<E: Engine> {
     pub(crate) slot: Arc<LazySession<E>>,
-    /// Where the innermost layer sends a browser that is not logged in.
+    /// The path to which the innermost layer redirects a browser without a login.
     pub(crate) login: Option<Arc<LoginPath>>,
-    /// The request's path as the outermost layer has seen it; a nested router takes the first part of it away.
+    /// The request's path as seen by the outermost layer. A nested router strips its prefix.
     target: Option<PathAndQuery>,
-    /// One for each session of this request with an engine of this type, the outermost first.
+    /// All sessions of this request with an engine of this type, outermost first.
     slots: Vec<Arc<LazySession<E>>>,
 }
 
@@ -38,7 +38,7 @@ impl<E: Engine> Clone for Mount<E> {
 }
 
 impl<E: Engine> Mount<E> {
-    /// Where the client of this request is sent to log in; `None` if it is answered 401.
+    /// The login address for the client of this request; `None` if the response is a 401.
     pub(crate) fn login(&self, parts: &Parts) -> Option<HeaderValue> {
         #[cfg(feature = "original-uri")]
         let original = parts.extensions.get::<axum::extract::OriginalUri>();
@@ -51,11 +51,11 @@ impl<E: Engine> Mount<E> {
     }
 }
 
-/// The settings of all session layers that a request has passed, whatever the types of their engines.
+/// The settings of all session layers that a request has passed, whatever their engine types.
 #[derive(Clone, Default)]
 struct Passed(Vec<Arc<Settings>>);
 
-/// Two layers that have a cookie or a header in common, and are not the same.
+/// Two layers that share a cookie or a header, but not the engine and all transports.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "two session layers around one route share {place}, but not the engine and all transports: \
@@ -66,15 +66,15 @@ pub(crate) struct SharedPlace {
 }
 
 impl SharedPlace {
-    /// What the client reads; the log says which layers have to change.
+    /// The problem for the client. The log names what the layers share.
     pub(crate) fn problem(&self) -> Problem {
         tracing::error!("{self}");
-        Problem::new(500, "other", "the service failed; its log says more")
+        Problem::new(500, "other", "the service failed; see its log")
     }
 }
 
-/// Puts the session of a layer into a request's extensions. Answers the slot that this layer has to finish; none where an outer
-/// layer does.
+/// Adds the session of a layer to a request's extensions.
+/// Returns the session if this layer must finish it, `None` if an outer layer does.
 pub(crate) fn enter<E: Engine>(
     engine: &E,
     settings: &Arc<Settings>,

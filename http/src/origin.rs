@@ -1,26 +1,26 @@
-//! Origins (RFC 6454), as browsers send them and applications name them, and the hosts that they are compared with.
+//! Origins (RFC 6454), as sent by browsers and configured by applications, and the hosts that they are compared with.
 
 use std::net::Ipv6Addr;
 
-/// Why a text is no origin.
+/// The reason why a text is not an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OriginError {
-    /// There is no scheme, or not one of letters, digits and `+-.`.
+    /// The scheme is missing, or does not consist of a letter followed by letters, digits and `+-.`.
     #[error("an origin begins with a scheme, as in https://app.example.com")]
     Scheme,
-    /// There is more than a scheme, a host and a port.
+    /// The text contains more than a scheme, a host and a port.
     #[error("an origin is a scheme, a host and a port, without path, query or user")]
     Rest,
-    /// The host is none, or not in ASCII.
+    /// The host is invalid, or not in ASCII.
     #[error("the host of an origin is a name in ASCII, or an IP address (IPv6 in brackets)")]
     Host,
-    /// The port is no number up to 65535.
+    /// The port is not a number from 1 to 65535.
     #[error("the port of an origin is a number from 1 to 65535")]
     Port,
 }
 
-/// Scheme, host and port, each in one form only: in lower case, and without the port that the scheme has anyway.
+/// Scheme, host and port in a canonical form: in lower case, and without the scheme's default port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Origin {
     scheme: String,
@@ -30,12 +30,12 @@ pub(crate) struct Origin {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Host {
     name: String,
-    /// `None` for the scheme's own.
+    /// `None` for the scheme's default port.
     port: Option<u16>,
 }
 
 impl Origin {
-    /// Reads the header `Origin`, and what an application trusts.
+    /// Parses the header `Origin`, or an origin that an application trusts.
     pub(crate) fn parse(text: &str) -> Result<Self, OriginError> {
         let (scheme, rest) = text.split_once("://").ok_or(OriginError::Scheme)?;
         let is_scheme_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
@@ -52,8 +52,8 @@ impl Origin {
         Ok(Self { scheme, host })
     }
 
-    /// Whether a page of this origin was served under this host, as the header `Host` names it. A port that the scheme has
-    /// anyway may stand there or not.
+    /// Whether a page of this origin was served under this host, as named by the header `Host`.
+    /// The scheme's default port may be present or absent there.
     pub(crate) fn is_of_host(&self, host: &str) -> bool {
         Host::parse(host, default_port(&self.scheme)).is_ok_and(|host| host == self.host)
     }

@@ -1,4 +1,4 @@
-//! Errors as the client reads them (RFC 9457). What the operator reads goes to the log.
+//! Errors as sent to clients (RFC 9457). Details for the operator go to the log.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +10,11 @@ use serde_json::{Map, Value};
 use crate::error::{EngineError, ErrorKind};
 use crate::session::TokenState;
 
-/// How long to wait before a store that failed is asked again.
+/// `Retry-After` for a store that failed without stating a time itself.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
-/// Why a request was not done. No member of it ever holds a token, a key, a session id or a value.
+/// The reason why a request failed, as a problem document (RFC 9457).
+/// No member ever contains a token, a key, a session id or a field value.
 #[derive(Clone, Debug)]
 pub struct Problem {
     status: StatusCode,
@@ -24,7 +25,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with its status, its stable code and a sentence. A status that is none is answered as 500.
+    /// Creates a problem with a status, a stable code and a sentence as the detail. An invalid status becomes 500.
     pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self {
@@ -36,7 +37,9 @@ impl Problem {
         }
     }
 
-    /// What a session's error is to the client; what failed at the server is written to the log, and the client told only that.
+    /// Creates the problem for an error of a session.
+    ///
+    /// A failure of the server (status 500 or above) is logged. For 500 to 502 the client receives no description of it.
     pub fn of(error: &impl EngineError) -> Self {
         let kind = error.kind();
         let (status, code) = (kind.status(), kind.code());
@@ -45,8 +48,8 @@ impl Problem {
             tracing::error!(code, "{}", chain(error));
         }
         let detail = match status {
-            // What failed is the operator's to read.
-            500..=502 => "the service failed; its log says more".to_owned(),
+            // The cause is for the operator.
+            500..=502 => "the service failed; see its log".to_owned(),
             _ => error.to_string(),
         };
         let mut problem = Self::new(status, code, detail);
@@ -65,7 +68,7 @@ impl Problem {
         }
     }
 
-    /// Nobody is logged in who has to be.
+    /// The problem of a request that needs a login and has none.
     pub(crate) fn not_logged_in(token_state: TokenState) -> Self {
         match token_state {
             TokenState::Refused(kind) => Self::token_refused(kind),
@@ -73,49 +76,49 @@ impl Problem {
         }
     }
 
-    /// The request brought a token that opens nothing, for a reason that is the token's.
+    /// The problem of a request whose token opens no session because of the token itself.
     pub(crate) fn token_refused(kind: ErrorKind) -> Self {
         let detail = match kind {
             ErrorKind::TokenAmbiguous => {
-                "there are several cookies of one name, and not exactly one of them opens a session; log in again"
+                "several cookies have the same name, and not exactly one of them opens a session; log in again"
             }
             ErrorKind::TokenMalformed => "the token is malformed",
-            _ => "the session's token opens nothing; log in again",
+            _ => "the token opens no session; log in again",
         };
         Self::new(401, kind.code(), detail).challenge(r#"Bearer error="invalid_token""#)
     }
 
-    /// Its stable code.
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         self.code
     }
 
-    /// Its status.
+    /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Adds a member.
+    /// Adds a member to the document.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.more.insert(name.into(), value.into());
         self
     }
 
-    /// Asks for other credentials (RFC 6750, section 3).
+    /// Adds a `WWW-Authenticate` header with this challenge (RFC 6750, section 3).
     #[must_use]
     pub fn challenge(self, challenge: &'static str) -> Self {
         self.header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 
-    /// Adds a header.
+    /// Adds a header to the response.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// The response, with a body of any kind that a text can become.
+    /// Converts the problem to a response, with any type of body that implements `From<String>`.
     pub fn response<B: From<String>>(self) -> http::Response<B> {
         let mut body = self.more;
         let title = self.status.canonical_reason().unwrap_or("Error");
@@ -130,7 +133,7 @@ impl Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        // Why somebody was refused is for them alone, and old at once.
+        // The reason for a refusal is for this client alone, and is outdated at once.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.extend(self.headers);
         response
@@ -143,23 +146,24 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes to the log what a refused token tells the operator: it may be stolen, or the clocks of two hosts differ.
+/// Logs a refused token that concerns the operator: it may be stolen, or the clocks of two hosts differ.
 pub(crate) fn warn_operator(error: &impl EngineError) {
     static EARLY: AtomicU64 = AtomicU64::new(0);
     if error.kind() == ErrorKind::Reused {
-        tracing::warn!("a token was used that had been renewed long before: it may be stolen");
+        tracing::warn!("a token was used long after its renewal: it may be stolen");
     }
     if let Some(ahead) = error.ahead() {
         warn_now_and_then(&EARLY, |count| {
             tracing::warn!(
-                "a token was refused that becomes valid in {ahead:?} by this host's clock ({count} of them so far): \
-                 compare the clocks of the hosts, or allow for it by the clock skew of the policy"
+                "a token was refused because it becomes valid in {ahead:?} by this host's clock ({count} so far): \
+                 compare the clocks of the hosts, or increase the policy's clock skew"
             );
         });
     }
 }
 
-/// Warns of the 1st, 2nd, 4th, 8th, and so on: of what clients can cause without a good token, or every request has.
+/// Warns at the 1st, 2nd, 4th, 8th occurrence, and so on, of an event that clients can cause without a valid token, or that
+/// recurs with every request.
 pub(crate) fn warn_now_and_then(seen: &AtomicU64, warn: impl FnOnce(u64)) {
     let count = seen.fetch_add(1, Ordering::Relaxed).saturating_add(1);
     if count.is_power_of_two() {
@@ -167,7 +171,7 @@ pub(crate) fn warn_now_and_then(seen: &AtomicU64, warn: impl FnOnce(u64)) {
     }
 }
 
-/// An error and all its sources in one line, none said twice.
+/// Formats an error and all its sources in one line, without repetitions.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,4 +1,4 @@
-//! The session of a request: opened when it is first asked for, saved when the response leaves.
+//! The session of a request: opened on first use, saved before the response is sent.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,39 +13,44 @@ use zeroize::Zeroizing;
 
 use crate::engine::{Engine, EngineSession as _};
 use crate::error::{EngineError as _, ErrorKind};
-use tessera_contract::{Details, Grant, KeepFields, SessionPage};
+use tessera_contract::{Details, Grant, KeepFields, PageRequest, SessionPage};
 
-/// The fields that hold flash messages begin so.
+/// Prefix of the fields that hold flash messages.
 const FLASH_FIELDS: &str = "_flash.";
 const MAXIMUM_FLASHES: usize = 16;
 
-/// What the request brought.
+/// The state of the token that a request carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
-    /// No token.
+    /// The request carried no token.
     Absent,
-    /// A token that opens nothing, and why. The session is an empty draft.
+    /// The token opens no session, for this reason. The session is an empty draft.
     Refused(ErrorKind),
     /// The token of a live session.
     Live,
 }
 
-/// The session of a request, as a handler takes it from its arguments.
+/// The session of a request, as a handler receives it from its arguments.
 ///
-/// A request without a token, or with one that opens nothing, has an empty draft: it is stored, and a token handed out, only
-/// if something was set. Changes are saved before the response leaves, unless it is a server error (5xx), or the last call
-/// that stores ([`Session::save`], [`Session::authenticate`] and their kin) has failed: what was set for a login is not
-/// stored in the session from before it. After [`Session::destroy`] the session is an empty draft again, so that a message or
-/// another login finds a place.
+/// A request without a token, or with a token that opens no session, gets an empty draft.
+/// A draft is stored, and its token handed out, only if a field was set.
+///
+/// Changes are saved before the response leaves, unless the response is a server error (5xx) or the last storing call
+/// ([`Session::save`], [`Session::rotate`], [`Session::authenticate`], [`Session::destroy`]) failed: fields that were set
+/// for a login must not be stored in the session from before it.
+///
+/// After [`Session::destroy`] the session is an empty draft again, so a flash message or another login starts a new
+/// session.
 ///
 /// # After the response
 ///
-/// Once the response has left, what it was served with can still be read, as in a body that is streamed, and every change
-/// answers an error of the kind [`ErrorKind::Closed`]. A change that a task of the handler's has under way then is not waited for.
+/// Once the response has left, the session can still be read, for example by a streamed body.
+/// Every change then returns an error of the kind [`ErrorKind::Closed`].
+/// A change that a task of the handler has in progress at that moment is not awaited.
 ///
-/// It shows the session as it was when the request was served, however long it is kept. A handler that goes on for long
-/// (server-sent events, a WebSocket) keeps [`Session::token`] in its place, and opens it at the engine whenever it wants to know
-/// how things stand:
+/// The session shows its state at the time of the request, however long it is kept.
+/// A long-running handler (server-sent events, a WebSocket) keeps [`Session::token`] instead, and opens it with the engine
+/// whenever it needs the current state:
 ///
 /// ```ignore
 /// async fn socket(
@@ -65,9 +70,10 @@ pub enum TokenState {
 /// }
 /// ```
 ///
-/// Where tokens are renewed, another request may have brought the client a newer one meanwhile: the one that was kept counts
-/// as stolen once the grace is over. Such a handler ends its stream before that, so that the client connects anew, or asks
-/// [`Session::devices`]: there the session stands as `current` for as long as it lives, whichever its token is.
+/// If tokens are renewed, another request may give the client a newer token in the meantime.
+/// Once the grace period is over, use of the kept token counts as theft.
+/// Such a handler ends its stream before that, so that the client reconnects, or calls [`Session::devices`], which lists
+/// the session as `current` for as long as it lives, whatever its token is.
 pub struct Session<E: Engine> {
     open: Arc<Open<E>>,
 }
@@ -83,34 +89,34 @@ impl<E: Engine> Clone for Session<E> {
 impl<E: Engine> fmt::Debug for Session<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("arrival", &self.open.token_state)
+            .field("token_state", &self.open.token_state)
             .finish_non_exhaustive()
     }
 }
 
-/// The open session, and what the response is to tell the client of it.
+/// The open session, and the pending update of the client's token.
 pub(crate) struct Open<E: Engine> {
     pub(crate) engine: E,
-    /// Another one after the end of the first.
+    /// Replaced by an empty draft when the session ends.
     session: RwLock<Arc<E::Session>>,
     pub(crate) token_state: TokenState,
-    /// Which transport the token came in, if there was one.
+    /// Index of the transport that carried the token, if there was a token.
     pub(crate) transport: Option<usize>,
     /// Set when the response leaves. Held for reading while a field is changed, so that a change is saved or refused.
     left: RwLock<bool>,
-    /// Whether the last call that stores has failed: then nothing is stored that the handler does not ask for again.
+    /// Whether the last storing call failed. Pending changes are then not stored when the response leaves.
     failed: AtomicBool,
     update: Mutex<Option<ClientUpdate>>,
-    /// The token that the client has once it has the response, if it is one that opens the session.
+    /// The token that the client has once it has received the response; `None` if that token opens no session.
     token: Mutex<Option<Zeroizing<String>>>,
 }
 
-/// What the client is to be told.
+/// The update of the client's token that the response carries.
 #[derive(Clone, Debug)]
 pub(crate) enum ClientUpdate {
-    /// Here is a token.
+    /// A new token.
     Token(Grant),
-    /// The one you have is no good any more.
+    /// The client's token is no longer valid.
     Ended,
 }
 
@@ -134,7 +140,7 @@ impl<E: Engine> Open<E> {
         }
     }
 
-    /// From here on every call of a handler is refused.
+    /// Refuses every later change by a handler.
     pub(crate) fn leave(&self) {
         *self.left.write().unwrap_or_else(PoisonError::into_inner) = true;
     }
@@ -147,7 +153,7 @@ impl<E: Engine> Open<E> {
         self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the session has ended, and puts an empty draft in its place.
+    /// Records that the session has ended, and replaces it with an empty draft.
     fn begin_anew(&self) {
         *self.update() = Some(ClientUpdate::Ended);
         *self.token() = None;
@@ -163,7 +169,7 @@ impl<E: Engine> Open<E> {
         self.failed.load(Ordering::SeqCst)
     }
 
-    /// Notes how a call that stores ends. Until it has, and if it is dropped before, it counts as failed.
+    /// Records whether a storing call fails. A call counts as failed until it completes, and if it is dropped before.
     async fn ends<T, F>(&self, call: impl Future<Output = Result<T, F>>) -> Result<T, F> {
         self.failed.store(true, Ordering::SeqCst);
         let ended = call.await;
@@ -171,7 +177,7 @@ impl<E: Engine> Open<E> {
         ended
     }
 
-    /// Notes what a write handed back.
+    /// Records the token that a write returned.
     pub(crate) fn note(&self, grant: Grant) {
         if let Some(token) = &grant.token {
             *self.token() = Some(Zeroizing::new(token.clone()));
@@ -185,7 +191,7 @@ impl<E: Engine> Session<E> {
         Self { open }
     }
 
-    /// Reads what the session held when it was opened, or has been given since.
+    /// Reads the session as it was opened, with the changes made since.
     fn read<T>(&self, call: impl FnOnce(&E::Session) -> Result<T, E::Error>) -> Result<T, E::Error> {
         call(&self.open.session())
     }
@@ -203,7 +209,7 @@ impl<E: Engine> Session<E> {
         self.at_once(|_| Ok(()))
     }
 
-    /// What the request brought.
+    /// The state of the token that the request carried.
     pub fn token_state(&self) -> TokenState {
         self.open.token_state
     }
@@ -211,20 +217,20 @@ impl<E: Engine> Session<E> {
     /// Reads one field as a Rust type; `None` if there is no such field.
     ///
     /// # Errors
-    /// If the field is of another type.
+    /// If the field has another type.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, E::Error> {
         self.read(|session| session.get(name))
     }
 
-    /// Sets one field to any value that serde can write.
+    /// Sets one field to any value that serde can serialise.
     ///
     /// # Errors
-    /// If name or value is unfit, a limit is passed, or the response has left.
+    /// If the name or value is invalid, a limit is exceeded, or the response has left.
     pub fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), E::Error> {
         self.at_once(|session| session.set(name, value))
     }
 
-    /// Removes a field, and answers whether it was there.
+    /// Removes a field; returns whether it existed.
     ///
     /// # Errors
     /// If the response has left.
@@ -232,10 +238,10 @@ impl<E: Engine> Session<E> {
         self.at_once(|session| session.remove(name))
     }
 
-    /// Reads a field and removes it.
+    /// Reads a field and removes it; `None` if there is no such field.
     ///
     /// # Errors
-    /// As [`Session::get`], and if the response has left. A field of another type is removed all the same.
+    /// As [`Session::get`], and if the response has left. A field of another type is removed nevertheless.
     pub fn pop<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, E::Error> {
         self.at_once(|session| {
             let value = session.get(name);
@@ -252,32 +258,35 @@ impl<E: Engine> Session<E> {
         self.at_once(|session| session.clear())
     }
 
-    /// All fields as one JSON object, in the form the record has.
+    /// Returns all fields as one JSON object, in the form of the stored record.
     ///
     /// # Errors
-    /// If another call on the session is not finished.
+    /// If another call on the session is in progress.
     pub fn entries_json(&self) -> Result<String, E::Error> {
         self.read(|session| session.entries_json())
     }
 
-    /// The token that the client has once it has the response: the one that this request hands out, or else the one that it
-    /// came with. `None` for a session that was never stored. A session that is stored, renewed or reissued only when the
-    /// response leaves gets its token then: [`Session::save`] does it at once.
+    /// The token that the client has once it has received the response: the token that this request hands out, or else the
+    /// token that it carried.
     ///
-    /// It opens the session for whoever has it: it belongs into no log and no URL.
+    /// `None` for a session that is not stored.
+    /// A session that is stored, renewed or reissued only when the response leaves gets its token then; [`Session::save`]
+    /// does this at once.
+    ///
+    /// The token opens the session for anyone who holds it: keep it out of logs and URLs.
     pub fn token(&self) -> Option<String> {
         self.open.token().as_ref().map(|token| token.to_string())
     }
 
-    /// What is known of the session without asking the store.
+    /// The session's details, without a call to the store.
     ///
     /// # Errors
-    /// If another call on the session is not finished.
+    /// If another call on the session is in progress.
     pub fn details(&self) -> Result<Details, E::Error> {
         self.read(|session| session.details())
     }
 
-    /// Whom the session stands for.
+    /// The subject that is logged in; `None` if nobody is.
     ///
     /// # Errors
     /// As [`Session::details`].
@@ -285,7 +294,7 @@ impl<E: Engine> Session<E> {
         Ok(self.details()?.subject)
     }
 
-    /// Whether the subject authenticated within this time, as a step-up asks before what is dangerous.
+    /// Whether the subject authenticated within `age`, for step-up checks before sensitive actions.
     ///
     /// # Errors
     /// As [`Session::details`].
@@ -293,12 +302,12 @@ impl<E: Engine> Session<E> {
         Ok(self.details()?.authenticated_within(age, self.open.engine.now()))
     }
 
-    /// Leaves a message for the next page that takes it; of more than 16 the oldest goes.
+    /// Leaves a message for the next page that calls [`Session::take_flash`]. Beyond 16 messages, the oldest is dropped.
     ///
     /// # Errors
     /// As [`Session::set`].
     pub fn flash(&self, message: &str) -> Result<(), E::Error> {
-        // A field for each, so that two requests at once lose none.
+        // One field for each message, so that two concurrent requests lose none.
         let name = format!(
             "{FLASH_FIELDS}{:015}.{:08x}",
             self.open.engine.now().as_millis(),
@@ -314,7 +323,7 @@ impl<E: Engine> Session<E> {
         })
     }
 
-    /// Takes the messages that were left, the oldest first; each is shown once.
+    /// Takes the messages left by [`Session::flash`], oldest first. Each message is returned once.
     ///
     /// # Errors
     /// As [`Session::pop`].
@@ -329,10 +338,10 @@ impl<E: Engine> Session<E> {
         })
     }
 
-    /// Stores the changes now rather than when the response leaves, so that they hold whatever the response becomes.
+    /// Stores the changes now instead of when the response leaves, so that they persist whatever the response becomes.
     ///
     /// # Errors
-    /// Those of the engine's `save`.
+    /// Those of the engine's `save`; [`ErrorKind::Closed`] if the response has left.
     pub async fn save(&self) -> Result<(), E::Error> {
         self.check()?;
         let session = self.open.session();
@@ -340,7 +349,8 @@ impl<E: Engine> Session<E> {
         Ok(())
     }
 
-    /// Saves, and renews the token. Other tabs with the old one are served until shortly after the first use of the new.
+    /// Saves, and renews the token. Other tabs with the old token are served until shortly after the first use of the new
+    /// one.
     ///
     /// # Errors
     /// As [`Session::save`].
@@ -351,16 +361,16 @@ impl<E: Engine> Session<E> {
         Ok(())
     }
 
-    /// Logs a subject in. The old token ends at once, and of the stored fields none is kept;
-    /// fields set in this request are.
+    /// Logs a subject in. The old token ends at once.
+    /// None of the stored fields is kept; fields set in this request are.
     ///
     /// # Errors
-    /// As [`Session::save`]; if the subject is unfit, or has as many sessions as allowed.
+    /// As [`Session::save`]; also if the subject is invalid or has the maximum number of sessions already.
     pub async fn authenticate(&self, subject: &str) -> Result<(), E::Error> {
         self.authenticate_keeping(subject, &KeepFields::Nothing).await
     }
 
-    /// Logs a subject in, or confirms who it is, and keeps some of the stored fields.
+    /// Logs a subject in, or confirms its identity, and keeps some of the stored fields.
     ///
     /// # Errors
     /// As [`Session::authenticate`].
@@ -372,11 +382,11 @@ impl<E: Engine> Session<E> {
         Ok(())
     }
 
-    /// Logs out: ends the session, and takes the token from the client. What is done with the session after it, as
-    /// [`Session::flash`] or another login, makes a new one.
+    /// Logs out: ends the session, and removes the token from the client.
+    /// A later change, such as [`Session::flash`] or another login, starts a new session.
     ///
     /// # Errors
-    /// Those of the engine's `destroy`.
+    /// Those of the engine's `destroy`; [`ErrorKind::Closed`] if the response has left.
     pub async fn destroy(&self) -> Result<(), E::Error> {
         self.check()?;
         let session = self.open.session();
@@ -385,8 +395,9 @@ impl<E: Engine> Session<E> {
         Ok(())
     }
 
-    /// A token against cross-site request forgery, for forms and scripts of this session. Empty for a draft: there is nothing
-    /// to forge yet, and [`CsrfLayer`](crate::CsrfLayer) asks for none.
+    /// A token against cross-site request forgery, for forms and scripts of this session.
+    /// Empty for a draft, from which [`CsrfLayer`](crate::CsrfLayer) requires no token, because there is nothing to forge
+    /// yet.
     ///
     /// # Errors
     /// If the session has ended.
@@ -401,7 +412,8 @@ impl<E: Engine> Session<E> {
         self.at_once(|session| session.check_csrf_token(token))
     }
 
-    /// One page of the sessions of this one's subject, for a page "your devices"; none if nobody is logged in.
+    /// Lists one page of the sessions of this session's subject, for a page such as "your devices".
+    /// `cursor` is the `next` of the previous page, `None` for the first one. The page is empty if nobody is logged in.
     ///
     /// # Errors
     /// Those of the store.
@@ -410,16 +422,17 @@ impl<E: Engine> Session<E> {
         match &details.subject {
             Some(subject) => {
                 let current = Some(details.public_id.as_str());
-                self.open.engine.list(subject, current, cursor).await
+                let page = PageRequest { current, cursor };
+                self.open.engine.list(subject, page).await
             }
             None => Ok(SessionPage::default()),
         }
     }
 
-    /// Ends one session of the same subject, named by its public id; answers whether it was there.
+    /// Ends one session of the same subject, given its public id; returns whether it existed.
     ///
     /// # Errors
-    /// Those of the store.
+    /// Those of the store; [`ErrorKind::Closed`] if the response has left.
     pub async fn revoke(&self, public_id: &str) -> Result<bool, E::Error> {
         self.check()?;
         match self.subject()? {
@@ -428,10 +441,10 @@ impl<E: Engine> Session<E> {
         }
     }
 
-    /// Logs out everywhere else; answers how many sessions were ended.
+    /// Ends all other sessions of the subject; returns their number.
     ///
     /// # Errors
-    /// Those of the store; if nobody is logged in.
+    /// Those of the store; [`ErrorKind::SubjectRequired`] if nobody is logged in.
     pub async fn revoke_others(&self) -> Result<u64, E::Error> {
         self.check()?;
         let session = self.open.session();
@@ -439,19 +452,19 @@ impl<E: Engine> Session<E> {
     }
 }
 
-/// The fields that hold flash messages, the oldest first.
+/// The names of the fields that hold flash messages, oldest first.
 fn flashes<E: Engine>(session: &E::Session) -> Result<Vec<String>, E::Error> {
     let fields = session.entries_json()?;
     if !fields.contains(FLASH_FIELDS) {
         return Ok(Vec::new());
     }
-    // What the engine writes is an object; names come ordered.
+    // The engine writes an object, and the map orders the names.
     let fields: BTreeMap<String, IgnoredAny> = serde_json::from_str(&fields).unwrap_or_default();
     let names = fields.into_keys();
     Ok(names.filter(|name| name.starts_with(FLASH_FIELDS)).collect())
 }
 
-/// Sets two messages of one millisecond apart, in one process and, most likely, in two.
+/// Distinguishes two messages of one millisecond, within one process and, with high probability, between two.
 fn salt() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! What carries a token from the client and back: never a URL, which ends up in logs, histories and `Referer`.
+//! Transports of a token between client and service. A URL is not one, because URLs end up in logs, histories and
+//! `Referer`.
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -12,40 +13,40 @@ use crate::error::ErrorKind;
 use crate::form;
 use crate::problem::warn_now_and_then;
 
-/// The response header with a new token for clients that send theirs as `Authorization: Bearer`.
+/// The response header with a new token, for clients that send theirs as `Authorization: Bearer`.
 pub const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-session-token");
 
-/// One way in which a token travels.
+/// A way in which a token travels between client and service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenTransport {
     /// A cookie, for browsers.
     Cookie(Cookie),
-    /// `Authorization: Bearer` (RFC 6750), for programs; a new token comes back in [`TOKEN_HEADER`].
+    /// `Authorization: Bearer` (RFC 6750), for programs. A new token is returned in [`TOKEN_HEADER`].
     Bearer,
-    /// A header of this name, both ways.
+    /// A header of this name, in requests and responses.
     Header(HeaderName),
 }
 
-/// What stands in a transport of a request.
+/// The credentials in one transport of a request.
 #[derive(Debug)]
 pub(crate) struct Brought {
     pub(crate) credentials: Credentials,
-    /// Whether they are plainly no token of ours, but another system's: then the next transport counts, if it brings any.
+    /// Whether the credentials clearly belong to another system. Credentials in a later transport then take precedence.
     pub(crate) is_foreign: bool,
 }
 
-/// Credentials, not checked yet.
+/// Credentials, not verified yet.
 #[derive(Debug)]
 pub(crate) enum Credentials {
     Token(Zeroizing<String>),
     /// Cookies of one name with different values, at least two and at most [`MAXIMUM_CANDIDATES`].
     Several(Vec<Zeroizing<String>>),
-    /// Something that cannot be a token, or more cookies than are tried.
+    /// A value that cannot be a token, or more cookies than are tried.
     Refused(ErrorKind),
 }
 
-/// What counts of a request's credentials, and the place of its transport: the first that may be a token of ours, whether it is
-/// good or not; where none may be, the first that brings anything.
+/// Selects a request's credentials, and returns them with the index of their transport: the first that have the form of a
+/// Tessera token, valid or not, or else the first of any form.
 pub(crate) fn brought(transports: &[TokenTransport], headers: &HeaderMap) -> Option<(usize, Brought)> {
     let mut foreign = None;
     for (at, transport) in transports.iter().enumerate() {
@@ -61,7 +62,7 @@ pub(crate) fn brought(transports: &[TokenTransport], headers: &HeaderMap) -> Opt
 }
 
 impl TokenTransport {
-    /// What stands in this transport.
+    /// Reads the credentials in this transport.
     fn read(&self, headers: &HeaderMap) -> Option<Brought> {
         match self {
             Self::Cookie(cookie) => read_cookie(headers, cookie.name()),
@@ -70,7 +71,7 @@ impl TokenTransport {
         }
     }
 
-    /// Whether both read or write the same cookie or header.
+    /// Whether both transports read or write the same cookie or header.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Cookie(own), Self::Cookie(other)) => own.name() == other.name(),
@@ -82,7 +83,7 @@ impl TokenTransport {
         }
     }
 
-    /// The header that a request brings the token in.
+    /// The header in which a request carries the token.
     pub(crate) fn request_header(&self) -> HeaderName {
         match self {
             Self::Cookie(_) => header::COOKIE,
@@ -91,7 +92,7 @@ impl TokenTransport {
         }
     }
 
-    /// The same for a client that speaks plain http.
+    /// The transport for a client that uses plain http.
     pub(crate) fn over_plain_http(&self) -> Self {
         match self {
             Self::Cookie(cookie) => Self::Cookie(cookie.over_plain_http()),
@@ -99,7 +100,7 @@ impl TokenTransport {
         }
     }
 
-    /// The header that a new token goes out in.
+    /// The header in which a response carries a new token.
     fn response_header(&self) -> HeaderName {
         match self {
             Self::Cookie(_) => header::SET_COOKIE,
@@ -108,7 +109,7 @@ impl TokenTransport {
         }
     }
 
-    /// Hands a token out whose session ends in so many milliseconds.
+    /// Adds a token to a response. The token's session ends in `remaining_millis` milliseconds.
     pub(crate) fn hand_out(
         &self,
         headers: &mut HeaderMap,
@@ -131,7 +132,7 @@ impl TokenTransport {
         Ok(())
     }
 
-    /// Takes the token from the client. Programs drop theirs by themselves.
+    /// Removes the token from the client. Only a cookie can be removed; programs discard their tokens themselves.
     pub(crate) fn take_away(&self, headers: &mut HeaderMap) -> Result<(), CookieError> {
         if let Self::Cookie(cookie) = self
             && !cookie.is_set_by_others()
@@ -144,7 +145,7 @@ impl TokenTransport {
     }
 }
 
-/// Before the cookie itself, for clients that know cookies by their name alone.
+/// Removes the twins before the cookie itself is set, for clients that identify cookies by name alone.
 fn remove_twins(cookie: &Cookie, headers: &mut HeaderMap) -> Result<(), CookieError> {
     for removal in cookie.remove_twins() {
         headers.append(header::SET_COOKIE, removal?);
@@ -152,12 +153,12 @@ fn remove_twins(cookie: &Cookie, headers: &mut HeaderMap) -> Result<(), CookieEr
     Ok(())
 }
 
-/// A response with a token is for one client alone.
+/// A response with a token is for one client alone, so no cache may store it.
 fn forbid_keeping(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
-/// As an operator reads it.
+/// The transport as shown to operators.
 impl fmt::Display for TokenTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -168,7 +169,7 @@ impl fmt::Display for TokenTransport {
     }
 }
 
-/// A token is letters, digits, points and hyphens, so it always fits a header.
+/// Always fits a header, because a token consists of base64url characters and dots.
 fn insert_secret(headers: &mut HeaderMap, name: HeaderName, token: &str) {
     if let Ok(mut value) = HeaderValue::from_str(token) {
         value.set_sensitive(true);
@@ -176,10 +177,10 @@ fn insert_secret(headers: &mut HeaderMap, name: HeaderName, token: &str) {
     }
 }
 
-/// A header that stands twice, or not in ASCII.
+/// A header that occurs more than once, or is not ASCII.
 pub(crate) struct Unfit;
 
-/// A header that may stand once, in ASCII.
+/// Reads a header that may occur only once, in ASCII.
 pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Unfit> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -189,12 +190,12 @@ pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Optio
     }
 }
 
-/// A header of its own is all credentials.
+/// The whole value of a dedicated header is the credentials.
 fn whole(value: &str) -> Option<&str> {
     Some(value)
 }
 
-/// The credentials of `Bearer`; of another scheme none.
+/// The credentials of the scheme `Bearer`; `None` for another scheme.
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, credentials) = value.split_once(' ').unwrap_or((value, ""));
     scheme
@@ -210,7 +211,7 @@ impl Brought {
         }
     }
 
-    /// Where nothing else is brought, it is refused for what it is.
+    /// Another system's credentials. They are refused like a bad token if the request carries no others.
     fn foreign(text: Option<&str>) -> Self {
         Self {
             credentials: match text {
@@ -222,7 +223,7 @@ impl Brought {
     }
 }
 
-/// A header that may stand once if it brings a token of ours.
+/// Reads the credentials in a header. A header with a Tessera token may occur only once.
 fn read_header(
     headers: &HeaderMap,
     name: &HeaderName,
@@ -250,13 +251,13 @@ fn read_header(
     }
 }
 
-/// Requests with more cookies of one name than are tried.
+/// Number of requests with more cookies of one name than are tried.
 static TOO_MANY: AtomicU64 = AtomicU64::new(0);
 
-/// The cookies of this name. Where there are several, they may be anybody's.
+/// Reads the cookies of this name. If there are several, anyone may have set them.
 fn read_cookie(headers: &HeaderMap, name: &str) -> Option<Brought> {
     let (mut ours, mut foreign): (Vec<&str>, _) = (Vec::new(), None);
-    // As bytes: another cookie beside ours may hold anything.
+    // As bytes, because another cookie in the same header may hold anything.
     let lines = headers.get_all(header::COOKIE).iter();
     let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     for pair in pairs.map(<[u8]>::trim_ascii) {
@@ -272,7 +273,7 @@ fn read_cookie(headers: &HeaderMap, name: &str) -> Option<Brought> {
             Some(_) if ours.len() == MAXIMUM_CANDIDATES => {
                 warn_now_and_then(&TOO_MANY, |count| {
                     tracing::warn!(
-                        "more than {MAXIMUM_CANDIDATES} different cookies of one name: none is taken ({count} such requests so far)"
+                        "more than {MAXIMUM_CANDIDATES} different cookies of one name: none is used ({count} such requests so far)"
                     );
                 });
                 return Some(Brought::ours(Credentials::Refused(ErrorKind::TokenAmbiguous)));

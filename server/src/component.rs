@@ -1,4 +1,4 @@
-//! `tessera component`: the engine, out of this program.
+//! `tessera component`: the engine that is embedded in this program.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,13 +10,13 @@ use crate::output::{say, say_bytes};
 
 #[derive(Subcommand)]
 pub(crate) enum Component {
-    /// Print what the component imports and exports, in WIT.
+    /// Print the component's imports and exports, in WIT.
     Wit,
     /// Print the SHA-256 of the component.
     Sha256,
     /// Write the component to a file; `-` is standard output.
     Export {
-        /// Where to write it.
+        /// The file to write.
         path: PathBuf,
     },
 }

@@ -1,12 +1,13 @@
-//! The demonstration at `/`, mounted where it can do no harm.
+//! The demonstration at `/`, restricted so that it can do no harm.
 //!
-//! Whoever reaches its page signs in as anybody, without the service key. So:
+//! Anyone who reaches its page can sign in under any name, without the service key. Therefore:
 //!
-//! - it has **a key and a store of its own**, in memory: what it signs, `/v1` and `/auth` refuse, and no record of it reaches
-//!   the service's store. A subject there begins with `demo:` all the same, and its cookie has another name;
-//! - it is there only if the service **listens on a loopback address**, unless it is asked for;
-//! - it answers only who calls it **by a loopback name**: a page of the internet whose own name is made to lead to this machine
-//!   (DNS rebinding) sends that name in `Host`; and nobody for whom a proxy asks, as far as that shows.
+//! - It has **a key and a store of its own**, in memory: `/v1` and `/auth` refuse its tokens, and none of its records
+//!   reaches the service's store. In addition, its subjects begin with `demo:`, and its cookie has another name.
+//! - By default it is served only if the service **listens on a loopback address**.
+//! - By default it answers only requests **for a loopback name**: a page on the internet whose name resolves to this
+//!   machine (DNS rebinding) sends that name in `Host`. It also refuses requests from a proxy, as far as they are
+//!   recognisable.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -26,16 +27,16 @@ use crate::failure::Failure;
 use crate::key_ring::new_key;
 use crate::policy::PolicyFlags;
 
-/// Anybody may make sessions here: this bounds what they take of the memory.
+/// Maximum number of sessions. Anyone can create sessions here, so this bounds their memory.
 const MAXIMUM_SESSIONS: usize = 10_000;
-/// Not those of `/v1`: a browser may hold both.
+/// Differs from the cookies of `/v1`, because a browser may hold both.
 const COOKIE: &str = "tessera-demo";
 const HOST_COOKIE: &str = "__Host-tessera-demo";
 
 #[derive(Args, Clone, Copy)]
 pub(crate) struct DemoFlags {
-    /// The demonstration at `/`, where anybody signs in as anybody, with keys and sessions of its own: auto is on
-    /// for a loopback address; elsewhere it needs TLS in front
+    /// Serve the demonstration at `/`, where anyone can sign in under any name, with keys and sessions of its own: auto
+    /// serves it on a loopback address alone; on requires TLS in front
     #[arg(
         long,
         value_name = "WHEN",
@@ -57,8 +58,8 @@ enum When {
 }
 
 impl DemoFlags {
-    /// Its routes, if it is to be there when the service listens on this address; with the service's policy, so that its
-    /// timeouts can be seen.
+    /// The routes of the demonstration, if it is to be served when the service listens on this address.
+    /// It has the service's policy, so that the timeouts can be observed.
     pub(crate) fn at(self, address: SocketAddr, policy: PolicyFlags) -> Result<Option<Router>, Failure> {
         let is_local = is_loopback_address(address.ip());
         if self.demo == When::Off || (self.demo == When::Auto && !is_local) {
@@ -66,7 +67,7 @@ impl DemoFlags {
         }
         let what = "cannot set up the demonstration (`--demo off` leaves it out)";
         let cookie = if self.demo == When::Auto {
-            // Plain http, which `Secure` cookies do not travel over in every browser.
+            // Over plain http, over which not every browser sends `Secure` cookies.
             Cookie::builder().name(COOKIE).secure(false)
         } else {
             Cookie::builder().name(HOST_COOKIE)
@@ -82,24 +83,24 @@ impl DemoFlags {
         }))
     }
 
-    /// What the service says at its start.
+    /// The lines about the demonstration that the service prints at its start.
     pub(crate) fn introduction(self, address: SocketAddr) -> String {
         let whence = match self.demo {
-            When::Auto => "from this machine alone",
+            When::Auto => "from this machine only",
             When::On | When::Off => "FROM WHEREVER THIS ADDRESS CAN BE REACHED, over TLS",
         };
         format!(
-            "\nOpen http://{address}/ to see it work: a demonstration, {whence}, in which anybody signs in as anybody,
+            "\nOpen http://{address}/ to see it work: a demonstration, {whence}, where anyone can sign in under any name,
 with a key and sessions of its own; --demo off turns it off.\n"
         )
     }
 }
 
 fn sessions(policy: PolicyFlags, what: &'static str) -> Result<Sessions, Failure> {
-    let builder = Sessions::builder().map_err(Failure::during(what))?;
+    let builder = Sessions::builder();
     let builder = policy.apply(builder)?.policy(|policy| {
         policy.public_fields = vec![AGENT.into()];
-        // Only a JWT has them, and this makes none.
+        // Only a JWT contains them, and the demonstration issues none.
         policy.token_fields.clear();
     });
     builder
@@ -117,12 +118,11 @@ async fn only_locally(request: Request, next: Next) -> Response {
     if is_for_this_machine(&request) {
         return next.run(request).await;
     }
-    let detail =
-        "the demonstration is called on this machine, by a name of it as localhost, and through no proxy";
+    let detail = "the demonstration can be used only on this machine, under a name such as localhost, and not through a proxy";
     Problem::new(403, "host-refused", detail).into_response()
 }
 
-/// What proxies say of those they ask for.
+/// The headers that proxies add to the requests that they forward.
 const FORWARDED: [&str; 7] = [
     "forwarded",
     "via",
@@ -133,10 +133,10 @@ const FORWARDED: [&str; 7] = [
     "x-real-ip",
 ];
 
-/// Whether the host that the client asked for is this machine, by a name that cannot be made to mean another, and nothing
-/// shows a proxy in between. One that says nothing of itself cannot be told from a browser.
+/// Whether the request names this machine as its host, by a name that cannot be made to mean another, and shows no sign of
+/// a proxy. A proxy that adds no header cannot be distinguished from a browser.
 fn is_for_this_machine(request: &Request) -> bool {
-    // Browsers speak 1.1; nginx by default 1.0 to what it passes on to.
+    // Browsers use HTTP/1.1; nginx uses 1.0 towards upstreams by default.
     let is_forwarded = request.version() != Version::HTTP_11;
     if is_forwarded || FORWARDED.iter().any(|name| request.headers().contains_key(*name)) {
         return false;
@@ -146,7 +146,7 @@ fn is_for_this_machine(request: &Request) -> bool {
         (Some(host), None) => host.to_str().is_ok_and(is_loopback),
         _ => false,
     };
-    // A client of a proxy names the host in the request's first line as well.
+    // A client of a proxy names the host in the request line as well.
     named
         && request
             .uri()
@@ -154,7 +154,7 @@ fn is_for_this_machine(request: &Request) -> bool {
             .is_none_or(|host| is_loopback(host.as_str()))
 }
 
-/// `localhost`, or a loopback address; with any port.
+/// `localhost` or a loopback address, with any port.
 fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

@@ -1,8 +1,8 @@
-//! Durations as flags take them: `500ms`, `10s`, `30m`, `24h`, `7d`.
+//! Durations in flags: `500ms`, `10s`, `30m`, `24h`, `7d`.
 
 use std::time::Duration;
 
-/// Reads one number and one unit.
+/// Parses one number and one unit.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let split = text
         .find(|character: char| !character.is_ascii_digit())
@@ -22,11 +22,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         .map_err(|_| "write a whole number before the unit, as in 30m".to_owned())?;
     let millis = number
         .checked_mul(millis_each)
-        .ok_or("it is longer than time goes")?;
+        .ok_or("the duration is too long")?;
     Ok(Duration::from_millis(millis))
 }
 
-/// Writes milliseconds as [`parse`] reads them, in the largest unit that is exact.
+/// Formats milliseconds as [`parse`] reads them, in the largest exact unit.
 fn show(millis: u64) -> String {
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
     let unit = units
@@ -38,7 +38,7 @@ fn show(millis: u64) -> String {
     }
 }
 
-/// A text with its numbers, which are milliseconds, as durations.
+/// Replaces the numbers of a text, which are milliseconds, by durations.
 pub(crate) fn in_units(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
@@ -92,7 +92,10 @@ mod tests {
                 "must be 1000 to 604800000, and is 500",
                 "must be 1s to 7d, and is 500ms",
             ),
-            ("keeps entries at least 60000 ms", "keeps entries at least 1m"),
+            (
+                "is below the store's minimum, 60000 ms",
+                "is below the store's minimum, 1m",
+            ),
             ("is 0", "is 0ms"),
             ("none", "none"),
             ("99999999999999999999", "99999999999999999999"),

@@ -1,4 +1,4 @@
-//! Variables of the environment, as flags take them: white space around a value does not count, and an empty value is none.
+//! Environment variables as values of flags: white space around a value is ignored, and an empty value counts as unset.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -9,24 +9,24 @@ use crate::key_ring::KEYS_VARIABLE;
 use crate::secrets::SERVICE_KEY_VARIABLE;
 
 const PREFIX: &str = "TESSERA_";
-/// Read elsewhere than by a flag; the last two by the Worker alone, which may share a file of variables with a service.
+/// Variables that no flag reads. Only the Worker reads the last two; it may share a file of variables with a service.
 const OTHERS: [&str; 4] = [
     KEYS_VARIABLE,
     SERVICE_KEY_VARIABLE,
     "TESSERA_MAX_STALE",
     "TESSERA_STORE_TIMEOUT",
 ];
-/// How alike a known name is that a warning proposes.
+/// Minimum similarity of the known name that a warning proposes.
 const ALIKE: f64 = 0.85;
 
-/// Lets every flag of a command, and of its subcommands, take its variable trimmed.
+/// Makes each flag of a command, and of its subcommands, read its variable without surrounding white space.
 pub(crate) fn trimmed(command: Command) -> Command {
     command
         .mut_args(|arg| {
             let Some(value) = arg.get_env().and_then(std::env::var_os) else {
                 return arg;
             };
-            // What is not Unicode is refused by its flag.
+            // A value that is not Unicode is refused by its flag.
             match value.to_str() {
                 Some(text) if text.trim() != text || text.is_empty() => with_value(arg, text.trim()),
                 _ => arg,
@@ -40,12 +40,12 @@ fn with_value(arg: Arg, text: &str) -> Arg {
     if text.is_empty() {
         return arg;
     }
-    // A default lives as long as the program does.
+    // Leaked, because a default must live as long as the program.
     let text: &'static str = Box::leak(text.to_owned().into_boxed_str());
     arg.default_value(text).hide_default_value(true)
 }
 
-/// A warning for each variable that begins as ours do and that nothing reads.
+/// Returns a warning for each variable with Tessera's prefix that nothing reads.
 pub(crate) fn warnings(command: &Command) -> Vec<String> {
     let mut known: BTreeSet<String> = OTHERS.map(str::to_owned).into();
     collect(command, &mut known);
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
     use crate::Cli;
 
-    /// Where one flag is given several times, its variable is a list.
+    /// Flags that may be given more than once. Their variables are lists.
     const LISTS: [&str; 6] = [
         "auth-header",
         "auth-transport",

@@ -1,4 +1,4 @@
-//! Why a command failed, for whoever ran it.
+//! The error of a failed command, for its user.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::io;
 
 use tessera::http::chain;
 
-/// An error with what was being done when it happened.
+/// An error, together with the operation that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     message: String,
@@ -14,7 +14,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure that has no other below it.
+    /// Creates a failure without an underlying error.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -22,7 +22,7 @@ impl Failure {
         }
     }
 
-    /// Says what was being done when `source` happened; use with `map_err`.
+    /// Adds the operation during which `source` occurred; for use with `map_err`.
     pub(crate) fn during<E: Into<Box<dyn Error + Send + Sync>>>(
         message: impl Into<String>,
     ) -> impl FnOnce(E) -> Self {
@@ -42,7 +42,7 @@ impl Failure {
     }
 }
 
-/// The message and, after a colon each, every source below it.
+/// The message, followed by a colon and each underlying error.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
@@ -53,5 +53,5 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Without a source of its own, because its message has them all.
+/// Has no `source`, because the message contains all underlying errors.
 impl Error for Failure {}

@@ -1,4 +1,4 @@
-//! Files that only the service may read.
+//! Files with secrets, which only the service may read.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -11,20 +11,20 @@ use zeroize::Zeroizing;
 use crate::failure::Failure;
 use crate::output::complain;
 
-/// No key file is anywhere near as long.
+/// Maximum length of a secret's file, in bytes. No key file is nearly as long.
 const MAXIMUM_BYTES: u64 = 1 << 20;
-/// How long another process may take to write a file that it has made.
+/// How long another process may take to write a file that it has created.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Makes a directory that only its owner enters, unless there is one.
+/// Creates a directory that only its owner can enter, unless it exists.
 pub(crate) fn make_directory(path: &Path) -> Result<(), Failure> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).map_err(Failure::during(format!(
-        "cannot make the directory {}",
+        "cannot create the directory {}",
         path.display()
     )))
 }
@@ -32,12 +32,12 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), Failure> {
 /// A secret that was read.
 pub(crate) struct Secret {
     pub(crate) text: Zeroizing<String>,
-    /// Why others may know it, for the operator.
+    /// The reason why others may know the secret, for the operator.
     pub(crate) warning: Option<String>,
 }
 
 impl Secret {
-    /// The text alone; the warning goes to standard error.
+    /// Returns the text, and prints the warning to standard error.
     pub(crate) fn with_warning_shown(self) -> Zeroizing<String> {
         if let Some(warning) = self.warning {
             complain(&format!("tessera: warning: {warning}"));
@@ -46,8 +46,10 @@ impl Secret {
     }
 }
 
-/// Reads a secret; `None` if there is no such file. Refuses a file that everybody can read although its mode can be changed,
-/// and whatever is not a regular file: reading a pipe waits for a writer.
+/// Reads a secret; `None` if there is no such file.
+///
+/// Refuses a file that everybody can read if its mode can be changed.
+/// Refuses a file that is not a regular one, because reading a pipe waits for a writer.
 pub(crate) fn read_secret(path: &Path) -> Result<Option<Secret>, Failure> {
     let doing = |verb: &str| format!("cannot {verb} {}", path.display());
     let regular = |metadata: &Metadata| {
@@ -59,7 +61,7 @@ pub(crate) fn read_secret(path: &Path) -> Result<Option<Secret>, Failure> {
             ))
         })
     };
-    // Before it is opened, because opening a pipe waits for a writer.
+    // Before the file is opened, because opening a pipe waits for a writer.
     match fs::metadata(path) {
         Ok(metadata) => regular(&metadata)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -92,14 +94,14 @@ fn check_mode(path: &Path, file: &File, metadata: &Metadata) -> Result<Option<St
     let path = path.display();
     if mode & 0o007 != 0 {
         let exposed = format!("{path} holds a secret and is open to everybody (mode {mode:04o})");
-        // The mode that the file has: this fails where the mode cannot be changed, and changes nothing.
-        // Orchestrators mount secrets so, read-only and owned by another user.
+        // Sets the mode that the file has already: this changes nothing, and fails if the mode cannot be changed.
+        // Orchestrators mount secrets in that way, read-only and owned by another user.
         return match file.set_permissions(metadata.permissions()) {
             Ok(()) => Err(Failure::new(format!("{exposed}: chmod 600 {path}"))),
             Err(_) => Ok(Some(format!("{exposed}, which this process cannot change"))),
         };
     }
-    // Orchestrators hand secrets to a process through its group.
+    // Orchestrators pass secrets to a process through its group.
     Ok((mode & 0o070 != 0)
         .then(|| format!("{path} holds a secret and is open to its group (mode {mode:04o})")))
 }
@@ -109,7 +111,7 @@ fn check_mode(_: &Path, _: &File, _: &Metadata) -> Result<Option<String>, Failur
     Ok(None)
 }
 
-/// Reads a secret, or makes its file with the text that `new` gives.
+/// Reads a secret, or creates its file with the text that `new` returns.
 pub(crate) fn read_or_create_secret(
     path: &Path,
     new: impl FnOnce() -> Result<Zeroizing<String>, Failure>,
@@ -136,22 +138,22 @@ pub(crate) fn read_or_create_secret(
     }
 }
 
-/// Whether a secret's file was made.
+/// Whether the call created the secret's file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Created {
     Now,
-    /// Another process was first.
+    /// The file existed already, or another process was faster.
     Before,
 }
 
-/// Writes a new secret, readable by its owner only; changes nothing if there is a file already.
+/// Writes a new secret that only its owner can read. An existing file is left unchanged.
 pub(crate) fn create_secret(path: &Path, text: &str) -> Result<Created, Failure> {
     let create = || -> io::Result<Created> {
         let written = write_beside(path, text)?;
         match written.persist_noclobber(path) {
             Ok(_) => {}
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(Created::Before),
-            // The file system neither links nor renames without replacing.
+            // The file system supports neither links nor renames without replacement.
             Err(_) => match create_in_place(path, text) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Created::Before),
                 created => created?,
@@ -160,11 +162,13 @@ pub(crate) fn create_secret(path: &Path, text: &str) -> Result<Created, Failure>
         sync_directory(path)?;
         Ok(Created::Now)
     };
-    create().map_err(Failure::during(format!("cannot make {}", path.display())))
+    create().map_err(Failure::during(format!("cannot create {}", path.display())))
 }
 
-/// Replaces a secret, in one step. The new file has the owner, the group and the mode of the old one, because the service may
-/// run as another user; a link stays, and its target is replaced.
+/// Replaces a secret atomically.
+///
+/// The new file has the owner, group and mode of the old one, because the service may run as another user.
+/// A symbolic link is kept, and its target replaced.
 pub(crate) fn replace_secret(path: &Path, text: &str) -> Result<(), Failure> {
     let replace = || {
         let path = &fs::canonicalize(path)?;
@@ -191,8 +195,8 @@ fn keep_owner(_: &Metadata, _: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until no other process changes secrets in a file's directory; until the answer is dropped, others wait.
-/// Where the file system has no locks, nobody waits.
+/// Waits until no other process changes secrets in a file's directory. Other processes wait until the result is dropped.
+/// On a file system without locks, no process waits.
 pub(crate) fn lock(path: &Path) -> Result<File, Failure> {
     let doing = || format!("cannot lock the directory of {}", path.display());
     let directory = File::open(parent(path)).map_err(Failure::during(doing()))?;
@@ -202,7 +206,7 @@ pub(crate) fn lock(path: &Path) -> Result<File, Failure> {
     }
 }
 
-/// A file beside the path, with a name of its own, mode 0600, and removed again unless it is kept.
+/// Writes a file beside the path, with a unique name and mode 0600. It is removed when dropped, unless it is persisted.
 fn write_beside(path: &Path, text: &str) -> io::Result<NamedTempFile> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(".new-");
@@ -212,7 +216,7 @@ fn write_beside(path: &Path, text: &str) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// Makes the file under its own name. Another process may see it before it is written.
+/// Creates the file under its final name. Another process may see it before it is written.
 fn create_in_place(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -223,7 +227,7 @@ fn create_in_place(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Makes the new name itself survive a loss of power, where the file system can.
+/// Makes the new name survive power loss, if the file system supports that.
 fn sync_directory(path: &Path) -> io::Result<()> {
     match File::open(parent(path))?.sync_all() {
         Err(error)
@@ -249,7 +253,7 @@ fn parent(path: &Path) -> &Path {
 mod tests {
     use super::*;
 
-    /// As on a file system that neither links nor renames without replacing.
+    /// As on a file system that supports neither links nor renames without replacement.
     #[test]
     fn a_secret_made_in_place_is_its_owners_and_replaces_no_other() {
         let directory = tempfile::tempdir().expect("a directory");

@@ -1,4 +1,4 @@
-//! `tessera key`: signing keys.
+//! `tessera key`: commands for signing keys.
 
 use std::path::{Path, PathBuf};
 
@@ -12,58 +12,58 @@ use crate::moment;
 use crate::output::{say, table};
 use crate::policy::LifetimeFlags;
 
-/// Where the service keeps its keys unless it is set otherwise.
+/// The service's default key file.
 const KEY_FILE: &str = "./tessera-data/keys.json";
 
 /// To change the signing key without refusing a token: `add` a key, on every server; `promote` it, on every server;
-/// `retire` the old one when nothing that it signed can live. A running service takes a changed file within seconds,
+/// `retire` the old one once no token that it signed can be valid. A running service loads a changed file within seconds,
 /// and at once on SIGHUP.
 #[derive(Subcommand)]
 pub(crate) enum Key {
-    /// Make a key file with a new signing key; prints it unless --file is given
+    /// Create a key file with a new signing key; prints it unless --file is given
     New {
-        /// The key's id, which stands in every token [default: the day and three letters]
+        /// The id of the key, which every token contains [default: the date and three random characters]
         #[arg(long, allow_hyphen_values = true)]
         id: Option<String>,
-        /// Make this file with the key
+        /// The file to create
         #[arg(long, value_name = "PATH")]
         file: Option<PathBuf>,
     },
-    /// Add a new key to a key file: it verifies and does not sign
+    /// Add a new key to a key file; it verifies and does not sign
     ///
-    /// Copy the file to every server before the key is promoted on one of them: a server without the key refuses what the
-    /// key signs.
+    /// Copy the file to every server before the key is promoted on one of them, because a server without the key refuses
+    /// the tokens that the key signs.
     Add {
-        /// The key's id, which stands in every token [default: the day and three letters]
+        /// The id of the key, which every token contains [default: the date and three random characters]
         #[arg(long, allow_hyphen_values = true)]
         id: Option<String>,
         /// The key file
         #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE", default_value = KEY_FILE)]
         file: PathBuf,
     },
-    /// Let a key of a key file sign; the one before verifies on
+    /// Make a key of a key file the signing key; the previous one continues to verify
     ///
-    /// The file notes until when the previous key signed.
+    /// The file records when the previous key stopped signing.
     Promote {
-        /// The key's id
+        /// The id of the key
         #[arg(allow_hyphen_values = true)]
         id: String,
         /// The key file
         #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE", default_value = KEY_FILE)]
         file: PathBuf,
     },
-    /// Remove a key from a key file when nothing that it signed can live
+    /// Remove a key from a key file once no token that it signed can be valid
     ///
-    /// Give the timeouts of the service: a token lives at most for the absolute timeout. It is counted from the promotion in
-    /// this file; where a server got its copy later, wait as much longer.
+    /// Give the timeouts of the service, because a token is valid for at most the absolute timeout. The time counts from
+    /// the promotion in this file; if a server received its copy later, wait that much longer.
     Retire {
-        /// The key's id
+        /// The id of the key
         #[arg(allow_hyphen_values = true)]
         id: String,
         /// The key file
         #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE", default_value = KEY_FILE)]
         file: PathBuf,
-        /// Remove it now, and end the sessions whose tokens it signed
+        /// Remove the key now, and end the sessions whose tokens it signed
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -86,7 +86,7 @@ impl Key {
                 change(&file, |ring| ring.promote(&id, Timestamp::now()))?;
                 let path = file.display();
                 say(&format!(
-                    "{id} signs in {path}\nCopy the file to every server. Once the old key's tokens have ended: tessera key retire OLD --file {path}\n"
+                    "{id} is the signing key in {path}\nCopy the file to every server. Once the old key's tokens have expired: tessera key retire OLD --file {path}\n"
                 ))
             }
             Self::Retire {
@@ -116,9 +116,9 @@ fn new(id: Option<String>, file: Option<PathBuf>) -> Result<(), Failure> {
         return say(&text);
     };
     match files::create_secret(&path, &text)? {
-        Created::Now => say(&format!("made {} with key {id}\n", path.display())),
+        Created::Now => say(&format!("created {} with key {id}\n", path.display())),
         Created::Before => Err(Failure::new(format!(
-            "{} is there already: `tessera key add` adds a key to it",
+            "{} exists already: `tessera key add` adds a key to it",
             path.display()
         ))),
     }
@@ -150,7 +150,7 @@ fn list(file: PathBuf) -> Result<(), Failure> {
 
 /// Reads a key file, changes the ring, and replaces the file in one step.
 fn change(file: &Path, change: impl FnOnce(&mut KeyRing) -> Result<(), Failure>) -> Result<(), Failure> {
-    // Until the end, so that two commands at once do not undo each other's changes.
+    // Held until the end, so that concurrent commands do not undo each other's changes.
     let _lock = files::lock(file)?;
     let mut ring = KeySource::File(file.to_owned()).read()?;
     change(&mut ring).map_err(Failure::during(format!("cannot change {}", file.display())))?;

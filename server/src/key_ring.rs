@@ -1,4 +1,4 @@
-//! The key ring: where it is read from, and how its keys are added, promoted and retired.
+//! The key ring: its sources, and how its keys are added, promoted and retired.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,12 +13,13 @@ use crate::failure::Failure;
 use crate::files::{self, Created};
 use crate::{moment, secrets};
 
-/// Where the ring is taken from instead of a file: the text of a key file.
+/// The environment variable that replaces the key file. Its value is the text of a key file.
 pub(crate) const KEYS_VARIABLE: &str = "TESSERA_KEYS";
 const SECRET_BYTES: usize = 32;
-/// As many as the engine takes.
+/// Maximum number of keys, as in the engine.
 const MAXIMUM_KEYS: usize = 64;
-/// How much later than the file a running service may stop to sign: it reads the file every few seconds, and clocks differ.
+/// How long a running service may keep signing after the file has changed: it reads the file every few seconds, and clocks
+/// differ.
 const SIGNS_ON: Duration = Duration::from_secs(60);
 
 #[derive(Serialize, Deserialize)]
@@ -47,14 +48,14 @@ impl Drop for StoredKey {
 /// A key of the ring.
 pub(crate) struct RingKey {
     pub(crate) key: SigningKey,
-    /// When another key took its place, as far as it is known.
+    /// When another key replaced this one as the signing key, if that is known.
     pub(crate) signed_until: Option<Timestamp>,
 }
 
-/// The keys that make and check tokens: the first signs, all verify.
+/// The keys that sign and verify tokens: the first signs, all verify.
 pub(crate) struct KeyRing(Vec<RingKey>);
 
-/// Where a ring is kept.
+/// The source of a key ring.
 #[derive(Clone, Debug)]
 pub(crate) enum KeySource {
     /// The environment.
@@ -64,11 +65,11 @@ pub(crate) enum KeySource {
 }
 
 impl KeySource {
-    /// Takes the environment, or else the file that is given, or else the one in the data directory.
+    /// Selects the environment, or else the given file, or else the file in the data directory.
     pub(crate) fn choose(file: Option<PathBuf>, data: &Path) -> Result<Self, Failure> {
         match (variable().is_some(), file) {
             (true, Some(_)) => Err(Failure::new(format!(
-                "{KEYS_VARIABLE} and a key file are both given: the keys come from one of them"
+                "{KEYS_VARIABLE} and a key file are both given: use only one of them"
             ))),
             (true, None) => Ok(Self::Variable),
             (false, Some(path)) => Ok(Self::File(path)),
@@ -76,7 +77,7 @@ impl KeySource {
         }
     }
 
-    /// What messages call it.
+    /// The name of the source in messages.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Variable => KEYS_VARIABLE.to_owned(),
@@ -84,12 +85,12 @@ impl KeySource {
         }
     }
 
-    /// Reads the ring, and shows why others may know it.
+    /// Reads the ring, and prints a warning if others may be able to read it.
     pub(crate) fn read(&self) -> Result<KeyRing, Failure> {
         self.read_by(files::Secret::with_warning_shown)
     }
 
-    /// Reads the ring once more, without a warning.
+    /// Reads the ring again, without a warning.
     pub(crate) fn read_again(&self) -> Result<KeyRing, Failure> {
         self.read_by(|secret| secret.text)
     }
@@ -103,7 +104,7 @@ impl KeySource {
         KeyRing::parse(&text, &self.name())
     }
 
-    /// Reads the ring, or makes the file with a new key; answers whether it was made.
+    /// Reads the ring, or creates the file with a new key. Also returns whether the file was created.
     pub(crate) fn read_or_make(&self) -> Result<(KeyRing, bool), Failure> {
         let Self::File(path) = self else {
             return Ok((self.read()?, false));
@@ -114,7 +115,7 @@ impl KeySource {
     }
 }
 
-/// What the environment has. What is not Unicode is not a key file either, and refused as such.
+/// The value of the variable, unless it is blank. A value that is not Unicode is replaced by one that the parser refuses.
 fn variable() -> Option<Zeroizing<String>> {
     let text = Zeroizing::new(
         std::env::var_os(KEYS_VARIABLE)?
@@ -124,7 +125,7 @@ fn variable() -> Option<Zeroizing<String>> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// Makes a key with 32 random bytes, and an id that says the day where none is given.
+/// Creates a key with 32 random bytes. The default id contains the date.
 pub(crate) fn new_key(id: Option<String>) -> Result<SigningKey, Failure> {
     let id = match id {
         Some(id) => id,
@@ -137,7 +138,7 @@ pub(crate) fn new_key(id: Option<String>) -> Result<SigningKey, Failure> {
     Ok(SigningKey::new(id, secrets::random::<SECRET_BYTES>()?.to_vec()))
 }
 
-/// `261231` and three letters: short, because it stands in every token.
+/// Creates an id: the date, as in `261231`, and three random characters. It is short because every token contains it.
 fn new_id() -> Result<String, Failure> {
     const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let (year, month, day) = moment::date(Timestamp::now());
@@ -151,7 +152,7 @@ fn new_id() -> Result<String, Failure> {
 }
 
 impl KeyRing {
-    /// A ring of one key.
+    /// Creates a ring of one key.
     pub(crate) fn with(key: SigningKey) -> Self {
         Self(vec![RingKey {
             key,
@@ -159,7 +160,7 @@ impl KeyRing {
         }])
     }
 
-    /// Reads a key file's text. `name`: where it comes from, for messages.
+    /// Parses the text of a key file. `name` is its source, for messages.
     fn parse(text: &str, name: &str) -> Result<Self, Failure> {
         let unfit = |why: String| Failure::new(format!("{name} is not a key file: {why}"));
         // serde's own message may quote the file.
@@ -176,7 +177,7 @@ impl KeyRing {
         let keys: Result<Vec<RingKey>, _> = read.collect();
         let keys = keys.map_err(|_| unfit("a secret is not base64url without padding".into()))?;
         if keys.is_empty() {
-            return Err(unfit("it holds no key".into()));
+            return Err(unfit("it contains no key".into()));
         }
         Ok(Self(keys))
     }
@@ -186,7 +187,7 @@ impl KeyRing {
         let stored = |ring: &RingKey| StoredKey {
             id: ring.key.id().to_owned(),
             secret: URL_SAFE_NO_PAD.encode(ring.key.secret()),
-            // Rounded up: never earlier than it was.
+            // Rounded up, so that the time is never earlier than the actual one.
             signed_until: ring.signed_until.map(|moment| moment.as_millis().div_ceil(1000)),
         };
         let file = KeyFile {
@@ -202,7 +203,7 @@ impl KeyRing {
         &self.0
     }
 
-    /// The keys as the engine takes them.
+    /// The keys in the form that the engine takes.
     pub(crate) fn to_keys(&self) -> Vec<SigningKey> {
         self.0.iter().map(|ring| ring.key.clone()).collect()
     }
@@ -218,7 +219,7 @@ impl KeyRing {
         self.0.iter().map(key).eq(other.0.iter().map(key))
     }
 
-    /// What operators read of it: which key signs, and which verify too.
+    /// Describes the ring to operators: which key signs, and which keys only verify.
     pub(crate) fn describe(&self) -> String {
         let mut ids = self.0.iter().map(|ring| ring.key.id());
         let signing = ids.next().unwrap_or_default();
@@ -236,7 +237,7 @@ impl KeyRing {
         }
         if self.0.len() >= MAXIMUM_KEYS {
             return Err(Failure::new(format!(
-                "it has {MAXIMUM_KEYS} keys, the most that a service takes: retire one first"
+                "it has the maximum of {MAXIMUM_KEYS} keys: retire one first"
             )));
         }
         self.0.push(RingKey {
@@ -246,11 +247,11 @@ impl KeyRing {
         Ok(())
     }
 
-    /// Lets a key sign, and notes for the one before that it signs no longer.
+    /// Makes a key the signing key, and records when the previous one stopped signing.
     pub(crate) fn promote(&mut self, id: &str, now: Timestamp) -> Result<(), Failure> {
         let position = self.position(id)?;
         if position == 0 {
-            return Err(Failure::new(format!("{id} signs already")));
+            return Err(Failure::new(format!("{id} is the signing key already")));
         }
         if let Some(previous) = self.0.first_mut() {
             previous.signed_until = Some(now);
@@ -261,7 +262,9 @@ impl KeyRing {
         Ok(())
     }
 
-    /// Removes a key, once nothing that it signed can live. `lifetime`: of a session; `None`: whatever it has signed.
+    /// Removes a key once no token that it signed can be valid.
+    ///
+    /// `lifetime` is the maximum lifetime of a session; `None` removes the key whatever it has signed.
     pub(crate) fn retire(
         &mut self,
         id: &str,
@@ -270,12 +273,14 @@ impl KeyRing {
     ) -> Result<(), Failure> {
         let position = self.position(id)?;
         if position == 0 {
-            return Err(Failure::new(format!("{id} signs: promote another key first")));
+            return Err(Failure::new(format!(
+                "{id} is the signing key: promote another key first"
+            )));
         }
         if let Some(lifetime) = lifetime {
             let signed_until = self.0[position].signed_until.ok_or_else(|| {
                 Failure::new(format!(
-                    "the file does not say when {id} signed last: --force removes it, and ends the sessions whose tokens it signed"
+                    "the file does not record when {id} last signed: --force removes it, and ends the sessions whose tokens it signed"
                 ))
             })?;
             let end = signed_until.saturating_add(lifetime).saturating_add(SIGNS_ON);
@@ -342,10 +347,10 @@ mod tests {
                 .expect("it fits");
         }
         assert!(ring.add(SigningKey::new("one-more", [2; 32])).is_err());
-        let built = ring.to_keys().into_iter().fold(
-            tessera::Sessions::builder().expect("the component"),
-            |builder, key| builder.key(key),
-        );
+        let built = ring
+            .to_keys()
+            .into_iter()
+            .fold(tessera::Sessions::builder(), |builder, key| builder.key(key));
         assert!(built.build(tessera::store::MemoryStore::new()).is_ok());
     }
 

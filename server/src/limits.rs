@@ -6,14 +6,15 @@ use clap::Args;
 
 use crate::duration;
 
-/// Files of the store, its connections, standard streams and the runtime's own.
+/// Open files beside the connections: files and connections of the store, standard streams, and those of the runtime.
 const OTHER_FILES: u64 = 256;
 
 /// The limits of connections and requests.
 #[derive(Clone, Copy, Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct Limits {
-    /// How long a request may take from its head on; its body, and a client that reads no answer, half of that each
+    /// The maximum time for a request after its head; half of it applies to the arrival of the body, and to a client that
+    /// does not read its response
     #[arg(
         long,
         value_name = "TIME",
@@ -22,8 +23,8 @@ pub(crate) struct Limits {
         env = "TESSERA_REQUEST_TIMEOUT"
     )]
     pub(crate) request_timeout: Duration,
-    /// How long a connection may take until the head of its next request is there; longer than the proxy in front keeps
-    /// idle connections (nginx: 60s)
+    /// The maximum time until the head of a connection's next request is complete; longer than a proxy in front keeps idle
+    /// connections (nginx: 60s)
     #[arg(
         long,
         value_name = "TIME",
@@ -32,7 +33,7 @@ pub(crate) struct Limits {
         env = "TESSERA_KEEP_ALIVE_TIMEOUT"
     )]
     pub(crate) keep_alive_timeout: Duration,
-    /// How many connections there are at once; further ones wait
+    /// The maximum number of connections; further ones wait
     #[arg(
         long,
         value_name = "NUMBER",
@@ -44,13 +45,13 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Raises the limit of open files to what all connections and the store need; warns if the system allows fewer.
+    /// Raises the limit of open files to the needs of all connections and the store. Warns if the system allows fewer.
     pub(crate) fn raise_open_files(&self) {
         let needed = u64::from(self.maximum_connections) + OTHER_FILES;
         match rlimit::increase_nofile_limit(needed) {
             Ok(allowed) if allowed >= needed => {}
             Ok(allowed) => tracing::warn!(
-                "this process may open {allowed} files, so that some of --maximum-connections {} will wait: \
+                "this process may open {allowed} files, too few for --maximum-connections {}: \
                  allow {needed} (ulimit -n, LimitNOFILE of systemd, --ulimit nofile of Docker)",
                 self.maximum_connections
             ),
@@ -58,7 +59,7 @@ impl Limits {
         }
     }
 
-    /// For what a client has to send.
+    /// The time limit for each part of a request that depends on the client's speed.
     pub(crate) fn part_timeout(&self) -> Duration {
         self.request_timeout / 2
     }
@@ -69,5 +70,5 @@ fn request_timeout(text: &str) -> Result<Duration, String> {
     let is_fit = timeout >= Duration::from_secs(1) && timeout <= Duration::from_secs(3600);
     is_fit
         .then_some(timeout)
-        .ok_or_else(|| "it is 1s to 1h".to_owned())
+        .ok_or_else(|| "must be 1s to 1h".to_owned())
 }

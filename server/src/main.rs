@@ -1,4 +1,4 @@
-//! `tessera`: a session service over HTTP, and the tools that go with it.
+//! `tessera`: a session service over HTTP, and its tools.
 
 mod component;
 mod demo;
@@ -45,10 +45,10 @@ struct Cli {
 enum Command {
     /// Run the service: a JSON API over HTTP.
     Serve(Box<serve::Serve>),
-    /// Make, add, promote and retire signing keys.
+    /// Create, add, promote and retire signing keys.
     #[command(subcommand, arg_required_else_help = true)]
     Key(key::Key),
-    /// Look into tokens and check them.
+    /// Decode and verify tokens.
     #[command(subcommand, arg_required_else_help = true)]
     Token(token::Token),
     /// List, show, end and count the sessions in a store.
@@ -56,7 +56,7 @@ enum Command {
     Sessions(sessions::Sessions),
     /// Copy the sessions of one store to another, while the service runs.
     Migrate(migrate::Migrate),
-    /// Take the WebAssembly component out of this program, to audit it or to run it elsewhere.
+    /// Extract the WebAssembly component from this program, to audit it or to run it elsewhere.
     #[command(subcommand, arg_required_else_help = true)]
     Component(component::Component),
 }
@@ -64,10 +64,10 @@ enum Command {
 fn main() -> ExitCode {
     let matches = environment::trimmed(Cli::command()).try_get_matches();
     let matches = matches.unwrap_or_else(|error| match error.kind() {
-        // A URL where no argument is expected may hold a password.
+        // A URL where no argument is expected may contain a password.
         ErrorKind::UnknownArgument if error.to_string().contains("://") => {
             output::complain(
-                "error: unexpected argument: a store's URL goes to --store, or to TESSERA_STORE",
+                "error: unexpected argument: give the URL of a store with --store, or in TESSERA_STORE",
             );
             std::process::exit(2)
         }
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Who reads our output has seen enough of it.
+        // The reader of the output has closed it.
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&format!("tessera: {error}"));

@@ -1,10 +1,10 @@
-//! Moments as people read them (RFC 3339, UTC).
+//! Human-readable timestamps (RFC 3339, UTC).
 
 use tessera::Timestamp;
 
 const SECONDS_A_DAY: u64 = 86_400;
 
-/// `2026-01-01T00:00:00Z`.
+/// Formats a timestamp as in `2026-01-01T00:00:00Z`.
 pub(crate) fn show(moment: Timestamp) -> String {
     let seconds = moment.as_millis() / 1000;
     let (year, month, day) = date(moment);

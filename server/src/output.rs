@@ -1,4 +1,4 @@
-//! Writing to the terminal, where a closed pipe is an error like any other and never a panic.
+//! Output to the terminal. A closed pipe is an error like any other, and never a panic.
 
 use std::io::{self, Write as _};
 
@@ -17,12 +17,12 @@ pub(crate) fn say_bytes(bytes: &[u8]) -> Result<(), Failure> {
         .map_err(Failure::during("cannot write to standard output"))
 }
 
-/// Writes a line to standard error. If that is closed as well there is nobody left to tell.
+/// Writes a line to standard error. A failure is ignored, because it could not be reported.
 pub(crate) fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Lays rows out in columns, the first row being the heading.
+/// Formats rows as columns. The first row is the heading.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -45,7 +45,7 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Lays JSON out over lines, two spaces for each level, and leaves every name and value as it is written.
+/// Formats JSON over several lines, with two spaces for each level. Names and values keep their notation.
 pub(crate) fn indented(json: &str) -> String {
     let (mut text, mut level, mut in_string, mut is_escaped) =
         (String::with_capacity(json.len()), 0_usize, false, false);
@@ -56,7 +56,7 @@ pub(crate) fn indented(json: &str) -> String {
     };
     while let Some(character) = characters.next() {
         if in_string {
-            // A terminal would obey it.
+            // Escaped, because a terminal would execute it.
             if character.is_control() {
                 text.push_str(&format!("\\u{:04x}", u32::from(character)));
                 continue;

@@ -1,4 +1,4 @@
-//! The policy as flags. What is not given keeps the engine's default.
+//! The policy as flags. An absent flag keeps the engine's default.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use tessera::{
 use crate::duration;
 use crate::failure::Failure;
 
-/// What a token is made and checked by.
+/// The form and the parameters of tokens.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Tokens")]
 pub(crate) struct TokenFlags {
-    /// The form of token made and accepted [default: compact]
+    /// The form in which tokens are issued and accepted [default: compact]
     #[arg(long, value_name = "FORMAT", ignore_case = true, env = "TESSERA_TOKEN_FORMAT")]
     token_format: Option<Format>,
-    /// Who makes the tokens: bound into every key, and `iss` in a JWT
+    /// The issuer of the tokens; bound into every key, and `iss` in a JWT
     #[arg(long, value_name = "TEXT", env = "TESSERA_ISSUER")]
     issuer: Option<String>,
-    /// Whom the tokens are for: bound into every key, and `aud` in a JWT
+    /// The audience of the tokens; bound into every key, and `aud` in a JWT
     #[arg(long, value_name = "TEXT", env = "TESSERA_AUDIENCE")]
     audience: Option<String>,
-    /// How far the clocks of hosts may differ [default: 5s]
+    /// The maximum difference between the clocks of hosts [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_CLOCK_SKEW")]
     clock_skew: Option<Duration>,
 }
 
-/// How long a session can live.
+/// The maximum lifetime of a session.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct LifetimeFlags {
-    /// Timeouts of an assurance level of NIST SP 800-63B-4
+    /// Use the timeouts of an assurance level of NIST SP 800-63B-4
     #[arg(long, value_name = "LEVEL", ignore_case = true, env = "TESSERA_PRESET")]
     preset: Option<Level>,
     /// End a session this long after its creation or last authentication [default: 24h]
@@ -40,7 +40,7 @@ pub(crate) struct LifetimeFlags {
     absolute_timeout: Option<Duration>,
 }
 
-/// How sessions live.
+/// The timeouts, limits and rules of sessions.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyFlags {
@@ -49,46 +49,46 @@ pub(crate) struct PolicyFlags {
     /// End a session this long after its last activity [default: 30m]
     #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_IDLE_TIMEOUT")]
     idle_timeout: Option<Duration>,
-    /// Let activity move the idle expiry at most this often [default: 1m]
+    /// Let activity extend the idle expiry at most this often [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_TOUCH_INTERVAL")]
     touch_interval: Option<Duration>,
-    /// Give a session that is saved a new token this long after the last [default: never]
+    /// Renew the token of a session that is saved this long after the last renewal [default: never]
     #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_RENEW_INTERVAL")]
     renew_interval: Option<Duration>,
-    /// How long a renewed token works after the first use of the new one [default: 10s]
+    /// Accept a renewed token this long after the first use of the new one [default: 10s]
     #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_ROTATION_GRACE")]
     rotation_grace: Option<Duration>,
-    /// How long a JWT is valid [default: 5m]
+    /// The lifetime of a JWT [default: 5m]
     #[arg(long, value_name = "TIME", value_parser = duration::parse, env = "TESSERA_TOKEN_LIFETIME")]
     token_lifetime: Option<Duration>,
-    /// How many sessions one subject may have, 1 to 100 [default: any number]
+    /// The maximum number of sessions of one subject, 1 to 100 [default: unlimited]
     #[arg(long, value_name = "COUNT", env = "TESSERA_SESSIONS_PER_SUBJECT")]
     sessions_per_subject: Option<u32>,
-    /// What happens beyond that [default: evict-oldest]
+    /// The effect of a login beyond this number [default: evict-oldest]
     #[arg(long, value_name = "RULE", ignore_case = true, env = "TESSERA_CAP_RULE")]
     cap_rule: Option<Cap>,
-    /// Who wins when two saves changed one field differently [default: later-wins]
+    /// The outcome when two saves change one field differently [default: later-wins]
     #[arg(long, value_name = "RULE", ignore_case = true, env = "TESSERA_FIELD_RULE")]
     field_rule: Option<Field>,
-    /// What happens to a session whose replaced token is shown again [default: report]
+    /// The effect on a session when its replaced token is used again [default: report]
     #[arg(long, value_name = "RULE", ignore_case = true, env = "TESSERA_REUSE_RULE")]
     reuse_rule: Option<Reuse>,
-    /// The JSON text of one value [default: 16384]
+    /// The maximum length of one value as JSON text [default: 16384]
     #[arg(long, value_name = "BYTES", env = "TESSERA_MAXIMUM_VALUE_BYTES")]
     maximum_value_bytes: Option<u32>,
-    /// The longest field name [default: 128]
+    /// The maximum length of a field name [default: 128]
     #[arg(long, value_name = "BYTES", env = "TESSERA_MAXIMUM_NAME_BYTES")]
     maximum_name_bytes: Option<u32>,
-    /// The whole stored record [default: 65536]
+    /// The maximum length of a stored record [default: 65536]
     #[arg(long, value_name = "BYTES", env = "TESSERA_MAXIMUM_RECORD_BYTES")]
     maximum_record_bytes: Option<u32>,
-    /// How many fields a session has [default: 256]
+    /// The maximum number of fields of a session [default: 256]
     #[arg(long, value_name = "COUNT", env = "TESSERA_MAXIMUM_FIELDS")]
     maximum_fields: Option<u32>,
     /// The format in which records are written, for upgrades one server at a time [default: 1]
     #[arg(long, value_name = "NUMBER", env = "TESSERA_RECORD_FORMAT")]
     record_format: Option<u32>,
-    /// A text field copied into the `data` claim of a JWT; may be given several times
+    /// A text field to copy into the `data` claim of a JWT; may be given more than once
     #[arg(
         long = "token-field",
         value_name = "NAME",
@@ -99,14 +99,14 @@ pub(crate) struct PolicyFlags {
     token_fields: Vec<String>,
 }
 
-/// How sessions are found in a store and shown: a server and the tools beside it must agree on it.
+/// The keys of sessions in a store, and their public fields. A server and the tools beside it must agree on them.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct PlaceFlags {
-    /// What stands before every key in the store [default: tessera:]
+    /// The prefix of every key in the store [default: tessera:]
     #[arg(long, value_name = "TEXT", env = "TESSERA_KEY_PREFIX")]
     key_prefix: Option<String>,
-    /// A field that lists of sessions show, as for a page "your devices"; may be given several times
+    /// A field to show in lists of sessions, for example on a page "your devices"; may be given more than once
     #[arg(
         long = "public-field",
         value_name = "NAME",
@@ -148,12 +148,12 @@ enum Reuse {
     EndSession,
 }
 
-/// A name in a list, without the white space around it.
+/// Trims a name in a list.
 fn trimmed(text: &str) -> Result<String, std::convert::Infallible> {
     Ok(text.trim().to_owned())
 }
 
-/// A refused configuration in the words and units of the flags.
+/// Describes a refused configuration in the words and units of the flags.
 pub(crate) fn refused(error: ConfigurationError) -> Failure {
     let ConfigurationError::InvalidPolicy { field, reason } = error else {
         return Failure::during("cannot configure the engine")(error);
@@ -171,7 +171,7 @@ pub(crate) fn refused(error: ConfigurationError) -> Failure {
     Failure::new(format!("policy: --{flag} {reason}"))
 }
 
-/// Puts a value where it was given.
+/// Sets a field if the flag was given.
 fn give<T>(flag: Option<T>, field: &mut T) {
     if let Some(value) = flag {
         *field = value;
@@ -203,27 +203,27 @@ impl PlaceFlags {
 }
 
 impl LifetimeFlags {
-    fn apply(self, mut builder: SessionsBuilder) -> Result<SessionsBuilder, Failure> {
+    fn apply(self, mut builder: SessionsBuilder) -> SessionsBuilder {
         if let Some(level) = self.preset {
             let level = match level {
                 Level::Aal1 => Preset::Aal1,
                 Level::Aal2 => Preset::Aal2,
                 Level::Aal3 => Preset::Aal3,
             };
-            builder = builder
-                .preset(level)
-                .map_err(Failure::during("cannot take the preset"))?;
+            builder = builder.preset(level);
         }
-        Ok(builder.policy(|policy| give(self.absolute_timeout, &mut policy.absolute_timeout)))
+        builder.policy(|policy| give(self.absolute_timeout, &mut policy.absolute_timeout))
     }
 
-    /// The longest life of a session.
+    /// The maximum lifetime of a session.
     pub(crate) fn absolute_timeout(self) -> Result<Duration, Failure> {
-        let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
-        let mut timeout = Duration::ZERO;
-        self.apply(builder)?
-            .policy(|policy| timeout = policy.absolute_timeout);
-        Ok(timeout)
+        let builder = Sessions::builder();
+        let mut timeout = None;
+        let _ = self
+            .apply(builder)
+            .policy(|policy| timeout = Some(policy.absolute_timeout));
+        // Without an engine there is no policy, and the change is not applied.
+        timeout.ok_or_else(|| Failure::new("cannot start the engine"))
     }
 }
 
@@ -232,7 +232,7 @@ impl PolicyFlags {
         if self.cap_rule.is_some() && self.sessions_per_subject.is_none() {
             return Err(Failure::new("--cap-rule needs --sessions-per-subject"));
         }
-        let builder = self.lifetime.apply(builder)?;
+        let builder = self.lifetime.apply(builder);
         let cap_rule = self.cap_rule.map(|rule| match rule {
             Cap::EvictOldest => CapRule::EvictOldest,
             Cap::Refuse => CapRule::Refuse,

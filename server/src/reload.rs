@@ -1,4 +1,4 @@
-//! Takes a changed key file while the service runs.
+//! Loads a changed key file while the service runs.
 
 use std::io;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use tokio::task::spawn_blocking;
 use crate::failure::Failure;
 use crate::key_ring::{KeyRing, KeySource};
 
-/// How often the file is read.
+/// The interval at which the file is read.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The signal with which operators make a service read its files again.
+/// The signal by which operators make a service read its files again.
 pub(crate) struct Hangups {
     #[cfg(unix)]
     signal: tokio::signal::unix::Signal,
 }
 
 impl Hangups {
-    /// Begins to listen; until then SIGHUP ends the process.
+    /// Starts to listen for the signal. Until then SIGHUP ends the process.
     pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
             #[cfg(unix)]
@@ -36,8 +36,8 @@ impl Hangups {
     }
 }
 
-/// Reads the key file every few seconds, and on SIGHUP; never ends.
-/// A file that cannot be read or holds no fit ring changes nothing, and is reported once.
+/// Reads the key file every few seconds, and on SIGHUP. Never returns.
+/// A file that cannot be read, or contains no valid ring, changes nothing and is reported once.
 pub(crate) async fn watch(source: KeySource, ring: KeyRing, sessions: Sessions, mut hangups: Hangups) {
     let mut current = ring;
     let mut reported = None;
@@ -49,7 +49,7 @@ pub(crate) async fn watch(source: KeySource, ring: KeyRing, sessions: Sessions, 
         if matches!(source, KeySource::Variable) {
             if is_signal {
                 tracing::warn!(
-                    "SIGHUP: the keys come from {}, which is read at start alone",
+                    "SIGHUP: the keys come from {}, which is read only at the start",
                     source.name()
                 );
             }
@@ -79,7 +79,7 @@ pub(crate) async fn watch(source: KeySource, ring: KeyRing, sessions: Sessions, 
     }
 }
 
-/// Reads the ring, and puts it into force if it is another one.
+/// Reads the ring, and activates it if it has changed.
 async fn reread(
     source: &KeySource,
     current: &KeyRing,

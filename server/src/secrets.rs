@@ -1,4 +1,5 @@
-//! The service key: read, made at first start, never printed but once; and random bytes for all secrets.
+//! The service key: read from the environment or a file, created at the first start, never printed; and random bytes for all
+//! secrets.
 
 use std::path::{Path, PathBuf};
 
@@ -10,31 +11,33 @@ use zeroize::Zeroizing;
 use crate::failure::Failure;
 use crate::files::{self, Created};
 
-/// Where the service key is taken from before any file.
+/// The environment variable with the service key. It takes precedence over the file.
 pub(crate) const SERVICE_KEY_VARIABLE: &str = "TESSERA_SERVICE_KEY";
 const SECRET_BYTES: usize = 32;
 
-/// Random bytes of the operating system.
+/// Random bytes from the operating system.
 pub(crate) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Failure> {
     let mut bytes = Zeroizing::new([0; N]);
-    getrandom::fill(&mut *bytes).map_err(Failure::during("the operating system gives no random bytes"))?;
+    getrandom::fill(&mut *bytes).map_err(Failure::during(
+        "cannot read random bytes from the operating system",
+    ))?;
     Ok(bytes)
 }
 
-/// Where a service key came from.
+/// The source of a service key.
 pub(crate) enum Origin {
     /// The environment.
     Variable,
-    /// A file that was there.
+    /// A file that existed already.
     File(PathBuf),
-    /// A file that was made now, with this key.
-    Made(PathBuf, Zeroizing<String>),
+    /// A file that was created now.
+    Made(PathBuf),
 }
 
-/// Takes the service key from the environment or the file; makes the file if there is neither.
+/// Reads the service key from the environment or the file. Creates the file if neither exists.
 pub(crate) fn service_key(path: &Path) -> Result<(ServiceKey, Origin), Failure> {
     if let Some(text) = std::env::var_os(SERVICE_KEY_VARIABLE) {
-        // What is not Unicode is not visible ASCII either, and refused as too short a key is.
+        // A value that is not Unicode is not visible ASCII either, and is refused like a key that is too short.
         let text = Zeroizing::new(text.into_string().unwrap_or("?".into()));
         if !text.trim().is_empty() {
             return Ok((checked(&text, SERVICE_KEY_VARIABLE)?, Origin::Variable));
@@ -48,7 +51,7 @@ pub(crate) fn service_key(path: &Path) -> Result<(ServiceKey, Origin), Failure> 
     let key = checked(&text, &path.display().to_string())?;
     let origin = match created {
         Created::Before => Origin::File(path.to_owned()),
-        Created::Now => Origin::Made(path.to_owned(), Zeroizing::new(text.trim().to_owned())),
+        Created::Now => Origin::Made(path.to_owned()),
     };
     Ok((key, origin))
 }

@@ -1,4 +1,5 @@
-//! `tessera serve`: reads the flags, opens what is needed, says what it uses, and runs the service to its end.
+//! `tessera serve`: reads the flags, opens the keys and the store, reports what it uses, and runs the service until it
+//! stops.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,11 +28,11 @@ use crate::{duration, files, server};
 
 #[derive(Args)]
 #[command(
-    after_help = "The service key comes from TESSERA_SERVICE_KEY or its file, never from a flag: \
-                        every user of the machine can read those."
+    after_help = "The service key comes from TESSERA_SERVICE_KEY or its file, never from a flag, \
+                        because every user of the machine can read flags."
 )]
 pub(crate) struct Serve {
-    /// The address to listen on; port 0 takes any that is free
+    /// The address to listen on; port 0 selects a free port
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -42,13 +43,17 @@ pub(crate) struct Serve {
     listen: String,
     #[command(flatten)]
     data: DataFlags,
-    /// The key file; made at first start [default: <data>/keys.json]
+    /// The key file; created at the first start [default: <data>/keys.json]
+    ///
+    /// The variable TESSERA_KEYS may contain the keys instead, in the same form.
     #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
     key_file: Option<PathBuf>,
-    /// The file with the service key; made at first start [default: <data>/service-key]
+    /// The file with the service key; created at the first start [default: <data>/service-key]
+    ///
+    /// The variable TESSERA_SERVICE_KEY may contain the key instead.
     #[arg(long, value_name = "PATH", env = "TESSERA_SERVICE_KEY_FILE")]
     service_key_file: Option<PathBuf>,
-    /// How long requests may go on once the service is told to end
+    /// How long requests may continue after the signal to stop
     #[arg(
         long,
         value_name = "TIME",
@@ -57,7 +62,7 @@ pub(crate) struct Serve {
         env = "TESSERA_SHUTDOWN_TIMEOUT"
     )]
     shutdown_timeout: Duration,
-    /// What is logged to standard error
+    /// The level of the log, which is written to standard error
     #[arg(
         long,
         value_name = "LEVEL",
@@ -66,7 +71,7 @@ pub(crate) struct Serve {
         env = "TESSERA_LOG"
     )]
     log: Level,
-    /// What an acknowledged write to a SQLite file survives
+    /// The failure that an acknowledged write to a SQLite file survives
     #[arg(
         long,
         value_name = "LOSS",
@@ -76,7 +81,7 @@ pub(crate) struct Serve {
         help_heading = "Store"
     )]
     durability: DurabilityFlag,
-    /// A field that proxies who ask `/auth` are told in a header, as in role=X-Role; may be given more than once
+    /// A field that proxies receive from `/auth` in a header, as in role=X-Role; may be given more than once
     #[arg(
         long = "auth-header",
         value_name = "FIELD=HEADER",
@@ -86,7 +91,8 @@ pub(crate) struct Serve {
         help_heading = "Proxies"
     )]
     auth_headers: Vec<(String, HeaderName)>,
-    /// A field that only the service key writes, as it does every field that proxies receive; may be given more than once
+    /// A field that can be written only with the service key, like each field that proxies receive; may be given more than
+    /// once
     #[arg(
         long = "protected-field",
         value_name = "NAME",
@@ -115,19 +121,19 @@ enum Level {
     Error,
     Warn,
     Info,
-    /// Every request as well.
+    /// Every request as well
     Debug,
     Trace,
 }
 
-/// What the service uses, for the lines it prints at its start.
+/// The configuration that the service prints at its start.
 struct Facts {
     store: String,
     keys: String,
     service_key: Origin,
 }
 
-/// What is ready before the service listens.
+/// The parts that exist before the service listens.
 struct Prepared {
     service: Arc<Service>,
     sessions: Sessions,
@@ -144,7 +150,7 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(Failure::during("cannot start"))?;
         runtime.block_on(async {
-            // Before anything that takes time: until then SIGHUP ends the process.
+            // Before anything that takes time, because until then SIGHUP ends the process.
             let hangups = Hangups::listen().map_err(Failure::during("cannot listen for signals"))?;
             let Prepared {
                 service,
@@ -157,9 +163,9 @@ impl Serve {
             let listener = listener.map_err(Failure::during(format!("cannot listen on {listen}")))?;
             let address = listener
                 .local_addr()
-                .map_err(Failure::during("cannot tell the address"))?;
+                .map_err(Failure::during("cannot determine the address"))?;
             let demo = flags.at(address, policy)?;
-            // A closed standard output is no reason not to serve.
+            // A closed standard output does not prevent the service from running.
             if let Err(error) = say(&introduction(&facts, address, demo.as_ref().map(|_| flags))) {
                 complain(&format!("tessera: {error}"));
             }
@@ -184,7 +190,7 @@ impl Serve {
     async fn prepare(self) -> Result<Prepared, Failure> {
         service::check_headers(&self.auth_headers).map_err(Failure::new)?;
         self.transports.check(&self.auth_headers)?;
-        // Before anything is made.
+        // Before anything is created.
         let url = self.data.url();
         let directory = self.data.directory();
         let source = KeySource::choose(self.key_file.clone(), directory)?;
@@ -203,11 +209,11 @@ impl Serve {
                 "{} ({}{})",
                 source.name(),
                 ring.describe(),
-                if made { ", made now" } else { "" }
+                if made { ", created now" } else { "" }
             ),
             service_key: origin,
         };
-        let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
+        let builder = Sessions::builder();
         let builder = self.tokens.apply(self.place.apply(self.policy.apply(builder)?));
         let builder = ring
             .to_keys()
@@ -238,8 +244,10 @@ fn protected_field(text: &str) -> Result<String, String> {
     Ok(field.to_owned())
 }
 
-/// The log is written by a thread of its own, and lines are lost while standard error takes none: a reader that stands still
-/// must not stop the service. What is left is written when the answer is dropped.
+/// Starts the log, which a thread of its own writes.
+///
+/// Lines are lost while standard error accepts none, because a stalled reader must not stop the service.
+/// Lines that are left are written when the guard is dropped.
 fn start_log(level: Level) -> tracing_appender::non_blocking::WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let level = match level {
@@ -254,7 +262,8 @@ fn start_log(level: Level) -> tracing_appender::non_blocking::WorkerGuard {
         .with_max_level(level)
         .with_writer(writer)
         .with_ansi(false)
-        // A line that cannot be written is lost; it would be told to the same standard error, and panic there.
+        // A line that cannot be written is lost. A report of the error would go to the same standard error, and panic
+        // there.
         .log_internal_errors(false)
         .init();
     guard
@@ -263,10 +272,10 @@ fn start_log(level: Level) -> tracing_appender::non_blocking::WorkerGuard {
 fn describe_store(url: &StoreUrl, store: &AnyStore, durability: DurabilityFlag) -> String {
     let promise = match (store.plain(), durability) {
         (PlainStore::Memory(_), _) => "sessions end with this process",
-        (PlainStore::Redis(_), _) => "what an acknowledged write survives is up to Redis's settings",
+        (PlainStore::Redis(_), _) => "the durability of an acknowledged write depends on Redis's settings",
         (PlainStore::Sql(_), _) => "an acknowledged write is committed",
-        (_, DurabilityFlag::PowerLoss) => "an acknowledged write survives the loss of power",
-        (_, DurabilityFlag::ProcessCrash) => "an acknowledged write survives a killed process",
+        (_, DurabilityFlag::PowerLoss) => "an acknowledged write survives power loss",
+        (_, DurabilityFlag::ProcessCrash) => "an acknowledged write survives a crash of the process",
     };
     format!("{url} ({promise})")
 }
@@ -282,8 +291,8 @@ fn introduction(facts: &Facts, address: SocketAddr, demo: Option<DemoFlags>) -> 
             format!("from {}", path.display()),
             format!("$(cat {})", path.display()),
         ),
-        Origin::Made(path, key) => (
-            format!("{} (printed this once, kept in {})", **key, path.display()),
+        Origin::Made(path) => (
+            format!("new, in {}", path.display()),
             format!("$(cat {})", path.display()),
         ),
     };
@@ -299,7 +308,7 @@ fn introduction(facts: &Facts, address: SocketAddr, demo: Option<DemoFlags>) -> 
 Log a subject in:
   curl http://{address}/v1/sessions -H \"Authorization: Bearer {key}\" \\
     -H 'Content-Type: application/json' -d '{{\"subject\":\"alice\",\"fields\":{{\"role\":\"admin\"}}}}'
-Then read the session with the token that comes back:
+Then read the session with the returned token:
   curl http://{address}/v1/session -H \"Authorization: Bearer $TOKEN\"
 ",
         version = env!("CARGO_PKG_VERSION"),

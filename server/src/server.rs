@@ -1,4 +1,4 @@
-//! Connections: accepted with limits, and ended in order.
+//! Connections: accepted within limits, and shut down gracefully.
 
 use std::io;
 use std::pin::Pin;
@@ -19,13 +19,13 @@ use crate::limits::Limits;
 use crate::service::Service;
 use tessera::http::chain;
 
-/// A request's head, with all headers.
+/// Maximum length of a request's head, in bytes, all headers included.
 const MAXIMUM_HEAD_BYTES: usize = 32 * 1024;
 const MAXIMUM_HEADERS: usize = 100;
-/// After an error of `accept`, as for want of file descriptors: try again when some may be free.
+/// Pause after an error of `accept`, such as a lack of file descriptors, after which some may be free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// An address with a port; a name is looked up when the service listens.
+/// Parses an address with a port. A name is resolved when the service listens.
 pub(crate) fn parse_address(text: &str) -> Result<String, String> {
     if let Ok(address) = text.parse::<std::net::IpAddr>() {
         let with_port = std::net::SocketAddr::new(address, 8787);
@@ -43,19 +43,19 @@ pub(crate) fn parse_address(text: &str) -> Result<String, String> {
         ));
     }
     if host.contains(':') && !host.starts_with('[') {
-        return Err(format!("an IPv6 address stands in brackets, as in [::1]:{port}"));
+        return Err(format!("an IPv6 address must be in brackets, as in [::1]:{port}"));
     }
     Ok(text.to_owned())
 }
 
-/// The signals that end the service.
+/// The signals that stop the service.
 pub(crate) struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    /// Begins to listen; until then a signal kills the process.
+    /// Starts to listen for the signals. Until then a signal kills the process.
     pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
             #[cfg(unix)]
@@ -74,7 +74,8 @@ impl Signals {
     }
 }
 
-/// Serves the service, and beside it the demonstration, until a signal comes; then ends what is in flight, for as long as `patience` allows, and closes the store.
+/// Serves the service, and the demonstration beside it, until a signal arrives.
+/// Then finishes the requests in progress, for at most `patience`, and closes the store.
 pub(crate) async fn run(
     listener: TcpListener,
     service: Arc<Service>,
@@ -89,10 +90,10 @@ pub(crate) async fn run(
         () = signals.next() => {}
     }
     drop(listener);
-    tracing::info!("told to end: finishing {} connections", graceful.count());
+    tracing::info!("shutting down: finishing {} connections", graceful.count());
     tokio::select! {
         () = finish(graceful, &service, patience) => {}
-        () = signals.next() => tracing::warn!("told again: not waiting any longer"),
+        () = signals.next() => tracing::warn!("second signal: not waiting any longer"),
     }
     let store = service.store().clone();
     let closed = tokio::task::spawn_blocking(move || store.close()).await;
@@ -109,7 +110,7 @@ async fn finish(graceful: GracefulShutdown, service: &Service, patience: Duratio
         service.finish_tasks().await;
     };
     if timeout(patience, finishing).await.is_err() {
-        tracing::warn!("some requests did not end within {patience:?}; their clients were told nothing");
+        tracing::warn!("some requests did not end within {patience:?}; their clients received no response");
     }
 }
 
@@ -130,7 +131,7 @@ async fn accept(listener: &TcpListener, router: axum::Router, limits: Limits, gr
         };
         let connection = graceful.watch(connection(stream, router.clone(), limits));
         tokio::spawn(async move {
-            // Clients that go away are their own affair.
+            // A client that disconnects is not an error of the service.
             if let Err(error) = connection.await {
                 tracing::debug!("a connection ended: {}", chain(&error));
             }
@@ -139,7 +140,7 @@ async fn accept(listener: &TcpListener, router: axum::Router, limits: Limits, gr
     }
 }
 
-/// A connection whose client has to read what it is sent.
+/// A connection that times out if the client does not read.
 type Wire = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
 
 fn connection(
@@ -147,9 +148,9 @@ fn connection(
     router: axum::Router,
     limits: Limits,
 ) -> http1::Connection<Wire, TowerToHyperService<axum::Router>> {
-    // Answers are small and each is written at once.
+    // Responses are small, and each is written at once.
     let _ = stream.set_nodelay(true);
-    // A client that reads nothing of what it has asked for.
+    // For a client that does not read its responses.
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.part_timeout()));
     http1::Builder::new()

@@ -1,4 +1,4 @@
-//! `tessera sessions`: what an operator does with the sessions in a store.
+//! `tessera sessions`: an operator's commands for the sessions in a store.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tessera::store::{BATCH_LIMIT, Listed, Listing, Methods, PlainStore, Row, Store as _};
-use tessera::{SessionSummary, Timestamp};
+use tessera::{PageRequest, SessionSummary, Timestamp};
 
 use crate::failure::Failure;
 use crate::key_ring::{KeySource, new_key};
@@ -24,24 +24,24 @@ const PAGE_ROWS: u32 = BATCH_LIMIT as u32;
 pub(crate) enum Sessions {
     /// List live sessions, of one subject or of all.
     List {
-        /// Only this subject's
+        /// List only the sessions of this subject
         #[arg(long)]
         subject: Option<String>,
         #[command(flatten)]
         place: Place,
     },
-    /// Show one session with its fields: by its public id and subject, or by its token.
+    /// Show one session with its fields, given its public id and subject, or its token.
     Show {
-        /// Whose session it is
+        /// The subject of the session
         #[arg(long, required_unless_present = "token", requires = "public_id")]
         subject: Option<String>,
-        /// Its public id, as `list` shows it
+        /// The public id of the session, as shown by `list`
         #[arg(long, requires = "subject", allow_hyphen_values = true)]
         public_id: Option<String>,
-        /// Its token; `-` reads it from standard input, where it is in no list of processes
+        /// The token of the session; `-` reads it from standard input, which no list of processes shows
         #[arg(long, conflicts_with = "subject")]
         token: Option<String>,
-        /// The key file, to check the token
+        /// The key file to verify the token with
         #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
         key_file: Option<PathBuf>,
         #[command(flatten)]
@@ -49,12 +49,13 @@ pub(crate) enum Sessions {
         #[command(flatten)]
         tokens: TokenFlags,
     },
-    /// End all sessions of a subject, or one of them. A running server sees it at once, behind a cache within its max_stale_ms
+    /// End all sessions of a subject, or one of them. Running servers see this at once or, with a cache, within its
+    /// max_stale_ms
     Revoke {
-        /// Whose sessions
+        /// The subject of the sessions
         #[arg(long)]
         subject: String,
-        /// Only the one with this public id
+        /// End only the session with this public id
         #[arg(long, allow_hyphen_values = true)]
         public_id: Option<String>,
         #[command(flatten)]
@@ -67,7 +68,7 @@ pub(crate) enum Sessions {
     },
 }
 
-/// Where the sessions are.
+/// The store of the sessions.
 #[derive(Args, Clone)]
 pub(crate) struct Place {
     #[command(flatten)]
@@ -114,16 +115,16 @@ impl Sessions {
     }
 }
 
-/// The engine over the store, with a key for one run: nothing that is done with it makes or reads a token.
+/// An engine over the store, with a temporary key, because these commands neither issue nor verify tokens.
 fn engine(place: Place, store: PlainStore) -> Result<tessera::Sessions, Failure> {
-    let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
+    let builder = tessera::Sessions::builder();
     let builder = place.place.apply(builder.instances(1)).key(new_key(None)?);
     builder
         .build(store)
         .map_err(Failure::during("cannot configure the engine"))
 }
 
-/// Walks over every live entry of a store until `visit` has seen enough.
+/// Visits every live entry of a store, until `visit` returns `false`.
 async fn walk(store: &PlainStore, mut visit: impl FnMut(&Listed) -> bool) -> Result<(), Failure> {
     let (now, mut cursor) = (Timestamp::now(), String::new());
     loop {
@@ -139,15 +140,15 @@ async fn walk(store: &PlainStore, mut visit: impl FnMut(&Listed) -> bool) -> Res
     }
 }
 
-/// The public id of the session that lies under a key; `None` for a key that is not a session's.
+/// The public id of the session that is stored under a key; `None` if the key is not a session's.
 fn reference_of(key: &str) -> Option<String> {
-    // The id is the last 22 characters, whatever prefix the server was given.
+    // The id is the last 22 characters, whatever the server's key prefix.
     let id = key.get(key.len().checked_sub(22)?..)?;
     URL_SAFE_NO_PAD.decode(id).ok().map(|id| token::public_id(&id))
 }
 
 fn heading() -> Vec<String> {
-    ["REFERENCE", "SUBJECT", "LAST SEEN", "EXPIRES", "ENDS"]
+    ["PUBLIC ID", "SUBJECT", "LAST SEEN", "EXPIRES", "ENDS"]
         .map(str::to_owned)
         .to_vec()
 }
@@ -179,7 +180,15 @@ async fn list(place: Place, subject: &str) -> Result<(), Failure> {
     };
     let (mut rows, mut cursor) = (vec![heading()], None);
     loop {
-        let page = sessions.list(subject, None, cursor.as_deref()).await;
+        let page = sessions
+            .list(
+                subject,
+                PageRequest {
+                    cursor: cursor.as_deref(),
+                    current: None,
+                },
+            )
+            .await;
         let page = page.map_err(Failure::during("cannot list the sessions"))?;
         rows.extend(page.items.iter().map(row));
         cursor = page.next;
@@ -192,12 +201,12 @@ async fn list(place: Place, subject: &str) -> Result<(), Failure> {
 async fn show(place: &Place, subject: Option<&str>, public_id: Option<&str>) -> Result<(), Failure> {
     let store = Methods(place.data.open_to_read().await?);
     let row = row_of(&store, subject.unwrap_or_default(), public_id).await?;
-    let row = row.ok_or_else(|| Failure::new("there is no such session"))?;
-    // A listing brings values along only up to a size.
+    let row = row.ok_or_else(|| Failure::new("no such session"))?;
+    // A listing includes only values up to a certain size.
     let entry = store
         .get(Timestamp::now(), &row.key, true)
         .await
-        .map_err(Failure::during("cannot read it"))?;
+        .map_err(Failure::during("cannot read the session"))?;
     // serde's own message may quote the record.
     let record: StoredRecord =
         serde_json::from_str(&entry.value).map_err(|_| Failure::new("the stored record cannot be read"))?;
@@ -214,7 +223,7 @@ async fn show(place: &Place, subject: Option<&str>, public_id: Option<&str>) -> 
     })
 }
 
-/// What is shown of a record. The fields stay the text that they are, because JSON holds more than Rust's numbers do.
+/// The displayed parts of a record. The fields remain JSON text, because JSON numbers may exceed Rust's.
 #[derive(Deserialize)]
 struct StoredRecord {
     created: Option<u64>,
@@ -266,7 +275,7 @@ async fn show_by_token(
     let token = token::read(token)?;
     let keys = KeySource::choose(key_file, place.data.directory())?.read()?;
     let store = place.data.open_to_read().await?;
-    let builder = tessera::Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
+    let builder = tessera::Sessions::builder();
     let builder = tokens.apply(place.place.apply(builder.instances(1)));
     let builder = keys
         .to_keys()
@@ -316,7 +325,7 @@ async fn revoke(place: Place, subject: &str, public_id: Option<&str>) -> Result<
         .map_err(Failure::during(doing))?
     {
         true => say("ended 1\n"),
-        false => Err(Failure::new("there is no such session")),
+        false => Err(Failure::new("no such session")),
     }
 }
 
@@ -334,7 +343,7 @@ async fn count(place: &Place) -> Result<(), Failure> {
                 true
             })
             .await?;
-            // Redis sweeps by itself, and tells nobody how much there is to sweep.
+            // Redis removes expired entries by itself, and does not report how many are left.
             return say(&format!("live {}\n", live.len()));
         }
     };

@@ -13,10 +13,10 @@ use tessera::store::{
 use crate::failure::Failure;
 use crate::files;
 
-/// Where the service keeps its files unless a flag says otherwise.
+/// The service's default directory for its files.
 pub(crate) const DATA_DIRECTORY: &str = "./tessera-data";
 
-/// Where everything lies that the service keeps.
+/// The location of the service's data.
 #[derive(Args, Clone)]
 pub(crate) struct DataFlags {
     /// The directory for the keys and the SQLite file
@@ -31,14 +31,14 @@ pub(crate) struct DataFlags {
     /// redis+sentinel://HOST,HOST/MASTER, postgres://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE
     /// [default: sqlite:<data>/sessions.db]
     ///
-    /// Redis over TLS: rediss://, rediss+cluster://, rediss+sentinel://. Options follow a `?`, as in ?prefix=shop:&db=2;
-    /// what is special in a password is written as % and two digits. A flag is seen by every user of the
-    /// machine: put a URL with a password into TESSERA_STORE.
+    /// Redis over TLS: rediss://, rediss+cluster://, rediss+sentinel://. Options follow a `?`, as in ?prefix=shop:&db=2.
+    /// Special characters in a password are percent-encoded. The prefix cached+ adds a cache in the process, as in
+    /// cached+redis://HOST. Every user of the machine can read flags: put a URL with a password into TESSERA_STORE.
     #[arg(long, value_name = "URL", value_parser = UrlParser, env = "TESSERA_STORE", hide_env_values = true)]
     store: Option<StoreUrl>,
 }
 
-/// Refuses a URL as a wrong flag is, and does not repeat it as clap does: it may hold a password.
+/// Refuses a URL like an invalid flag, but does not repeat it as clap does, because it may contain a password.
 #[derive(Clone)]
 pub(crate) struct UrlParser;
 
@@ -64,9 +64,9 @@ impl TypedValueParser for UrlParser {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DurabilityFlag {
-    /// Sync before a write is acknowledged: it survives the loss of power.
+    /// Sync before a write is acknowledged, so that it survives power loss.
     PowerLoss,
-    /// An acknowledged write survives a killed process; the loss of power may take the last moments back.
+    /// An acknowledged write survives a crash of the process; power loss may undo the last moments.
     ProcessCrash,
 }
 
@@ -90,7 +90,7 @@ impl DataFlags {
             .unwrap_or_else(|| PlainUrl::Sqlite(self.data.join("sessions.db")).into())
     }
 
-    /// Opens the store for the service, and makes it where there is none.
+    /// Opens the store for the service, and creates it if it does not exist.
     pub(crate) async fn open_or_make(&self, durability: Durability) -> Result<AnyStore, Failure> {
         let url = self.url();
         let doing = format!("cannot open the store {url}");
@@ -110,18 +110,18 @@ impl DataFlags {
         })
     }
 
-    /// Opens the store as a command beside the service does: without a cache, and without making a file.
+    /// Opens the store for a command beside the service: without a cache, and without creating a file.
     pub(crate) async fn open_shared(&self) -> Result<PlainStore, Failure> {
         open_shared(&self.url()).await
     }
 
-    /// The same for a command that only reads.
+    /// Opens the store for a command that only reads.
     pub(crate) async fn open_to_read(&self) -> Result<PlainStore, Failure> {
         open_to_read(&self.url()).await
     }
 }
 
-/// Opens a store that others use as well, without a cache, and without making a file.
+/// Opens a store that others use as well, without a cache, and without creating a file.
 pub(crate) async fn open_shared(url: &StoreUrl) -> Result<PlainStore, Failure> {
     let doing = format!("cannot open the store {url}");
     match url.plain() {
@@ -133,7 +133,7 @@ pub(crate) async fn open_shared(url: &StoreUrl) -> Result<PlainStore, Failure> {
     }
 }
 
-/// Opens a store that others write to, with the right to read alone.
+/// Opens a store that others write to, with read access only.
 pub(crate) async fn open_to_read(url: &StoreUrl) -> Result<PlainStore, Failure> {
     let doing = format!("cannot open the store {url}");
     match url.plain() {
@@ -146,10 +146,10 @@ pub(crate) async fn open_to_read(url: &StoreUrl) -> Result<PlainStore, Failure> 
 }
 
 fn in_another_process() -> Failure {
-    Failure::new("a memory store lives in the server's own process: nobody else can look into it")
+    Failure::new("a memory store lives in the server's own process, and no other process can open it")
 }
 
-/// Opens a store without its cache. Where services have one, they are told of what is written.
+/// Opens a store without its cache. If services have a cache, writes are announced to them.
 pub(crate) async fn open_plain(url: &StoreUrl) -> Result<PlainStore, StoreUrlError> {
     match (url, url.plain()) {
         (StoreUrl::Cached(_), PlainUrl::Sql(url)) => {

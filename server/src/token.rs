@@ -1,4 +1,4 @@
-//! `tessera token`: what a token says, and whether it is one of ours.
+//! `tessera token`: decodes and verifies tokens.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -22,19 +22,20 @@ use crate::{duration, moment};
 
 #[derive(Subcommand)]
 pub(crate) enum Token {
-    /// Decode a token without checking it; the session id is shown as its public id only.
+    /// Decode a token without verifying it; the session id is shown only as its public id.
     Inspect {
-        /// The token; `-` reads it from standard input, where it is in no list of processes
+        /// The token; `-` reads it from standard input, which no list of processes shows
         token: String,
     },
-    /// Check a token's mac, dates, issuer and audience. Whether its session was ended only the store knows.
+    /// Verify a token's MAC, dates, issuer and audience. The end of its session is known only to the store, and not
+    /// detected.
     Verify {
-        /// The token; `-` reads it from standard input, where it is in no list of processes
+        /// The token; `-` reads it from standard input, which no list of processes shows
         token: String,
         /// The key file [default: ./tessera-data/keys.json]
         #[arg(long, value_name = "PATH", env = "TESSERA_KEY_FILE")]
         key_file: Option<PathBuf>,
-        /// Refuse a token that was issued longer ago
+        /// Refuse a token that was issued longer ago than this
         #[arg(long, value_name = "TIME", value_parser = duration::parse)]
         max_age: Option<Duration>,
         #[command(flatten)]
@@ -42,7 +43,7 @@ pub(crate) enum Token {
     },
 }
 
-/// Longer than any token, with white space around it.
+/// Maximum length of the input: longer than any token with white space around it.
 const MAXIMUM_INPUT_BYTES: u64 = 16 * 1024;
 
 impl Token {
@@ -76,11 +77,12 @@ pub(crate) fn read(argument: String) -> Result<Zeroizing<String>, Failure> {
 }
 
 fn inspect(token: &str) -> Result<(), Failure> {
-    let said = decode(token)
-        .ok_or_else(|| Failure::new("this is neither a compact token nor a JWT of Tessera's"))?;
-    let text = serde_json::to_string_pretty(&said).map_err(Failure::during("cannot write what it says"))?;
+    let said =
+        decode(token).ok_or_else(|| Failure::new("this is neither a compact token nor a JWT of Tessera"))?;
+    let text = serde_json::to_string_pretty(&said)
+        .map_err(Failure::during("cannot serialise the token's content"))?;
     say(&format!("{text}\n"))?;
-    crate::output::complain("not verified: anybody can write such a token; see `tessera token verify`");
+    crate::output::complain("not verified: anyone can write such a token; see `tessera token verify`");
     Ok(())
 }
 
@@ -93,7 +95,7 @@ fn decode(token: &str) -> Option<Value> {
     }
 }
 
-/// Session id (16 bytes), generation (4), raised (6), issued (6), absolute end (6).
+/// The payload: session id (16 bytes), generation (4), raised (6), issued (6), absolute end (6).
 fn decode_compact(key: &str, payload: &str) -> Option<Value> {
     let payload: [u8; 38] = URL_SAFE_NO_PAD.decode(payload).ok()?.try_into().ok()?;
     let number = |from: usize, to: usize| {
@@ -117,7 +119,7 @@ fn decode_jwt(header: &str, payload: &str) -> Option<Value> {
     let decode =
         |segment| serde_json::from_slice::<Map<String, Value>>(&URL_SAFE_NO_PAD.decode(segment).ok()?).ok();
     let (header, mut claims) = (decode(header)?, decode(payload)?);
-    // Half of a login: shown as the hash that logs have.
+    // The session id is half of a login, so it is shown as the hash that logs contain.
     if let Some(id) = claims.remove("sid") {
         let id = id.as_str().and_then(|id| URL_SAFE_NO_PAD.decode(id).ok())?;
         claims.insert("public_id".into(), public_id(&id).into());
@@ -133,7 +135,7 @@ fn decode_jwt(header: &str, payload: &str) -> Option<Value> {
     Some(json!({ "format": "jwt", "header": header, "claims": claims }))
 }
 
-/// What logs and pages call a session: the engine's own hash of what stays of its id.
+/// The public id of a session, for logs and pages: the engine's hash of the constant part of its id.
 pub(crate) fn public_id(id: &[u8]) -> String {
     const STAYS: usize = 9;
     let digest = Sha256::new()
@@ -150,7 +152,7 @@ fn verify(
     flags: TokenFlags,
 ) -> Result<(), Failure> {
     let keys = keys.read()?;
-    let builder = Sessions::builder().map_err(Failure::during("cannot start the engine"))?;
+    let builder = Sessions::builder();
     let builder = keys
         .to_keys()
         .into_iter()
@@ -160,7 +162,7 @@ fn verify(
         .map_err(Failure::during("cannot configure the engine"))?;
     let claims = sessions
         .verify(token, max_age)
-        .map_err(Failure::during("refused"))?;
+        .map_err(Failure::during("verification failed"))?;
     let said = json!({
         "public_id": claims.public_id,
         "generation": claims.generation,
@@ -169,6 +171,7 @@ fn verify(
         "subject": claims.subject,
         "data": claims.data.into_iter().map(|(name, text)| (name, Value::from(text))).collect::<Map<_, _>>(),
     });
-    let text = serde_json::to_string_pretty(&said).map_err(Failure::during("cannot write what it says"))?;
+    let text = serde_json::to_string_pretty(&said)
+        .map_err(Failure::during("cannot serialise the token's content"))?;
     say(&format!("{text}\n"))
 }

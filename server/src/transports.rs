@@ -1,4 +1,4 @@
-//! Where a session's token may stand in a request, as flags.
+//! The transports of a session's token, as flags.
 
 use axum::http::HeaderName;
 use clap::{Args, ValueEnum};
@@ -8,15 +8,15 @@ use tessera::http::{Preflight, TokenTransport};
 
 use crate::failure::Failure;
 
-/// How tokens travel.
+/// The transports of tokens.
 #[derive(Args)]
 #[command(next_help_heading = "Transports")]
 pub(crate) struct TransportFlags {
-    /// Where a token may stand: bearer, cookie:NAME or header:NAME; several in order of preference, by commas or one by
-    /// one [default: bearer,cookie:__Host-tessera,cookie:tessera]
+    /// A transport of the token: bearer, cookie:NAME or header:NAME; several in order of preference, separated by commas or
+    /// given one by one [default: bearer,cookie:__Host-tessera,cookie:tessera]
     ///
-    /// A cookie that an application sets with other attributes than Tessera does is written with them, so that /auth can
-    /// renew it: cookie:shop;Domain=example.com;Secure.
+    /// If an application sets a cookie with other attributes than Tessera does, add them, so that /auth can renew it:
+    /// cookie:shop;Domain=example.com;Secure.
     #[arg(
         long = "transport",
         value_name = "TRANSPORT",
@@ -25,7 +25,7 @@ pub(crate) struct TransportFlags {
         env = "TESSERA_TRANSPORTS"
     )]
     transports: Vec<TokenTransport>,
-    /// The same for `/auth` alone [default: as --transport]
+    /// A transport of the token at `/auth` alone [default: as --transport]
     #[arg(
         long = "auth-transport",
         value_name = "TRANSPORT",
@@ -34,8 +34,8 @@ pub(crate) struct TransportFlags {
         env = "TESSERA_AUTH_TRANSPORTS"
     )]
     auth_transports: Vec<TokenTransport>,
-    /// What `/auth` answers to OPTIONS, which browsers send without credentials before a request from another origin:
-    /// check refuses it, pass leaves the answer to the application behind the proxy
+    /// The response of `/auth` to OPTIONS, which browsers send without credentials before a request from another origin:
+    /// check refuses it, pass leaves the response to the application behind the proxy
     #[arg(
         long,
         value_name = "WHAT",
@@ -44,8 +44,8 @@ pub(crate) struct TransportFlags {
         env = "TESSERA_AUTH_OPTIONS"
     )]
     auth_options: WithOptions,
-    /// The header in which the proxy names the method of the request, such as X-Forwarded-Method, for
-    /// `--auth-options pass`; the proxy has to set it over any that the client sent [default: the method of the question]
+    /// The header in which the proxy names the method of the request, such as X-Forwarded-Method, for `--auth-options
+    /// pass`; the proxy must set it, replacing any that the client sent [default: the method of the proxy's own request]
     #[arg(long, value_name = "HEADER", env = "TESSERA_AUTH_METHOD_HEADER")]
     auth_method_header: Option<HeaderName>,
 }
@@ -57,14 +57,13 @@ enum WithOptions {
 }
 
 impl TransportFlags {
-    /// Refuses what cannot be, before anything is made. `auth_headers`: the fields that proxies receive at `/auth`, each with its header.
+    /// Refuses an invalid combination before anything is created. `auth_headers` lists the fields that proxies receive at
+    /// `/auth`, each with its header.
     pub(crate) fn check(&self, auth_headers: &[(String, HeaderName)]) -> Result<(), Failure> {
         check_transports(&self.transports, auth_headers).map_err(Failure::new)?;
         check_transports(&self.auth_transports, auth_headers).map_err(Failure::new)?;
         if self.auth_method_header.is_some() && self.auth_options == WithOptions::Check {
-            return Err(Failure::new(
-                "--auth-method-header is for --auth-options pass alone",
-            ));
+            return Err(Failure::new("--auth-method-header requires --auth-options pass"));
         }
         Ok(())
     }

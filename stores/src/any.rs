@@ -1,4 +1,4 @@
-//! The store that a URL names, as one type.
+//! All stores that a URL can name, as one type.
 
 #[cfg(any(feature = "cache", feature = "redis", feature = "sql", feature = "sqlite"))]
 use std::sync::Arc;
@@ -18,30 +18,30 @@ use super::{InvalidationClock, InvalidationSource, Subscription};
 use super::{Listed, Listing};
 use tessera_contract::Timestamp;
 
-/// One of the stores that a [`StoreUrl`](super::StoreUrl) names, cached or not. A clone is the same store.
+/// A store that a [`StoreUrl`](super::StoreUrl) can name, with or without a cache. A clone is the same store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum AnyStore {
-    /// The store itself.
+    /// A store without a cache.
     Plain(PlainStore),
-    /// With a cache in front.
+    /// A store with a cache in front.
     #[cfg(feature = "cache")]
     Cached(Arc<CachedStore<PlainStore>>),
 }
 
-/// One of the stores that keep sessions themselves. A clone is the same store.
+/// A store without a cache. A clone is the same store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PlainStore {
-    /// In the process's own memory.
+    /// The memory of the process.
     Memory(MemoryStore),
-    /// In one SQLite file.
+    /// One SQLite file.
     #[cfg(feature = "sqlite")]
     Sqlite(SqliteStore),
-    /// In Redis.
+    /// Redis or Valkey.
     #[cfg(feature = "redis")]
     Redis(RedisStore),
-    /// In a database.
+    /// PostgreSQL, MySQL or MariaDB.
     #[cfg(feature = "sql")]
     Sql(SqlStore),
 }
@@ -80,14 +80,16 @@ impl<S: Into<PlainStore>> From<S> for AnyStore {
 }
 
 impl PlainStore {
-    /// Lists live entries of all owners and of none, for an operator: about `limit` (1 to 100) from `cursor` on;
-    /// the empty cursor starts. An entry that is there throughout a walk is listed, in Redis sometimes twice; see
-    /// [`RedisStore::list_all`] for a Cluster.
+    /// Lists live entries with and without an owner, for an operator: about `limit` (1 to 100) from `cursor` on.
+    ///
+    /// The empty cursor starts a walk.
+    /// An entry that exists throughout a walk is listed, in Redis sometimes twice; for a Cluster, see
+    /// [`RedisStore::list_all`].
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unsupported`] by a store in memory, [`StoreError::Other`] for a limit that is none,
-    /// [`StoreError::MalformedCursor`], otherwise as a question's.
+    /// [`StoreError::Unsupported`] by a store in memory, [`StoreError::Other`] for an invalid limit,
+    /// [`StoreError::MalformedCursor`], and the errors of a read.
     #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
     pub async fn list_all(&self, now: Timestamp, cursor: &str, limit: u32) -> Result<Listing, StoreError> {
         match self {
@@ -101,13 +103,15 @@ impl PlainStore {
         }
     }
 
-    /// Writes an entry as another store has it, with its version and its moments: where no live entry is at `now`, or over
-    /// the version `over`. Over an entry its expiry never moves earlier.
+    /// Copies an entry of another store, with its version, guard, owner and moments.
+    ///
+    /// Writes if no live entry has the key at `now`, or overwrites the version `over`.
+    /// An overwrite never moves the expiry earlier.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Stale`] if a live entry of another version is there, [`StoreError::Unsupported`] by a store in
-    /// memory, otherwise as [`Store::insert`](super::Store::insert).
+    /// [`StoreError::Stale`] if a live entry has another version, [`StoreError::Unsupported`] by a store in memory, and the
+    /// errors of [`Store::insert`](super::Store::insert).
     #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
     pub async fn import(
         &self,
@@ -127,8 +131,9 @@ impl PlainStore {
         }
     }
 
-    /// Does the writes that wait and closes the store, which may block. Afterwards a store that is in a file or a database
-    /// answers [`StoreError::Unavailable`].
+    /// Completes the queued writes and closes the store. May block.
+    ///
+    /// Afterwards every call of a store in a file or a database fails with [`StoreError::Unavailable`].
     ///
     /// # Errors
     /// As [`SqliteStore::close`].
@@ -137,7 +142,7 @@ impl PlainStore {
             Self::Memory(_) => Ok(()),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(store) => store.close(),
-            // Nothing waits there: what was acknowledged was done.
+            // It queues no writes: every acknowledged write is done.
             #[cfg(feature = "redis")]
             Self::Redis(_) => Ok(()),
             #[cfg(feature = "sql")]
@@ -168,7 +173,7 @@ impl InvalidationSource for PlainStore {
 }
 
 impl AnyStore {
-    /// The store that keeps the sessions, behind a cache or not.
+    /// The store itself, without the cache in front of it.
     pub fn plain(&self) -> &PlainStore {
         match self {
             Self::Plain(store) => store,
@@ -177,7 +182,7 @@ impl AnyStore {
         }
     }
 
-    /// As [`PlainStore::close`].
+    /// Closes the store, as [`PlainStore::close`].
     ///
     /// # Errors
     /// As [`PlainStore::close`].
@@ -186,8 +191,8 @@ impl AnyStore {
     }
 }
 
-/// The same of whichever store it is. The future of one that is `boxed` is much larger than those of the others, each of which
-/// would be as large.
+/// Implements [`StoreService`] by delegation to the variant.
+/// A `boxed` variant has a much larger future than the others; without the box, the future of every variant would be as large.
 macro_rules! each {
     ($($Any:ident: $($(#[$attribute:meta])* $Variant:ident $($how:ident)?),*;)*) => { $(
         impl StoreService for $Any {

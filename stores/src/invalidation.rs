@@ -1,4 +1,4 @@
-//! Notifications of writes by other processes.
+//! Notifications of writes, by any process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use tokio::task::JoinHandle;
 
 use super::StoreService;
 
-/// The number of places that keys are hashed to: enough that a write invalidates few other keys, and so few that a place,
-/// which other users of the database may receive, discloses no key.
+/// The number of places that keys are hashed to. It is large enough that a write invalidates few other keys, and small enough
+/// that a place, which other users of the database may receive, discloses no key.
 const PLACES: usize = 1 << 16;
 
 /// A store that notifies of every write to it.
 pub trait InvalidationSource: StoreService {
     /// Advances `clock` at every change of an existing entry, by any process, until the subscription is dropped.
-    /// `None`: this store has no notifications.
+    /// `None`: the store has no notifications.
     ///
-    /// Needs a tokio runtime. A notification arrives a moment after its change.
+    /// Needs a tokio runtime. A notification arrives shortly after its change.
     /// While the connection is broken, none arrives; once it is restored, [`InvalidationClock::advance_all`] is called.
     fn subscribe(&self, clock: Arc<InvalidationClock>) -> Option<Subscription>;
 }
@@ -44,7 +44,8 @@ impl fmt::Debug for Subscription {
     }
 }
 
-/// What was clock: for each place, how often something of it was written, and how often it is unknown what was.
+/// Counts invalidations: for each place of keys the announced writes, by any process, and in total the times at which
+/// notifications may have been lost.
 pub struct InvalidationClock {
     missed: AtomicU64,
     places: Box<[AtomicU32]>,
@@ -74,7 +75,7 @@ impl fmt::Debug for InvalidationClock {
 }
 
 impl InvalidationClock {
-    /// The place of a key: all processes agree on it.
+    /// The place of a key, which is the same in all processes.
     pub fn place(key: &str) -> u16 {
         // FNV-1a, folded: http://www.isthe.com/chongo/tech/comp/fnv/
         let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
@@ -83,12 +84,12 @@ impl InvalidationClock {
         (hash >> 16) as u16 ^ (hash & 0xffff) as u16
     }
 
-    /// Notes a write in this place.
+    /// Records a write to a key of this place.
     pub fn advance(&self, place: u16) {
         self.places[usize::from(place)].fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Notes that writes of unknown keys may have happened: every cached entry is stale.
+    /// Records that unknown keys may have been written: every cached entry is stale.
     pub fn advance_all(&self) {
         self.missed.fetch_add(1, Ordering::AcqRel);
     }

@@ -1,7 +1,7 @@
-//! The stores that Tessera brings: memory, SQLite, Redis, PostgreSQL, MySQL and MariaDB, and a cache over any of them.
+//! The stores of Tessera: memory, SQLite, Redis, PostgreSQL, MySQL and MariaDB, and a cache over any of them.
 //!
-//! Each implements [`Store`] or [`StoreService`] and passes the store suite in `tests/`.
-//! [`MemoryStore`] is always there; each other store has a feature of its own: `sqlite`, `redis`, `sql`, `cache`.
+//! Each store implements [`Store`] or [`StoreService`] and passes the store suite in `tests/`.
+//! [`MemoryStore`] is always available; the others are features: `sqlite`, `redis`, `sql`, `cache`.
 //! [`StoreUrl`] opens the store that a URL names.
 //!
 //! The crate `tessera` re-exports this one as `tessera::store`.
@@ -44,7 +44,7 @@ pub use sql::{SqlCode, SqlError, SqlStore, SqlStoreBuilder, SqlStoreError, SqlUr
 pub use sqlite::{Durability, SqliteStore, SqliteStoreBuilder, SqliteStoreError};
 pub use tessera_contract::store::{
     BATCH_LIMIT, Capabilities, Cause, Condition, Deletion, Entry, Expected, Methods, Page, Placement, Row,
-    SWEEP_GRACE, Store, StoreError, StoreOp, StoreReply, StoreService,
+    SWEEP_GRACE, Store, StoreError, StoreOp, StoreReply, StoreService, check_batch, check_limit,
 };
 #[cfg(feature = "cache")]
 pub use url::CacheUrl;

@@ -1,4 +1,4 @@
-//! What an operator sees of a store: its entries, whoever owns them.
+//! An operator's listing of a store: its entries, with and without an owner.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::Placement;
 use tessera_contract::Timestamp;
 
-/// A part of all entries.
+/// One page of a store's entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// About as many as were asked for.
+    /// About as many entries as requested.
     pub rows: Vec<Listed>,
-    /// The cursor of the next part; `None` at the end.
+    /// The cursor of the next page; `None` at the end.
     pub next: Option<String>,
 }
 
@@ -20,24 +20,24 @@ pub struct Listing {
 pub struct Listed {
     /// The key.
     pub key: String,
-    /// Whose index lists it.
+    /// The owner whose index lists the entry.
     pub owner: Option<String>,
     /// The version.
     pub version: u64,
     /// The guard.
     pub guard: u64,
-    /// When it was last written or touched.
+    /// The moment of the last write or touch.
     pub touched_at: Timestamp,
-    /// When it expires unless it is touched.
+    /// The expiry, which a touch moves later.
     pub expires_at: Timestamp,
-    /// When it expires however often it is touched.
+    /// The latest expiry that a touch can reach.
     pub ends_at: Timestamp,
-    /// The text; `None` where a listing does not bring it along because of its size.
+    /// The text; `None` if the listing omits it because of its size.
     pub value: Option<Arc<str>>,
 }
 
 impl Listed {
-    /// Where the record belongs and how long it lives, as a write of it says.
+    /// The placement with which the entry is written.
     pub fn placement(&self) -> Placement {
         Placement {
             owner: self.owner.clone(),

@@ -1,11 +1,11 @@
-//! A URL whose scheme is known, and whose rest is not what the scheme takes.
+//! The error of a URL that is invalid for its scheme.
 
-/// The rest of a URL is not what its scheme takes. Nothing of the URL stands in it.
+/// A URL with a known scheme is invalid. The error contains no other part of the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{scheme}:` {reason}")]
 pub struct MalformedUrl {
     /// The scheme.
     pub scheme: &'static str,
-    /// What is wrong.
+    /// The defect, as a verb phrase.
     pub reason: &'static str,
 }

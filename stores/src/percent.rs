@@ -1,6 +1,6 @@
 //! Percent-encoding, as in URLs.
 
-/// The text for which these bytes stand: each `%` and its two digits are a byte.
+/// Decodes a text in which each `%` with two hexadecimal digits stands for a byte.
 #[cfg(any(feature = "redis", feature = "sql"))]
 pub(super) fn decoded(text: &str) -> Result<String, &'static str> {
     const WRONG: &str = "has a % that is not followed by two hexadecimal digits";
@@ -13,13 +13,13 @@ pub(super) fn decoded(text: &str) -> Result<String, &'static str> {
         }
         let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
         let (high, low) = (digit().ok_or(WRONG)?, digit().ok_or(WRONG)?);
-        // Two digits fit.
+        // Two hexadecimal digits fit in a byte.
         bytes.push((high * 16 + low) as u8);
     }
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8 once it is decoded")
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8 after percent-decoding")
 }
 
-/// Everything but ASCII letters and digits encoded.
+/// Encodes everything except ASCII letters and digits.
 #[cfg(any(feature = "sql", feature = "sqlite"))]
 pub(super) fn encoded(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());

@@ -1,15 +1,15 @@
-//! The SQL of the files in `stores/layout/sql`, which hosts in other languages run as well.
+//! Reads the SQL files in `stores/layout/sql`, which hosts in other languages run as well.
 //!
-//! A file consists of sections, each of which begins with a line `-- name: NAME`. Comments follow, then SQL to the end of the
-//! section. The header of each file states the whole form.
+//! A file consists of sections. A section begins with a line `-- name: NAME`; comments follow, then SQL to its end.
+//! The header of each file defines the whole form.
 
 const MARK: &str = "-- name: ";
 const COMMENT: &str = "--";
 
 /// The SQL of a section, without its comments and its last semicolon.
 ///
-/// Invariant: it is evaluated while the program is compiled (`const { … }`), so that a section that is missing, double or
-/// empty stops the compiler and never a program.
+/// Invariant: it is evaluated at compile time (`const { … }`), so that a missing, duplicate or empty section is a compile error
+/// and never a panic at run time.
 pub(super) const fn section(file: &'static str, name: &str) -> &'static str {
     match find(file, name) {
         Some(sql) => sql,
@@ -17,7 +17,7 @@ pub(super) const fn section(file: &'static str, name: &str) -> &'static str {
     }
 }
 
-/// `None` for a section that is missing, double or empty.
+/// The SQL of a section; `None` if the section is missing, duplicate or empty.
 const fn find<'a>(file: &'a str, name: &str) -> Option<&'a str> {
     let (mut rest, mut found) = (file, None);
     while !rest.is_empty() {
@@ -36,7 +36,7 @@ const fn find<'a>(file: &'a str, name: &str) -> Option<&'a str> {
     found
 }
 
-/// The text between the comments at the start and the next section.
+/// The SQL at the start of `text`: from behind the comments to the next section.
 const fn sql(text: &str) -> &str {
     let mut text = text;
     loop {
@@ -61,7 +61,7 @@ const fn sql(text: &str) -> &str {
     }
 }
 
-/// The first line without its end, and the lines behind it.
+/// The first line without its newline, and the remaining lines.
 const fn first_line(text: &str) -> (&str, &str) {
     let (bytes, mut end) = (text.as_bytes(), 0);
     while end < bytes.len() && bytes[end] != b'\n' {
@@ -75,7 +75,7 @@ const fn first_line(text: &str) -> (&str, &str) {
     }
 }
 
-/// The rest of a line that begins with this.
+/// The rest of a line after `start`; `None` if the line does not begin with it.
 const fn after<'a>(line: &'a str, start: &str) -> Option<&'a str> {
     let (bytes, start) = (line.as_bytes(), start.as_bytes());
     if bytes.len() < start.len() {
@@ -108,9 +108,9 @@ pub(super) mod testing {
         file.lines().filter_map(|line| line.strip_prefix(MARK)).collect()
     }
 
-    /// The SQL of each section by its name, and how many parameters its comment lists.
+    /// For each section its name, its SQL and the number of parameters that its comment lists.
     ///
-    /// Each section has to be in the file once, with SQL and without a comment in it.
+    /// Panics unless each section occurs once, and has SQL without comments.
     pub(crate) fn sections(file: &str) -> Vec<(&str, &str, usize)> {
         let mut sections = Vec::new();
         for name in names(file) {

@@ -1,4 +1,4 @@
-//! Load with faults, for as long as you like: `cargo xtask chaos [SECONDS] [STORE…]`
+//! Load with faults, for any time: `cargo xtask chaos [SECONDS] [STORE…]`
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -8,20 +8,20 @@ use tessera_tests::chaos::{SEED, Store, run};
 
 const SECONDS: u64 = 600;
 
-/// How long, and which stores; all of them where none is named.
+/// Reads the duration in seconds and the stores from the arguments. By default these are 600 seconds and all stores.
 fn plan(arguments: &[String]) -> Result<(u64, Vec<Store>), String> {
     let (seconds, names) = match arguments.split_first() {
         Some((first, names)) if first.bytes().all(|byte| byte.is_ascii_digit()) => {
             let seconds = first
                 .parse()
-                .map_err(|_| format!("{first} is no number of seconds"))?;
+                .map_err(|_| format!("{first} is not a number of seconds"))?;
             (seconds, names)
         }
         _ => (SECONDS, arguments),
     };
     let named = |name: &String| {
         let store = Store::ALL.into_iter().find(|store| store.name() == name);
-        store.ok_or_else(|| format!("{name} is none of {:?}", Store::ALL.map(Store::name)))
+        store.ok_or_else(|| format!("{name} is not one of {:?}", Store::ALL.map(Store::name)))
     };
     let stores: Vec<Store> = names.iter().map(named).collect::<Result<_, _>>()?;
     let all = if stores.is_empty() {

@@ -1,6 +1,6 @@
-//! Takes every order of several clients' steps in the store. `cargo xtask explore [NAME[@FIRST[..END]]…]`
+//! Explores every order of several clients' store operations. `cargo xtask explore [NAME[@FIRST[..END]]…]`
 //!
-//! `faults-3-2@40..50` takes ten plans of a campaign that would run for hours, so that it can be done in parts.
+//! `faults-3-2@40..50` runs ten plans of a campaign that takes hours, so that it can be run in parts.
 
 #![expect(clippy::print_stdout, reason = "a command for the terminal")]
 
@@ -13,7 +13,7 @@ use tessera_tests::interleave::campaign::{Campaign, campaigns, explore_each};
 use tessera_tests::interleave::plan::Plan;
 use tessera_tests::interleave::report::Report;
 
-/// So many violations of a campaign are told.
+/// The maximum number of violations of a campaign that are printed.
 const TOLD: usize = 3;
 
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
@@ -22,7 +22,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let component = Component::embedded()?;
     let known: Vec<String> = campaigns().into_iter().map(|campaign| campaign.name).collect();
     if let Some(unknown) = named.iter().find(|(name, _)| !known.contains(name)) {
-        return Err(format!("there is no campaign {}, but {}", unknown.0, known.join(", ")).into());
+        return Err(format!("unknown campaign {}; known are {}", unknown.0, known.join(", ")).into());
     }
     let mut found = 0;
     for Campaign {
@@ -63,13 +63,13 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     })
 }
 
-/// `NAME`, `NAME@5`, `NAME@5..9`, `NAME@5..`.
+/// Parses `NAME`, `NAME@5`, `NAME@5..9` or `NAME@5..` to the name and the range of plans.
 fn part(named: &str) -> Result<(String, Range<usize>), String> {
     let Some((name, part)) = named.split_once('@') else {
         return Ok((named.to_owned(), 0..usize::MAX));
     };
     let number = |text: &str| {
-        let wrong = |error| format!("{named}: {text:?} is no number of a plan: {error}");
+        let wrong = |error| format!("{named}: {text:?} is not the number of a plan: {error}");
         text.parse::<usize>().map_err(wrong)
     };
     let range = match part.split_once("..") {
@@ -79,6 +79,6 @@ fn part(named: &str) -> Result<(String, Range<usize>), String> {
     };
     match range.start < range.end {
         true => Ok((name.to_owned(), range)),
-        false => Err(format!("{named}: no plan is in {part}")),
+        false => Err(format!("{named}: the range {part} is empty")),
     }
 }

@@ -1,4 +1,5 @@
-//! How long a logout, a login and a confirmation take while 256 connections save to the same session without end. `cargo xtask bench-floods [STORE…]`
+//! Measures a logout, a login and a confirmation while 256 connections save to the same session.
+//! `cargo xtask bench-floods [STORE…]`
 
 #![expect(clippy::print_stdout, reason = "a command for the terminal")]
 
@@ -32,7 +33,7 @@ async fn measure<S: Store + Clone>(name: &str, store: &S) -> Result<(), Failure>
         took.sort_unstable();
         let milliseconds = |duration: Duration| duration.as_secs_f64() * 1000.0;
         println!(
-            "{name}: {what}: p50 {:.1} ms, most {:.1} ms; {refused} of {ROUNDS} refused; at most {most} questions; {} saves before it",
+            "{name}: {what}: p50 {:.1} ms, max {:.1} ms; {refused} of {ROUNDS} refused; at most {most} store operations; {} saves before it",
             milliseconds(took[ROUNDS / 2]),
             milliseconds(took[ROUNDS - 1]),
             saved / ROUNDS as u64,
@@ -45,7 +46,7 @@ async fn measure<S: Store + Clone>(name: &str, store: &S) -> Result<(), Failure>
 async fn main() -> Result<(), Failure> {
     let named: Vec<String> = std::env::args().skip(1).collect();
     if let Some(unknown) = named.iter().find(|name| !STORES.contains(&name.as_str())) {
-        return Err(format!("there is no store {unknown}, but {}", STORES.join(", ")).into());
+        return Err(format!("unknown store {unknown}; known are {}", STORES.join(", ")).into());
     }
     let is_wanted = |name: &str| named.is_empty() || named.iter().any(|named| named == name);
     if is_wanted("memory") {

@@ -1,4 +1,4 @@
-//! Many sessions in a SQLite file: how fast they are made, opened and saved, and what they take. `cargo xtask load [NUMBER]`
+//! Measures many sessions in a SQLite file: logins, opens, saves and the size of the file. `cargo xtask load [NUMBER]`
 
 use std::io::{self, Write as _};
 use std::ops::RangeInclusive;
@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use tessera::Sessions;
 use tessera::store::{Durability, SqliteStore};
 
-/// How many sessions there are unless another number is given, and how many there may be.
+/// The default number of sessions.
 const SESSIONS: usize = 100_000;
+/// The allowed numbers of sessions.
 const BOUNDS: RangeInclusive<usize> = 1_000..=10_000_000;
 const SAMPLES: usize = 10_000;
 const AT_ONCE: usize = 64;
@@ -18,7 +19,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn open(path: &Path, durability: Durability) -> Result<(SqliteStore, Sessions), Failure> {
     let store = SqliteStore::builder().durability(durability).open(path)?;
-    let sessions = Sessions::builder()?
+    let sessions = Sessions::builder()
         .signing_key("load", [7; 32])
         .build(store.clone())?;
     Ok((store, sessions))
@@ -34,17 +35,17 @@ async fn make(sessions: Sessions, subject: String) -> Result<String, Failure> {
         .authenticate(&subject)
         .await?
         .token
-        .ok_or_else(|| "a login hands out a token".into())
+        .ok_or_else(|| "a login issued no token".into())
 }
 
-/// Calls one after the other, each measured.
+/// Makes calls one after another and measures each. Returns the durations in order of length.
 async fn measure<F: Future<Output = Result<(), Failure>>>(
     tokens: &[String],
     call: impl Fn(String) -> F,
 ) -> Result<Vec<Duration>, Failure> {
     let mut taken = Vec::with_capacity(SAMPLES);
     for sample in 0..SAMPLES {
-        // A step that shares no factor with the number of sessions visits them in no order.
+        // A step that is coprime to the number of sessions visits them in a scattered order.
         let token = tokens[sample * 7_919 % tokens.len()].clone();
         let began = Instant::now();
         call(token).await?;
@@ -67,7 +68,7 @@ async fn main() -> Result<(), Failure> {
             let count = number.parse().ok().filter(|count| BOUNDS.contains(count));
             count.ok_or_else(|| {
                 format!(
-                    "the number of sessions is {} to {}, and not {number:?}",
+                    "the number of sessions must be {} to {}, not {number:?}",
                     BOUNDS.start(),
                     BOUNDS.end()
                 )

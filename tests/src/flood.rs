@@ -1,4 +1,4 @@
-//! A thief who saves with a stolen token without end, on many connections, and what the owner's calls meet of it.
+//! A flood of saves with a stolen token on many connections, and its effect on the calls of the session's owner.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,15 +12,12 @@ use crate::stores::{Script, Scripted};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Sessions as every process of the flood has them.
-///
-/// # Errors
-/// If the embedded component does not run here.
-pub fn builder() -> Result<SessionsBuilder, Failure> {
-    Ok(Sessions::builder()?.signing_key("flood", [7; 32]))
+/// Returns the builder that all processes of the flood share.
+pub fn builder() -> SessionsBuilder {
+    Sessions::builder().signing_key("flood", [7; 32])
 }
 
-/// Saves to one session until it is stopped or refused for good.
+/// Saves to one session until it is stopped, or until the token is refused.
 pub struct Flood {
     stops: Arc<AtomicBool>,
     saved: Arc<AtomicU64>,
@@ -28,13 +25,13 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// Begins so many saves at a time with this token, and waits until some are done.
+    /// Starts `connections` concurrent savers with this token, and waits until some saves are complete.
     ///
     /// # Errors
-    /// If the token opens nothing.
+    /// If the token opens no session.
     pub async fn start(store: impl Store, token: &str, connections: usize) -> Result<Self, Failure> {
-        // As many processes would: nobody waits for a turn.
-        let sessions = builder()?.queue_places(0).build(store)?;
+        // Without a queue, as with many processes: no saver waits for its turn.
+        let sessions = builder().queue_places(0).build(store)?;
         let (stops, saved) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let mut savers = JoinSet::new();
         for connection in 0..connections {
@@ -45,11 +42,11 @@ impl Flood {
                 while !stops.load(Ordering::Relaxed) {
                     value += 1;
                     session.set(&format!("field{}", connection % 8), &value)?;
-                    // Over a store that answers at once nothing else would let others have their turn.
+                    // Over a store that is always ready, no other await would let other tasks run.
                     tokio::task::yield_now().await;
                     match session.save().await {
                         Ok(_) => drop(saved.fetch_add(1, Ordering::Relaxed)),
-                        // A store that others keep busy may be out of patience, too.
+                        // A busy store may exceed its time limit.
                         Err(SessionError::Contended) => {}
                         Err(error) if error.is_outage() => {}
                         Err(error) => return Err(error),
@@ -66,12 +63,12 @@ impl Flood {
         Ok(flood)
     }
 
-    /// How many saves were acknowledged.
+    /// The number of acknowledged saves so far.
     pub fn saved(&self) -> u64 {
         self.saved.load(Ordering::Relaxed)
     }
 
-    /// Ends it, and answers why savers gave up, one error for each.
+    /// Stops the flood. Returns the errors of the savers that had stopped before.
     pub async fn stop(mut self) -> Vec<SessionError> {
         self.stops.store(true, Ordering::Relaxed);
         let mut refused = Vec::new();
@@ -82,39 +79,39 @@ impl Flood {
     }
 }
 
-/// Which of the owner's calls is made.
+/// A call of the session's owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnersCall {
     /// Ends the session.
     Logout,
-    /// Logs in again, and keeps nothing of what is stored.
+    /// Logs in again, and keeps none of the stored fields.
     Login,
-    /// Confirms a renewed token, which writes beside every save.
+    /// Confirms a renewed token, with a write that competes with every save.
     Confirmation,
 }
 
-/// What a call of the owner met under a flood.
+/// The course of an owner's call under a flood.
 #[derive(Debug)]
 pub struct Met {
-    /// How it ended.
+    /// The result of the call.
     pub ended: Result<(), SessionError>,
-    /// How long it took.
+    /// The duration of the call.
     pub took: Duration,
-    /// What it asked the store.
+    /// The store operations of the call.
     pub questions: Vec<String>,
-    /// How many saves were acknowledged before it.
+    /// The number of saves that were acknowledged before the call ended.
     pub saved: u64,
-    /// Why the savers gave up.
+    /// The errors of the savers that stopped.
     pub refused: Vec<SessionError>,
 }
 
-/// Makes a session, begins a flood on it, and makes a call of its owner.
+/// Creates a session, starts a flood on it, and makes a call of its owner.
 ///
 /// # Errors
-/// If anything but the call fails.
+/// If anything other than the call fails.
 pub async fn meet<S: Store + Clone>(store: &S, call: OwnersCall, connections: usize) -> Result<Met, Failure> {
     let (scripted, _pauses) = Scripted::new(store.clone());
-    let sessions = builder()?.build(scripted.clone())?;
+    let sessions = builder().build(scripted.clone())?;
     let session = sessions.create();
     session.set("role", "admin")?;
     let token = session.authenticate("owner").await?.token;
@@ -135,7 +132,7 @@ pub async fn meet<S: Store + Clone>(store: &S, call: OwnersCall, connections: us
     let took = began.elapsed();
     let questions = scripted.swap(Script::default()).questions;
     let saved = flood.saved();
-    // Every saver is to find out by itself.
+    // Each saver needs time to receive its refusal.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let refused = flood.stop().await;
     Ok(Met {
@@ -147,20 +144,20 @@ pub async fn meet<S: Store + Clone>(store: &S, call: OwnersCall, connections: us
     })
 }
 
-/// What became of many saves of different fields at once.
+/// The results of many concurrent saves of different fields.
 #[derive(Debug, Default)]
 pub struct Saves {
-    /// How many were acknowledged.
+    /// The number of acknowledged saves.
     pub accepted: usize,
-    /// How many were given up as contended.
+    /// The number of saves that failed as contended.
     pub contended: usize,
 }
 
-/// Saves as many fields as there are handles at once, each by a handle of its own, and looks whether exactly those that were
-/// acknowledged are stored.
+/// Saves `saves` different fields concurrently, each through a handle of its own, and checks that the acknowledged ones are
+/// stored.
 ///
 /// # Errors
-/// If a save ends in another way, or one that was acknowledged is not stored.
+/// If a save fails with another error, or an acknowledged one is not stored.
 pub async fn save_at_once(processes: &[Sessions], token: &str, saves: usize) -> Result<Saves, Failure> {
     let mut handles = Vec::new();
     for (number, sessions) in (0..saves).zip(processes.iter().cycle()) {

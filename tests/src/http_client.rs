@@ -1,4 +1,4 @@
-//! HTTP/1.1 as far as the tests need it: one connection, kept alive, and every byte of a request as it was written.
+//! A minimal HTTP/1.1 client: one connection, kept alive, that sends the bytes of a request unchanged.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
@@ -8,27 +8,27 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How often a request to workerd is sent again that no byte answered.
+/// The maximum number of repetitions of a request to workerd that received no byte of a response.
 const REOPENS: u32 = 3;
 
-/// One answer of the service.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// All headers, in their order.
+    /// All headers, in order.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub text: String,
 }
 
 impl Answer {
-    /// The first header of a name.
+    /// The first header with a name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
-    /// All headers of a name.
+    /// All headers with a name.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let named = move |(other, _): &&(String, String)| other.eq_ignore_ascii_case(name);
         self.headers.iter().filter(named).map(|(_, value)| value.as_str())
@@ -40,7 +40,7 @@ impl Answer {
         serde_json::from_str(&self.text).expect("a JSON body")
     }
 
-    /// The code of a problem, checked for its form.
+    /// The code of a problem. Asserts the form of the problem.
     #[track_caller]
     pub fn code(&self) -> String {
         assert_eq!(
@@ -64,30 +64,30 @@ impl Answer {
         self
     }
 
-    /// Asserts success and answers the body.
+    /// Asserts success and returns the body.
     #[track_caller]
     pub fn ok(&self) -> Value {
         assert!(matches!(self.status, 200 | 201), "{self:?}");
         self.json()
     }
 
-    /// The token that was handed out.
+    /// The token in the body. Asserts success.
     #[track_caller]
     pub fn token(&self) -> String {
         self.ok()["token"].as_str().expect("a token").to_owned()
     }
 }
 
-/// Speaks to one address.
+/// A client of one address.
 pub struct Client {
     address: String,
     connection: Option<BufReader<TcpStream>>,
-    /// How often a request is sent again.
+    /// The maximum number of repetitions of a request.
     reopens: u32,
 }
 
 impl Client {
-    /// Connects when the first request is sent.
+    /// Creates a client that connects at the first request.
     pub fn new(address: &str) -> Self {
         Self {
             address: address.to_owned(),
@@ -96,9 +96,10 @@ impl Client {
         }
     }
 
-    /// One for workerd. That closes connections nobody used for five seconds, by a clock that stands still while it
-    /// works: after a long request also one that was used at once, or that is new. A request that no byte answered is
-    /// sent again, on a new connection.
+    /// Creates a client for workerd, which repeats a request that received no byte of a response, on a new connection.
+    ///
+    /// workerd closes connections that were idle for five seconds, by a clock that stands still while it works.
+    /// So after a long request, it may also close a connection that is new or in use.
     pub fn reopening(address: &str) -> Self {
         Self {
             reopens: REOPENS,
@@ -106,10 +107,10 @@ impl Client {
         }
     }
 
-    /// Sends a request and reads the answer; after an error the next request opens a new connection.
+    /// Sends a request and reads the response. After an error the next request opens a new connection.
     ///
     /// # Errors
-    /// Those of the connection, and what is no answer.
+    /// If the connection fails, or the response is invalid.
     pub fn try_send(&mut self, request: &[u8]) -> io::Result<Answer> {
         let mut connection = self.begin(request)?;
         let answer = read_answer(&mut connection)?;
@@ -119,7 +120,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// Sends a request, and waits for the first byte of its answer.
+    /// Sends a request, and waits for the first byte of its response.
     fn begin(&mut self, request: &[u8]) -> io::Result<BufReader<TcpStream>> {
         let mut reopens = self.reopens;
         loop {
@@ -135,20 +136,20 @@ impl Client {
         }
     }
 
-    /// Sends a request and reads the answer.
+    /// Sends a request and reads the response. Panics if that fails.
     #[track_caller]
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
         self.try_send(&request(method, path, headers, body))
             .expect("an answer")
     }
 
-    /// With credentials in `Authorization: Bearer`.
+    /// The same, with credentials in `Authorization: Bearer`.
     #[track_caller]
     pub fn call(&mut self, method: &str, path: &str, credentials: &str, body: Option<&str>) -> Answer {
         self.send(method, path, &[("Authorization", &bearer(credentials))], body)
     }
 
-    /// Makes a session, of a subject where one is named.
+    /// Creates a session, optionally of a subject, and returns its token.
     #[track_caller]
     pub fn create(&mut self, service_key: &str, subject: Option<&str>) -> String {
         let body = match subject {
@@ -160,12 +161,12 @@ impl Client {
     }
 }
 
-/// What `Authorization` holds.
+/// The value of `Authorization` for these credentials.
 pub fn bearer(credentials: &str) -> String {
     format!("Bearer {credentials}")
 }
 
-/// The bytes of a request; a body is JSON unless a header says otherwise.
+/// Returns the bytes of a request. The content type of a body is JSON unless a header sets it.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
     for (name, value) in headers {
@@ -185,10 +186,10 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<
     text.into_bytes()
 }
 
-/// Opens a connection.
+/// Opens a connection with a read timeout of 30 seconds.
 ///
 /// # Errors
-/// Those of the connection.
+/// If the connection fails.
 pub fn connect(address: &str) -> io::Result<BufReader<TcpStream>> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
@@ -204,16 +205,16 @@ fn begins(connection: &mut BufReader<TcpStream>, request: &[u8]) -> io::Result<(
     }
 }
 
-/// Whether the other side had closed the connection.
+/// Whether the peer had closed the connection.
 fn is_closed(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
-/// Reads one answer; without `Content-Length`, one without a body.
+/// Reads one response. A response without `Content-Length` has no body.
 ///
 /// # Errors
-/// Those of the connection, and what is no answer.
+/// If the connection fails, or the response is invalid.
 pub fn read_answer(connection: &mut BufReader<TcpStream>) -> io::Result<Answer> {
     let mut line = String::new();
     let mut next = |connection: &mut BufReader<TcpStream>| {

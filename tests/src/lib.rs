@@ -1,4 +1,4 @@
-//! What is shared by all hosts: the store suite, the scenarios, the servers they run over; and what several tests share.
+//! Shared parts of the tests: the store suite, the scenarios and their servers, which apply to all hosts, and helpers.
 
 pub mod chaos;
 pub mod edge;
@@ -13,7 +13,7 @@ pub mod stores;
 
 use std::error::Error;
 
-/// All that an error shows of itself and of its sources, in one line.
+/// Returns the `Display` and `Debug` texts of an error and of all its sources, in one line.
 #[must_use]
 pub fn whole(error: &(dyn Error + 'static)) -> String {
     let mut text = format!("{error} {error:?}");

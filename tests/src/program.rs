@@ -1,13 +1,13 @@
-//! `tessera` itself, as it is built beside the tests.
+//! The program `tessera`, built beside the tests.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
 use std::path::PathBuf;
 
-/// Where it is.
+/// Returns the path of the program.
 ///
 /// # Panics
-/// If it was not built.
+/// If the program is not built.
 pub fn program() -> PathBuf {
     let own = std::env::current_exe().expect("the path of the tests");
     let program = own
@@ -17,7 +17,7 @@ pub fn program() -> PathBuf {
         .join("tessera");
     assert!(
         program.exists(),
-        "there is no {}: build it first with `cargo build --profile checks -p tessera-server`",
+        "{} is missing: build it with `cargo build --profile checks -p tessera-server`",
         program.display()
     );
     program

@@ -15,7 +15,7 @@ use wit_parser::{InterfaceId, Resolve, WorldId, WorldItem};
 
 const MAXIMUM_BYTES: usize = 180 * 1024;
 const MAXIMUM_COMPRESSED_BYTES: usize = 74 * 1024;
-/// Runtimes that compile each function to one block of another machine's code refuse longer ones.
+/// Chicory compiles each function to one JVM method, and HotSpot compiles no method with more than 8000 bytes of bytecode.
 const MAXIMUM_FUNCTION_BYTES: usize = 5_500;
 
 /// The component's own world, read back from its bytes.

@@ -29,9 +29,7 @@ mod queue;
 mod remembered;
 
 pub(crate) fn builder() -> SessionsBuilder {
-    Sessions::builder()
-        .expect("the embedded component runs here")
-        .signing_key("test", [7; 32])
+    Sessions::builder().signing_key("test", [7; 32])
 }
 
 /// Polls a future once; the answer, if it is there at once.
@@ -133,7 +131,7 @@ fn a_store_that_answers_at_once_takes_one_pass_and_no_runtime() {
     at_once(session.rotate()).unwrap().unwrap();
     at_once(session.touch()).unwrap().unwrap();
     assert_eq!(
-        at_once(sessions.list("alice", None, None))
+        at_once(sessions.list("alice", tessera::PageRequest::default()))
             .unwrap()
             .unwrap()
             .items

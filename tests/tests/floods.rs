@@ -63,10 +63,7 @@ async fn ends_and_logins_are_not_delayed<S: Store + Clone>(name: &str, store: &S
 
 /// A revocation by reference and a login of the session as another subject: an order of the two explains every outcome.
 async fn a_revocation_ends_no_other_subjects_login<S: Store + Clone>(name: &str, store: &S) {
-    let sessions = builder()
-        .expect("a builder")
-        .build(store.clone())
-        .expect("sessions");
+    let sessions = builder().build(store.clone()).expect("sessions");
     let mut revoked = 0;
     for race in 0..RACES {
         let session = sessions.create();
@@ -112,7 +109,7 @@ async fn a_revocation_ends_no_other_subjects_login<S: Store + Clone>(name: &str,
 async fn saves_of_one_process_wait_for_each_other<S: Store + Clone>(name: &str, store: &S) {
     for rule in [FieldRule::LaterWins, FieldRule::Conflict] {
         let build = || {
-            let builder = builder().expect("a builder");
+            let builder = builder();
             builder
                 .policy(|policy| policy.field_rule = rule)
                 .build(store.clone())

@@ -44,7 +44,6 @@ fn engine(store: &Arc<MemoryStore>, release: Release) -> Sessions {
         Release::Next(format) => (&components()[1], format),
     };
     Sessions::builder_with(component.clone())
-        .expect("a builder")
         .policy(|policy| policy.record_format = format)
         .signing_key("k", [7; 32])
         .build(Arc::clone(store))
@@ -175,7 +174,10 @@ async fn each_sees_all(engines: &[(Release, Sessions)], all: &[Known]) {
             open(engine, known).await;
         }
         for subject in SUBJECTS {
-            let page = engine.list(subject, None, None).await.expect("listed");
+            let page = engine
+                .list(subject, tessera::PageRequest::default())
+                .await
+                .expect("listed");
             let expected = all.iter().filter(|known| known.subject == subject).count();
             assert_eq!(page.items.len(), expected, "{release:?} lists {subject}");
         }
@@ -211,7 +213,11 @@ async fn a_format_of_the_next_release_is_refused_by_this_one_and_nothing_is_lost
     );
     // What it cannot read it leaves alone, and lists what it can.
     assert_eq!(
-        this.list("alice", None, None).await.expect("listed").items.len(),
+        this.list("alice", tessera::PageRequest::default())
+            .await
+            .expect("listed")
+            .items
+            .len(),
         1
     );
     open(&this, &old).await;
@@ -231,7 +237,6 @@ async fn a_format_of_the_next_release_is_refused_by_this_one_and_nothing_is_lost
 fn a_format_that_a_release_does_not_know_is_refused_as_a_setting() {
     for (format, fits) in [(0, false), (1, true), (2, false), (u32::MAX, false)] {
         let built = Sessions::builder()
-            .expect("a builder")
             .policy(|policy| policy.record_format = format)
             .signing_key("k", [7; 32])
             .build(MemoryStore::new());

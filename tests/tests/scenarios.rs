@@ -36,7 +36,7 @@ fn all_pass(over: &str, run: impl AsyncFn(Scenario) -> Result<(), String> + Sync
     let wanted = std::env::var("TESSERA_SCENARIO").unwrap_or_default();
     let mut chosen = scenarios();
     chosen.retain(|scenario| format!("{}: {}", scenario.file, scenario.name).contains(&wanted));
-    assert!(!chosen.is_empty(), "no scenario is called so: {wanted}");
+    assert!(!chosen.is_empty(), "no scenario matches: {wanted}");
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {

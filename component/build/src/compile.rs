@@ -1,19 +1,19 @@
-//! Compiles `guest/` to a WebAssembly module, in a target directory and with a profile of its own.
+//! Compiles `guest/` to a WebAssembly module, with its own target directory and profile.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use crate::Failure;
+use crate::failure::Failure;
 
-/// The target of the engine.
+/// The compilation target of the engine.
 pub const TARGET: &str = "wasm32-unknown-unknown";
-/// The profile of the engine, in the workspace's manifest.
+/// The profile of the engine in the workspace's manifest.
 pub const PROFILE: &str = "guest";
-/// One page of stack: the deepest recursion, 64 levels of JSON, takes a small part of it.
+/// The size of the stack, one page. The deepest recursion, 64 levels of JSON, needs a small part of it.
 const STACK_BYTES: u32 = 65_536;
 
-/// Compiles the engine in a target directory, and returns the path of the module.
+/// Compiles the engine in the target directory, and returns the path of the module.
 ///
 /// # Errors
 /// If cargo cannot be started, or the engine does not compile.
@@ -39,16 +39,16 @@ pub fn compile(workspace: &Path, target: &Path) -> Result<PathBuf, Failure> {
         ])
         .arg(target);
     clear_environment(&mut cargo);
-    // In this form, and not in RUSTFLAGS, a path may hold spaces.
+    // Unlike RUSTFLAGS, this variable allows spaces in a path.
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(workspace)?.join("\u{1f}"));
     let status = cargo.status()?;
     if !status.success() {
-        return Err(format!("the component could not be compiled: cargo ended with {status}").into());
+        return Err(format!("cannot compile the component: cargo ended with {status}").into());
     }
     Ok(target.join(TARGET).join(PROFILE).join("tessera_guest.wasm"))
 }
 
-/// Removes the settings of this machine: another linker, other flags, clippy in place of the compiler.
+/// Removes the machine's own settings, such as another linker, other flags, or clippy instead of the compiler.
 fn clear_environment(cargo: &mut Command) {
     for (name, _) in env::vars_os() {
         let Some(name) = name.to_str() else { continue };
@@ -69,16 +69,16 @@ fn clear_environment(cargo: &mut Command) {
     }
 }
 
-/// The same flags, and no paths of this machine, give the same bytes on every machine.
+/// Returns the compiler flags. They contain no paths of this machine, so that every machine produces the same bytes.
 fn flags(workspace: &Path) -> Result<Vec<String>, Failure> {
     let mut flags = vec![
-        // The small form of the hash: runtimes without a compiler of their own refuse a function as long as the fast one, and
-        // none of them has vectors.
+        // The small implementation of SHA-256: runtimes without their own compiler refuse a function as long as the fast one,
+        // and have no vector instructions.
         "--cfg=sha2_backend_soft=\"compact\"".to_owned(),
         format!("-Clink-arg=-zstack-size={STACK_BYTES}"),
-        // Otherwise the linker pads every address to five bytes: a tenth of the module.
+        // Otherwise the linker pads every address to five bytes, a tenth of the module.
         "-Clink-arg=--compress-relocations".to_owned(),
-        // A third of what opt-level `s` inlines; less is no smaller, more no faster.
+        // A third of the threshold of opt-level `s`. A lower one makes the module no smaller, a higher one no faster.
         "-Cllvm-args=-inline-threshold=15".to_owned(),
     ];
     let mut remap =
@@ -88,7 +88,7 @@ fn flags(workspace: &Path) -> Result<Vec<String>, Failure> {
         .map(PathBuf::from)
         .or_else(|| Some(env::home_dir()?.join(".cargo")))
     {
-        // The registry's folder is named after its address; every one becomes the same.
+        // The registry's directory is named after its address. All become the same path.
         let sources = home.join("registry").join("src");
         for registry in fs::read_dir(&sources).into_iter().flatten().flatten() {
             remap(registry.path(), "/registry");
@@ -102,7 +102,7 @@ fn flags(workspace: &Path) -> Result<Vec<String>, Failure> {
     Ok(flags)
 }
 
-/// `rust-toolchain.toml` names the target, but where rustup's auto-install is off nobody has installed it.
+/// Installs the target if it is missing. `rust-toolchain.toml` names it, but rustup's auto-install may be off.
 fn ensure_target(workspace: &Path) {
     let installed = |path: PathBuf| path.join("lib/rustlib").join(TARGET).join("lib").is_dir();
     let sysroot = Command::new("rustc")
@@ -112,7 +112,7 @@ fn ensure_target(workspace: &Path) {
     if sysroot.is_ok_and(|output| installed(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))) {
         return;
     }
-    // If this fails, the compiler says what is missing better than we could.
+    // If this fails, the compiler reports the missing target.
     let _ = Command::new("rustup")
         .current_dir(workspace)
         .args(["target", "add", TARGET])

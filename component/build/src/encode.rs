@@ -1,11 +1,11 @@
-//! From a core module to a component.
+//! Encoding of a core module as a component.
 
-use crate::Failure;
+use crate::failure::Failure;
 
-/// Makes a core module that wit-bindgen has prepared a component, without the names of its parts.
+/// Encodes a core module with the metadata of wit-bindgen as a component, without the names of its parts.
 ///
 /// # Errors
-/// If the module is no valid one, or its imports and exports do not match its world.
+/// If the module is invalid, or its imports and exports do not match its world.
 pub fn component(module: &[u8]) -> Result<Vec<u8>, Failure> {
     let component = wit_component::ComponentEncoder::default()
         .validate(true)
@@ -14,19 +14,19 @@ pub fn component(module: &[u8]) -> Result<Vec<u8>, Failure> {
     without_names(&component)
 }
 
-/// Removes the custom sections at the top of a component: names of its parts, which no host reads (8 KB).
+/// Removes the top-level custom sections of a component: names of its parts, which no host reads (8 KB).
 ///
 /// # Errors
-/// If the bytes are cut off.
+/// If the bytes are truncated.
 pub fn without_names(component: &[u8]) -> Result<Vec<u8>, Failure> {
     const HEADER_BYTES: usize = 8;
     const CUSTOM: u8 = 0;
-    let mut kept = component.get(..HEADER_BYTES).ok_or("no component")?.to_vec();
+    let mut kept = component.get(..HEADER_BYTES).ok_or("not a component")?.to_vec();
     let mut rest = &component[HEADER_BYTES..];
     while let Some((&kind, body)) = rest.split_first() {
         let (mut length, mut digits) = (0_usize, 0);
         loop {
-            let digit = *body.get(digits).ok_or("a section's length is cut off")?;
+            let digit = *body.get(digits).ok_or("a section's length is truncated")?;
             length |= usize::from(digit & 0x7f) << (7 * digits);
             digits += 1;
             if digit < 0x80 {
@@ -35,7 +35,7 @@ pub fn without_names(component: &[u8]) -> Result<Vec<u8>, Failure> {
         }
         let (section, after) = rest
             .split_at_checked(1 + digits + length)
-            .ok_or("a section is cut off")?;
+            .ok_or("a section is truncated")?;
         if kind != CUSTOM {
             kept.extend_from_slice(section);
         }

@@ -1,10 +1,9 @@
-//! From the sources of the engine to the bytes of the component.
+//! Compiles the sources of the engine to the component.
 
 mod compile;
 mod encode;
+mod failure;
 
 pub use compile::{PROFILE, TARGET, compile};
 pub use encode::{component, without_names};
-
-/// Why the component was not built.
-pub type Failure = Box<dyn std::error::Error>;
+pub use failure::Failure;

@@ -1,5 +1,7 @@
-//! `tessera-component-build write FILE` compiles the engine and writes the component.
-//! `tessera-component-build check FILE` compiles it and compares it with the file.
+//! Compiles the engine to the component.
+//!
+//! - `tessera-component-build write FILE` compiles the component and writes it to the file.
+//! - `tessera-component-build check FILE` compiles the component and compares it with the file.
 
 #![expect(clippy::print_stdout, reason = "a command for the terminal")]
 

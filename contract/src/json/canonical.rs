@@ -1,15 +1,15 @@
-//! One text for each value: no white space, strings and numbers in one form, members in the order that they came in.
+//! Canonical JSON: no white space, one notation of strings and numbers, members in their original order.
 
 use std::borrow::Cow;
 use std::collections::BinaryHeap;
 
 use super::{Fault, MAXIMUM_DEPTH, Scanner, push_string, read_float, slice};
 
-/// Reads one value and writes it canonically. Texts of equal values are equal bytes, as far as the order of members is equal.
+/// Reads one value and appends its canonical text. Equal values with equal order of members have equal bytes.
 ///
 /// # Errors
-/// Where the text is not JSON, nests deeper than [`MAXIMUM_DEPTH`], has a name twice in one object, or a number that no float
-/// holds. What was written until then is to be thrown away.
+/// If the text is not JSON, nests deeper than [`MAXIMUM_DEPTH`], or has a duplicate name in an object or a number beyond the
+/// range of a float. The appended text is incomplete then; discard it.
 pub fn push_canonical(text: &str, scanner: &mut Scanner<'_>, onto: &mut String) -> Result<(), Fault> {
     nested(text, scanner, onto, 0)
 }
@@ -56,7 +56,7 @@ fn object(text: &str, scanner: &mut Scanner<'_>, onto: &mut String, depth: usize
         let mut seen: BinaryHeap<Cow<'_, str>> = BinaryHeap::new();
         loop {
             if scanner.peek() != Some(b'"') {
-                return scanner.fault("a name was expected here");
+                return scanner.fault("expected a name");
             }
             let name = scanner.text()?;
             push_string(&name, onto);
@@ -80,7 +80,7 @@ fn number(text: &str, scanner: &mut Scanner<'_>, onto: &mut String) -> Result<()
     let span = scanner.number()?;
     let digits = slice(text, span.start, span.end);
     if !digits.contains(['.', 'e', 'E']) {
-        // JSON allows no other needless characters in a whole number.
+        // JSON has no other redundant notation of an integer.
         onto.push_str(if digits == "-0" { "0" } else { digits });
         return Ok(());
     }
@@ -91,7 +91,7 @@ fn number(text: &str, scanner: &mut Scanner<'_>, onto: &mut String) -> Result<()
         }
         None => Err(Fault {
             at: span.start,
-            reason: "a number is beyond what a float holds",
+            reason: "a number exceeds the range of a float",
         }),
     }
 }

@@ -1,18 +1,18 @@
-//! The float nearest to a JSON number, exactly as the standard library reads it, without its tables of 10 KB.
+//! Conversion of JSON numbers to the nearest float, with the result of the standard library but without its tables of 10 KB.
 //!
-//! `digits × 10^exponent` is held as a fraction of two big integers; its quotient is taken bit by bit, and what is
-//! left over decides how it is rounded.
+//! `digits × 10^exponent` is a fraction of two big integers. The quotient is computed bit by bit, and the remainder decides the
+//! rounding.
 
 use super::number;
 
-/// More digits than this are no number that the engine has written.
+/// The maximum number of digits. The engine writes no number with more.
 const MAXIMUM_DIGITS: usize = 800;
 
-/// A whole number of any size, the least significant part first, no part of it 0 at the end.
+/// An unsigned integer of any size, the least significant part first, without zeros at the end.
 struct Big(Vec<u32>);
 
 impl Big {
-    /// Multiplies and adds.
+    /// Multiplies by `factor` and adds `addend`.
     fn push(&mut self, factor: u32, addend: u32) {
         let mut carry = u64::from(addend);
         for part in &mut self.0 {
@@ -48,7 +48,7 @@ impl Big {
             .is_ge()
     }
 
-    /// Subtracts what is not greater.
+    /// Subtracts a number that is not greater.
     fn subtract(&mut self, other: &Self) {
         let mut borrow = false;
         for (index, part) in self.0.iter_mut().enumerate() {
@@ -62,7 +62,7 @@ impl Big {
     }
 }
 
-/// The parts of a JSON number: its sign, the digits before and after the point, and the exponent.
+/// The parts of a JSON number: sign, digits before and after the point, and exponent.
 struct Parts<'a> {
     negative: bool,
     whole: &'a str,
@@ -79,7 +79,7 @@ impl<'a> Parts<'a> {
         let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
         let exponent: i32 = match exponent.parse() {
             Ok(exponent) => exponent,
-            // Too long for its type is as good as beyond every float.
+            // An exponent beyond the range of `i32` is beyond the range of every float.
             Err(_) if exponent.starts_with('-') => i32::MIN / 2,
             Err(_) => i32::MAX / 2,
         };
@@ -104,7 +104,7 @@ impl<'a> Parts<'a> {
 /// The first digits of the greatest float.
 const GREATEST: &[u8] = b"1797693134862315";
 
-/// Whether a number that was scanned fits a float, by its first digits as a rule.
+/// Whether a scanned number is within the range of a float. Its first digits usually decide.
 pub(super) fn is_finite(text: &str) -> bool {
     if text.len() < 308 && !text.contains(['e', 'E']) {
         return true;
@@ -113,7 +113,7 @@ pub(super) fn is_finite(text: &str) -> bool {
     let Some(zeros) = parts.digits().position(|digit| digit != b'0') else {
         return true;
     };
-    // The number is d.ddd times ten to this.
+    // The number is d.ddd × 10^magnitude.
     let magnitude = (parts.whole.len() as i32 - 1 - zeros as i32).saturating_add(parts.exponent);
     if magnitude != 308 {
         return magnitude < 308;
@@ -130,13 +130,13 @@ pub(super) fn is_finite(text: &str) -> bool {
     }
 }
 
-/// Powers of ten that a float holds exactly.
+/// The powers of ten that a float represents exactly.
 const TENS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
     1e19, 1e20, 1e21, 1e22,
 ];
 
-/// Numbers of up to 15 digits, and a power of ten that is exact as well: one division or multiplication rounds once.
+/// Converts numbers of up to 15 digits with an exact power of ten, where one division or multiplication rounds only once.
 fn short(parts: &Parts<'_>) -> Option<f64> {
     let exponent = parts.exponent_of_digits();
     let ten = *TENS.get(exponent.unsigned_abs() as usize)?;
@@ -149,7 +149,7 @@ fn short(parts: &Parts<'_>) -> Option<f64> {
     Some(if exponent < 0 { digits / ten } else { digits * ten })
 }
 
-/// Reads a number that has a point or an exponent; `None` if it is none, or not finite.
+/// Converts a number that has a point or an exponent; `None` if the text is not a number, or not finite.
 pub fn read_float(text: &str) -> Option<f64> {
     let (end, read) = number::scan(text.as_bytes(), 0);
     if read.is_err() || end != text.len() {
@@ -180,7 +180,7 @@ pub fn read_float(text: &str) -> Option<f64> {
         .then_some(if negative { -nearest } else { nearest })
 }
 
-/// The float nearest to `numerator × 10^exponent`, ties to the even one.
+/// Returns the float nearest to `numerator × 10^exponent`, ties to even.
 fn divide(mut numerator: Big, exponent: i32) -> f64 {
     let mut denominator = Big(vec![1]);
     let grows = if exponent < 0 {
@@ -205,7 +205,7 @@ fn divide(mut numerator: Big, exponent: i32) -> f64 {
         numerator.push(2, 0);
         scale -= 1;
     }
-    // Now 1 ≤ numerator / denominator < 2, and the number is that times 2^scale.
+    // Now 1 ≤ numerator / denominator < 2, and the number is this quotient times 2^scale.
     let mut significand = 0_u64;
     // Floats below 2^-1022 have fewer bits.
     let bits = 53.min(scale + 1075).max(0);
@@ -219,7 +219,7 @@ fn divide(mut numerator: Big, exponent: i32) -> f64 {
     if half && (!numerator.0.is_empty() || significand & 1 == 1) {
         significand += 1;
     }
-    // A carry out of the significand raises the exponent by itself: the two lie side by side in a float.
+    // A carry out of the significand increments the exponent, because the two are adjacent in a float.
     if bits == 53 {
         let exponent = (scale + 1022) as u64;
         if exponent >= 2046 {
@@ -231,7 +231,7 @@ fn divide(mut numerator: Big, exponent: i32) -> f64 {
     }
 }
 
-/// The next bit of the quotient.
+/// Computes the next bit of the quotient.
 fn step(numerator: &mut Big, denominator: &Big) -> bool {
     let bit = numerator.is_at_least(denominator);
     if bit {

@@ -1,4 +1,4 @@
-//! JSON texts (RFC 8259), read in place and never built into a tree.
+//! JSON texts (RFC 8259), read in place without building a tree.
 
 mod canonical;
 mod float;

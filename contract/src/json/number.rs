@@ -1,6 +1,6 @@
 //! The grammar of a number (RFC 8259, section 6).
 
-/// Reads a number of any size from `at` on; answers where reading ended, and what is wrong there if it is none.
+/// Scans a number of any size from `at` on. Returns the position at which scanning ended, and the error at this position.
 pub(super) fn scan(text: &[u8], mut at: usize) -> (usize, Result<(), &'static str>) {
     let ended = read(text, &mut at);
     (at, ended)
@@ -13,7 +13,7 @@ fn read(text: &[u8], at: &mut usize) -> Result<(), &'static str> {
     match text.get(*at) {
         Some(b'0') => *at += 1,
         Some(b'1'..=b'9') => digits(text, at)?,
-        _ => return Err("a digit was expected here"),
+        _ => return Err("expected a digit"),
     }
     if text.get(*at) == Some(&b'.') {
         *at += 1;
@@ -27,7 +27,7 @@ fn read(text: &[u8], at: &mut usize) -> Result<(), &'static str> {
         digits(text, at)?;
     }
     match text.get(*at) {
-        Some(b'0'..=b'9') => Err("a number begins with a needless 0"),
+        Some(b'0'..=b'9') => Err("a number has a leading zero"),
         _ => Ok(()),
     }
 }
@@ -38,7 +38,7 @@ fn digits(text: &[u8], at: &mut usize) -> Result<(), &'static str> {
         *at += 1;
     }
     if *at == start {
-        Err("a digit was expected here")
+        Err("expected a digit")
     } else {
         Ok(())
     }

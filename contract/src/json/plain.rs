@@ -1,9 +1,9 @@
-//! Eight bytes at a time: those of a string that stand in JSON as they are, and those of a text that is expected.
+//! Comparisons of eight bytes at a time, for bytes of strings that need no escape and for expected texts.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = ONES << 7;
 
-/// How many bytes at the beginning of a text need no escape: neither a quote, a backslash nor a control character.
+/// Returns the number of leading bytes that need no escape: neither a quote, a backslash nor a control character.
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
     let mut run = 0;
     while let Some(word) = bytes[run..].first_chunk() {
@@ -27,7 +27,7 @@ pub(super) fn begins_with(text: &[u8], bytes: &[u8]) -> bool {
     found.iter().map(number).eq(words.iter().map(number)) && rest.iter().eq(last)
 }
 
-/// Marks the first byte of eight that needs an escape by its highest bit; those after it may be marked without need.
+/// Sets the highest bit of the first byte of eight that needs an escape. Later bytes may be marked wrongly.
 fn special(word: u64) -> u64 {
     let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word & HIGHS;
     let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
@@ -58,7 +58,7 @@ mod tests {
             let is_special = matches!(byte, b'"' | b'\\' | 0..=0x1f);
             for length in 0..20 {
                 for at in 0..length {
-                    // Neighbours from which a borrow could come, or to which it could go.
+                    // Neighbours that a borrow could come from or go to.
                     for around in [0x20, b'#', b']', 0x7f, 0xff] {
                         let mut bytes = vec![around; length];
                         bytes[at] = byte;

@@ -1,4 +1,4 @@
-//! A strict scanner: RFC 8259, UTF-8, no lone surrogates, bounded depth.
+//! A strict scanner: RFC 8259, UTF-8, no unpaired surrogates, bounded depth.
 
 use std::borrow::Cow;
 use std::collections::BinaryHeap;
@@ -10,41 +10,44 @@ use super::plain::{begins_with, plain_run};
 use super::text::{hex, slice, unescape};
 use super::writer::decimal;
 
-/// How deep arrays and objects may nest.
+/// The maximum depth of nested arrays and objects.
 pub const MAXIMUM_DEPTH: usize = 64;
 
-/// What is wrong with a JSON text, and at which byte.
+/// An error in a JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The byte at which reading stopped.
+    /// The byte offset at which reading stopped.
     pub at: usize,
-    /// What is wrong there.
+    /// A description.
     pub reason: &'static str,
 }
 
 impl Fault {
-    /// Both in words.
+    /// Returns the position and the description as one text.
     pub fn to_text(&self) -> String {
         ["at byte ", &decimal(self.at as u64), ": ", self.reason].concat()
     }
 }
 
-/// Whether a name may stand twice in one object.
+/// Whether the names of an object are checked for duplicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
     /// Refuse duplicates: for texts from outside.
     Unique,
-    /// Do not look: for texts that were checked when they came in.
+    /// Do not check: for texts that were checked when they were accepted.
     Trusted,
 }
 
-/// Reads a text from left to right.
+/// Reads a JSON text from left to right.
 pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
 }
 
-/// Checks that a text is exactly one JSON value with unique names, and answers the text without the white space around it.
+/// Checks that a text is exactly one JSON value with unique names, and returns it without the surrounding white space.
+///
+/// # Errors
+/// The first error in the text.
 pub fn check(text: &str) -> Result<&str, Fault> {
     let mut scanner = Scanner::new(text);
     let span = scanner.value(Names::Unique)?;
@@ -53,17 +56,17 @@ pub fn check(text: &str) -> Result<&str, Fault> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Begins at the first byte.
+    /// Creates a scanner at the first byte of a text.
     pub fn new(text: &'a str) -> Self {
         Self { text, at: 0 }
     }
 
-    /// The part of the text between two places at which the scanner stood.
+    /// Returns the part of the text between two positions of the scanner.
     pub fn slice(&self, span: &Range<usize>) -> &'a str {
         slice(self.text, span.start, span.end)
     }
 
-    /// Where the next byte to read is.
+    /// Returns the byte offset of the next byte.
     pub fn position(&self) -> usize {
         self.at
     }
@@ -77,7 +80,7 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Skips white space, of which a record has none.
+    /// Skips white space, which a record does not contain.
     #[inline(always)]
     fn space(&mut self) {
         if self.byte().is_some_and(|byte| byte <= b' ') {
@@ -92,14 +95,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The next byte that is not white space, unread.
+    /// Returns the next byte that is not white space, without reading it.
     #[inline(always)]
     pub fn peek(&mut self) -> Option<u8> {
         self.space();
         self.byte()
     }
 
-    /// Reads this byte if it is the next after white space.
+    /// Reads `byte` if it is next after white space, and returns whether it was.
     pub fn accept(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         if found {
@@ -108,34 +111,46 @@ impl<'a> Scanner<'a> {
         found
     }
 
-    /// Reads this byte.
+    /// Reads `byte` after white space.
+    ///
+    /// # Errors
+    /// If another byte is next.
     pub fn expect(&mut self, byte: u8) -> Result<(), Fault> {
         if self.accept(byte) {
             Ok(())
         } else {
-            self.fault("another character was expected here")
+            self.fault("unexpected character")
         }
     }
 
-    /// Reads exactly this text, white space not skipped.
+    /// Reads exactly this text, without skipping white space.
+    ///
+    /// # Errors
+    /// If another text is next.
     pub fn literal(&mut self, literal: &str) -> Result<(), Fault> {
         if begins_with(&self.text.as_bytes()[self.at..], literal.as_bytes()) {
             self.at += literal.len();
             Ok(())
         } else {
-            self.fault("another text was expected here")
+            self.fault("unexpected text")
         }
     }
 
-    /// Nothing but white space may follow.
+    /// Checks that only white space follows.
+    ///
+    /// # Errors
+    /// If anything else follows.
     pub fn end(&mut self) -> Result<(), Fault> {
         match self.peek() {
             None => Ok(()),
-            Some(_) => self.fault("the text goes on after its value"),
+            Some(_) => self.fault("trailing characters"),
         }
     }
 
-    /// Reads one value and answers where it stands.
+    /// Reads one value and returns its position.
+    ///
+    /// # Errors
+    /// If no valid value is next, or it nests deeper than [`MAXIMUM_DEPTH`].
     pub fn value(&mut self, names: Names) -> Result<Range<usize>, Fault> {
         self.space();
         let start = self.at;
@@ -153,7 +168,7 @@ impl<'a> Scanner<'a> {
             Some(b't') => self.literal("true"),
             Some(b'f') => self.literal("false"),
             Some(b'n') => self.literal("null"),
-            Some(_) => self.fault("no JSON value begins like this"),
+            Some(_) => self.fault("expected a JSON value"),
             None => self.fault("the text ends where a value was expected"),
         }
     }
@@ -176,11 +191,11 @@ impl<'a> Scanner<'a> {
         if self.accept(b'}') {
             return Ok(());
         }
-        // A heap sorts in little code, which is most of a sort's cost in a component.
+        // A heap, because the code of a sort would enlarge the component.
         let mut seen: BinaryHeap<Cow<'a, str>> = BinaryHeap::new();
         loop {
             if self.peek() != Some(b'"') {
-                return self.fault("a name was expected here");
+                return self.fault("expected a name");
             }
             let name = self.string()?;
             if names == Names::Unique {
@@ -196,7 +211,10 @@ impl<'a> Scanner<'a> {
         check_unique(self, seen)
     }
 
-    /// Reads a string and answers where its body stands, quotes left out.
+    /// Reads a string and returns the position of its body, without quotes.
+    ///
+    /// # Errors
+    /// If no valid string is next.
     pub fn string(&mut self) -> Result<Range<usize>, Fault> {
         self.expect(b'"')?;
         let start = self.at;
@@ -208,7 +226,7 @@ impl<'a> Scanner<'a> {
                     return Ok(start..self.at - 1);
                 }
                 Some(b'\\') => self.escape()?,
-                Some(_) => return self.fault("a control character stands unescaped in a string"),
+                Some(_) => return self.fault("unescaped control character in a string"),
                 None => return self.fault("the text ends within a string"),
             }
         }
@@ -222,20 +240,20 @@ impl<'a> Scanner<'a> {
                 Ok(())
             }
             Some(b'u') => match self.unit()? {
-                0xdc00..=0xdfff => self.fault("a low surrogate stands alone"),
+                0xdc00..=0xdfff => self.fault("unpaired low surrogate"),
                 0xd800..=0xdbff => {
                     if self.byte() != Some(b'\\') || self.text.as_bytes().get(self.at + 1) != Some(&b'u') {
-                        return self.fault("a high surrogate stands alone");
+                        return self.fault("unpaired high surrogate");
                     }
                     self.at += 1;
                     match self.unit()? {
                         0xdc00..=0xdfff => Ok(()),
-                        _ => self.fault("a high surrogate stands alone"),
+                        _ => self.fault("unpaired high surrogate"),
                     }
                 }
                 _ => Ok(()),
             },
-            _ => self.fault("no such escape"),
+            _ => self.fault("unknown escape"),
         }
     }
 
@@ -249,7 +267,10 @@ impl<'a> Scanner<'a> {
         Ok(unit)
     }
 
-    /// Reads a number and answers where it stands. One that no float holds is refused, because a reader would make it infinite.
+    /// Reads a number and returns its position.
+    ///
+    /// # Errors
+    /// If no number is next, or it exceeds the range of a float, because a reader would make it infinite.
     pub fn number(&mut self) -> Result<Range<usize>, Fault> {
         self.space();
         let start = self.at;
@@ -261,44 +282,50 @@ impl<'a> Scanner<'a> {
         if !is_finite(slice(self.text, start, end)) {
             return Err(Fault {
                 at: start,
-                reason: "a number is beyond what a float holds",
+                reason: "a number exceeds the range of a float",
             });
         }
         Ok(start..end)
     }
 
-    /// Reads a whole number from 0 to 2^64−1.
+    /// Reads an integer from 0 to 2^64−1.
+    ///
+    /// # Errors
+    /// If anything else is next.
     pub fn unsigned(&mut self) -> Result<u64, Fault> {
         const GREATEST: &[u8] = b"18446744073709551615";
         self.space();
         let rest = &self.text.as_bytes()[self.at..];
         let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let digits = &rest[..length];
-        // No needless 0, as everywhere in JSON; and of two numbers of one length the greater has the later text.
+        // JSON has no leading zeros. Of two numbers of equal length, the greater one has the greater text.
         let is_too_great = length > GREATEST.len() || (length == GREATEST.len() && digits > GREATEST);
         let is_float = matches!(rest.get(length), Some(b'.' | b'e' | b'E'));
         if length == 0 || is_too_great || is_float || (length > 1 && digits[0] == b'0') {
-            return self.fault("a whole number from 0 to 2^64−1 was expected here");
+            return self.fault("expected an integer from 0 to 2^64−1");
         }
         self.at += length;
-        // Wrapping, because a check of each step takes a multiplication of 128 bits.
+        // Wrapping, because a check of each step needs a 128-bit multiplication.
         let append = |number: u64, digit: &u8| number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
         Ok(digits.iter().fold(0, append))
     }
 
-    /// Reads a string and answers its text.
+    /// Reads a string and returns its unescaped text.
+    ///
+    /// # Errors
+    /// If no valid string is next.
     pub fn text(&mut self) -> Result<Cow<'a, str>, Fault> {
         let span = self.string()?;
         Ok(unescape(slice(self.text, span.start, span.end)))
     }
 }
 
-/// Refuses a name that stands twice.
+/// Refuses a duplicate name.
 pub(super) fn check_unique(scanner: &Scanner<'_>, mut names: BinaryHeap<Cow<'_, str>>) -> Result<(), Fault> {
     let mut before = names.pop();
     while let Some(name) = names.pop() {
         if before.as_ref() == Some(&name) {
-            return scanner.fault("a name stands twice in one object");
+            return scanner.fault("duplicate name in an object");
         }
         before = Some(name);
     }
@@ -409,7 +436,7 @@ mod tests {
             let ours = check(&text);
             let theirs = serde_json::from_str::<serde_json::Value>(&text);
             match (&ours, &theirs) {
-                (Err(fault), Ok(_)) => proptest::prop_assert!(fault.reason.contains("twice"), "{}", fault.reason),
+                (Err(fault), Ok(_)) => proptest::prop_assert!(fault.reason.contains("duplicate"), "{}", fault.reason),
                 (Ok(_), Err(error)) => proptest::prop_assert!(false, "{error}"),
                 _ => {}
             }

@@ -1,9 +1,11 @@
-//! Parts of a text, and the text that an escaped string stands for.
+//! Slices of a text, and the unescaping of strings.
 
 use std::borrow::Cow;
 
-/// The part of a text between two bytes. Unlike indexing, it brings no code along that prints the text when it fails,
-/// and it never fails: a scanner stops before or after a whole character.
+/// Returns the part of a text between two bytes.
+///
+/// Unlike indexing, it adds no code that prints the text in a panic.
+/// It never panics for a scanner's positions, which are before or after a whole character.
 pub fn slice(text: &str, start: usize, end: usize) -> &str {
     match text.get(start..end) {
         Some(part) => part,
@@ -18,7 +20,7 @@ pub(super) fn hex(digits: &[u8]) -> Option<u16> {
     })
 }
 
-/// The text that the body of a checked string stands for.
+/// Unescapes the body of a checked string.
 pub fn unescape(body: &str) -> Cow<'_, str> {
     let Some(first) = body.find('\\') else {
         return Cow::Borrowed(body);
@@ -50,7 +52,7 @@ pub fn unescape(body: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Decodes `\uXXXX` or a pair of them; the scanner has checked it.
+/// Decodes `\uXXXX` or a surrogate pair, which the scanner has checked, and returns the number of bytes read.
 fn unescape_unit(bytes: &[u8]) -> (char, usize) {
     let unit = |from: usize| bytes.get(from..from + 4).and_then(hex).unwrap_or(0xfffd);
     let high = unit(2);

@@ -1,16 +1,16 @@
-//! Strings and numbers as JSON, in one canonical form: two equal texts are equal bytes.
+//! Canonical JSON strings and numbers: equal values have equal bytes.
 
 use super::plain::plain_run;
 use super::text::slice;
 
-/// Writes a string with its quotes.
+/// Appends a string with its quotes.
 pub fn push_string(text: &str, onto: &mut String) {
     onto.push('"');
     push_string_body(text, onto);
     onto.push('"');
 }
 
-/// Writes a string without its quotes.
+/// Appends a string without its quotes.
 pub fn push_string_body(text: &str, onto: &mut String) {
     let mut rest = text;
     loop {
@@ -36,12 +36,12 @@ pub fn push_string_body(text: &str, onto: &mut String) {
     }
 }
 
-/// Writes a whole number.
+/// Appends an unsigned integer.
 pub fn push_unsigned(mut number: u64, onto: &mut String) {
     // No number of 64 bits has more than 20 digits.
     let (mut digits, mut at) = ([b'0'; 20], 20);
     loop {
-        // Nine digits at a time: a division of 32 bits by a constant is a multiplication, one of 64 bits is not.
+        // Nine digits at a time: a 32-bit division by a constant compiles to a multiplication, a 64-bit one does not.
         let (mut nine, rest) = ((number % 1_000_000_000) as u32, number / 1_000_000_000);
         let ends = at;
         while nine > 0 || at == 20 {
@@ -55,11 +55,13 @@ pub fn push_unsigned(mut number: u64, onto: &mut String) {
         }
         at = ends - 9;
     }
-    // They are ASCII.
+    // The digits are ASCII.
     onto.push_str(core::str::from_utf8(&digits[at..]).unwrap_or_default());
 }
 
-/// The text of a whole number. The formatting of the standard library would be a thirtieth of the component.
+/// Returns the text of an unsigned integer.
+///
+/// The standard library's formatting would be a thirtieth of the component.
 pub fn decimal(number: u64) -> String {
     let mut text = String::new();
     push_unsigned(number, &mut text);

@@ -1,8 +1,8 @@
-//! What every store refuses before it does anything: too much at once, and texts that are too long.
+//! Checks that every store makes before an operation: sizes of batches, pages and texts.
 
 use super::{BATCH_LIMIT, Capabilities, Cause, Placement, StoreError};
 
-/// Refuses more keys than one question may have.
+/// Checks the number of keys of one operation.
 ///
 /// # Errors
 /// [`StoreError::Other`] if there are more than [`BATCH_LIMIT`].
@@ -13,10 +13,10 @@ pub fn check_batch<T>(keys: &[T]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses a page of no rows, or of too many.
+/// Checks the limit of a page.
 ///
 /// # Errors
-/// [`StoreError::Other`] unless there are 1 to [`BATCH_LIMIT`].
+/// [`StoreError::Other`] unless it is 1 to [`BATCH_LIMIT`].
 pub fn check_limit(limit: u32) -> Result<(), StoreError> {
     if !(1..=BATCH_LIMIT).contains(&(limit as usize)) {
         return Err(StoreError::Other(Cause::new("a page has 1 to 100 rows")));
@@ -25,10 +25,10 @@ pub fn check_limit(limit: u32) -> Result<(), StoreError> {
 }
 
 impl Capabilities {
-    /// Refuses a write of texts that are longer than the store takes.
+    /// Checks the lengths of the texts of a write.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`].
+    /// [`StoreError::TooLarge`] if the key, the value or the owner exceeds the store's maximum.
     pub fn check_sizes(&self, key: &str, value: &str, at: &Placement) -> Result<(), StoreError> {
         let fits = |text: &str, most: u32| text.len() <= most as usize;
         let owner_fits = at
@@ -42,12 +42,12 @@ impl Capabilities {
         }
     }
 
-    /// Whether there can be an entry of this key.
+    /// Whether the store accepts a key of this length.
     pub fn fits_key(&self, key: &str) -> bool {
         key.len() <= self.maximum_key_bytes as usize
     }
 
-    /// Whether there can be an entry of this owner.
+    /// Whether the store accepts an owner of this length.
     pub fn fits_owner(&self, owner: &str) -> bool {
         owner.len() <= self.maximum_owner_bytes as usize
     }

@@ -1,23 +1,23 @@
-//! Why a store did not do as asked.
+//! The error of a store.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The error below a [`StoreError`], kept as it came.
+/// The underlying error of a [`StoreError`], unchanged.
 ///
-/// Shared, because a failed answer can reach several callers.
+/// Shared, because one failed reply can reach several callers.
 #[derive(Clone)]
 pub struct Cause(Arc<dyn Error + Send + Sync>);
 
 impl Cause {
-    /// Keeps an error, or a text that stands for one.
+    /// Wraps an error, or a text in place of one.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(Arc::from(error.into()))
     }
 
-    /// The error as it came.
+    /// Returns the underlying error.
     pub fn get(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.0
     }
@@ -41,48 +41,48 @@ impl Error for Cause {
     }
 }
 
-/// Why a store did not do as asked. No variant carries a key, a value or a secret.
+/// The error of a store. No variant contains a key, a value or a secret.
 ///
-/// The cases of `error` in `wit/store.wit`, but for `pending`: a store's own answer is awaited.
+/// The cases of `error` in `wit/store.wit` without `pending`, because the methods of a store are awaited.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// There is no live entry under this key.
+    /// No live entry has this key.
     #[error("no such entry")]
     Missing,
-    /// There is an entry, and the condition of the write does not hold for it.
+    /// An entry exists, and does not meet the condition of the write.
     #[error("the entry has changed")]
     Stale,
-    /// The key, the owner or the value is longer than the store takes.
-    #[error("the key, owner or value is longer than the store takes")]
+    /// The key, the owner or the value exceeds the store's maximum length.
+    #[error("the key, owner or value is too long for the store")]
     TooLarge,
     /// The store has no room; nothing was written.
     #[error("the store is full")]
     Full,
-    /// Too many calls: try again after this long; nothing was written.
-    #[error("the store asks to be left alone for {0:?}")]
+    /// Rate limited: retry after this long; nothing was written.
+    #[error("rate limited; retry after {0:?}")]
     Throttled(Duration),
-    /// The store does not offer this method.
-    #[error("the store does not offer this")]
+    /// The store does not support this operation.
+    #[error("the store does not support this operation")]
     Unsupported,
-    /// The cursor is none that this store answered.
-    #[error("the cursor is none that the store answered")]
+    /// The cursor was not returned by this store.
+    #[error("invalid cursor")]
     MalformedCursor,
     /// The stored entry cannot be read.
     #[error("the stored entry cannot be read")]
     Corrupt,
-    /// A write was sent and its answer lost: it may have been done.
-    #[error("a write was sent and its answer lost")]
+    /// A write was sent and its reply was lost: it may have been applied.
+    #[error("a write was sent and its reply was lost")]
     OutcomeUnknown(#[source] Cause),
     /// The store cannot be reached.
     #[error("the store cannot be reached")]
     Unavailable(#[source] Cause),
-    /// Anything else.
+    /// Any other error.
     #[error("the store failed")]
     Other(#[source] Cause),
 }
 
 impl StoreError {
-    /// Whether it says that something failed, and not how things are.
+    /// Whether the store failed. `Missing` and `Stale` are not failures: they describe the stored entry.
     pub fn is_failure(&self) -> bool {
         !matches!(self, Self::Missing | Self::Stale)
     }

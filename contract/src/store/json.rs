@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Cause, StoreError, StoreOp, StoreReply};
 use crate::decimal;
 
-/// A result as it crosses.
+/// A result in JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "tag", content = "val", rename_all = "kebab-case")]
 enum Outcome<T, E> {
@@ -35,12 +35,12 @@ impl<T, E> From<Outcome<T, E>> for Result<T, E> {
     }
 }
 
-/// A number of 64 bits by itself.
+/// A version as a decimal text.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Version(#[serde(with = "decimal")] u64);
 
-/// What is written of a reply with many results.
+/// The results of a reply with many, in JSON.
 struct Each<'a, T>(&'a [Result<T, StoreError>]);
 
 impl<T: Serialize> Serialize for Each<'_, T> {
@@ -70,10 +70,10 @@ impl Serialize for StoreReply {
 }
 
 impl StoreOp {
-    /// Reads the reply to this operation, as [`StoreReply`] is written.
+    /// Parses the reply to this operation from the JSON that [`StoreReply`] serialises to.
     ///
     /// # Errors
-    /// If it is none.
+    /// If the text is not a reply to this operation.
     pub fn read_reply(&self, json: &str) -> Result<StoreReply, serde_json::Error> {
         fn read<T: DeserializeOwned>(json: &str) -> Result<Result<T, StoreError>, serde_json::Error> {
             serde_json::from_str::<Outcome<T, StoreError>>(json).map(Result::from)
@@ -95,7 +95,7 @@ impl StoreOp {
     }
 }
 
-/// An error as it crosses: the case, and what it holds.
+/// An error in JSON: the case and its payload.
 #[derive(Serialize, Deserialize)]
 struct Case {
     tag: String,
@@ -135,16 +135,16 @@ impl<'de> Deserialize<'de> for StoreError {
             "throttled" => {
                 let pause = val
                     .parse()
-                    .map_err(|_| serde::de::Error::custom("a pause is no whole number"))?;
+                    .map_err(|_| serde::de::Error::custom("the retry delay is not an integer"))?;
                 Self::Throttled(Duration::from_millis(pause))
             }
             "unsupported" => Self::Unsupported,
             "malformed-cursor" => Self::MalformedCursor,
             "corrupt" => Self::Corrupt,
-            "outcome-unknown" => Self::OutcomeUnknown(Cause::new("the answer to a write was lost elsewhere")),
+            "outcome-unknown" => Self::OutcomeUnknown(Cause::new("the reply to a write was lost elsewhere")),
             "unavailable" => Self::Unavailable(Cause::new(val)),
             "other" => Self::Other(Cause::new(val)),
-            _ => return Err(serde::de::Error::custom("there is no such error of a store")),
+            _ => return Err(serde::de::Error::custom("unknown store error")),
         })
     }
 }
@@ -251,7 +251,7 @@ mod tests {
             assert_eq!(serde_json::to_string(&op).unwrap(), json);
             assert_eq!(serde_json::from_str::<StoreOp>(json).unwrap(), op);
         }
-        // JavaScript leaves out what has no value, and writes small numbers as such.
+        // JavaScript omits members without a value, and writes small numbers as JSON numbers.
         let sparse = r#"{"operation":"insert","key":"k","value":"v","at":{"owner":"o","expiresAt":8,"endsAt":"18446744073709551615"}}"#;
         assert_eq!(
             serde_json::from_str::<StoreOp>(sparse).unwrap(),
@@ -332,7 +332,7 @@ mod tests {
         ]
     }
 
-    /// The operation that a reply is of.
+    /// An operation to which the reply belongs.
     fn of(reply: &StoreReply) -> StoreOp {
         let operations = operations().into_iter().map(|(op, _)| op);
         let is_of = |op: &StoreOp| {
@@ -347,7 +347,7 @@ mod tests {
             let op = of(&reply);
             assert_eq!(serde_json::to_string(&reply).unwrap(), json);
             let read = op.read_reply(json).unwrap();
-            // An error has no equality: what it is written as has.
+            // Errors have no equality; their JSON has.
             assert_eq!(serde_json::to_string(&read).unwrap(), json);
             assert!(op.read_reply("{}").is_err() && op.read_reply(r#"{"tag":"none"}"#).is_err());
         }

@@ -1,4 +1,4 @@
-//! A store in one method, with all its methods again.
+//! An adapter from [`StoreService`] to [`Store`].
 
 use std::ops::Deref;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::Timestamp;
 
-/// A [`StoreService`] as a [`Store`], for whoever calls its methods.
+/// A [`StoreService`] as a [`Store`], for callers of the individual methods.
 #[derive(Clone, Debug)]
 pub struct Methods<S>(pub S);
 
@@ -20,13 +20,13 @@ impl<S> Deref for Methods<S> {
     }
 }
 
-/// The reply of the kind that the operation has.
+/// Awaits a reply and unwraps the variant that belongs to the operation.
 macro_rules! reply {
     ($called:expr, $kind:ident) => {
         match $called.await {
             StoreReply::$kind(reply) => reply,
             _ => Err(StoreError::Other(Cause::new(
-                "a store replied to another operation than it was called with",
+                "the store's reply does not match the operation",
             ))),
         }
     };

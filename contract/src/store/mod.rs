@@ -1,10 +1,10 @@
-//! The contract between the engine and whatever keeps its records.
+//! The contract between the engine and the stores that keep its records.
 //!
-//! All that is asked and answered is written and read as JSON too, for hosts that reach the component or a store through it: in
+//! [`Store`] has one method for each function of the WIT interface `store`.
+//! [`StoreService`] is the same in one method, for layers that treat all operations of a store alike.
+//!
+//! All operations and replies serialise to JSON, for hosts that reach the component or a store through JSON: names in
 //! camelCase, variants as `tag` and `val`, numbers of 64 bits as decimal texts ([`crate::decimal`]).
-//!
-//! [`Store`] has as many methods as the WIT interface `store` has functions. [`StoreService`] is the same in one method, for what
-//! stands before a store and does the same with each of its operations.
 
 mod bounds;
 mod error;
@@ -27,72 +27,75 @@ pub use methods::Methods;
 pub use op::{StoreOp, StoreReply, StoreService};
 pub use seen::{Seed, Seen};
 
-/// `Send`, but on wasm32, where all that is awaited belongs to one thread.
+/// `Send`, except on wasm32, where all futures run on one thread.
 #[cfg(not(target_arch = "wasm32"))]
 pub trait MaybeSend: Send {}
 #[cfg(not(target_arch = "wasm32"))]
 impl<T: Send + ?Sized> MaybeSend for T {}
-/// `Send`, but on wasm32, where all that is awaited belongs to one thread.
+/// `Send`, except on wasm32, where all futures run on one thread.
 #[cfg(target_arch = "wasm32")]
 pub trait MaybeSend {}
 #[cfg(target_arch = "wasm32")]
 impl<T: ?Sized> MaybeSend for T {}
 
-/// `Sync`, but on wasm32.
+/// `Sync`, except on wasm32.
 #[cfg(not(target_arch = "wasm32"))]
 pub trait MaybeSync: Sync {}
 #[cfg(not(target_arch = "wasm32"))]
 impl<T: Sync + ?Sized> MaybeSync for T {}
-/// `Sync`, but on wasm32.
+/// `Sync`, except on wasm32.
 #[cfg(target_arch = "wasm32")]
 pub trait MaybeSync {}
 #[cfg(target_arch = "wasm32")]
 impl<T: ?Sized> MaybeSync for T {}
 
-/// The most keys that [`Store::get_many`] and [`Store::delete_many`] are asked for at once, and the most rows of a [`Page`].
+/// The maximum number of keys of one [`Store::get_many`] or [`Store::delete_many`], and of rows of one [`Page`].
 pub const BATCH_LIMIT: usize = 100;
 
-/// How long an entry must have been expired before a sweeper may remove it:
-/// a host whose clock runs ahead by less deletes nothing that another still sees alive.
+/// The time that an entry must have been expired before a sweeper may remove it.
+///
+/// A host whose clock runs ahead by less deletes no entry that is alive on another host.
 pub const SWEEP_GRACE: Duration = Duration::from_secs(3600);
 
-/// A record as the store has it.
+/// A stored record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
-    /// The text, byte for byte as it was written.
+    /// The record's text, byte for byte as it was written.
     pub value: Arc<str>,
-    /// Changes with every `insert` and `replace`; never used twice for one key.
+    /// Changes with every `insert` and `replace`, and is never reused for one key.
     #[serde(with = "crate::decimal")]
     pub version: u64,
-    /// Changes with a write that brings a new one in its [`Placement`], and with no other.
+    /// Changes only with a write whose [`Placement`] brings a new guard.
     #[serde(with = "crate::decimal")]
     pub guard: u64,
-    /// From this moment on the entry is missing.
+    /// The entry is missing from this moment on.
     #[serde(with = "crate::decimal")]
     pub expires_at: Timestamp,
 }
 
-/// Where a written record belongs and how long it lives.
+/// The owner, guard and lifetime of a written record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Placement {
-    /// Whose index lists the record from now on.
+    /// The owner whose index lists the record after the write.
     pub owner: Option<String>,
-    /// Whose index listed it until now.
+    /// The owner whose index listed the record before the write.
     pub previous_owner: Option<String>,
-    /// The guard from now on; `None` keeps the one that is there, and is 0 where nothing is there.
+    /// The new guard; `None` keeps the existing guard, which is 0 where no entry exists.
     #[serde(default, with = "crate::decimal::option")]
     pub guard: Option<u64>,
-    /// When it expires unless it is touched.
+    /// When the entry expires unless it is touched; 0 ends it at once.
     #[serde(with = "crate::decimal")]
     pub expires_at: Timestamp,
-    /// When it expires however often it is touched.
+    /// When the entry expires regardless of touches; the score in the owner's index.
+    ///
+    /// A `replace` that lowers it makes the entry final.
     #[serde(with = "crate::decimal")]
     pub ends_at: Timestamp,
 }
 
-/// One line of an owner's index.
+/// One row of an owner's index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
@@ -107,21 +110,21 @@ pub struct Row {
     /// When the record was last written or touched.
     #[serde(with = "crate::decimal")]
     pub touched_at: Timestamp,
-    /// When it expires unless it is touched.
+    /// When the record expires unless it is touched.
     #[serde(with = "crate::decimal")]
     pub expires_at: Timestamp,
-    /// The text, where one query brings it along.
+    /// The record's text, where the same query returns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Arc<str>>,
 }
 
-/// Which entry a [`Store::replace`] may write over.
+/// The entry that a [`Store::replace`] may overwrite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "tag", content = "val", rename_all = "kebab-case")]
 pub enum Expected {
-    /// The one that no write has changed.
+    /// The entry with this version: no write has changed it.
     Version(#[serde(with = "crate::decimal")] u64),
-    /// The one that still has this guard, whatever else was written to it.
+    /// The entry with this guard, whatever else was written to it.
     Guard(#[serde(with = "crate::decimal")] u64),
 }
 
@@ -135,18 +138,18 @@ impl Expected {
     }
 }
 
-/// Which entry a [`Store::delete`] may remove.
+/// The entry that a [`Store::delete`] may remove.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "tag", content = "val", rename_all = "kebab-case")]
 pub enum Condition {
-    /// One that belongs to this owner.
+    /// An entry of this owner.
     Owner(String),
-    /// One that still has this guard.
+    /// An entry with this guard.
     Guard(#[serde(with = "crate::decimal")] u64),
 }
 
 impl Condition {
-    /// Whether an entry of this owner and guard may be removed.
+    /// Whether an entry with this owner and guard may be removed.
     pub fn is_met(&self, owner: Option<&str>, guard: u64) -> bool {
         match self {
             Self::Owner(expected) => owner == Some(expected),
@@ -160,82 +163,88 @@ impl Condition {
 pub struct Deletion {
     /// The entry's key.
     pub key: String,
-    /// Only while the entry has this guard; `None`: whatever guard it has.
+    /// Removes the entry only while it has this guard; `None`: with any guard.
     #[serde(default, with = "crate::decimal::option")]
     pub guard: Option<u64>,
 }
 
 impl Deletion {
-    /// Whether an entry with this guard is to be removed.
+    /// Whether an entry with this guard may be removed.
     pub fn is_met(&self, guard: u64) -> bool {
         self.guard.is_none_or(|expected| expected == guard)
     }
 }
 
-/// A part of an owner's index.
+/// One page of an owner's index.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Page {
-    /// At most as many as were asked for.
+    /// At most as many rows as requested.
     pub rows: Vec<Row>,
-    /// The cursor of the next page; `None` at the end.
+    /// The cursor of the next page; `None` on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
-/// What a store promises. The engine refuses a policy that needs more.
+/// The guarantees of a store. The engine refuses a policy that needs more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Capabilities {
-    /// Whether `insert` and `replace` compare and write in one indivisible step.
+    /// Whether `insert` and `replace` compare and write in one atomic step.
+    ///
+    /// `wit/store.wit` describes the consequences for a store without it.
     pub compare_and_swap: bool,
     /// Whether `list_owned` works.
     pub list_by_owner: bool,
-    /// Whether an acknowledged write outlives the loss of one server.
+    /// Whether an acknowledged write survives the loss of one server.
     pub acknowledged_writes_survive_failover: bool,
-    /// How old an answer of `get` without `fresh` may be.
+    /// The maximum age of a result of `get` without `fresh`; 0: always current.
     #[serde(rename = "maximumStalenessMs", with = "crate::decimal")]
     pub maximum_staleness: Duration,
-    /// How late `list_owned` may show a record.
+    /// The maximum delay until `list_owned` lists a record.
     #[serde(rename = "indexStalenessMs", with = "crate::decimal")]
     pub index_staleness: Duration,
-    /// The shortest life an entry can have.
+    /// The minimum lifetime of an entry.
     #[serde(rename = "minimumTtlMs", with = "crate::decimal")]
     pub minimum_ttl: Duration,
-    /// How exactly the store itself keeps `expires_at`.
+    /// The resolution with which the store itself keeps `expires_at`.
     #[serde(rename = "expiryResolutionMs", with = "crate::decimal")]
     pub expiry_resolution: Duration,
-    /// How long two writes to one key have to be apart.
+    /// The minimum interval between two writes to one key.
     #[serde(rename = "minimumWriteIntervalMs", with = "crate::decimal")]
     pub minimum_write_interval: Duration,
-    /// The longest key, in bytes.
+    /// The maximum length of a key, in bytes.
     pub maximum_key_bytes: u32,
-    /// The longest owner, in bytes.
+    /// The maximum length of an owner, in bytes.
     pub maximum_owner_bytes: u32,
-    /// The longest value, in bytes.
+    /// The maximum length of a value, in bytes.
     pub maximum_value_bytes: u32,
 }
 
-/// Keeps records for the engine.
+/// A store of the engine's records.
 ///
-/// What every store must keep, to be found in words in `wit/store.wit`:
+/// Every store must meet these requirements, which `wit/store.wit` explains:
 ///
-/// - An entry with `expires_at ≤ now` is missing to every method, swept or not. `now` is the clock of the call:
-///   use it and no other, except to sweep, and sweep only what expired [`SWEEP_GRACE`] ago.
-/// - A version is never used twice for one key, also not after the key was deleted and inserted again.
-/// - A guard comes with a [`Placement`], stays through every write that brings none, and is never changed by the store itself.
+/// - An entry with `expires_at ≤ now` is missing to every method, swept or not. `now` is the clock of the call: use no other
+///   clock, except to sweep. Sweep only entries that expired [`SWEEP_GRACE`] ago.
+/// - A version is never reused for one key, not even after the key was deleted and inserted again.
+/// - A guard comes with a [`Placement`], is kept through every write that brings none, and is never changed by the store
+///   itself.
 /// - The owner's index may list too much, never too little.
-/// - Keys, owners and values compare as bytes; values come back as they were written.
-/// - An error never carries a key, a value or a secret.
+/// - Keys, owners and values compare as bytes. Values are returned as they were written.
+/// - An error never contains a key, a value or a secret.
 ///
-/// An answer that is there at the first poll of the future costs one pass through the component and no wake-up.
-/// A future that was polled once may be polled again by another task, and is dropped when the caller goes away
-/// before anything was written; after that it is always polled to its end.
+/// A future that is ready at its first poll costs one pass through the component and no wake-up.
+/// A future may be polled by one task first and by another later.
+/// It is dropped if the caller goes away before anything was written; after that it is always polled to completion.
 pub trait Store: MaybeSend + MaybeSync + 'static {
-    /// What this store promises. The same for as long as it lives.
+    /// Returns the guarantees of this store, which are constant for its lifetime.
     fn describe(&self) -> Capabilities;
 
-    /// Reads one entry; `fresh` forbids an answer that may be old.
+    /// Reads one entry. `fresh` forbids a result that may be stale.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if no live entry has this key.
     fn get(
         &self,
         now: Timestamp,
@@ -243,14 +252,20 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         fresh: bool,
     ) -> impl Future<Output = Result<Entry, StoreError>> + MaybeSend;
 
-    /// Reads up to [`BATCH_LIMIT`] entries, fresh, each answered in the place of its key.
+    /// Reads up to [`BATCH_LIMIT`] entries, fresh. The results are in the order of the keys.
+    ///
+    /// # Errors
+    /// An error of one key is the result of that key. Any other error fails the whole call.
     fn get_many(
         &self,
         now: Timestamp,
         keys: &[String],
     ) -> impl Future<Output = Result<Vec<Result<Entry, StoreError>>, StoreError>> + MaybeSend;
 
-    /// Writes a new entry and answers its version; [`StoreError::Stale`] if a live entry has this key.
+    /// Writes a new entry and returns its version.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] if a live entry has this key.
     fn insert(
         &self,
         now: Timestamp,
@@ -259,8 +274,10 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         at: &Placement,
     ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
 
-    /// Writes over the entry that is `expected` and answers the new version; [`StoreError::Stale`] if a live entry is not the
-    /// expected one, [`StoreError::Missing`] if none is live.
+    /// Overwrites the `expected` entry and returns the new version.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] if the live entry is not the expected one, [`StoreError::Missing`] if no live entry has this key.
     fn replace(
         &self,
         now: Timestamp,
@@ -270,7 +287,12 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         at: &Placement,
     ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
 
-    /// Moves the expiry later, never earlier. An earlier one changes nothing and is no error. Version and guard stay.
+    /// Moves the expiry of an entry to a later moment. An earlier moment changes nothing and is not an error.
+    ///
+    /// Version and guard are kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if no live entry has this key.
     fn touch(
         &self,
         now: Timestamp,
@@ -279,7 +301,9 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         expires_at: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// Removes an entry while the condition holds, in one indivisible step, and answers whether a live one was there;
+    /// Removes an entry if it meets the condition, in one atomic step, and returns whether a live entry was removed.
+    ///
+    /// # Errors
     /// [`StoreError::Stale`] if a live entry does not meet the condition.
     fn delete(
         &self,
@@ -288,8 +312,11 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         condition: &Condition,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// Removes up to [`BATCH_LIMIT`] entries while they belong to one owner and have the guards that are named, and answers how
-    /// many live ones were removed. An entry that does not meet the condition is left alone, which is no error.
+    /// Removes up to [`BATCH_LIMIT`] entries that belong to the owner and have the given guards, and returns the number of live
+    /// entries removed.
+    ///
+    /// An entry that does not meet its condition is kept, which is not an error.
+    /// A failed call may have removed some entries.
     fn delete_many(
         &self,
         now: Timestamp,
@@ -297,8 +324,12 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         owner: &str,
     ) -> impl Future<Output = Result<u32, StoreError>> + MaybeSend;
 
-    /// Lists an owner's live entries, at most `limit` (1 to [`BATCH_LIMIT`]) from `cursor` on; the empty cursor starts.
-    /// An entry that is there throughout a walk over all pages is listed at least once.
+    /// Lists an owner's live entries from `cursor` on, at most `limit` (1 to [`BATCH_LIMIT`]). The empty cursor starts a walk.
+    ///
+    /// An entry that exists throughout a walk over all pages is listed at least once.
+    ///
+    /// # Errors
+    /// [`StoreError::MalformedCursor`] if the cursor was not returned by this method.
     fn list_owned(
         &self,
         now: Timestamp,

@@ -60,7 +60,7 @@ pub enum StoreOp {
 }
 
 impl StoreOp {
-    /// Whether it may change what is stored.
+    /// Whether the operation may change stored entries.
     pub fn writes(&self) -> bool {
         !matches!(
             self,
@@ -68,7 +68,7 @@ impl StoreOp {
         )
     }
 
-    /// The key of the one entry that it is about.
+    /// The key of an operation on one entry; `None` for the others.
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::Get { key, .. } => Some(key),
@@ -80,7 +80,7 @@ impl StoreOp {
         }
     }
 
-    /// The reply of this error, in the place of whatever this operation answers.
+    /// Wraps an error in the reply variant of this operation.
     pub fn failed(&self, error: StoreError) -> StoreReply {
         match self {
             Self::Get { .. } => StoreReply::Entry(Err(error)),
@@ -94,7 +94,7 @@ impl StoreOp {
     }
 }
 
-/// What a store answered. Cheap to clone, because a repeated pass is told again.
+/// The reply of a store. Cheap to clone, because every repeated pass receives the replies again.
 #[derive(Clone, Debug)]
 pub enum StoreReply {
     /// To [`StoreOp::Get`].
@@ -114,7 +114,7 @@ pub enum StoreReply {
 }
 
 impl StoreReply {
-    /// Bytes of the records in it.
+    /// The number of bytes of the records in the reply, including the keys of a page.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Entry(Ok(entry)) => entry.value.len(),
@@ -128,7 +128,7 @@ impl StoreReply {
         }
     }
 
-    /// The store's error, if it is one.
+    /// The store's error, if the reply is one.
     pub fn error(&self) -> Option<&StoreError> {
         match self {
             Self::Entry(reply) => reply.as_ref().err(),
@@ -141,7 +141,7 @@ impl StoreReply {
         }
     }
 
-    /// The same reply, or [`StoreError::Corrupt`] in its place if its records have more than so many bytes.
+    /// Returns the reply, or [`StoreError::Corrupt`] instead if its records exceed `maximum_bytes`.
     #[must_use]
     pub fn bounded(self, maximum_bytes: usize) -> Self {
         if self.bytes() <= maximum_bytes {
@@ -151,20 +151,20 @@ impl StoreReply {
             Self::Entry(_) => Self::Entry(Err(StoreError::Corrupt)),
             Self::Entries(_) => Self::Entries(Err(StoreError::Corrupt)),
             Self::Page(_) => Self::Page(Err(StoreError::Corrupt)),
-            // No other has a record in it.
+            // The other replies contain no record.
             other => other,
         }
     }
 }
 
-/// A store in one method. Every [`Store`] is one.
+/// A store in one method. Every [`Store`] implements it.
 ///
-/// Implement it for what does the same with every operation: counts, delays, retries or refuses.
+/// Implement it for a layer that treats every operation alike: that counts, delays, retries or refuses.
 pub trait StoreService: MaybeSend + MaybeSync + 'static {
-    /// As [`Store::describe`].
+    /// See [`Store::describe`].
     fn describe(&self) -> Capabilities;
 
-    /// Does an operation; the reply is of the kind that the operation has.
+    /// Executes an operation. The reply must be of the variant that belongs to the operation.
     fn call(&self, now: Timestamp, op: &StoreOp) -> impl Future<Output = StoreReply> + MaybeSend;
 }
 

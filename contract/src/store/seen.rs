@@ -1,23 +1,23 @@
-//! Entries as the calls on a session read or wrote them last: a call begins where the one before it ended.
+//! The entries that the calls on a session read or wrote last, so that a call starts from the result of the previous one.
 
 use std::sync::Arc;
 
 use super::{Entry, Expected, Placement, StoreError, StoreOp, StoreReply};
 use crate::Timestamp;
 
-/// The most entries that one call notes: a session that has moved lies at the end of a dozen.
+/// The maximum number of entries that one call notes. A moved session is found after up to twelve redirects.
 const MOST: usize = 16;
 
-/// The entry of a session's key that its calls read or wrote last: it answers the first question of the next.
+/// The entry of a session's key that its calls read or wrote last. It replies to the first read of the next call.
 #[derive(Clone)]
 pub struct Seed {
     /// The key.
     pub key: Arc<str>,
-    /// What was there.
+    /// The entry under the key.
     pub entry: Entry,
 }
 
-// A key names a session, and a record is its own.
+// The key identifies a session, and the record is its content.
 impl std::fmt::Debug for Seed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Seed").finish_non_exhaustive()
@@ -25,7 +25,7 @@ impl std::fmt::Debug for Seed {
 }
 
 impl Seed {
-    /// The reply to an operation, where it reads this entry, need not be fresh, and the entry is alive.
+    /// Replies to an operation that reads this entry and need not be fresh, if the entry is alive.
     pub fn reply(&self, op: &StoreOp, now: Timestamp) -> Option<StoreReply> {
         match op {
             StoreOp::Get { key, fresh: false } if *key == self.key && self.entry.expires_at > now => {
@@ -35,8 +35,9 @@ impl Seed {
         }
     }
 
-    /// The same for a call that cannot wait: an entry that has expired is missing to it, because no store is asked whether it was
-    /// touched meanwhile.
+    /// As [`reply`](Self::reply), for a call that cannot wait.
+    ///
+    /// An expired entry is missing to such a call, because the store is not read to learn whether it was touched since.
     pub fn reply_at_once(&self, op: &StoreOp, now: Timestamp) -> Option<StoreReply> {
         let is_own = matches!(op, StoreOp::Get { key, fresh: false } if *key == self.key);
         let missing = || is_own.then(|| op.failed(StoreError::Missing));
@@ -44,7 +45,7 @@ impl Seed {
     }
 }
 
-/// What one logical call has read and written.
+/// The entries that one logical call has read and written.
 #[derive(Clone, Default)]
 pub struct Seen(Vec<Seed>);
 
@@ -55,7 +56,7 @@ impl std::fmt::Debug for Seen {
 }
 
 impl Seen {
-    /// The entry of a key, as it was read or written last.
+    /// The entry of a key as it was last read or written.
     pub fn get(&self, key: &str) -> Option<&Seed> {
         self.0.iter().find(|seed| *seed.key == *key)
     }
@@ -79,7 +80,7 @@ impl Seen {
         self.0.retain(|seed| *seed.key != *key);
     }
 
-    /// The guard of the entry that a write was expected to meet, where that is known.
+    /// The guard of the entry that a write was to overwrite, if known.
     fn kept_guard(&self, key: &str, expected: Expected) -> Option<u64> {
         match expected {
             Expected::Guard(guard) => Some(guard),
@@ -90,16 +91,17 @@ impl Seen {
         }
     }
 
-    /// Learns from an operation and its reply, and answers the entry that is there now for certain under the operation's key.
+    /// Learns from an operation and its reply, and returns the entry that is now certain to be under the operation's key.
     ///
-    /// What was refused, or failed, leaves what was seen; only a deletion does not, however it ended.
+    /// A refused or failed operation keeps the known entry, except that a deletion removes it whatever its result.
+    /// A reply of [`StoreError::Missing`] removes it as well.
     pub fn learn(&mut self, op: &StoreOp, reply: &StoreReply) -> Option<&Entry> {
         match (op, reply) {
             (StoreOp::Get { key, .. }, StoreReply::Entry(Ok(entry))) => {
                 self.put(Arc::clone(key), entry.clone())
             }
             (StoreOp::Insert { key, value, at }, StoreReply::Version(Ok(version))) => {
-                // Nothing live was there.
+                // No live entry existed.
                 let guard = at.guard.unwrap_or(0);
                 self.put(key.as_str().into(), written(value, *version, guard, at))
             }
@@ -204,7 +206,7 @@ mod tests {
         assert!(seed.reply(&get("k", false), at(50)).is_none());
         assert!(seed.reply(&get("k", true), at(49)).is_none());
         assert!(seed.reply(&get("other", false), at(49)).is_none());
-        // Who cannot wait is not sent to the store for its own entry, and for no other reason.
+        // A call that cannot wait gets a reply for its own entry, and for no other read.
         assert!(matches!(
             seed.reply_at_once(&get("k", false), at(49)),
             Some(StoreReply::Entry(Ok(_)))
@@ -223,7 +225,7 @@ mod tests {
             (Expected::Version(1), None, Some(7)),
             (Expected::Version(1), Some(9), Some(9)),
             (Expected::Guard(8), None, Some(8)),
-            // What was there is not known.
+            // The overwritten entry is not known.
             (Expected::Version(2), None, None),
         ] {
             let mut seen = seen();
@@ -258,7 +260,7 @@ mod tests {
             let learned = seen.learn(&touch(to), &StoreReply::Done(Ok(())));
             assert_eq!(learned, Some(&entry(1, 7, expires_at)));
         }
-        // What is missing is seen no more.
+        // A missing entry is forgotten.
         let missing = StoreReply::Version(Err(StoreError::Missing));
         assert_eq!(seen.learn(&replace(Expected::Version(1), None), &missing), None);
         assert!(seen.get("k").is_none());

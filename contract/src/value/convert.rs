@@ -1,4 +1,4 @@
-//! Rust types to values and back.
+//! Conversion from Rust types to values and back.
 
 use std::fmt::Display;
 
@@ -8,28 +8,32 @@ use serde::{Deserializer, Serialize, Serializer, forward_to_deserialize_any};
 
 use super::{Value, private};
 
-/// Why a value does not convert.
+/// The error of a conversion.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {
-    /// An integer that does not fit 64 bits with a sign.
-    #[error("the integer does not fit 64 bits with a sign")]
+    /// The integer exceeds the signed 64-bit range.
+    #[error("the integer exceeds the signed 64-bit range")]
     OutOfRange,
-    /// It cannot be written as JSON, or read from it. Serde's own words are not kept: they quote the value.
-    #[error("as JSON: {category:?} at column {column}")]
+    /// The value cannot be converted to JSON or from JSON.
+    ///
+    /// Serde's own message is omitted, because it quotes the value.
+    #[error("conversion through JSON failed: {category:?} error at column {column}")]
     Json {
-        /// What kind of mistake it is.
+        /// The kind of error.
         category: serde_json::error::Category,
-        /// Where in the JSON text it is, in bytes from 1; 0 if it is not known.
+        /// The position in the JSON text, in bytes from 1; 0 if unknown.
         column: usize,
     },
-    /// A value of another type was stored. Serde's own words are not kept: they quote the value.
-    #[error("the stored value is of another type")]
+    /// The stored value has another type.
+    ///
+    /// Serde's own message is omitted, because it quotes the value.
+    #[error("the stored value has another type")]
     Type,
-    /// The Rust type refuses to be written.
+    /// The Rust type refused its serialisation, with this message.
     #[error("the type cannot be stored: {0}")]
     Custom(String),
-    /// A map, list or structure: not a scalar. Never answered to a caller.
+    /// A map, list or structure: not a scalar. Never returned to a caller.
     #[doc(hidden)]
     #[error("not a scalar")]
     Compound,
@@ -42,10 +46,10 @@ impl serde::ser::Error for ConvertError {
 }
 
 impl Value {
-    /// Makes a value of any Rust type: scalars, texts and bytes as what they are, anything else as JSON.
+    /// Converts a Rust value: scalars, texts and bytes to their own variants, anything else to JSON.
     ///
     /// # Errors
-    /// If the type cannot be written as JSON, or an integer does not fit 64 bits with a sign.
+    /// If the type cannot be serialised to JSON, or an integer exceeds the signed 64-bit range.
     ///
     /// ```
     /// use tessera_contract::Value;
@@ -58,11 +62,11 @@ impl Value {
         from_rust(value)
     }
 
-    /// Reads the value as a Rust type.
+    /// Converts the value to a Rust type.
     ///
     /// # Errors
-    /// If it is of another type, or JSON with a member whose name begins with `$serde_json::private::`: `serde_json` would read
-    /// the object as that member's content.
+    /// If the value has another type, or is JSON with a member whose name begins with `$serde_json::private::`, because
+    /// `serde_json` would read the object as the content of that member.
     pub fn to<T: DeserializeOwned>(self) -> Result<T, ConvertError> {
         to_rust(self)
     }
@@ -93,19 +97,19 @@ fn as_json(error: &serde_json::Error) -> ConvertError {
     }
 }
 
-/// Takes scalars, and gives everything else back as [`ConvertError::Compound`].
+/// Serialises scalars, and refuses everything else with [`ConvertError::Compound`].
 struct Scalars;
 
 type Never = serde::ser::Impossible<Value, ConvertError>;
 
-/// Methods that take one argument and make one value.
+/// Methods that convert one argument to one value.
 macro_rules! scalar {
     ($($method:ident($type:ty) => |$value:ident| $made:expr;)*) => {
         $(fn $method(self, $value: $type) -> Result<Value, ConvertError> { $made })*
     };
 }
 
-/// Methods that begin something compound.
+/// Methods that begin a compound value.
 macro_rules! compound {
     ($($method:ident($($type:ty),*) -> $answer:ty;)*) => {
         $(fn $method(self, $(_: $type),*) -> Result<$answer, ConvertError> { Err(ConvertError::Compound) })*
@@ -200,7 +204,7 @@ fn integer<N: TryInto<i64>>(value: N) -> Result<Value, ConvertError> {
         .map_err(|_| ConvertError::OutOfRange)
 }
 
-/// A stored scalar, read by whatever type asks.
+/// Deserialises a stored scalar.
 struct Stored(Value);
 
 impl<'de> Deserializer<'de> for Stored {
@@ -214,7 +218,7 @@ impl<'de> Deserializer<'de> for Stored {
             Value::Float(value) => visitor.visit_f64(value),
             Value::Text(text) => visitor.visit_string(text),
             Value::Bytes(bytes) => visitor.visit_byte_buf(bytes),
-            // `to_rust` has sent JSON elsewhere.
+            // Unreachable: `to_rust` handles JSON.
             Value::Json(text) => visitor.visit_string(text),
         }
     }
@@ -246,7 +250,7 @@ impl<'de> Deserializer<'de> for Stored {
         }
     }
 
-    /// `Vec<u8>` asks for a sequence.
+    /// `Vec<u8>` deserialises from a sequence.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ScalarError> {
         match self.0 {
             Value::Bytes(bytes) => visitor.visit_seq(serde::de::value::SeqDeserializer::new(

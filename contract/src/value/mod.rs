@@ -1,4 +1,4 @@
-//! The values of fields, and their way to and from Rust types through serde.
+//! The values of fields, and their conversion from and to Rust types through serde.
 
 #[cfg(feature = "host")]
 mod convert;
@@ -8,28 +8,29 @@ mod private;
 #[cfg(feature = "host")]
 pub use convert::ConvertError;
 
-/// The value of one field. Its type survives the store: an integer stays an integer, bytes come back as bytes.
+/// The value of one field. The store preserves its type: an integer remains an integer, bytes remain bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Present, and empty.
+    /// A present field without a value.
     Null,
     /// True or false.
     Boolean(bool),
-    /// Exact over the whole range of 64 bits.
+    /// An integer, exact over the whole range of 64 bits.
     Integer(i64),
-    /// Always finite; stays a float where its value is whole.
+    /// A finite float. It remains a float if its value is an integer.
     Float(f64),
     /// Unicode text.
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// One JSON text (RFC 8259): an array or an object as a rule. White space, escapes and numbers in it are written in one
-    /// canonical form when it is stored; the order of members stays.
+    /// One JSON text (RFC 8259), usually an array or an object.
+    ///
+    /// White space, escapes and numbers are made canonical when it is stored. The order of members is kept.
     Json(String),
 }
 
 impl Value {
-    /// The text, if it is one.
+    /// Returns the text, if the value is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -37,7 +38,7 @@ impl Value {
         }
     }
 
-    /// How many bytes it takes in memory and in a record, about.
+    /// Returns the approximate size in memory and in a record, in bytes.
     pub fn approximate_bytes(&self) -> usize {
         match self {
             Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Float(_) => 24,
@@ -47,5 +48,5 @@ impl Value {
     }
 }
 
-/// A field to set, or with `None` to remove.
+/// The name of a field, and the value to set; `None` removes the field.
 pub type Change = (String, Option<Value>);

@@ -1,7 +1,7 @@
-//! Names that `serde_json` keeps for itself.
+//! A check for the names that `serde_json` reserves.
 //!
-//! `serde_json::Value` and `RawValue` read an object whose only member has such a name as that member's content: the object
-//! `{"$serde_json::private::RawValue":"\"admin\""}` would be read as the text `admin`.
+//! `serde_json::Value` and `RawValue` read an object whose only member has a reserved name as the content of that member.
+//! The object `{"$serde_json::private::RawValue":"\"admin\""}` would be read as the text `admin`.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 const PREFIX: &str = "$serde_json::private::";
 
-/// Refuses JSON with a member of such a name, however it is escaped.
+/// Refuses JSON with a member that has a reserved name, in any escaping.
 pub(super) fn check(text: &str) -> Result<(), serde_json::Error> {
     if !text.contains(PREFIX) && !text.contains("\\u") {
         return Ok(());
@@ -18,7 +18,7 @@ pub(super) fn check(text: &str) -> Result<(), serde_json::Error> {
     Names.deserialize(&mut deserializer)
 }
 
-/// Visits every name.
+/// Visits the names of all members.
 #[derive(Clone, Copy)]
 struct Names;
 
@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for Names {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(name) = members.next_key::<String>()? {
             if name.starts_with(PREFIX) {
-                return Err(A::Error::custom("a name that serde_json keeps for itself"));
+                return Err(A::Error::custom("a name that serde_json reserves"));
             }
             members.next_value_seed(self)?;
         }
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// The fault that the check is there for: if this fails, `serde_json` has no such names any more.
+    /// The reason for the check. If this test fails, `serde_json` has dropped the reserved names.
     #[test]
     fn serde_json_reads_an_object_with_a_private_name_as_its_content() {
         let text = r#"{"$serde_json::private::RawValue":"\"admin\""}"#;

@@ -1,9 +1,14 @@
-//! The core module in a component.
+//! Extracts the core module of a component.
 
 use anyhow::{Context as _, Result, ensure};
 use wasmparser::{Parser, Payload};
 
-/// The module that holds the code; a component made by `wit-component` may have small ones beside it, which only link.
+/// Returns the core module that exports a memory, which is the one that holds the code.
+///
+/// A component made by `wit-component` may also contain small modules that only link.
+///
+/// # Errors
+/// If the component cannot be parsed, or if not exactly one of its modules exports a memory.
 pub(crate) fn core_module(component: &[u8]) -> Result<&[u8]> {
     let mut found: Option<&[u8]> = None;
     for payload in Parser::new(0).parse_all(component) {
@@ -12,7 +17,7 @@ pub(crate) fn core_module(component: &[u8]) -> Result<&[u8]> {
         };
         let module = component
             .get(unchecked_range)
-            .context("a module lies outside of the component")?;
+            .context("a module's range is outside the component")?;
         if exports_memory(module)? {
             ensure!(found.is_none(), "the component has two modules with a memory");
             found = Some(module);

@@ -1,7 +1,7 @@
-//! Makes of the component and of the compiled Worker what a bundler takes.
+//! Converts the component and the compiled Worker to the files of a bundle.
 //!
-//! `tessera-edge-build engine COMPONENT DIRECTORY` writes the component's core module as `engine.wasm`, byte for byte, and
-//! `types.js`: its imports and exports in the words of `edge/js/abi.js`.
+//! `tessera-edge-build engine COMPONENT DIRECTORY` writes the component's core module, byte for byte, to `engine.wasm`,
+//! and its imports and exports to `types.js`, in terms of `edge/js/abi.js`.
 //! `tessera-edge-build worker MODULE DIRECTORY` runs wasm-bindgen on the compiled Worker.
 
 mod engine;
@@ -36,11 +36,11 @@ fn main() -> Result<()> {
                 .omit_default_module_path(true)
                 .remove_name_section(true)
                 .remove_producers_section(true)
-                // A Worker that panicked begins anew with its next request.
+                // The Worker restarts after a panic.
                 .reset_state_function(true);
             bindgen.generate(directory)?;
         }
-        other => bail!("there is no command {other}"),
+        other => bail!("unknown command `{other}`"),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A component's imports and exports as JavaScript, in the words of `abi.js`.
+//! Describes a component's imports and exports in JavaScript, in terms of `abi.js`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,10 +7,13 @@ use anyhow::{Context as _, Result, bail};
 use wit_parser::decoding::{DecodedWasm, decode};
 use wit_parser::{Function, FunctionKind, Interface, Resolve, Type, TypeDefKind, TypeId, WorldItem};
 
-/// Writes `types.js`.
+/// Returns the text of `types.js`.
+///
+/// # Errors
+/// If the bytes are not a component, or if it uses a type or function kind that `abi.js` does not support.
 pub(crate) fn describe(component: &[u8]) -> Result<String> {
     let DecodedWasm::Component(resolve, world) = decode(component)? else {
-        bail!("this is no component");
+        bail!("the file is not a component");
     };
     let world = resolve.worlds.get(world).context("the component has no world")?;
     let mut writer = Writer {
@@ -27,7 +30,7 @@ pub(crate) fn describe(component: &[u8]) -> Result<String> {
         writer.interface(item, &mut exports)?;
     }
     Ok(format!(
-        "// Made from the component. Not to be edited.\nimport * as t from './abi.js';\n\n{}\nexport const world = {{\n  \
+        "// Generated from the component. Do not edit.\nimport * as t from './abi.js';\n\n{}\nexport const world = {{\n  \
          imports: {{\n{imports}  }},\n  exports: {{\n{exports}  }},\n}};\n",
         writer.definitions
     ))
@@ -35,7 +38,7 @@ pub(crate) fn describe(component: &[u8]) -> Result<String> {
 
 struct Writer<'a> {
     resolve: &'a Resolve,
-    /// The types that are defined already.
+    /// The JavaScript names of the types defined so far.
     names: BTreeMap<TypeId, String>,
     definitions: String,
 }
@@ -43,7 +46,7 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn find(&self, item: &WorldItem) -> Result<(String, &'a Interface)> {
         let WorldItem::Interface { id, .. } = item else {
-            bail!("the world has an import or export that is no interface");
+            bail!("the world has an import or export that is not an interface");
         };
         let name = self.resolve.id_of(*id).context("an interface has no name")?;
         Ok((name, &self.resolve.interfaces[*id]))
@@ -69,7 +72,7 @@ impl<'a> Writer<'a> {
             FunctionKind::AsyncFreestanding | FunctionKind::AsyncMethod(_) | FunctionKind::AsyncStatic(_)
         );
         if waits {
-            bail!("{} is async, which nothing here waits for", function.name);
+            bail!("{} is async, which is not supported", function.name);
         }
         let params: Vec<String> = function
             .params
@@ -84,7 +87,7 @@ impl<'a> Writer<'a> {
         ty.map_or_else(|| Ok("null".to_owned()), |ty| self.name(ty))
     }
 
-    /// A type by its name, defined before it is used.
+    /// Returns the name of a type. Writes its definition first if it has none yet.
     fn name(&mut self, ty: &Type) -> Result<String> {
         let plain = match ty {
             Type::Bool => "t.bool",
@@ -93,7 +96,7 @@ impl<'a> Writer<'a> {
             Type::U64 => "t.u64",
             Type::String => "t.string",
             Type::Id(id) => return self.defined(*id),
-            other => bail!("abi.js knows no {other:?}"),
+            other => bail!("abi.js does not support {other:?}"),
         };
         Ok(plain.to_owned())
     }
@@ -154,12 +157,12 @@ impl<'a> Writer<'a> {
                     .collect();
                 format!("t.enumeration([{}])", names.join(", "))
             }
-            other => bail!("abi.js knows no {}", other.as_str()),
+            other => bail!("abi.js does not support {}", other.as_str()),
         })
     }
 }
 
-/// As JavaScript names members.
+/// Converts a WIT name to the camelCase of JavaScript members.
 fn camel_case(kebab: &str) -> String {
     let mut words = kebab.split('-');
     let first = words.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! What the Worker is configured with: variables and secrets, by the names that `tessera serve` has for them.
+//! The Worker's configuration: variables and secrets, with the names of `tessera serve`.
 
 mod error;
 mod names;
@@ -34,32 +34,33 @@ use crate::store::{AnyStore, CombinedStore, DurableStore, KvStore, StoreKind, St
 pub(crate) use error::ConfigError;
 pub(crate) use names::warn_of_unknown;
 
-/// KV shows older copies for as long elsewhere than where it was written, so that a shorter time causes more writes and saves
-/// fewer reads.
+/// KV itself may show copies of this age outside the location of the write.
+/// So a shorter time causes more writes and saves fewer reads.
 const DEFAULT_MAX_STALE_MS: u64 = 60_000;
-/// The longest rotation grace that the engine takes, and a cache may be no staler.
+/// The maximum rotation grace of the engine: a cache must not be staler than the grace.
 const MAXIMUM_MAX_STALE_MS: u64 = 600_000;
 const DEFAULT_STORE_TIMEOUT_MS: u64 = 10_000;
 const MAXIMUM_STORE_TIMEOUT_MS: u64 = 60_000;
 
-/// What everything else is made of.
+/// The configuration, read and validated.
 pub(crate) struct Config {
     pub(crate) driver: Driver,
     pub(crate) service_key: ServiceKey,
     pub(crate) auth_headers: Vec<(String, HeaderName)>,
-    /// Fields that only the service key writes, beside those that proxies receive.
+    /// Fields that only the service key may write, in addition to those that proxies receive.
     pub(crate) protected: Vec<String>,
-    /// Where tokens may stand, and where at `/auth`; none where the standard ones do.
+    /// The transports in which tokens are accepted; empty for the standard ones.
     pub(crate) transports: Vec<TokenTransport>,
+    /// The same at `/auth`.
     pub(crate) auth_transports: Vec<TokenTransport>,
-    /// What `/auth` answers to `OPTIONS`.
+    /// The answer of `/auth` to `OPTIONS`.
     pub(crate) auth_options: Preflight,
-    /// The demonstration's, if it is to be there.
+    /// The driver of the demonstration, if that is enabled.
     pub(crate) demo: Option<Driver>,
 }
 
 impl Config {
-    /// Reads everything, and makes the engine: what is unfit is found at the first request.
+    /// Reads all variables and creates the engine, so that the first request reports an invalid configuration.
     pub(crate) fn read(env: &Env) -> Result<Self, ConfigError> {
         log_level(env)?;
         let service_key = variable(env, SERVICE_KEY).ok_or(ConfigError::NoSecret(SERVICE_KEY))?;
@@ -69,7 +70,7 @@ impl Config {
         let setup = Setup {
             preset: preset(env)?,
             changes: policy(env)?,
-            // A cache shows a replaced token as long as it may be stale.
+            // A cache may show a replaced token for its maximum staleness.
             least_grace_ms: match kind {
                 StoreKind::Combined => millis(capabilities.maximum_staleness),
                 StoreKind::Durable | StoreKind::Kv => 0,
@@ -84,7 +85,7 @@ impl Config {
             .then(|| demo::setup(&setup))
             .transpose()
             .map_err(|_| ConfigError::Keys("the first key is refused".into()))?;
-        // What is unfit is named as the service's.
+        // The service's driver comes first, so that an invalid setting is reported as the service's.
         let driver = Driver::new(setup, store, timeout_ms)?;
         let demo = demo.map(|setup| {
             let store = open(env, kind, demo::SPACE)?;
@@ -104,7 +105,7 @@ impl Config {
     }
 }
 
-/// What is logged; `info` unless the variable says otherwise.
+/// Returns the log level; by default `info`.
 pub(crate) fn log_level(env: &Env) -> Result<LevelFilter, ConfigError> {
     let Some(level) = variable(env, LOG) else {
         return Ok(LevelFilter::INFO);
@@ -113,7 +114,7 @@ pub(crate) fn log_level(env: &Env) -> Result<LevelFilter, ConfigError> {
     let found = LEVELS.into_iter().find(|(name, _)| *name == named);
     found.map(|(_, level)| level).ok_or_else(|| {
         let names = LEVELS.map(|(name, _)| name).join(", ");
-        level.refused(format!("it is one of {names}"))
+        level.refused(format!("expected one of {names}"))
     })
 }
 
@@ -159,7 +160,7 @@ struct KeyFile {
 struct StoredKey {
     id: String,
     secret: String,
-    /// When the key signed last, which `tessera key` notes for an operator.
+    /// The time of the key's last signature, which `tessera key` records for the operator.
     #[serde(default, rename = "signed_until")]
     _signed_until: Option<u64>,
 }
@@ -170,7 +171,7 @@ impl Drop for StoredKey {
     }
 }
 
-/// Reads a key file. How fit each key is, the engine says.
+/// Reads a key file. The engine validates each key.
 fn keys(text: &str) -> Result<Vec<SigningKey>, ConfigError> {
     // serde's own message may quote the secret.
     let file: KeyFile = serde_json::from_str(text).map_err(|error| {
@@ -186,7 +187,7 @@ fn keys(text: &str) -> Result<Vec<SigningKey>, ConfigError> {
         })
     };
     if file.keys.is_empty() {
-        return Err(ConfigError::Keys("it holds no key".into()));
+        return Err(ConfigError::Keys("it contains no key".into()));
     }
     file.keys.iter().map(read).collect()
 }
@@ -200,7 +201,7 @@ fn store_kind(env: &Env) -> Result<StoreKind, ConfigError> {
     Ok(kind.map_or(StoreKind::Durable, |(_, kind)| kind))
 }
 
-/// Opens a store; `space` keeps what is in it apart from what is in others of the same bindings.
+/// Opens a store. `space` separates its entries from those of other stores with the same bindings.
 pub(crate) fn open(env: &Env, kind: StoreKind, space: &str) -> Result<AnyStore, ConfigError> {
     let missing = |name| move |_| ConfigError::NoBinding(name);
     let kv = || {
@@ -226,7 +227,7 @@ pub(crate) fn open(env: &Env, kind: StoreKind, space: &str) -> Result<AnyStore, 
     if max_stale > MAXIMUM_MAX_STALE_MS {
         return Err(ConfigError::Variable {
             name: MAX_STALE,
-            reason: "it is at most 10m".into(),
+            reason: "the maximum is 10m".into(),
         });
     }
     Ok(AnyStore::Combined(CombinedStore::new(
@@ -243,7 +244,7 @@ fn store_timeout(env: &Env) -> Result<u64, ConfigError> {
     if !(1..=MAXIMUM_STORE_TIMEOUT_MS).contains(&timeout) {
         return Err(ConfigError::Variable {
             name: STORE_TIMEOUT,
-            reason: "it is 1ms to 60s".into(),
+            reason: "the range is 1ms to 60s".into(),
         });
     }
     Ok(timeout)

@@ -1,4 +1,4 @@
-//! The names of the variables, and the nearest of them to a name that is none.
+//! The names of all variables, and the nearest of them to an unknown name.
 
 use js_sys::Object;
 use wasm_bindgen::JsCast as _;
@@ -11,12 +11,12 @@ use super::variables::{
 };
 
 const PREFIX: &str = "TESSERA_";
-/// A longer name is no other one misspelt.
+/// The maximum length of a name that is compared with the known names, in bytes without the prefix.
 const MAXIMUM_NAME_BYTES: usize = 64;
-/// One letter in so many may differ in a misspelt name.
+/// A misspelt name may differ in one of this many letters.
 const LETTERS_A_MISTAKE: usize = 3;
 
-/// All names but those of the policy.
+/// All names except those of the policy.
 const OTHERS: [&str; 17] = [
     AUTH_HEADERS,
     AUTH_METHOD_HEADER,
@@ -37,7 +37,7 @@ const OTHERS: [&str; 17] = [
     TRANSPORTS,
 ];
 
-/// Variables of the program `tessera` about what a Worker does not have: addresses, files, connections, a process.
+/// Variables of the program `tessera` that a Worker has no use for: addresses, files, connections, the process.
 const OF_THE_PROGRAM: [&str; 11] = [
     "TESSERA_DATA",
     "TESSERA_DURABILITY",
@@ -52,7 +52,7 @@ const OF_THE_PROGRAM: [&str; 11] = [
     "TESSERA_TO",
 ];
 
-/// Warns of each variable with our prefix that nothing reads.
+/// Warns of each variable with the prefix `TESSERA_` that has no effect.
 pub(crate) fn warn_of_unknown(env: &Env) {
     for name in Object::keys(env.unchecked_ref::<Object>())
         .iter()
@@ -62,12 +62,12 @@ pub(crate) fn warn_of_unknown(env: &Env) {
             continue;
         }
         if OF_THE_PROGRAM.contains(&name.as_str()) {
-            tracing::warn!("the variable {name} is for `tessera serve` alone and does nothing here");
+            tracing::warn!("the variable {name} applies to `tessera serve` only and has no effect here");
             continue;
         }
         match nearest(&name) {
-            Some(near) => tracing::warn!("there is no variable {name}; the nearest name is {near}"),
-            None => tracing::warn!("there is no variable {name}"),
+            Some(near) => tracing::warn!("unknown variable {name}; the nearest name is {near}"),
+            None => tracing::warn!("unknown variable {name}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What proxies and clients see: where tokens may stand, and what `/auth` answers.
+//! Settings of the interface to proxies and clients: token transports, and the answers of `/auth`.
 
 use http::HeaderName;
 use tessera_http::api::{check_headers, check_transports, parse_header, parse_transport};
@@ -9,7 +9,7 @@ use super::error::ConfigError;
 use super::value::variable;
 use super::variables::{AUTH_HEADERS, AUTH_METHOD_HEADER, AUTH_OPTIONS, PROTECTED_FIELDS};
 
-/// The fields that proxies receive as headers, as in `role=X-Role,team=X-Team`.
+/// Reads the fields that proxies receive as headers, such as `role=X-Role,team=X-Team`.
 pub(super) fn auth_headers(env: &Env) -> Result<Vec<(String, HeaderName)>, ConfigError> {
     let Some(variable) = variable(env, AUTH_HEADERS) else {
         return Ok(Vec::new());
@@ -20,7 +20,7 @@ pub(super) fn auth_headers(env: &Env) -> Result<Vec<(String, HeaderName)>, Confi
     Ok(auth_headers)
 }
 
-/// Further fields that only the service key writes.
+/// Reads the additional fields that only the service key may write.
 pub(super) fn protected(env: &Env) -> Result<Vec<String>, ConfigError> {
     let Some(variable) = variable(env, PROTECTED_FIELDS) else {
         return Ok(Vec::new());
@@ -28,7 +28,7 @@ pub(super) fn protected(env: &Env) -> Result<Vec<String>, ConfigError> {
     Ok(variable.texts()?.into_iter().map(str::to_owned).collect())
 }
 
-/// Where tokens may stand, as in `bearer,cookie:__Host-tessera`.
+/// Reads a list of token transports, such as `bearer,cookie:__Host-tessera`. Empty if the variable is not set.
 pub(super) fn transports(
     env: &Env,
     name: &'static str,
@@ -43,7 +43,7 @@ pub(super) fn transports(
     Ok(transports)
 }
 
-/// What `/auth` answers to `OPTIONS`.
+/// Reads the answer of `/auth` to `OPTIONS`.
 pub(super) fn auth_options(env: &Env) -> Result<Preflight, ConfigError> {
     let is_passed = match variable(env, AUTH_OPTIONS) {
         Some(options) => options.word(&["check", "pass"])? == "pass",
@@ -51,11 +51,11 @@ pub(super) fn auth_options(env: &Env) -> Result<Preflight, ConfigError> {
     };
     let method_header = variable(env, AUTH_METHOD_HEADER);
     if let (Some(header), false) = (&method_header, is_passed) {
-        return Err(header.refused(format!("it is for {AUTH_OPTIONS} = \"pass\" alone")));
+        return Err(header.refused(format!("it requires {AUTH_OPTIONS} = \"pass\"")));
     }
     let name = |header: super::value::Variable| {
         let name = HeaderName::try_from(header.text()?);
-        name.map_err(|_| header.refused("it is no name of a header".into()))
+        name.map_err(|_| header.refused("it is not a header name".into()))
     };
     let method_header = method_header.map(name).transpose()?;
     Ok(if is_passed {

@@ -1,4 +1,4 @@
-//! What a variable is set to: a text, or the number, boolean, list or table that a configuration in TOML or JSON has for it.
+//! The value of a variable: a text, or a number, boolean, list or table of a configuration in TOML or JSON.
 
 use js_sys::{JSON, Reflect};
 use serde_json::{Map, Value};
@@ -8,16 +8,16 @@ use zeroize::Zeroizing;
 use super::error::ConfigError;
 use crate::duration;
 
-/// A variable that is set.
+/// A variable with its value.
 pub(super) struct Variable {
     name: &'static str,
     value: Value,
 }
 
-/// Reads a variable. One that is empty is not set, and white space around a text does not count.
+/// Reads a variable. An empty one counts as not set, and white space around a text is ignored.
 pub(super) fn variable(env: &Env, name: &'static str) -> Option<Variable> {
     let text = written(env, name)?;
-    // A binding of another kind is written as something that is read as an empty table, or not at all.
+    // The JSON of a binding is an empty table or unreadable; both become an empty table.
     let value = match text {
         Written::Text(text) => Value::from(text.as_str()),
         Written::Json(text) => serde_json::from_str(&text).unwrap_or(Value::Object(Map::new())),
@@ -25,7 +25,7 @@ pub(super) fn variable(env: &Env, name: &'static str) -> Option<Variable> {
     Some(Variable { name, value })
 }
 
-/// Reads a variable as it stands in a file: a text as it is, anything else as JSON.
+/// Reads a variable that contains a document: a text unchanged, anything else as JSON.
 pub(super) fn document(env: &Env, name: &'static str) -> Option<Zeroizing<String>> {
     written(env, name).map(|written| match written {
         Written::Text(text) | Written::Json(text) => text,
@@ -51,17 +51,17 @@ fn written(env: &Env, name: &str) -> Option<Written> {
 }
 
 impl Variable {
-    /// Names the kind of value, and never the value.
+    /// The error for a value of the wrong kind. It names the kind and never the value.
     fn unfit(&self, wanted: &str) -> ConfigError {
         let kind = match &self.value {
-            Value::String(_) => return self.refused(format!("it is {wanted}")),
+            Value::String(_) => return self.refused(format!("expected {wanted}")),
             Value::Null => "nothing",
             Value::Bool(_) => "a boolean",
             Value::Number(_) => "a number",
             Value::Array(_) => "a list",
             Value::Object(_) => "a table or a binding",
         };
-        self.refused(format!("it is {wanted}, not {kind}"))
+        self.refused(format!("expected {wanted}, found {kind}"))
     }
 
     pub(super) fn refused(&self, reason: String) -> ConfigError {
@@ -75,7 +75,7 @@ impl Variable {
         self.value.as_str().ok_or_else(|| self.unfit("a text"))
     }
 
-    /// One of a few words, in any case.
+    /// One of these words, compared without case.
     pub(super) fn word<'a>(&self, words: &[&'a str]) -> Result<&'a str, ConfigError> {
         let text = self.value.as_str().unwrap_or_default();
         let word = words.iter().find(|word| word.eq_ignore_ascii_case(text));
@@ -93,7 +93,7 @@ impl Variable {
         }
     }
 
-    /// A whole number, as one or in digits.
+    /// A whole number below 2^32, as a number or as a text of digits.
     pub(super) fn number(&self) -> Result<u32, ConfigError> {
         let number = match &self.value {
             Value::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
@@ -103,24 +103,24 @@ impl Variable {
         number.ok_or_else(|| self.unfit("a whole number below 2^32"))
     }
 
-    /// In milliseconds.
+    /// A duration, in milliseconds.
     pub(super) fn duration(&self) -> Result<u64, ConfigError> {
         let Some(text) = self.value.as_str() else {
-            return Err(self.unfit("a text of a number and its unit, as \"30m\""));
+            return Err(self.unfit("a text of a number and its unit, such as \"30m\""));
         };
         duration::parse(text).map_err(|reason| self.refused(reason))
     }
 
-    /// A text of several, separated by commas, or a list of texts.
+    /// Several texts, as one text separated by commas or as a list of texts. White space and empty texts are dropped.
     pub(super) fn texts(&self) -> Result<Vec<&str>, ConfigError> {
-        let wanted = "a text, separated by commas, or a list of texts";
+        let wanted = "a text with commas as separators, or a list of texts";
         let texts: Option<Vec<&str>> = match &self.value {
             Value::String(text) => Some(text.split(',').collect()),
             Value::Array(list) => list.iter().map(Value::as_str).collect(),
             _ => None,
         };
         let texts = texts.ok_or_else(|| self.unfit(wanted))?;
-        // Nothing follows the last comma.
+        // A comma at the end adds no text.
         let texts = texts.into_iter().map(str::trim);
         Ok(texts.filter(|text| !text.is_empty()).collect())
     }

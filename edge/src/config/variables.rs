@@ -1,12 +1,12 @@
-//! The names of the variables, secrets and bindings, and the words that some of them take.
+//! The names of the variables, secrets and bindings, and the words that some of them accept.
 
 use tracing::level_filters::LevelFilter;
 
-/// The name of the binding to the objects of records.
+/// The binding to the Durable Objects of records.
 pub(super) const SESSIONS_BINDING: &str = "TESSERA_SESSIONS";
-/// The name of the binding to the objects of owners.
+/// The binding to the Durable Objects of owners.
 pub(super) const OWNERS_BINDING: &str = "TESSERA_OWNERS";
-/// The name of the binding to the KV namespace.
+/// The binding to the KV namespace.
 pub(super) const KV_BINDING: &str = "TESSERA_KV";
 pub(super) const KEYS: &str = "TESSERA_KEYS";
 pub(super) const SERVICE_KEY: &str = "TESSERA_SERVICE_KEY";
@@ -23,7 +23,7 @@ pub(super) const STORE: &str = "TESSERA_STORE";
 pub(super) const STORE_TIMEOUT: &str = "TESSERA_STORE_TIMEOUT";
 pub(super) const TRANSPORTS: &str = "TESSERA_TRANSPORTS";
 
-/// What a variable of the policy holds.
+/// The type of a policy variable.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Text,
@@ -33,7 +33,7 @@ pub(super) enum Kind {
     Names,
 }
 
-/// Variables with the member of the policy that each sets.
+/// The policy's variables: name, the member of the policy that it sets, and type.
 pub(super) const POLICY: [(&str, &str, Kind); 22] = [
     ("TESSERA_IDLE_TIMEOUT", "idleTimeoutMs", Kind::Duration),
     ("TESSERA_ABSOLUTE_TIMEOUT", "absoluteTimeoutMs", Kind::Duration),

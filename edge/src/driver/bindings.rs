@@ -1,4 +1,4 @@
-//! What `js/engine.js` offers.
+//! Bindings to `js/engine.js`.
 
 use wasm_bindgen::prelude::*;
 
@@ -7,20 +7,20 @@ extern "C" {
     /// One instance of the component.
     pub(crate) type Engine;
 
-    /// Makes an instance, over a store that promises this (a text of JSON, as `describe` answers).
+    /// Creates an instance, over a store with these capabilities (the result of `describe` as JSON text).
     #[wasm_bindgen(catch, js_name = makeEngine)]
     pub(crate) fn make_engine(capabilities: &str) -> Result<Engine, JsValue>;
 
-    /// Whether it trapped, and is to be thrown away.
+    /// Whether it trapped and must be discarded.
     #[wasm_bindgen(method, getter)]
     pub(crate) fn lost(this: &Engine) -> bool;
 
-    /// Has it be taken for lost.
+    /// Marks it as lost.
     #[cfg(feature = "test-routes")]
     #[wasm_bindgen(method, setter)]
     pub(crate) fn set_lost(this: &Engine, lost: bool);
 
-    /// Bytes of its memory.
+    /// The size of its memory, in bytes.
     #[cfg(feature = "test-routes")]
     #[wasm_bindgen(method, getter)]
     pub(crate) fn bytes(this: &Engine) -> f64;
@@ -28,11 +28,11 @@ extern "C" {
     /// One logical call.
     pub(crate) type Call;
 
-    /// Begins a call of `interface#function` with these arguments (a text of JSON).
+    /// Begins a call of `interface#function` with these arguments (JSON text).
     #[wasm_bindgen(catch, js_name = makeCall)]
     pub(crate) fn make_call(engine: &Engine, name: &str, arguments: &str) -> Result<Call, JsValue>;
 
-    /// The same, by a clock that stands.
+    /// The same, with a clock that stands still.
     #[cfg(feature = "test-routes")]
     #[wasm_bindgen(catch, js_name = makeCallAt)]
     pub(crate) fn make_call_at(
@@ -47,19 +47,19 @@ extern "C" {
     #[wasm_bindgen(method, setter)]
     pub(crate) fn set_at(this: &Call, now: f64);
 
-    /// Goes on with another instance, which knows the engine by this number: what was asked and answered goes with it.
+    /// Continues on another instance, in which the engine has this number. The replay log is kept.
     #[wasm_bindgen(method, js_name = moveTo)]
     pub(crate) fn move_to(this: &Call, engine: &Engine, number: u32);
 
-    /// Begins after the time and a question to the store that were asked and answered before (texts of JSON).
+    /// Starts the replay log with a time and a store operation with its reply (JSON texts).
     #[wasm_bindgen(method, catch, js_name = goOnFrom)]
     pub(crate) fn go_on_from(this: &Call, now: f64, asked: &str, answer: &str) -> Result<(), JsValue>;
 
-    /// Makes the call, or makes it again; a text of JSON.
+    /// Runs the next pass, and returns its end as JSON text.
     #[wasm_bindgen(method, catch)]
     pub(crate) fn pass(this: &Call) -> Result<String, JsValue>;
 
-    /// Notes the answer to what the last pass asked (a text of JSON).
+    /// Records the reply to the operation of the last pass (JSON text).
     #[wasm_bindgen(method, catch)]
     pub(crate) fn answer(this: &Call, answer: &str) -> Result<(), JsValue>;
 }

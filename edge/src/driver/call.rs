@@ -1,4 +1,4 @@
-//! Logical calls: passes through the component until one ends, with the store awaited in between.
+//! Logical calls: passes through the component until one returns a result, with the store awaited in between.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,19 +23,21 @@ use super::wit;
 use crate::store::{AnyStore, Cause, StoreError, StoreOp, StoreReply, StoreService as _};
 use crate::{deadline, random};
 
-/// The most bytes of records in one answer: an isolate has 128 MiB for everything.
+/// The maximum size of the records in one reply, in bytes: an isolate has 128 MiB in total.
 const MAXIMUM_ANSWER_BYTES: usize = 16 << 20;
-/// How many open sessions are remembered, and how many bytes of them.
+/// The maximum number of remembered opens.
 const REMEMBERED_SESSIONS: usize = 4096;
+/// The maximum size of the remembered opens, in bytes.
 const REMEMBERED_BYTES: usize = 8 << 20;
-/// The pause before a record is read again that another write has changed is random, up to a bound. The bound begins at
-/// `FIRST_PAUSE_MS`, doubles with each stale write, and ends at `LONGEST_PAUSE_MS`; all in milliseconds.
+/// The first bound of the random pause before a stale record is read again, in milliseconds.
 ///
-/// Requests share no promise, so that no queue can order the writes of one record: only their spread in time lets each pass.
-/// The first bound is above what one read and write take, and the longest lets fifty writers find a gap each.
+/// The bound doubles with each stale write, up to `LONGEST_PAUSE_MS`.
+/// Requests share no promise, so no queue can order the writes of one record: only their spread in time lets each succeed.
+/// The first bound exceeds the duration of one read and write.
 const FIRST_PAUSE_MS: u64 = 100;
+/// The longest bound of that pause, in milliseconds. It lets each of fifty writers find a gap.
 const LONGEST_PAUSE_MS: u64 = 800;
-/// All pauses of one call take no longer than this, in milliseconds.
+/// The maximum total of the pauses of one call, in milliseconds.
 const MAXIMUM_PAUSES_MS: u64 = 3000;
 
 /// Runs logical calls on the isolate's instance, over one store.
@@ -50,11 +52,11 @@ pub(crate) struct Driver {
     opens: Opens,
 }
 
-/// What was asked and answered before a call: the time, and a reply of the store at that time.
+/// The start of a call's replay log: a time, and a store operation with its reply at that time.
 pub(super) type Answered = (Timestamp, Arc<StoreOp>, StoreReply);
 
 impl Driver {
-    /// Makes the first instance, so that a policy or key that is refused is refused now.
+    /// Creates the first instance, so that an invalid policy or key is reported here.
     pub(crate) fn new(
         setup: Setup,
         store: AnyStore,
@@ -76,22 +78,22 @@ impl Driver {
         &self.store
     }
 
-    /// How long an answer of the store is waited for, in milliseconds.
+    /// The time limit for a reply of the store, in milliseconds.
     pub(crate) fn store_timeout_ms(&self) -> u64 {
         self.store_timeout_ms
     }
 
-    /// The id of the key that signs new tokens. An engine without a key is refused.
+    /// The id of the key that signs new tokens. The configuration requires at least one key.
     pub(crate) fn signing_key_id(&self) -> &str {
         self.setup.keys.first().map_or("", |key| &key.id)
     }
 
-    /// What is remembered of opens.
+    /// The remembered opens.
     pub(crate) fn opens(&self) -> &Opens {
         &self.opens
     }
 
-    /// Asks the store; waits no longer for its reply than it may take.
+    /// Performs an operation on the store, within the time limit of the store and the size limit of a reply.
     pub(super) async fn ask(&self, op: &StoreOp, now: Timestamp) -> StoreReply {
         let asked = async {
             #[cfg(feature = "test-routes")]
@@ -103,17 +105,17 @@ impl Driver {
         reply.bounded(MAXIMUM_ANSWER_BYTES)
     }
 
-    /// The policy, as far as it has to be known here.
+    /// The part of the policy that the Worker uses itself.
     pub(crate) fn terms(&self) -> &Terms {
         &self.terms
     }
 
-    /// The handle of a session that was never saved.
+    /// The handle of a session that was never saved; the same for all such sessions.
     pub(crate) fn draft(&self) -> Arc<str> {
         Arc::clone(&self.draft)
     }
 
-    /// The instance that is there now, made if it has to be.
+    /// The current instance. Creates one if there is none or it is lost.
     pub(crate) fn instance(&self) -> Result<Rc<Instance>, CallError> {
         let there = self
             .instance
@@ -129,8 +131,10 @@ impl Driver {
         Ok(made)
     }
 
-    /// A logical call of a function of `sessions`; `arguments` are those after the engine. The seed in `known` answers its first
-    /// question if that is for the seed's key and need not be fresh; `known` learns what the call reads and writes.
+    /// Runs a logical call of a function of `sessions`. `arguments` are those after the engine.
+    ///
+    /// The seed in `known` replies to the first store operation if that reads the seed's key and need not be fresh.
+    /// `known` records the entries that the call reads and writes.
     pub(crate) async fn run<T: DeserializeOwned>(
         &self,
         function: &str,
@@ -140,7 +144,7 @@ impl Driver {
         self.run_on(function, arguments, None, known).await
     }
 
-    /// The same after something was asked and answered already.
+    /// The same, with a replay log that starts with `answered`.
     pub(super) async fn run_on<T: DeserializeOwned>(
         &self,
         function: &str,
@@ -153,7 +157,10 @@ impl Driver {
         serde_json::from_str(answer.get()).map_err(|error| known.judge(CallError::Unreadable(error)))
     }
 
-    /// The same where the store need not be asked.
+    /// The same for a call that needs no store beyond the seed.
+    ///
+    /// # Errors
+    /// `CannotWait` if the call needs a store operation that the seed cannot reply to.
     pub(crate) fn at_once<T: DeserializeOwned>(
         &self,
         function: &str,
@@ -165,7 +172,7 @@ impl Driver {
         serde_json::from_str(answer.get()).map_err(CallError::Unreadable)
     }
 
-    // Boxed, and by texts: there is one of it, however many kinds of answers there are.
+    // Boxed, and with text for arguments and result, so that its code is not duplicated for each result type.
     fn finish<'a>(
         &'a self,
         function: &'a str,
@@ -200,7 +207,7 @@ impl Driver {
     }
 }
 
-/// What nobody waited for any longer.
+/// The error of an operation that exceeded the store's time limit.
 fn too_late(op: &StoreOp) -> StoreError {
     let cause = Cause::new("the store did not answer in time");
     if op.writes() {
@@ -214,24 +221,25 @@ fn lost(trap: String) -> CallError {
     CallError::InstanceLost(Trap(trap))
 }
 
-/// One export call with all its repeats.
+/// One export call with all its passes.
 struct LogicalCall<'a> {
     driver: &'a Driver,
     known: &'a mut Known,
     instance: Rc<Instance>,
     call: Call,
+    /// The store operation of the last pass, and its time.
     asked: Option<(StoreOp, Timestamp)>,
-    /// Whether a question was answered already: the seed answers only the first.
+    /// Whether an operation has its reply already: the seed replies only to the first.
     answered: bool,
-    /// How often a conditional write was stale.
+    /// The number of stale replies to conditional writes.
     stale: u32,
-    /// Whether the last answer says so.
+    /// Whether the last reply was stale.
     was_stale: bool,
-    /// How long the pauses were in all, in milliseconds.
+    /// The total of the pauses so far, in milliseconds.
     paused_ms: u64,
-    /// The last error of the store that says that something failed.
+    /// The last error of the store that reports a failure.
     failure: Option<StoreError>,
-    /// Whether an instance was lost by this call: it goes on with another once.
+    /// Whether this call lost an instance. It continues on another one once.
     trapped: bool,
 }
 
@@ -243,7 +251,7 @@ impl<'a> LogicalCall<'a> {
         known: &'a mut Known,
     ) -> Result<Self, CallError> {
         let instance = driver.instance()?;
-        // Every function takes the engine and more.
+        // The engine comes first; every function has at least one more parameter.
         let all = format!("[{},{}", instance.engine, arguments.get(1..).unwrap_or_default());
         let call = bindings::make_call(&instance.js, &format!("sessions#{function}"), &all)
             .map_err(|error| lost(message(&error)))?;
@@ -262,7 +270,7 @@ impl<'a> LogicalCall<'a> {
         })
     }
 
-    /// Passes until one ends, each question answered by the seed or the store.
+    /// Runs passes until one returns a result. The seed or the store replies to each operation.
     async fn run(&mut self) -> Result<Box<RawValue>, CallError> {
         loop {
             if let Some(answer) = self.pass()? {
@@ -272,10 +280,10 @@ impl<'a> LogicalCall<'a> {
         }
     }
 
-    /// One pass, and what it answered; `None` if it ended with a question.
+    /// Runs one pass and returns its result, or `None` if it ended with a store operation.
     fn pass(&mut self) -> Result<Option<Box<RawValue>>, CallError> {
         if self.instance.js.lost() {
-            // Another request's call has lost it.
+            // Lost by the call of another request.
             self.go_on_elsewhere()?;
         }
         #[cfg(feature = "test-routes")]
@@ -304,7 +312,7 @@ impl<'a> LogicalCall<'a> {
         }
     }
 
-    /// The pass that a trap has ended, once more on another instance, which is told what this one was.
+    /// Repeats the pass that a trap ended, once, on another instance with the same replay log.
     fn pass_again(&mut self, trap: &str) -> Result<String, CallError> {
         tracing::error!("the component failed, and its instance is discarded: {trap}");
         if self.trapped {
@@ -319,14 +327,14 @@ impl<'a> LogicalCall<'a> {
         })
     }
 
-    /// Nothing of a call lies in its instance: what was asked and answered is told to another.
+    /// Continues on the current instance. No state of a call is stored in an instance, so the replay log is sufficient.
     fn go_on_elsewhere(&mut self) -> Result<(), CallError> {
         self.instance = self.driver.instance()?;
         self.call.move_to(&self.instance.js, self.instance.engine);
         Ok(())
     }
 
-    /// Begins after what was asked and answered before.
+    /// Starts the replay log with these entries.
     fn go_on_from(&mut self, (now, op, reply): Answered) -> Result<(), CallError> {
         let asked = serde_json::to_string(&*op).map_err(CallError::Unreadable)?;
         let answer = serde_json::to_string(&reply).map_err(CallError::Unreadable)?;
@@ -335,7 +343,7 @@ impl<'a> LogicalCall<'a> {
         begun.map_err(|error| lost(message(&error)))
     }
 
-    /// Awaits the reply to what the last pass asked, and notes it.
+    /// Awaits the reply to the operation of the last pass, and records it.
     async fn wait(&mut self) -> Result<(), CallError> {
         if let Some(reply) = self.seed(Seed::reply) {
             return self.note(reply);
@@ -349,13 +357,13 @@ impl<'a> LogicalCall<'a> {
         self.note(reply)
     }
 
-    /// What the seed replies to the first question.
+    /// The seed's reply, if this is the first operation.
     fn seed(&self, reply: impl Fn(&Seed, &StoreOp, Timestamp) -> Option<StoreReply>) -> Option<StoreReply> {
         let (op, now) = self.asked.as_ref().filter(|_| !self.answered)?;
         reply(self.known.seed.as_ref()?, op, *now)
     }
 
-    /// Waits before the read that follows a stale write, so that the writers of one record spread in time.
+    /// Waits before the read after a stale write, so that the writers of one record spread in time.
     async fn pause(&mut self) {
         if !self.was_stale || !matches!(self.asked, Some((StoreOp::Get { .. }, _))) {
             return;
@@ -373,7 +381,7 @@ impl<'a> LogicalCall<'a> {
         };
         self.learn(&op, &reply);
         let text = serde_json::to_string(&reply).map_err(CallError::Unreadable)?;
-        // No case of a result: it throws where it crosses into the component, and in each that is told of it.
+        // Not a case of `result`: lowering it into the component throws, on every instance that receives it.
         #[cfg(feature = "test-routes")]
         let text = if crate::faults::traps(op.writes()) {
             r#"{"tag":"none"}"#.to_owned()

@@ -1,40 +1,40 @@
-//! Why a logical call did not do as asked.
+//! Errors of a logical call.
 
 use super::instance::ConfigureError;
 use super::wit;
 use crate::store::StoreError;
 
-/// What ended a pass: of a trap its kind, of our own checks a sentence.
+/// The text of an exception that ended a pass: the kind of a trap, or the sentence of a check in `js/`.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Trap(pub(super) String);
 
-/// None of them carries a token, a key, a session id or a value.
+/// An error of a logical call. No variant carries a token, a key, a session id or a value.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// The engine's own answer; what the store said last, where that is why.
+    /// The engine returned an error; `store` is the store's last failure, if there was one.
     #[error("{}", .error.words())]
     Engine {
         error: wit::Error,
         #[source]
         store: Option<StoreError>,
     },
-    /// A call that cannot wait has to ask the store.
-    #[error("the store has to be asked, and this call cannot wait")]
+    /// A call that cannot wait needs the store.
+    #[error("this call needs the store and cannot wait for it")]
     CannotWait,
-    /// The component trapped, and did so again on another instance; nothing was written.
+    /// The component trapped on two instances; nothing was written.
     #[error("the engine's instance was lost")]
     InstanceLost(#[source] Trap),
-    /// The call failed after a write was asked.
-    #[error("a write was asked and how it ended is not known")]
+    /// The call failed after it had sent a write.
+    #[error("a write was sent and its outcome is unknown")]
     OutcomeUnknown,
-    /// No new instance could be made.
+    /// No new instance could be created.
     #[error("the engine cannot be started")]
     Configure(#[from] ConfigureError),
-    /// What the engine answered, or is to be asked, cannot be read.
-    #[error("what goes into the engine, or comes out of it, cannot be read")]
+    /// The arguments cannot be written as JSON, or the engine's result cannot be read.
+    #[error("the engine's arguments or result cannot be encoded or decoded")]
     Unreadable(#[source] serde_json::Error),
-    /// The fields of a session do not stand where the engine says.
-    #[error("the engine has answered a session that is not in its record")]
+    /// The record has no fields at the position that the engine returned.
+    #[error("the engine returned a session that is not in its record")]
     NoFields,
 }

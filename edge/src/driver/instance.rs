@@ -1,4 +1,4 @@
-//! The one instance of the component that an isolate has, and its engine.
+//! An instance of the component with its engine. An isolate has one at a time for each driver.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use super::pass::{Passed, read};
 use super::wit::{self, SigningKey};
 use crate::store::Capabilities;
 
-/// What every instance is configured with.
+/// The configuration of every instance.
 pub(crate) struct Setup {
-    /// `starting-policy` of this preset.
+    /// The preset whose `starting-policy` applies.
     pub(crate) preset: String,
-    /// Changes to it, by the names of `wit/policy.wit` in camelCase.
+    /// Changes to that policy, with the names of `wit/policy.wit` in camelCase.
     pub(crate) changes: Map<String, Value>,
-    /// The rotation grace is at least so long where the changes name none.
+    /// The minimum of the rotation grace, in milliseconds, if the changes do not set it.
     pub(crate) least_grace_ms: u64,
     pub(crate) keys: Vec<SigningKey>,
     pub(crate) capabilities: Capabilities,
@@ -29,35 +29,36 @@ pub(crate) struct Setup {
 
 const GRACE: &str = "rotationGraceMs";
 
-/// Why no instance could be made.
+/// Errors of the creation of an instance.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigureError {
     #[error("the component cannot be instantiated: {0}")]
     Instantiate(String),
-    /// Which field or key, and why.
+    /// The error names the field or key and the reason.
     #[error("the engine refuses its configuration: {}", .0.words())]
     Refused(wit::Error),
-    #[error("the engine's answer cannot be read")]
+    #[error("the engine's result cannot be read")]
     Unreadable(#[source] serde_json::Error),
 }
 
 /// An instance with its engine configured.
 pub(crate) struct Instance {
     pub(crate) js: Engine,
-    /// The engine's number in it.
+    /// The engine's number within the instance.
     pub(crate) engine: u32,
     /// The handle of a session that was never saved.
     pub(crate) draft: Arc<str>,
+    /// The policy's settings.
     pub(crate) terms: Terms,
 }
 
-/// What has to be known here of a policy; each is described in `wit/policy.wit`.
+/// The settings of a policy that the Worker uses itself. `wit/policy.wit` describes each.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
     pub(crate) rotation_grace_ms: u64,
     pub(crate) maximum_token_bytes: u32,
     pub(crate) fields: FieldLimits,
-    /// Whether two saves that have changed one field differently are a conflict.
+    /// Whether two saves that change one field differently are a conflict.
     pub(crate) conflicts: bool,
 }
 
@@ -92,7 +93,7 @@ impl Instance {
         let policy: Map<String, Value> = serde_json::from_str(policy.get()).map_err(unreadable)?;
         let least_grace_ms = grace_ms(&policy).max(setup.least_grace_ms);
         let least_grace = (GRACE.to_owned(), Value::from(least_grace_ms.to_string()));
-        // What has no value yet is not among the members.
+        // A member without a value is absent.
         let policy: Map<String, Value> = policy
             .into_iter()
             .chain([least_grace])
@@ -115,7 +116,7 @@ fn grace_ms(policy: &Map<String, Value>) -> u64 {
     grace.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-/// A call that asks no store, of an instance that nobody uses yet.
+/// Runs a call that needs no store, on an instance that is not in use yet.
 fn ask(js: &Engine, name: &str, arguments: &impl Serialize) -> Result<Box<RawValue>, ConfigureError> {
     let arguments =
         zeroize::Zeroizing::new(serde_json::to_string(arguments).map_err(ConfigureError::Unreadable)?);
@@ -123,11 +124,11 @@ fn ask(js: &Engine, name: &str, arguments: &impl Serialize) -> Result<Box<RawVal
     let text = call.pass().map_err(instantiate)?;
     match read(&text).map_err(ConfigureError::Unreadable)? {
         Passed::Done(value, _) => Ok(value),
-        Passed::Asked(..) => Err(ConfigureError::Instantiate("it asks the store".into())),
+        Passed::Asked(..) => Err(ConfigureError::Instantiate("it called the store".into())),
     }
 }
 
-/// The same of a function that may refuse.
+/// The same for a function that returns a `result`.
 fn ask_result<T: DeserializeOwned>(
     js: &Engine,
     name: &str,
@@ -145,10 +146,10 @@ fn instantiate(error: JsValue) -> ConfigureError {
     ConfigureError::Instantiate(message(&error))
 }
 
-/// What JavaScript says of an error: of a trap its kind, of our own checks a sentence.
+/// The message of a JavaScript error: the kind of a trap, or the sentence of a check in `js/`.
 pub(super) fn message(error: &JsValue) -> String {
     let message = js_sys::Reflect::get(error, &"message".into())
         .ok()
         .and_then(|message| message.as_string());
-    message.unwrap_or_else(|| "something was thrown that is no error".into())
+    message.unwrap_or_else(|| "a value that is not an error was thrown".into())
 }

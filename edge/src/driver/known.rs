@@ -1,4 +1,4 @@
-//! What is known of one call: the entry that it begins with, those that it read or wrote, and how far it came.
+//! The state of one logical call outside the component: its seed, the entries that it read or wrote, and its progress.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use tessera_http::chain;
 use super::error::CallError;
 use super::wit;
 
-/// What is known of one call.
+/// The seed, the entries and the progress of one call.
 #[derive(Default)]
 pub(crate) struct Known {
-    /// Answers the first question to the store.
+    /// The reply to the first read of its key.
     pub(super) seed: Option<Seed>,
     pub(super) seen: Seen,
-    /// What the engine was told last when it asked for the time.
+    /// The last time that the engine received.
     pub(super) told_at: Timestamp,
-    /// Whether a write was asked.
+    /// Whether a write was sent to the store.
     pub(super) wrote: bool,
 }
 
 impl Known {
-    /// Of a call that begins with the entry that a session's calls read or wrote last.
+    /// For a call that starts from the entry that the session's previous calls read or wrote last.
     pub(crate) fn of(seed: Option<Seed>) -> Self {
         Self {
             seed,
@@ -31,16 +31,19 @@ impl Known {
         }
     }
 
-    /// What an error means by which a call has ended: where a write was asked, nobody is told that nothing was written.
+    /// Classifies the error of a call: after a write was sent, the outcome of the call is unknown.
     pub(super) fn judge(&self, error: CallError) -> CallError {
         if !self.wrote || matches!(error, CallError::Engine { .. }) {
             return error;
         }
-        tracing::error!("a call failed after it had asked a write: {}", chain(&error));
+        tracing::error!("a call failed after it had sent a write: {}", chain(&error));
         CallError::OutcomeUnknown
     }
 
-    /// The session that the call has answered, with the entry that it is about.
+    /// The session that the call returned, with its entry.
+    ///
+    /// # Errors
+    /// If the call has not seen the entry, or the entry has no fields at the returned position.
     pub(crate) fn found(&self, opened: wit::Opened) -> Result<(Arc<Opened>, Seed), CallError> {
         self.read(opened).ok_or_else(|| self.judge(CallError::NoFields))
     }

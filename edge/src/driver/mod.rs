@@ -1,9 +1,10 @@
-//! Runs the component without ever waiting inside it.
+//! Runs the component without waiting inside it.
 //!
-//! A *logical call* is one export of `sessions` with all its repeats. Each pass runs to its end at once, in `js/call.js`, which
-//! keeps what was asked and answered; where the store is to be asked, the pass ends with the question, it is awaited here, and
-//! the same call is made again. Nothing of the component is held meanwhile: any number of requests share one instance, and a
-//! call whose instance was lost goes on with another.
+//! A *logical call* is one call of an export of `sessions` with all its *passes*.
+//! Each pass runs to its end without suspension, in `js/call.js`, which keeps the replay log.
+//! A pass that needs the store ends with a store operation; the driver awaits its reply and repeats the call.
+//! Nothing of the component is held during the wait: any number of requests share one instance, and a call whose
+//! instance was lost continues on another.
 
 mod bindings;
 mod call;
@@ -22,5 +23,5 @@ pub(crate) use known::Known;
 #[cfg(feature = "test-routes")]
 pub(crate) use bindings::{Call, Engine, make_call_at, make_engine};
 
-/// The driver of an isolate, which has one thread.
+/// A driver that is shared by the requests of an isolate, which has one thread.
 pub(crate) type SharedDriver = std::sync::Arc<worker::send::SendWrapper<Driver>>;

@@ -1,4 +1,4 @@
-//! Opening a session: the store is asked each time, and the engine where its answer may be another than before.
+//! Opens sessions. Each open reads the store, and calls the engine only if its decision may have changed.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::wit;
 use crate::clock;
 
 impl Driver {
-    /// Opens the session that a token names.
+    /// Opens the session of a token.
     pub(crate) async fn open(&self, token: &str) -> Result<Found, CallError> {
         let opening = self.opens().begin(token);
         let mut answered = None;
@@ -20,7 +20,7 @@ impl Driver {
             if let Some(found) = self.opens().decided(&opening, &reply) {
                 return Ok(found);
             }
-            // No question is asked twice.
+            // The engine's call starts with this reply, so that the entry is not read twice.
             answered = Some((now, Arc::clone(op), reply));
         }
         let mut known = Known::default();

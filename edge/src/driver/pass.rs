@@ -1,4 +1,4 @@
-//! One pass through the component.
+//! The result of one pass through the component.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -6,13 +6,15 @@ use tessera_contract::Timestamp;
 
 use crate::store::StoreOp;
 
-/// How a pass ended, and the time: as the engine was told it last, or as the store is to be.
+/// How a pass ended, and a time.
 pub(super) enum Passed {
+    /// The result, and the last time that the engine received.
     Done(Box<RawValue>, Timestamp),
+    /// A store operation to perform, and its time.
     Asked(StoreOp, Timestamp),
 }
 
-/// Reads what `pass` of `js/call.js` answers.
+/// Reads the result of `pass` in `js/call.js`.
 pub(super) fn read(text: &str) -> Result<Passed, serde_json::Error> {
     #[derive(Deserialize)]
     struct Pass {

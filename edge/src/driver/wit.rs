@@ -1,4 +1,4 @@
-//! The types of `wit/policy.wit`, as they cross in JSON.
+//! The types of `wit/policy.wit`, in the JSON of `js/call.js`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -6,7 +6,7 @@ use tessera_contract::state::WRITER_BYTES;
 use tessera_contract::{Timestamp, decimal};
 use tessera_http::Status;
 
-/// A `result` as it crosses: where it holds nothing, `val` is left out.
+/// A `result`. `val` is absent if the case has no payload.
 #[derive(Deserialize)]
 pub(crate) struct Outcome {
     tag: String,
@@ -14,7 +14,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// The text of what it holds, or the error.
+    /// The JSON text of the value, or the error.
     pub(crate) fn read(self) -> Result<Result<Box<RawValue>, Error>, serde_json::Error> {
         let val = self.val.unwrap_or_default();
         match self.tag.as_str() {
@@ -24,7 +24,7 @@ impl Outcome {
     }
 }
 
-/// Why a call did not do as asked; `kind` is one of `error-kind`.
+/// An error of the engine; `kind` is a case of `error-kind`.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Error {
     pub(crate) kind: String,
@@ -34,7 +34,7 @@ pub(crate) struct Error {
     pub(crate) number: u64,
 }
 
-/// What a write hands back. A token is a login: no `Debug`.
+/// The result of a write. It contains a token, so it has no `Debug`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Grant {
@@ -93,7 +93,7 @@ impl From<Details> for tessera_http::Details {
     }
 }
 
-/// An open session. A handle and a key name it: no `Debug`.
+/// An open session. Its handle and key are secret, so it has no `Debug`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Opened {
@@ -107,7 +107,7 @@ pub(crate) struct Opened {
     pub(crate) holds_until: Timestamp,
 }
 
-/// A write.
+/// The arguments of a write.
 #[derive(Serialize)]
 pub(crate) struct Writing {
     pub(crate) handle: String,
@@ -117,7 +117,7 @@ pub(crate) struct Writing {
     pub(crate) base: Option<String>,
 }
 
-/// How a write has ended.
+/// The result of a call that may write.
 #[derive(Deserialize)]
 pub(crate) struct Written {
     pub(crate) grant: Grant,
@@ -161,7 +161,7 @@ pub(crate) struct Summary {
     #[serde(with = "decimal")]
     pub(crate) ends_at: Timestamp,
     pub(crate) current: bool,
-    /// One JSON object, in the form that records have.
+    /// One JSON object, in the form of records.
     pub(crate) fields: String,
 }
 
@@ -177,7 +177,7 @@ pub(crate) struct Progress {
     pub(crate) next: Option<String>,
 }
 
-/// A key that makes and checks tokens. It is wiped when it is dropped, and never stands in `Debug`.
+/// A key that signs and verifies tokens. Its secret is wiped on drop, and is not part of `Debug`.
 #[derive(Serialize)]
 pub(crate) struct SigningKey {
     pub(crate) id: String,
@@ -199,7 +199,7 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl Error {
-    /// What is wrong, for whoever asked.
+    /// The message for the caller. The Rust host has the same texts.
     pub(crate) fn words(&self) -> String {
         let Self {
             about,
@@ -211,35 +211,35 @@ impl Error {
             "missing" => "there is no such session".into(),
             "expired" => "the session or token has expired".into(),
             "replaced" => "the token was replaced by a later login".into(),
-            "reused" => "a token was used that had been renewed long before".into(),
+            "reused" => "a token was reused long after its renewal".into(),
             "token-too-long" => "the token is refused: it is longer than the policy allows".into(),
             "token-malformed" => "the token is refused: it is malformed".into(),
-            "token-header-refused" => "the token is refused: its header is not the one accepted".into(),
+            "token-header-refused" => "the token is refused: its header is not accepted".into(),
             "token-key-unknown" => {
                 "the token is refused: it was signed with a key that is not in the ring".into()
             }
-            "token-mac-wrong" => "the token is refused: its mac does not fit".into(),
+            "token-mac-wrong" => "the token is refused: its signature does not match".into(),
             "token-issuer-wrong" => "the token is refused: it has another issuer".into(),
             "token-audience-wrong" => "the token is refused: it is for another audience".into(),
             "token-not-yet-valid" => "the token is refused: it is not valid yet".into(),
             "invalid-csrf-token" => "the CSRF token is refused".into(),
             "invalid-policy" | "invalid-key" | "invalid-argument" => format!("{about} {reason}"),
-            "invalid-value" => format!("the value is unfit: {reason}"),
+            "invalid-value" => format!("invalid value: {reason}"),
             "limit-exceeded" => format!("{about} is at most {}", number),
             "conflict" => format!(
                 "others have changed the same fields: {}",
                 about.replace('\n', ", ")
             ),
-            "contended" => "too many others write the same session at once".into(),
+            "contended" => "too many concurrent writes to the same session".into(),
             "too-many-sessions" => "the subject has as many sessions as allowed".into(),
             "subject-required" => "a JWT needs a subject: authenticate the session first".into(),
             "draft" => "the session was never saved".into(),
             "closed" => "the session is closed".into(),
-            "unsupported" => format!("the store does not offer {reason}"),
-            "throttled" => format!("the store asks to be left alone for {} ms", number),
+            "unsupported" => format!("the store does not support {reason}"),
+            "throttled" => format!("rate limited; retry after {} ms", number),
             "full" => "the store is full".into(),
             "corrupt" => format!("the stored record cannot be read: {reason}"),
-            "outcome-unknown" => "a write was asked and how it ended is not known".into(),
+            "outcome-unknown" => "a write was sent and its outcome is unknown".into(),
             "unavailable" => "the store cannot be reached".into(),
             _ => reason.clone(),
         }

@@ -1,5 +1,6 @@
-//! Routes that the tests ask a store and the engine by, and faults that they order. Compiled in with the feature
-//! `test-routes` alone: nothing of it is deployed.
+//! Routes for tests: they call a store and the engine, and inject faults.
+//!
+//! Compiled only with the feature `test-routes`, which a deployed Worker does not have.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -81,7 +82,7 @@ async fn settle() -> Response {
     answer(&json!({}))
 }
 
-/// What was thrown: the instance is lost.
+/// The response to a JavaScript exception, which means that the instance is lost.
 fn thrown(error: &JsValue) -> Response {
     text(
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -94,8 +95,8 @@ fn open(kind: &str, space: &str) -> Result<crate::store::AnyStore, String> {
         .into_iter()
         .find(|(name, _)| *name == kind)
         .map(|(_, kind)| kind);
-    let kind = named.ok_or("there is no such store")?;
-    // The service's own has no name.
+    let kind = named.ok_or("unknown store")?;
+    // `-` stands for the space of the service, which has an empty name.
     let space = if space == "-" { "" } else { space };
     ENV.with_borrow(|env| {
         let env = env.as_ref().ok_or("there is no environment")?;
@@ -165,7 +166,7 @@ async fn begin(body: String) -> Response {
         ))
     });
     match made {
-        None => unfit("there is no such engine"),
+        None => unfit("unknown engine"),
         Some(Err(error)) => thrown(&error),
         Some(Ok(call)) => pass(number(), call),
     }
@@ -184,7 +185,7 @@ async fn go_on(body: String) -> Response {
         Err(error) => return unfit(&error.to_string()),
     };
     let Some(call) = CALLS.with_borrow_mut(|calls| calls.remove(&on.call)) else {
-        return unfit("there is no such call");
+        return unfit("unknown call");
     };
     call.set_at(on.now);
     match call.answer(on.answer.get()) {
@@ -193,7 +194,7 @@ async fn go_on(body: String) -> Response {
     }
 }
 
-/// One pass; a call that has not ended is kept for its answer.
+/// Runs one pass. A call that has not ended is kept until its reply arrives.
 fn pass(number: u32, call: Call) -> Response {
     let passed = match call.pass() {
         Ok(passed) => passed,
@@ -213,22 +214,22 @@ async fn abandon(Path(milliseconds): Path<u64>) -> Response {
     answer(&json!({}))
 }
 
-/// Logs a text: what was logged before stands above it.
+/// Logs a text. Everything logged earlier precedes it.
 async fn say(Path(text): Path<String>) -> Response {
     tracing::warn!("{text}");
     answer(&json!({}))
 }
 
 async fn panic_now() -> Response {
-    panic!("as the test asks")
+    panic!("requested by the test")
 }
 
-/// As where the stack or the memory is at its end: nothing is said, and nothing unwound.
+/// Traps, as exhaustion of stack or memory does: without a panic message and without unwinding.
 async fn trap_now() -> Response {
     core::arch::wasm32::unreachable()
 }
 
-/// The lines of an owner's index in Durable Objects, whatever became of their records.
+/// The keys of an owner's index in Durable Objects, whether or not their records exist.
 async fn lines(Path((space, owner)): Path<(String, String)>) -> Response {
     let store = match open("durable", &space) {
         Ok(AnyStore::Durable(store)) => store,
@@ -241,7 +242,7 @@ async fn lines(Path((space, owner)): Path<(String, String)>) -> Response {
     }
 }
 
-/// What is held: what is done for requests (this is one), and bytes of both memories.
+/// The present state: work items of requests (this one included), the sizes of both memories, and counters.
 async fn state(State(engine): State<EdgeEngine>) -> Response {
     let memory: js_sys::WebAssembly::Memory = wasm_bindgen::memory().into();
     let worker = js_sys::ArrayBuffer::from(memory.buffer()).byte_length();

@@ -1,5 +1,6 @@
-//! The component's allocator: small pieces of a call are cut from a [`Block`]; what is large, and what outlives its call, comes
-//! from `talc`.
+//! The component's allocator.
+//!
+//! A [`Block`] serves the small pieces of a call, `talc` the large ones and those that outlive their call.
 
 #![expect(unsafe_code, reason = "an allocator hands out memory by address")]
 
@@ -10,25 +11,25 @@ use talc::wasm::{WasmDynamicTalc, new_wasm_dynamic_allocator};
 
 use crate::block::Block;
 
-/// More than the small pieces of a usual call take: copies of a record with a hundred fields.
+/// The size of the block: more than the small pieces of a usual call need, such as copies of a record with a hundred fields.
 const BLOCK_BYTES: usize = 64 << 10;
-/// A longer piece comes from `talc`, which can use its memory again within the call.
+/// The maximum size of a piece in the block. Longer ones come from `talc`, which can reuse their memory within the call.
 const LONGEST_PIECE: usize = 4 << 10;
 
-/// No alignment that is asked for is greater.
+/// The memory of the block. No requested alignment is greater than its own.
 #[repr(align(16))]
 struct Memory(UnsafeCell<[u8; BLOCK_BYTES]>);
 
 // SAFETY: the component has one thread.
 unsafe impl Sync for Memory {}
 
-/// By itself, because what begins with zeros alone takes no room in the module.
+/// A static of its own, because only a static of zeros takes no space in the module.
 static MEMORY: Memory = Memory(UnsafeCell::new([0; BLOCK_BYTES]));
 
 /// Both allocators in one.
 struct Allocator {
     block: Cell<Block>,
-    /// Whether what is allocated now outlives its call.
+    /// Whether present allocations outlive their call.
     keeps: Cell<bool>,
     rest: WasmDynamicTalc,
 }
@@ -43,7 +44,7 @@ static ALLOCATOR: Allocator = Allocator {
     rest: new_wasm_dynamic_allocator(),
 };
 
-/// Makes what outlives its call.
+/// Runs `make` with allocations that outlive their call.
 pub(super) fn keep<T>(make: impl FnOnce() -> T) -> T {
     ALLOCATOR.keeps.set(true);
     let made = make();
@@ -52,7 +53,7 @@ pub(super) fn keep<T>(make: impl FnOnce() -> T) -> T {
 }
 
 impl Allocator {
-    /// Where in the block a piece begins; `None` for one that came from elsewhere.
+    /// The offset of a piece in the block; `None` for a piece from `talc`.
     fn place(piece: *const u8) -> Option<usize> {
         let place = (piece as usize).wrapping_sub(MEMORY.0.get() as usize);
         (place < BLOCK_BYTES).then_some(place)
@@ -70,16 +71,16 @@ impl Allocator {
     }
 }
 
-// SAFETY: the pieces of a block do not overlap (a property of `block.rs`), lie within it, and each goes back to where it came from,
-// which its address says.
+// SAFETY: the pieces of a block do not overlap (a property of `block.rs`) and are within it. Each piece is freed where it was
+// allocated, which its address determines.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let small = self.is_small(&layout);
         let cut = small.then(|| self.change(|block| block.cut(layout.size(), layout.align())));
         match cut.flatten() {
-            // SAFETY: the place lies within the block.
+            // SAFETY: the offset is within the block.
             Some(place) => unsafe { MEMORY.0.get().cast::<u8>().add(place) },
-            // SAFETY: as the caller promises.
+            // SAFETY: the caller meets the contract of `alloc`.
             None => unsafe { self.rest.alloc(layout) },
         }
     }
@@ -87,21 +88,21 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
         match Self::place(piece) {
             Some(place) => self.change(|block| block.take_back(place, layout.size())),
-            // SAFETY: it came from there.
+            // SAFETY: the piece came from `rest`.
             None => unsafe { self.rest.dealloc(piece, layout) },
         }
     }
 
     unsafe fn realloc(&self, piece: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
         let Some(place) = Self::place(piece) else {
-            // SAFETY: it came from there.
+            // SAFETY: the piece came from `rest`.
             return unsafe { self.rest.realloc(piece, layout, bytes) };
         };
         if self.change(|block| block.resize(place, layout.size(), bytes)) {
             return piece;
         }
-        // SAFETY: the caller promises that the length is none that overflows with this alignment; both pieces have at least as
-        // many bytes as are copied, and a new piece overlaps none that is out.
+        // SAFETY: the caller guarantees that the length does not overflow with this alignment. Both pieces have at least as
+        // many bytes as are copied, and a new piece overlaps no allocated one.
         unsafe {
             let moved = self.alloc(Layout::from_size_align_unchecked(bytes, layout.align()));
             if !moved.is_null() {

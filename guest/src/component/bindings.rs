@@ -1,4 +1,4 @@
-//! The interfaces of `wit/`, generated: the imports as functions, the exports as traits.
+//! The generated bindings of `wit/`: the imports as functions, the exports as traits.
 
 wit_bindgen::generate!({ path: "../wit", world: "engine", generate_all, pub_export_macro: true });
 

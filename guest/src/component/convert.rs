@@ -1,4 +1,4 @@
-//! The engine's types to those of WIT, and back.
+//! Conversions between the engine's types and those of WIT.
 
 use super::bindings::{sessions_wit, store, wit};
 use crate::engine;

@@ -1,4 +1,5 @@
-//! The only module that knows WIT: the imports as [`Ports`], the exports over [`Engine`] and [`session`].
+//! The only module that depends on WIT. It implements [`Ports`] over the imports, and the exports over [`Engine`] and
+//! [`session`].
 
 #![expect(
     unsafe_code,
@@ -138,7 +139,7 @@ struct Component;
 
 bindings::export!(Component with_types_in bindings);
 
-/// The engines that are configured, by number.
+/// The configured engines, by number.
 #[derive(Default)]
 struct Engines {
     last: u32,
@@ -156,7 +157,7 @@ thread_local! {
     };
 }
 
-/// In a cell, because a `RefCell` brings along code that panics.
+/// Runs `work` on the engines. They are in a `Cell`, because a `RefCell` adds code that panics.
 fn with_engines<T>(work: impl FnOnce(&mut Engines) -> T) -> T {
     let mut engines = ENGINES.take();
     let done = work(&mut engines);
@@ -177,7 +178,7 @@ fn engine(id: u32) -> Result<Rc<Engine>, wit::Error> {
 #[inline(never)]
 fn configure(policy: wit::Policy, keys: Vec<wit::SigningKey>) -> Result<u32, wit::Error> {
     let (policy, keys) = (policy_in(policy), keys_in(keys));
-    // What came in lies where the call's own memory is; the engine keeps a copy.
+    // The arguments are in the memory of the call, so that the engine keeps a copy.
     allocator::keep(|| keep_engine(policy.clone(), &keys))
 }
 

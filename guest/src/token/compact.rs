@@ -1,8 +1,9 @@
-//! `ts1.<key id>.<payload>.<mac>`.
+//! Compact tokens: `ts1.<key id>.<payload>.<mac>`.
 //!
-//! Payload: 38 bytes, all numbers big-endian: session id (16), generation counter (4), when it was raised (6), when the token
-//! was issued (6), the session's absolute end (6). The mac is HMAC-SHA256 over everything before its dot.
-//! The prefix lets secret scanners find a leaked one.
+//! The payload has 38 bytes, with all numbers big-endian: session id (16), generation counter (4), the generation's timestamp
+//! (6), the token's time of issue (6), the session's absolute end (6).
+//! The MAC is HMAC-SHA256 over everything before its dot.
+//! The prefix lets secret scanners find leaked tokens.
 
 use crate::encoding;
 use crate::error::Kind;
@@ -38,7 +39,7 @@ pub(super) fn mint(claims: &Claims<'_>, key: &Key) -> Minted {
     }
 }
 
-/// Checks the mac before it reads the payload.
+/// Parses a token. The MAC is checked before the payload is decoded.
 pub(super) fn read(token: &str, ring: &KeyRing) -> Result<Token, Kind> {
     let rest = token.strip_prefix(PREFIX).ok_or(Kind::TokenMalformed)?;
     let (key_id, rest) = rest.split_once('.').ok_or(Kind::TokenMalformed)?;
@@ -46,7 +47,7 @@ pub(super) fn read(token: &str, ring: &KeyRing) -> Result<Token, Kind> {
     if !keys::is_key_id(key_id) {
         return Err(Kind::TokenMalformed);
     }
-    // A further dot would be a character foreign to base64url.
+    // A further dot fails here, because it is not a character of base64url.
     let mac = encoding::decode_exact::<32>(mac).ok_or(Kind::TokenMalformed)?;
     let key = ring.find(key_id).ok_or(Kind::TokenKeyUnknown)?;
     let signed = PREFIX.len() + key_id.len() + 1 + payload.len();
@@ -72,7 +73,7 @@ pub(super) fn read(token: &str, ring: &KeyRing) -> Result<Token, Kind> {
     })
 }
 
-/// Six bytes hold every moment that the engine accepts from a clock; an end past that stands as the last one.
+/// Writes a timestamp in six bytes, which hold every time that the engine accepts from a clock. A later end is clamped.
 fn put_moment(onto: &mut [u8], moment: u64) {
     let moment = moment.min(crate::call::MAXIMUM_TIMESTAMP_MS);
     onto.copy_from_slice(&moment.to_be_bytes()[2..]);

@@ -1,38 +1,38 @@
-//! The content of a token, whatever its form.
+//! The content of a token, for both formats.
 
 use crate::generation::Generation;
 use crate::id::SessionId;
 
-/// What a token says, its mac and dates checked.
+/// The content of a token whose MAC was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Whose record it names.
+    /// The id of the session.
     pub id: SessionId,
-    /// Which of the session's generations it is.
+    /// The generation of the token.
     pub generation: Generation,
-    /// When it was made.
+    /// When the token was issued.
     pub issued_at: u64,
-    /// From when on it is accepted.
+    /// The token is accepted from this moment on.
     pub not_before: u64,
-    /// From when on it is refused.
+    /// The token is refused from this moment on.
     pub expires_at: u64,
-    /// JWT only: whom it stands for.
+    /// JWT only: the subject.
     pub subject: Option<String>,
     /// JWT only: the `data` claim.
     pub data: Vec<(String, String)>,
 }
 
-/// What a token is made from.
+/// The content of a token to issue.
 pub struct Claims<'a> {
-    /// Whose record it names.
+    /// The id of the session.
     pub id: SessionId,
-    /// Which generation it is.
+    /// The generation of the token.
     pub generation: Generation,
-    /// When it is made.
+    /// The time of issue.
     pub now: u64,
     /// The session's absolute end.
     pub ends_at: u64,
-    /// Whom the session stands for.
+    /// The subject of the session.
     pub subject: Option<&'a str>,
     /// The `data` claim of a JWT.
     pub data: &'a [(String, String)],
@@ -40,10 +40,10 @@ pub struct Claims<'a> {
 
 /// A new token.
 pub struct Minted {
-    /// What the client gets.
+    /// The token's text.
     pub text: String,
-    /// What it says of its own issue and end.
+    /// The time of issue in the token. A JWT rounds it down to a second.
     pub issued_at: u64,
-    /// From when on it is refused.
+    /// The expiry in the token. A JWT rounds it down to a second.
     pub expires_at: u64,
 }

@@ -1,6 +1,6 @@
-//! JSON Web Tokens (RFC 7519) as JWS compact serialisation (RFC 7515), HS256 (RFC 7518) and nothing else.
+//! JSON Web Tokens (RFC 7519) in JWS compact serialisation (RFC 7515), with HS256 (RFC 7518) only.
 //!
-//! The header is read by a strict bounded scanner before the mac; the payload only after it.
+//! A strict, bounded scanner reads the header before the MAC is checked. The payload is read only after the check.
 
 use crate::encoding;
 use crate::error::{Error, Kind};
@@ -14,7 +14,7 @@ use super::form::{Claims, Minted, Token};
 
 const TYPE: &str = "tessera+jwt";
 const ALGORITHM: &str = "HS256";
-/// A header of ours is at most 77 bytes.
+/// The maximum length of a decoded header. The engine's own headers have at most 77 bytes.
 const MAXIMUM_HEADER_BYTES: usize = 256;
 
 pub(super) fn mint(claims: &Claims<'_>, policy: &Policy, key: &Key) -> Result<Minted, Error> {
@@ -113,7 +113,10 @@ fn decode_text(segment: &str) -> Option<String> {
     String::from_utf8(encoding::decode(segment)?).ok()
 }
 
-/// Compares `alg` and `typ`, never chooses by them, and answers the key id. Any other parameter (`crit`, `jwk`, …) is refused.
+/// Checks a header and returns its key id.
+///
+/// `alg` and `typ` are compared with fixed values, and never select an algorithm.
+/// Any other parameter (`crit`, `jwk`, …) is refused.
 fn read_header(header: &str) -> Result<String, Kind> {
     let mut scanner = Scanner::new(header);
     let mut key_id = None;
@@ -142,7 +145,7 @@ struct Payload {
     token: Token,
 }
 
-/// Reads the claims of a payload whose mac was right. Unknown claims are passed over; none may stand twice.
+/// Reads the claims of a payload whose MAC was verified. Unknown claims are ignored; duplicate claims are refused.
 fn read_payload(payload: &str) -> Option<Payload> {
     json::check(payload).ok()?;
     let mut scanner = Scanner::new(payload);
@@ -193,13 +196,13 @@ fn read_generation(text: &str) -> Option<Generation> {
     })
 }
 
-/// A number with one text only: no sign, no leading zeros.
+/// Parses a number without a sign or leading zeros, so that each number has exactly one text.
 fn canonical<N: core::str::FromStr>(text: &str) -> Option<N> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     if plain { text.parse().ok() } else { None }
 }
 
-/// Calls `member` with each name of an object, to read the value after it.
+/// Calls `member` with each name of an object; `member` reads the value.
 fn each_member<'a>(
     scanner: &mut Scanner<'a>,
     mut member: impl FnMut(&str, &mut Scanner<'a>) -> Option<()>,

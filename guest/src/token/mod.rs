@@ -1,4 +1,4 @@
-//! Tokens: what a client holds. The policy says which of two forms is made and accepted, never the token.
+//! Tokens, which clients hold. The policy decides which of two formats is issued and accepted, never the token itself.
 
 mod compact;
 mod form;
@@ -11,10 +11,10 @@ use crate::keys::KeyRing;
 use crate::moments::Moments;
 use crate::policy::{Policy, TokenFormat};
 
-/// Reads and checks a token: length, form, key, mac; then its dates.
+/// Checks a token: its length, format, key and MAC, then its dates.
 ///
 /// # Errors
-/// `InvalidToken`, `Expired`.
+/// The kinds `Token…`, `Expired`.
 pub fn verify(token: &str, policy: &Policy, ring: &KeyRing, moments: &Moments) -> Result<Token, Error> {
     if token.len() > policy.maximum_token_bytes as usize {
         return Err(Kind::TokenTooLong.into());
@@ -23,7 +23,7 @@ pub fn verify(token: &str, policy: &Policy, ring: &KeyRing, moments: &Moments) -
         TokenFormat::Compact => compact::read(token, ring)?,
         TokenFormat::Jwt => jwt::read(token, ring, policy)?,
     };
-    // The absolute end in a compact token is the record's own and exact; only a JWT's `exp` is tolerated past it.
+    // A compact token contains the exact absolute end of the record. Only a JWT's `exp` has a tolerance.
     let leeway = match policy.token_format {
         TokenFormat::Compact => 0,
         TokenFormat::Jwt => policy.clock_skew_ms,
@@ -37,10 +37,10 @@ pub fn verify(token: &str, policy: &Policy, ring: &KeyRing, moments: &Moments) -
     Ok(read)
 }
 
-/// Makes a token and answers it with the moment it expires.
+/// Issues a token.
 ///
 /// # Errors
-/// `SubjectRequired` for a JWT without a subject, `LimitExceeded` if it would be longer than the policy accepts.
+/// `SubjectRequired` for a JWT without a subject, `LimitExceeded` if the token would be longer than the policy accepts.
 pub fn mint(claims: &Claims<'_>, policy: &Policy, ring: &KeyRing) -> Result<Minted, Error> {
     let minted = match policy.token_format {
         TokenFormat::Compact => compact::mint(claims, ring.signing()),

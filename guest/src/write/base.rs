@@ -1,4 +1,4 @@
-//! The record as the caller saw it, and the fields that others have changed since.
+//! The record on which the caller's changes are based, and the detection of conflicts with it.
 
 use tessera_contract::index::Index;
 
@@ -7,15 +7,17 @@ use crate::json::{self, Scanner};
 use crate::overlay::Overlay;
 use crate::snapshot::Snapshot;
 
-/// What the caller saw of the record when it made its changes.
+/// The record on which the caller's changes are based.
 pub(crate) struct Base<'a> {
-    /// Its version; `None` where there are no changes to compare.
+    /// The version; `None` where there are no changes to compare.
     pub(super) version: Option<u64>,
-    /// Its fields, where the record that was read first has another version.
+    /// The fields, if the record that was read first has another version.
     fields: Option<(&'a str, Index)>,
 }
 
 impl<'a> Base<'a> {
+    /// Creates the base of a write from the handle's version and the host's `base`.
+    ///
     /// # Errors
     /// `InvalidArgument` if the fields are not those of a record.
     pub(crate) fn new(version: u64, fields: Option<&'a str>) -> Result<Self, Error> {
@@ -37,7 +39,7 @@ impl<'a> Base<'a> {
         })
     }
 
-    /// Of a write without changes.
+    /// Creates the base of a write without changes.
     pub(crate) fn none() -> Self {
         Self {
             version: None,
@@ -45,7 +47,10 @@ impl<'a> Base<'a> {
         }
     }
 
-    /// Under the field rule `conflict`: fields that we and others have changed differently.
+    /// Under the field rule `conflict`: refuses fields that this write and concurrent ones changed to different values.
+    ///
+    /// # Errors
+    /// `Conflict`, with the names of the fields.
     #[inline(never)]
     pub(super) fn check_conflict(
         &self,

@@ -1,22 +1,22 @@
-//! Why a record is written.
+//! The purpose of a write.
 
 use crate::snapshot::KeepFields;
 
-/// Why a record is written.
+/// The purpose of a write.
 #[derive(Clone, Copy)]
 pub(crate) enum Intent<'a> {
-    /// To store changes; renews where the policy says it is time.
+    /// Stores changes, and renews the token if the policy requires it.
     Save,
-    /// To renew the token.
+    /// Renews the token.
     Rotate,
-    /// To note that a renewed token arrived, and slide the idle expiry.
+    /// Notes that the client has received a renewed token, and slides the idle expiry.
     Confirm,
-    /// To log a subject in.
+    /// Logs a subject in.
     Authenticate { subject: &'a str, keep: &'a KeepFields },
 }
 
 impl<'a> Intent<'a> {
-    /// Which of the stored fields the next record keeps.
+    /// The stored fields that the next record keeps.
     pub(super) fn keep(self) -> &'a KeepFields {
         match self {
             Self::Authenticate { keep, .. } => keep,
@@ -24,7 +24,7 @@ impl<'a> Intent<'a> {
         }
     }
 
-    /// Whether nothing of what is stored survives: then only the generations matter, whatever was saved meanwhile.
+    /// Whether no stored field is kept. The write then depends on the generations alone, and not on concurrent saves.
     pub(super) fn drops_all(self) -> bool {
         matches!(self.keep(), KeepFields::Nothing)
     }

@@ -1,4 +1,4 @@
-//! The one way in which a session's record is written: judge, compose, compare and swap, and again if others came first.
+//! The only code that writes a session's record: check, compose, compare and swap, and retry after a concurrent write.
 
 mod base;
 mod intent;
@@ -30,27 +30,27 @@ use crate::token::Minted;
 use crate::view::Grant;
 use crate::writer_id::WriterId;
 
-/// How often a write is tried before it is given up as contended.
+/// The maximum number of attempts of a write before it fails as contended.
 const ATTEMPTS: usize = 8;
-/// How often a login is: its cap asks questions as well, and a call has only so many.
+/// The maximum number of attempts of a login. Fewer, because the session cap needs some of the call's import calls.
 const LOGIN_ATTEMPTS: usize = 6;
-/// How often a session is to move: each time takes more questions.
+/// The maximum number of attempts to move a session. Fewer, because each attempt needs more import calls.
 const RELOCATION_ATTEMPTS: usize = 4;
-/// For how long a write is tried again, in milliseconds.
+/// The time within which a write is retried, in milliseconds.
 const RETRY_WINDOW_MS: u64 = 25_000;
 
-/// What a write is made from; nothing of it but the time changes while it goes on.
+/// The inputs of a write. Only the time changes during the write.
 pub(crate) struct Write<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) call: &'a Call<'a>,
     pub(crate) writer_id: &'a WriterId,
     pub(crate) intent: Intent<'a>,
     pub(crate) overlay: &'a Overlay,
-    /// The time of this try: the clock is read again before each, so that nothing is written after its grace.
+    /// The time of this attempt. The clock is read before each attempt, so that nothing is written after its grace period.
     pub(crate) now: Cell<u64>,
 }
 
-/// How a write ended.
+/// The result of a write.
 pub(crate) struct Ended {
     pub(crate) live: Live,
     pub(crate) grant: Grant,
@@ -89,10 +89,10 @@ impl<'a> Write<'a> {
             }
             Swap::Missing => Err(Error::because(
                 Kind::Other,
-                "the store answered missing to an insert",
+                "the store returned missing on an insert",
             )),
             Swap::Stale => {
-                // The id is 128 random bits: what is there can only be what an earlier try of this handle wrote.
+                // The id is 128 random bits: only an earlier attempt of this handle can have written the existing record.
                 let found = self
                     .engine
                     .find(self.call, id, true, &self.moments())?
@@ -107,7 +107,7 @@ impl<'a> Write<'a> {
                 if live.snapshot.head.writes.contains(writer_id.write_id()) {
                     return Ok(self.adopt(&plan, live, minted));
                 }
-                // It is ours alone: no token of it was ever handed out.
+                // No other caller has this record, because no token of it was handed out.
                 self.replace_with(&live, &Base::none(), true)
             }
         }
@@ -132,7 +132,7 @@ impl<'a> Write<'a> {
             if self.is_own_login(&own, &newest.head) {
                 own.shown.generation = newest.head.generations.current;
                 own.snapshot = Rc::clone(newest);
-                // Nobody holds its token yet.
+                // Its token was never handed out.
                 hand_out = true;
             }
             let mut plan = Plan::next(
@@ -168,7 +168,7 @@ impl<'a> Write<'a> {
             let at = Placement {
                 owner: plan.head.subject.as_deref(),
                 previous_owner: newest.head.subject.as_deref(),
-                // Whatever else is written, the guard says whether the generations are still the same.
+                // The guard changes with the generations, and with nothing else that is written.
                 guard: plan.changed.then(|| writer_id.guard(attempt)),
                 expires_at: self.expires_at(&plan.head, found.expires_at),
                 ends_at: plan.head.ends_at,
@@ -199,7 +199,7 @@ impl<'a> Write<'a> {
                 return Ok(self.adopt(&plan, own.over(found.clone()), minted));
             }
             if id != newest.id {
-                // Nobody holds a token of what was written under the new id. But others may have renewed to it.
+                // No client holds a token of the record under the new id, but concurrent renewals may lead to it.
                 if let (true, Some(guard)) = (again.is_none() || plan.logs_in(newest), at.guard) {
                     self.call.delete(&self.engine.key(id), Condition::Guard(guard))?;
                 }
@@ -219,8 +219,10 @@ impl<'a> Write<'a> {
         Err(Kind::Contended.into())
     }
 
-    /// The newest record, where a first try was judged on another than the caller saw: that was what the host has seen last, and
-    /// what others have stored there may be gone. A refusal because of it would be told for as long as the host begins with it.
+    /// Reads the newest record after an error in the first attempt, if that attempt used another version than the caller saw.
+    ///
+    /// The first attempt uses the entry that the host saw last, which may be outdated. Without another read, the same refusal
+    /// would be returned for as long as the host begins with that entry. Any other error is returned.
     fn look_again(
         &self,
         error: Error,
@@ -242,7 +244,7 @@ impl<'a> Write<'a> {
         Ok(newest)
     }
 
-    /// Whether the newest generation comes from a login of this session whose answer was lost: it is what the session stands on.
+    /// Whether the newest generation is from a login of this session whose reply was lost. The session then continues from it.
     fn is_own_login(&self, own: &Live, newest: &Head) -> bool {
         let Generations {
             current,
@@ -256,9 +258,9 @@ impl<'a> Write<'a> {
             && self.writer_id.wrote_last(newest)
     }
 
-    /// Under the field rule `conflict`, fields that we and others have changed differently are an error.
+    /// Checks for conflicts under the field rule `conflict`.
     fn check_conflict(&self, base: &Base<'_>, first: &Snapshot, newest: &Snapshot) -> Result<(), Error> {
-        // Where nothing stored survives there is nothing to conflict with.
+        // A write that keeps no stored field conflicts with none.
         if self.engine.policy.field_rule == FieldRule::LaterWins || self.intent.drops_all() {
             return Ok(());
         }
@@ -272,7 +274,7 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// Makes the next record and the token to hand out, so that what could fail for their size fails before the write.
+    /// Composes the next record and the token to hand out. Both are made before the write, so that a size limit fails early.
     #[inline(never)]
     fn compose(
         &self,
@@ -297,7 +299,7 @@ impl<'a> Write<'a> {
         mint(self.engine, generation, &plan.head, fields, self.now.get()).map(Some)
     }
 
-    /// An expiry never moves earlier, but for an authentication, which starts anew.
+    /// The idle expiry of the next record. It never moves earlier, except by an authentication, which restarts it.
     fn expires_at(&self, head: &Head, before: u64) -> u64 {
         let slid = self.now.get() + self.engine.policy.idle_timeout_ms;
         let expires_at = match self.intent {
@@ -307,11 +309,11 @@ impl<'a> Write<'a> {
         expires_at.min(head.ends_at)
     }
 
-    /// The record is written, whether we were told so or found it out.
+    /// The result of a write whose record is stored, by the store's reply or found by a later read.
     #[inline(never)]
     fn adopt(&self, plan: &Plan, mut live: Live, minted: Option<Minted>) -> Ended {
         live.shown.generation = plan.stand_on;
-        // A client that authenticated has a new token for certain; a renewed one may never arrive.
+        // After an authentication the session continues with the new token. After a renewal the new token may never arrive.
         if let Some(minted) = &minted
             && plan.hand_out == Some(plan.stand_on)
         {

@@ -1,4 +1,4 @@
-//! The next record's head, and the token to hand out: decided from the newest record, without the store.
+//! The plan of a write: the next record's head and the token to hand out, decided from the newest record without the store.
 
 use super::intent::Intent;
 use crate::error::{Error, Kind};
@@ -9,23 +9,24 @@ use crate::policy::Policy;
 use crate::record::{Head, Writes};
 use crate::snapshot::Snapshot;
 
-/// What the next record's head will be, and whom to hand a token.
+/// The next record's head, and the generation of the token to hand out.
 pub(super) struct Plan {
     pub(super) head: Head,
-    /// Whether the generations, and so the head, differ from those it came from.
+    /// Whether the head's generations differ from those of the newest record.
     pub(super) changed: bool,
+    /// The generation of the token to hand out.
     pub(super) hand_out: Option<Generation>,
-    /// The generation that the handle stands on afterwards.
+    /// The generation of the handle after the write.
     pub(super) stand_on: Generation,
 }
 
 impl Plan {
-    /// Whether all tokens of the record from before are dead.
+    /// Whether the write invalidates all tokens of the previous record.
     pub(super) fn logs_in(&self, before: &Snapshot) -> bool {
         self.head.generations.login_generation != before.head.generations.login_generation
     }
 
-    /// The head of a session that was never stored.
+    /// Plans the first write of a draft.
     pub(super) fn first(policy: &Policy, intent: Intent<'_>, now: u64) -> Self {
         let generations = Generations::first(now);
         let mut head = Head {
@@ -50,7 +51,10 @@ impl Plan {
         }
     }
 
-    /// Judges the newest record and says what the write makes of its head.
+    /// Checks the handle against the newest record, and plans the next head.
+    ///
+    /// # Errors
+    /// `Expired`, `Replaced`.
     #[inline(never)]
     pub(super) fn next(
         policy: &Policy,
@@ -93,7 +97,7 @@ impl Plan {
                     plan.hand_out = Some(generations.current);
                     plan.changed = true;
                 }
-                // The new token may never have arrived: it is made once more from the record.
+                // The client may never have received the new token: it is issued again from the record.
                 TokenStatus::PreviousUnconfirmed => plan.hand_out = Some(generations.current),
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! A new generation under a new id, over a store without compare-and-swap.
+//! Moving a session to a new id at each new generation, over a store without compare-and-swap.
 
 use super::plan::Plan;
 use crate::call::{Call, Swap};
@@ -9,8 +9,10 @@ use crate::ports::{Expected, Placement};
 use crate::record;
 use crate::snapshot::Snapshot;
 
-/// Where the next record lies. A store that compares nothing could lose a new generation to a save that has not seen it,
-/// and show the old one for a while: there, each gets an id of its own.
+/// Returns the id of the next record.
+///
+/// Without compare-and-swap, a save that has not seen a new generation could overwrite it, and stale reads could return the
+/// old one. Over such a store, each new generation gets a new id.
 pub(super) fn next_id(
     engine: &Engine,
     call: &Call<'_>,
@@ -29,7 +31,7 @@ pub(super) fn next_id(
     )
 }
 
-/// Writes a record under its new id, and then what ends the old one: after a login it is dead, after a renewal it leads on.
+/// Writes a record under its new id, then ends the old record: a login ends it at once, a renewal replaces it by a redirect.
 #[inline(never)]
 pub(super) fn relocate(
     engine: &Engine,
@@ -46,11 +48,11 @@ pub(super) fn relocate(
     let inserted = call.insert(&engine.key(next.id), next.text(), &first)?;
     let logs_in = plan.logs_in(old);
     if logs_in && !matches!(inserted, Swap::Done(_)) {
-        // The id was drawn for it: only an earlier try of the store's own client can be there.
+        // The id is random: the existing entry can only be from a retry by the store's own client.
         return Ok(Swap::Stale);
     }
     let way = record::redirect(next.id);
-    // An end that comes forward tells the store that this is the last of the old record.
+    // Lowering `ends-at` makes the old entry final.
     let (value, end) = if logs_in {
         (old.text(), 0)
     } else {
@@ -66,7 +68,7 @@ pub(super) fn relocate(
     let ended = call.replace(&engine.key(old.id), value, Expected::Version(old.version), &last)?;
     Ok(match ended {
         Swap::Done(_) if logs_in => inserted,
-        // Others may have renewed the same record: where it leads now counts.
+        // Concurrent calls may have renewed the same record: the stored redirect decides.
         Swap::Done(_) => Swap::Stale,
         refused => refused,
     })

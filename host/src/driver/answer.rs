@@ -1,4 +1,4 @@
-//! What was answered to a logical call; and any store, asked in one way.
+//! The answers to a logical call, and the store as a trait object.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use tessera_contract::store::{Capabilities, StoreError, StoreOp, StoreReply, Sto
 
 use crate::Timestamp;
 
-/// What was answered. Cheap to clone, because a repeat is told again.
+/// One answer to the component. Cheap to clone, because a repeat receives it again.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Now(Timestamp),
@@ -17,7 +17,7 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// The store's error, if it is one that the caller will want to see the source of.
+    /// The store's error, if the answer contains one.
     pub(crate) fn failure(&self) -> Option<&StoreError> {
         match self {
             Self::Now(_) | Self::Random(_) => None,
@@ -26,10 +26,10 @@ impl Answer {
     }
 }
 
-/// A reply on its way.
+/// A pending reply of the store.
 pub(crate) type Pending = Pin<Box<dyn Future<Output = StoreReply> + Send>>;
 
-/// Any [`StoreService`], its future in a box.
+/// Any [`StoreService`], with boxed futures.
 pub(crate) trait AnyStore: Send + Sync {
     fn describe(&self) -> Capabilities;
     fn ask(self: Arc<Self>, now: Timestamp, op: Arc<StoreOp>) -> Pending;

@@ -1,4 +1,4 @@
-//! Logical calls: passes through the component until one ends, with the store awaited in between.
+//! Logical calls: passes through the component until one completes, with the store awaited in between.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,18 +15,18 @@ use crate::bindings::wit;
 use crate::clock::Random;
 use crate::error::{ConfigurationError, SessionError};
 
-/// All instances of one `Sessions`. Any of them can make any call, and go on with one that another began.
+/// All instances of one `Sessions`. Each of them can make any call, and can continue a call that another one began.
 pub(crate) struct Calls {
     pub(super) setup: Setup,
     slots: Box<[Slot]>,
-    /// Held while the key ring changes, so that two changes do not leave instances with different rings.
+    /// Locked while the key ring changes, so that two changes cannot leave instances with different rings.
     changing_keys: Mutex<()>,
     pub(super) opens: Opens,
     /// The handle of every draft.
     draft: Arc<str>,
 }
 
-/// What an export answers, within wasmtime's own result.
+/// The result of an export, within wasmtime's own result.
 pub(crate) type Passed<T> = wasmtime::Result<Result<T, wit::Error>>;
 
 fn configuration_error(error: SetupError) -> ConfigurationError {
@@ -37,7 +37,7 @@ fn configuration_error(error: SetupError) -> ConfigurationError {
 }
 
 impl Calls {
-    /// Makes the first instance, so that a policy or key that is refused is refused now.
+    /// Creates the first instance at once, so that an invalid policy or key is refused here.
     pub(crate) fn new(setup: Setup, instances: usize, opens: Opens) -> Result<Self, ConfigurationError> {
         let mut first = Instance::new(&setup, &setup.keys()).map_err(configuration_error)?;
         let draft = {
@@ -68,17 +68,17 @@ impl Calls {
         Arc::clone(&self.draft)
     }
 
-    /// The limits of fields.
+    /// The policy's limits on fields.
     pub(crate) fn field_limits(&self) -> FieldLimits {
         self.setup.field_limits()
     }
 
-    /// Whether two saves that changed one field differently are in conflict.
+    /// Whether two saves that change the same field differently conflict.
     pub(crate) fn compares_fields(&self) -> bool {
         self.setup.policy.field_rule == wit::FieldRule::Conflict
     }
 
-    /// Where writers of one record wait for each other.
+    /// The queues of writers.
     pub(crate) fn queues(&self) -> &Arc<Queues> {
         &self.setup.queues
     }
@@ -87,12 +87,12 @@ impl Calls {
         &*self.setup.sources.random
     }
 
-    /// What is remembered of opens.
+    /// The remembered opens.
     pub(crate) fn opens(&self) -> &Opens {
         &self.opens
     }
 
-    /// The time by the clock that sessions expire by.
+    /// The time of the clock that determines expiry.
     pub(crate) fn now(&self) -> crate::Timestamp {
         self.setup.sources.clock.now()
     }
@@ -100,22 +100,22 @@ impl Calls {
     /// Changes the key ring of every instance, or of none if the engine refuses it.
     pub(crate) fn replace_keys(&self, keys: Arc<[SigningKey]>) -> Result<(), ConfigurationError> {
         let _changing = self.changing_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        // An instance of its own tries the ring, because a slot may hold none.
+        // A separate instance checks the ring, because all slots may be empty.
         Instance::new(&self.setup, &keys).map_err(configuration_error)?;
         self.setup.set_keys(Arc::clone(&keys));
         for slot in &self.slots {
             match slot.replace_keys(&self.setup, &keys) {
-                // A lost instance is made anew with the new ring.
+                // A lost instance is recreated with the new ring.
                 Ok(()) | Err(SetupError::Instantiate(_)) => {}
                 Err(error @ SetupError::Refused(_)) => return Err(configuration_error(error)),
             }
         }
-        // What a key that is gone has opened is not remembered, whichever call is under way.
+        // Opens by a removed key must not be remembered, even if their call is still in progress.
         self.opens.forget_all();
         Ok(())
     }
 
-    /// Each thread keeps to one instance, so that threads do not wait for each other.
+    /// The slot of this thread. Threads use different instances as far as possible, so that they do not wait for each other.
     fn slot(&self) -> &Slot {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
@@ -124,12 +124,12 @@ impl Calls {
         &self.slots[THREAD.with(|thread| *thread) % self.slots.len()]
     }
 
-    /// A call that asks no store.
+    /// Runs a call that needs no store.
     pub(crate) fn at_once<T>(&self, call: impl Fn(&mut Instance) -> Passed<T>) -> Result<T, SessionError> {
         self.ended(&mut ReplayLog::at_once(None), call)
     }
 
-    /// A call that asks no store beyond the log's seed.
+    /// Runs a call that needs no store beyond the log's seed.
     pub(crate) fn ended<T>(
         &self,
         log: &mut ReplayLog,
@@ -143,7 +143,7 @@ impl Calls {
         }
     }
 
-    /// A logical call that is bound to no session. Once a write was asked, it ends also if the caller goes away.
+    /// Runs a logical call that belongs to no session. Once a write was requested, it completes even if the caller drops it.
     pub(crate) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         mut log: ReplayLog,
@@ -157,7 +157,7 @@ impl Calls {
         .await
     }
 
-    /// Makes passes until one ends.
+    /// Makes passes until one completes.
     pub(crate) async fn finish<T>(
         &self,
         log: &mut ReplayLog,
@@ -172,8 +172,8 @@ impl Calls {
         }
     }
 
-    /// One pass; `None` if the call is to be made again. A trap loses nothing but the pass: the call goes on, once, on another
-    /// instance with the same log.
+    /// Makes one pass; `None`: the call must be repeated.
+    /// A trap loses only the pass: the call continues, once, on another instance with the same log.
     fn pass<T>(
         &self,
         log: &mut ReplayLog,
@@ -224,7 +224,7 @@ mod tests {
     use crate::store::{Capabilities, MemoryStore, Store};
     use crate::{SystemClock, SystemRandom, Timestamp};
 
-    /// Counts what it is asked.
+    /// Counts its calls.
     struct Counting(Arc<MemoryStore>, Arc<AtomicUsize>);
 
     impl StoreService for Counting {
@@ -268,7 +268,7 @@ mod tests {
                 base: None,
             };
             let saved = sessions.call_save(store, engine, &writing)?;
-            // As if it had trapped with the answer in its hands.
+            // Simulates a trap after the reply was received.
             let left = traps.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
             match left {
                 Ok(_) => Err(wasmtime::Error::msg("a trap")),
@@ -301,7 +301,7 @@ mod tests {
             opened,
             Err(SessionError::InstanceLost { source: Some(_) })
         ));
-        // The call after it finds an instance.
+        // The next call creates a new instance.
         let verified = calls.at_once(|instance| {
             let (sessions, store, engine) = instance.parts();
             sessions.call_draft(store, engine)

@@ -1,4 +1,4 @@
-//! The component, compiled and ready to be instantiated.
+//! The compiled component, ready for instantiation.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,32 +10,33 @@ use super::{settings, watchdog};
 use crate::bindings::EnginePre;
 use crate::error::ComponentError;
 
-/// The most instances of all components in one process.
+/// The maximum number of instances in one process, over all components.
 const MAXIMUM_INSTANCES: u32 = 1000;
-/// The most memory one instance can be given.
+/// The maximum memory that the pool can give to one instance.
 pub(crate) const MAXIMUM_MEMORY_BYTES: usize = 1 << 30;
 
-/// [`tessera_component::BYTES`], compiled for this machine by the build.
+/// [`tessera_component::BYTES`], compiled by the build script for the target.
 static COMPILED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tessera.cwasm"));
 
-/// A session component, compiled and linked. Cheap to clone.
+/// A compiled and linked session component. Cheap to clone.
 #[derive(Clone)]
 pub struct Component {
     pre: Arc<EnginePre<HostState>>,
 }
 
 impl Component {
-    /// The component that was built together with this library.
+    /// The component that this library contains.
     ///
     /// # Errors
-    /// [`ComponentError::Refused`] on a processor older than x86-64-v2, unless the feature `compile` is on.
+    /// [`ComponentError::Refused`] on a processor without x86-64-v2, unless the feature `compile` is on.
+    /// [`ComponentError::Runtime`] if wasmtime cannot run on this machine.
     pub fn embedded() -> Result<Self, ComponentError> {
         static EMBEDDED: OnceLock<Component> = OnceLock::new();
         if let Some(component) = EMBEDDED.get() {
             return Ok(component.clone());
         }
         let engine = engine()?;
-        // SAFETY: the bytes are what the build script's wasmtime, of the same version, compiled.
+        // SAFETY: the build script compiled the bytes with the same version of wasmtime.
         #[expect(
             unsafe_code,
             reason = "wasmtime trusts precompiled code, and this is the build's own"
@@ -53,10 +54,11 @@ impl Component {
         Ok(EMBEDDED.get_or_init(|| component).clone())
     }
 
-    /// Compiles another component, binary or text.
+    /// Compiles another component, in binary or text form.
     ///
     /// # Errors
-    /// [`ComponentError::Unfit`] if it is none, or does not export and import what `wit/` says.
+    /// [`ComponentError::Unfit`] if the bytes are not a component, or its exports and imports are not those of `wit/`.
+    /// [`ComponentError::Runtime`] if wasmtime cannot run on this machine.
     #[cfg(feature = "compile")]
     pub fn compile(bytes: &[u8]) -> Result<Self, ComponentError> {
         let engine = engine()?;
@@ -65,12 +67,12 @@ impl Component {
         Self::link(&engine, &compiled)
     }
 
-    /// The embedded component's bytes, to audit or to load elsewhere.
+    /// The bytes of the embedded component, for an audit or another runtime.
     pub fn bytes() -> &'static [u8] {
         tessera_component::BYTES
     }
 
-    /// The interfaces that the component imports and exports, as one text in WIT.
+    /// The interfaces that the component imports and exports, as one WIT text.
     pub fn wit() -> String {
         const PACKAGE: &str = "package tessera:session@0.2.0;";
         const FILES: [&str; 7] = [
@@ -82,7 +84,7 @@ impl Component {
             include_str!("../../wit/policy.wit"),
             include_str!("../../wit/sessions.wit"),
         ];
-        // The package line stands in each file and is needed once.
+        // Each file has the package line, and the text needs it once.
         let mut text = format!("{PACKAGE}\n");
         for file in FILES {
             text.push('\n');
@@ -92,7 +94,7 @@ impl Component {
         text
     }
 
-    /// The SHA-256 of [`Component::bytes`], in hexadecimal.
+    /// The SHA-256 of [`Component::bytes`], in lower-case hexadecimal.
     pub fn sha256() -> &'static str {
         env!("TESSERA_COMPONENT_SHA256")
     }
@@ -118,7 +120,7 @@ impl std::fmt::Debug for Component {
     }
 }
 
-/// One engine for all components of the process, and its watchdog.
+/// The process's only engine, with its watchdog.
 fn engine() -> Result<Engine, ComponentError> {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     if let Some(engine) = ENGINE.get() {

@@ -1,4 +1,4 @@
-//! A future that goes on by itself where its caller goes away.
+//! A future that continues in a task of its own if its caller drops it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,15 +8,15 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 
-/// Runs in the caller's task. Where it is dropped after a write was asked, it goes on in a task of its own, so that the write
-/// ends and the session is left in order. Outside of a tokio runtime it is dropped for good.
+/// Runs in the caller's task. If it is dropped after a write was requested, it continues in a task of its own, so that the
+/// write ends and the session's state is consistent. Outside of a tokio runtime it is cancelled.
 struct Detached<T: Send + 'static> {
     future: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     wrote: Arc<AtomicBool>,
     runtime: Option<Handle>,
 }
 
-/// Makes a future go on by itself from when `wrote` is set.
+/// Makes a future continue by itself if it is dropped after `wrote` was set.
 pub(crate) fn detached<T: Send + 'static>(
     wrote: Arc<AtomicBool>,
     future: impl Future<Output = T> + Send + 'static,
@@ -33,7 +33,7 @@ impl<T: Send + 'static> Future for Detached<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         let Some(future) = &mut self.future else {
-            // It has ended: whoever polls on gets nothing more.
+            // The future has completed; further polls never do.
             return Poll::Pending;
         };
         let polled = future.as_mut().poll(context);

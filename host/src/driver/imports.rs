@@ -1,4 +1,4 @@
-//! The imports of the component: each takes the next recorded answer, or asks.
+//! The imports of the component: each returns the next logged answer, or makes a new request.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::store::{self, StoreError};
 use tessera_contract::store::{StoreOp, StoreReply};
 use tessera_contract::{Timestamp, millis};
 
-/// What an instance's imports work on.
+/// The data of an instance's imports.
 pub(crate) struct HostState {
     pub(crate) sources: Sources,
     pub(crate) limits: StoreLimits,
-    /// The log of the logical call that is being made; none in a call that asks no store.
+    /// The log of the current logical call; `None` in a call that needs no store.
     pub(crate) log: Option<ReplayLog>,
 }
 
@@ -261,7 +261,7 @@ impl From<store::Capabilities> for Capabilities {
 
 type Context<'a> = StoreContextMut<'a, HostState>;
 
-/// Asks, and reads the answer if it is there and of the right kind.
+/// Executes an operation on the store, and reads the reply if it is available and of the right kind.
 fn ask<T>(
     context: &mut Context<'_>,
     op: StoreOp,
@@ -280,7 +280,7 @@ fn ask<T>(
     }
 }
 
-/// Links everything that the world imports.
+/// Links all imports of the world.
 pub(crate) fn link(linker: &mut Linker<HostState>) -> Result<()> {
     link_clock_and_random(linker)?;
     let mut store = linker.instance("tessera:session/store@0.2.0")?;

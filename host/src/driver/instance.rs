@@ -1,4 +1,4 @@
-//! One instance of the component behind a short lock, and what happens when it is lost.
+//! One instance of the component behind a short lock, and its replacement after a loss.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::SigningKey;
 use crate::bindings::exports::tessera::session::sessions::Guest;
 use crate::bindings::{Engine as Exports, wit};
 
-/// The most memory of one instance: a call holds one answer of the store at most, some copies of its longest record, and an
-/// instance holds nothing between calls.
+/// The maximum memory of one instance. A call holds at most one reply of the store and some copies of its longest record;
+/// an instance holds nothing between calls.
 const MAXIMUM_MEMORY_BYTES: usize = 256 << 20;
 
-/// What every instance of one `Sessions` is configured with.
+/// The configuration of every instance of one `Sessions`.
 pub(crate) struct Setup {
     pub(crate) component: Component,
     pub(crate) sources: Sources,
     pub(crate) policy: wit::Policy,
-    /// The key ring, which [`Slot::replace_keys`] changes: the first key signs.
+    /// The key ring in force: the first key signs. [`Calls::replace_keys`](super::Calls::replace_keys) changes it.
     pub(crate) keys: Mutex<Arc<[SigningKey]>>,
     pub(crate) queues: Arc<Queues>,
 }
@@ -35,12 +35,12 @@ impl Setup {
         Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the key ring for instances that are made from now on.
+    /// Sets the key ring of the instances that are created from now on.
     pub(crate) fn set_keys(&self, keys: Arc<[SigningKey]>) {
         *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
-    /// The limits of fields.
+    /// The policy's limits on fields.
     pub(crate) fn field_limits(&self) -> FieldLimits {
         FieldLimits {
             maximum_name_bytes: self.policy.maximum_name_bytes,
@@ -51,7 +51,7 @@ impl Setup {
     }
 }
 
-/// Why an instance could not be made.
+/// Why an instance could not be created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SetupError {
     #[error("the component cannot be instantiated")]
@@ -60,7 +60,7 @@ pub(crate) enum SetupError {
     Refused(wit::Error),
 }
 
-/// An instance, its engine configured.
+/// An instance with a configured engine.
 pub(crate) struct Instance {
     pub(crate) store: Store<HostState>,
     exports: Exports,
@@ -94,7 +94,7 @@ impl Instance {
         })
     }
 
-    /// The exports to call, and what they are called with.
+    /// The exports, with the store and the engine id that their calls take.
     pub(crate) fn parts(&mut self) -> (&Guest, &mut Store<HostState>, u32) {
         (
             self.exports.tessera_session_sessions(),
@@ -103,7 +103,7 @@ impl Instance {
         )
     }
 
-    /// Makes an engine with another key ring in the place of the one that is there.
+    /// Replaces the engine by one with another key ring.
     fn replace_keys(&mut self, setup: &Setup, keys: &[SigningKey]) -> Result<(), SetupError> {
         let engine = configure(&self.exports, &mut self.store, setup, keys)?;
         let previous = std::mem::replace(&mut self.engine, engine);
@@ -125,7 +125,7 @@ fn configure(
     configured?.map_err(SetupError::Refused)
 }
 
-/// The component's policy to start from. No engine is needed for it, so the store has nothing.
+/// The component's policy for a preset. The call needs no engine, so the store is empty.
 pub(crate) fn starting_policy(component: &Component, preset: wit::Preset) -> wasmtime::Result<wit::Policy> {
     let sources = Sources {
         store: Arc::new(
@@ -159,16 +159,16 @@ fn drop_secrets(keys: Vec<wit::SigningKey>) {
     }
 }
 
-/// A place for one instance, which is made anew when it is lost.
+/// A place for one instance, which is recreated after a loss.
 pub(crate) struct Slot {
     instance: Mutex<Option<Instance>>,
 }
 
-/// Why a pass came to no end of its own.
+/// Why a pass did not complete.
 pub(crate) enum Lost {
     /// This pass lost the instance.
     Trapped(wasmtime::Error),
-    /// No new one could be made.
+    /// No new instance could be created.
     Setup(SetupError),
 }
 
@@ -179,7 +179,7 @@ impl Slot {
         }
     }
 
-    /// A poisoned lock counts as a trap: what was under way is not known.
+    /// Locks the slot. A poisoned lock counts as a trap, because the state of the interrupted call is unknown.
     fn lock(&self) -> MutexGuard<'_, Option<Instance>> {
         self.instance.lock().unwrap_or_else(|poisoned| {
             let mut guard = poisoned.into_inner();
@@ -189,11 +189,10 @@ impl Slot {
         })
     }
 
-    /// Gives the instance that is there now another key ring; one that is made later takes its ring from the set-up.
+    /// Replaces the key ring of the current instance; one that is created later takes its ring from the set-up.
     ///
     /// # Errors
-    ///
-    /// [`SetupError::Refused`] changes nothing. [`SetupError::Instantiate`] loses the instance.
+    /// [`SetupError::Refused`] changes nothing. [`SetupError::Instantiate`] discards the instance.
     pub(crate) fn replace_keys(&self, setup: &Setup, keys: &[SigningKey]) -> Result<(), SetupError> {
         let mut guard = self.lock();
         let Some(instance) = guard.as_mut() else {
@@ -207,7 +206,7 @@ impl Slot {
         replaced
     }
 
-    /// Makes one call into the component. With a log, the store may be asked.
+    /// Makes one call into the component. The component may call the store only with a log.
     pub(crate) fn pass<T>(
         &self,
         setup: &Setup,

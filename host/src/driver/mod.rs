@@ -1,7 +1,8 @@
-//! Runs the component without ever waiting inside it.
+//! Runs the component without waiting inside it.
 //!
-//! A *logical call* is one export call with all its repeats. When the store cannot answer at once the engine gives the call
-//! up, the driver awaits the store outside the component, and makes the same call again with the answers logged so far.
+//! A *logical call* is one call of an export with all its repeats; each repeat is a *pass*.
+//! If the store does not answer at once, the engine aborts the pass, and the driver awaits the store outside the component.
+//! Then the driver makes the same call again with the answers that are logged so far.
 
 mod answer;
 mod call;

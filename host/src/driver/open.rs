@@ -1,4 +1,4 @@
-//! Opening a session, and reading what the engine answers of one.
+//! Opening a session, and converting the engine's result.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Calls {
             if let Some(found) = self.opens().decided(&opening, &reply) {
                 return Ok(found);
             }
-            // No question is asked twice.
+            // The engine's call reuses both replies.
             log = ReplayLog::answered(now, Arc::clone(op), reply);
         }
         self.decide(log, token, opening).await
@@ -53,10 +53,10 @@ impl Calls {
     }
 }
 
-/// The session that the engine answers, with the entry that it is about.
+/// The session that the engine returned, with the entry that it was read from.
 pub(crate) fn found(opened: wit::Opened, log: &ReplayLog) -> Result<(Arc<Opened>, Seed), SessionError> {
     let broken = || SessionError::Other {
-        reason: "the component answered a session that it has not read".into(),
+        reason: "the component returned a session that it has not read".into(),
         source: None,
     };
     let seed = log.seen(&opened.key).ok_or_else(broken)?.clone();

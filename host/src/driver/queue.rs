@@ -1,8 +1,10 @@
-//! Writers of one record wait for each other here, so that they do not contend in the store.
+//! Queues of the writers of one record, so that they do not contend in the store.
 //!
-//! A queue is an optimisation and never a lock: the store compares and swaps as before. A save that finds no place or waits
-//! too long is refused, with nothing written: a crowd that went on to contend in the store would let nobody through.
-//! A confirmation or login goes on instead, and so does every writer without a timer.
+//! A queue is an optimisation and not a lock: the store still compares and swaps.
+//! Saves, renewals, touches (and so confirmations), and logins that keep fields wait.
+//! A save or renewal that finds its queue full or waits too long is refused, and writes nothing: if a crowd of saves contended
+//! in the store, no writer would succeed.
+//! A touch or login proceeds instead, and so does every writer without a timer.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -13,25 +15,25 @@ use tokio::sync::oneshot;
 
 use crate::store::Entry;
 
-/// How long a writer waits for its turn.
+/// The longest wait of a writer for its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How many locks the queues are spread over.
+/// The number of locks that guard the queues.
 const SHARDS: usize = 16;
 
-/// Which writers of one record go first.
+/// The precedence of a writer of one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
-    /// Confirmations and logins.
+    /// Touches (and so confirmations), and logins that keep fields.
     First,
     /// Saves and renewals.
     Then,
 }
 
-/// Too many saves of one record wait, or this one waited for too long.
+/// Too many saves of one record are waiting, or this one has waited too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Crowded;
 
-/// The writers of one record that wait for the one whose turn it is.
+/// The writers of one record that wait for the current one.
 #[derive(Default)]
 struct Line {
     first: VecDeque<oneshot::Sender<Turn>>,
@@ -51,7 +53,7 @@ impl Line {
 
 type Lines = HashMap<Arc<str>, Line>;
 
-/// All queues of one `Sessions`, by key. A key has a line for as long as it is somebody's turn.
+/// All queues of one `Sessions`, by key. A key has a line while a writer has the turn.
 pub(crate) struct Queues {
     places: usize,
     hasher: RandomState,
@@ -59,7 +61,7 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    /// At most so many writers of each rank wait for one record; `0`: none waits.
+    /// Creates queues with at most this many waiting writers of each rank for one record; with 0, no writer waits.
     pub(crate) fn new(places: usize) -> Arc<Self> {
         Arc::new(Self {
             places,
@@ -70,13 +72,13 @@ impl Queues {
 
     fn lines(&self, key: &str) -> MutexGuard<'_, Lines> {
         let shard = self.hasher.hash_one(key) as usize % SHARDS;
-        // A panic under the lock leaves whole lines: nothing is done to one in several steps.
+        // A panic under the lock leaves the lines consistent: every change of a line is one step.
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the turn to write a record; none where the writer is to go on without.
+    /// Waits for the turn to write a record; `None`: the writer proceeds without one.
     pub(crate) async fn enter(self: &Arc<Self>, key: &Arc<str>, rank: Rank) -> Result<Option<Turn>, Crowded> {
-        // Without a timer a writer that is never polled again would hold up all others.
+        // Without a timer, a writer that is never polled again would block all others.
         if self.places == 0 || tokio::runtime::Handle::try_current().is_err() {
             return Ok(None);
         }
@@ -94,12 +96,12 @@ impl Queues {
                     last: None,
                 }));
             };
-            // Each rank has its own places, so that no crowd of saves keeps a login out.
+            // Each rank has places of its own, so that a crowd of saves does not exclude a login.
             let waiting = match rank {
                 Rank::First => &mut line.first,
                 Rank::Then => &mut line.then,
             };
-            // Who went away keeps no place.
+            // Cancelled writers free their places.
             if waiting.len() >= self.places {
                 waiting.retain(|turn| !turn.is_closed());
             }
@@ -116,7 +118,7 @@ impl Queues {
         }
     }
 
-    /// How many writers wait for a record or write it.
+    /// The number of writers that wait for a record or write it.
     #[cfg(test)]
     fn len(&self, key: &str) -> usize {
         self.lines(key).get(key).map_or(0, |line| line.len() + 1)
@@ -127,12 +129,12 @@ impl Queues {
 pub(crate) struct Turn {
     queues: Arc<Queues>,
     key: Arc<str>,
-    /// The entry as the writers before have left it, as far as is known.
+    /// The entry as the previous writers left it, if known.
     pub(crate) last: Option<Entry>,
 }
 
 impl Turn {
-    /// Whether it is the turn for this record.
+    /// Whether this is the turn for the record of this key.
     pub(crate) fn is_for(&self, key: &str) -> bool {
         *self.key == *key
     }
@@ -149,7 +151,7 @@ impl Drop for Turn {
             next
         };
         if let Some(next) = next {
-            // One who has gone away hands it on in turn, by dropping it.
+            // If the receiver is gone, the turn is dropped, and so passes to the next writer.
             let _ = next.send(Turn {
                 queues: Arc::clone(&self.queues),
                 key: Arc::clone(&self.key),
@@ -213,7 +215,7 @@ mod tests {
         assert!(polled(login.as_mut()).is_pending());
         drop(login);
         drop(turn);
-        // A turn that was sent and never taken is handed on as well.
+        // A turn that was sent and not received passes on as well.
         drop(last);
         assert_eq!(queues.len("key"), 0);
         first(&queues, &key).await;
@@ -226,7 +228,7 @@ mod tests {
         let mut save = Box::pin(queues.enter(&key, Rank::Then));
         assert!(polled(save.as_mut()).is_pending());
         assert!(queues.enter(&key, Rank::Then).await.is_err());
-        // Saves take no place of a login.
+        // Saves do not occupy the places of logins.
         let mut login = Box::pin(queues.enter(&key, Rank::First));
         assert!(polled(login.as_mut()).is_pending());
         assert!(queues.enter(&key, Rank::First).await.unwrap().is_none());

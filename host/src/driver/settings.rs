@@ -1,15 +1,15 @@
-//! How wasmtime compiles and runs the component. The build script and the host must agree on it to the letter.
+//! The wasmtime settings for the component. The build script and the host need exactly the same ones.
 
 use wasmtime::Config;
 
-/// Settings for both sides.
+/// The settings that the build script and the host share.
 pub(crate) fn config() -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true);
-    // The component has none of these, so that runtimes without them run it as well.
+    // The component uses neither, so that runtimes without SIMD can run it as well.
     config.wasm_simd(false);
     config.wasm_relaxed_simd(false);
-    // A call is microseconds; the watchdog is for a fault nobody thought of.
+    // For the watchdog: a call takes microseconds unless the component is faulty.
     config.epoch_interruption(true);
     config
 }

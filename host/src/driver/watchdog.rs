@@ -1,16 +1,16 @@
-//! Ends a call that runs for seconds where microseconds were expected.
+//! Traps a call that runs for seconds, because calls take microseconds.
 
 use std::sync::Once;
 use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// How often the epoch advances.
+/// The interval at which the epoch advances.
 const TICK: Duration = Duration::from_millis(500);
-/// A call is trapped when the epoch has advanced this often since it began: after 2 to 2.5 seconds.
+/// The number of epochs after which a call traps: 2 to 2.5 seconds after it began.
 pub(crate) const TICKS: u64 = 5;
 
-/// Starts the thread that advances the epoch; once, for the process has one engine.
+/// Starts the thread that advances the epoch, once, because the process has one engine.
 pub(crate) fn start(engine: &Engine) {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
@@ -24,7 +24,7 @@ pub(crate) fn start(engine: &Engine) {
                 }
             });
         if let Err(error) = ticking {
-            tracing::error!(%error, "no watchdog: a component that loops would not be stopped");
+            tracing::error!(%error, "the watchdog cannot be started: a component that loops is not stopped");
         }
     });
 }

@@ -1,4 +1,4 @@
-//! `/auth`, for proxies that ask whether a request is logged in.
+//! `/auth`, for proxies that check whether a request is logged in.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 use super::Api;
 use crate::engine::Engine;
 
-/// `ANY /auth`, and any path below it: some proxies add that of the request.
+/// `ANY /auth`, and any path below it, because some proxies append the path of the request.
 pub(super) async fn auth<E: Engine>(
     State(api): State<Arc<Api<E>>>,
     method: Method,

@@ -1,4 +1,4 @@
-//! The fields of a session that proxies receive as headers, as an operator writes them.
+//! The session fields that proxies receive as headers, as configured by an operator.
 
 use http::HeaderName;
 
@@ -7,51 +7,53 @@ use crate::transport::TOKEN_HEADER;
 
 const TAKEN: [HeaderName; 4] = [SUBJECT_HEADER, ID_HEADER, TOKEN_HEADER, ENVOY_REMOVE_HEADER];
 
-/// Whether the answers at `/auth` have this header for something of their own.
+/// Whether the responses at `/auth` use this header for another purpose.
 pub(super) fn is_taken(name: &HeaderName) -> bool {
     TAKEN.contains(name)
 }
 
-/// Reads `FIELD=HEADER`.
+/// Parses `FIELD=HEADER`.
 ///
 /// # Errors
-/// If it is no such pair, or the header is none of the operator's own: those begin with `X-`.
+/// If the text has another form, the field's name is invalid, or the header does not begin with `X-` or is one of
+/// Tessera's.
 pub fn parse_header(text: &str) -> Result<(String, HeaderName), String> {
     let (field, header) = text
         .rsplit_once('=')
-        .ok_or("it takes a field and a header, as in role=X-Role")?;
+        .ok_or("a field and a header are required, as in role=X-Role")?;
     check_field(field)?;
-    let name = HeaderName::try_from(header).map_err(|_| format!("{header:?} is no name of a header"))?;
+    let name = HeaderName::try_from(header).map_err(|_| format!("{header:?} is not a header name"))?;
     if !name.as_str().starts_with("x-") || is_taken(&name) {
         let taken = TAKEN.map(|name| name.to_string()).join(", ");
         return Err(format!(
-            "a header of your own begins with X-, and is none of {taken}"
+            "the header of a field begins with X-, and is not one of {taken}"
         ));
     }
     Ok((field.to_owned(), name))
 }
 
-/// Refuses what is a slip in a list of fields, and not a field's name: an empty text, white space around it, `=`, `,` or `;`.
+/// Refuses a text that is likely a mistake in a list of fields: an empty one, white space around it, or `=`, `,` or `;` in
+/// it.
 ///
 /// # Errors
-/// With the text.
+/// A message that quotes the text.
 pub fn check_field(field: &str) -> Result<(), String> {
     if field.is_empty() || field.trim() != field || field.contains(['=', ',', ';']) {
         return Err(format!(
-            "{field:?} is no field's name: names stand without white space, and are separated by commas"
+            "{field:?} is not a field name: names are separated by commas, without white space"
         ));
     }
     Ok(())
 }
 
-/// Refuses a header that two fields are to be told in.
+/// Refuses a header that is used for two fields.
 ///
 /// # Errors
-/// With the header's name.
+/// A message with the header's name.
 pub fn check_headers(auth_headers: &[(String, HeaderName)]) -> Result<(), String> {
     let mut seen = std::collections::HashSet::new();
     match auth_headers.iter().find(|(_, name)| !seen.insert(name)) {
-        Some((_, name)) => Err(format!("two fields are to be told in the header {name}")),
+        Some((_, name)) => Err(format!("two fields use the header {name}")),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! Who asks: a session's token, or the service key.
+//! Credentials of the caller: a session's token, or the service key.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::transport::{self, Credentials, TokenTransport, brought};
 
 const CHALLENGE: &str = "Bearer";
 
-/// A session's token, from the transports of the service; not checked yet.
+/// A session's token, from the transports of the service; not verified yet.
 pub(super) struct Token(pub(super) Zeroizing<String>);
 
 impl<E: Engine> FromRequestParts<Arc<Api<E>>> for Token {
@@ -53,14 +53,14 @@ fn absent(transports: &[TokenTransport]) -> Problem {
     Problem::new(401, "token-absent", detail).challenge(CHALLENGE)
 }
 
-/// Refuses a request with a second `Cookie` header (RFC 6265, section 5.4). Some hosts join the two in a way that hides the
-/// cookies of the second, and one fault has one answer everywhere.
+/// Refuses a request with a second `Cookie` header (RFC 6265, section 5.4).
+/// Some hosts join the two in a way that hides the cookies of the second, and the response must be the same on every host.
 pub(super) async fn refuse_second_cookie_header(request: Request, next: Next) -> Response {
     match request.headers().get_all(header::COOKIE).iter().count() {
         0 | 1 => next.run(request).await,
         _ => {
-            let detail = "the header `cookie` must stand once, with all cookies in it";
-            // A proxy takes any other status for an outage.
+            let detail = "the header `cookie` may occur only once, with all cookies in it";
+            // A proxy treats any other status as an outage.
             let is_proxy = request.uri().path().starts_with("/auth");
             let problem = Problem::new(if is_proxy { 401 } else { 400 }, "header-malformed", detail);
             match is_proxy {
@@ -71,7 +71,7 @@ pub(super) async fn refuse_second_cookie_header(request: Request, next: Next) ->
     }
 }
 
-/// A token whose mac and dates are good. The body of a request is read only after that.
+/// A token with a valid MAC and valid dates. The body of a request is read only after this check.
 pub(super) struct Signed(pub(super) Token);
 
 impl<E: Engine> FromRequestParts<Arc<Api<E>>> for Signed {
@@ -86,7 +86,7 @@ impl<E: Engine> FromRequestParts<Arc<Api<E>>> for Signed {
     }
 }
 
-/// A cookie is sent by the browser without the page's doing; a page of another origin changes nothing with it.
+/// Refuses a change by a page of another origin, because the browser sends a cookie on its own.
 fn refuse_cross_site(parts: &Parts) -> Result<(), Problem> {
     match parts.method {
         Method::GET | Method::HEAD => Ok(()),
@@ -109,7 +109,7 @@ impl<E: Engine> FromRequestParts<Arc<Api<E>>> for ByService {
     }
 }
 
-/// The caller holds the service key besides a token, which has `Authorization` to itself.
+/// The caller holds the service key besides a token; the token occupies `Authorization`.
 pub(super) struct WithService;
 
 impl<E: Engine> FromRequestParts<Arc<Api<E>>> for WithService {
@@ -120,7 +120,7 @@ impl<E: Engine> FromRequestParts<Arc<Api<E>>> for WithService {
     }
 }
 
-/// Whether the caller holds the service key besides a token. A wrong key is refused, and not taken for none.
+/// Whether the caller holds the service key besides a token. A wrong key is refused, not treated as absent.
 pub(super) struct IsService(pub(super) bool);
 
 impl<E: Engine> FromRequestParts<Arc<Api<E>>> for IsService {
@@ -137,21 +137,17 @@ impl<E: Engine> FromRequestParts<Arc<Api<E>>> for IsService {
 fn check(offered: Option<&str>, key: &ServiceKey) -> Result<(), Problem> {
     match offered {
         None => {
-            let detail = "this needs the service key, as `X-Tessera-Service-Key` or, where no token is sent, `Authorization: Bearer`";
+            let detail = "this requires the service key, in `X-Tessera-Service-Key` or, if no token is sent, in `Authorization: Bearer`";
             Err(Problem::new(401, "service-key-absent", detail).challenge(CHALLENGE))
         }
         Some(offered) if key.is(offered) => Ok(()),
-        Some(_) => Err(Problem::new(
-            403,
-            "service-key-wrong",
-            "this is not the service key",
-        )),
+        Some(_) => Err(Problem::new(403, "service-key-wrong", "the service key is wrong")),
     }
 }
 
-/// A header that may stand once.
+/// A header that may occur only once.
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
-    let unfit = || format!("the header `{name}` must stand once, in ASCII");
+    let unfit = || format!("the header `{name}` may occur only once, in ASCII");
     transport::one(headers, name).map_err(|_| Problem::new(400, "header-malformed", unfit()))
 }
 
@@ -162,7 +158,8 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     match value.split_once(' ').unwrap_or((value, "")) {
         (scheme, credentials) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(credentials.trim_ascii())),
         _ => Err(
-            Problem::new(401, "scheme-unknown", "`Authorization` takes `Bearer` only").challenge(CHALLENGE),
+            Problem::new(401, "scheme-unknown", "`Authorization` supports only `Bearer`")
+                .challenge(CHALLENGE),
         ),
     }
 }

@@ -1,6 +1,8 @@
-//! A session's fields in JSON: scalars stand as they are, arrays and objects are JSON values, and what JSON would blur
-//! (bytes, integers beyond ±(2⁵³−1), JSON that would be mistaken for another value) stands as `{"$t":[kind, content]}`,
-//! in both directions, as the engine writes it.
+//! A session's fields in JSON, in the form that the engine writes.
+//!
+//! Scalars are plain JSON; arrays and objects are JSON values.
+//! A value that plain JSON would blur (bytes, integers beyond ±(2⁵³−1), JSON that would be mistaken for another value) is
+//! written as `{"$t":[kind, content]}`, in both directions.
 
 use std::borrow::Cow;
 
@@ -11,7 +13,7 @@ use crate::problem::Problem;
 use tessera_contract::form::{self, Unfit};
 use tessera_contract::{Change, Value};
 
-/// Reads an object of fields to set.
+/// Parses an object of fields to set.
 pub(super) fn to_set(fields: Members) -> Result<Vec<Change>, Problem> {
     fields
         .0
@@ -20,9 +22,9 @@ pub(super) fn to_set(fields: Members) -> Result<Vec<Change>, Problem> {
         .collect()
 }
 
-/// A text that is no field's value.
+/// The reason why a JSON text is not a field value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a value is unfit: {0}")]
+#[error("invalid value: {0}")]
 pub struct InvalidField(Cow<'static, str>);
 
 impl From<Unfit> for InvalidField {
@@ -41,18 +43,18 @@ impl From<InvalidField> for Problem {
     }
 }
 
-/// Reads one value from its JSON text, wherever white space, escapes and digits stand in it.
+/// Parses one value from its JSON text, in any notation of white space, escapes and numbers.
 ///
 /// # Errors
-/// If it is none: no JSON, an integer beyond 64 bits, a float beyond what one holds, a tag of another kind.
+/// If the text is not a value: invalid JSON, an integer beyond 64 bits, a float out of range, a tag of an unknown kind.
 pub fn read_field(text: &str) -> Result<Value, InvalidField> {
     let canonical = form::canonical(text)?;
-    form::decode(&canonical).ok_or(InvalidField(Cow::Borrowed("it is no value of a field")))
+    form::decode(&canonical).ok_or(InvalidField(Cow::Borrowed("it is not a field value")))
 }
 
-/// Writes one value as JSON, as a record has it.
+/// Writes one value as JSON, in the form of a stored record.
 pub fn write_field(value: &Value) -> Box<RawValue> {
-    // What cannot be stored is not there to be written.
+    // A value that cannot be stored does not occur here.
     let text = form::encode(value).unwrap_or_default();
     RawValue::from_string(text).unwrap_or_default()
 }
@@ -90,7 +92,7 @@ mod tests {
             assert_eq!(read_field(text).ok().as_ref(), Some(&value), "{text}");
             assert_eq!(write_field(&value).get(), text);
         }
-        // Plain where a tag is not needed, tagged all the same.
+        // Without a tag where one is possible, or in another notation.
         assert_eq!(
             read_field("9223372036854775807").ok(),
             Some(Value::Integer(i64::MAX))

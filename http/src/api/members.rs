@@ -1,6 +1,6 @@
-//! Request bodies: one JSON object, its members taken by name, unknown ones refused by name.
+//! Request bodies: one JSON object, whose members are taken by name. Unknown members are refused by name.
 //!
-//! By hand rather than derived: serde's own messages quote what they do not expect, and that may be a token.
+//! Written by hand instead of derived, because serde's messages quote unexpected input, which may be a token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use crate::body::unread;
 use crate::engine::{Engine, Limits};
 use crate::problem::Problem;
 
-/// A longer request body is refused on every route; [`Content`] has the limit of each.
+/// Maximum length, in bytes, of a request body on any route. The limit of a route may be lower.
 pub const MAXIMUM_BODY_BYTES: usize = 1 << 20;
-/// The most that a body holds beside fields and tokens: names of members, a subject, numbers, white space.
+/// Allowance, in bytes, for content beside fields and tokens: member names, a subject, numbers, white space.
 const FRAME_BYTES: usize = 4096;
-/// JSON may write each byte of a character as three: `\u00e9` stands for two.
+/// Maximum growth by escapes: JSON may write each byte of a character as three, as `\u00e9` for two bytes.
 const ESCAPED: usize = 3;
-/// A longer name is not said again: a session id in the wrong place has more.
+/// Maximum length, in bytes, of a name that a message repeats. A session id in the wrong place is longer.
 const MAXIMUM_SAID_BYTES: usize = 16;
 
-/// The members of a JSON object, in their order, none twice, each as it was written.
+/// The members of a JSON object in their order, with unique names, each value as its JSON text.
 #[derive(Debug)]
 pub struct Members(pub(super) Vec<(String, Box<RawValue>)>);
 
-/// The message for a name that stands twice. The text distinguishes it, because serde has no other way.
-const TWICE: &str = "a name stands twice";
+/// The message for a duplicate name. It also identifies this error, because serde offers no other way.
+const TWICE: &str = "duplicate name";
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// What a route's body holds: that says how long it may be.
+/// The content of a route's body, which determines the maximum length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// No member.
@@ -74,7 +74,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// The longest body, in bytes: what the policy allows, each character escaped.
+    /// Maximum length of the body, in bytes: the policy's limits, with each character escaped.
     pub(super) fn maximum_bytes(self, limits: &Limits) -> usize {
         let [token, name, record, fields] = [
             limits.maximum_token_bytes,
@@ -95,13 +95,13 @@ impl Content {
     }
 }
 
-/// A body that holds no member.
+/// A body without members.
 pub(super) struct NoMembers(pub(super) Members);
 
-/// A body that holds a token.
+/// A body with a token.
 pub(super) struct TokenMembers(pub(super) Members);
 
-/// A body that holds fields.
+/// A body with fields.
 pub(super) struct FieldMembers(pub(super) Members);
 
 macro_rules! from_request {
@@ -120,7 +120,7 @@ macro_rules! from_request {
 from_request!(NoMembers: Nothing, TokenMembers: Token, FieldMembers: Fields);
 
 impl Members {
-    /// Reads a body of at most so many bytes. A request without a body is one with an empty object.
+    /// Reads a body of at most `maximum` bytes. An absent body is equivalent to an empty object.
     async fn read(request: Request, maximum: usize) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
         let read = Limited::new(request.into_body(), maximum).collect();
@@ -143,7 +143,7 @@ impl Members {
 }
 
 fn too_large(maximum: usize) -> Problem {
-    let detail = format!("a body is at most {maximum} bytes here");
+    let detail = format!("the body exceeds this route's limit of {maximum} bytes");
     Problem::new(413, "body-too-large", detail).with("maximum", maximum)
 }
 
@@ -157,10 +157,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 impl Members {
-    /// Reads one JSON object.
+    /// Parses one JSON object.
     ///
     /// # Errors
-    /// A problem with the place and kind of what is wrong, and none of what was sent.
+    /// A problem with the place and kind of the fault, and without any of the input.
     pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         serde_json::from_slice(bytes).map_err(|error| {
             let what = match error.classify() {
@@ -170,7 +170,7 @@ impl Members {
                 Category::Eof | Category::Io => "JSON that ends early",
             };
             let detail = format!(
-                "the body is refused at line {}, column {}: {what}",
+                "invalid body at line {}, column {}: {what}",
                 error.line(),
                 error.column()
             );
@@ -178,13 +178,13 @@ impl Members {
         })
     }
 
-    /// Takes a member out.
+    /// Removes a member and returns its JSON text.
     pub(super) fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
         let at = self.0.iter().position(|(other, _)| other == name)?;
         Some(self.0.swap_remove(at).1)
     }
 
-    /// Takes a member of a given type out; `null` is as good as none.
+    /// Removes a member and returns it as a `T`; `null` counts as absent. `kind` describes the type in the message.
     pub(super) fn take_as<T: DeserializeOwned>(
         &mut self,
         name: &str,
@@ -199,7 +199,8 @@ impl Members {
         Ok(value)
     }
 
-    /// Takes a whole number of milliseconds out. `75.0` is one (JSON Schema, section 6.1.1).
+    /// Removes a member and returns it as a whole number of milliseconds. `75.0` is a whole number (JSON Schema, section
+    /// 6.1.1).
     pub(super) fn take_millis(&mut self, name: &str) -> Result<Option<u64>, Problem> {
         const KIND: &str = "a whole number of milliseconds below 2^48";
         let Some(number) = self.take_as::<serde_json::Number>(name, KIND)? else {
@@ -211,28 +212,28 @@ impl Members {
                 .filter(|float| float.fract() == 0.0 && (0.0..1e15).contains(float))
         };
         let millis = number.as_u64().or_else(|| float().map(|float| float as u64));
-        // As far as the engine's moments go.
+        // The range of the engine's timestamps.
         let millis = millis.filter(|millis| *millis < 1 << 48);
         let unfit =
             || Problem::new(422, "invalid-member", format!("`{name}` must be {KIND}")).with("member", name);
         millis.map(Some).ok_or_else(unfit)
     }
 
-    /// Takes a member out that has to be there.
+    /// Removes a required member and returns it as a `T`.
     pub(super) fn require<T: DeserializeOwned>(&mut self, name: &str, kind: &str) -> Result<T, Problem> {
         self.take_as(name, kind)?.ok_or_else(|| {
-            Problem::new(422, "member-absent", format!("`{name}` is needed: {kind}")).with("member", name)
+            Problem::new(422, "member-absent", format!("`{name}` is required: {kind}")).with("member", name)
         })
     }
 
-    /// Refuses members of other names than these, by name.
+    /// Refuses members with other names than those in `known`; the message names the first of them.
     pub(super) fn only(self, known: &[&str]) -> Result<Self, Problem> {
         let Some((name, _)) = self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) else {
             return Ok(self);
         };
         let is_sayable = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
         let known = match known {
-            [] => "none is".into(),
+            [] => "none".into(),
             known => known
                 .iter()
                 .map(|name| format!("`{name}`"))
@@ -243,10 +244,10 @@ impl Members {
             return Err(Problem::new(
                 422,
                 "unknown-member",
-                format!("a member is not known here; known: {known}"),
+                format!("unknown member; known members: {known}"),
             ));
         }
-        let detail = format!("the member `{name}` is not known here; known: {known}");
+        let detail = format!("unknown member `{name}`; known members: {known}");
         Err(Problem::new(422, "unknown-member", detail).with("member", name.as_str()))
     }
 }

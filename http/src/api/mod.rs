@@ -1,6 +1,6 @@
 //! The JSON API under `/v1`, the answers to proxies at `/auth`, and their description at `/openapi.json`.
 //!
-//! Thin over the engine, and without a word of connections, runtimes or files: a Worker serves the same.
+//! A thin layer over the engine, independent of connections, runtimes and files, so that a Worker serves the same API.
 
 mod answer;
 mod auth;

@@ -13,8 +13,8 @@ use crate::engine::Engine;
 use crate::problem::Problem;
 
 impl<E: Engine> Api<E> {
-    /// Every route, and those of the host's own beside them. What is at no route is answered by a problem as well, and nothing
-    /// that is answered may be kept.
+    /// All routes, together with the host's own routes in `beside`.
+    /// A request without a route is answered with a problem as well, and no response may be cached.
     pub fn router(self: Arc<Self>, beside: Router) -> Router {
         let v1 = Router::new()
             .route(
@@ -49,13 +49,17 @@ impl<E: Engine> Api<E> {
             .route("/openapi.json", get(openapi::document))
             .with_state(self)
             .merge(beside)
-            .fallback(async || Problem::new(404, "not-found", "there is nothing at this path"))
+            .fallback(async || Problem::new(404, "not-found", "unknown path"))
             .method_not_allowed_fallback(async || {
-                Problem::new(405, "method-not-allowed", "this path does not take this method")
+                Problem::new(
+                    405,
+                    "method-not-allowed",
+                    "this path does not support this method",
+                )
             })
             .layer(map_response(
                 async |mut response: http::Response<axum::body::Body>| {
-                    // What is answered is for the caller alone, and old at once.
+                    // A response is for its client alone, and outdated at once.
                     let no_store = HeaderValue::from_static("no-store");
                     response.headers_mut().insert(header::CACHE_CONTROL, no_store);
                     response

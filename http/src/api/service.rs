@@ -1,4 +1,4 @@
-//! The service over an engine: its key, its transports, its fields.
+//! The service over an engine, with its key, transports and fields.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,18 +12,19 @@ use crate::auth::{Authorizer, Preflight};
 use crate::engine::Engine;
 use crate::transport::TokenTransport;
 
-/// Work that need not be waited for.
+/// Work that no response waits for.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The service over an engine. [`Api::router`] serves it.
 pub struct Api<E> {
     pub(super) engine: E,
     pub(super) key: ServiceKey,
-    /// Where a session's token may stand, in this order.
+    /// The transports of a session's token, in order of preference.
     pub(super) transports: Vec<TokenTransport>,
     pub(super) authorizer: Authorizer<E>,
-    /// Fields that only the service key writes.
+    /// Fields that only the holder of the service key may write.
     pub(super) protected: HashSet<String>,
+    /// Runs a task to its end in the background.
     pub(super) spawn: Box<dyn Fn(Task) + Send + Sync>,
 }
 
@@ -34,11 +35,15 @@ impl<E> fmt::Debug for Api<E> {
 }
 
 impl<E: Engine> Api<E> {
-    /// Over an engine. `auth_headers`: the fields that proxies receive at `/auth`, each with its header. `spawn` is handed what a
-    /// request has left to do once it is answered: it is to be run to its end, and not waited for.
+    /// Creates the service over an engine.
     ///
-    /// A token is taken from `Authorization: Bearer`, or else from the cookies `__Host-tessera` and `tessera`: the first
-    /// cannot be planted by a sibling domain (RFC 6265bis, section 4.1.3.2). No cookie is set under `/v1`.
+    /// `auth_headers` lists the fields that proxies receive at `/auth`, each with its header.
+    /// `spawn` receives the work that is left once a request is answered: it must run the task to its end, without waiting
+    /// for it.
+    ///
+    /// A token is taken from `Authorization: Bearer`, or else from the cookies `__Host-tessera` and `tessera`.
+    /// A sibling domain cannot plant the first of these cookies (RFC 6265bis, section 4.1.3.2).
+    /// No cookie is set under `/v1`.
     pub fn new(
         engine: E,
         key: ServiceKey,
@@ -57,16 +62,17 @@ impl<E: Engine> Api<E> {
         }
     }
 
-    /// Lets only the service key write these fields, as it does those that proxies receive: a client who holds a token
-    /// changes all others with `PATCH /v1/session`.
+    /// Restricts the writing of these fields to holders of the service key, as is always done for the fields that proxies
+    /// receive.
+    /// A client with a token can change all other fields with `PATCH /v1/session`.
     #[must_use]
     pub fn protect(mut self, fields: impl IntoIterator<Item = String>) -> Self {
         self.protected.extend(fields);
         self
     }
 
-    /// Takes a token from the first of these that brings one of ours; none at all is as if it had not been called.
-    /// [`check_transports`](super::check_transports) says whether they are fit.
+    /// Takes a token from the first of these transports that carries a Tessera token, at `/auth` as well.
+    /// An empty list changes nothing. [`check_transports`](super::check_transports) checks a list.
     #[must_use]
     pub fn transports(mut self, transports: Vec<TokenTransport>) -> Self {
         if !transports.is_empty() {
@@ -76,7 +82,7 @@ impl<E: Engine> Api<E> {
         self
     }
 
-    /// The same for `/auth` alone.
+    /// Sets the transports of `/auth` alone. An empty list changes nothing.
     #[must_use]
     pub fn auth_transports(mut self, transports: Vec<TokenTransport>) -> Self {
         if !transports.is_empty() {
@@ -85,14 +91,14 @@ impl<E: Engine> Api<E> {
         self
     }
 
-    /// What `/auth` answers to `OPTIONS`.
+    /// Sets the response of `/auth` to `OPTIONS`.
     #[must_use]
     pub fn auth_options(mut self, options: Preflight) -> Self {
         self.authorizer = self.authorizer.options(options);
         self
     }
 
-    /// The names of the cookies in which a token is taken, some twice.
+    /// The names of the cookies that may carry a token; a name may occur twice.
     pub fn cookies(&self) -> impl Iterator<Item = &str> {
         let all = self.transports.iter().chain(self.authorizer.all_carriers());
         all.filter_map(|transport| match transport {

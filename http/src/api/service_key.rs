@@ -1,4 +1,4 @@
-//! The key that services of the operator's know, and browsers do not.
+//! The service key, which is known to the operator's services and not to browsers.
 
 use http::HeaderName;
 use sha2::{Digest as _, Sha256};
@@ -7,15 +7,15 @@ use subtle::ConstantTimeEq as _;
 /// The header for the service key, which leaves `Authorization` to a token.
 pub(super) const SERVICE_KEY_HEADER: HeaderName = HeaderName::from_static("x-tessera-service-key");
 
-/// A shorter service key is refused.
+/// Minimum length of a service key, in bytes.
 pub const MINIMUM_SERVICE_KEY_BYTES: usize = 32;
 
-/// A service key that could be guessed, or does not fit a header.
+/// A service key that is too short, or does not fit a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a service key is at least {MINIMUM_SERVICE_KEY_BYTES} visible ASCII characters")]
+#[error("a service key consists of at least {MINIMUM_SERVICE_KEY_BYTES} visible ASCII characters")]
 pub struct WeakServiceKey;
 
-/// What proves that a caller is a service of the operator's. Only a digest of it is kept.
+/// The key that identifies a caller as one of the operator's services. Only its digest is kept.
 pub struct ServiceKey {
     digest: [u8; 32],
 }
@@ -27,10 +27,10 @@ impl std::fmt::Debug for ServiceKey {
 }
 
 impl ServiceKey {
-    /// White space around it does not count.
+    /// Creates a service key. White space around the text is ignored.
     ///
     /// # Errors
-    /// If it is shorter than [`MINIMUM_SERVICE_KEY_BYTES`], or holds anything but visible ASCII.
+    /// If the key is shorter than [`MINIMUM_SERVICE_KEY_BYTES`], or contains anything but visible ASCII.
     pub fn new(text: &str) -> Result<Self, WeakServiceKey> {
         let text = text.trim_ascii();
         let is_fit =
@@ -39,7 +39,7 @@ impl ServiceKey {
         is_fit.then_some(Self { digest }).ok_or(WeakServiceKey)
     }
 
-    /// Compares in constant time; by digests, so that the length does not show either.
+    /// Compares in constant time. The digests are compared, so that the length does not leak either.
     pub(super) fn is(&self, offered: &str) -> bool {
         let offered: [u8; 32] = Sha256::digest(offered).into();
         self.digest.ct_eq(&offered).into()

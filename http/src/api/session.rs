@@ -1,4 +1,4 @@
-//! One session: made by a service, then read, changed, renewed and ended by whoever holds its token.
+//! One session: created by a service; read, changed, renewed and ended by the holder of its token.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ fn failed(error: impl EngineError) -> Problem {
     Problem::of(&error)
 }
 
-/// `POST /v1/sessions`: makes a session, of a subject where one is named.
+/// `POST /v1/sessions`: creates a session, and logs a subject in if one is given.
 pub(super) async fn create<E: Engine>(
     State(api): Shared<E>,
     _: ByService,
     FieldMembers(body): FieldMembers,
 ) -> Answer {
     let mut body = body.only(&["subject", "fields"])?;
-    let subject: Option<String> = body.take_as("subject", "a text")?;
+    let subject: Option<String> = body.take_as("subject", "a string")?;
     let changes = take_fields(&mut body, "fields", &api.engine.limits())?;
     let session = api.engine.create();
     session.update(changes).map_err(failed)?;
@@ -59,20 +59,20 @@ pub(super) async fn change<E: Engine>(
     let mut body = body.only(&["set", "remove"])?;
     let limits = api.engine.limits();
     let mut changes = take_fields(&mut body, "set", &limits)?;
-    let remove: Vec<String> = body.take_as("remove", "an array of texts")?.unwrap_or_default();
+    let remove: Vec<String> = body.take_as("remove", "an array of strings")?.unwrap_or_default();
     check_names(remove.iter().map(String::as_str), &limits)?;
     let set: HashSet<&str> = changes.iter().map(|(name, _)| name.as_str()).collect();
     if remove.iter().any(|name| set.contains(name.as_str())) {
         return Err(Problem::new(
             422,
             "invalid-member",
-            "a field stands in both `set` and `remove`",
+            "a field is named in both `set` and `remove`",
         ));
     }
     changes.extend(remove.into_iter().map(|name| (name, None)));
     let protected = changes.iter().find(|(name, _)| api.protected.contains(name));
     if let Some((name, _)) = protected.filter(|_| !is_service) {
-        let detail = "only the service writes this field: send the service key as `X-Tessera-Service-Key`";
+        let detail = "this field is protected: send the service key as `X-Tessera-Service-Key`";
         return Err(Problem::new(403, "field-protected", detail).with("field", name.as_str()));
     }
     let session = api.engine.open(&token.0).await.map_err(failed)?;
@@ -81,7 +81,7 @@ pub(super) async fn change<E: Engine>(
     finish(&api, session, Some(grant)).await
 }
 
-/// `POST /v1/session/rotate`: renews the token; the old one works until shortly after the first use of the new.
+/// `POST /v1/session/rotate`: renews the token. The old one works until shortly after the first use of the new one.
 pub(super) async fn rotate<E: Engine>(
     State(api): Shared<E>,
     Signed(token): Signed,
@@ -93,9 +93,9 @@ pub(super) async fn rotate<E: Engine>(
     finish(&api, session, Some(grant)).await
 }
 
-/// `POST /v1/session/authenticate`: logs a subject in, or confirms who it is. The old token ends at once.
+/// `POST /v1/session/authenticate`: logs a subject in, or confirms its identity. The old token ends at once.
 ///
-/// Only a service may say who somebody is: this needs the service key besides the token.
+/// Requires the service key besides the token, because only a service may assert an identity.
 pub(super) async fn authenticate<E: Engine>(
     State(api): Shared<E>,
     _: WithService,
@@ -103,7 +103,7 @@ pub(super) async fn authenticate<E: Engine>(
     FieldMembers(body): FieldMembers,
 ) -> Answer {
     let mut body = body.only(&["subject", "keep", "set"])?;
-    let subject: String = body.require("subject", "a text")?;
+    let subject: String = body.require("subject", "a string")?;
     let limits = api.engine.limits();
     let keep = keep(body.take("keep"), &limits)?;
     let changes = take_fields(&mut body, "set", &limits)?;
@@ -128,7 +128,7 @@ fn take_fields(body: &mut Members, name: &str, limits: &Limits) -> Result<Vec<Ch
     fields::to_set(fields)
 }
 
-/// Refuses more fields than a session has and longer names, before anything is done for them. As the engine says it.
+/// Refuses more fields or longer names than the policy allows, before they cause work. The message is the engine's.
 fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, limits: &Limits) -> Result<(), Problem> {
     let fits = |amount: usize, limit: u32| u32::try_from(amount).is_ok_and(|amount| amount <= limit);
     let exceeded = |name: &'static str, maximum: u32| {
@@ -167,12 +167,12 @@ fn keep(named: Option<Box<RawValue>>, limits: &Limits) -> Result<KeepFields, Pro
     }
 }
 
-/// Answers the session; what is due, and need not be waited for, is done later.
+/// Answers with the session. Upkeep that the client need not wait for is done afterwards.
 async fn finish<E: Engine>(api: &Api<E>, session: E::Session, grant: Option<Grant>) -> Answer {
     let due = session.details().map_err(failed)?;
     let mut token = grant.and_then(|grant| grant.token);
     if token.is_none() && due.reissue_due {
-        // A JWT past half of its life: until its end the client can go on with it.
+        // A JWT past half of its lifetime: the client can still use it until it expires.
         match session.reissue().await {
             Ok(grant) => token = grant.token,
             Err(error) if error.kind().is_not_logged_in() => return Err(failed(error)),
@@ -186,12 +186,12 @@ async fn finish<E: Engine>(api: &Api<E>, session: E::Session, grant: Option<Gran
     Ok(answer)
 }
 
-/// If it fails the request was served all the same.
+/// Touches the session. The request was served even if this fails.
 async fn touch(session: impl EngineSession) {
     match session.touch().await {
         Ok(_) => {}
         Err(error) if error.kind().status() >= 500 => tracing::warn!("a touch failed: {}", chain(&error)),
-        // Ended meanwhile, as by a logout.
+        // The session ended in the meantime, for example by a logout.
         Err(error) => tracing::debug!("a touch came too late: {}", chain(&error)),
     }
 }

@@ -1,4 +1,4 @@
-//! All sessions of one subject, for a service: listed as for a page "your devices", and ended.
+//! All sessions of one subject, for a service: listed, for a page such as "your devices", and ended.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::credentials::ByService;
 use super::{Api, write_field};
 use crate::engine::Engine;
 use crate::problem::Problem;
-use tessera_contract::{SessionSummary, Timestamp};
+use tessera_contract::{PageRequest, SessionSummary, Timestamp};
 
 type Shared<E> = State<Arc<Api<E>>>;
 
@@ -24,11 +24,11 @@ type Shared<E> = State<Arc<Api<E>>>;
 pub(super) struct Part {
     /// The public id of the caller's own session.
     current: Option<String>,
-    /// Where the part before ended.
+    /// The `next` of the previous page.
     cursor: Option<String>,
 }
 
-/// A subject that cannot stand in a path, as `.` and `..` cannot: whoever sends a request resolves them.
+/// A query with the subject, for subjects that a path cannot hold, such as `.` and `..`, which HTTP clients resolve.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Named {
@@ -41,7 +41,7 @@ pub(super) struct Named {
 #[serde(deny_unknown_fields)]
 pub(super) struct Ended {
     subject: String,
-    /// One session; without it, all.
+    /// One session; if absent, all are ended.
     public_id: Option<String>,
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn list_named<E: Engine>(
         current,
         cursor,
     }) = named.map_err(|_| {
-        let detail = "the query needs `subject`, and takes `current` and `cursor`";
+        let detail = "the query requires `subject`, and takes `current` and `cursor`";
         Problem::new(400, "query-malformed", detail)
     })?;
     answer_page(&api, &subject, &Part { current, cursor }).await
@@ -96,7 +96,13 @@ pub(super) async fn list_named<E: Engine>(
 async fn answer_page<E: Engine>(api: &Api<E>, subject: &str, part: &Part) -> Answer {
     let page = api
         .engine
-        .list(subject, part.current.as_deref(), part.cursor.as_deref())
+        .list(
+            subject,
+            PageRequest {
+                current: part.current.as_deref(),
+                cursor: part.cursor.as_deref(),
+            },
+        )
         .await
         .map_err(|error| Problem::of(&error))?;
     let sessions = page.items.iter().map(listed).collect();
@@ -119,14 +125,14 @@ pub(super) async fn revoke_all<E: Engine>(
     end_all(&api, &subject).await
 }
 
-/// `DELETE /v1/sessions?subject=…`: all of them, or the one that the query names.
+/// `DELETE /v1/sessions?subject=…`: ends all sessions of the subject, or the one that the query names.
 pub(super) async fn revoke_named<E: Engine>(
     State(api): Shared<E>,
     _: ByService,
     named: Result<Query<Ended>, QueryRejection>,
 ) -> Answer {
     let Query(Ended { subject, public_id }) = named.map_err(|_| {
-        let detail = "the query needs `subject`, and takes `public_id`";
+        let detail = "the query requires `subject`, and takes `public_id`";
         Problem::new(400, "query-malformed", detail)
     })?;
     match public_id {

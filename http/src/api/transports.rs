@@ -1,4 +1,4 @@
-//! Where a session's token may stand in a request, as an operator writes it.
+//! The transports of a session's token, as configured by an operator.
 
 use http::{HeaderName, header};
 
@@ -8,37 +8,37 @@ use crate::cookie::{Cookie, CookieBuilder, SameSite};
 use crate::transport::TokenTransport;
 
 const MAXIMUM_TRANSPORTS: usize = 8;
-/// Browsers take a cookie of this prefix from the host itself alone (RFC 6265bis, section 4.1.3.2).
+/// Browsers accept a cookie with this prefix only from the host itself (RFC 6265bis, section 4.1.3.2).
 const HOST_PREFIX: &str = "__Host-";
-/// Where the first cannot be, as over plain http.
+/// The cookie's name where the prefix `__Host-` is impossible, as over plain http.
 const PLAIN_COOKIE: &str = "tessera";
 
-/// Where a token is looked for unless the operator says otherwise: in `Authorization: Bearer`, then in the cookies
-/// `__Host-tessera` and `tessera`.
+/// The default transports: `Authorization: Bearer`, then the cookies `__Host-tessera` and `tessera`.
 pub(super) fn standard() -> Vec<TokenTransport> {
     let cookies = [Ok(Cookie::default()), plain_cookie().build()];
-    // Both are fit; a test of this module builds them.
+    // Both are valid; a test of this module builds them.
     let cookies = cookies.into_iter().flatten().map(TokenTransport::Cookie);
     [TokenTransport::Bearer].into_iter().chain(cookies).collect()
 }
 
-/// As [`Cookie::insecure_for_local_development`] sets it, but `Secure` unless the client speaks plain http.
+/// The cookie of [`Cookie::insecure_for_local_development`], but `Secure` unless the client uses plain http.
 fn plain_cookie() -> CookieBuilder {
     Cookie::builder().name(PLAIN_COOKIE).follows_scheme()
 }
 
-/// Reads `bearer`, `cookie:NAME` or `header:NAME`.
+/// Parses `bearer`, `cookie:NAME` or `header:NAME`.
 ///
-/// A cookie's name may be followed by the attributes of `Set-Cookie` that the application sets it with, as in
-/// `cookie:shop;Domain=example.com;Secure`: a token that is renewed at `/auth` goes out with them. Without attributes,
-/// `tessera` and names that begin with `__Host-` have those that Tessera gives them, and any other cookie is only read.
+/// A cookie's name may be followed by the attributes of `Set-Cookie` with which the application sets it, as in
+/// `cookie:shop;Domain=example.com;Secure`: a token that is renewed at `/auth` is sent with them.
+/// Without attributes, `tessera` and names that begin with `__Host-` have Tessera's own attributes, and any other cookie is
+/// only read.
 ///
 /// # Errors
-/// If it is none of these, or a name or an attribute is unfit.
+/// If the text has another form, or a name or an attribute is invalid.
 pub fn parse_transport(text: &str) -> Result<TokenTransport, String> {
     match text.split_once(':').unwrap_or((text, "")) {
         ("bearer", "") if text == "bearer" => Ok(TokenTransport::Bearer),
-        ("cookie", "") => Err("a cookie is named after a colon, as in cookie:shop".into()),
+        ("cookie", "") => Err("the cookie's name is missing, as in cookie:shop".into()),
         ("cookie", text) => {
             let (name, attributes) = text
                 .split_once(';')
@@ -47,17 +47,17 @@ pub fn parse_transport(text: &str) -> Result<TokenTransport, String> {
                 Some(attributes) => with_attributes(name, attributes)?,
                 None if name == PLAIN_COOKIE => plain_cookie(),
                 None if name.starts_with(HOST_PREFIX) => Cookie::builder().name(name),
-                // The attributes of any other are known to the application alone that sets it.
+                // The attributes of any other cookie are known only to the application that sets it.
                 None => Cookie::builder().name(name).set_by_others(),
             };
             let cookie = cookie.build().map_err(|error| error.to_string())?;
             Ok(TokenTransport::Cookie(cookie))
         }
         ("header", name) => {
-            let name = HeaderName::try_from(name).map_err(|_| format!("{name:?} is no name of a header"))?;
+            let name = HeaderName::try_from(name).map_err(|_| format!("{name:?} is not a header name"))?;
             if !name.as_str().starts_with("x-") || is_taken(&name) || name == SERVICE_KEY_HEADER {
                 return Err(format!(
-                    "a header for tokens begins with X-, and is none that the service uses otherwise, as `{name}` is"
+                    "`{name}` cannot carry tokens: such a header begins with X-, and is not used by the service otherwise"
                 ));
             }
             Ok(TokenTransport::Header(name))
@@ -66,7 +66,7 @@ pub fn parse_transport(text: &str) -> Result<TokenTransport, String> {
     }
 }
 
-/// A cookie that an application sets with these attributes, separated by `;`. `HttpOnly` is always there.
+/// A cookie that an application sets with these attributes, separated by `;`. `HttpOnly` is always set.
 fn with_attributes(name: &str, attributes: &str) -> Result<CookieBuilder, String> {
     let mut cookie = Cookie::builder().name(name).secure(false);
     for attribute in attributes.split(';').map(str::trim) {
@@ -85,7 +85,7 @@ fn with_attributes(name: &str, attributes: &str) -> Result<CookieBuilder, String
             }),
             _ => {
                 return Err(format!(
-                    "{attribute:?} is none of the attributes Path=, Domain=, SameSite=, Secure, HttpOnly and Partitioned"
+                    "unsupported attribute {attribute:?}: use Path=, Domain=, SameSite=, Secure, HttpOnly or Partitioned"
                 ));
             }
         };
@@ -93,16 +93,17 @@ fn with_attributes(name: &str, attributes: &str) -> Result<CookieBuilder, String
     Ok(cookie)
 }
 
-/// Refuses transports of which two read one cookie or header, and a header that a field is told in as well.
+/// Refuses more than eight transports, two transports with one cookie or header, and a transport whose header carries a
+/// field of `auth_headers`.
 ///
 /// # Errors
-/// With what is named twice.
+/// A message that names the conflict.
 pub fn check_transports(
     transports: &[TokenTransport],
     auth_headers: &[(String, HeaderName)],
 ) -> Result<(), String> {
     if transports.len() > MAXIMUM_TRANSPORTS {
-        return Err(format!("there are at most {MAXIMUM_TRANSPORTS} transports"));
+        return Err(format!("at most {MAXIMUM_TRANSPORTS} transports are allowed"));
     }
     for (at, transport) in transports.iter().enumerate() {
         if transports[..at].iter().any(|other| other.meets(transport)) {
@@ -110,7 +111,7 @@ pub fn check_transports(
         }
         let header = transport.request_header();
         if header != header::COOKIE && auth_headers.iter().any(|(_, name)| *name == header) {
-            return Err(format!("{transport} is a transport, and a field is told in it"));
+            return Err(format!("{transport} is used both as a transport and for a field"));
         }
     }
     Ok(())

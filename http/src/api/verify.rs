@@ -1,4 +1,4 @@
-//! Tokens checked without the store.
+//! Verification of tokens without the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ struct View {
     data: BTreeMap<String, String>,
 }
 
-/// `POST /v1/verify`: what a token says, its mac and dates checked. That its session was ended goes unnoticed.
+/// `POST /v1/verify`: checks a token's MAC, dates and age, and returns its claims. The end of its session is not detected.
 pub(super) async fn verify<E: Engine>(
     State(api): State<Arc<Api<E>>>,
     TokenMembers(body): TokenMembers,
 ) -> Answer {
     let mut body = body.only(&["token", "max_age_ms"])?;
-    let token: Zeroizing<String> = Zeroizing::new(body.require("token", "a text")?);
+    let token: Zeroizing<String> = Zeroizing::new(body.require("token", "a string")?);
     let max_age = body.take_millis("max_age_ms")?.map(Duration::from_millis);
     let claims = api
         .engine

@@ -1,4 +1,4 @@
-//! What is answered of a session. Moments are milliseconds since 1970.
+//! The JSON view of a session. Timestamps are milliseconds since 1970.
 
 use http::StatusCode;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use tessera_contract::Timestamp;
 
 #[derive(Serialize)]
 struct View {
-    /// Where the client needs another token than it has.
+    /// Present if the client must replace its token by this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
     public_id: String,
@@ -25,7 +25,7 @@ struct View {
     fields: Box<RawValue>,
 }
 
-/// Answers a session as a handle has it.
+/// The response with a session in its present state.
 pub(super) fn answer_session(
     status: StatusCode,
     session: &impl EngineSession,
@@ -35,7 +35,7 @@ pub(super) fn answer_session(
     let fields = session.entries_json().map_err(|error| Problem::of(&error))?;
     let fields = RawValue::from_string(fields).map_err(|_| {
         tracing::error!("the fields that the engine has written are not JSON");
-        Problem::new(500, "other", "the service failed; its log says more")
+        Problem::new(500, "other", "the service failed; see its log")
     })?;
     let view = View {
         token,

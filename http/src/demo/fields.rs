@@ -1,10 +1,10 @@
 //! The fields of the demonstration, and their limits.
 
-/// What whoever signs in may write: the field, and what the page calls it.
+/// The fields that a visitor may change, each with its label.
 pub(super) const FIELDS: [(&str, &str); 3] = [("city", "City"), ("colour", "Colour"), ("note", "Note")];
-/// The field with the browser that a session was made in. The policy is to call it public, so that the list of devices has it.
+/// The field with the browser in which a session was created. The policy must make it public, for the list of devices.
 pub const AGENT: &str = "agent";
-/// Stands before every name. Nobody here has proved to be anybody: it must not look like one who has.
+/// Prefix of every subject. No visitor has proved an identity, so a subject must not look like that of a real login.
 pub(super) const PREFIX: &str = "demo:";
 pub(super) const MAXIMUM_NAME: usize = 40;
 pub(super) const MAXIMUM_TEXT: usize = 80;

@@ -1,7 +1,8 @@
-//! The demonstration: a small application with pages, on which sessions can be seen at work.
+//! The demonstration: a small application whose pages show sessions at work.
 //!
-//! Here are its routes and handlers; `pages.rs` has the HTML. Whoever reaches it signs in as anybody, without a password. So
-//! it takes an engine with **a key and a store of its own**: what is signed in here is nobody elsewhere.
+//! This file has the routes and handlers, `pages.rs` the HTML.
+//! Every visitor can sign in under any name, without a password. Therefore the demonstration needs an engine with **a key
+//! and a store of its own**, so that its sessions are not valid anywhere else.
 
 mod fields;
 mod pages;
@@ -31,15 +32,15 @@ use crate::layer::SessionLayer;
 use crate::problem::Problem;
 use crate::session::{Session, TokenState};
 
-/// The cookie in which the page after logout finds the token that was good before.
+/// The cookie from which the page after the logout reads the token that was valid before.
 const OLD_COOKIE: &str = "tessera-demo-old";
 const OLD_COOKIE_SECONDS: u32 = 600;
-/// How long "Save slowly" takes: time enough to save in another tab.
+/// Duration of "Save slowly": long enough to save in another tab.
 const SLOWLY: Duration = Duration::from_secs(3);
 const SECURITY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// A time that passes.
+/// A future that completes after a given time.
 pub type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The demonstration over an engine that nothing else uses. [`Demo::router`] serves it.
@@ -57,8 +58,10 @@ impl<E> fmt::Debug for Demo<E> {
 }
 
 impl<E: Engine> Demo<E> {
-    /// `cookie`: not that of anything else. `grace`: the policy's `rotation-grace`, which the page tells. `pause` lets a time
-    /// pass.
+    /// Creates the demonstration.
+    ///
+    /// `cookie` must not be used by anything else. `grace` is the policy's `rotation-grace`, which the page displays.
+    /// `pause` waits for a given time.
     pub fn new(engine: E, cookie: Cookie, grace: Duration, pause: fn(Duration) -> Pause) -> Self {
         Self {
             engine,
@@ -68,7 +71,7 @@ impl<E: Engine> Demo<E> {
         }
     }
 
-    /// Its routes: `/` and what the pages there lead to.
+    /// The routes: `/`, and the paths that its pages use.
     pub fn router(self) -> Router {
         let layer = SessionLayer::new(self.engine.clone()).cookie(self.cookie.clone());
         Router::new()
@@ -80,7 +83,7 @@ impl<E: Engine> Demo<E> {
             .route("/devices/end-others", post(end_others::<E>))
             .route("/logout", post(logout::<E>))
             .route("/old", get(old::<E>))
-            // Inside of the session layer: a form has to bring its session's own token.
+            // Inside the session layer, because a form must carry the token of its own session.
             .layer(CsrfLayer::<E>::new())
             .layer(layer)
             .route(
@@ -99,7 +102,7 @@ impl<E: Engine> Demo<E> {
 
 type Shared<E> = State<Arc<Demo<E>>>;
 
-/// A call on a session that failed, as the visitor is told.
+/// The problem of a failed call on a session, as shown to the visitor.
 struct Refused(Problem);
 
 impl<F: EngineError> From<F> for Refused {
@@ -114,8 +117,10 @@ impl IntoResponse for Refused {
     }
 }
 
-/// The session of a visitor who is signed in. One who is not any more, as after an end from another device, has pressed a
-/// button of a page from before that, and is shown the page to sign in.
+/// The session of a visitor who is signed in.
+///
+/// A visitor whose session has ended, for example from another device, has used a button of an older page, and is
+/// redirected to the page to sign in.
 struct SignedIn<E: Engine>(Session<E>);
 
 impl<S: Sync, E: Engine> FromRequestParts<S> for SignedIn<E> {
@@ -130,7 +135,7 @@ impl<S: Sync, E: Engine> FromRequestParts<S> for SignedIn<E> {
     }
 }
 
-/// Either who is signed in and what their session holds, or the form to sign in.
+/// Shows the visitor's session, or the form to sign in.
 async fn home<E: Engine>(State(demo): Shared<E>, session: Session<E>) -> Result<Response, Refused> {
     if session.subject()?.is_none() {
         return Ok(pages::sign_in(session.token_state(), None).into_response());
@@ -142,7 +147,7 @@ async fn home<E: Engine>(State(demo): Shared<E>, session: Session<E>) -> Result<
     let mut devices = session.devices(None).await?.items;
     devices.sort_by_key(|device| !device.current);
     let page = pages::Home {
-        // Shown once: what is taken is gone when the response leaves.
+        // Each message is shown once: it is removed when the response leaves.
         messages: session.take_flash()?,
         csrf: session.csrf_token()?,
         devices,
@@ -159,7 +164,7 @@ struct Login {
     name: String,
 }
 
-/// Check a password here. A token from before this is no good from here on.
+/// Logs a visitor in. A real application checks a password here. The token from before the login is no longer valid.
 async fn login<E: Engine>(
     session: Session<E>,
     headers: HeaderMap,
@@ -186,7 +191,7 @@ struct Change {
     slowly: Option<String>,
 }
 
-/// Sets the one field, and leaves the others as they are, or as another tab has made them meanwhile.
+/// Sets one field. The other fields keep their values, including those that another tab saves in the meantime.
 async fn change<E: Engine>(
     State(demo): Shared<E>,
     SignedIn(session): SignedIn<E>,
@@ -205,7 +210,7 @@ async fn change<E: Engine>(
         session.flash(&format!("{label} was saved."))?;
     }
     if form.slowly.is_some() {
-        // The session was read before this and is saved after it; what others save meanwhile stays.
+        // The session is read before the pause and saved after it; changes that others save in between are kept.
         (demo.pause)(SLOWLY).await;
     }
     Ok(Redirect::to("/").into_response())
@@ -241,7 +246,7 @@ async fn end_others<E: Engine>(SignedIn(session): SignedIn<E>) -> Result<Redirec
     Ok(Redirect::to("/"))
 }
 
-/// Ends the session, and shows what has become of its token.
+/// Ends the session, and redirects to the page that shows the fate of its token.
 async fn logout<E: Engine>(
     State(demo): Shared<E>,
     SignedIn(session): SignedIn<E>,
@@ -249,7 +254,7 @@ async fn logout<E: Engine>(
 ) -> Result<Response, Refused> {
     session.destroy().await?;
     let mut response = Redirect::to("/old").into_response();
-    // For the demonstration only. It is dead, so it may be kept and shown; never do this with one that lives.
+    // For the demonstration only. The token has ended, so it may be kept and shown; never do this with a live one.
     if let Some(token) = read_cookie(&headers, demo.cookie.name()) {
         let cookie = format!(
             "{OLD_COOKIE}={token}; Path=/old; Max-Age={OLD_COOKIE_SECONDS}; HttpOnly; SameSite=Strict"
@@ -261,7 +266,7 @@ async fn logout<E: Engine>(
     Ok(response)
 }
 
-/// Shows the token of before the logout once more, and what is answered.
+/// Presents the token from before the logout once more, and shows the result.
 async fn old<E: Engine>(State(demo): Shared<E>, headers: HeaderMap) -> Result<Response, Refused> {
     let Some(token) = read_cookie(&headers, OLD_COOKIE) else {
         return Ok(Redirect::to("/").into_response());
@@ -270,9 +275,9 @@ async fn old<E: Engine>(State(demo): Shared<E>, headers: HeaderMap) -> Result<Re
         Err(error) if error.kind().is_not_logged_in() => {
             Ok(pages::old(token, error.kind().code(), &error.to_string()).into_response())
         }
-        // An outage says nothing of a token.
+        // An outage reveals nothing about a token.
         Err(error) => Err(error.into()),
-        // Somebody has put another token there.
+        // Another token was put into the cookie.
         Ok(_) => Ok(Redirect::to("/").into_response()),
     }
 }
@@ -286,18 +291,18 @@ fn read_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     pairs.find(|(other, _)| *other == name).map(|(_, value)| value)
 }
 
-/// The answer with a file that is built in.
+/// The response with an embedded file.
 fn file(kind: &'static str, text: &'static str) -> ([(HeaderName, &'static str); 1], &'static str) {
     ([(header::CONTENT_TYPE, kind)], text)
 }
 
-/// What every answer says to the browser: take nothing from elsewhere, run no inline script, be in nobody's frame.
+/// Adds the headers that forbid the browser to load content from elsewhere, run inline scripts or show the page in a frame.
 async fn protect(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, SECURITY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // To other sites nothing. With `no-referrer`, browsers would leave `Origin` out of our own forms.
+        // Other sites receive nothing. With `no-referrer`, browsers would omit `Origin` from this site's own forms.
         (header::REFERRER_POLICY, "same-origin"),
         (header::CACHE_CONTROL, "no-store"),
     ] {
@@ -306,7 +311,7 @@ async fn protect(mut response: Response) -> Response {
     response
 }
 
-/// A page, escaped as it was written.
+/// A page. Its content is escaped already.
 impl IntoResponse for pages::Page {
     fn into_response(self) -> Response {
         Html(self.0.into_string()).into_response()

@@ -1,4 +1,4 @@
-//! The pages. `html!` escapes every value that is put into them.
+//! The pages. `html!` escapes every inserted value.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use tessera_contract::{Details, SessionSummary, Timestamp};
 /// A whole page.
 pub(super) struct Page(pub(super) Markup);
 
-/// What is shown to who is signed in.
+/// The page for a visitor who is signed in.
 pub(super) struct Home {
     pub(super) messages: Vec<String>,
-    /// Stands in each form: see `CsrfLayer`.
+    /// In each form; see `CsrfLayer`.
     pub(super) csrf: String,
     pub(super) details: Details,
-    /// Name, label and text of each.
+    /// Name, label and text of each field.
     pub(super) fields: Vec<(&'static str, &'static str, String)>,
     pub(super) devices: Vec<SessionSummary>,
     pub(super) now: Timestamp,
@@ -55,7 +55,7 @@ fn page(title: &str, content: &Markup) -> Page {
     })
 }
 
-/// The form to sign in; above it why the visitor is not, if they have been, or what is wrong with the name.
+/// The form to sign in, with the reason why an earlier token was refused, and the fault of the name, if there are any.
 pub(super) fn sign_in(token_state: TokenState, wrong: Option<&str>) -> Page {
     let content = html! {
         @if let TokenState::Refused(kind) = token_state {
@@ -68,7 +68,7 @@ pub(super) fn sign_in(token_state: TokenState, wrong: Option<&str>) -> Page {
             h1 { "See a session live" }
             p.lead {
                 "Sign in, change it from two tabs at once, renew its token, end it from another browser. "
-                "What you see is what the engine knows."
+                "The page shows the engine's own view of the session."
             }
             form method="post" action="/login" {
                 label for="name" { "Sign in as" }
@@ -81,8 +81,8 @@ pub(super) fn sign_in(token_state: TokenState, wrong: Option<&str>) -> Page {
                 @if let Some(wrong) = wrong { p.wrong role="alert" { (wrong) } }
             }
             p #note .small {
-                strong { "No password is asked: anybody is anybody here." }
-                " What is signed in here opens nothing else."
+                strong { "There is no password: anyone can sign in under any name." }
+                " A session from this page is not valid anywhere else."
             }
         }
     };
@@ -110,7 +110,7 @@ impl IntoResponse for Home {
 }
 
 impl Home {
-    /// A form that is one button.
+    /// A form with one button.
     fn button(&self, action: &str, text: &str, class: &str) -> Markup {
         html! {
             form method="post" action=(action) {
@@ -142,14 +142,14 @@ impl Home {
                 dl {
                     dt { "Created" } dd { (self.moment(details.created_at)) }
                     dt { "Subject" } dd { code { (details.subject.as_deref().unwrap_or_default()) } }
-                    dt { "Reference" } dd { code { (details.public_id) } }
+                    dt { "Public id" } dd { code { (details.public_id) } }
                     dt { "Token" } dd { "generation " strong #generation { (details.generation) } }
                 }
                 div.foot {
                     (self.button("/renew", "Renew the token", ""))
                     p.small {
                         "The old one is served until " (words(millis(self.grace)))
-                        " after the new one is first used, so that no other tab is lost."
+                        " after the new one is first used, so that no other tab is logged out."
                     }
                 }
             }
@@ -177,8 +177,8 @@ impl Home {
                 }
                 p.small.foot {
                     strong { "Two tabs at once: " }
-                    "open this page twice. Save one field " em { "slowly" } " here (three seconds), and meanwhile another there. "
-                    "Both survive: only what changed is written."
+                    "open this page twice. Save one field " em { "slowly" } " here (three seconds), and another field there in the meantime. "
+                    "Both changes survive, because only changed fields are written."
                 }
             }
         }
@@ -229,27 +229,27 @@ impl Home {
         subject.strip_prefix(PREFIX).unwrap_or(subject)
     }
 
-    /// The time until a moment; the script lets it run.
+    /// The time until a moment. The script counts it down.
     fn left(&self, id: &str, at: Timestamp) -> Markup {
         let left = at.millis_since(self.now);
         html! { span.clock id=(id) data-left=(left) { (words(left)) } }
     }
 
-    /// A moment that is past; the script shows it in the visitor's own time.
+    /// A past moment. The script shows it in the visitor's time zone.
     fn moment(&self, at: Timestamp) -> Markup {
         html! { span data-at=(at.as_millis()) { (words(self.now.millis_since(at))) " ago" } }
     }
 }
 
-/// The token that was good before the logout, and how it is answered now.
+/// The page with the token from before the logout, and the engine's present answer to it.
 pub(super) fn old(token: &str, code: &str, said: &str) -> Page {
     let content = html! {
         section.card.over {
             h1 { "You are logged out" }
-            p.lead { "The token that your browser had is not only forgotten: whoever kept a copy is refused." }
-            p.label { "The old token, shown once more" }
+            p.lead { "The token was not only removed from your browser: any copy of it is refused as well." }
+            p.label { "The old token, presented once more" }
             p.token #token { code { (token) } }
-            p.label { "What the engine answers" }
+            p.label { "The engine's answer" }
             p.answer { code.badge #code { (code) } " " (said) }
             p.small { (explain(code)) }
             p.actions { a.button.primary href="/" { "Sign in again" } a.button href="/old" { "Show it again" } }
@@ -258,17 +258,19 @@ pub(super) fn old(token: &str, code: &str, said: &str) -> Page {
     page("Logged out", &content)
 }
 
-/// What a code of the engine's means to who is not signed in for it.
+/// Explains an error code of the engine to a visitor.
 fn explain(code: &str) -> &'static str {
     match code {
         "missing" => {
             "The token is genuine, but its session is gone: it was logged out, ended from another device, \
              or not used for too long."
         }
-        "expired" => "The session reached its end: it was not used for too long, or had its longest life.",
-        "replaced" => "A later login has taken this token's place.",
-        "reused" => "This token was renewed long before it was shown again: somebody may have copied it.",
-        _ => "The token was not made by this server: it may be from before a restart.",
+        "expired" => {
+            "The session reached its end: it was not used for too long, or reached its maximum lifetime."
+        }
+        "replaced" => "A later login has replaced this token.",
+        "reused" => "This token was used long after its renewal: somebody may have copied it.",
+        _ => "The token was not issued by this server; it may be from before a restart.",
     }
 }
 
@@ -276,7 +278,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A length of time in its two largest units; the script writes them the same.
+/// Formats a duration in its two largest units, as the script does.
 fn words(millis: u64) -> String {
     let seconds = millis / 1000;
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
@@ -289,7 +291,7 @@ fn words(millis: u64) -> String {
     }
 }
 
-/// A browser's name for a list, out of what it says of itself.
+/// The browser's name for a list, derived from its `User-Agent`.
 fn browser(agent: &str) -> String {
     const BROWSERS: [(&str, &str); 5] = [
         ("Edg/", "Edge"),

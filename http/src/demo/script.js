@@ -1,9 +1,9 @@
-// Lets the clocks run and shows moments in the visitor's own time. The page says the same without it, standing still.
+// Runs the clocks, and shows times in the visitor's time zone. Without it the page shows the same values, without updates.
 "use strict";
 
 const pad = (number) => String(number).padStart(2, "0");
 
-/** A length of time in its two largest units, as the server writes it. */
+/** Formats a duration in its two largest units, as the server does. */
 function words(milliseconds) {
   const all = Math.floor(milliseconds / 1000);
   const days = Math.floor(all / 86400);
@@ -17,7 +17,7 @@ function words(milliseconds) {
 }
 
 for (const clock of document.querySelectorAll("[data-left]")) {
-  // Counted from now: the visitor's clock may be wrong.
+  // Counted from now, because the visitor's clock may be wrong.
   const end = performance.now() + Number(clock.dataset.left);
   const show = () => {
     const left = end - performance.now();
@@ -35,7 +35,7 @@ for (const moment of document.querySelectorAll("[data-at]")) {
   moment.textContent = today ? at.toLocaleTimeString() : at.toLocaleString();
 }
 
-// A save that takes its time says so, and is sent once.
+// Shows that a slow save is in progress, and prevents a second submission.
 for (const form of document.forms) {
   form.addEventListener("submit", () => form.classList.add("sent"));
   addEventListener("pageshow", () => form.classList.remove("sent"));

@@ -1,8 +1,9 @@
 //! One pass over the source, and one over the destination.
 //!
-//! Versions are random and tell nothing of which is newer. What decides is whether the destination still has what was
-//! copied to it: then the source's entry goes over it, whatever became of it. What a service has written at the destination
-//! stays, and what it has ended there stays ended.
+//! Versions are random and do not show which entry is newer.
+//! The decision depends on whether the destination still has the copy: if so, the source's entry replaces it, whatever has
+//! become of that entry.
+//! An entry that a service has written at the destination is kept, and a session that was ended there stays ended.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,29 +17,29 @@ use super::journal::{Copied, Hash, Journal, hash};
 use crate::failure::Failure;
 
 const PAGE_ROWS: u32 = BATCH_LIMIT as u32;
-/// That so many sessions have ended all at once on one side is more likely a wrong URL.
+/// If this many sessions have ended all at once on one side, a wrong URL is more likely.
 const SUSPICIOUS: usize = 10;
 
-/// What a pass has found and done.
+/// The counts of a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     /// Live entries at the source.
     pub(super) found: u64,
-    /// The destination had none, and got it.
+    /// The destination had no entry, and received it.
     pub(super) copied: u64,
-    /// The destination had an older copy, and got the newer.
+    /// The destination had an older copy, and received the newer one.
     pub(super) updated: u64,
-    /// The destination had it already.
+    /// The destination had the entry already.
     pub(super) same: u64,
-    /// A service has written another at the destination; it stays.
+    /// A service has written another entry at the destination, which is kept.
     pub(super) kept: u64,
-    /// It was copied and then ended at the destination; it stays ended.
+    /// The entry was copied and then ended at the destination; it stays ended.
     pub(super) ended: u64,
-    /// It has ended at the source since it was copied, and now at the destination.
+    /// The entry has ended at the source since it was copied, and now at the destination.
     pub(super) removed: u64,
-    /// It changed or ended while it was copied: the next pass knows.
+    /// The entry changed or ended while it was copied; the next pass decides.
     pub(super) moving: u64,
-    /// It is larger than the destination takes.
+    /// The entry is larger than the destination accepts.
     pub(super) too_large: u64,
 }
 
@@ -48,28 +49,28 @@ impl Tally {
         self.copied + self.updated + self.removed + self.moving == 0
     }
 
-    /// Whether each session of the source is at the destination, or was changed or ended by a service there.
+    /// Whether each session of the source is at the destination, or was changed or ended there by a service.
     pub(super) fn agrees(&self) -> bool {
         self.is_settled() && self.found == self.same + self.kept + self.ended
     }
 }
 
-/// From where to where.
+/// The state of a migration from one store to another.
 pub(super) struct Copier {
     pub(super) from: Methods<PlainStore>,
-    /// `None`: it does not exist yet, and is only asked what would be done.
+    /// `None`: the destination does not exist yet, and this is a dry run.
     pub(super) to: Option<Methods<PlainStore>>,
     pub(super) journal: Journal,
     pub(super) dry_run: bool,
 }
 
-/// What is to be done with an entry of the source.
+/// The action for an entry of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Same,
-    /// The same, with an earlier expiry.
+    /// The destination has the same version with an earlier expiry.
     Touch,
-    /// Over this version, or where there is none.
+    /// Import over this version, or as a new entry.
     Import(Option<u64>),
     Keep,
     LeaveEnded,
@@ -83,7 +84,7 @@ fn step(now: Timestamp, row: &Listed, at_destination: Option<&Entry>, noted: Opt
         },
         (Some(there), Some(noted)) if noted.is(there.version) => Step::Import(Some(there.version)),
         (Some(_), _) => Step::Keep,
-        // A copy that has expired there: its source has been used since, and has lived on.
+        // A copy that has expired at the destination: its source was used since, and lives longer.
         (None, Some(noted)) if noted.is_certain && noted.expires_at > now => Step::LeaveEnded,
         (None, _) => Step::Import(None),
     }
@@ -99,7 +100,7 @@ fn copied(row: &Listed, is_certain: bool) -> Copied {
 }
 
 impl Copier {
-    /// Goes over all entries of the source, then over the destination for those that have ended at the source since.
+    /// Processes all entries of the source, then those of the destination, for entries that have ended at the source since.
     pub(super) async fn pass(&mut self, mut each: impl FnMut(u64)) -> Result<Tally, Failure> {
         let (mut tally, mut seen) = (Tally::default(), HashSet::new());
         let mut cursor = String::new();
@@ -111,7 +112,7 @@ impl Copier {
             // A walk may list an entry twice.
             rows.retain(|row| seen.insert(hash(&row.key)));
             let length = rows.len() as u64;
-            // Redis lists about as many as it is asked for.
+            // Redis lists only approximately as many rows as requested.
             for rows in rows.chunks(BATCH_LIMIT) {
                 self.page(now, rows, &mut tally).await?;
             }
@@ -127,19 +128,19 @@ impl Copier {
         Ok(tally)
     }
 
-    /// What looks like a mistake ends nothing.
+    /// Fails if the counts suggest a mistake, before anything is ended.
     fn check(&self, tally: &Tally) -> Result<(), Failure> {
         let known = self.journal.live(Timestamp::now());
         if tally.found == 0 && known >= SUSPICIOUS {
             return Err(Failure::new(format!(
-                "{known} sessions were copied that live, and the source has none: is it the right one? \
-                 If it has lost them, remove the journal: nothing is left to copy"
+                "{known} live sessions were copied before, and the source has none: is it the right store? \
+                 If it has lost them, remove the journal; nothing is left to copy"
             )));
         }
         if tally.ended >= SUSPICIOUS as u64 && tally.same + tally.updated + tally.kept == 0 {
             return Err(Failure::new(format!(
-                "of {} sessions that were copied before, the destination has none: is it the right one? \
-                 If it was emptied, remove the journal, and they are copied again",
+                "of {} sessions that were copied before, the destination has none: is it the right store? \
+                 If it was emptied, remove the journal and run this again to copy them",
                 tally.ended
             )));
         }
@@ -168,7 +169,7 @@ impl Copier {
                     None => tally.copied += 1,
                 },
                 Step::Import(over) => {
-                    // Over a copy it stays certain that there is one, of this version or that.
+                    // Over a copy, it remains certain that there is one, of one version or the other.
                     let note = match over {
                         None => copied(row, false),
                         Some(over) => Copied {
@@ -198,7 +199,7 @@ impl Copier {
                 }
                 Err(StoreError::Stale | StoreError::Missing) => tally.moving += 1,
                 Err(StoreError::TooLarge) => tally.too_large += 1,
-                // What became of the others is noted first.
+                // The results of the other entries are recorded first.
                 Err(error) => failed = Some(error),
             }
         }
@@ -237,7 +238,7 @@ impl Copier {
         }
     }
 
-    /// Ends at the destination what was copied there and has ended at the source.
+    /// Ends the copies at the destination whose source has ended.
     async fn sweep(&mut self, seen: &HashSet<Hash>, tally: &mut Tally) -> Result<(), Failure> {
         let Some(to) = &self.to else { return Ok(()) };
         let mut cursor = String::new();
@@ -247,14 +248,14 @@ impl Copier {
             let page = page.map_err(Failure::during("cannot read the destination"))?;
             for row in &page.rows {
                 let hash = hash(&row.key);
-                // One that would have expired by now was used here, and its source may have expired.
+                // A copy that is past its recorded expiry was used at the destination, and its source may have expired.
                 let is_copy = |noted: Copied| noted.is(row.version) && noted.expires_at > now;
                 if seen.contains(&hash) || !self.journal.get(&hash).is_some_and(is_copy) {
                     continue;
                 }
                 match self.from.get(now, &row.key, true).await {
                     Err(StoreError::Missing) => {}
-                    // A walk may have missed it: the next one finds it.
+                    // A walk may have missed the entry; the next one finds it.
                     Ok(_) => {
                         tally.moving += 1;
                         continue;
@@ -295,7 +296,7 @@ async fn import(
     to.import(now, row, &value, over).await
 }
 
-/// Ends a copy, unless it was changed: a conditional write of a record that has expired, then the removal of what that wrote.
+/// Ends a copy unless it was changed: a conditional write of an expired record, then the deletion of that record.
 async fn end(to: &Methods<PlainStore>, now: Timestamp, row: &Listed) -> Result<bool, Failure> {
     let doing = || Failure::during("cannot write to the destination");
     let at = Placement {
@@ -312,7 +313,7 @@ async fn end(to: &Methods<PlainStore>, now: Timestamp, row: &Listed) -> Result<b
         Err(error) => return Err(doing()(error)),
     }
     match to.delete(now, &row.key, &Condition::Guard(row.guard)).await {
-        // Stale: a service has written a new entry since; the copy has ended all the same.
+        // Stale: a service has written a new entry since. The copy has ended nevertheless.
         Ok(_) | Err(StoreError::Stale) => Ok(true),
         Err(error) => Err(doing()(error)),
     }

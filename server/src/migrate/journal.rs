@@ -1,5 +1,7 @@
-//! What was copied, in a file: so that a migration goes on where it was, and tells what it has copied itself
-//! from what a service has written at the destination.
+//! The journal of a migration: a file that records the copied entries.
+//!
+//! With it a migration resumes where it stopped, and distinguishes its copies from entries that a service has written at
+//! the destination.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -11,7 +13,7 @@ use tessera::Timestamp;
 
 use crate::failure::Failure;
 
-/// A key, which is a secret, as it stands in the journal.
+/// The hash of a key, as written in the journal. The key itself is a secret.
 pub(super) type Hash = [u8; 16];
 
 pub(super) fn hash(key: &str) -> Hash {
@@ -19,36 +21,37 @@ pub(super) fn hash(key: &str) -> Hash {
     std::array::from_fn(|at| digest[at])
 }
 
-/// What the journal knows of an entry.
+/// The journal's record of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Copied {
-    /// The version it was copied with.
+    /// The version of the copy.
     pub(super) version: u64,
-    /// The version that is being copied over it, unless that was done long ago.
+    /// The version that is being copied over it; `None` once that is done.
     pub(super) next: Option<u64>,
-    /// When it was to expire then.
+    /// The expiry of the copied version.
     pub(super) expires_at: Timestamp,
-    /// Whether it was seen at the destination. Otherwise this program may have ended between telling and doing.
+    /// Whether the copy was seen at the destination. Otherwise this program may have ended between recording and copying
+    /// it.
     pub(super) is_certain: bool,
 }
 
 impl Copied {
-    /// Whether an entry of this version is a copy, and not what a service made of it.
+    /// Whether an entry of this version is a copy, and not a later write of a service.
     pub(super) fn is(&self, version: u64) -> bool {
         self.version == version || self.next == Some(version)
     }
 }
 
-/// The file, and what is in it. While it is open, no other migration has it.
+/// The file and its content. While it is open, no other migration can open it.
 pub(super) struct Journal {
     path: PathBuf,
-    /// `None`: nothing is written.
+    /// `None` if nothing is written.
     file: Option<BufWriter<File>>,
     known: HashMap<Hash, Copied>,
 }
 
 impl Journal {
-    /// Opens the journal of a migration between two places, or begins it.
+    /// Opens the journal of a migration between two places, or creates it.
     pub(super) fn open(path: &Path, places: &str) -> Result<Self, Failure> {
         let failed = || Failure::during(format!("cannot use the journal {}", path.display()));
         let mut options = OpenOptions::new();
@@ -67,7 +70,7 @@ impl Journal {
             Err(TryLockError::Error(error)) => return Err(failed()(error)),
         }
         let (known, end) = read(&file, places, path)?;
-        // What was half written is not there.
+        // An incomplete last line is dropped.
         file.set_len(end).map_err(failed())?;
         file.seek(SeekFrom::Start(end)).map_err(failed())?;
         let mut journal = Self {
@@ -82,7 +85,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// What a journal says, if there is one; nothing will be written to it.
+    /// Reads a journal, if it exists, without writing to it.
     pub(super) fn look(path: &Path, places: &str) -> Result<Self, Failure> {
         let known = match File::open(path) {
             Ok(file) => read(&file, places, path)?.0,
@@ -105,7 +108,7 @@ impl Journal {
         self.known.get(hash).copied()
     }
 
-    /// Notes that an entry is about to be copied, or was seen to have been.
+    /// Records that an entry is about to be copied, or was seen at the destination.
     pub(super) fn note(&mut self, hash: Hash, copied: Copied) -> Result<(), Failure> {
         if self.known.get(&hash) == Some(&copied) {
             return Ok(());
@@ -128,13 +131,13 @@ impl Journal {
         self.line(&line)
     }
 
-    /// How many copies are known that have not expired.
+    /// The number of copies that were seen at the destination and have not expired.
     pub(super) fn live(&self, now: Timestamp) -> usize {
         let is_live = |copied: &&Copied| copied.is_certain && copied.expires_at > now;
         self.known.values().filter(is_live).count()
     }
 
-    /// Writes everything down, so that it outlives the loss of power.
+    /// Writes all records to disk, so that they survive power loss.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         let write = |file: &mut BufWriter<File>| file.flush().and_then(|()| file.get_ref().sync_data());
         self.file.as_mut().map_or(Ok(()), write).map_err(self.failed())
@@ -154,7 +157,7 @@ fn heading(places: &str) -> String {
     format!("tessera migration 1: {places}")
 }
 
-/// Everything up to the last whole line, and where that ends.
+/// Reads all complete lines, and returns their records and their length in bytes.
 fn read(file: &File, places: &str, path: &Path) -> Result<(HashMap<Hash, Copied>, u64), Failure> {
     let (mut reader, mut known, mut end) = (BufReader::new(file), HashMap::new(), 0);
     let mut line = String::new();
@@ -166,7 +169,7 @@ fn read(file: &File, places: &str, path: &Path) -> Result<(HashMap<Hash, Copied>
             path.display()
         )))?;
         let Some(text) = line.strip_suffix('\n') else {
-            // Cut off in the middle, unless it is something else altogether.
+            // The last line is cut off, unless the file is not a journal at all.
             if end == 0 && !heading(places).starts_with(&line) {
                 return Err(foreign(path));
             }
@@ -188,7 +191,7 @@ fn read(file: &File, places: &str, path: &Path) -> Result<(HashMap<Hash, Copied>
 fn foreign(path: &Path) -> Failure {
     let path = path.display();
     Failure::new(format!(
-        "{path} is no journal of a migration between these two stores"
+        "{path} is not the journal of a migration between these two stores"
     ))
 }
 
@@ -257,9 +260,9 @@ mod tests {
         let refused = |places: &str| Journal::open(&path, places).err().map(|why| why.to_string());
         assert!(refused("a b").is_some_and(|why| why.contains("another migration")));
         drop(open);
-        assert!(refused("a c").is_some_and(|why| why.contains("no journal of a migration")));
+        assert!(refused("a c").is_some_and(|why| why.contains("not the journal of a migration")));
         std::fs::write(&path, "{\"keys\":[]}").expect("a file");
-        assert!(refused("a b").is_some_and(|why| why.contains("no journal of a migration")));
+        assert!(refused("a b").is_some_and(|why| why.contains("not the journal of a migration")));
         assert_eq!(std::fs::read_to_string(&path).expect("a file"), "{\"keys\":[]}");
         std::fs::write(&path, "tessera migration 1: a b\nnonsense\n").expect("a file");
         assert!(refused("a b").is_some_and(|why| why.contains("damaged")));

@@ -1,4 +1,4 @@
-//! `tessera migrate`: the sessions of one store to another.
+//! `tessera migrate`: copies the sessions of one store to another.
 
 mod copy;
 mod journal;
@@ -19,24 +19,24 @@ use crate::files;
 use crate::output::say;
 use crate::store::{UrlParser, open_plain, open_to_read};
 
-/// A source that still changes after so many passes is written to faster than it is read.
+/// Maximum number of passes. A source that still changes after them is written faster than it is read.
 const MOST_PASSES: u32 = 10;
 
 /// Copies every live session with its version, guard, owner and expiry.
 ///
-/// Safe while services use either store: what a service changed at the destination stays, and what was ended on either side
-/// ends on both. Run it, point the services to the destination, and run it again, with the same journal, for what the last of
-/// them wrote. It can be stopped at any time and goes on where it was. A session that is used at both stores at once may live
-/// on at one when it is ended at the other.
+/// This is safe while services use either store: changes that a service made at the destination are kept, and a session
+/// that was ended in one store is ended in both. Run it, point the services to the destination, and run it again, with the
+/// same journal, to copy the last writes to the source. It can be stopped at any time, and resumes where it stopped. A
+/// session that is used in both stores at once may remain in one of them when it is ended in the other.
 #[derive(Args)]
 pub(crate) struct Migrate {
-    /// Where the sessions are: a URL as of `serve --store`
+    /// The store to copy from: a URL as for `serve --store`
     #[arg(long, value_name = "URL", value_parser = UrlParser, env = "TESSERA_FROM", hide_env_values = true)]
     from: StoreUrl,
-    /// Where they are to be. A SQLite file or a database's tables are made
+    /// The store to copy to. A SQLite file or a database's tables are created
     #[arg(long, value_name = "URL", value_parser = UrlParser, env = "TESSERA_TO", hide_env_values = true)]
     to: StoreUrl,
-    /// Tell what would be done, and copy nothing. A database's tables are made all the same
+    /// Report what would be done, and copy nothing. A database's tables are created nevertheless
     #[arg(long)]
     dry_run: bool,
     /// The directory for the journal
@@ -47,7 +47,8 @@ pub(crate) struct Migrate {
         env = "TESSERA_DATA"
     )]
     data: PathBuf,
-    /// The file that remembers what was copied, for the next run and for the way back [default: <data>/migration-….journal]
+    /// The file that records the copied sessions, for the next run and for the way back [default:
+    /// <data>/migration-….journal]
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 }
@@ -104,7 +105,7 @@ impl Migrate {
     }
 
     fn journal(&self) -> Result<Journal, Failure> {
-        // The same in both directions: on the way back, too, it tells what was copied from what a service wrote.
+        // The same in both directions: on the way back, too, it distinguishes copies from the writes of a service.
         let mut places = [self.from.plain().identity(), self.to.plain().identity()];
         places.sort();
         let places = places.join(" and ");
@@ -125,7 +126,7 @@ impl Migrate {
         Journal::open(&path, &places)
     }
 
-    /// `total` of all passes, `last` alone tells whether all is there.
+    /// Reports `total`, the sum of all passes. Only `last` shows whether every session was copied.
     fn report(&self, total: &Tally, last: &Tally) -> Result<(), Failure> {
         let would = if self.dry_run { "would be " } else { "" };
         say(&format!(
@@ -134,23 +135,23 @@ impl Migrate {
         ))?;
         if self.dry_run {
             return say(&format!(
-                "at the source {}, of which the destination has {} already, {} as a service there changed them, {} ended there\n",
+                "at the source {}; at the destination {} already, {} changed by a service there, {} ended there\n",
                 last.found, last.same, last.kept, last.ended,
             ));
         }
         say(&format!(
-            "at the source {}; at the destination {} as they are there, {} as a service there changed them, {} ended there\n",
+            "at the source {}; at the destination {} unchanged, {} changed by a service there, {} ended there\n",
             last.found, last.same, last.kept, last.ended,
         ))?;
         if last.too_large > 0 {
             return Err(Failure::new(format!(
-                "{} sessions are larger than the destination takes",
+                "{} sessions are larger than the destination accepts",
                 last.too_large
             )));
         }
         if !last.agrees() {
             return Err(Failure::new(
-                "the source changes faster than it is copied: run this again, or once the services use the destination",
+                "the source changes faster than it is copied: run this again, now or once the services use the destination",
             ));
         }
         say("the counts agree\n")
@@ -173,7 +174,7 @@ async fn progress(from: &PlainStore) -> Result<ProgressBar, Failure> {
         ),
         None => (ProgressBar::new_spinner(), "{msg} {spinner} {pos} {per_sec}"),
     };
-    // The templates are whole; should one not be, the bar's own does.
+    // The templates are valid; otherwise the bar keeps its default style.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }

@@ -1,4 +1,4 @@
-//! A body that must have arrived by a certain time: a client that dawdles holds nobody up.
+//! A request body with a deadline, so that a slow client does not occupy the service.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -10,11 +10,11 @@ use http_body::{Frame, SizeHint};
 use tessera::http::BodyTimeout;
 use tokio::time::Sleep;
 
-/// Ends with [`BodyTimeout`] when its time is over.
+/// A body that fails with [`BodyTimeout`] once its time is over.
 pub(super) struct Deadline {
     body: Body,
     after: Duration,
-    /// Begins when the body is first read.
+    /// Starts when the body is first read.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Whether the service can do its work.
+//! Health checks of the service.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,15 +14,15 @@ use tokio::sync::Mutex;
 
 use super::tasks::Tasks;
 
-/// How long one look at the store answers every check.
+/// How long the result of one check of the store is reused.
 const FRESHNESS: Duration = Duration::from_secs(1);
-/// How long the entry lives if it cannot be deleted.
+/// Lifetime of the entry if it cannot be deleted.
 const LIFETIME: Duration = Duration::from_secs(5);
-/// As long as a page of most stores, because a shorter text fits where no session does.
+/// Length of the entry, in bytes: that of a page in most stores, because a shorter one may fit where no session does.
 const TEXT_BYTES: usize = 4096;
 const GUARD: u64 = 0;
 
-/// Looks at the store by reading, writing and deleting an entry of its own, once a second at most.
+/// Checks the store by reading, writing and deleting an entry of its own, at most once a second.
 #[derive(Clone)]
 pub(super) struct Health(Arc<Inner>);
 
@@ -30,9 +30,9 @@ struct Inner {
     sessions: Sessions,
     store: AnyStore,
     tasks: Tasks,
-    /// No session's key is as short. It differs from process to process, so that no two write one entry.
+    /// Shorter than any session's key. It differs between processes, so that no two write the same entry.
     key: String,
-    /// Locked while one check looks; the others wait for its result.
+    /// Locked during a check; concurrent requests wait for its result.
     last: Arc<Mutex<Option<Look>>>,
 }
 
@@ -44,7 +44,7 @@ struct Look {
 impl Health {
     pub(super) fn new(sessions: Sessions, store: AnyStore, tasks: Tasks) -> Self {
         let mut random = [0; 4];
-        // Without random bytes, processes share an entry, and a check now and then reports another's write.
+        // Without random bytes, processes share an entry, and a check may occasionally report another process's write.
         let _ = getrandom::fill(&mut random);
         let key = format!("health:{:08x}", u32::from_ne_bytes(random));
         Self(Arc::new(Inner {
@@ -61,12 +61,12 @@ impl Health {
         if let Some(look) = last.as_ref().filter(|look| look.at.elapsed() < FRESHNESS) {
             return look.is_well;
         }
-        // In a task of its own, because a write that has begun has to be awaited when the client goes away.
+        // In a task of its own, because a write in progress must be awaited even if the client disconnects.
         let (health, (done, result)) = (self.clone(), tokio::sync::oneshot::channel());
         self.0.tasks.start(Box::pin(async move {
             let looked = look(&health.0.store, &health.0.key).await;
             if let Err(error) = &looked {
-                tracing::error!("the store cannot do its work: {}", chain(error));
+                tracing::error!("the health check of the store failed: {}", chain(error));
             }
             *last = Some(Look {
                 at: Instant::now(),
@@ -74,7 +74,7 @@ impl Health {
             });
             let _ = done.send(looked.is_ok());
         }));
-        // A look that panicked has seen nothing good.
+        // A check that panicked has failed.
         result.await.unwrap_or(false)
     }
 }
@@ -85,7 +85,7 @@ async fn look(store: &AnyStore, key: &str) -> Result<(), StoreError> {
         Ok(_) | Err(StoreError::Missing) => {}
         Err(error) => return Err(error),
     }
-    // Memory is written as long as the process lives; an entry in a full one would put a session out.
+    // A memory store is writable as long as the process lives; an entry in a full one would evict a session.
     if matches!(store.plain(), PlainStore::Memory(_)) {
         return Ok(());
     }
@@ -100,7 +100,7 @@ async fn look(store: &AnyStore, key: &str) -> Result<(), StoreError> {
     };
     let text = " ".repeat(TEXT_BYTES);
     match store.insert(now, key, &text, &at).await {
-        // The last deletion failed.
+        // The previous deletion failed.
         Err(StoreError::Stale) => {
             store
                 .replace(now, key, &text, Expected::Guard(GUARD), &at)
@@ -112,7 +112,7 @@ async fn look(store: &AnyStore, key: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// `GET /healthz`: the process is up, and the store can be read and written.
+/// `GET /healthz`: succeeds if the process is up, and the store can be read and written.
 pub(super) async fn health(State(health): State<Health>) -> Result<Response, Problem> {
     if !health.is_well().await {
         return Err(SessionError::Unavailable { source: None }.into());

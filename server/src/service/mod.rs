@@ -1,4 +1,4 @@
-//! What is served: the API of `tessera-http`, the health of the store, and one line of log a request.
+//! The service: the API of `tessera-http`, the health of the store, and one log line for each request.
 
 mod deadline;
 mod health;
@@ -26,7 +26,7 @@ use health::Health;
 use tasks::Tasks;
 pub(crate) use tessera::http::api::{check_field, check_headers, parse_header};
 
-/// All that answers requests.
+/// The service behind all routes.
 pub(crate) struct Service {
     api: Arc<Api<Sessions>>,
     store: AnyStore,
@@ -36,7 +36,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// `auth_headers`: the fields that proxies receive, each with its header. `protected`: those that only the service key writes as well.
+    /// `auth_headers` lists the fields that proxies receive, each with its header. `protected` lists further fields that
+    /// can be written only with the service key.
     pub(crate) fn new(
         sessions: Sessions,
         store: AnyStore,
@@ -59,7 +60,7 @@ impl Service {
         }
     }
 
-    /// Every route, and those of the demonstration, if there are any.
+    /// All routes, and those of the demonstration if it is served.
     pub(crate) fn router(&self, demo: Router) -> Router {
         let health = Router::new()
             .route("/healthz", get(health::health))
@@ -74,13 +75,16 @@ impl Service {
         &self.store
     }
 
-    /// Waits for what goes on after its response.
+    /// Waits for the tasks that continue after their responses.
     pub(crate) async fn finish_tasks(&self) {
         self.tasks.finish().await;
     }
 }
 
-/// Limits a request's time (what it has begun to write goes on all the same), and logs one line of it. Only the route's pattern: a path or a query may hold what no log should.
+/// Limits the time of a request, and logs one line for it.
+///
+/// A write in progress continues after the limit.
+/// The log contains only the route's pattern, because a path or a query may contain secrets.
 async fn attend(request: Request, next: Next, limits: Limits) -> Response {
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
@@ -89,7 +93,7 @@ async fn attend(request: Request, next: Next, limits: Limits) -> Response {
     let response = timeout(limits.request_timeout, next.run(request)).await;
     let response = response.unwrap_or_else(|_| {
         let limit = limits.request_timeout;
-        let detail = format!("the request took longer than {limit:?}; what it wrote may be done");
+        let detail = format!("the request took longer than {limit:?}; its writes may have succeeded");
         Problem::new(503, "request-timeout", detail).into_response()
     });
     let path = path.as_ref().map_or("unknown path", MatchedPath::as_str);

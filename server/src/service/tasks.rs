@@ -1,9 +1,9 @@
-//! What goes on beside the response that it belongs to.
+//! Tasks that continue after the response of their request.
 
 use tessera::http::api::Task;
 use tokio::sync::watch;
 
-/// Counts the tasks under way, for the service to wait for them when it ends.
+/// Counts the tasks in progress, so that the service can wait for them when it stops.
 #[derive(Clone)]
 pub(super) struct Tasks {
     under_way: watch::Sender<usize>,
@@ -17,7 +17,7 @@ impl Default for Tasks {
     }
 }
 
-/// Counts down also when the task panics.
+/// Decrements the count when dropped, and so also if the task panics.
 struct UnderWay(watch::Sender<usize>);
 
 impl Drop for UnderWay {
@@ -27,7 +27,7 @@ impl Drop for UnderWay {
 }
 
 impl Tasks {
-    /// Runs a task to its end.
+    /// Runs a task to its end in the background.
     pub(super) fn start(&self, task: Task) {
         self.under_way.send_modify(|count| *count += 1);
         let under_way = UnderWay(self.under_way.clone());
@@ -37,9 +37,9 @@ impl Tasks {
         });
     }
 
-    /// Waits until none is under way.
+    /// Waits until no task is in progress.
     pub(super) async fn finish(&self) {
-        // Fails only without a sender, and this is one.
+        // Fails only without a sender, and `self` has one.
         let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await;
     }
 }

@@ -1,11 +1,10 @@
 -- Removes a record that meets the condition. Needs no memory.
 --
 -- KEYS: 1 the record.
--- ARGV: 1 now (16 decimal digits), 2 the guard it must have (16 hexadecimal digits; empty: any),
---   then 3 the owner it must have, if that matters.
--- Answers `removed` if a live one was there, or `expired`, each with owner and tag of the one removed if it had an owner;
---   `stale` if a live one does not meet the condition; `missing` if none is there or an expired one does not meet it;
---   or `corrupt`.
+-- ARGV: 1 now (16 decimal digits), 2 the required guard (16 hexadecimal digits; empty: any), 3 optional: the required owner.
+-- Returns `removed` if the record was live, or `expired`, each with owner and tag of the record if it had an owner;
+--   `stale` if a live record does not meet the condition; `missing` if there is no record, or an expired one that does not
+--   meet it; or `corrupt`.
 if state then return state end
 local is_live = live_until > ARGV[1]
 local owner = tag ~= NO_TAG and sub(head, first + 89, newline - 1)

@@ -1,9 +1,9 @@
--- Writes another store's record where no live one is, or over a version. Neither the expiry nor the moment of the last
--- touch moves earlier by it.
+-- Writes a record of another store if there is no live one, or over one version. Neither the expiry nor the moment of the
+-- last touch moves earlier.
 --
 -- KEYS: 1 the record.
--- ARGV: 1 to 6 as `write.lua` has them; 7 now; 8 the version that it may write over.
--- Answers as `write.lua` does; `stale`; or `corrupt`. An entry is kept as long as the owner is, as in `replace`.
+-- ARGV: 1 to 6 as for `write.lua`; 7 now; 8 the version that it may overwrite.
+-- Returns as `write.lua`; `stale`; or `corrupt`. The entry is kept while the owner stays the same, as in `replace`.
 if state == 'corrupt' then return state end
 local new_guard, moments, new_tag, life_millis = ARGV[2], ARGV[3], ARGV[4], ARGV[6]
 if not state then

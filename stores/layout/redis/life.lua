@@ -1,8 +1,8 @@
--- The first part of the scripts on an index, and of `import`: for how long a key is kept.
+-- The first part of the scripts on an index, and of `import`: the time to live of a key.
 --
--- Moments are milliseconds since 1970 below 2^53, which Lua's numbers hold exactly.
--- A key that has expired is kept for another hour, because a host whose clock is behind may still see its record alive.
--- The caller's clock alone says how long that is from now.
+-- Moments are milliseconds since 1970 below 2^53, which Lua's numbers represent exactly.
+-- An expired key is kept for another hour, because its record may still be live by the clock of another host.
+-- The time counts from the caller's clock.
 local GRACE = 3600000
 
 local function life(now, expires_at)

@@ -1,12 +1,12 @@
 -- Reads a part of an owner's index in order of score and member, and removes the members whose end passed an hour ago.
 --
 -- KEYS: 1 the index.
--- ARGV: 1 now, 2 how many members; then, to go on behind a member, 3 its score,
---   4 a text that is behind the member and before every other.
--- Answers members, each followed by its score.
+-- ARGV: 1 now, 2 the number of members; then, to continue after a member, 3 its score,
+--   4 a text that sorts after the member and before every other one.
+-- Returns members, each followed by its score.
 --
--- A replica refuses the removal, and is read all the same.
--- The place is looked for by halves. Texts are compared by hand, as Redis orders them: Lua goes by the locale.
+-- A replica refuses the removal, which is ignored.
+-- A binary search finds the position. Texts are compared bytewise, as Redis orders them, because Lua uses the locale.
 local function is_behind(a, b)
   for i = 1, math.min(#a, #b) do
     local x, y = string.byte(a, i), string.byte(b, i)

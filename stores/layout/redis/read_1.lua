@@ -1,11 +1,11 @@
--- The first part of every script on a record: the begin of its string, and format 1 of the head.
+-- The first part of every script on a record: reads the beginning of its string, and format 1 of the head.
 --
--- Sets `first`, the place of `ends_at` in the string (Lua counts from 1), if the head is of a known format; and `guard`.
--- In every format `ends_at` is followed by expires_at (17 bytes behind), touched_at (34), the tag (51), the owner's
--- length (85) and the owner (89).
+-- Sets `first`, the position of `ends_at` in the string (Lua counts from 1), and `guard`, if the head has a known format.
+-- In every format, these follow `ends_at` at an offset: expires_at (17), touched_at (34), the tag (51), the length of the
+-- owner (85) and the owner (89).
 local NO_GUARD = '0000000000000000'
 local NO_TAG = '0000000000000000-0000000000000000'
--- As many bytes as the head of an owner of some 60 bytes.
+-- Suffices for the head of an owner of about 60 bytes.
 local HEAD_BYTES = 192
 
 local byte, sub = string.byte, string.sub

@@ -1,9 +1,9 @@
--- The part that follows the formats in every script on a record: what the head says.
+-- The part after the formats in every script on a record: reads the rest of the head.
 --
--- Sets `state` to `missing` if nothing is there, and to `corrupt` if its layout is damaged: the format, a separator, the
--- owner's length or the newline. Digits are the reader's to check: here each check costs every write.
--- Otherwise sets `live_until`, the expiry; `tag`, which is `NO_TAG` if the record has no owner; and `newline`, the place
--- of the newline.
+-- Sets `state` to `missing` if there is no record, and to `corrupt` if the layout is damaged: the format, a separator, the
+-- owner's length or the newline. Only readers check digits, because a check here would slow down every write.
+-- Otherwise sets `live_until`, the expiry; `tag`, which is `NO_TAG` if the record has no owner; and `newline`, the
+-- position of the newline.
 --
 -- Moments have 16 digits, so that they compare as texts.
 local LAST_OWNER = 512

@@ -2,10 +2,10 @@
 --
 -- KEYS: 1 the record.
 -- ARGV: 1 now, 2 expires_at, each as 16 decimal digits;
---   3 for how many milliseconds Redis keeps the key at least: from now to an hour after `expires_at`.
--- Answers `done`, `missing` or `corrupt`.
+--   3 the minimum time to live of the key in milliseconds: from now to an hour after `expires_at`.
+-- Returns `done`, `missing` or `corrupt`.
 --
--- SETRANGE would make a key that is not there, without an end to its life: the record is read first.
+-- The record is read first, because SETRANGE would create a missing key, without a time to live.
 if state then return state end
 local now, expires_at, ends_at = ARGV[1], ARGV[2], sub(head, first, first + 15)
 if live_until <= now then return 'missing' end

@@ -5,31 +5,31 @@
 --
 -- Form of this file:
 --   A section begins with a line `-- name: NAME`; each name occurs once.
---   The lines after it that begin with `--` are comments; none stands within or after the SQL.
+--   The following lines that begin with `--` are comments; there are none within or after the SQL.
 --   In the SQL, a semicolon ends a statement and occurs nowhere else.
---   A section of several statements runs them in their order, each by itself.
+--   The statements of a section run in their order, each by itself.
 --
 -- Names in braces that a host replaces before it prepares a statement:
---   {table}      the table, quoted; 48 letters, digits and underscores at most, in double quotes
+--   {table}      the table, quoted: at most 48 letters, digits and underscores, in double quotes
 --   {schema}     the table that holds the schema version: {table} with `_schema` at its end, quoted
 --   {by_key}, {by_owner}, {by_expiry}
 --                the indexes: {table} with `_by_key`, `_by_owner`, `_by_expiry` at its end, quoted
---   {name}       the table's name without quotes, within a text
+--   {name}       the name of the table without quotes, within a text
 --   {purpose}    `schema` or `sweep`, within a text
---   {version}    the schema version that a migration leads to, a decimal number
---   {millis}     the longest time that a statement may take, in milliseconds
+--   {version}    the schema version after the migration, a decimal number
+--   {millis}     the longest time of a statement, in milliseconds
 --   {keys}       one or more `?`, separated by commas, one for each key
 --   {pairs}      one or more `(?, ?)`, separated by commas, one for each key with its guard
 --
--- `?` is a parameter; a host numbers them from $1 on, in their order, before it prepares a statement.
+-- `?` is a parameter; a host numbers the parameters from $1 on before it prepares a statement.
 -- `-- params:` lists the parameters in their order:
---   key, owner   bytes: UTF-8, 512 at most; owner may be NULL
+--   key, owner   bytes: UTF-8, at most 512; owner may be NULL
 --   value        bytes: UTF-8
 --   version, guard, expected
 --                64 bits as a signed number
 --   now, touched_at, expires_at, ends_at, before
 --                milliseconds since 1970-01-01T00:00:00Z, signed, 64 bits
---   after        the last `id` of the page before; the least signed number at the start
+--   after        the last `id` of the previous page; at the start the least signed number
 --   limit        a number of rows
 -- A parameter that may be NULL has `or NULL` after its name.
 --
@@ -37,63 +37,63 @@
 -- An entry is live while expires_at > now.
 
 -- name: session
--- For each connection, before anything else.
--- Read committed: a conditional write that waited for a row judges the row as it is then.
+-- Runs first on each connection.
+-- Read committed: a conditional write that waited for a row evaluates the current row.
 -- Repeatable read would fail instead.
 SET default_transaction_isolation = 'read committed';
 SET statement_timeout = {millis};
 
 -- name: transaction
--- Behind a pooler that may change the session between two transactions, in place of `session`:
--- before each statement, with COMMIT after it.
--- The statement is unnamed, so that nothing of it outlives the transaction.
+-- Replaces `session` behind a pooler that may change the session between two transactions:
+-- runs before each statement, with COMMIT after it.
+-- The statement is unnamed, so that it ends with the transaction.
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL statement_timeout = {millis};
 
 -- name: lock
--- Waits for a lock that ends with the connection; answers 1 once it is held.
--- An advisory lock is a number, of one database.
+-- Waits for a lock that ends with the connection; returns 1 once it is held.
+-- An advisory lock is a number within one database.
 SELECT CAST(1 AS BIGINT) FROM pg_advisory_lock(
     CAST(CAST('x' || substr(md5('tessera {purpose} {name}'), 1, 16) AS BIT(64)) AS BIGINT));
 
 -- name: try_lock
--- Takes the lock if it is free; answers 1 if it is held now, otherwise 0.
+-- Takes the lock if it is free; returns 1 if it is held now, otherwise 0.
 SELECT CASE WHEN pg_try_advisory_lock(
     CAST(CAST('x' || substr(md5('tessera {purpose} {name}'), 1, 16) AS BIT(64)) AS BIGINT))
     THEN CAST(1 AS BIGINT) ELSE 0 END;
 
 -- name: unlock
--- Answers 1 if the connection held the lock.
+-- Returns 1 if the connection held the lock.
 SELECT CASE WHEN pg_advisory_unlock(
     CAST(CAST('x' || substr(md5('tessera {purpose} {name}'), 1, 16) AS BIT(64)) AS BIGINT))
     THEN CAST(1 AS BIGINT) ELSE 0 END;
 
 -- name: transaction_lock
--- As `lock`; it ends with the transaction and excludes the holders of the session's lock.
+-- As `lock`, but the lock ends with the transaction; it excludes the holders of `lock`.
 SELECT CAST(1 AS BIGINT) FROM pg_advisory_xact_lock(
     CAST(CAST('x' || substr(md5('tessera {purpose} {name}'), 1, 16) AS BIT(64)) AS BIGINT));
 
 -- name: try_transaction_lock
--- As `try_lock`; it ends with the transaction and excludes the holders of the session's lock.
+-- As `try_lock`, but the lock ends with the transaction; it excludes the holders of `lock`.
 SELECT CASE WHEN pg_try_advisory_xact_lock(
     CAST(CAST('x' || substr(md5('tessera {purpose} {name}'), 1, 16) AS BIT(64)) AS BIGINT))
     THEN CAST(1 AS BIGINT) ELSE 0 END;
 
 -- name: schema_version
--- The schema version: one number; no row or no table: 0.
+-- The schema version, one number; no row or no table means 0.
 SELECT version FROM {schema};
 
 -- name: schema_table
--- Before a migration.
+-- Runs before a migration.
 CREATE TABLE IF NOT EXISTS {schema} (version BIGINT NOT NULL PRIMARY KEY);
 
 -- name: migration_1
 -- From schema version 0 to 1.
 -- A released migration never changes.
--- id is the cursor of walks: an entry keeps it for life, and it discloses no key.
+-- id is the cursor of walks: it is constant for the life of an entry, and discloses no key.
 -- version and guard: 64 bits as a signed number.
 -- touched_at, expires_at, ends_at: milliseconds since 1970.
--- Keys, owners and values are bytes: no collation, and no character is refused.
+-- Keys, owners and values are bytes, so that no collation applies and no character is refused.
 CREATE TABLE {table} (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     session_key BYTEA NOT NULL,
@@ -110,13 +110,13 @@ CREATE INDEX {by_owner} ON {table} (owner, id) WHERE owner IS NOT NULL;
 CREATE INDEX {by_expiry} ON {table} (expires_at);
 
 -- name: set_schema_version
--- After a migration, in its transaction.
+-- Runs after a migration, in its transaction.
 DELETE FROM {schema};
 INSERT INTO {schema} (version) VALUES ({version});
 
 -- name: rights
--- When a store is opened, each by itself; one that is opened to read asks the first alone.
--- They change nothing; an error says that the user lacks a right, or that the server is read-only.
+-- Run when a store is opened, each by itself; a read-only store runs only the first.
+-- They change nothing; an error means that the user lacks a right, or that the server is read-only.
 SELECT version FROM {table} WHERE 1 = 0;
 INSERT INTO {table} (session_key, version, guard, owner, touched_at, expires_at, ends_at, value)
     SELECT session_key, version, guard, owner, touched_at, expires_at, ends_at, value FROM {table} WHERE 1 = 0;
@@ -125,8 +125,8 @@ DELETE FROM {table} WHERE 1 = 0;
 
 -- name: get
 -- params: key, now
--- One row or none: missing.
--- A row of another key answers another question: it is not used.
+-- At most one row; no row means missing.
+-- A row of another key answers another statement, and is not used.
 SELECT session_key, value, version, guard, expires_at FROM {table}
 WHERE session_key = ? AND expires_at > ?;
 
@@ -138,14 +138,14 @@ WHERE session_key IN ({keys}) AND expires_at > ?;
 
 -- name: is_live
 -- params: key, now
--- After a conditional write with count 0: a row means stale, none means missing.
+-- Runs after a conditional write with count 0: a row means stale, no row means missing.
 SELECT version FROM {table} WHERE session_key = ? AND expires_at > ?;
 
 -- name: insert
 -- params: key, value, version, guard, owner or NULL, touched_at, expires_at, ends_at
 -- touched_at is now.
--- Writes a new row, or over an expired one.
--- count 0: stale, a live entry has this key.
+-- Writes a new row, or overwrites an expired one.
+-- count 0: stale, because a live entry has this key.
 INSERT INTO {table} AS old (session_key, value, version, guard, owner, touched_at, expires_at, ends_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (session_key) DO UPDATE SET value = excluded.value, version = excluded.version, guard = excluded.guard,
@@ -156,7 +156,7 @@ WHERE old.expires_at <= excluded.touched_at;
 -- name: replace_version
 -- params: value, version, guard or NULL, owner or NULL, touched_at, expires_at, ends_at, key, expected, now
 -- touched_at is now.
--- Writes over the live entry that has the expected version; NULL keeps the guard.
+-- Overwrites the live entry that has the expected version; NULL keeps the guard.
 -- count 0: see `is_live`.
 UPDATE {table} SET value = ?, version = ?, guard = coalesce(?, guard), owner = ?, touched_at = ?, expires_at = ?,
     ends_at = ?
@@ -165,7 +165,7 @@ WHERE session_key = ? AND version = ? AND expires_at > ?;
 -- name: replace_guard
 -- params: value, version, guard or NULL, owner or NULL, touched_at, expires_at, ends_at, key, expected, now
 -- touched_at is now.
--- Writes over the live entry that has the expected guard; NULL keeps the guard.
+-- Overwrites the live entry that has the expected guard; NULL keeps the guard.
 -- count 0: see `is_live`.
 UPDATE {table} SET value = ?, version = ?, guard = coalesce(?, guard), owner = ?, touched_at = ?, expires_at = ?,
     ends_at = ?
@@ -174,43 +174,43 @@ WHERE session_key = ? AND guard = ? AND expires_at > ?;
 -- name: overwrite
 -- params: value, version, guard, owner or NULL, touched_at, expires_at, ends_at, ends_at, key, now, expected
 -- An import over an expired entry, or over one of the expected version; the expiry never moves earlier.
--- count 0: `insert` comes next; it never repeats, and its count 0 means stale.
+-- count 0: `insert` follows, and is not repeated; its count 0 means stale.
 UPDATE {table} SET value = ?, version = ?, guard = ?, owner = ?, touched_at = greatest(touched_at, ?),
     expires_at = least(greatest(expires_at, ?), ?), ends_at = ?
 WHERE session_key = ? AND (expires_at <= ? OR version = ?);
 
 -- name: touch
 -- params: expires_at, now, key, now, expires_at
--- count 0: no error if `is_live` finds a row, for the expiry was later already; otherwise missing.
+-- count 0: no error if `is_live` finds a row, because the expiry was already later; otherwise missing.
 UPDATE {table} SET expires_at = least(?, ends_at), touched_at = greatest(?, touched_at)
 WHERE session_key = ? AND expires_at > ? AND expires_at <= least(?, ends_at);
 
 -- name: delete_by_owner
 -- params: key, owner, now
--- count 0: `delete_by_owner_expired` comes next; if its count is 0 too, see `is_live`.
+-- count 0: `delete_by_owner_expired` follows; if its count is 0 as well, see `is_live`.
 DELETE FROM {table} WHERE session_key = ? AND owner = ? AND expires_at > ?;
 
 -- name: delete_by_owner_expired
 -- params: key, owner, now
--- Expired to this clock, perhaps not yet to that of another host.
--- The call answers that no live entry was there.
+-- Removes an entry that has expired by this clock, but perhaps not by that of another host.
+-- The call returns false: no live entry was removed.
 DELETE FROM {table} WHERE session_key = ? AND owner = ? AND expires_at <= ?;
 
 -- name: delete_by_guard
 -- params: key, guard, now
--- count 0: `delete_by_guard_expired` comes next; if its count is 0 too, see `is_live`.
+-- count 0: `delete_by_guard_expired` follows; if its count is 0 as well, see `is_live`.
 DELETE FROM {table} WHERE session_key = ? AND guard = ? AND expires_at > ?;
 
 -- name: delete_by_guard_expired
 -- params: key, guard, now
--- Expired to this clock, perhaps not yet to that of another host.
--- The call answers that no live entry was there.
+-- Removes an entry that has expired by this clock, but perhaps not by that of another host.
+-- The call returns false: no live entry was removed.
 DELETE FROM {table} WHERE session_key = ? AND guard = ? AND expires_at <= ?;
 
 -- name: delete_many
 -- params: {keys}, owner, now
--- count: how many live entries were removed.
--- An entry of another owner stays, which is no error.
+-- count: the number of live entries that were removed.
+-- An entry of another owner stays, which is not an error.
 DELETE FROM {table} WHERE session_key IN ({keys}) AND owner = ? AND expires_at > ?;
 
 -- name: delete_many_expired
@@ -219,7 +219,7 @@ DELETE FROM {table} WHERE session_key IN ({keys}) AND owner = ? AND expires_at <
 
 -- name: delete_pairs
 -- params: {keys}, {pairs}, owner, now
--- As `delete_many`, of entries that have the guard beside their key.
+-- As `delete_many`, for entries that have the guard of their pair.
 -- {keys} repeats each key, for the index on the key.
 DELETE FROM {table}
 WHERE session_key IN ({keys}) AND (session_key, guard) IN ({pairs}) AND owner = ? AND expires_at > ?;
@@ -232,14 +232,14 @@ WHERE session_key IN ({keys}) AND (session_key, guard) IN ({pairs}) AND owner = 
 -- name: list_owned
 -- params: owner, after, now, limit
 -- A value of more than 16 KiB is NULL.
--- A full page may have a next one, after its last id.
+-- After a full page there may be a next one, after its last id.
 SELECT id, session_key, version, guard, touched_at, expires_at, CASE WHEN octet_length(value) <= 16384 THEN value END,
     owner
 FROM {table} WHERE owner = ? AND id > ? AND expires_at > ? ORDER BY id LIMIT ?;
 
 -- name: list_all
 -- params: after, now, limit
--- For an operator, otherwise as `list_owned`.
+-- For an operator; otherwise as `list_owned`.
 SELECT id, session_key, version, guard, touched_at, expires_at, CASE WHEN octet_length(value) <= 16384 THEN value END,
     owner, ends_at
 FROM {table} WHERE id > ? AND expires_at > ? ORDER BY id LIMIT ?;
@@ -253,13 +253,13 @@ SELECT count(*) FROM {table} WHERE expires_at > ?;
 
 -- name: sweep
 -- params: before, before, limit
--- Removes up to limit entries that expired at `before`, an hour ago or more.
--- count below limit: none is left.
--- The condition occurs twice: a row can be written over between the two.
+-- Removes at most `limit` entries that expired at `before` or earlier; `before` is at least an hour ago.
+-- count below `limit`: no expired entry is left.
+-- The condition occurs twice, because a row can be overwritten between the two.
 DELETE FROM {table} WHERE expires_at <= ? AND id IN
     (SELECT id FROM {table} WHERE expires_at <= ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED);
 
 -- name: notify
 -- params: channel, payload
--- Both are bytes: UTF-8. After a write, for the caches of other hosts.
+-- Both are bytes: UTF-8. Runs after a write, for the caches of other hosts.
 SELECT pg_notify(convert_from(?, 'UTF8'), convert_from(?, 'UTF8'));

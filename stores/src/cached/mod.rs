@@ -1,4 +1,4 @@
-//! A bounded memory in front of any store.
+//! A bounded cache in front of any store.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -17,30 +17,31 @@ use super::{
 };
 use tessera_contract::Timestamp;
 
-/// What is kept in memory unless it is told otherwise.
+/// The default size of the cache in bytes.
 const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
-/// A write whose outcome nobody knows has taken effect by then, or never does: well past every store's time-out.
+/// The time after which a write of unknown outcome has taken effect or never does: far longer than any store's time-out.
 const DOUBT: Duration = Duration::from_secs(60);
 const MAXIMUM_DOUBTFUL: usize = 100_000;
-/// What an entry takes beside its key and text, about.
+/// Approximate size of an entry beside its key and text.
 const ENTRY_BYTES: u64 = 160;
-/// For the size of the tables, not for what fits.
+/// Determines the initial size of the tables, and not the capacity.
 const TYPICAL_ENTRY_BYTES: u64 = 1024;
 
-/// Keeps what was read from another store in memory, and answers from there for a bounded time.
+/// Caches the entries of another store in memory, and serves them for a bounded time.
 ///
-/// - **In one process it is exact.** Every write goes through to the store and is forgotten here before it is acknowledged: a
-///   `get` that begins after a write was acknowledged by this `CachedStore` or a clone of its engine answers that write.
-/// - **Across processes an answer may be old by `max_stale`**, counted from when the store was asked, beside what the store
-///   itself may be late. What another process has destroyed or revoked is served no longer than that. `describe` says so:
-///   the policy's rotation grace has to be at least as long. Where the store can tell of writes
-///   ([`listening`](Self::listening)) it is a moment, as a rule, and `max_stale` if what is told gets lost.
-/// - `fresh` reads, lists and everything that writes ask the store.
-/// - After a write that failed without saying how (a time-out, a lost connection) its key is not kept for a minute: the write
-///   may take effect yet.
-/// - Many that miss the same key at once ask the store once. If that one question fails, each asks for itself.
+/// - **Within one process, reads are exact.** A write goes to the store, and its key is removed from the cache before the write
+///   is acknowledged. A `get` that begins after this `CachedStore` acknowledged a write returns that write or a later one.
+/// - **Across processes, an entry may be stale by up to `max_stale`**, counted from the read of the store, in addition to the
+///   staleness of the store itself. A session that another process has destroyed or revoked is served no longer than that.
+///   `describe` reports this, and the policy's rotation grace must be at least as long.
+///   If the store sends notifications of writes ([`listening`](Self::listening)), an entry is usually stale for a moment only,
+///   and for up to `max_stale` if a notification is lost.
+/// - `fresh` reads, lists and all writes go to the store.
+/// - After a write of unknown outcome (a time-out, a lost connection), its key is not cached for a minute, because the write
+///   may still take effect.
+/// - Concurrent misses of one key read the store once. If that read finds nothing or fails, each caller reads for itself.
 ///
-/// An answer from memory is there at the first poll: it costs one pass through the component and no wake-up.
+/// A cached answer is ready at the first poll: it costs one pass through the component and no wake-up.
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,23 +52,23 @@ const TYPICAL_ENTRY_BYTES: u64 = 1024;
 /// ```
 pub struct CachedStore<S> {
     inner: S,
-    /// `None`: no other process writes to the store, so that nothing here grows old.
+    /// `None`: no other process writes to the store, so that no entry becomes stale.
     max_stale: Option<Duration>,
     cache: Cache<String, Held, Weigh>,
-    /// The notifications of writes by other processes.
+    /// The notifications of announced writes, by any process.
     invalidations: Option<(Arc<InvalidationClock>, Subscription)>,
-    /// Keys of writes that have failed lately: they may be done yet.
+    /// The keys of recent writes of unknown outcome, which may still take effect.
     doubtful: Cache<String, Instant>,
 }
 
-/// An entry, and when the store was asked for it.
+/// An entry, and the time at which it was requested from the store.
 #[derive(Clone)]
 struct Held {
     entry: Entry,
     asked_at: Instant,
-    /// The time of the call that asked: while a machine sleeps, its `Instant` does too.
+    /// The `now` of the call that read the entry. It is needed because an `Instant` stops while the machine sleeps.
     now: Timestamp,
-    /// The epoch of its key before the store was asked.
+    /// The epoch of the key before the store was read.
     epoch: Option<Epoch>,
 }
 
@@ -90,19 +91,21 @@ impl<S> fmt::Debug for CachedStore<S> {
 }
 
 impl<S: StoreService> CachedStore<S> {
-    /// In front of a store to which other processes write as well.
+    /// Creates a cache in front of a store to which other processes write as well.
+    /// An entry may be stale by up to `max_stale`.
     pub fn new(inner: S, max_stale: Duration) -> Self {
         Self::with(inner, Some(max_stale), DEFAULT_CAPACITY_BYTES)
     }
 
-    /// In front of a store to which **no other process writes**: what is answered is never old.
-    /// If one does, what it has destroyed is served here until it expires.
+    /// Creates a cache in front of a store to which **no other process writes**: no entry is ever stale.
+    /// If another process writes nevertheless, a session that it destroys is served here until it expires.
     pub fn for_one_process(inner: S) -> Self {
         Self::with(inner, None, DEFAULT_CAPACITY_BYTES)
     }
 
-    /// Keeps so many bytes of keys, texts and what goes with them (64 MiB unless this is called). An entry that is larger than
-    /// a part of that is not kept.
+    /// Sets the size of the cache: the bytes of keys, texts and their overhead. Default: 64 MiB. Empties the cache.
+    ///
+    /// The cache consists of several parts; an entry that exceeds the size of one part is not cached.
     #[must_use]
     pub fn capacity_bytes(mut self, bytes: u64) -> Self {
         self.cache = cache(bytes);
@@ -119,22 +122,22 @@ impl<S: StoreService> CachedStore<S> {
         }
     }
 
-    /// The store behind.
+    /// The store behind the cache.
     pub fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// Forgets one key, as when it is known that another process has written it.
+    /// Removes one key from the cache, for example because another process has written it.
     pub fn forget(&self, key: &str) {
         self.cache.remove(key);
     }
 
-    /// Forgets everything, as when it is not known what others have written.
+    /// Empties the cache, for example because other processes have written unknown keys.
     pub fn forget_all(&self) {
         self.cache.clear();
     }
 
-    /// Whether what is held may still be answered. What has expired may have been touched elsewhere: the store knows.
+    /// Whether a cached entry may be served. An expired one may not, because another process may have touched it.
     fn may_serve(&self, key: &str, held: &Held, now: Timestamp) -> bool {
         let since = now.as_millis().saturating_sub(held.now.as_millis());
         let is_young = |most| held.asked_at.elapsed() < most && Duration::from_millis(since) < most;
@@ -145,14 +148,14 @@ impl<S: StoreService> CachedStore<S> {
         self.invalidations.as_ref().map(|(clock, _)| clock.epoch(key))
     }
 
-    /// Whether a write of this key may still take effect, of which nothing would be heard here.
+    /// Whether a write of unknown outcome to this key may still take effect.
     fn is_doubtful(&self, key: &str) -> bool {
         self.doubtful
             .get(key)
             .is_some_and(|since| since.elapsed() < DOUBT)
     }
 
-    /// Asks the store, or waits for somebody else's answer to the same question.
+    /// Reads from the store, or waits for a concurrent read of the same key.
     async fn read(&self, now: Timestamp, key: &str, op: &StoreOp) -> StoreReply {
         let mut waited = false;
         let mut joined = pin!(self.cache.get_value_or_guard_async(key));
@@ -164,7 +167,8 @@ impl<S: StoreService> CachedStore<S> {
         let guard = match found.await {
             Ok(held) if self.may_serve(key, &held, now) => return StoreReply::Entry(Ok(held.entry)),
             Ok(_) => return self.inner.call(now, op).await,
-            // Whom this one has waited for found nothing, or an error; those who wait as well are not to wait in turn.
+            // The read that this one waited for found nothing or failed.
+            // Dropping the guard lets the other waiters read concurrently.
             Err(guard) if waited => {
                 drop(guard);
                 return self.inner.call(now, op).await;
@@ -182,7 +186,7 @@ impl<S: StoreService> CachedStore<S> {
                 now,
                 epoch,
             };
-            // Refused if a write was forgotten meanwhile: what was read may be from before it.
+            // The insert is refused if a write has removed the key since, because the entry may precede that write.
             let _ = guard.insert(held);
         }
         reply
@@ -190,11 +194,14 @@ impl<S: StoreService> CachedStore<S> {
 }
 
 impl<S: InvalidationSource> CachedStore<S> {
-    /// Listens to what the store tells of writes by other processes, if it can tell: then an answer is old for a moment and no
-    /// longer, as a rule. `max_stale` is kept in any case, whatever becomes of what is told. Needs a tokio runtime.
+    /// Subscribes to the store's notifications of writes, by any process, if it has any.
     ///
-    /// Redis tells by itself ([`CLIENT TRACKING`]). In PostgreSQL those tell who listen as well, and those who open their
-    /// store with [`SqlStoreBuilder::announce`](super::SqlStoreBuilder::announce).
+    /// An entry is then usually stale for a moment only. `max_stale` holds in any case, even if notifications are lost.
+    /// Empties the cache. Needs a tokio runtime.
+    ///
+    /// Redis sends notifications for all writes ([`CLIENT TRACKING`]).
+    /// In PostgreSQL, a process sends them if it listens itself or opens its store with
+    /// [`SqlStoreBuilder::announce`](super::SqlStoreBuilder::announce).
     ///
     /// [`CLIENT TRACKING`]: https://redis.io/docs/latest/commands/client-tracking/
     #[must_use]
@@ -212,11 +219,11 @@ fn cache(bytes: u64) -> Cache<String, Held, Weigh> {
     Cache::with_weighter(entries.max(1), bytes, Weigh)
 }
 
-/// Forgets a key when it goes, however the write has ended.
+/// Removes a key from the cache when it is dropped, whatever the outcome of the write.
 struct Forget<'a, S: StoreService> {
     store: &'a CachedStore<S>,
     key: &'a str,
-    /// Nobody has heard whether the write is done.
+    /// Whether the outcome of the write is unknown.
     in_doubt: bool,
 }
 
@@ -229,7 +236,7 @@ impl<'a, S: StoreService> Forget<'a, S> {
         }
     }
 
-    /// Notes how the write has ended.
+    /// Records the outcome of the write.
     fn end(mut self, reply: &StoreReply) {
         self.in_doubt = !matches!(
             reply.error(),
@@ -298,7 +305,7 @@ impl<S: StoreService> StoreService for CachedStore<S> {
                 let forget: Vec<Forget<'_, S>> = forget.collect();
                 let reply = self.inner.call(now, op).await;
                 for forget in forget {
-                    // Each has ended as all of them.
+                    // The reply applies to every key of the batch.
                     forget.end(&reply);
                 }
                 reply

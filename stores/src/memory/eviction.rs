@@ -1,16 +1,16 @@
-//! What a full store does.
+//! The behaviour of a full store.
 
-/// What a [`MemoryStore`](super::MemoryStore) does when it holds as many entries as it may and another is inserted.
+/// What an insert into a full [`MemoryStore`](super::MemoryStore) does.
 ///
-/// First, whatever the policy, the entry that expired longest ago by the `now` of the insert makes room.
-/// [`SWEEP_GRACE`](crate::SWEEP_GRACE) does not hold here: it protects hosts whose clocks differ,
-/// and nobody but this process, with its one clock, can see this store.
+/// With either policy, the insert first removes the entry that expired longest ago by its `now`.
+/// [`SWEEP_GRACE`](crate::SWEEP_GRACE) does not apply, because it protects hosts with different clocks, and only this process
+/// uses the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Eviction {
-    /// The insert is refused with [`StoreError::Full`](crate::StoreError::Full). Nobody who is logged in is logged out.
+    /// The insert fails with [`StoreError::Full`](crate::StoreError::Full). No live session ends.
     #[default]
     Refuse,
-    /// Of all live entries the one that expires soonest is removed: with an idle timeout, the one longest unused.
+    /// The live entry that expires soonest is removed: with an idle timeout, the one that was unused longest.
     SoonestExpiry,
 }

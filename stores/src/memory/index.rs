@@ -1,4 +1,4 @@
-//! Which keys each owner has, in the order in which they became theirs.
+//! The keys of each owner, in the order of their assignment.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -10,8 +10,8 @@ const SHARDS: usize = 64;
 /// Each owner's lines: place and key.
 type Owners = HashMap<Arc<str>, BTreeMap<u64, Arc<str>>>;
 
-/// The owners' index. A line is `(place, key)`; a place is a number never given twice, so that a walk in the order
-/// of places passes every line that stays, whatever comes and goes meanwhile.
+/// The owners' index. A line is `(place, key)`. No place is used twice, so that a walk in the order of places visits every line
+/// that stays, despite concurrent changes.
 #[derive(Debug)]
 pub(super) struct OwnerIndex {
     hasher: RandomState,
@@ -37,7 +37,7 @@ impl OwnerIndex {
         });
     }
 
-    /// Removes a line, and its owner with the last.
+    /// Removes a line, and the owner with its last line.
     pub(super) fn leave(&self, owner: &str, place: u64) {
         self.with(owner, |owners| {
             if let Some(keys) = owners.get_mut(owner) {
@@ -49,7 +49,7 @@ impl OwnerIndex {
         });
     }
 
-    /// Up to `limit` lines behind the place `after`.
+    /// At most `limit` lines after the place `after`.
     pub(super) fn page(&self, owner: &str, after: Option<u64>, limit: usize) -> Vec<(u64, Arc<str>)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.with(owner, |owners| {
@@ -63,7 +63,7 @@ impl OwnerIndex {
         })
     }
 
-    /// How many lines there are in all.
+    /// The number of all lines.
     #[cfg(test)]
     pub(super) fn lines(&self) -> usize {
         let lines = |shard: &Mutex<Owners>| {
@@ -79,7 +79,7 @@ impl OwnerIndex {
 
     fn with<T>(&self, owner: &str, work: impl FnOnce(&mut Owners) -> T) -> T {
         let hash = self.hasher.hash_one(owner);
-        // The low bits choose the place within the map; these are others.
+        // The map uses the low bits, so the shard is chosen by others.
         let shard = &self.shards[(hash >> 40) as usize % SHARDS];
         work(&mut shard.lock().unwrap_or_else(PoisonError::into_inner))
     }

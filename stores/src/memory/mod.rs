@@ -1,4 +1,4 @@
-//! A store in the process's own memory.
+//! A store in the memory of the process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,11 @@ pub use eviction::Eviction;
 use shared::{Limits, Shared};
 use sweeper::Sweeper;
 
-/// The longest key a [`MemoryStore`] takes, in bytes.
+/// The maximum length of a key in a [`MemoryStore`].
 const MAXIMUM_KEY_BYTES: u32 = 512;
-/// The longest owner a [`MemoryStore`] takes, in bytes.
+/// The maximum length of an owner in a [`MemoryStore`].
 const MAXIMUM_OWNER_BYTES: u32 = 512;
-/// The longest value a [`MemoryStore`] takes, in bytes.
+/// The maximum length of a value in a [`MemoryStore`].
 const MAXIMUM_VALUE_BYTES: u32 = 16 * 1024 * 1024;
 const DEFAULT_CAPACITY: usize = 1_000_000;
 const DEFAULT_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
@@ -51,37 +51,37 @@ impl Default for MemoryStoreBuilder {
 }
 
 impl MemoryStoreBuilder {
-    /// How many entries the store holds at most, expired ones that are not swept yet included. Default: 1,000,000.
+    /// Sets the maximum number of entries, including expired ones that are not swept yet. Default: 1,000,000.
     ///
-    /// The limit is exact, however many threads insert at once.
+    /// The limit is exact, regardless of the number of threads that insert concurrently.
     pub fn capacity(mut self, entries: usize) -> Self {
         self.limits.capacity = entries;
         self
     }
 
-    /// What happens to an insert beyond the capacity. Default: [`Eviction::Refuse`].
+    /// Sets what an insert beyond the capacity does. Default: [`Eviction::Refuse`].
     pub fn eviction(mut self, eviction: Eviction) -> Self {
         self.limits.eviction = eviction;
         self
     }
 
-    /// The longest value the store takes, in bytes; at most, and by default, 16 MiB.
+    /// Sets the maximum length of a value in bytes; at most, and by default, 16 MiB.
     pub fn maximum_value_bytes(mut self, bytes: u32) -> Self {
         self.limits.value_bytes = bytes.min(MAXIMUM_VALUE_BYTES);
         self
     }
 
-    /// How often a thread of the store's own removes what expired [`SWEEP_GRACE`](super::SWEEP_GRACE) ago.
-    /// Default: 60 seconds. `Duration::ZERO`: never, and no thread.
+    /// Sets the interval at which a thread of the store removes the entries that expired
+    /// [`SWEEP_GRACE`](super::SWEEP_GRACE) ago. Default: 60 seconds. `Duration::ZERO`: never, and no thread is started.
     ///
-    /// That thread goes by the machine's clock. If the `now` of your calls comes from another clock,
+    /// The thread uses the machine's clock. If the `now` of your calls comes from another clock,
     /// choose `Duration::ZERO` and call [`MemoryStore::sweep`].
     pub fn sweep_interval(mut self, interval: Duration) -> Self {
         self.sweep_interval = interval;
         self
     }
 
-    /// Makes the store. If the system cannot start the sweeper's thread, that is logged and the store does without it.
+    /// Creates the store. If the sweeper's thread cannot be started, the store logs a warning and works without it.
     #[must_use]
     pub fn build(self) -> MemoryStore {
         let shared = Arc::new(Shared::new(self.limits));
@@ -93,11 +93,13 @@ impl MemoryStoreBuilder {
     }
 }
 
-/// A store in the process's own memory: for one process, for tests, and for sessions that may end with a restart.
+/// A store in the memory of the process: for one process, for tests, and for sessions that may end with a restart.
 ///
-/// Every answer is there at the first poll and needs no runtime. A clone is the same store;
-/// its sweeper ends when the last clone is dropped. Limits: keys and owners of 512 bytes, values of 16 MiB,
-/// 1,000,000 entries unless [set otherwise](MemoryStoreBuilder::capacity).
+/// Every call completes at the first poll and needs no runtime.
+/// A clone is the same store; the sweeper ends when the last clone is dropped.
+///
+/// Limits: keys and owners of 512 bytes, values of 16 MiB, and 1,000,000 entries unless
+/// [set otherwise](MemoryStoreBuilder::capacity).
 ///
 /// An entry whose `expires_at` is after its `ends_at` expires at `ends_at`.
 ///
@@ -120,43 +122,43 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// A store with the builder's defaults.
+    /// Creates a store with the builder's defaults.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// Settings to change before the store is made.
+    /// Returns a builder with the default settings.
     pub fn builder() -> MemoryStoreBuilder {
         MemoryStoreBuilder::default()
     }
 
-    /// Removes what expired [`SWEEP_GRACE`](super::SWEEP_GRACE) before `now` and answers how many entries that were.
+    /// Removes the entries that expired [`SWEEP_GRACE`](super::SWEEP_GRACE) before `now`, and returns their number.
     ///
-    /// Locks one part of the store at a time, and each only for a few hundred entries.
+    /// Locks one part of the store at a time, and each part for at most 256 entries.
     pub fn sweep(&self, now: Timestamp) -> usize {
         self.shared.sweep(now)
     }
 
-    /// How many entries are held, expired ones that are not swept yet included.
+    /// The number of entries, including expired ones that are not swept yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.held()
     }
 
-    /// Whether nothing is held.
+    /// Whether the store has no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many entries are live at `now`. Walks over those that expired but are not swept yet.
+    /// The number of entries that are live at `now`. Iterates over the expired entries that are not swept yet.
     #[must_use]
     pub fn count_live(&self, now: Timestamp) -> usize {
         self.shared.count_live(now)
     }
 
-    /// How many live entries [`Eviction::SoonestExpiry`] has removed since the store was made.
+    /// The number of live entries that [`Eviction::SoonestExpiry`] has removed since the store was created.
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.shared.evicted()
@@ -168,7 +170,7 @@ impl Store for MemoryStore {
         Capabilities {
             compare_and_swap: true,
             list_by_owner: true,
-            // The one server is this process, and all ends with it.
+            // The only server is this process, and the entries end with it.
             acknowledged_writes_survive_failover: false,
             maximum_staleness: Duration::ZERO,
             index_staleness: Duration::ZERO,
@@ -238,7 +240,7 @@ impl Store for MemoryStore {
         owner: &str,
     ) -> Result<u32, StoreError> {
         check_batch(deletions)?;
-        // At most BATCH_LIMIT, which fits.
+        // The sum is at most BATCH_LIMIT.
         Ok(deletions
             .iter()
             .map(|deletion| u32::from(self.shared.delete_of(now, deletion, owner)))

@@ -1,4 +1,4 @@
-//! A part of the records: a map by key, and the same keys in the order in which they expire.
+//! One part of the records: a map by key, and the keys in the order of their expiry.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::Entry;
 use tessera_contract::Timestamp;
 
-/// An entry and what the store knows about it.
+/// An entry with its owner and its moments.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) value: Arc<str>,
@@ -62,7 +62,7 @@ impl Shard {
         self.records.get(&(hash, key) as &dyn Hashed)
     }
 
-    /// Puts a record under its key and answers the one that was there.
+    /// Stores a record under its key, and returns the previous one.
     pub(super) fn put(&mut self, hash: u64, key: &Arc<str>, record: Record) -> Option<Record> {
         self.by_expiry.insert((record.expires_at, Arc::clone(key)));
         let expires_at = record.expires_at;
@@ -81,8 +81,8 @@ impl Shard {
         old
     }
 
-    /// Moves the expiry of a record later and notes when; an earlier expiry changes nothing.
-    /// Answers whether the record is there and live.
+    /// Moves the expiry of a record later, and updates `touched_at`; an earlier expiry changes nothing.
+    /// Returns whether a live record exists.
     pub(super) fn touch(&mut self, hash: u64, key: &str, now: Timestamp, expires_at: Timestamp) -> bool {
         let Some((stored, record)) = self.records.get_key_value(&(hash, key) as &dyn Hashed) else {
             return false;
@@ -112,7 +112,7 @@ impl Shard {
         Some(record)
     }
 
-    /// When the first record expires, and its key.
+    /// The expiry and the key of the record that expires first.
     pub(super) fn soonest(&self) -> Option<(Timestamp, &Arc<str>)> {
         self.by_expiry.first().map(|(expires_at, key)| (*expires_at, key))
     }
@@ -127,14 +127,14 @@ impl Shard {
     }
 }
 
-/// A key with its hash, which is computed once, with a random seed, to choose the shard and the place in the map.
+/// A key with its hash. The hash has a random seed, is computed once, and chooses the shard and the place in the map.
 #[derive(Debug)]
 struct HashedKey {
     hash: u64,
     key: Arc<str>,
 }
 
-/// What a key in the map and a key asked for have in common: lets a borrowed text find an owned key.
+/// The common view of a key in the map and of a borrowed one, for a lookup without an allocation.
 trait Hashed {
     fn parts(&self) -> (u64, &str);
 }
@@ -185,7 +185,7 @@ impl PartialEq for HashedKey {
 
 impl Eq for HashedKey {}
 
-/// Hands on a hash that is known already.
+/// A hasher that returns a precomputed hash.
 #[derive(Debug, Default)]
 struct KnownHash(u64);
 
@@ -195,7 +195,7 @@ impl Hasher for KnownHash {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Not reached: keys hash by `write_u64` only. Still a hash if it ever were.
+        // Not reached, because keys hash by `write_u64` only. Still a valid hash.
         for byte in bytes {
             self.0 = self.0.rotate_left(5) ^ u64::from(*byte);
         }

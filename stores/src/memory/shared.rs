@@ -1,4 +1,4 @@
-//! What all clones of a [`MemoryStore`](super::MemoryStore) share.
+//! The state that all clones of a [`MemoryStore`](super::MemoryStore) share.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,9 +11,9 @@ use crate::{Condition, Deletion, Entry, Expected, Page, Placement, Row, SWEEP_GR
 use tessera_contract::Timestamp;
 
 const SHARDS: usize = 64;
-/// How many records are swept under one lock.
+/// The number of records that are swept under one lock.
 const SWEEP_BATCH: usize = 256;
-/// How many lines of an owner's index one page looks at, so that thousands of expired ones cannot make it slow.
+/// The number of index lines that one page scans at most, so that many expired ones do not slow it down.
 const PAGE_SCAN: usize = 4096;
 
 #[derive(Clone, Debug)]
@@ -23,27 +23,27 @@ pub(super) struct Limits {
     pub(super) value_bytes: u32,
 }
 
-/// Lock order: a shard of records, then a shard of the index; never two of one kind. The index changes only under
-/// the lock of the record's shard, so that whoever sees a record finds it listed.
+/// Lock order: a shard of records, then a shard of the index; never two of one kind.
+/// The index changes only under the lock of the record's shard, so that every visible record is listed.
 #[derive(Debug)]
 pub(super) struct Shared {
     limits: Limits,
     hasher: RandomState,
     shards: Box<[OneCacheLine]>,
     index: OwnerIndex,
-    /// How many records there are or are about to be; never more than the capacity.
+    /// The number of records, including reserved slots; never more than the capacity.
     held: AtomicUsize,
     evicted: AtomicU64,
-    /// Versions, and places in the index: a random start, then counted up. Never the same number twice.
+    /// The next version or place in the index: counted up from a random start, so that no number occurs twice.
     next: AtomicU64,
 }
 
-/// Keeps the locks of two shards from sharing a cache line.
+/// Aligned so that the locks of two shards do not share a cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct OneCacheLine(Mutex<Shard>);
 
-/// Room for one record. Given back when dropped.
+/// Reserved space for one record. Released when dropped.
 struct Slot<'a>(&'a Shared);
 
 impl Drop for Slot<'_> {
@@ -53,7 +53,7 @@ impl Drop for Slot<'_> {
 }
 
 impl Slot<'_> {
-    /// The record that took the room gives it back when it is removed.
+    /// Passes the space to a record, which releases it when it is removed.
     fn taken(self) {
         std::mem::forget(self);
     }
@@ -62,7 +62,7 @@ impl Slot<'_> {
 impl Shared {
     pub(super) fn new(limits: Limits) -> Self {
         let hasher = RandomState::new();
-        // Room for 2^63 numbers, so that places in the index only ever rise.
+        // At most 2^63, so that 2^63 numbers follow without a wrap: places in the index only rise.
         let start = RandomState::new().hash_one(0_u8) >> 1;
         Self {
             limits,
@@ -111,11 +111,11 @@ impl Shared {
             if old.is_some_and(|old| old.is_live(now)) {
                 return Err(StoreError::Stale);
             }
-            // An expired record leaves its room to the new one.
+            // An expired record passes its space to the new one.
             if old.is_none() && slot.is_none() {
                 slot = self.free_slot();
                 if slot.is_none() {
-                    // Room is in other shards; two are never locked at once.
+                    // Making room locks other shards, and two shards are never locked at once.
                     drop(shard);
                     slot = Some(self.make_room(now)?);
                     continue;
@@ -158,7 +158,7 @@ impl Shared {
         }
     }
 
-    /// Deletes a record while the condition holds for it; of one that has expired, too, and then nothing is said of it.
+    /// Deletes a record that meets the condition, and returns whether it was live. An expired record is deleted as well.
     pub(super) fn delete(
         &self,
         now: Timestamp,
@@ -179,7 +179,7 @@ impl Shared {
         Ok(was_live)
     }
 
-    /// Deletes a record if it names this owner, and has the guard where one is named.
+    /// Deletes a record of this owner, if it has the guard that the deletion may name. Returns whether it was live.
     pub(super) fn delete_of(&self, now: Timestamp, deletion: &Deletion, owner: &str) -> bool {
         let Deletion { key, guard } = deletion;
         let hash = self.hash(key);
@@ -248,7 +248,7 @@ impl Shared {
         SWEEP_BATCH
     }
 
-    /// Writes a record over what is there: into the new owner's index, then the record, then out of the old one's.
+    /// Writes a record. Order: the entry in the new owner's index, the record, the removal from the old owner's index.
     fn write(
         &self,
         shard: &mut Shard,
@@ -263,7 +263,7 @@ impl Shared {
         let guard = at.guard.or(kept).unwrap_or(0);
         let previous = old.and_then(|old| old.owner.clone());
         let owner = match (&at.owner, &previous) {
-            // Keeps its place, and so its turn in a walk that is under way.
+            // The same owner keeps its place, so that a walk in progress does not miss the record.
             (Some(owner), Some(previous)) if **owner == *previous.owner => Some(previous.clone()),
             (Some(owner), _) => {
                 let owned = Owned {
@@ -318,7 +318,7 @@ impl Shared {
         })
     }
 
-    /// Takes room for one record if there is any.
+    /// Reserves space for one record if there is any.
     fn free_slot(&self) -> Option<Slot<'_>> {
         let more = |held| {
             if held < self.limits.capacity {
@@ -333,9 +333,9 @@ impl Shared {
             .map(|_| Slot(self))
     }
 
-    /// Removes the record that expires soonest if the policy lets it, and takes its room.
+    /// Removes the record that expires soonest, if it has expired or the eviction policy allows it, and takes its space.
     fn make_room(&self, now: Timestamp) -> Result<Slot<'_>, StoreError> {
-        // Others may take what was found first; so many times in a row only if the store is hopelessly busy.
+        // Other threads may remove the chosen record first; that this happens in every attempt means overload.
         for _ in 0..SHARDS {
             if let Some(slot) = self.free_slot() {
                 return Ok(slot);
@@ -347,7 +347,7 @@ impl Shared {
                 .filter_map(|shard| Some((soonest(shard)?, shard)))
                 .min_by_key(|found| found.0)
             else {
-                // Empty, and yet no room: the capacity is nothing, or taken by inserts that are not done yet.
+                // No records and no space: the capacity is 0, or reserved by inserts in progress.
                 return Err(StoreError::Full);
             };
             if expires_at > now && self.limits.eviction == Eviction::Refuse {
@@ -378,12 +378,12 @@ impl Shared {
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
-        // The map takes its place from the low bits and a tag from the top seven; these are others.
+        // The map uses the low bits and the top seven, so the shard is chosen by others.
         lock(&self.shards[(hash >> 40) as usize % SHARDS])
     }
 }
 
-/// A panic under a lock leaves the store usable: at worst an index lists a line too much.
+/// Locks a shard. A panic under a lock leaves the store usable: at worst an index has an extra line.
 fn lock(shard: &OneCacheLine) -> MutexGuard<'_, Shard> {
     shard.0.lock().unwrap_or_else(PoisonError::into_inner)
 }

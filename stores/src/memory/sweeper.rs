@@ -1,4 +1,4 @@
-//! The thread that removes what expired long ago.
+//! The thread that removes expired entries.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::shared::Shared;
 use tessera_contract::Timestamp;
 
-/// Ends its thread when dropped.
+/// The sweeper's thread, which ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Sweeper {
     stop: Arc<Stop>,
@@ -22,7 +22,7 @@ struct Stop {
 }
 
 impl Stop {
-    /// Waits this long; answers whether it was asked to stop.
+    /// Waits for the interval, or until a stop is requested; returns whether it is.
     fn wait(&self, interval: Duration) -> bool {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let (asked, _) = self
@@ -45,7 +45,7 @@ impl Sweeper {
             return None;
         }
         let stop = Arc::new(Stop::default());
-        // Weak: the thread must not keep a store alive that nobody has any more.
+        // Weak, so that the thread does not keep the store alive.
         let (asked, store) = (Arc::clone(&stop), Arc::downgrade(store));
         let started = Builder::new()
             .name("tessera-memory-sweep".to_owned())
@@ -56,7 +56,7 @@ impl Sweeper {
                 thread: Some(thread),
             }),
             Err(error) => {
-                tracing::warn!(%error, "no thread for the sweeper: expired entries stay until room is needed");
+                tracing::warn!(%error, "cannot start the sweeper's thread: expired entries stay until their space is needed");
                 None
             }
         }
@@ -67,7 +67,7 @@ impl Drop for Sweeper {
     fn drop(&mut self) {
         self.stop.ask();
         if let Some(thread) = self.thread.take() {
-            // It has nothing to tell; had it panicked, the panic was reported there.
+            // The thread returns nothing, and a panic in it was already reported.
             let _ = thread.join();
         }
     }
@@ -76,7 +76,7 @@ impl Drop for Sweeper {
 fn sweep_until_asked(stop: &Stop, interval: Duration, store: &Weak<Shared>) {
     while !stop.wait(interval) {
         let Some(store) = store.upgrade() else { return };
-        // A panic, as of a log that cannot be written, ends one round and not the sweeper. It was reported where it came from.
+        // A panic, for example because a log cannot be written, ends one round and not the sweeper. It was already reported.
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let swept = store.sweep(Timestamp::now());
             if swept > 0 {

@@ -1,4 +1,4 @@
-//! Settings, and how a store is opened with them.
+//! The builder of a store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::shared::{Eviction, Shared};
 use super::url::PREFIX;
 use super::{HeadFormat, MAXIMUM_VALUE_BYTES, RedisStore, RedisStoreError, RedisUrl};
 
-/// Settings of a [`RedisStore`]. What the URL says goes before them.
+/// Settings of a [`RedisStore`]. The options of the URL override them.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct RedisStoreBuilder {
@@ -40,69 +40,72 @@ impl Default for RedisStoreBuilder {
 }
 
 impl RedisStoreBuilder {
-    /// What every key begins with. Default: `tessera:`.
+    /// Sets the prefix of every key. Default: `tessera:`. In a URL: `prefix`.
     ///
-    /// Two services in one database need two prefixes, of which neither begins with the other.
+    /// Two services in one database need two prefixes, neither of which is a prefix of the other.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How long a call may take in all, with every new try and new connection. Default: 2 seconds.
+    /// Sets the longest time of a call, including retries and new connections. Default: 2 seconds. In a URL: `timeout_ms`.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long it may take to connect to one server. Default: 1 second.
+    /// Sets the longest time of connecting to one server. Default: 1 second. In a URL: `connect_timeout_ms`.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// The longest value the store takes, in bytes; at most, and by default, 16 MiB.
+    /// Sets the maximum length of a value in bytes; at most, and by default, 16 MiB.
     pub fn maximum_value_bytes(mut self, bytes: u32) -> Self {
         self.maximum_value_bytes = bytes.min(MAXIMUM_VALUE_BYTES);
         self
     }
 
-    /// The format in which records are written. Default: [`HeadFormat::V1`], the only one of this release.
+    /// Sets the format of written records. Default: [`HeadFormat::V1`], the only one of this release.
     ///
-    /// Records of every [`HeadFormat`] are read. While processes of an older release use the same Redis, choose one that
+    /// Records in every [`HeadFormat`] are read. While processes of an older release use the same Redis, choose a format that
     /// they read; `docs/layout.md` describes an upgrade.
     pub fn write_format(mut self, format: HeadFormat) -> Self {
         self.write_format = format;
         self
     }
 
-    /// Whether to refuse servers whose `maxmemory-policy` is not `noeviction`, or that do not say which it is. Default: `true`.
+    /// Sets whether to refuse a server whose `maxmemory-policy` is unknown or is not `noeviction`. Default: `true`.
+    /// In a URL: `check_eviction=yes` or `check_eviction=no`.
     ///
-    /// Without the check, which needs `INFO`, you vouch for the policy yourself: a server that evicts may remove the index of
-    /// a subject and keep its sessions, so that revoking all of them ends none.
+    /// The check needs `INFO`. Without the check, you are responsible for the policy: a server that evicts may remove the index
+    /// of a subject and keep its sessions, so that revoking all of them ends none.
     pub fn check_eviction(mut self, check: bool) -> Self {
         self.check_eviction = check;
         self
     }
 
-    /// How often an open store looks at the policy again. Default: a minute; at least a millisecond.
+    /// Sets the interval at which an open store checks the policy. Default: a minute; at least a millisecond.
     pub fn eviction_check_interval(mut self, interval: Duration) -> Self {
         self.eviction_check_interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// Whether the store is opened to read: a replica will do, and whether it can be written to is not tried. Default: no.
+    /// Sets whether the store is opened read-only. Default: no.
+    ///
+    /// The server may then be a replica: the opening does not check that it accepts writes, and does not check the policy.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
     }
 
-    /// Connects, logs in, and tries whether the server does what a store needs.
+    /// Connects, logs in, and checks that the server supports the commands of a store.
     ///
-    /// Needs a tokio runtime with time and I/O, on which the connections live from then on.
+    /// Needs a tokio runtime with time and I/O enabled, for as long as the store is used.
     ///
     /// # Errors
     ///
-    /// [`RedisStoreError`] says what is wrong, without user or password.
+    /// [`RedisStoreError`], which contains neither user nor password.
     pub async fn open(self, url: &RedisUrl) -> Result<RedisStore, RedisStoreError> {
         let limits = Limits {
             call: url.timeout.unwrap_or(self.timeout),
@@ -132,7 +135,7 @@ impl RedisStoreBuilder {
             tokio::spawn(eviction::watch(shared, self.eviction_check_interval));
         } else {
             tracing::warn!(
-                "whether Redis evicts sessions is not checked: maxmemory-policy has to be noeviction on every server"
+                "the eviction policy of Redis is not checked: maxmemory-policy has to be noeviction on every server"
             );
         }
         Ok(store)

@@ -1,4 +1,4 @@
-//! From a URL to clients that know how to log in.
+//! Creates clients with the address and the credentials of a URL.
 
 use std::fs;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use super::error::RedisStoreError;
 use super::url::{Kind, Login, RedisUrl};
 use super::wire::Node;
 
-/// Makes clients of one set-up.
+/// Creates the clients of one store.
 pub(super) struct Clients {
     pub(super) url: RedisUrl,
     certificates: Option<TlsCertificates>,
 }
 
-/// How long things may take.
+/// The time-outs of a call and of a connection.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
     pub(super) call: Duration,
@@ -42,13 +42,13 @@ impl Clients {
             });
         }
         if url.tls {
-            // Another part of the program may have chosen one, which will do.
+            // Fails if another part of the program has chosen a provider, which serves as well.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         Ok(Self { url, certificates })
     }
 
-    /// A connection of its own to one server, to which it may say something unasked.
+    /// Opens a separate connection to one server for push messages (RESP3).
     pub(super) async fn pushing(
         &self,
         node: &Node,
@@ -66,7 +66,7 @@ impl Clients {
         client.get_multiplexed_async_connection_with_config(config).await
     }
 
-    /// A client of one server.
+    /// Creates a client of one server.
     pub(super) fn of(&self, host: &str, port: u16) -> Result<Client, RedisError> {
         self.client(host, port, ProtocolVersion::RESP2)
     }
@@ -152,7 +152,7 @@ impl Clients {
             .map(|(host, port)| self.info(host, *port))
             .collect();
         let mut builder = ClusterClient::builder(nodes?)
-            // It would send a write again whose answer was lost.
+            // The client's own retries would repeat a write whose answer was lost.
             .retries(0)
             .connection_timeout(limits.connect)
             .response_timeout(limits.call);

@@ -1,4 +1,4 @@
-//! The connections to a Cluster's nodes. Which key is where is the client crate's business; what is sent again is ours.
+//! The connections to the nodes of a Cluster. The client crate finds the node of a key; this crate decides on retries.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::clients::Clients;
 use super::error::Failure;
 use super::wire::{Node, send_over, timed_out};
 
-/// How long calls have to fail before all connections are made anew, from the nodes that the URL names.
+/// After this time of failing calls, all connections are re-established from the nodes that the URL names.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 
 /// The nodes of one Cluster.
@@ -26,7 +26,7 @@ pub(super) struct Cluster {
 struct Shared {
     client: ClusterClient,
     current: RwLock<Option<ClusterConnection>>,
-    /// When a call failed, and none has been answered since; or when connections were last made anew.
+    /// The moment of the first failed call since the last success, or of the last reconnection if that is later.
     failing_since: Mutex<Option<Instant>>,
 }
 
@@ -59,10 +59,11 @@ impl Cluster {
         };
         match failure {
             Failure::Passing(error) if is(&error, ServerErrorKind::Ask) => {
-                // In a box, because every command's future would be as large as this one.
+                // Boxed, because the future of every command would be as large as this one.
                 Box::pin(self.ask_there(&error, command, deadline)).await
             }
-            // Told to all that wait when the nodes are looked for anew: it need not be the answer to this command.
+            // The client crate reports this error to all waiting commands when it searches the nodes again, so it may not be
+            // the answer to this command.
             Failure::Passing(error) if is(&error, ServerErrorKind::BusyLoading) => Err(Failure::Lost(error)),
             Failure::Lost(error) => {
                 self.shared.went_wrong();
@@ -95,7 +96,7 @@ impl Cluster {
         current.clone().ok_or_else(never)
     }
 
-    /// The slot is being moved, and this key is there already: for this one command the other node is asked.
+    /// Sends one command to the node that `ASK` names: the slot is being moved, and the key has already arrived there.
     async fn ask_there(
         &self,
         error: &RedisError,
@@ -138,7 +139,7 @@ impl Shared {
         }
     }
 
-    /// The client crate finds its way back by itself, unless it does not.
+    /// Reconnects after a longer failure, because the client crate does not always recover by itself.
     fn went_wrong(self: &Arc<Self>) {
         let mut failing = self.failing_since.lock().unwrap_or_else(PoisonError::into_inner);
         let since = *failing.get_or_insert_with(|| {

@@ -1,17 +1,18 @@
-//! Numbers as this store writes them.
+//! The text forms of numbers in this store.
 
 use crate::{Cause, StoreError};
 use tessera_contract::Timestamp;
 
-/// The latest moment kept: the last that Lua's numbers hold exactly, 285 000 years from now. What is later is kept as that.
+/// The latest moment that is stored: the last one that Lua's numbers represent exactly, 285 000 years from now.
+/// A later moment is stored as this one.
 pub(super) const LATEST_MILLIS: u64 = (1 << 53) - 1;
 
-/// A moment as it is stored.
+/// A moment in milliseconds, as it is stored.
 pub(super) fn millis(moment: Timestamp) -> u64 {
     moment.as_millis().min(LATEST_MILLIS)
 }
 
-/// At most 19 decimal digits.
+/// Reads at most 19 decimal digits.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |number, digit| {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
@@ -19,7 +20,7 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// At most 16 hexadecimal digits in lower case.
+/// Reads at most 16 hexadecimal digits in lower case.
 pub(super) fn hex(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |number, digit| {
         let digit = match digit {
@@ -31,7 +32,7 @@ pub(super) fn hex(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// A number as this store writes it.
+/// Reads a decimal number of 1 to 20 digits without a sign.
 pub(super) fn number(text: &str) -> Option<u64> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (1..=20).contains(&text.len());
     text.parse().ok().filter(|_| is_plain)

@@ -1,4 +1,4 @@
-//! Why Redis was not opened, and what its errors mean for a call.
+//! The errors of opening a Redis store, and the mapping of Redis errors to [`StoreError`].
 
 use std::io;
 use std::path::PathBuf;
@@ -7,32 +7,34 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::{Cause, StoreError};
 
-/// Why a [`RedisStore`](super::RedisStore) was not opened. No variant carries a user or a password.
+/// Why a [`RedisStore`](super::RedisStore) was not opened. No variant contains a user or a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisStoreError {
-    /// The file with the certificate of who signed the servers' cannot be read.
+    /// The file with the CA certificates cannot be read.
     #[error("cannot read the certificates in {}", path.display())]
     Certificate {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The settings make no client.
-    #[error("Redis cannot be used so")]
+    /// The client cannot be created with these settings.
+    #[error("the settings for Redis are invalid")]
     Settings(#[source] Cause),
     /// The user is unknown or the password is wrong.
-    #[error("Redis does not let this user in with this password")]
+    #[error("Redis refuses this user or password")]
     Refused(#[source] Cause),
-    /// The user may not do what a store has to: `GET`, `GETRANGE`, `SET`, `SETRANGE`, `EXISTS`, `DEL`, `PEXPIRE`, `PTTL`,
-    /// `ZADD`, `ZREM`, `ZCOUNT`, `ZRANGE`, `ZREMRANGEBYSCORE`, `EVAL` and `EVALSHA` on the keys under the prefix, and `INFO`
-    /// unless the URL has `check_eviction=no`.
-    /// For a cache to hear of writes, `CLIENT|TRACKING` and `PING` (not refused without them, but told late); to list all
-    /// sessions and to copy them, `SCAN`; in a Cluster `CLUSTER|SLOTS`.
-    #[error("Redis does not let this user do what a store has to")]
+    /// The user lacks a permission.
+    ///
+    /// A store needs `GET`, `GETRANGE`, `SET`, `SETRANGE`, `EXISTS`, `DEL`, `PEXPIRE`, `PTTL`, `ZADD`, `ZREM`, `ZCOUNT`,
+    /// `ZRANGE`, `ZREMRANGEBYSCORE`, `EVAL` and `EVALSHA` on the keys with the prefix, `INFO` unless the URL has
+    /// `check_eviction=no`, and in a Cluster `CLUSTER|SLOTS`.
+    /// Listing and copying all sessions needs `SCAN`.
+    /// The notifications of a cache need `CLIENT|TRACKING` and `PING`; without them, the cache is stale for longer.
+    #[error("the user of Redis lacks a permission that a store needs")]
     Forbidden(#[source] Cause),
-    /// A server removes keys when its memory is short: an owner's index could go, and its sessions stay.
+    /// A server evicts keys when its memory is short: an owner's index may be evicted, and its sessions stay.
     #[error(
         "Redis evicts sessions: its maxmemory-policy is {policy} and has to be noeviction \
          (CONFIG SET maxmemory-policy noeviction)"
@@ -43,38 +45,39 @@ pub enum RedisStoreError {
     },
     /// The user may not run `INFO`, or it does not name the policy.
     #[error(
-        "whether Redis evicts sessions cannot be read from INFO memory: allow INFO to this user, or make sure that \
+        "cannot read from INFO memory whether Redis evicts sessions: allow INFO to this user, or make sure that \
          maxmemory-policy is noeviction and add check_eviction=no to the URL"
     )]
     EvictionUnknown(#[source] Cause),
-    /// Nobody answers, or the Sentinels know no such master.
+    /// No server answers, or the Sentinels do not know the master.
     #[error("Redis cannot be reached")]
     Unreachable(#[source] Cause),
-    /// It is a replica, and takes no writes (`replica-read-only`).
-    #[error("Redis takes no writes: it is a replica, which follows another server")]
+    /// The server is a replica, which does not accept writes (`replica-read-only`).
+    #[error("Redis does not accept writes: it is a replica of another server")]
     ReadOnly(#[source] Cause),
-    /// There is no database of this number: Redis has 16 unless its `databases` says otherwise, and a Cluster one.
+    /// The number of the database is too high: Redis has 16 databases unless its setting `databases` differs, and a Cluster has
+    /// one.
     #[error("Redis has no database of the number in the URL")]
     NoDatabase(#[source] Cause),
-    /// It answers, but is no server for this.
+    /// The server answers, but cannot serve as a store.
     #[error("Redis cannot be used as a store")]
     Unsuitable(#[source] Cause),
 }
 
-/// What became of one command that was not answered.
+/// The failure of one command.
 pub(super) enum Failure {
-    /// Nothing was done, and another try may be better.
+    /// Nothing was done, and a retry may succeed.
     Passing(RedisError),
-    /// Nothing was done, and another try brings the same.
+    /// Nothing was done, and a retry would fail again.
     Refused(StoreError),
-    /// It may have been done.
+    /// The command may have been done.
     Lost(RedisError),
     /// The server does not have the script; nothing was done.
     NoScript,
 }
 
 impl Failure {
-    /// What the error of a command means.
+    /// Classifies the error of a command.
     pub(super) fn of(error: RedisError) -> Self {
         match error.kind() {
             ErrorKind::Server(ServerErrorKind::NoScript) => Self::NoScript,
@@ -93,13 +96,13 @@ impl Failure {
     }
 }
 
-/// What a server's own error means.
+/// Maps an error that the server returned.
 fn refusal(error: RedisError) -> StoreError {
     match error.code() {
         Some("OOM") => StoreError::Full,
-        // Somebody else's key of another type.
+        // A key of another type, which other software wrote.
         Some("WRONGTYPE") => StoreError::Corrupt,
-        // It is up and will not: a disk it cannot write to, too few replicas, a script that does not end.
+        // The server runs and refuses: it cannot write to its disk, has too few replicas, or runs an endless script.
         Some("MISCONF" | "NOREPLICAS" | "BUSY" | "NOAUTH" | "WRONGPASS") => {
             StoreError::Unavailable(cause(error))
         }
@@ -107,7 +110,7 @@ fn refusal(error: RedisError) -> StoreError {
     }
 }
 
-/// The error as it came, unless it may repeat what it was sent: then what kind it is.
+/// The error itself, or only its kind if its text may quote arguments.
 pub(super) fn cause(error: RedisError) -> Cause {
     match error.kind() {
         ErrorKind::Server(
@@ -127,12 +130,12 @@ pub(super) fn cause(error: RedisError) -> Cause {
         ErrorKind::Server(_) | ErrorKind::Extension => match error.code() {
             Some("OOM" | "MISCONF" | "NOREPLICAS" | "BUSY" | "NOAUTH" | "WRONGPASS") => Cause::new(error),
             Some("NOPERM") => Cause::new(FORBIDDEN),
-            // Others quote arguments, as `ERR unknown command …`.
+            // Other errors may quote arguments, as `ERR unknown command …` does.
             code => {
                 let is_code =
                     |code: &&str| code.len() <= 20 && code.bytes().all(|byte| byte.is_ascii_uppercase());
                 Cause::new(format!(
-                    "Redis answers {}",
+                    "Redis returned {}",
                     code.filter(is_code).unwrap_or("an error")
                 ))
             }
@@ -141,10 +144,10 @@ pub(super) fn cause(error: RedisError) -> Cause {
     }
 }
 
-/// What stands for `NOPERM`, whose text names the user.
-const FORBIDDEN: &str = "Redis answers NOPERM";
+/// Replaces the error `NOPERM`, whose text names the user.
+const FORBIDDEN: &str = "Redis returned NOPERM";
 
-/// Why the first questions were not answered as they should be.
+/// Maps an error of the checks at the opening.
 pub(super) fn unusable(error: StoreError) -> RedisStoreError {
     let is_refused = |cause: &Cause| {
         let error = cause.get().downcast_ref::<RedisError>();
@@ -163,15 +166,15 @@ pub(super) fn unusable(error: StoreError) -> RedisStoreError {
     }
 }
 
-/// Why no connection could be made at the start.
+/// Maps an error of the first connection.
 pub(super) fn not_opened(error: RedisError) -> RedisStoreError {
-    // Of a Cluster's nodes the client tells the last one's error as a text.
+    // In a Cluster, the client reports the error of the last node as a text.
     let is_refused = matches!(error.kind(), ErrorKind::AuthenticationFailed)
         || matches!(error.code(), Some("WRONGPASS" | "NOAUTH"))
         || error
             .detail()
             .is_some_and(|text| text.contains("AuthenticationFailed") || text.contains("WRONGPASS"));
-    // Of the client's own making, of the answer to SELECT.
+    // The client's own text, after an error of SELECT.
     let is_no_database = error.to_string().contains("refused to switch database");
     match error.kind() {
         _ if is_refused => RedisStoreError::Refused(cause(error)),

@@ -1,7 +1,7 @@
-//! Whether Redis keeps what it is given until it expires.
+//! The check that Redis keeps every key until it expires.
 //!
-//! A server that evicts keys when memory is short may evict the index of an owner and keep the records: the owner's list
-//! is empty then, and revoking all sessions ends none.
+//! A server that evicts keys when memory is short may evict the index of an owner and keep the records: then the owner's list
+//! is empty, and revoking all sessions ends none.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -20,7 +20,7 @@ const NAME: &str = "maxmemory_policy:";
 /// Longer than the name of any policy.
 const MAXIMUM_NAME_BYTES: usize = 32;
 
-/// The policy of every server, the first that is not fit, if there is one.
+/// Reads the policy of every server, and returns the first one that evicts, if any.
 async fn unfit(link: &Link, deadline: Instant) -> Result<Option<String>, StoreError> {
     let mut command = redis::cmd("INFO");
     command.arg("memory");
@@ -43,7 +43,7 @@ async fn unfit(link: &Link, deadline: Instant) -> Result<Option<String>, StoreEr
     Ok(None)
 }
 
-/// Refuses servers that evict, and those that do not say whether they do.
+/// Refuses servers that evict, and servers whose policy cannot be read.
 pub(super) async fn check_at_start(link: &Link, timeout: Duration) -> Result<(), RedisStoreError> {
     match unfit(link, Instant::now() + timeout).await {
         Ok(None) => Ok(()),
@@ -53,7 +53,7 @@ pub(super) async fn check_at_start(link: &Link, timeout: Duration) -> Result<(),
     }
 }
 
-/// Looks again at every interval, for as long as the store is there.
+/// Repeats the check at every interval, until the store is dropped.
 pub(super) async fn watch(shared: Weak<Shared>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
@@ -73,12 +73,12 @@ async fn look(shared: &Arc<Shared>) {
             );
             true
         }
-        // Nothing new is known: an outage is reported by the calls that it fails.
+        // The policy is unknown. An outage is reported by the calls that fail because of it.
         Err(_) => return,
     };
     if shared.eviction.evicts.swap(evicts, Ordering::Relaxed) && !evicts {
         tracing::warn!(
-            "Redis evicts no more; lists of subjects may lack sessions that it evicted the entries of"
+            "Redis no longer evicts sessions; lists of subjects may lack sessions whose entries it evicted"
         );
     }
 }

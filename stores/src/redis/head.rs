@@ -1,32 +1,32 @@
-//! The head of a record: what stands in its string before the text. `docs/layout.md` has it byte by byte.
+//! The head of a record: the part of its string before the text. `docs/layout.md` describes it byte by byte.
 
 use super::digits::{LATEST_MILLIS, decimal, hex};
 use super::tag::Tag;
 use crate::StoreError;
 use tessera_contract::Timestamp;
 
-/// The longest owner in a head, in bytes.
+/// The maximum length of an owner in a head.
 pub(super) const OWNER_BYTES: usize = 512;
-/// The longest head in any format, in bytes: with the longest owner and the newline.
+/// The maximum length of a head in any format: with the longest owner and the newline.
 pub(super) const HEAD_BYTES: usize = 125 + OWNER_BYTES + 1;
 
-/// How the head of a record is written. Heads of every format listed here are read.
+/// The format of the head of a record. Heads of all these formats are read.
 ///
-/// A release reads its predecessor's format too, and writes it for as long as
-/// [`write_format`](super::RedisStoreBuilder::write_format) says so; `docs/layout.md` describes an upgrade.
+/// A release also reads the format of its predecessor, and writes it as long as
+/// [`write_format`](super::RedisStoreBuilder::write_format) selects it; `docs/layout.md` describes an upgrade.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadFormat {
-    /// A format for tests, part of no release: format 1 without a guard, which reads as 0.
+    /// A format for tests, which is not part of a release: format 1 without a guard, which reads as 0.
     #[cfg(feature = "test-format")]
     V0,
-    /// The first format of a release.
+    /// Format 1, the first format of a release.
     #[default]
     V1,
 }
 
 impl HeadFormat {
-    /// The format's number, as the scripts take it.
+    /// The number of the format, as an argument of the scripts.
     pub(super) fn number(self) -> &'static str {
         match self {
             #[cfg(feature = "test-format")]
@@ -53,7 +53,7 @@ impl HeadFormat {
     }
 }
 
-/// What the head of a record says.
+/// The head of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head<'a> {
     pub(super) version: u64,
@@ -66,15 +66,15 @@ pub(super) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Reads the head at the start of a record, and answers it with the bytes behind it.
-    /// Whatever is not exactly a head of a known format is [`StoreError::Corrupt`].
+    /// Reads the head at the start of a record, and returns it with the bytes behind it.
+    /// Anything that is not exactly a head of a known format is [`StoreError::Corrupt`].
     pub(super) fn read(record: &'a [u8]) -> Result<(Self, &'a [u8]), StoreError> {
         let mut fields = Fields(record);
         fields.head().ok_or(StoreError::Corrupt)
     }
 }
 
-/// The fields that are still to be read.
+/// The remaining fields.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -114,7 +114,7 @@ impl<'a> Fields<'a> {
         Some(taken)
     }
 
-    /// A field of so many bytes and the space behind it.
+    /// Reads a field of this length, and the space behind it.
     fn field(&mut self, bytes: usize) -> Option<&'a [u8]> {
         let field = self.take(bytes)?;
         (self.take(1)? == b" ").then_some(field)
@@ -149,7 +149,7 @@ mod tests {
         }
     }
 
-    /// The members of a record as a reader has them, with its text.
+    /// The head of a record, with its text.
     fn read(record: &[u8]) -> Result<(Head<'_>, &str), StoreError> {
         let (head, text) = Head::read(record)?;
         Ok((head, std::str::from_utf8(text).map_err(|_| StoreError::Corrupt)?))

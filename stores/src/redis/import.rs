@@ -1,4 +1,4 @@
-//! Entries of another store, as they were there.
+//! The import of entries of another store.
 
 use std::sync::Arc;
 
@@ -8,13 +8,14 @@ use crate::{Listed, Store as _, StoreError};
 use tessera_contract::Timestamp;
 
 impl RedisStore {
-    /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over
-    /// the version `over`. Over an entry its expiry never moves earlier.
+    /// Copies an entry of another store, with its version, guard, owner and moments.
+    ///
+    /// Writes if no live entry has the key at `now`, or overwrites the version `over`; with `None`, the version of `row`.
+    /// An overwrite never moves the expiry earlier.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Stale`] if a live entry of another version is there, otherwise as
-    /// [`Store::insert`](crate::Store::insert).
+    /// [`StoreError::Stale`] if a live entry has another version, and the errors of [`Store::insert`](crate::Store::insert).
     pub async fn import(
         &self,
         now: Timestamp,

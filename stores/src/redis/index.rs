@@ -1,9 +1,9 @@
-//! The owner's index: a sorted set for each owner, scored by when a record ends however often it is touched.
+//! The index of an owner: a sorted set, scored by the `ends_at` of the records.
 //!
-//! It is another key than the record, on another server perhaps, and nothing is done to both at once. So an entry is made
-//! before the record is written, and taken away after the record is gone. Each entry has a tag that no other ever has, and
-//! a record says by which tag it is listed: an entry that the record does not name counts for nothing, and whoever
-//! takes an entry away takes away no other.
+//! It is another key than the record, perhaps on another server, and no operation is atomic over both.
+//! So an entry is created before its record is written, and removed after the record is gone.
+//! Each entry has a unique tag, and a record names the tag of its entry: an entry that its record does not name is ignored, and
+//! removing an entry never removes another.
 
 use redis::cmd;
 use tokio::time::Instant;
@@ -24,12 +24,12 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// Where a walk goes on behind this entry. Without the key, which a cursor's holder need not know.
+    /// The cursor of the page after this entry. It omits the key, which the holder of a cursor need not know.
     pub(super) fn cursor(&self) -> String {
         format!("{}:{}", self.score, self.tag)
     }
 
-    /// Whether it may be taken away although nothing tells that its record was removed.
+    /// Whether it may be removed if no record names it: the call that created it has ended.
     pub(super) fn is_settled(&self, now: Timestamp) -> bool {
         self.tag.is_settled(now)
     }
@@ -44,7 +44,7 @@ impl Listed {
     }
 }
 
-/// Where a walk goes on: behind the entry with this score and tag.
+/// The position of a walk: behind the entry with this score and tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     score: u64,
@@ -52,7 +52,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// `None`: at the start.
+    /// Reads a cursor; `None`: at the start.
     pub(super) fn parse(cursor: &str) -> Result<Option<Self>, StoreError> {
         if cursor.is_empty() {
             return Ok(None);
@@ -70,14 +70,14 @@ impl Place {
 /// The index of one owner.
 pub(super) struct Index<'a> {
     pub(super) link: &'a Link,
-    /// Its key.
+    /// The key of the index, with the prefix.
     pub(super) name: String,
     pub(super) now: Timestamp,
     pub(super) deadline: Instant,
 }
 
 impl Index<'_> {
-    /// Makes an entry, or sees to it that one stays long enough.
+    /// Creates an entry, or extends its life.
     pub(super) async fn enter(&self, tag: Tag, key: &str, ends_at: Timestamp) -> Result<(), StoreError> {
         let call = Call::new(&ENTER, self.name.clone())
             .arg(millis(self.now))
@@ -89,7 +89,7 @@ impl Index<'_> {
             .map(|_| ())
     }
 
-    /// Takes entries away. One that stays all the same lists too much, which is allowed: no error.
+    /// Removes entries. A failure is not an error, because an index may list too much.
     pub(super) async fn leave<'k>(&self, entries: impl IntoIterator<Item = (Tag, &'k str)>) {
         let members: Vec<String> = entries.into_iter().map(|(tag, key)| member(tag, key)).collect();
         if members.is_empty() {
@@ -109,13 +109,13 @@ impl Index<'_> {
         }
     }
 
-    /// At most `limit` entries behind a place.
+    /// Reads at most `limit` entries after a position.
     pub(super) async fn page(&self, place: Option<Place>, limit: u32) -> Result<Vec<Listed>, StoreError> {
         let mut call = Call::new(&PAGE, self.name.clone())
             .arg(millis(self.now))
             .arg(limit);
         if let Some(Place { score, tag }) = place {
-            // The character behind the colon: behind this tag with any key.
+            // `;` is the character after `:`, so this is behind every member with the tag.
             call = call.arg(score).arg(format!("{tag};"));
         }
         let answer: Vec<String> = self.link.run(&call, Effect::Repeatable, self.deadline).await?;

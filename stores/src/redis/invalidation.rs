@@ -1,4 +1,4 @@
-//! Redis tells what is written: `CLIENT TRACKING` in broadcasting mode, over a connection of its own to each server.
+//! Notifications of writes: `CLIENT TRACKING` in broadcasting mode, over a separate connection to each server.
 //! <https://redis.io/docs/latest/develop/reference/client-side-caching/>
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::wire::timed_out;
 use crate::{InvalidationClock, InvalidationSource, Subscription};
 
-/// How often each server is asked whether it is there, and the Cluster which servers it has.
+/// The interval at which each server is pinged and the list of servers is read.
 const ROUND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -51,12 +51,13 @@ impl InvalidationSource for RedisStore {
 #[derive(Default)]
 struct Open {
     connections: HashMap<String, MultiplexedConnection>,
-    /// How many connections the store itself had made by then: another may lead to another server.
+    /// The number of the store's own connections at the last round: a new one may lead to another server.
     made: u64,
     is_told: bool,
 }
 
-/// Sees to it that there is one connection to each server. What is told may have been missed wherever one is new.
+/// Ensures one connection to each server. After a new connection, notifications may have been lost, and every cached entry is
+/// stale.
 async fn round(
     store: &Shared,
     open: &mut Open,
@@ -69,7 +70,7 @@ async fn round(
         Err(error) => {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
-                "nothing is heard of Redis"
+                "no notifications from Redis: its servers cannot be listed"
             );
             return;
         }
@@ -109,7 +110,7 @@ async fn round(
                 open.is_told = true;
                 tracing::warn!(
                     error = cause(error).get() as &dyn std::error::Error,
-                    "Redis does not tell of writes"
+                    "no notifications of writes from Redis"
                 );
             }
             Err(_) => {}
@@ -138,7 +139,7 @@ fn tell(clock: &InvalidationClock, names: &str, push: PushInfo) {
                 }
             }
         }
-        // Everything was deleted.
+        // All keys were deleted.
         _ => clock.advance_all(),
     }
 }

@@ -1,7 +1,7 @@
-//! How a command reaches Redis, and what is done until it does.
+//! Sends commands to Redis, with retries.
 //!
-//! A command is sent again only if it is certain that it was not done, or if it changes nothing. The client crate's own
-//! retries are off for that: they would send a write again whose answer was lost.
+//! A command is sent again only if it was certainly not done, or if repeating it changes nothing.
+//! So the client crate's own retries are off: they would repeat a write whose answer was lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,28 +18,28 @@ use super::url::Kind;
 use super::wire::{Node, jittered};
 use crate::{Cause, StoreError};
 
-/// The pause before a command is tried again: the first, and the longest.
+/// The pause before a retry of a command: the first one and the longest one.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
 
-/// The way to the servers.
+/// The connections to the servers.
 pub(super) enum Link {
-    /// To one server, which may be another one tomorrow.
+    /// One server, which a failover may replace.
     Master(Master),
-    /// To many, by key.
+    /// Many servers, chosen by key.
     Cluster(Box<Cluster>),
 }
 
 /// Whether a command may be sent again when its answer was lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// It changes nothing, or twice the same: it may.
+    /// It may: the command changes nothing, or repeating it has no further effect.
     Repeatable,
     /// It must not.
     Once,
 }
 
 impl Link {
-    /// The first connection, or why there is none.
+    /// Establishes the first connection.
     pub(super) async fn connect(clients: Arc<Clients>, limits: Limits) -> Result<Self, RedisStoreError> {
         match clients.url.kind {
             Kind::Single => {
@@ -64,7 +64,7 @@ impl Link {
         }
     }
 
-    /// Sends a command until it is answered or the deadline has come.
+    /// Sends a command, with retries until the deadline.
     pub(super) async fn ask<T: FromRedisValue>(
         &self,
         command: &Cmd,
@@ -79,11 +79,11 @@ impl Link {
                 Err(StoreError::OutcomeUnknown(cause(error)))
             }
             Err(Failure::Lost(error)) => Err(StoreError::Unavailable(cause(error))),
-            Err(Failure::NoScript) => Err(StoreError::Other(Cause::new("Redis forgets its scripts"))),
+            Err(Failure::NoScript) => Err(StoreError::Other(Cause::new("Redis does not keep its scripts"))),
         }
     }
 
-    /// Runs a script.
+    /// Runs a script, with retries until the deadline.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         call: &Call,
@@ -101,7 +101,7 @@ impl Link {
         }
     }
 
-    /// How many connections were made to one server that may be another tomorrow; always 0 for a Cluster.
+    /// The number of connections that were established to one server, of which each may be to another one; 0 for a Cluster.
     pub(super) fn made(&self) -> u64 {
         match self {
             Self::Master(master) => master.made(),
@@ -117,7 +117,7 @@ impl Link {
         let mut command = redis::cmd("CLUSTER");
         command.arg("SLOTS");
         let slots: Vec<Vec<Value>> = self.ask(&command, Effect::Repeatable, deadline).await?;
-        // From, to, the master as address, port and more; then its replicas.
+        // First slot, last slot, the master as address, port and more; then its replicas.
         let master = |slot: &Vec<Value>| {
             let master: Vec<Value> = redis::from_redis_value(slot.get(2)?.clone()).ok()?;
             let host: String = redis::from_redis_value(master.first()?.clone()).ok()?;
@@ -167,7 +167,7 @@ impl Link {
         }
     }
 
-    /// Sends a command once, or not at all.
+    /// Sends a command at most once.
     async fn attempt(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
         match self {
             Self::Master(master) => master.send(command, deadline).await,
@@ -183,7 +183,7 @@ impl Link {
     }
 }
 
-/// An answer that is not of the form that was asked for is that of a key which something else has written.
+/// Converts an answer. An answer of another form means that other software has written the key.
 fn read<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
     redis::from_redis_value(value).map_err(|_| StoreError::Corrupt)
 }

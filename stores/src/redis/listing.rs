@@ -1,4 +1,4 @@
-//! What an operator sees of Redis: every record, server by server.
+//! An operator's listing of Redis: every record, server by server.
 
 use futures_util::future::join_all;
 use redis::cmd;
@@ -10,20 +10,21 @@ use crate::{Listed, Listing, StoreError};
 use tessera_contract::Timestamp;
 use tessera_contract::store::check_limit;
 
-/// The pages that find nothing before one is answered all the same: another service's keys may be many.
+/// The maximum number of scans for one page: if most keys belong to other services, a page may have few rows or none.
 const EMPTY_SCANS: usize = 100;
 
 impl RedisStore {
-    /// Lists live entries of all owners and of none, for an operator: about `limit` (1 to 100) from `cursor` on;
-    /// the empty cursor starts. Redis is read from end to end (`SCAN`), keys of others included.
+    /// Lists live entries with and without an owner, for an operator: about `limit` (1 to 100) from `cursor` on.
     ///
-    /// An entry that is there throughout a walk is listed at least once, and sometimes twice. In a Cluster, one whose slot is
-    /// moved meanwhile, or whose server is replaced by another, may be left out.
+    /// The empty cursor starts a walk. A walk scans all keys (`SCAN`), also those of other services.
+    ///
+    /// An entry that exists throughout a walk is listed at least once, and sometimes twice.
+    /// In a Cluster, an entry may be omitted if its slot is moved or its server is replaced during the walk.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Other`] for a limit that is none, [`StoreError::MalformedCursor`], [`StoreError::Corrupt`] if one of
-    /// the records cannot be read, otherwise as a question's.
+    /// [`StoreError::Other`] for an invalid limit, [`StoreError::MalformedCursor`], [`StoreError::Corrupt`] if one of
+    /// the records cannot be read, and the errors of a read.
     pub async fn list_all(&self, now: Timestamp, cursor: &str, limit: u32) -> Result<Listing, StoreError> {
         check_limit(limit)?;
         let mut place = Place::parse(cursor)?;
@@ -48,7 +49,7 @@ impl RedisStore {
         })
     }
 
-    /// Some of the records' names on one server, and where to go on.
+    /// Scans one server for some names of records, and returns them with the next position.
     async fn scan(
         &self,
         now: Timestamp,
@@ -57,7 +58,7 @@ impl RedisStore {
     ) -> Result<(Vec<String>, Option<Place>), StoreError> {
         let asked = self.asked(now);
         let nodes = self.shared.link.nodes(asked.deadline).await?;
-        // A server that is gone has been replaced, or its slots have gone to others.
+        // The next server by name if this one is gone: it was replaced, or its slots were moved to others.
         let Some(node) = nodes.iter().find(|node| node.name() >= place.node.as_str()) else {
             return Ok((Vec::new(), None));
         };
@@ -109,7 +110,7 @@ impl RedisStore {
     }
 }
 
-/// Where a walk goes on: on this server, at this cursor of its own.
+/// The position of a walk: a server, and a cursor of its `SCAN`.
 #[derive(Default)]
 struct Place {
     node: String,
@@ -144,7 +145,7 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// A text as a pattern that matches it and nothing else.
+/// A pattern that matches exactly this text.
 fn literal(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for character in text.chars() {

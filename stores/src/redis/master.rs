@@ -1,4 +1,4 @@
-//! The connection to one server: it is made again when it breaks, and to another server when Sentinel says so.
+//! The connection to one server. It is re-established when it breaks, with Sentinel to the current master.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -13,13 +13,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::error::Failure;
 use super::wire::{jittered, send_over, timed_out};
 
-/// The pause after a connection could not be made: the first, and the longest.
+/// The pause after a failed connection attempt: the first one and the longest one.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
-/// Who tells where the server is.
+/// The source of the server's address.
 pub(super) enum Source {
     Address(Box<Client>),
-    /// Asked anew for each connection.
+    /// Queried again for each connection.
     Sentinels(Box<SentinelClient>),
 }
 
@@ -29,15 +29,15 @@ pub(super) struct Master {
 }
 
 struct Shared {
-    /// Held while a connection is made, so that one is made at a time.
+    /// Locked while connecting, so that there is one attempt at a time.
     source: AsyncMutex<Source>,
     config: AsyncConnectionConfig,
-    /// How long it may take to make a connection, all Sentinels included.
+    /// The time-out of a connection attempt, including the queries to all Sentinels.
     connect_limit: Duration,
-    /// How long an outage is waited for.
+    /// The duration of an outage during which calls wait.
     patience: Duration,
     current: RwLock<Option<Current>>,
-    /// How many connections were made.
+    /// The number of established connections.
     made: AtomicU64,
     trouble: Mutex<Option<Trouble>>,
 }
@@ -48,7 +48,7 @@ struct Current {
     connection: MultiplexedConnection,
 }
 
-/// Since when there is no connection, and when one is to be tried.
+/// An outage: its beginning, and the time of the next attempt.
 struct Trouble {
     since: Instant,
     not_before: Instant,
@@ -64,7 +64,7 @@ impl Master {
             .set_response_timeout(None);
         let connect_limit = match source {
             Source::Address(_) => connect * 2,
-            // Each may be asked twice, and then there is the master itself.
+            // Each Sentinel may be queried twice, and then the master is connected.
             Source::Sentinels(_) => connect * u32::try_from(servers * 2 + 4).unwrap_or(u32::MAX),
         };
         Self {
@@ -80,17 +80,17 @@ impl Master {
         }
     }
 
-    /// How many connections were made.
+    /// The number of established connections.
     pub(super) fn made(&self) -> u64 {
         self.shared.made.load(Ordering::Relaxed)
     }
 
-    /// Makes the first connection.
+    /// Establishes the first connection.
     pub(super) async fn connect(&self) -> Result<(), RedisError> {
         Arc::clone(&self.shared).connect().await.map(|_| ())
     }
 
-    /// A short outage is waited for; in a long one calls fail as soon as a try has failed.
+    /// Whether a call retries. During a short outage calls wait; during a long one they fail as soon as one attempt fails.
     pub(super) fn is_worth_waiting(&self) -> bool {
         let trouble = self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         trouble
@@ -102,9 +102,9 @@ impl Master {
         let mut current = self.connection(deadline).await.map_err(Failure::Passing)?;
         let answer = send_over(&mut current.connection, command, deadline).await;
         match &answer {
-            // Whatever else is under way on it is still answered, if it is.
+            // Other commands on the connection may still receive their answers.
             Err(Failure::Lost(_)) => self.shared.forget(current.number),
-            // It was the master once.
+            // The server is no longer the master.
             Err(Failure::Passing(error)) if is_no_master(error) => self.shared.forget(current.number),
             _ => {}
         }
@@ -116,11 +116,11 @@ impl Master {
             return Ok(current);
         }
         self.shared.may_try()?;
-        // In a task of its own: a caller who goes away does not undo what others wait for.
+        // In a task of its own, so that a caller that is dropped does not cancel the attempt, for which others may wait.
         let connecting = tokio::spawn(Arc::clone(&self.shared).connect());
         match timeout_at(deadline, connecting).await {
             Ok(Ok(connected)) => connected,
-            Ok(Err(_)) => Err(timed_out("the connection was given up")),
+            Ok(Err(_)) => Err(timed_out("the connection attempt was cancelled")),
             Err(_) => Err(timed_out("no connection in time")),
         }
     }
@@ -129,7 +129,7 @@ impl Master {
 impl Shared {
     async fn connect(self: Arc<Self>) -> Result<Current, RedisError> {
         let mut source = self.source.lock().await;
-        // Another may have made it, or failed, meanwhile.
+        // Another call may have connected or failed since.
         if let Some(current) = self.current() {
             return Ok(current);
         }
@@ -154,14 +154,14 @@ impl Shared {
     fn remember(&self, connection: MultiplexedConnection) -> Current {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(trouble) = trouble.take() {
-            tracing::info!(after = ?trouble.since.elapsed(), "connected to Redis again");
+            tracing::info!(after = ?trouble.since.elapsed(), "reconnected to Redis");
         }
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         current.insert(Current { number, connection }).clone()
     }
 
-    /// The connection with this number is broken.
+    /// Discards the connection with this number, which is broken.
     fn forget(&self, number: u64) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.as_ref().is_some_and(|current| current.number == number) {
@@ -169,7 +169,7 @@ impl Shared {
         }
     }
 
-    /// The last error, while it is too early for another try.
+    /// Returns the last error while it is too early for another attempt.
     fn may_try(&self) -> Result<(), RedisError> {
         match &*self.trouble.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(trouble) if Instant::now() < trouble.not_before => Err(trouble.error.clone()),

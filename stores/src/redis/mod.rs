@@ -42,70 +42,71 @@ use shared::Shared;
 use tag::Tag;
 pub use url::RedisUrl;
 
-/// The longest key a [`RedisStore`] takes, in bytes, without the prefix.
+/// The maximum length of a key in a [`RedisStore`], without the prefix.
 const MAXIMUM_KEY_BYTES: u32 = 512;
-/// The longest owner a [`RedisStore`] takes, in bytes.
+/// The maximum length of an owner in a [`RedisStore`].
 const MAXIMUM_OWNER_BYTES: u32 = head::OWNER_BYTES as u32;
-/// The longest value a [`RedisStore`] takes, in bytes.
+/// The maximum length of a value in a [`RedisStore`].
 const MAXIMUM_VALUE_BYTES: u32 = 16 * 1024 * 1024;
 
 /// A store in Redis (7.0 or later) or Valkey: one server, a Cluster, or the master of a set with Sentinels.
 ///
-/// A clone is the same store. Calls share one connection to each server. An answer takes a round trip, a write that
-/// moves a record from owner to owner three.
+/// A clone is the same store. Calls share one connection to each server.
+/// A call takes one round trip; a write that moves a record from one owner to another takes three.
 ///
-/// # What it promises
+/// # Guarantees
 ///
-/// Compare and swap, expiry and version are one script on one key, run whole by the server that has it.
-/// Moments are those of the call; the server's clock decides only when a key that expired at least an hour ago is removed.
+/// Compare-and-swap, expiry and version are checked in one script on one key, which the server runs atomically.
+/// Moments are those of the call. The server's clock determines only when a key is removed, an hour or more after its expiry.
 ///
-/// What an acknowledged write survives is the server's business and not the store's, so
+/// The server's configuration determines what an acknowledged write survives, so
 /// [`acknowledged_writes_survive_failover`](Capabilities::acknowledged_writes_survive_failover) is always `false`:
 ///
-/// - **One server**: what its persistence says. With `appendonly yes` and `appendfsync always` a write outlives a killed
-///   process and the loss of power; with `appendfsync everysec` the last second may be lost; with snapshots alone,
-///   the minutes since the last one. Without any of them a restart ends all sessions.
-/// - **Sentinel and Cluster**: replicas follow asynchronously. A failover loses what was acknowledged by the old master
-///   and had not reached the new one: usually milliseconds; under a partition up to as long as the old master goes on
-///   taking writes, and answering whoever is on its side. Logouts of those moments are undone, as `SECURITY.md` says. `min-replicas-to-write` and
-///   `min-replicas-max-lag` bound it; `WAIT` would lessen and not end it, so the store does not use it.
+/// - **One server**: its persistence settings decide. With `appendonly yes` and `appendfsync always`, a write survives a killed
+///   process and the loss of power; with `appendfsync everysec`, the last second may be lost; with snapshots alone,
+///   the minutes since the last one. Without persistence, a restart ends all sessions.
+/// - **Sentinel and Cluster**: replication is asynchronous. A failover loses the writes that the old master acknowledged and
+///   the new one had not received. Usually these are the writes of some milliseconds; under a partition, of the whole time in
+///   which the old master accepts writes from the clients on its side.
+///   Logouts of that time are undone, as `SECURITY.md` describes.
+///   `min-replicas-to-write` and `min-replicas-max-lag` bound the loss.
+///   The store does not use `WAIT`, which would reduce the loss and not prevent it.
 ///
-/// `maxmemory-policy` has to be `noeviction`: any other may evict an owner's index and keep the records, so that revoking all
-/// sessions ends none. A store over such a server is not opened. The store looks again
-/// [every minute](RedisStoreBuilder::eviction_check_interval); while the policy is another one, writes and lists are
-/// [`StoreError::Unavailable`], and reads and deletions of single records go on.
-/// A server that is full answers [`StoreError::Full`] to writes; reads and deletions go on.
+/// `maxmemory-policy` has to be `noeviction`: with any other policy, Redis may evict an owner's index and keep the records, so
+/// that revoking all sessions of the owner ends none. Opening a store over such a server fails. The store repeats the check
+/// [every minute](RedisStoreBuilder::eviction_check_interval); while the policy is another one, writes and lists fail with
+/// [`StoreError::Unavailable`], and reads and deletions of single records continue to work.
+/// When a server is full, writes fail with [`StoreError::Full`]; reads and deletions continue to work.
 ///
-/// # In a Cluster
+/// # Records and indexes
 ///
-/// A record and its owner's index are two keys, on two servers perhaps, and nothing is atomic over both.
-/// So the order is: the entry in the index first, then the record; removed the other way round.
-/// A call that is cut off between the two leaves an entry without a record, never a record without an entry.
-/// A list counts an entry only if the record names it. Entries past their end go with every look at the index;
-/// those without a record once they are older than an hour, and so than any call.
-/// It is the same with one server.
+/// A record and its owner's index are two keys, in a Cluster perhaps on two servers, and no operation is atomic over both.
+/// So an entry is created in the index before its record is written, and removed after the record is gone.
+/// A call that is interrupted in between leaves an entry without a record, and never a record without an entry.
+/// A list ignores an entry that its record does not name. Every access to an index removes the entries past their end; an entry
+/// without a record is removed once it is older than an hour, and so than any call.
 ///
-/// # In trouble
+/// # Failures
 ///
-/// Connections are made again by themselves, with growing pauses; with Sentinel, to whomever they name then. A command is
-/// sent again only if it was certainly not done or changes nothing. Every call ends within
-/// [`timeout`](RedisStoreBuilder::timeout): with [`StoreError::Unavailable`], or
-/// [`StoreError::OutcomeUnknown`] for a write whose answer was lost. An outage of one server or of a
-/// Sentinel's set that lasts longer than that is told at once.
+/// Broken connections are re-established with increasing pauses; with Sentinel, to the master that the Sentinels then name.
+/// A command is sent again only if it was certainly not done, or if repeating it changes nothing.
+/// Every call ends within [`timeout`](RedisStoreBuilder::timeout): after a failure with [`StoreError::Unavailable`], or with
+/// [`StoreError::OutcomeUnknown`] for a write whose answer was lost.
+/// Once an outage of one server or of a Sentinel's set lasts longer than that, calls fail as soon as one attempt fails.
 ///
-/// # What is stored
+/// # Stored data
 ///
 /// `tessera:record:KEY` is a string: a line with format, version, guard, `ends_at`, `expires_at`, the moment of the last
 /// write or touch, the tag of the record's entry in the index, and the owner; then the text.
 /// `tessera:owner:OWNER` is a sorted set of `TAG:KEY`, scored by `ends_at`. Moments are milliseconds since 1970.
-/// `redis-cli get` shows a record; `docs/layout.md` has the layout byte by byte.
-/// What is not exactly such a string is [`StoreError::Corrupt`] to every reader, and the page of a list that comes upon it
-/// fails. A record whose layout is damaged is neither written over nor removed.
+/// `redis-cli get` shows a record; `docs/layout.md` describes the layout byte by byte.
+/// Every reader reports any other string as [`StoreError::Corrupt`], and a page of a list that contains one fails.
+/// A record with a damaged layout is neither overwritten nor removed.
 ///
 /// Redis removes a key by itself an hour after it has expired.
 ///
 /// Limits: keys and owners of 512 bytes, values of 16 MiB. An entry whose `expires_at` is after its `ends_at` expires
-/// at `ends_at`. [`Store::list_owned`] brings along values of up to 16 KiB.
+/// at `ends_at`. [`Store::list_owned`] returns values of up to 16 KiB, and omits longer ones.
 ///
 /// ```no_run
 /// use tessera_stores::{RedisStore, RedisUrl};
@@ -127,7 +128,7 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// One call: its time, and until when it has to be answered.
+/// One call: its time and its deadline.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     shared: &'a Shared,
@@ -145,12 +146,12 @@ impl RedisStore {
         Self::builder().open(url).await
     }
 
-    /// Settings to change before the store is opened.
+    /// Returns a builder with the default settings.
     pub fn builder() -> RedisStoreBuilder {
         RedisStoreBuilder::default()
     }
 
-    /// Asks what every call asks, of a record that is nobody's.
+    /// Tries the commands of all calls on a record that does not exist.
     async fn check(&self) -> Result<(), RedisStoreError> {
         let asked = self.asked(Timestamp::from_millis(0));
         let record = asked.record("");
@@ -197,7 +198,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Makes a new entry for a record that is to be written.
+    /// Creates an entry in the owner's index for a record that is about to be written.
     async fn enter(&self, key: &str, at: &Placement) -> Result<Option<Tag>, StoreError> {
         let Some(owner) = &at.owner else {
             return Ok(None);
@@ -207,7 +208,7 @@ impl<'a> Asked<'a> {
         Ok(Some(tag))
     }
 
-    /// After a write: takes away the entries that the record does not name.
+    /// Removes the entries that the record does not name after a write.
     async fn tidy(&self, key: &str, at: &Placement, made: Option<Tag>, listing: Listing) {
         let leaving = match (listing, made, &at.owner) {
             (Listing::Kept, Some(made), Some(owner)) => Some((owner.clone(), made)),
@@ -231,7 +232,7 @@ impl<'a> Asked<'a> {
     async fn replace(&self, key: &str, text: &Text<'_>, expected: Expected) -> Result<u64, StoreError> {
         let at = text.at;
         let record = self.record(key);
-        // Who stays with their owner is listed already, as a rule; the script knows.
+        // A record that keeps its owner is usually listed; the script checks it.
         let mut made = match at.owner == at.previous_owner {
             true => None,
             false => self.enter(key, at).await?,
@@ -243,7 +244,7 @@ impl<'a> Asked<'a> {
                     self.tidy(key, at, made, listing).await;
                     return Ok(text.version);
                 }
-                // Not to one that was made or renewed for it.
+                // The script must not reject an entry that was just created or renewed for the record.
                 Ok(Replaced::Unlisted(tag)) if listed.is_some() && (tag.is_none() || tag == listed) => {
                     return Err(StoreError::Corrupt);
                 }
@@ -262,7 +263,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Takes back an entry for a record that certainly was not written. Otherwise it stays until it is trimmed.
+    /// Removes the entry of a record that was certainly not written. In other cases it stays until it is trimmed.
     async fn refused(&self, key: &str, at: &Placement, made: Option<Tag>, error: StoreError) -> StoreError {
         if let (StoreError::Stale | StoreError::Missing | StoreError::Full, Some(made), Some(owner)) =
             (&error, made, &at.owner)
@@ -274,7 +275,7 @@ impl<'a> Asked<'a> {
 
     async fn list(&self, owner: &str, place: Option<Place>, limit: u32) -> Result<Page, StoreError> {
         let index = self.index(owner);
-        // One more tells whether there is more.
+        // One more than requested, to detect a further page.
         let mut entries = index.page(place, limit + 1).await?;
         let next = match entries.len() > limit as usize {
             true => {
@@ -307,7 +308,7 @@ impl Store for RedisStore {
         Capabilities {
             compare_and_swap: true,
             list_by_owner: true,
-            // See the type: it depends on the servers, and replicas follow asynchronously.
+            // It depends on the servers, and replication is asynchronous; see the documentation of the type.
             acknowledged_writes_survive_failover: false,
             maximum_staleness: Duration::ZERO,
             index_staleness: Duration::ZERO,
@@ -337,7 +338,7 @@ impl Store for RedisStore {
         )
         .await;
         let one = |answer| match answer {
-            // What is wrong with one entry stands in its place, what is wrong with Redis answers for all.
+            // An error of one entry is returned in its place; an error of Redis fails the call.
             answer @ (Ok(_) | Err(StoreError::Missing | StoreError::Corrupt)) => Ok(answer),
             Err(error) => Err(error),
         };
@@ -355,7 +356,7 @@ impl Store for RedisStore {
         self.describe().check_sizes(key, value, at)?;
         let version = random()?;
         let text = Text { value, version, at };
-        // Rare and long operations are in a box, so that a read's future is small: it is moved at every layer.
+        // Rare and long operations are boxed to keep the future of a read small, because every layer moves it.
         Box::pin(self.asked(now).insert(key, &text)).await
     }
 

@@ -1,4 +1,4 @@
-//! Whether a server is one that is written to: found out when a store is opened.
+//! The check at the opening of a store that the server accepts writes.
 
 use redis::cmd;
 
@@ -8,7 +8,7 @@ use super::{RedisStore, RedisStoreError};
 use tessera_contract::Timestamp;
 
 impl RedisStore {
-    /// Removes a record that is nobody's. A replica refuses that before it looks for one.
+    /// Removes a record that does not exist. A replica refuses the command before it looks up the key.
     pub(super) async fn check_takes_writes(&self) -> Result<(), RedisStoreError> {
         let asked = self.asked(Timestamp::from_millis(0));
         let mut command = cmd("DEL");

@@ -1,4 +1,4 @@
-//! One record: a string with the head, and the text as it came.
+//! One record: a string with the head and the unchanged text.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use super::tag::Tag;
 use crate::{Entry, Expected, Placement, Row, SWEEP_GRACE, StoreError};
 use tessera_contract::Timestamp;
 
-/// How many bytes of a value a list brings along: a page of 100 rows is about 1.7 MB.
+/// The maximum length of a value in a list: a page of 100 rows is about 1.7 MB.
 const ROW_VALUE_BYTES: usize = 16 * 1024;
-/// How much of a record a list reads: a record that is longer has a longer value.
+/// The length of a record that a list reads: a longer record has a longer value.
 const ROW_BYTES: usize = HEAD_BYTES + ROW_VALUE_BYTES;
 
 /// A record under its key.
@@ -24,60 +24,60 @@ pub(super) struct Record<'a> {
     pub(super) link: &'a Link,
     /// The key with the prefix.
     pub(super) name: String,
-    /// The format in which it is written.
+    /// The format of its writes.
     pub(super) format: HeadFormat,
     pub(super) now: Timestamp,
     pub(super) deadline: Instant,
 }
 
-/// What a write puts into the record.
+/// The content of a written record.
 pub(super) struct Text<'a> {
     pub(super) value: &'a str,
     pub(super) version: u64,
     pub(super) at: &'a Placement,
 }
 
-/// By which entry of an owner's index a record that was written is listed.
+/// The index entry that lists a written record.
 pub(super) enum Listing {
-    /// As before: by the entry that was there, or by none.
+    /// The same entry as before, or still none.
     Kept,
-    /// By the entry that was named, if one was.
+    /// The entry that the caller named, if any.
     Moved {
-        /// The owner and the entry until now.
+        /// The previous owner and entry.
         until_now: Option<(String, Tag)>,
     },
 }
 
-/// What became of a replacement.
+/// The result of a replacement.
 pub(super) enum Replaced {
     Done(Listing),
-    /// The owner's index has to be seen to first: this entry renewed, or a new one made.
+    /// The caller first has to renew this entry of the index, or to create one if it is `None`.
     Unlisted(Option<Tag>),
 }
 
-/// What became of a deletion.
+/// The result of a deletion.
 pub(super) enum Deleted {
-    /// Nothing is there, or an expired record that does not meet the condition.
+    /// There is no record, or an expired one that does not meet the condition.
     Missing,
     /// A live record does not meet the condition.
     Stale,
     /// The record is gone.
     Removed {
         was_live: bool,
-        /// By which entry it was listed.
+        /// The owner and the entry that listed it.
         listed: Option<(String, Tag)>,
     },
 }
 
-/// A record as its owner's list sees it.
+/// A record as an entry of its owner's list.
 pub(super) enum Seen {
-    /// It is not there, or does not name this entry.
+    /// The record does not exist, or does not name this entry.
     Gone,
     Expired,
     Live(Row),
 }
 
-/// As much of a record as a list reads.
+/// The part of a record that a list reads.
 pub(super) struct Beginning(Vec<u8>);
 
 impl Beginning {
@@ -93,7 +93,7 @@ impl Beginning {
     }
 }
 
-/// A script's answer: a state, and up to two texts with it.
+/// The answer of a script: a state, and up to two texts.
 type Answer = (String, Option<String>, Option<String>);
 
 impl Record<'_> {
@@ -121,13 +121,13 @@ impl Record<'_> {
         }
     }
 
-    /// As much of the record as a list reads; `None` if there is none.
+    /// The part of the record that a list reads; `None` if there is no record.
     pub(super) async fn beginning(&self) -> Result<Option<Beginning>, StoreError> {
         let mut command = cmd("GETRANGE");
         // The last byte is one more than the longest record that is read whole.
         command.arg(&self.name).arg(0).arg(ROW_BYTES);
         match self.link.ask(&command, Effect::Repeatable, self.deadline).await? {
-            // Nothing is there, or an empty string, which is no record.
+            // There is no record, or an empty string, which is not a valid one.
             Value::BulkString(bytes) if bytes.is_empty() => Ok(self.bytes().await?.map(Beginning)),
             Value::BulkString(bytes) => Ok(Some(Beginning(bytes))),
             _ => Err(StoreError::Corrupt),
@@ -142,7 +142,7 @@ impl Record<'_> {
         }
     }
 
-    /// As [`Self::insert`], with another store's version and moments; over the version `over`, too.
+    /// As [`Self::insert`], with another store's version and moments, and also over the version `over`.
     pub(super) async fn import(
         &self,
         text: &Text<'_>,
@@ -178,8 +178,8 @@ impl Record<'_> {
         }
     }
 
-    /// A call of a writing script, with the arguments that all of them take: the record in pieces.
-    /// A guard or a tag that the script supplies is empty.
+    /// A call of a writing script, with the arguments that all writing scripts take: the record in pieces.
+    /// A guard or a tag that the script fills in is empty.
     fn write(
         &self,
         script: &'static Script,
@@ -209,7 +209,7 @@ impl Record<'_> {
             .arg(moment(self.now))
     }
 
-    /// For how many milliseconds Redis keeps the key of a record that expires then.
+    /// The time to live of the key, in milliseconds: until an hour after the record's expiry.
     fn life(&self, expires_at: Timestamp) -> u64 {
         millis(expires_at).saturating_sub(millis(self.now)) + tessera_contract::millis(SWEEP_GRACE)
     }
@@ -227,7 +227,7 @@ impl Record<'_> {
         }
     }
 
-    /// Removes the record if it has the guard and the owner that are named.
+    /// Removes the record if it has the named guard and owner; `None` matches any.
     pub(super) async fn delete(
         &self,
         guard: Option<u64>,
@@ -273,7 +273,7 @@ impl Record<'_> {
         }))
     }
 
-    /// Runs a script that must not run twice, and answers its state with the texts that follow.
+    /// Runs a script that must not run twice, and returns its state with the texts that follow.
     async fn states(&self, call: &Call) -> Result<Answer, StoreError> {
         let answer: Value = self.link.run(call, Effect::Once, self.deadline).await?;
         let mut texts = match answer {

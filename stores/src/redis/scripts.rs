@@ -1,14 +1,15 @@
-//! The scripts: each reads and writes one key, so that it runs whole on whichever server has that key.
+//! The scripts. Each one accesses one key, so that it runs atomically on the server that has the key.
 //!
-//! Their texts are files under `stores/layout/redis`, each with its keys, arguments and answers: hosts in other languages
-//! run the same. A script is sent by its SHA-1, and by its text where the server does not have it yet.
-//! None begins with a shebang: with one, Redis refuses the whole script when its memory is full, a `DEL` included.
+//! The scripts are files under `stores/layout/redis`, which describe their keys, arguments and results.
+//! Hosts in other languages run the same files.
+//! A script is sent by its SHA-1, and by its text if the server does not have it yet.
+//! No script begins with a shebang: with one, Redis refuses the whole script when its memory is full, even a `DEL`.
 
 use std::sync::LazyLock;
 
 use redis::{Cmd, ToRedisArgs};
 
-/// A script and the name the server knows it by.
+/// A script and its SHA-1, which is its name at the server.
 pub(super) struct Script {
     text: String,
     sha1: String,
@@ -44,12 +45,12 @@ impl Call {
         self
     }
 
-    /// By name, which a server that has not seen it refuses.
+    /// The command by name, which a server refuses if it does not have the script.
     pub(super) fn by_name(&self) -> Cmd {
         self.command("EVALSHA", &self.script.sha1)
     }
 
-    /// With the text, which the server then has.
+    /// The command with the text, which the server keeps.
     pub(super) fn with_text(&self) -> Cmd {
         self.command("EVAL", &self.script.text)
     }
@@ -68,21 +69,21 @@ macro_rules! part {
 }
 
 const LIFE: &str = part!("life.lua");
-/// Reads the record: the formats of its head that are known, then the head.
+/// Reads the record: the known formats of its head, then the head.
 const READ: &[&str] = &[
     part!("read_1.lua"),
     #[cfg(feature = "test-format")]
     part!("read_0.lua"),
     part!("record.lua"),
 ];
-/// Writes the record: what formats other than the newest differ in, then all of it.
+/// Writes the record: first the differences of other formats than the newest, then the whole record.
 const WRITE: &[&str] = &[
     #[cfg(feature = "test-format")]
     part!("write_0.lua"),
     part!("write.lua"),
 ];
 
-/// A script that writes no record anew.
+/// A script that does not rewrite the record.
 fn reading(text: &'static str) -> Script {
     Script::new(&[READ, &[text]].concat())
 }
@@ -91,18 +92,18 @@ fn writing(text: &'static str) -> Script {
     Script::new(&[READ, &[text], WRITE].concat())
 }
 
-/// Writes a record where no live one is.
+/// Writes a record if there is no live one.
 pub(super) static INSERT: LazyLock<Script> = LazyLock::new(|| writing(part!("insert.lua")));
-/// Writes over the record that is expected.
+/// Overwrites the expected record.
 pub(super) static REPLACE: LazyLock<Script> = LazyLock::new(|| writing(part!("replace.lua")));
-/// Writes another store's record where no live one is, or over a version.
+/// Writes a record of another store if there is no live one, or over one version.
 pub(super) static IMPORT: LazyLock<Script> =
     LazyLock::new(|| Script::new(&[&[LIFE], READ, &[part!("import.lua")], WRITE].concat()));
 /// Moves the expiry later.
 pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| reading(part!("touch.lua")));
 /// Removes a record that meets the condition.
 pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| reading(part!("delete.lua")));
-/// Enters a member into an owner's index.
+/// Adds a member to an owner's index.
 pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| Script::new(&[LIFE, part!("enter.lua")]));
 /// Reads a part of an owner's index in order of score and member.
 pub(super) static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(&[LIFE, part!("page.lua")]));

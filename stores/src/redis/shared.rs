@@ -1,4 +1,4 @@
-//! What all clones of a store share.
+//! The state that all clones of a store share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,14 +19,14 @@ pub(super) struct Shared {
     pub(super) eviction: Eviction,
 }
 
-/// What the servers were last seen to do.
+/// The result of the last check of the servers' eviction policy.
 #[derive(Default)]
 pub(super) struct Eviction {
     pub(super) evicts: AtomicBool,
 }
 
 impl Eviction {
-    /// Refuses what would rely on an index that may be evicted.
+    /// Refuses an operation that relies on an index which Redis may evict.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         if self.evicts.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable(Cause::new(

@@ -1,4 +1,4 @@
-//! What tells an entry of an owner's index from all others.
+//! The unique tag of an entry in an owner's index.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::digits::{LATEST_MILLIS, decimal, hex, millis, random};
 use crate::{SWEEP_GRACE, StoreError};
 use tessera_contract::Timestamp;
 
-/// What tells an entry from all others: when it was made, and 64 random bits. Its text is 16 decimal digits, a hyphen and
+/// The unique tag of an entry: the moment of its creation, and 64 random bits. Its text is 16 decimal digits, a hyphen and
 /// 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
@@ -15,9 +15,9 @@ pub(super) struct Tag {
 }
 
 impl Tag {
-    /// How long its text is.
+    /// The length of its text.
     pub(super) const BYTES: usize = 33;
-    /// Stands for no entry, in the record of nobody.
+    /// The tag in a record without an owner.
     pub(super) const NONE: Self = Self {
         entered_at: 0,
         random: 0,
@@ -41,13 +41,12 @@ impl Tag {
         })
     }
 
-    /// Whether it stands for no entry, in the record of nobody.
+    /// Whether this is the tag in a record without an owner.
     pub(super) fn is_none(self) -> bool {
         self == Self::NONE
     }
 
-    /// Whether the call that made it has ended, whatever became of it: it is older than any call,
-    /// and than the difference between two clocks.
+    /// Whether the call that created it has ended: it is older than the longest call plus the difference between two clocks.
     pub(super) fn is_settled(self, now: Timestamp) -> bool {
         let entered_at = Timestamp::from_millis(self.entered_at);
         entered_at.saturating_add(SWEEP_GRACE) <= now

@@ -1,4 +1,4 @@
-//! Redis named by a URL.
+//! The URL of a Redis store.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::malformed::MalformedUrl;
 use crate::percent::decoded;
 
-/// The schemes, each with what it means.
+/// The schemes, each with its kind and whether it uses TLS.
 const SCHEMES: [(&str, Kind, bool); 6] = [
     ("redis", Kind::Single, false),
     ("rediss", Kind::Single, true),
@@ -19,38 +19,39 @@ const SCHEMES: [(&str, Kind, bool); 6] = [
 ];
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
-/// More hosts than anybody lists, and few enough to be asked one after the other.
+/// The maximum number of hosts: more than any set-up lists, and few enough to contact one after the other.
 const MAXIMUM_HOSTS: usize = 64;
 const MAXIMUM_BYTES: usize = 4096;
-/// What every key begins with unless a store is set up otherwise.
+/// The default prefix of every key.
 pub(super) const PREFIX: &str = "tessera:";
 const MAXIMUM_PREFIX_BYTES: usize = 128;
 
-/// Where Redis is, and how to log in there.
+/// The URL of a Redis store.
 ///
-/// | URL | |
+/// | URL | meaning |
 /// |---|---|
-/// | `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]` | one server, without a replica that could take its place |
+/// | `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]` | one server, without failover |
 /// | `redis+cluster://[USER[:PASSWORD]@]HOST[:PORT],…` | a Cluster, by some of its nodes |
 /// | `redis+sentinel://[USER[:PASSWORD]@]HOST[:PORT],…/MASTER[/DB]` | the master of this name, by its Sentinels |
-/// | `rediss://`, `rediss+cluster://`, `rediss+sentinel://` | the same over TLS, the Sentinels included |
+/// | `rediss://`, `rediss+cluster://`, `rediss+sentinel://` | the same over TLS, also to the Sentinels |
 ///
-/// `:PASSWORD@` alone is a password without a user. After a `?`, separated by `&`:
+/// `:PASSWORD@` is a password without a user. Options follow a `?`, separated by `&`:
 ///
-/// | option | |
+/// | option | meaning |
 /// |---|---|
-/// | `prefix=TEXT` | what every key begins with; default `tessera:` |
-/// | `db=N` | the number of the database, as `/DB` |
-/// | `timeout_ms=N`, `connect_timeout_ms=N` | [`timeout`](super::RedisStoreBuilder::timeout) and [`connect_timeout`](super::RedisStoreBuilder::connect_timeout) |
-/// | `check_eviction=no` | opens the store although nobody can say whether Redis evicts sessions, as where `INFO` is forbidden; see [`check_eviction`](super::RedisStoreBuilder::check_eviction) |
-/// | `ca=PATH` | the PEM file of who signed the servers' certificates, in place of the system's |
-/// | `sentinel_user=`, `sentinel_password=` | for the Sentinels, which do not get the servers' |
+/// | `prefix=TEXT` | prefix of every key, at most 128 bytes; default `tessera:` |
+/// | `db=N` | number of the database, as `/DB` |
+/// | `timeout_ms=N`, `connect_timeout_ms=N` | [`timeout`](super::RedisStoreBuilder::timeout) and [`connect_timeout`](super::RedisStoreBuilder::connect_timeout), 1 to 600 000 |
+/// | `check_eviction=no` | opens the store without the check whether Redis evicts sessions, for example if `INFO` is forbidden; see [`check_eviction`](super::RedisStoreBuilder::check_eviction) |
+/// | `ca=PATH` | PEM file with the CA certificates for the servers, instead of the system's |
+/// | `sentinel_user=`, `sentinel_password=` | credentials for the Sentinels, which do not receive those of the servers |
 ///
-/// Cluster nodes and Sentinels name servers by the address that those announce: their certificates need to be for that.
+/// Cluster nodes and Sentinels name a server by the address that it announces, so its certificate must be valid for that
+/// address.
 ///
-/// In user, password, master and options, `%` and two digits stand for a byte: `:` is `%3A`, `@` is `%40`, `/` is `%2F`, `%` is `%25`.
+/// User, password, master and options are percent-encoded: `:` is `%3A`, `@` is `%40`, `/` is `%2F`, `%` is `%25`.
 ///
-/// Neither `Display` nor `Debug` shows a user or a password, and no error of parsing shows any part of the text.
+/// `Display` and `Debug` show neither user nor password, and a parsing error shows no part of the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl {
     pub(super) kind: Kind,
@@ -58,7 +59,7 @@ pub struct RedisUrl {
     /// At least one; exactly one for [`Kind::Single`].
     pub(super) hosts: Vec<(String, u16)>,
     pub(super) login: Login,
-    /// For the Sentinels themselves.
+    /// The credentials for the Sentinels.
     pub(super) sentinel_login: Login,
     /// The name of the master; empty unless [`Kind::Sentinel`].
     pub(super) master: String,
@@ -70,7 +71,7 @@ pub struct RedisUrl {
     pub(super) ca: Option<PathBuf>,
 }
 
-/// What a URL leads to.
+/// The kind of server that a URL names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Single,
@@ -78,7 +79,7 @@ pub(super) enum Kind {
     Sentinel,
 }
 
-/// Who one is to a server.
+/// The credentials for a server.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Login {
     pub(super) user: Option<String>,
@@ -92,13 +93,13 @@ impl FromStr for RedisUrl {
         let (scheme, rest) = url.split_once(':').unwrap_or(("", ""));
         Self::parse(scheme, rest).unwrap_or(Err(MalformedUrl {
             scheme: "redis",
-            reason: "is redis://, rediss:// or one of their kin: redis+cluster://, redis+sentinel://",
+            reason: "must begin with redis://, redis+cluster:// or redis+sentinel://, or with rediss for TLS",
         }))
     }
 }
 
 impl RedisUrl {
-    /// The URL of this scheme and what follows its colon; `None` if the scheme is none of Redis.
+    /// Parses a URL from its scheme and the text after the colon; `None` if the scheme is not one of Redis.
     pub(crate) fn parse(scheme: &str, rest: &str) -> Option<Result<Self, MalformedUrl>> {
         let (scheme, kind, tls) = SCHEMES.into_iter().find(|(name, ..)| *name == scheme)?;
         let malformed = |reason| MalformedUrl { scheme, reason };
@@ -107,11 +108,11 @@ impl RedisUrl {
 
     fn read(kind: Kind, tls: bool, rest: &str) -> Result<Self, &'static str> {
         if rest.len() > MAXIMUM_BYTES {
-            return Err("is longer than any URL of Redis");
+            return Err("is longer than 4096 bytes");
         }
         let rest = rest.strip_prefix("//").ok_or("needs // and a host")?;
         let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
-        // A `/` in a password has to be encoded: the first one ends the hosts.
+        // The first `/` ends the hosts, so one in a password has to be encoded.
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, hosts) = match authority.rsplit_once('@') {
             Some((login, hosts)) => (login_of(login)?, hosts),
@@ -173,16 +174,16 @@ impl RedisUrl {
                 });
             }
             "ca" | "ssl_ca_certs" => self.ca = Some(value.into()),
-            // As redis-py has it: what is always so may be said.
+            // Options of redis-py, accepted with the values that always apply here.
             "ssl_cert_reqs" if matches!(&*value, "required" | "CERT_REQUIRED") => {}
             "ssl_cert_reqs" => {
                 return Err(
-                    "has the option ssl_cert_reqs, which is always required: name who signed the certificate by ca",
+                    "has the option ssl_cert_reqs, which is always required: name the CA certificate with ca",
                 );
             }
             "ssl_check_hostname" if value == "true" || value == "True" => {}
             "ssl_check_hostname" => return Err("has the option ssl_check_hostname, which is always true"),
-            // Both are spoken where each is needed.
+            // The store chooses the protocol itself.
             "protocol" if value == "2" || value == "3" => {}
             "sentinel_user" => self.sentinel_login.user = Some(value),
             "sentinel_password" => self.sentinel_login.password = Some(value),
@@ -228,14 +229,14 @@ impl RedisUrl {
 }
 
 impl RedisUrl {
-    /// Where it is, and which keys there.
+    /// The address, the database and the prefix, without user and password.
     pub(crate) fn identity(&self) -> String {
         let prefix = self.prefix.as_deref().unwrap_or(PREFIX);
         format!("{self}?db={}&prefix={prefix:?}", self.database)
     }
 }
 
-/// Where it is, without who one is there.
+/// Shows the URL without user, password and options.
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://", self.scheme())?;
@@ -263,41 +264,38 @@ impl fmt::Debug for RedisUrl {
     }
 }
 
-/// Why an option is refused: by its name if other clients have one of that name, for another may be the rest of a password.
+/// Why an option is refused. Only the name of another client's option is quoted, because any other name may be a part of a
+/// password.
 fn why_not(name: &str) -> &'static str {
     match name {
-        "ssl" | "tls" => "has an option for TLS: write rediss:// in its place",
+        "ssl" | "tls" => "has an option for TLS: write rediss:// instead",
         "skip_verify" | "tls_insecure" => "has the option skip_verify: certificates are always verified",
         "timeout" | "socket_timeout" | "read_timeout" | "write_timeout" => {
-            "has an option for a time-out of another client: write timeout_ms in its place"
+            "has another client's option for a time-out: write timeout_ms instead"
         }
         "socket_connect_timeout" | "connect_timeout" | "dial_timeout" => {
-            "has an option for a time-out of another client: write connect_timeout_ms in its place"
+            "has another client's option for a time-out: write connect_timeout_ms instead"
         }
         "username" | "user" => {
-            "has the option user: it stands before the host, as in redis://USER:PASSWORD@HOST"
+            "has the option user: write it before the host, as in redis://USER:PASSWORD@HOST"
         }
-        "password" => "has the option password: it stands before the host, as in redis://:PASSWORD@HOST",
+        "password" => "has the option password: write it before the host, as in redis://:PASSWORD@HOST",
         "sentinelMasterId" | "master_name" | "master" => {
-            "has the option master: its name stands after the hosts of redis+sentinel://, as in /mymaster"
+            "has the option master: write its name after the hosts of redis+sentinel://, as in /mymaster"
         }
-        "client_name" | "clientName" => {
-            "has the option client_name, which is not honoured here: leave it out"
-        }
-        "family" => "has the option family, which is not honoured here: leave it out",
-        "decode_responses" => "has the option decode_responses, which is not honoured here: leave it out",
-        "health_check_interval" => {
-            "has the option health_check_interval, which is not honoured here: leave it out"
-        }
+        "client_name" | "clientName" => "has the option client_name, which is not supported: remove it",
+        "family" => "has the option family, which is not supported: remove it",
+        "decode_responses" => "has the option decode_responses, which is not supported: remove it",
+        "health_check_interval" => "has the option health_check_interval, which is not supported: remove it",
         "max_connections" | "pool_size" => {
             "has the option max_connections: there is one connection to each server"
         }
         "protocol" => "has a protocol that is not 2 or 3",
-        "retry_on_timeout" => "has the option retry_on_timeout, which is not honoured here: leave it out",
+        "retry_on_timeout" => "has the option retry_on_timeout, which is not supported: remove it",
         "ssl_certfile" | "ssl_keyfile" => {
-            "has the option ssl_certfile or ssl_keyfile: certificates of clients are not honoured here"
+            "has the option ssl_certfile or ssl_keyfile: client certificates are not supported"
         }
-        _ => "has an option after the ? that is unknown",
+        _ => "has an unknown option after the ?",
     }
 }
 
@@ -334,7 +332,7 @@ fn hosts_of(kind: Kind, text: &str) -> Result<Vec<(String, u16)>, &'static str> 
 
 fn host_of(text: &str, default_port: u16) -> Result<(String, u16), &'static str> {
     let (host, port) = match text.strip_prefix('[') {
-        // An address of IPv6.
+        // An IPv6 address.
         Some(rest) => {
             let (host, rest) = rest.split_once(']').ok_or("has a [ without a ]")?;
             match rest {
@@ -349,7 +347,7 @@ fn host_of(text: &str, default_port: u16) -> Result<(String, u16), &'static str>
     };
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
     if host.is_empty() || !host.bytes().all(is_host) {
-        return Err("needs a host after the //; encode what is special in a password");
+        return Err("needs a host after the //; percent-encode special characters in a password");
     }
     let port = match port {
         None => default_port,
@@ -357,7 +355,7 @@ fn host_of(text: &str, default_port: u16) -> Result<(String, u16), &'static str>
             .parse()
             .ok()
             .filter(|port| *port != 0)
-            .ok_or("has a port that is none")?,
+            .ok_or("has an invalid port")?,
     };
     Ok((host.to_owned(), port))
 }
@@ -365,7 +363,7 @@ fn host_of(text: &str, default_port: u16) -> Result<(String, u16), &'static str>
 fn database_of(text: &str) -> Result<u32, &'static str> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| is_number);
-    number.ok_or("has a database that is no number")
+    number.ok_or("has a database that is not a number")
 }
 
 fn duration_of(text: &str) -> Result<Duration, &'static str> {

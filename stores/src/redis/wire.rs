@@ -1,4 +1,4 @@
-//! One command over one connection, and the servers that have records.
+//! Sends one command over one connection; and the servers that have records.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl Node {
         Self { host, port, name }
     }
 
-    /// The one there is.
+    /// The only server, outside of a Cluster.
     pub(super) fn only() -> Self {
         Self::new(String::new(), 0)
     }
@@ -30,7 +30,7 @@ impl Node {
     }
 }
 
-/// Sends a command over a connection that is there.
+/// Sends a command over an open connection.
 pub(super) async fn send_over(
     connection: &mut impl redis::aio::ConnectionLike,
     command: &Cmd,
@@ -47,9 +47,9 @@ pub(super) fn timed_out(what: &'static str) -> RedisError {
     RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, what))
 }
 
-/// Between half of it and all of it, so that many callers do not come back at once.
+/// A random pause between half of it and all of it, so that many callers do not retry at the same time.
 pub(super) fn jittered(pause: Duration) -> Duration {
-    // Without randomness all come at once, which is no reason to fail.
+    // Without randomness, all callers retry at the same time, which is better than a failure.
     let random = getrandom::u32().unwrap_or(u32::MAX);
     pause / 2 + pause.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0)
 }

@@ -1,4 +1,4 @@
-//! How a store is set up and opened.
+//! The builder of a store.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -16,10 +16,10 @@ use super::{MAXIMUM_VALUE_BYTES, SqlStore, SqlStoreError, SqlUrl, schema, sweepe
 #[cfg(doc)]
 use crate::SWEEP_GRACE;
 
-/// What a statement takes in a packet beside the value.
+/// Maximum size of a statement in a packet beside the value, in bytes.
 const PACKET_OVERHEAD: i64 = 8 * 1024;
 
-/// Settings of a [`SqlStore`]. What the URL says goes before what is set here.
+/// Settings of a [`SqlStore`]. The options of the URL override them.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct SqlStoreBuilder {
@@ -51,85 +51,88 @@ impl Default for SqlStoreBuilder {
 }
 
 impl SqlStoreBuilder {
-    /// The table; beside it lies one with `_schema` at the end of its name. 1 to 48 letters, digits and underscores.
-    /// Default: `tessera_sessions`. In a URL: `table`.
+    /// Sets the name of the table: 1 to 48 letters, digits and underscores. A second table has the same name with `_schema` at
+    /// its end. Default: `tessera_sessions`. In a URL: `table`.
     pub fn table(mut self, name: impl Into<String>) -> Self {
         self.table = name.into();
         self
     }
 
-    /// The most connections at a time, at least 1. Default: 10. In a URL: `max_connections`.
+    /// Sets the maximum number of connections, at least 1. Default: 10. In a URL: `max_connections`.
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.max_connections = connections.max(1);
         self
     }
 
-    /// How long a call waits for a connection, 100 ms to 60 s. Default: 2 seconds. In a URL: `acquire_timeout_ms`.
+    /// Sets the longest wait of a call for a connection, 100 ms to 60 s. Default: 2 seconds. In a URL: `acquire_timeout_ms`.
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.acquire_timeout = timeout;
         self
     }
 
-    /// How long the database may take for a statement, 100 ms to 60 s. Default: 3 seconds. In a URL:
-    /// `statement_timeout_ms`.
+    /// Sets the longest time of a statement in the database, 100 ms to 60 s. Default: 3 seconds.
+    /// In a URL: `statement_timeout_ms`.
     pub fn statement_timeout(mut self, timeout: Duration) -> Self {
         self.statement_timeout = timeout;
         self
     }
 
-    /// How often what expired [`SWEEP_GRACE`] ago is removed, 500 entries at a time, by one of all instances.
+    /// Sets the interval at which one of all instances removes the entries that expired [`SWEEP_GRACE`] ago, 500 at a time.
     /// Default: 60 seconds. `Duration::ZERO`: never. In a URL: `sweep_interval_s`.
     ///
-    /// It goes by this machine's clock. If the `now` of your calls comes from another clock, choose `Duration::ZERO`
+    /// The sweeper uses this machine's clock. If the `now` of your calls comes from another clock, choose `Duration::ZERO`
     /// and call [`SqlStore::sweep`].
     pub fn sweep_interval(mut self, interval: Duration) -> Self {
         self.sweep_interval = interval;
         self
     }
 
-    /// Whether the database keeps what it has acknowledged when a replica takes over. Default: no.
+    /// Declares whether the acknowledged writes of the database survive a failover to a replica. Default: no.
     /// In a URL: `failover=lossless` or `failover=lossy`.
     ///
-    /// No connection can tell: say yes only where a commit waits for the replica that would take over
+    /// The store cannot detect it. Declare it only if a commit waits for the replica that would take over
     /// (PostgreSQL's `synchronous_standby_names`, Galera, group replication with `group_replication_consistency`).
     pub fn survives_failover(mut self, survives: bool) -> Self {
         self.survives_failover = survives;
         self
     }
 
-    /// Whether the caches of other processes are told of what is written here (PostgreSQL: `NOTIFY`, a statement more for
-    /// each write). Default: no, unless there is a [`CachedStore`](crate::CachedStore) in front that listens.
-    /// In a URL: `announce=true`. MySQL has nothing of the kind.
+    /// Sets whether the store notifies the caches of other processes of its writes (PostgreSQL: `NOTIFY`, one more statement
+    /// for each write). Default: no, unless a [`CachedStore`](crate::CachedStore) in front listens.
+    /// In a URL: `announce=true`. No effect with MySQL, which has no notifications.
     pub fn announce(mut self, announces: bool) -> Self {
         self.announces = announces;
         self
     }
 
-    /// Whether the store is opened to read: SELECT is all the user needs, and a standby will do. The tables have to be there,
-    /// nothing is swept, and every write answers [`StoreError::Other`](crate::StoreError::Other). Default: no.
+    /// Sets whether the store is opened read-only. Default: no.
+    ///
+    /// A read-only store needs only SELECT, and the server may be a standby. The tables must exist, the store does not sweep,
+    /// and every write fails with [`StoreError::Other`](crate::StoreError::Other).
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.access = if read_only { Access::Read } else { Access::Write };
         self
     }
 
-    /// The longest value the store takes, in bytes; at most, and by default, 8 MiB, or what the server's
-    /// `max_allowed_packet` leaves room for.
+    /// Sets the maximum length of a value in bytes; at most, and by default, 8 MiB, or the server's `max_allowed_packet` less
+    /// 8 KiB if that is smaller.
     pub fn maximum_value_bytes(mut self, bytes: u32) -> Self {
         self.maximum_value_bytes = bytes.min(MAXIMUM_VALUE_BYTES);
         self
     }
 
-    /// Connects, makes the tables if need be, tries whether the user may write, and starts the sweeper. On a tokio runtime with I/O and time enabled,
-    /// where the store stays.
+    /// Connects, creates the tables if they do not exist, checks the user's rights, and starts the sweeper.
+    ///
+    /// Needs a tokio runtime with I/O and time enabled, for as long as the store is used.
     ///
     /// # Errors
     ///
-    /// [`SqlStoreError`]. None of it shows user, password or URL.
+    /// [`SqlStoreError`], which contains neither user nor password nor URL.
     pub async fn open(self, url: &str) -> Result<SqlStore, SqlStoreError> {
         self.open_at(&url.parse()?).await
     }
 
-    /// As [`open`](Self::open), with a URL that was read before.
+    /// As [`open`](Self::open), with a parsed URL.
     ///
     /// # Errors
     ///
@@ -142,7 +145,7 @@ impl SqlStoreBuilder {
             name: check_table(given.table.as_ref().unwrap_or(&self.table))?,
         };
         for (name, path) in given.files() {
-            // The driver's own error does not say which file it is.
+            // The driver's error does not name the file.
             std::fs::File::open(&path).map_err(|source| SqlStoreError::File { name, path, source })?;
         }
         let acquire_timeout = check_timeout(given.acquire_timeout.unwrap_or(self.acquire_timeout))?;

@@ -1,4 +1,4 @@
-//! Where PostgreSQL and MySQL (MariaDB with it) differ: everything that one of them has in a way of its own.
+//! The differences between PostgreSQL and MySQL (with MariaDB).
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use sqlx::postgres::PgDatabaseError;
 use super::error::{Fault, SqlCode, SqlError, Unexpected, Verdict};
 use crate::sections::section;
 
-/// The SQL of each, which hosts in other languages run as well. The header of each file defines its placeholders.
-/// The table unless a store is set up otherwise.
+/// The default name of the table.
 pub(super) const TABLE: &str = "tessera_sessions";
 
+// The SQL, which hosts in other languages run as well. The header of each file defines its placeholders.
 pub(super) const POSTGRES: &str = include_str!("../../layout/sql/postgres.sql");
 pub(super) const MYSQL: &str = include_str!("../../layout/sql/mysql.sql");
 
@@ -22,7 +22,7 @@ pub(super) struct Both {
     pub(super) mysql: &'static str,
 }
 
-/// The section of this name, of both files. A name that one of them lacks does not compile.
+/// The section of this name in both files. A name that one of the files lacks does not compile.
 macro_rules! of_both {
     ($name:literal) => {
         $crate::sql::dialect::Both {
@@ -33,14 +33,14 @@ macro_rules! of_both {
 }
 pub(super) use of_both;
 
-/// The table of the entries, and the schema it is in where that is named. Both are names that need no escape within quotes.
+/// The table of the entries, and its schema if the URL names one. Neither name needs an escape within quotes.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) schema: Option<String>,
     pub(super) name: String,
 }
 
-/// What a store is opened for.
+/// Whether a store is opened read-only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     Read,
@@ -68,7 +68,7 @@ impl Dialect {
         }
     }
 
-    /// Takes SQL with `?` for parameters and `{…}` for names, as all of it is written in the files.
+    /// Fills in the SQL of a file: its `{…}` for names, and in PostgreSQL the numbers of its parameters `?`.
     pub(super) fn text(self, table: &Table, sql: &str) -> String {
         let quote = match self {
             Self::Postgres => '"',
@@ -96,18 +96,19 @@ impl Dialect {
         }
     }
 
-    /// The statements that each connection runs first: read committed, and the longest time that a statement may take.
+    /// The statements that each connection runs first: they set read committed, and the longest time of a statement.
     ///
-    /// Read committed: each method is one statement, or several that do not rely on one another. Each then sees what is
-    /// committed when it begins, and a conditional UPDATE that had to wait for a row judges the row as it is then,
-    /// where PostgreSQL's repeatable read would fail instead. In InnoDB, repeatable read would also lock the gaps beside
-    /// keys that are not there, and inserts of other keys would wait for them or end in deadlocks.
+    /// Read committed suffices because each method is one statement, or several independent ones.
+    /// Each statement sees the data that was committed when it began, and a conditional UPDATE that waited for a row evaluates
+    /// the current row; PostgreSQL's repeatable read would fail instead.
+    /// In InnoDB, repeatable read would also lock the gaps beside missing keys, and inserts of other keys would wait for them
+    /// or deadlock.
     pub(super) fn settings(self, statement_timeout: Duration) -> Vec<String> {
         let fill = |sql| with_timeout(sql, statement_timeout);
         statements(self.choose(of_both!("session"))).map(fill).collect()
     }
 
-    /// Waits for a lock that ends with the transaction, where tables are made in one. Answers 1 once it is held.
+    /// Waits for a lock that ends with the transaction, if the dialect creates tables in one. Returns 1 once it is held.
     pub(super) fn transaction_lock(self, purpose: Purpose) -> Option<String> {
         match self {
             Self::Postgres => Some(purpose.fill(const { section(POSTGRES, "transaction_lock") })),
@@ -115,7 +116,7 @@ impl Dialect {
         }
     }
 
-    /// Takes that lock if it is free. Answers 1 if it is held now.
+    /// Takes that lock if it is free. Returns 1 if it is held now.
     pub(super) fn try_transaction_lock(self, purpose: Purpose) -> Option<String> {
         match self {
             Self::Postgres => Some(purpose.fill(const { section(POSTGRES, "try_transaction_lock") })),
@@ -123,7 +124,7 @@ impl Dialect {
         }
     }
 
-    /// Writes over an expired row, where that takes a statement beside `insert`: after a duplicate key.
+    /// Overwrites an expired row after a duplicate key, if `insert` does not do so itself.
     pub(super) fn revive(self) -> Option<&'static str> {
         match self {
             Self::Postgres => None,
@@ -131,7 +132,7 @@ impl Dialect {
         }
     }
 
-    /// Announces a write to the caches of other hosts.
+    /// Notifies the caches of other hosts of a write.
     pub(super) fn notify(self) -> Option<&'static str> {
         match self {
             Self::Postgres => Some(const { section(POSTGRES, "notify") }),
@@ -139,12 +140,12 @@ impl Dialect {
         }
     }
 
-    /// Waits for a lock that ends with the connection. Answers 1 once it is held.
+    /// Waits for a lock that ends with the connection. Returns 1 once it is held.
     pub(super) fn lock(self, purpose: Purpose) -> String {
         purpose.fill(self.choose(of_both!("lock")))
     }
 
-    /// Takes the lock if it is free. Answers 1 if it is held now.
+    /// Takes the lock if it is free. Returns 1 if it is held now.
     pub(super) fn try_lock(self, purpose: Purpose) -> String {
         purpose.fill(self.choose(of_both!("try_lock")))
     }
@@ -153,7 +154,7 @@ impl Dialect {
         purpose.fill(self.choose(of_both!("unlock")))
     }
 
-    /// Answers 1 from a server that is not to be written to, where the statements of `rights` may be let through all the same.
+    /// Returns 1 if the server is read-only, for a dialect in which the statements of `rights` may succeed nevertheless.
     pub(super) fn is_read_only(self) -> Option<&'static str> {
         match self {
             Self::Postgres => None,
@@ -161,7 +162,7 @@ impl Dialect {
         }
     }
 
-    /// Sets for a session that nothing is written, if only by mistake.
+    /// Makes a session read-only, as a safeguard.
     pub(super) fn only_reading(self) -> &'static str {
         match self {
             Self::Postgres => "SET default_transaction_read_only = on",
@@ -169,7 +170,7 @@ impl Dialect {
         }
     }
 
-    /// The longest message that the server takes, where that may be less than the store's limits.
+    /// The longest message that the server accepts, if it may be shorter than the store's limits.
     pub(super) fn message_limit(self) -> Option<&'static str> {
         match self {
             Self::Postgres => None,
@@ -177,8 +178,8 @@ impl Dialect {
         }
     }
 
-    /// Each brings the schema from the version that is its place in this list to the next: statements, one after the
-    /// other. Never change one that was released. In MySQL each commits by itself, so that a step may be found half done.
+    /// The migration at index `n` leads from schema version `n` to `n + 1`. Never change a released one.
+    /// In MySQL each of its statements commits by itself, so that a migration may be half done and must be repeatable.
     pub(super) fn migrations(self) -> &'static [&'static str] {
         match self {
             Self::Postgres => const { &[section(POSTGRES, "migration_1")] },
@@ -186,7 +187,7 @@ impl Dialect {
         }
     }
 
-    /// Whether the error says that a table is not there.
+    /// Whether the error means that a table does not exist.
     pub(super) fn is_no_table(self, error: SqlError) -> bool {
         let none = match self {
             Self::Postgres => SqlCode::state("42P01"),
@@ -195,7 +196,7 @@ impl Dialect {
         error == SqlError::Server { code: none }
     }
 
-    /// Finds out what an error means for the statement that met it.
+    /// Classifies an error by its meaning for the failed statement.
     pub(super) fn judge(error: &sqlx::Error) -> Fault {
         use sqlx::Error;
         let (verdict, error) = match error {
@@ -222,12 +223,12 @@ impl Dialect {
     }
 }
 
-/// Whether an address was looked for in vain. The standard library gives such an error a kind of no name, and no number.
+/// Whether the lookup of an address failed. The standard library gives such an error an unnamed kind and no error number.
 fn is_lookup(error: &std::io::Error) -> bool {
     error.raw_os_error().is_none() && error.to_string().starts_with("failed to lookup address")
 }
 
-/// Begins each transaction behind a pooler: what [`Dialect::settings`] sets for a session, for one transaction.
+/// Begins each transaction behind a pooler, with the settings of [`Dialect::settings`] for one transaction.
 pub(super) fn transaction(statement_timeout: Duration, access: Access) -> String {
     let begin = with_timeout(const { section(POSTGRES, "transaction") }, statement_timeout);
     match access {
@@ -242,7 +243,7 @@ fn with_timeout(sql: &str, timeout: Duration) -> String {
         .replace("{seconds}", &timeout.as_secs().max(1).to_string())
 }
 
-/// The statements of a section, in their order. A semicolon stands behind each, and nowhere else.
+/// The statements of a section, in their order. A semicolon ends each one, and occurs nowhere else.
 pub(super) fn statements(section: &str) -> impl Iterator<Item = &str> {
     section
         .split(';')
@@ -250,7 +251,7 @@ pub(super) fn statements(section: &str) -> impl Iterator<Item = &str> {
         .filter(|statement| !statement.is_empty())
 }
 
-/// What a lock is for.
+/// The purpose of a lock.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     Schema,
@@ -275,18 +276,18 @@ fn judge_state(code: &str) -> Verdict {
     match code {
         "23505" => Verdict::Duplicate,
         "40001" | "40P01" | "55P03" => Verdict::Again,
-        // A plan or statement that was prepared before the table changed; a statement that is not there or is another's,
-        // as behind a pooler; a primary that has become a standby.
+        // A plan or statement that was prepared before the table changed; a statement that does not exist or is another
+        // client's, as behind a pooler; a primary that has become a standby.
         "0A000" | "26000" | "42P05" | "25006" => Verdict::Reconnect,
         "57014" => Verdict::NotDone,
         "53100" => Verdict::Full,
         "54000" => Verdict::TooLarge,
-        // Lost, stopped, or completion unknown.
+        // Connection lost, server stopped, or completion unknown.
         "40003" | "57P01" | "57P02" | "57P03" | "57P05" => Verdict::Unknown,
         _ => match code.get(..2) {
             Some("53") => Verdict::NotDone,
             Some("08" | "58" | "XX") => Verdict::Unknown,
-            // Everything else rolls the statement back.
+            // All other errors roll the statement back.
             _ => Verdict::Mistake,
         },
     }
@@ -297,17 +298,17 @@ fn judge_state(code: &str) -> Verdict {
 fn judge_number(number: u16) -> Verdict {
     match number {
         1062 => Verdict::Duplicate,
-        // Without innodb_rollback_on_timeout as with it, the one statement is undone.
+        // With and without innodb_rollback_on_timeout, the one statement is undone.
         1020 | 1205 | 1213 => Verdict::Again,
         1243 | 1290 | 1615 | 1792 | 1836 => Verdict::Reconnect,
         1040 | 1047 | 1203 | 1226 | 1317 | 1969 | 3024 => Verdict::NotDone,
         1021 | 1114 => Verdict::Full,
         1118 | 1153 => Verdict::TooLarge,
-        // Rights, and what is not there.
+        // Missing rights, and missing databases, tables or columns.
         1044 | 1045 | 1046 | 1049 | 1054 | 1064 | 1142 | 1143 | 1146 | 1227 | 1364 | 1366 | 1406 | 1665 => {
             Verdict::Mistake
         }
-        // The server stops, the connection is killed, a commit fails, and whatever else there is.
+        // The server stops, the connection is killed, a commit fails, and all other errors.
         _ => Verdict::Unknown,
     }
 }

@@ -1,4 +1,4 @@
-//! sqlx, as much of it as the store uses: connections, statements with parameters, rows.
+//! The parts of sqlx that the store uses: connections, statements with parameters, rows.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,20 +14,20 @@ use super::lease::{Lease, Pooled};
 use super::session::{self, Session, Way};
 use super::statement::{Sql, ask_mysql, ask_postgres};
 
-/// How long a connection that answered is taken to be alive without being asked.
+/// How long after its last use a connection is assumed to be alive without a ping.
 const TRUST: Duration = Duration::from_secs(1);
 
-/// How long a connection may take to say that it is alive.
+/// The time-out of a ping.
 const PING_LIMIT: Duration = Duration::from_millis(500);
 
-/// Where to connect, and as whom.
+/// The address and the credentials of a server.
 #[derive(Clone)]
 pub(super) enum Target {
     Postgres(Box<PgConnectOptions>, Way),
     MySql(Box<MySqlConnectOptions>),
 }
 
-/// A connection that is no pool's.
+/// A connection outside a pool.
 pub(super) struct Connection {
     raw: RawConnection,
     begin: Option<Sql>,
@@ -44,13 +44,13 @@ pub(super) enum Pool {
     MySql(MySqlPool),
 }
 
-/// How large a pool is, and how long one waits for it.
+/// The size of a pool, and the longest wait for a connection.
 pub(super) struct PoolLimits {
     pub(super) max_connections: u32,
     pub(super) acquire_timeout: Duration,
 }
 
-/// When a connection broke: all that have been idle since before are asked whether they live before they are used.
+/// The moment at which a connection last broke. A connection that has been idle since before is pinged before its use.
 #[derive(Default)]
 pub(super) struct Suspicion(Mutex<Option<Instant>>);
 
@@ -73,7 +73,7 @@ impl Target {
         }
     }
 
-    /// How connections begin. Drawn anew for each pool.
+    /// The start of each connection, with a new random mark for each pool.
     pub(super) fn session(&self, statement_timeout: Duration, access: Access) -> Session {
         let mut settings = self.dialect().settings(statement_timeout);
         if access == Access::Read {
@@ -110,11 +110,11 @@ impl Target {
         })
     }
 
-    /// Finds out why there is no connection.
+    /// Classifies the error of a failed connection.
     pub(super) fn judge(&self, error: &sqlx::Error) -> SqlError {
         let judged = Dialect::judge(error).error;
         match (self, judged) {
-            // A server takes every parameter that a direct connection names.
+            // A server itself accepts every parameter of a direct connection.
             (Self::Postgres(_, Way::Direct), SqlError::Server { code })
                 if session::is_refusal_of_pooler(code) =>
             {
@@ -124,7 +124,7 @@ impl Target {
         }
     }
 
-    /// A pool without a connection yet. Only on a tokio runtime.
+    /// Creates a pool without connections. Needs a tokio runtime.
     pub(super) fn pool(&self, limits: &PoolLimits, session: Session, suspicion: &Arc<Suspicion>) -> Pool {
         match self {
             Self::Postgres(options, _) => {
@@ -155,7 +155,7 @@ impl Target {
     }
 }
 
-/// sqlx would ask before each use, which doubles the way to the server.
+/// Pings only suspect connections. sqlx would ping before each use, which doubles the round trips.
 fn watched<D: Database>(
     options: PoolOptions<D>,
     limits: &PoolLimits,
@@ -179,7 +179,7 @@ fn watched<D: Database>(
 }
 
 impl Connection {
-    /// Runs SQL as it stands, unprepared.
+    /// Runs unprepared SQL.
     pub(super) async fn run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         match &mut self.raw {
             RawConnection::Postgres(connection) => connection.execute(AssertSqlSafe(sql)).await.map(|_| ()),
@@ -235,7 +235,7 @@ impl Pool {
         Ok(Lease::new(pooled, begin))
     }
 
-    /// Nobody gets a connection from now on. Waits until all are back.
+    /// Refuses further leases, and waits until all connections are returned.
     pub(super) async fn close(&self) {
         match self {
             Self::Postgres(pool, _) => pool.close().await,

@@ -1,7 +1,6 @@
-//! What went wrong, in words that hold no key, value, name or password.
+//! The errors of the SQL stores. Their texts contain no key, value, name or password.
 //!
-//! A server's own message may quote the row (`Duplicate entry '…'`, a `DETAIL` line) or name the user;
-//! of it only the code is kept.
+//! A server's message may quote the row (`Duplicate entry '…'`, a `DETAIL` line) or name the user, so only its code is kept.
 
 use std::fmt;
 use std::io;
@@ -9,46 +8,46 @@ use std::path::PathBuf;
 
 use crate::{Cause, StoreError};
 
-/// What a database or the way to it answered.
+/// An error of the database or of the connection to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqlError {
-    /// The server answered an error.
-    #[error("the database answers error {code}{}", code.meaning())]
+    /// The server returned an error.
+    #[error("the database returned error {code}{}", code.meaning())]
     Server {
-        /// Its code.
+        /// The error's code.
         code: SqlCode,
     },
-    /// No address is known for the host's name.
+    /// The name of the host has no address.
     #[error("the name of the database's host does not resolve")]
     HostNotFound,
-    /// The way to the server: refused, reset, not found.
+    /// The connection to the server failed: refused, reset, not found.
     #[error("the connection to the database failed: {0}")]
     Connection(io::ErrorKind),
-    /// No encrypted connection could be made.
-    #[error("no encrypted connection to the database could be made")]
+    /// No encrypted connection could be established.
+    #[error("no encrypted connection to the database could be established")]
     Tls,
-    /// There was no free connection, and none could be made, within the time-out.
-    #[error("there was no connection to the database within the time-out")]
+    /// No connection became free or could be established within the time-out.
+    #[error("no connection to the database within the time-out")]
     NoConnection,
-    /// The answer did not come within the time-out.
+    /// The server did not answer within the time-out.
     #[error("the database did not answer within the time-out")]
     TimedOut,
-    /// The server answered what the driver does not understand.
-    #[error("the database answered something that is not understood")]
+    /// The driver does not understand the server's answer.
+    #[error("the answer of the database is not understood")]
     Protocol,
-    /// The connection is no session of its own at the server, or an answer belonged to another question: a pooler stands
-    /// between, and the URL does not say so.
+    /// The connection is not a session of its own, or an answer belonged to another statement: there is a pooler, and the URL
+    /// does not name it.
     #[error(
-        "a pooler stands before the database and changes the session between two statements, or does not pass on the \
-         connection's parameters: name it by pooler=transaction in the URL"
+        "a pooler before the database changes the session between two statements, or does not pass on the \
+         connection's parameters: add pooler=transaction to the URL"
     )]
     Pooler,
-    /// The same entry was inserted and deleted by others all the time.
-    #[error("others changed the entry again and again")]
+    /// Other clients kept inserting and deleting the same entry.
+    #[error("too many concurrent changes of the entry")]
     Contended,
-    /// The store was opened to read.
-    #[error("the store was opened to read")]
+    /// The store is opened read-only.
+    #[error("the store is opened read-only")]
     OpenedToRead,
     /// The store is closed.
     #[error("the store is closed")]
@@ -58,14 +57,14 @@ pub enum SqlError {
 /// The code of a server's error: five characters (SQLSTATE) from PostgreSQL, a number from MySQL and MariaDB.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SqlCode {
-    /// PostgreSQL's.
+    /// A SQLSTATE of PostgreSQL.
     State([u8; 5]),
-    /// MySQL's or MariaDB's.
+    /// An error number of MySQL or MariaDB.
     Number(u16),
 }
 
 impl SqlError {
-    /// Whether a write was refused because nobody may write there.
+    /// Whether a write was refused because the server is read-only.
     pub(super) fn is_read_only(self) -> bool {
         matches!(
             self,
@@ -75,7 +74,7 @@ impl SqlError {
         )
     }
 
-    /// Whether the user may not do it.
+    /// Whether the user lacks a right.
     pub(super) fn is_forbidden(self) -> bool {
         matches!(
             self,
@@ -91,20 +90,20 @@ impl SqlCode {
     pub(super) fn state(code: &str) -> Self {
         let mut state = *b"?????";
         for (place, byte) in state.iter_mut().zip(code.bytes()) {
-            // It comes from the server, and goes into a log.
+            // The code comes from the server and goes into a log.
             *place = if byte.is_ascii_alphanumeric() { byte } else { b'?' };
         }
         Self::State(state)
     }
 
-    /// In words, for those that an operator meets.
+    /// The meaning of a code that an operator may encounter; otherwise empty.
     fn meaning(&self) -> &'static str {
         match self {
             Self::State(state) => match state {
                 b"28P01" | b"28000" => ": user or password are refused",
                 b"3D000" => ": there is no such database",
                 b"42501" => ": the user may not do this",
-                b"42P01" => ": the tables are not there",
+                b"42P01" => ": the tables do not exist",
                 b"40P01" => ": a deadlock",
                 b"40001" => ": a conflict of transactions",
                 b"55P03" => ": the row is locked",
@@ -114,11 +113,11 @@ impl SqlCode {
                 b"53100" => ": the disk is full",
                 b"53300" => ": too many connections",
                 b"26000" | b"42P05" => {
-                    ": a prepared statement is another's, as behind a pooler, which is named by pooler=transaction in the URL"
+                    ": a prepared statement is missing or another client's, as behind a pooler: add pooler=transaction to the URL"
                 }
                 b"08P01" => {
-                    ": as of a pooler (PgBouncer) that refuses user, password or database or is out of connections, or that the \
-                     URL does not name by pooler=transaction"
+                    ": a pooler (PgBouncer) refuses user, password or database, has no free connection, or needs \
+                     pooler=transaction in the URL"
                 }
                 _ => "",
             },
@@ -127,7 +126,7 @@ impl SqlCode {
                 1044 | 1142 | 1227 => ": the user may not do this",
                 1049 => ": there is no such database",
                 1046 => ": the URL names no database",
-                1146 => ": the tables are not there",
+                1146 => ": the tables do not exist",
                 1213 => ": a deadlock",
                 1205 => ": the row is locked",
                 1969 | 3024 => ": the statement took too long",
@@ -163,15 +162,15 @@ impl fmt::Debug for SqlCode {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqlStoreError {
-    /// The URL is none, or a setting is out of range.
+    /// The URL is invalid, or a setting is out of range.
     #[error("the URL {0}")]
     Url(&'static str),
-    /// An option of the URL is not honoured, or its value is none.
+    /// An option of the URL is not supported, or its value is invalid.
     #[error("the URL's option {name} {reason}")]
     Option {
-        /// Its name.
+        /// The name of the option.
         name: &'static str,
-        /// What is wrong with it.
+        /// The defect, as a verb phrase.
         reason: &'static str,
     },
     /// A file that the URL names cannot be read.
@@ -181,86 +180,86 @@ pub enum SqlStoreError {
         name: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The name of the table is none.
-    #[error("a table's name is 1 to 48 letters, digits and underscores, a letter or underscore first")]
+    /// The name of the table is invalid.
+    #[error("the table's name must be 1 to 48 letters, digits and underscores, a letter or underscore first")]
     TableName,
-    /// A store lives on a tokio runtime with I/O and time enabled, and there is none.
+    /// There is no tokio runtime; a store needs one with I/O and time enabled.
     #[error("the store was not opened on a tokio runtime")]
     NoRuntime,
-    /// The database cannot be reached, or refuses us.
+    /// The database cannot be reached, or refuses the connection.
     #[error("cannot connect to the database")]
     Connect(#[source] SqlError),
-    /// The server is read-only: a standby, or by its settings or the user's.
-    #[error("the database takes no writes: it is a standby, or is set to be read-only for this user")]
+    /// The server is read-only: it is a standby, or its settings or those of the user forbid writes.
+    #[error("the database does not accept writes: it is a standby, or read-only for this user")]
     ReadOnly(#[source] SqlError),
     /// The user lacks a right that a store needs.
     #[error("the user of the database may not {right} in the table {table}")]
     Forbidden {
         /// The table.
         table: String,
-        /// What is not allowed: SELECT, INSERT, UPDATE or DELETE.
+        /// The missing right: SELECT, INSERT, UPDATE or DELETE.
         right: &'static str,
-        /// What the server answers.
+        /// The error of the server.
         source: SqlError,
     },
-    /// The tables are not there, or are those of an older release, and a store that is opened to read makes none.
+    /// The tables do not exist or are those of an older release, and a read-only store neither creates nor migrates them.
     #[error(
-        "the table {table} is not there, or of an older release, and is only to be read: a service makes it"
+        "the table {table} does not exist or is of an older release, and the store is opened read-only: a service creates it"
     )]
     NoTables {
         /// The table.
         table: String,
     },
-    /// The tables could not be made or brought up to date.
-    #[error("cannot make the tables, or bring them up to date")]
+    /// The tables could not be created or migrated.
+    #[error("cannot create or migrate the tables")]
     Schema(#[source] SqlError),
-    /// The tables were made by a newer Tessera.
+    /// A newer Tessera created or migrated the tables.
     #[error(
-        "the table {table} has schema {found}, this version of Tessera knows up to {supported}: upgrade Tessera"
+        "the table {table} has schema version {found}, and this Tessera supports up to {supported}: upgrade Tessera"
     )]
     Newer {
         /// The table.
         table: String,
-        /// Its schema version.
+        /// The schema version of the table.
         found: i64,
-        /// The newest this program knows.
+        /// The newest schema version that this program supports.
         supported: i64,
     },
-    /// Another instance has been making the tables for too long.
-    #[error("another instance is making the tables, and does not come to an end")]
+    /// Another instance is creating or migrating the tables, and takes too long.
+    #[error("another instance is creating or migrating the tables, and takes too long")]
     Locked,
 }
 
-/// The session is not the one that the connection began with.
+/// The connection is not a session of its own.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", SqlError::Pooler)]
 pub(super) struct Unexpected;
 
-/// What an error means for the statement that met it.
+/// The meaning of an error for the failed statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Not done: the key is there already.
+    /// Not done: the key exists.
     Duplicate,
-    /// Not done, and worth doing again at once.
+    /// Not done; a retry may succeed at once.
     Again,
-    /// Not done, and worth doing again on another connection; this one is of no use any more.
+    /// Not done; a retry on another connection may succeed. This connection is unusable.
     Reconnect,
     /// Not done.
     NotDone,
-    /// Not done: no room.
+    /// Not done: the server has no space.
     Full,
     /// Not done: too large for the server.
     TooLarge,
-    /// Not done, nor will it ever be: the tables or the rights are not as they should be.
+    /// Not done, and a retry cannot succeed: the tables or the rights are wrong.
     Mistake,
-    /// It may have been done; the connection is of no use any more.
+    /// It may have been done. This connection is unusable.
     Unknown,
 }
 
-/// Why a statement was not answered.
+/// A failed statement.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
     pub(super) verdict: Verdict,
@@ -268,7 +267,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    /// Of a statement whose transaction was not told to commit: the server undoes it.
+    /// The fault of a statement whose transaction received no COMMIT: the server undoes it.
     pub(super) fn undone(self) -> Self {
         let verdict = match self.verdict {
             Verdict::Unknown if self.error == SqlError::TimedOut => Verdict::NotDone,
@@ -285,7 +284,7 @@ impl Fault {
         }
     }
 
-    /// For a question.
+    /// The error of a read.
     pub(super) fn of_read(self) -> StoreError {
         match self.verdict {
             Verdict::Mistake => StoreError::Other(Cause::new(self.error)),
@@ -293,7 +292,7 @@ impl Fault {
         }
     }
 
-    /// For a write.
+    /// The error of a write.
     pub(super) fn of_write(self) -> StoreError {
         match self.verdict {
             Verdict::Full => StoreError::Full,

@@ -1,4 +1,4 @@
-//! Entries of another store, as they were there.
+//! The import of entries of another store.
 
 use std::sync::Arc;
 
@@ -10,13 +10,14 @@ use crate::{Listed, Store as _, StoreError};
 use tessera_contract::Timestamp;
 
 impl SqlStore {
-    /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over
-    /// the version `over`. Over an entry its expiry never moves earlier.
+    /// Copies an entry of another store, with its version, guard, owner and moments.
+    ///
+    /// Writes if no live entry has the key at `now`, or overwrites the version `over`; with `None`, the version of `row`.
+    /// An overwrite never moves the expiry earlier.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Stale`] if a live entry of another version is there, otherwise as
-    /// [`Store::insert`](crate::Store::insert).
+    /// [`StoreError::Stale`] if a live entry has another version, and the errors of [`Store::insert`](crate::Store::insert).
     pub async fn import(
         &self,
         now: Timestamp,
@@ -56,7 +57,7 @@ impl SqlStore {
         if answer?.affected > 0 {
             return Ok(());
         }
-        // Whatever it meets is another's, or came between the two.
+        // A row with this key belongs to another writer, perhaps one between the two statements.
         let params = [key, text, version, guard, owner, touched_at, expires_at, ends_at];
         match self.write(&statements.insert, &params).await {
             Ok(answer) if answer.affected > 0 => Ok(()),

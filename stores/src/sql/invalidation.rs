@@ -1,5 +1,5 @@
-//! PostgreSQL tells what is written: `LISTEN` and `NOTIFY`. What goes over the channel, which every user of the database may
-//! hear, is a place of many keys and no key.
+//! Notifications of writes in PostgreSQL, with `LISTEN` and `NOTIFY`.
+//! Every user of the database can listen to the channel, so a message contains the place of many keys, and no key.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -15,26 +15,28 @@ use super::shared::Shared;
 use super::statement::Param;
 use crate::{InvalidationClock, InvalidationSource, StoreError, Subscription};
 
-/// The pause before a lost connection is made again.
+/// The pause before a lost connection is re-established.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a write waits until others are told of it.
+/// The longest time that a write waits for its notification to be sent.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Heartbeat interval for detecting a dead LISTEN connection.
 const BEAT: Duration = Duration::from_secs(2);
-/// After so long without hearing that, the connection is taken to be dead.
+/// After this time without a heartbeat, the connection is considered dead.
 const SILENCE: Duration = Duration::from_secs(7);
 
 impl InvalidationSource for SqlStore {
-    /// In PostgreSQL, and of what is written by stores that announce: this one does from now on; others if they listen as
-    /// well, or by [`SqlStoreBuilder::announce`](super::SqlStoreBuilder::announce).
+    /// Subscribes in PostgreSQL; `None` in MySQL, and behind a pooler without `direct=URL`.
+    ///
+    /// Only stores that announce send notifications: this one does from now on, and others do if they subscribe as well or set
+    /// [`SqlStoreBuilder::announce`](super::SqlStoreBuilder::announce).
     fn subscribe(&self, clock: Arc<InvalidationClock>) -> Option<Subscription> {
         let has_channel = self.shared.statements.notify.is_some();
         self.shared.announces.store(has_channel, Ordering::Release);
         let Some(options) = &self.shared.listens_at else {
             if has_channel {
                 tracing::warn!(
-                    "behind a pooler no writes of other processes are told to the cache: they are seen after max_stale_ms; \
-                     name the server itself with direct=URL"
+                    "behind a pooler the cache receives no notifications, and sees the writes of other processes only after \
+                     max_stale_ms: name the server itself with direct=URL"
                 );
             }
             return None;
@@ -44,7 +46,7 @@ impl InvalidationSource for SqlStore {
         let store = Arc::downgrade(&self.shared);
         Some(Subscription::new(self.shared.runtime.spawn(async move {
             while store.strong_count() > 0 {
-                // One to listen, one to beat: those of the store may all be busy.
+                // One connection listens, the other sends heartbeats: the store's own connections may all be busy.
                 let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(limit);
                 let session = Arc::new(Session::marked(Vec::new()));
                 let options = session.options(&options);
@@ -55,12 +57,12 @@ impl InvalidationSource for SqlStore {
                 let pool = pool.connect_lazy_with(options);
                 let listening = async {
                     let mut listener = PgListener::connect_with(&pool).await?;
-                    // What is told while there is no connection is lost; then everything may have been written.
+                    // Notifications are lost while there is no connection; then every key may have been written.
                     listener.eager_reconnect(false);
                     let listens = timeout(SILENCE, listener.listen(&channel)).await;
                     listens.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
                     clock.advance_all();
-                    // Cut off in the middle, it is not used again.
+                    // A receive that was cancelled by the time-out may lose data, so the listener is not used again.
                     while let Ok(told) = timeout(SILENCE, listener.try_recv()).await
                         && let Some(told) = told?
                     {
@@ -69,7 +71,7 @@ impl InvalidationSource for SqlStore {
                     Ok::<_, sqlx::Error>(())
                 };
                 tokio::select! {
-                    _ = listening => tracing::warn!("PostgreSQL does not tell of writes"),
+                    _ = listening => tracing::warn!("no notifications of writes from PostgreSQL"),
                     () = beat(&store, &pool, &channel) => {}
                 }
                 clock.advance_all();
@@ -79,7 +81,7 @@ impl InvalidationSource for SqlStore {
     }
 }
 
-/// Until the store is gone. A beat that fails is one that is not heard.
+/// Sends heartbeats until the store is dropped. A heartbeat that fails is not received, which the listener detects.
 async fn beat(store: &Weak<Shared>, pool: &PgPool, channel: &str) {
     while store.strong_count() > 0 {
         sleep(BEAT).await;
@@ -98,8 +100,8 @@ fn tell(clock: &InvalidationClock, payload: &str) {
 }
 
 impl SqlStore {
-    /// Tells others that these were written, if they were or may have been. That it cannot be told is no error: what others hold
-    /// of it grows too old soon.
+    /// Notifies other processes that these keys were written, if they were or may have been. A failure is not an error, because
+    /// cached entries become stale by themselves after a short time.
     pub(super) async fn tell<T>(
         &self,
         keys: &[&str],
@@ -126,7 +128,7 @@ impl SqlStore {
         ];
         let told = timeout(PATIENCE, self.read(sql, &params)).await;
         if !matches!(told, Ok(Ok(_))) {
-            tracing::debug!("others were not told of a write");
+            tracing::debug!("other processes were not notified of a write");
         }
     }
 }

@@ -1,18 +1,19 @@
-//! A connection of the pool in somebody's hands.
+//! A leased connection of the pool.
 
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, Postgres};
 
 use super::statement::{Answer, Param, Sql, ask_mysql, ask_postgres};
 
-/// A connection of the pool, for some statements.
+/// A connection of the pool, for one or more statements.
 ///
-/// What is not given back is cut, and so is what was given back while an answer was due, because the time was up:
-/// what it would answer next belongs to the last question. So it goes when the caller goes away, too.
+/// A connection is closed unless it is given back.
+/// It is also closed if an answer is pending when it is given back, as after a time-out, because its next answer would belong
+/// to the previous statement. So it is closed as well if the future of the caller is dropped.
 pub(super) struct Lease {
-    /// There until the end.
+    /// `None` only when the lease ends.
     pooled: Option<Pooled>,
-    /// What each transaction begins with, behind a pooler.
+    /// Behind a pooler, the beginning of each transaction.
     begin: Option<Sql>,
     is_in_transaction: bool,
     is_answered: bool,
@@ -35,7 +36,7 @@ impl Lease {
         }
     }
 
-    /// Asks one statement; behind a pooler as a transaction of its own, unless one has begun.
+    /// Runs one statement; behind a pooler in a transaction of its own, unless one has begun.
     pub(super) async fn ask(
         &mut self,
         sql: &Sql,
@@ -49,7 +50,7 @@ impl Lease {
         let answer = self.ask_alone(sql, params, wants_rows).await;
         match &answer {
             Ok(_) => self.commit().await?,
-            // A connection that fails here as well is not answered, and so not used again.
+            // If the rollback fails as well, an answer is pending, and the connection is not used again.
             Err(_) if self.is_answered => _ = self.roll_back().await,
             Err(_) => {}
         }
@@ -63,7 +64,7 @@ impl Lease {
         wants_rows: bool,
     ) -> Result<Answer, sqlx::Error> {
         self.is_answered = false;
-        // In a transaction, not before it is committed.
+        // In a transaction, nothing is done before its commit.
         self.may_be_done |= !self.is_in_transaction;
         let is_named = self.begin.is_none();
         let answer = match &mut self.pooled {
@@ -73,17 +74,17 @@ impl Lease {
             Some(Pooled::MySql(connection)) => ask_mysql(connection, sql, params, wants_rows).await,
             None => return Err(sqlx::Error::PoolClosed),
         };
-        // A server's error is an answer, after which the connection goes on.
+        // An error of the server is an answer, after which the connection remains usable.
         self.is_answered = matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));
         answer
     }
 
-    /// Whether each statement is a transaction of its own, and [`begin`](Self::begin) begins one of several.
+    /// Whether each statement is a transaction of its own, unless [`begin`](Self::begin) has begun one.
     pub(super) fn is_behind_pooler(&self) -> bool {
         self.begin.is_some()
     }
 
-    /// Whether what was asked may have been done: if not, the server has undone it or will.
+    /// Whether the statements may have been done. If not, the server has undone them or will.
     pub(super) fn may_be_done(&self) -> bool {
         self.may_be_done
     }
@@ -108,7 +109,7 @@ impl Lease {
         Ok(())
     }
 
-    /// Runs SQL unprepared. An error, the server's too, leaves the connection in an unknown state.
+    /// Runs unprepared SQL. Any error, also one of the server, leaves the connection in an unknown state.
     async fn run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         self.is_answered = false;
         match &mut self.pooled {
@@ -120,7 +121,7 @@ impl Lease {
         Ok(())
     }
 
-    /// For others to use.
+    /// Returns the connection to the pool.
     pub(super) fn give_back(mut self) {
         if self.is_answered && !self.is_in_transaction {
             drop(self.pooled.take());

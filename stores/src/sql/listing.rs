@@ -1,4 +1,4 @@
-//! What an operator sees of a table.
+//! An operator's listing of a table.
 
 use super::SqlStore;
 use super::rows::{millis, moment, next_cursor, number, parse_cursor, row};
@@ -8,12 +8,13 @@ use tessera_contract::Timestamp;
 use tessera_contract::store::check_limit;
 
 impl SqlStore {
-    /// Lists live entries of all owners and of none, for an operator: at most `limit` (1 to 100) from `cursor` on;
-    /// the empty cursor starts. An entry that is there throughout a walk is listed exactly once.
+    /// Lists live entries with and without an owner, for an operator: at most `limit` (1 to 100) from `cursor` on.
+    ///
+    /// The empty cursor starts a walk. An entry that exists throughout a walk is listed exactly once.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Other`] for a limit that is none, [`StoreError::MalformedCursor`], otherwise as a question's.
+    /// [`StoreError::Other`] for an invalid limit, [`StoreError::MalformedCursor`], and the errors of a read.
     pub async fn list_all(&self, now: Timestamp, cursor: &str, limit: u32) -> Result<Listing, StoreError> {
         let after = parse_cursor(cursor)?;
         check_limit(limit)?;
@@ -41,20 +42,20 @@ impl SqlStore {
         Ok(Listing { rows, next })
     }
 
-    /// How many entries the table holds, expired ones that are not swept yet included. The database counts them one by one.
+    /// The number of entries in the table, including expired ones that are not swept yet. The database counts them one by one.
     ///
     /// # Errors
     ///
-    /// As a question's.
+    /// The errors of a read.
     pub async fn count(&self) -> Result<u64, StoreError> {
         self.counted(&[]).await
     }
 
-    /// How many entries are live at `now`. As [`count`](Self::count) otherwise.
+    /// The number of entries that are live at `now`. Otherwise as [`count`](Self::count).
     ///
     /// # Errors
     ///
-    /// As a question's.
+    /// The errors of a read.
     pub async fn count_live(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.counted(&[Param::Number(millis(now))]).await
     }

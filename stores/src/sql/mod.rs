@@ -40,15 +40,15 @@ use shared::Shared;
 use statement::{Answer, Param, Row as SqlRow, Sql};
 pub use url::SqlUrl;
 
-/// The longest key a [`SqlStore`] takes, in bytes.
+/// The maximum length of a key in a [`SqlStore`].
 const MAXIMUM_KEY_BYTES: u32 = 512;
-/// The longest owner a [`SqlStore`] takes, in bytes.
+/// The maximum length of an owner in a [`SqlStore`].
 const MAXIMUM_OWNER_BYTES: u32 = 512;
-/// The longest value a [`SqlStore`] takes, in bytes: a tenth of InnoDB's usual log and half of its usual packet.
+/// The maximum length of a value in a [`SqlStore`]: a tenth of InnoDB's usual log and half of its usual packet.
 const MAXIMUM_VALUE_BYTES: u32 = 8 * 1024 * 1024;
-/// How often an insert is tried that finds the key first there and then gone.
+/// The number of attempts of an insert whose key exists at first and is then deleted.
 const INSERT_TRIES: u32 = 3;
-/// How long `close` waits for connections that are still asked something.
+/// The longest wait of `close` for connections in use.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A store in a table of a PostgreSQL (13 or later), MySQL (8 or later) or MariaDB (10.5 or later) database, for any
@@ -65,44 +65,50 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// # URL
 ///
-/// `postgres://` (or `postgresql://`) and `mysql://` (or `mariadb://`), then `user:password@host:port/database`, special
-/// characters percent-encoded. What is not named of a PostgreSQL URL comes from `PGHOST`, `PGUSER`, `PGPASSWORD`,
-/// `PGPASSFILE` and the like. An IPv6 address stands in brackets. Options, besides the settings of [`SqlStoreBuilder`]:
-/// PostgreSQL `pooler`, `direct`, `schema`, `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `host` (also the directory of a socket),
-/// `port`, `user`, `password`, `dbname`, `connect_timeout`, `application_name`, `options`; MySQL `ssl-mode`, `ssl-ca`, `ssl-cert`,
-/// `ssl-key`, `socket`, `connect_timeout`, `charset`. So are the names that other clients and providers of databases have for
-/// these, as `docs/stores.md` lists them. What cannot be honoured is refused by its name ([`SqlStoreError::Option`]).
+/// The scheme is `postgres://` (or `postgresql://`) or `mysql://` (or `mariadb://`).
+/// `user:password@host:port/database` follows, with special characters percent-encoded and an IPv6 address in brackets.
+/// For parts that a PostgreSQL URL omits, `PGHOST`, `PGUSER`, `PGPASSWORD`, `PGPASSFILE` and the like apply.
 ///
-/// Without `sslmode=verify-full` (`ssl-mode=VERIFY_IDENTITY`), a connection is encrypted if the server offers it, and
-/// whoever answers is believed to be the server: enough on one machine, not on a network.
+/// Options, in addition to the settings of [`SqlStoreBuilder`]:
+///
+/// - PostgreSQL: `pooler`, `direct`, `schema`, `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `host` (also the directory of a
+///   socket), `port`, `user`, `password`, `dbname`, `connect_timeout`, `application_name`, `options`.
+/// - MySQL: `ssl-mode`, `ssl-ca`, `ssl-cert`, `ssl-key`, `socket`, `connect_timeout`, `charset`.
+///
+/// `docs/stores.md` lists the names of other clients and providers that are accepted for these options.
+/// An option that is not supported is refused by its name ([`SqlStoreError::Option`]).
+///
+/// Without `sslmode=verify-full` (`ssl-mode=VERIFY_IDENTITY`), a connection is encrypted if the server supports it, and the
+/// server's identity is not verified: this suffices on one machine, and not on a network.
 /// MySQL's `caching_sha2_password` needs an encrypted connection.
 ///
-/// # What it promises
+/// # Guarantees
 ///
-/// - A write is acknowledged when the database has committed it. With the usual settings (`synchronous_commit=on` and
-///   `fsync=on`; `innodb_flush_log_at_trx_commit=1`) it survives a killed or restarted server. A replica that is fed
-///   asynchronously and takes over may lack the last moments, a logout among them, so
-///   `acknowledged_writes_survive_failover` is false unless [`SqlStoreBuilder::survives_failover`] says otherwise.
-///   Reads and writes go to the one server of the URL; do not name one that only follows.
+/// - A write is acknowledged after the database has committed it. With the usual settings (`synchronous_commit=on` and
+///   `fsync=on`; `innodb_flush_log_at_trx_commit=1`) it survives a killed or restarted server.
+///   After a failover to an asynchronous replica, the last writes may be missing, a logout among them. So
+///   `acknowledged_writes_survive_failover` is false unless [`SqlStoreBuilder::survives_failover`] sets it.
+///   Reads and writes go to the one server of the URL, which must not be a replica.
 /// - Compare-and-swap is one UPDATE with the version or the guard in its condition, and a deletion is one DELETE with the
-///   owner or the guard in its condition. Times are integers, milliseconds since 1970 of
-///   the call's `now`; the server's clock decides nothing.
-/// - A call is answered within `acquire_timeout` + `statement_timeout` + half a second; a write that is told to caches
-///   ([`SqlStoreBuilder::announce`]) within a second more. A deadlock, a lost race of
-///   transactions and, for questions, a lost connection are tried again within that time.
-///   [`StoreError::Unavailable`] is a write that was not done; if its answer was lost, it is
+///   owner or the guard in its condition. Moments are integers, in milliseconds since 1970, and come from the call's `now`; the
+///   server's clock has no influence.
+/// - A call completes within `acquire_timeout` + `statement_timeout` + half a second; a write that notifies caches
+///   ([`SqlStoreBuilder::announce`]) within a second more. The store retries within that time after a deadlock, after a
+///   serialisation failure and, for reads, after a lost connection.
+/// - After [`StoreError::Unavailable`] a write is not done; if its answer was lost, the error is
 ///   [`StoreError::OutcomeUnknown`].
-/// - No error holds a key, a value, a user or a password: of a server's error only its code is kept.
+/// - No error contains a key, a value, a user or a password: of a server's error only the code is kept.
 ///
 /// Limits: keys and owners of 512 bytes, values of 8 MiB. An entry whose `expires_at` is after its `ends_at` expires at
-/// `ends_at`. [`Store::list_owned`] brings values of up to 16 KiB along.
+/// `ends_at`. [`Store::list_owned`] returns values of up to 16 KiB, and omits longer ones.
 ///
-/// # What is in the database
+/// # Tables
 ///
-/// The tables `tessera_sessions` and `tessera_sessions_schema` (other names: [`SqlStoreBuilder::table`]), made at the
-/// first opening, which many instances may do at once. Afterwards SELECT, INSERT, UPDATE and DELETE are all the user
-/// needs. `docs/layout.md` describes the tables for hosts in other languages. Keys, owners and, in PostgreSQL, values
-/// are bytes, so that every text is kept as it is and compares as it is:
+/// The tables are `tessera_sessions` and `tessera_sessions_schema`, or have another name ([`SqlStoreBuilder::table`]).
+/// The first opening creates them; many instances may do so concurrently.
+/// Afterwards the user needs only SELECT, INSERT, UPDATE and DELETE.
+/// `docs/layout.md` describes the tables for hosts in other languages.
+/// Keys, owners and, in PostgreSQL, values are bytes, so that every text is stored and compared unchanged:
 ///
 /// ```sql
 /// SELECT convert_from(session_key, 'UTF8'), convert_from(owner, 'UTF8'), to_timestamp(expires_at / 1000.0),
@@ -111,25 +117,27 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 ///        value FROM tessera_sessions;                                  -- MySQL, MariaDB
 /// ```
 ///
-/// When it is opened, a store finds out without a write whether the user has these rights and the server takes writes:
-/// [`SqlStoreError::Forbidden`], [`SqlStoreError::ReadOnly`]. Opened [to read](SqlStoreBuilder::read_only), it needs SELECT alone.
+/// The opening checks without a write whether the user has these rights ([`SqlStoreError::Forbidden`]) and the server accepts
+/// writes ([`SqlStoreError::ReadOnly`]). A [read-only](SqlStoreBuilder::read_only) store needs only SELECT.
 ///
 /// With MySQL, `binlog_format` has to be ROW or MIXED.
 ///
 /// # Behind a pooler
 ///
-/// Statements are prepared under a name and kept with their connection, and the sweeper holds a lock of its session
-/// (`pg_try_advisory_lock`, `GET_LOCK`). A pooler that changes the session between two transactions (PgBouncer in transaction mode)
-/// would lead such a name to another's statement. So each new connection to PostgreSQL shows that it is a session: a random
-/// parameter of its startup message is there when it is asked for. Otherwise it is not used ([`SqlError::Pooler`]).
+/// The store prepares statements under names, which belong to their connection, and the sweeper holds a lock of its session
+/// (`pg_try_advisory_lock`, `GET_LOCK`).
+/// Behind a pooler that changes the session between two transactions (PgBouncer in transaction mode), such a name could refer
+/// to the statement of another client.
+/// So the store verifies on each new connection to PostgreSQL that it is a session: it reads back a random parameter of the
+/// startup message. If the parameter is missing, the connection is not used ([`SqlError::Pooler`]).
 ///
-/// With `pooler=transaction` (or `pgbouncer=true`) in the URL, each statement is a transaction of its own with a statement that has
-/// no name, locks are those of a transaction, and nothing is set for the session: three more round trips for each statement, and
-/// right behind poolers in session mode as well. A write whose COMMIT was not sent is [`StoreError::Unavailable`], not
-/// [`StoreError::OutcomeUnknown`].
-/// A cache in front cannot listen there: `direct=URL` (percent-encoded) names the server itself for that.
+/// With `pooler=transaction` (or `pgbouncer=true`) in the URL, each statement is unnamed and runs in a transaction of its own,
+/// locks belong to a transaction, and the session has no settings.
+/// This costs three more round trips for each statement, and is also correct behind a pooler in session mode.
+/// A write whose COMMIT was not sent fails with [`StoreError::Unavailable`], and not with [`StoreError::OutcomeUnknown`].
+/// A cache in front cannot listen through the pooler: `direct=URL` (percent-encoded) names the server itself for that.
 ///
-/// A clone is the same store. When the last is dropped, the sweeper ends.
+/// A clone is the same store. When the last clone is dropped, the sweeper ends.
 #[derive(Clone)]
 pub struct SqlStore {
     shared: Arc<Shared>,
@@ -142,7 +150,7 @@ impl fmt::Debug for SqlStore {
 }
 
 impl SqlStore {
-    /// Opens the store with the builder's defaults, on a tokio runtime.
+    /// Opens the store with the builder's defaults. Needs a tokio runtime.
     ///
     /// # Errors
     ///
@@ -151,16 +159,16 @@ impl SqlStore {
         Self::builder().open(url).await
     }
 
-    /// Settings to change before the store is opened.
+    /// Returns a builder with the default settings.
     pub fn builder() -> SqlStoreBuilder {
         SqlStoreBuilder::default()
     }
 
-    /// Removes what expired [`SWEEP_GRACE`] before `now`, and answers how many entries that were. 500 at a time.
+    /// Removes the entries that expired [`SWEEP_GRACE`] before `now`, 500 at a time, and returns their number.
     ///
     /// # Errors
     ///
-    /// As a write's. Some may have been removed.
+    /// The errors of a write. Some entries may have been removed.
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         let before = now.saturating_sub(SWEEP_GRACE);
         let mut swept = 0;
@@ -174,15 +182,16 @@ impl SqlStore {
         }
     }
 
-    /// Ends the sweeper and the connections. Afterwards every call answers [`StoreError::Unavailable`].
-    /// Closing twice is no error.
+    /// Ends the sweeper and closes the connections. Afterwards every call fails with [`StoreError::Unavailable`].
+    /// Closing twice is not an error.
     ///
-    /// May block, for two seconds at most, while calls that have begun are answered.
+    /// May block, for two seconds at most, until calls in progress have ended.
     pub fn close(&self) {
         self.shared.end();
         let (closed, is_closed) = std::sync::mpsc::channel::<()>();
         let shared = Arc::clone(&self.shared);
-        // On the runtime of the connections; if that is gone, so are they, and the channel with the task.
+        // On the runtime of the connections. If the runtime has ended, the connections are closed, and the task and its channel
+        // are dropped.
         self.shared.runtime.spawn(async move {
             let _ = tokio::time::timeout(CLOSE_PATIENCE, shared.retrier.pool.close()).await;
             drop(closed);
@@ -196,7 +205,7 @@ impl SqlStore {
         answer.map(|answer| answer.rows).map_err(Fault::of_read)
     }
 
-    /// Whether there is a live entry: asked only after a conditional write that met none.
+    /// Whether a live entry has this key. Used only after a conditional write that affected no row.
     async fn is_live(&self, now: Timestamp, key: &str) -> Result<bool, StoreError> {
         let params = [Param::Bytes(key.as_bytes()), Param::Number(millis(now))];
         Ok(!self
@@ -210,7 +219,7 @@ impl SqlStore {
         retrier.ask(retrier.deadline(), Kind::Write, sql, params).await
     }
 
-    /// Writes over an expired entry, after a duplicate key; `None` if there was none that has expired.
+    /// Overwrites an expired entry, after a duplicate key; `None` if no expired entry has the key.
     async fn revive(&self, sql: &Sql, written: &Written<'_>) -> Result<Option<u64>, StoreError> {
         let [value, version, guard, owner, touched_at, expires_at, ends_at] = written.params();
         let params = [
@@ -229,19 +238,19 @@ impl SqlStore {
     }
 }
 
-/// What an entry is to be.
+/// The content of an entry that is written.
 struct Written<'a> {
     key: &'a str,
     value: &'a str,
     version: u64,
-    /// `None` keeps the one that is there.
+    /// `None` keeps the current guard.
     guard: Option<u64>,
     now: Timestamp,
     at: &'a Placement,
 }
 
 impl<'a> Written<'a> {
-    /// A new entry, whose guard is 0 where the placement brings none.
+    /// A new entry. Its guard is 0 if the placement has none.
     fn new(key: &'a str, value: &'a str, now: Timestamp, at: &'a Placement) -> Result<Self, StoreError> {
         Ok(Self {
             key,
@@ -253,7 +262,7 @@ impl<'a> Written<'a> {
         })
     }
 
-    /// The columns from `value` to `ends_at`, in the order in which every statement has them.
+    /// The columns from `value` to `ends_at`, in the order of every statement.
     fn params(&self) -> [Param<'_>; 7] {
         [
             Param::Value(self.value),
@@ -335,7 +344,7 @@ impl Store for SqlStore {
         for _ in 0..INSERT_TRIES {
             match self.write(&statements.insert, &params).await {
                 Ok(answer) if answer.affected > 0 => return Ok(written.version),
-                // Where one statement does it all, a live entry has the key.
+                // The statement overwrites an expired entry, so a live entry has the key.
                 Ok(_) => return Err(StoreError::Stale),
                 Err(fault) if fault.verdict == Verdict::Duplicate => {}
                 Err(fault) => return Err(fault.of_write()),
@@ -348,7 +357,7 @@ impl Store for SqlStore {
             if self.is_live(now, key).await? {
                 return Err(StoreError::Stale);
             }
-            // It was deleted between the statements.
+            // The entry was deleted between the statements.
         }
         Err(StoreError::Unavailable(Cause::new(SqlError::Contended)))
     }
@@ -450,7 +459,7 @@ impl Store for SqlStore {
     }
 }
 
-/// The keys, and again from the first on, until there are as many as the statement has places for.
+/// The keys, repeated from the first one until they fill the statement's places.
 fn several<S: AsRef<str>>(keys: &[S], size: usize) -> impl Iterator<Item = Param<'_>> {
     let all = keys.iter().cycle().take(size);
     all.map(|key| Param::Bytes(key.as_ref().as_bytes()))

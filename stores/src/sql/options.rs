@@ -1,5 +1,5 @@
-//! What a database's URL says after its `?`: the store's own settings, and those that other clients and providers of databases
-//! write there. What means something here is done; what does not is refused by its name, so that nobody relies on it.
+//! The options of a database's URL: the store's own settings, and those of other clients and of database providers.
+//! An unsupported option is refused by its name, so that no operator relies on it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use super::dialect::Dialect;
 use super::session::Way;
 use crate::percent::encoded;
 
-/// PostgreSQL's names end at 63 bytes, and the indexes' are longer than the table's.
+/// PostgreSQL limits names to 63 bytes, and the names of the indexes are longer than that of the table.
 const MAXIMUM_NAME_BYTES: usize = 48;
 const MAXIMUM_SCHEMA_BYTES: usize = 63;
 const MAXIMUM_CONNECTIONS: u32 = 1000;
 const MAXIMUM_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Options of other clients that change nothing here, or ask for what cannot be done. One that is in neither list is not
-/// repeated in an error: it may be the rest of a password.
+/// Options of other clients that have no effect here or cannot be supported. Any other unknown name is not quoted in an error,
+/// because it may be a part of a password.
 const FOREIGN: [&str; 56] = [
     "allowPublicKeyRetrieval",
     "authPlugins",
@@ -76,13 +76,14 @@ const FOREIGN: [&str; 56] = [
     "writeTimeout",
 ];
 
-const UNKNOWN_TO_POSTGRES: &str = "has an unknown option; there are table, schema, pooler, direct, max_connections, \
+const UNKNOWN_TO_POSTGRES: &str = "has an unknown option; the known ones are table, schema, pooler, direct, max_connections, \
      acquire_timeout_ms, connect_timeout, statement_timeout_ms, sweep_interval_s, failover, announce, sslmode, sslrootcert, \
      sslcert, sslkey, host, port, user, password, dbname, application_name, options";
-const UNKNOWN_TO_MYSQL: &str = "has an unknown option; there are table, max_connections, acquire_timeout_ms, connect_timeout, \
-     statement_timeout_ms, sweep_interval_s, failover, announce, ssl-mode, ssl-ca, ssl-cert, ssl-key, socket, charset";
+const UNKNOWN_TO_MYSQL: &str = "has an unknown option; the known ones are table, max_connections, acquire_timeout_ms, \
+     connect_timeout, statement_timeout_ms, sweep_interval_s, failover, announce, ssl-mode, ssl-ca, ssl-cert, ssl-key, \
+     socket, charset";
 
-/// The settings that a URL names. They hold what may be a secret: no `Debug`.
+/// The settings that a URL names. No `Debug`, because they may contain secrets.
 #[derive(Clone, Default)]
 pub(super) struct Given {
     pub(super) table: Option<String>,
@@ -96,9 +97,9 @@ pub(super) struct Given {
     pub(super) way: Way,
     /// The URL of the server itself, beside a pooler.
     pub(super) direct: Option<String>,
-    /// What PostgreSQL sets for each session.
+    /// The settings that PostgreSQL applies to each session.
     pub(super) session_options: Option<String>,
-    /// What limits a connection's making, where nothing of the store's own does.
+    /// The `acquire_timeout`, unless the URL names one.
     connect_timeout: Option<Duration>,
     tls_mode: Option<&'static str>,
     certificates: Vec<(&'static str, String)>,
@@ -106,7 +107,7 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// Takes one option, decoded.
+    /// Applies one option, with a decoded value.
     pub(super) fn take(&mut self, dialect: Dialect, name: &str, value: String) -> Result<(), SqlStoreError> {
         if self.take_own(name, &value)? {
             return Ok(());
@@ -126,30 +127,31 @@ impl Given {
                     Dialect::MySql => UNKNOWN_TO_MYSQL,
                 })
             },
-            |name| refused(name, "is not honoured here: leave it out"),
+            |name| refused(name, "is not supported: remove it"),
         ))
     }
 
-    /// Looks at what the options say together.
+    /// Checks the combination of the options.
     pub(super) fn check(&mut self) -> Result<(), SqlStoreError> {
         self.acquire_timeout = self.acquire_timeout.or(self.connect_timeout);
         match self.way {
             Way::Pooler if self.session_options.is_some() => Err(refused(
                 "options",
-                "is of a session, which a pooler does not keep: set it at the user (ALTER ROLE … SET), or name a schema with schema=",
+                "sets parameters of a session, which a pooler does not keep: set them for the user (ALTER ROLE … SET), or name a \
+                 schema with schema=",
             )),
             Way::Direct if self.direct.is_some() => Err(refused(
                 "direct",
-                "is the URL of the server behind a pooler, and goes with pooler=transaction",
+                "is the URL of the server behind a pooler, and needs pooler=transaction",
             )),
             _ => Ok(()),
         }
     }
 
-    /// The options of the driver, as a URL has them after its `?`.
+    /// The options for the driver, in the form of a URL's query.
     pub(super) fn of_driver(&self, dialect: Dialect) -> String {
         let has_root = self.certificates.iter().any(|(name, _)| is_root(name));
-        // A root is there to be checked against. PostgreSQL's own client does so with `require` as well.
+        // A root certificate implies verification. PostgreSQL's own client verifies with `require` as well.
         let mode = match (dialect, self.tls_mode) {
             (Dialect::Postgres, None | Some("require")) if has_root => Some("verify-ca"),
             (Dialect::MySql, None) if has_root => Some("VERIFY_CA"),
@@ -166,23 +168,23 @@ impl Given {
         texts.collect::<Vec<_>>().join("&")
     }
 
-    /// Whether an option says where the server is.
+    /// Whether an option names the server's host or socket.
     pub(super) fn names_host(&self) -> bool {
         let is_host = |name: &str| matches!(name, "host" | "hostaddr" | "socket");
         self.driver.iter().any(|(name, _)| is_host(name))
     }
 
-    /// For the driver alone.
+    /// Adds an option that only the driver reads.
     pub(super) fn push(&mut self, name: &'static str, value: String) {
         self.driver.push((name, value));
     }
 
-    /// The files with keys and certificates, each with its option.
+    /// The files of keys and certificates, each with the name of its option.
     pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
         self.certificates.iter().map(|(name, path)| (*name, path.into()))
     }
 
-    /// Takes an option if it is one of the store's own, or of several that mean one of them.
+    /// Applies an option of the store's own, also by another accepted name; returns whether it is one.
     fn take_own(&mut self, name: &str, value: &str) -> Result<bool, SqlStoreError> {
         let number = |reason| value.parse::<u32>().map_err(|_| SqlStoreError::Url(reason));
         let timeout = |reason| {
@@ -202,9 +204,9 @@ impl Given {
             "acquire_timeout_ms" => {
                 self.acquire_timeout = Some(timeout("has an acquire_timeout_ms that is not 100 to 60000")?);
             }
-            // In seconds, and 0 is for ever, which nothing is here.
+            // In seconds. 0 means without limit, which becomes the longest time-out.
             "connect_timeout" | "pool_timeout" => {
-                let seconds = number("has a connect_timeout that is no number of seconds")?;
+                let seconds = number("has a connect_timeout that is not a number of seconds")?;
                 let timeout = Duration::from_secs(seconds.into());
                 self.connect_timeout = Some(match timeout {
                     Duration::ZERO => MAXIMUM_TIMEOUT,
@@ -216,7 +218,7 @@ impl Given {
                     Some(timeout("has a statement_timeout_ms that is not 100 to 60000")?);
             }
             "sweep_interval_s" => {
-                let seconds = number("has a sweep_interval_s that is no number")?;
+                let seconds = number("has a sweep_interval_s that is not a number")?;
                 self.sweep_interval = Some(Duration::from_secs(seconds.into()));
             }
             "failover" => {
@@ -244,15 +246,20 @@ impl Given {
         let lower = value.to_ascii_lowercase();
         match name {
             "pooler" => {
-                self.way = one_of("pooler", &value, "is transaction or none", |value| match value {
-                    "transaction" => Some(Way::Pooler),
-                    "none" => Some(Way::Direct),
-                    _ => None,
-                })?;
+                self.way = one_of(
+                    "pooler",
+                    &value,
+                    "must be transaction or none",
+                    |value| match value {
+                        "transaction" => Some(Way::Pooler),
+                        "none" => Some(Way::Direct),
+                        _ => None,
+                    },
+                )?;
             }
-            // As Prisma and Supabase write it.
+            // The name in Prisma and Supabase.
             "pgbouncer" => {
-                let is_pooled = one_of("pgbouncer", &value, "is true or false", truth)?;
+                let is_pooled = one_of("pgbouncer", &value, "must be true or false", truth)?;
                 self.way = if is_pooled { Way::Pooler } else { Way::Direct };
             }
             "direct" => self.direct = Some(value),
@@ -266,19 +273,19 @@ impl Given {
                     "verify-ca",
                     "verify-full",
                 ];
-                let reason = "is disable, allow, prefer, require, verify-ca or verify-full";
+                let reason = "must be disable, allow, prefer, require, verify-ca or verify-full";
                 self.tls_mode = Some(one_of("sslmode", &value, reason, |value| {
                     MODES.into_iter().find(|mode| *mode == value)
                 })?);
             }
             "ssl" => {
-                let is_on = one_of("ssl", &value, "is true or false", truth)?;
+                let is_on = one_of("ssl", &value, "must be true or false", truth)?;
                 self.tls_mode = Some(if is_on { "require" } else { "disable" });
             }
             "sslaccept" => {
                 self.tls_mode = Some(accepted(&value, "verify-full", "require")?);
             }
-            // The roots that come with the program; which servers they are of has to be checked then.
+            // The roots that come with the program; they need the verification of the server's name.
             "sslrootcert" if value == "system" => self.tls_mode = Some("verify-full"),
             "sslrootcert" => self.certificates.push(("sslrootcert", value)),
             "sslcert" => self.certificates.push(("sslcert", value)),
@@ -299,43 +306,43 @@ impl Given {
             "channel_binding" => one_of(
                 "channel_binding",
                 &value,
-                "cannot be required, because the client has none: leave it out and write sslmode=verify-full",
+                "cannot be required, because the client does not support it: remove it and add sslmode=verify-full",
                 |value| matches!(value, "prefer" | "disable").then_some(()),
             )?,
-            // Whether it may be written to is looked at when the store is opened.
+            // The opening of the store checks whether the server accepts writes.
             "target_session_attrs" => one_of(
                 "target_session_attrs",
                 &value,
-                "is any, primary or read-write: a store is written to",
+                "must be any, primary or read-write, because a store writes",
                 |value| matches!(value, "any" | "primary" | "read-write").then_some(()),
             )?,
             "gssencmode" => one_of("gssencmode", &value, "cannot be required", |value| {
                 matches!(value, "prefer" | "disable").then_some(())
             })?,
-            "client_encoding" | "charset" => one_of("client_encoding", &lower, "is always UTF8", |value| {
+            "client_encoding" | "charset" => one_of("client_encoding", &lower, "must be UTF8", |value| {
                 matches!(value, "utf8" | "utf-8" | "unicode" | "auto").then_some(())
             })?,
-            "sslnegotiation" => one_of("sslnegotiation", &value, "is always postgres", |value| {
+            "sslnegotiation" => one_of("sslnegotiation", &value, "must be postgres", |value| {
                 (value == "postgres").then_some(())
             })?,
-            "sslcompression" => one_of("sslcompression", &value, "is always 0", |value| {
+            "sslcompression" => one_of("sslcompression", &value, "must be 0", |value| {
                 (value == "0").then_some(())
             })?,
-            "sslsni" => one_of("sslsni", &value, "is always 1", |value| {
+            "sslsni" => one_of("sslsni", &value, "must be 1", |value| {
                 (value == "1").then_some(())
             })?,
             "load_balance_hosts" => one_of(
                 "load_balance_hosts",
                 &value,
-                "is always disable: there is one host",
+                "must be disable, because there is one host",
                 |value| (value == "disable").then_some(()),
             )?,
-            // The client speaks 1.2 and 1.3.
+            // The client supports 1.2 and 1.3.
             "ssl_min_protocol_version" => {
                 one_of(
                     "ssl_min_protocol_version",
                     &lower,
-                    "is at most TLSv1.2",
+                    "must be at most TLSv1.2",
                     |value| matches!(value, "tlsv1" | "tlsv1.1" | "tlsv1.2").then_some(()),
                 )?;
             }
@@ -348,7 +355,7 @@ impl Given {
         let lower = value.to_ascii_lowercase();
         match name {
             "ssl-mode" | "ssl_mode" | "sslmode" | "sslMode" => {
-                let reason = "is DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY";
+                let reason = "must be DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY";
                 self.tls_mode = Some(one_of("ssl-mode", &lower, reason, |value| match value {
                     "disabled" => Some("DISABLED"),
                     "preferred" => Some("PREFERRED"),
@@ -358,9 +365,9 @@ impl Given {
                     _ => None,
                 })?);
             }
-            // As JDBC, node and PlanetScale write it.
+            // The names in JDBC, node and PlanetScale.
             "ssl" | "useSSL" | "requireSSL" => {
-                let reason = "is true, false or {\"rejectUnauthorized\":true}";
+                let reason = "must be true, false or {\"rejectUnauthorized\":true}";
                 self.tls_mode = Some(one_of(
                     "ssl",
                     &lower.replace(' ', ""),
@@ -373,9 +380,9 @@ impl Given {
                     },
                 )?);
             }
-            // As Go's client does.
+            // The name in Go's client.
             "tls" => {
-                let reason = "is true, false, preferred or skip-verify";
+                let reason = "must be true, false, preferred or skip-verify";
                 self.tls_mode = Some(one_of("tls", &lower, reason, |value| match value {
                     "true" => Some("VERIFY_IDENTITY"),
                     "false" => Some("DISABLED"),
@@ -389,16 +396,16 @@ impl Given {
             "ssl-cert" | "ssl_cert" | "sslcert" => self.certificates.push(("ssl-cert", value)),
             "ssl-key" | "ssl_key" | "sslkey" => self.certificates.push(("ssl-key", value)),
             "socket" | "unix_socket" => self.push("socket", value),
-            // Sessions are text of every language.
+            // Sessions may contain text in any language.
             "charset" | "characterEncoding" => {
-                one_of("charset", &lower, "is always utf8mb4", |value| {
+                one_of("charset", &lower, "must be utf8mb4", |value| {
                     matches!(value, "utf8mb4" | "utf8" | "utf-8").then_some(())
                 })?;
             }
             "pooler" | "pgbouncer" | "direct" | "schema" | "search_path" => {
                 let names = ["pooler", "pgbouncer", "direct", "schema", "search_path"];
                 let name = names.into_iter().find(|known| *known == name).unwrap_or("pooler");
-                return Err(refused(name, "is PostgreSQL's alone"));
+                return Err(refused(name, "is only for PostgreSQL"));
             }
             _ => return Ok(false),
         }
@@ -410,7 +417,7 @@ fn refused(name: &'static str, reason: &'static str) -> SqlStoreError {
     SqlStoreError::Option { name, reason }
 }
 
-/// A value that has to be one of a few.
+/// Reads a value that has to be one of a few.
 fn one_of<T>(
     name: &'static str,
     value: &str,
@@ -428,12 +435,12 @@ fn truth(value: &str) -> Option<bool> {
     }
 }
 
-/// As Prisma writes it.
+/// Reads Prisma's option `sslaccept`.
 fn accepted(value: &str, strict: &'static str, lax: &'static str) -> Result<&'static str, SqlStoreError> {
     one_of(
         "sslaccept",
         value,
-        "is strict or accept_invalid_certs",
+        "must be strict or accept_invalid_certs",
         |value| match value {
             "strict" => Some(strict),
             "accept_invalid_certs" => Some(lax),
@@ -446,7 +453,7 @@ fn is_root(name: &str) -> bool {
     matches!(name, "sslrootcert" | "ssl-ca")
 }
 
-/// Less would time out by itself, more would hold up who waits.
+/// Checks a time-out: a shorter one would expire in normal operation, and a longer one would block callers too long.
 pub(super) fn check_timeout(timeout: Duration) -> Result<Duration, SqlStoreError> {
     if (Duration::from_millis(100)..=MAXIMUM_TIMEOUT).contains(&timeout) {
         return Ok(timeout);
@@ -466,7 +473,7 @@ fn check_schema(name: &str) -> Result<String, SqlStoreError> {
         true => Ok(name.to_owned()),
         false => Err(refused(
             "schema",
-            "is one name of 1 to 63 letters, digits and underscores, a letter or underscore first",
+            "must be one name of 1 to 63 letters, digits and underscores, a letter or underscore first",
         )),
     }
 }

@@ -1,5 +1,5 @@
-//! How entries are removed: those that are live, then those that have expired to this clock, perhaps not yet to another
-//! host's.
+//! The removal of entries: first the live ones, then those that have expired by this clock, but perhaps not by that of another
+//! host.
 
 use super::error::Fault;
 use super::rows::millis;
@@ -10,7 +10,7 @@ use crate::{Condition, Deletion, StoreError};
 use tessera_contract::Timestamp;
 
 impl SqlStore {
-    /// Removes an entry that meets the condition, and answers whether it was live.
+    /// Removes an entry that meets the condition, and returns whether it was live.
     pub(super) async fn remove(
         &self,
         now: Timestamp,
@@ -35,8 +35,8 @@ impl SqlStore {
         Ok(false)
     }
 
-    /// Removes those that meet their condition, and answers how many of them were live. Those with a guard take another
-    /// statement than those without.
+    /// Removes the entries that meet their condition, and returns the number of live ones among them.
+    /// Deletions with and without a guard need different statements.
     pub(super) async fn remove_many(
         &self,
         now: Timestamp,
@@ -71,7 +71,7 @@ impl SqlStore {
                 .remove_batch(&statements.delete_pairs, now, &keys, params, owner)
                 .await?;
         }
-        // At most BATCH_LIMIT, which fits.
+        // The count is at most BATCH_LIMIT.
         Ok(removed as u32)
     }
 

@@ -1,4 +1,4 @@
-//! How a statement is asked: on a connection of the pool, within a time, and again where that is safe.
+//! Runs a statement: on a connection of the pool, within a deadline, and with retries if they are safe.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,26 +13,27 @@ use super::error::{Fault, SqlError, Verdict};
 use super::lease::Lease;
 use super::statement::{Answer, Param, Sql};
 
-/// How often one statement is tried where the server is not reached: that many in a row are an outage.
+/// The maximum number of attempts after connection errors: so many failures in a row are an outage.
 const MAXIMUM_TRIES: u32 = 5;
 
-/// How often where others are in its way, as in a deadlock: they get on meanwhile, so that it is worth more tries.
+/// The maximum number of attempts after conflicts with other transactions, as in a deadlock: the others make progress, so more
+/// attempts are worthwhile.
 const MAXIMUM_TRIES_BESIDE_OTHERS: u32 = 15;
 
-/// The longest pause before the first repeat; each of the next four may be twice as long, and later ones as long as that.
+/// The longest pause before the first retry. It doubles for each of the next four retries, and then stays the same.
 const PAUSE: Duration = Duration::from_millis(10);
 const DOUBLINGS: u32 = 4;
 
-/// How much longer than the server's own limit the answer is waited for: the server's says for certain that nothing
-/// was done.
+/// How much longer than the server's own limit the store waits for an answer, because the server's time-out error means for
+/// certain that nothing was done.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// What a statement does.
+/// The kind of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It reads, and may be repeated whatever happened.
+    /// A read, which may be repeated after any error.
     Read,
-    /// It writes, and is repeated only if it was certainly not done.
+    /// A write, which is repeated only if it was certainly not done.
     Write,
 }
 
@@ -46,12 +47,12 @@ pub(super) struct Retrier {
 }
 
 impl Retrier {
-    /// When a call that begins now has to be answered.
+    /// The deadline of a call that begins now.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.acquire_timeout + self.statement_timeout + SLACK
     }
 
-    /// Asks until there is an answer, a reason to give up, or no time left.
+    /// Runs a statement until it succeeds, fails in a way that a retry does not help, or reaches the deadline.
     pub(super) async fn ask(
         &self,
         deadline: Instant,
@@ -74,7 +75,7 @@ impl Retrier {
             let most = match fault.verdict {
                 Verdict::Again => MAXIMUM_TRIES_BESIDE_OTHERS,
                 Verdict::Reconnect => MAXIMUM_TRIES,
-                // Not what timed out: it would again.
+                // A statement that timed out is not repeated, because it would time out again.
                 Verdict::Unknown if kind == Kind::Read && fault.error != SqlError::TimedOut => MAXIMUM_TRIES,
                 _ => 1,
             };
@@ -108,21 +109,21 @@ impl Retrier {
         answer.map_err(|fault| if may_be_done { fault } else { fault.undone() })
     }
 
-    /// A connection, for more than one statement.
+    /// Leases a connection, which may run several statements.
     pub(super) async fn lease(&self, deadline: Instant) -> Result<Lease, Fault> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(Fault::not_done(SqlError::Closed));
         }
-        // In a box, because every call's future would be as large as this one: 18 KB.
+        // Boxed, because its future of 18 KB would make that of every call as large.
         match timeout_at(deadline, Box::pin(self.pool.lease())).await {
             Ok(Ok(lease)) => Ok(lease),
-            // Whatever went wrong, the statement was not sent.
+            // After any error here, the statement was not sent.
             Ok(Err(error)) => Err(Fault::not_done(Dialect::judge(&error).error)),
             Err(_) => Err(Fault::not_done(SqlError::NoConnection)),
         }
     }
 
-    /// Waits for an answer as long as a statement may take.
+    /// Waits for an answer, at most for the longest time of a statement.
     pub(super) async fn within<T>(
         &self,
         deadline: Instant,
@@ -139,7 +140,7 @@ impl Retrier {
     }
 }
 
-/// Between half of it and all of it, so that two that met do not meet again.
+/// A random pause between half of it and all of it, so that two colliding statements do not collide again.
 fn jittered(pause: Duration) -> Duration {
     let chance = getrandom::u32().unwrap_or(u32::MAX);
     pause.mul_f64(0.5 + 0.5 * f64::from(chance) / f64::from(u32::MAX))

@@ -1,11 +1,11 @@
-//! What comes out of a row, and what goes into a statement.
+//! Conversions from rows and to parameters.
 
 use super::error::SqlError;
 use super::statement::Row as SqlRow;
 use crate::{Cause, Entry, Row, StoreError};
 use tessera_contract::Timestamp;
 
-/// An entry whose value is in this column, with version, guard and expiry behind it.
+/// An entry, with its value in this column, and version, guard and expiry in the next ones.
 pub(super) fn entry(row: &SqlRow, column: usize) -> Result<Entry, StoreError> {
     Ok(Entry {
         value: row.text(column).ok_or(StoreError::Corrupt)?.into(),
@@ -15,7 +15,7 @@ pub(super) fn entry(row: &SqlRow, column: usize) -> Result<Entry, StoreError> {
     })
 }
 
-/// The row's key or owner has to be the one that was asked for. Another one is an answer to another question.
+/// Checks that the row has the requested key or owner. A row with another one answers another statement.
 pub(super) fn check_is_of(row: &SqlRow, column: usize, asked: &str) -> Result<(), StoreError> {
     match row.bytes(column) == Some(asked.as_bytes()) {
         true => Ok(()),
@@ -35,7 +35,7 @@ pub(super) fn row(row: &SqlRow) -> Result<Row, StoreError> {
     })
 }
 
-/// A full page has perhaps a next one.
+/// The cursor of the next page, which may exist if this one is full.
 pub(super) fn next_cursor(rows: &[SqlRow], limit: u32) -> Result<Option<String>, StoreError> {
     match rows.last() {
         Some(last) if rows.len() >= limit as usize => Ok(Some(number(last, 0)?.to_string())),
@@ -53,7 +53,7 @@ pub(super) fn moment(row: &SqlRow, column: usize) -> Result<Timestamp, StoreErro
         .map_err(|_| StoreError::Corrupt)
 }
 
-/// A signed number ends 292 million years after 1970; what is later is kept as that.
+/// Milliseconds as the tables store them. A later moment than 2⁶³ − 1, 292 million years after 1970, is stored as 2⁶³ − 1.
 pub(super) fn millis(moment: Timestamp) -> i64 {
     i64::try_from(moment.as_millis()).unwrap_or(i64::MAX)
 }

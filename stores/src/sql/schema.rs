@@ -1,4 +1,4 @@
-//! The tables: made, recognised and brought up to date, by one instance at a time.
+//! Creates, recognises and migrates the tables, in one instance at a time.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use super::dialect::{Access, Dialect, Purpose, Table, of_both, statements};
 use super::driver::{Connection, Target};
 use super::error::{Fault, SqlCode, SqlError};
 
-/// How long making the tables may take, waiting for another instance that makes them included.
+/// The longest time of a migration, including the wait for another instance.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What was found out while the tables were made sure of.
+/// The properties of the server that were read at the opening.
 pub(super) struct Found {
-    /// The longest message that the server takes.
+    /// The longest message that the server accepts; `None` in PostgreSQL, whose limit exceeds those of the store.
     pub(super) message_limit: Option<i64>,
 }
 
-/// Connects, sees to the tables, and leaves.
+/// Connects, creates or migrates the tables, checks the rights, and disconnects.
 pub(super) async fn ensure(
     target: &Target,
     table: &Table,
@@ -24,7 +24,7 @@ pub(super) async fn ensure(
     access: Access,
 ) -> Result<Found, SqlStoreError> {
     let dialect = target.dialect();
-    // Once more than the server's own limit, which is the one to be told of.
+    // The server's limit is PATIENCE; the one below is twice as long, so that the server's error is reported.
     let session = target.session(PATIENCE, access);
     let connecting = tokio::time::timeout(connect_timeout, target.connect(&session)).await;
     let mut connection = connecting
@@ -38,7 +38,7 @@ pub(super) async fn ensure(
     let found = tokio::time::timeout(PATIENCE * 2, work.ensure(access))
         .await
         .map_err(|_| SqlStoreError::Schema(SqlError::TimedOut))??;
-    // It ends in any case; in order is kinder to the server's log.
+    // Closed in order, to keep errors out of the server's log. The connection ends in any case.
     let _ = tokio::time::timeout(connect_timeout, connection.close()).await;
     Ok(found)
 }
@@ -51,7 +51,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn ensure(mut self, access: Access) -> Result<Found, SqlStoreError> {
-        // First without a lock and without a write, for users who may do neither.
+        // First without a lock and without a write, for users without the right to either.
         let is_old = self.version().await? < self.newest();
         match access {
             Access::Write => {
@@ -76,7 +76,7 @@ impl Work<'_> {
         Ok(Found { message_limit })
     }
 
-    /// The schema's version; 0 if there are no tables.
+    /// The schema version; 0 if there are no tables.
     async fn version(&mut self) -> Result<i64, SqlStoreError> {
         let found = match self.number(self.dialect.choose(of_both!("schema_version"))).await {
             Ok(found) => found.unwrap_or(0),
@@ -103,7 +103,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether the user may do what a store does, found out without a write: for the first statements of `rights`.
+    /// Checks without a write whether the user has these rights, which belong to the first statements of `rights`.
     async fn check_rights(&mut self, rights: &[&'static str]) -> Result<(), SqlStoreError> {
         let questions = statements(self.dialect.choose(of_both!("rights")));
         for (question, right) in questions.zip(rights) {
@@ -137,14 +137,14 @@ impl Work<'_> {
         }
     }
 
-    /// All steps in one transaction, which holds the lock.
+    /// Runs all steps in one transaction, which holds the lock.
     async fn migrate_at_once(&mut self, lock: &str) -> Result<(), SqlStoreError> {
         let judged = |error| failed(Dialect::judge(&error));
         self.connection.begin().await.map_err(judged)?;
         if self.number(lock).await.map_err(failed)? != Some(1) {
             return Err(SqlStoreError::Locked);
         }
-        // So that the version can be asked for: an error would end the transaction.
+        // So that reading the version cannot fail, because an error would end the transaction.
         self.run(self.dialect.choose(of_both!("schema_table"))).await?;
         self.run_missing_steps().await?;
         self.connection.commit().await.map_err(judged)
@@ -160,7 +160,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Where each statement commits by itself.
+    /// Runs the steps in a dialect in which each statement commits by itself.
     async fn migrate_step_by_step(&mut self) -> Result<(), SqlStoreError> {
         let lock = self.dialect.lock(Purpose::Schema);
         if self.number(&lock).await.map_err(failed)? != Some(1) {
@@ -175,7 +175,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// One step, from a version to the next.
+    /// Runs one step, from a version to the next.
     async fn step(&mut self, migration: &str, from: i64) -> Result<(), SqlStoreError> {
         for statement in statements(migration) {
             self.run(statement).await?;

@@ -1,4 +1,4 @@
-//! How a connection begins, and how it is found out that it is a session of its own.
+//! The start of a connection, and the check that it is a session of its own.
 
 use std::sync::Arc;
 
@@ -8,41 +8,42 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use super::error::{SqlCode, Unexpected};
 use super::statement::Sql;
 
-/// How statements reach PostgreSQL.
+/// The way in which statements reach PostgreSQL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Way {
-    /// A connection is a session of the server's: statements are prepared once and kept under a name. Each new connection
-    /// shows that it is one ([`MARK`]), because behind a pooler a name may mean another's statement.
+    /// A connection is a session of the server, so statements are prepared once and kept under a name.
+    /// Each new connection is checked by its [`MARK`], because behind a pooler a name may refer to another client's statement.
     #[default]
     Direct,
-    /// Through a pooler that gives a session for the length of a transaction: each statement stands between BEGIN and COMMIT
-    /// and has no name, so that it is prepared, bound and executed in one session, and nothing of it is left there.
+    /// Through a pooler that assigns a session for the length of a transaction.
+    /// Each statement is unnamed and runs between BEGIN and COMMIT, so that it is prepared, bound and executed in one session,
+    /// and leaves nothing there.
     Pooler,
 }
 
-/// A session's parameter that is set by the startup message alone. A pooler does not pass it on: it refuses or ignores it.
+/// A parameter of the session that only the startup message sets. A pooler does not pass it on: it refuses or drops it.
 const MARK: &str = "tessera.connection";
 
-/// How the startup message is refused by those who do not pass its parameters on: by PgBouncer, and by RDS Proxy.
+/// The errors with which PgBouncer and RDS Proxy refuse a startup message with unknown parameters.
 const REFUSALS_OF_POOLERS: [&str; 2] = ["08P01", "0A000"];
 
-/// Whether this is how a pooler refuses a connection. The server takes every parameter that we name.
+/// Whether a pooler refused the connection. The server itself accepts every parameter that the store sends.
 pub(super) fn is_refusal_of_pooler(code: SqlCode) -> bool {
     REFUSALS_OF_POOLERS.map(SqlCode::state).contains(&code)
 }
 
-/// How each connection begins.
+/// The start of each connection.
 pub(super) struct Session {
-    /// Run first, each by itself.
+    /// The statements that run first, each by itself.
     pub(super) settings: Arc<[String]>,
-    /// Before each transaction, where each statement is one.
+    /// The beginning of each transaction, if each statement is a transaction.
     pub(super) begin: Option<Sql>,
-    /// What [`MARK`] is set to.
+    /// The value of [`MARK`].
     mark: Option<String>,
 }
 
 impl Session {
-    /// One that keeps its settings.
+    /// A session that keeps its settings.
     pub(super) fn plain(settings: Vec<String>) -> Self {
         Self {
             settings: settings.into(),
@@ -51,16 +52,16 @@ impl Session {
         }
     }
 
-    /// The same, and it is made sure of.
+    /// The same, with a mark that verifies it.
     pub(super) fn marked(settings: Vec<String>) -> Self {
         Self {
-            // No secret. Without randomness all have the same, which a pooler would not pass on either.
+            // Not a secret. Without randomness all marks are equal, which a pooler would not pass on either.
             mark: Some(format!("{:016x}", getrandom::u64().unwrap_or_default())),
             ..Self::plain(settings)
         }
     }
 
-    /// One for the length of each transaction.
+    /// A session for the length of each transaction.
     pub(super) fn of_transactions(begin: String) -> Self {
         Self {
             begin: Some(begin.into()),
@@ -68,9 +69,8 @@ impl Session {
         }
     }
 
-    /// The options with which it is made.
-    ///
-    /// A pooler refuses parameters of the startup message that are not among the few it knows.
+    /// The options of a connection, with the mark if there is one.
+    /// Without a mark, behind a pooler, the startup message has no parameter that a pooler may refuse.
     pub(super) fn options(&self, options: &PgConnectOptions) -> PgConnectOptions {
         match &self.mark {
             Some(mark) => options.clone().options([(MARK, mark)]),
@@ -80,7 +80,7 @@ impl Session {
 
     pub(super) async fn open_postgres(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         if let Some(mark) = &self.mark {
-            // Unprepared: behind a pooler, nothing is to be left.
+            // Unprepared, so that nothing remains in the session of a pooler.
             let sql = format!("SELECT current_setting('{MARK}', true)");
             let row = connection.fetch_one(AssertSqlSafe(sql)).await?;
             if row.try_get::<Option<String>, _>(0).ok().flatten().as_ref() != Some(mark) {

@@ -1,4 +1,4 @@
-//! What all clones of a store share.
+//! The state that all clones of a store share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,13 +15,13 @@ pub(super) struct Shared {
     pub(super) statements: Statements,
     pub(super) survives_failover: bool,
     pub(super) maximum_value_bytes: u32,
-    /// Where this store may listen to writes of others.
+    /// The server at which this store listens for notifications; `None` if it cannot.
     pub(super) listens_at: Option<Box<PgConnectOptions>>,
-    /// Where writes are told, if they are.
+    /// The channel of notifications.
     pub(super) channel: String,
     pub(super) announces: AtomicBool,
     pub(super) sweeper: Mutex<Option<JoinHandle<()>>>,
-    /// Where the store was opened, and its connections live.
+    /// The runtime on which the store was opened and its connections run.
     pub(super) runtime: Handle,
 }
 

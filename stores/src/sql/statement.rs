@@ -1,4 +1,4 @@
-//! One statement: its SQL, its parameters, and what is answered.
+//! One statement: its SQL, its parameters and its answer.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, MySql, Postgres, Row as _};
 
-/// The SQL of a statement, made once.
+/// The SQL of a statement, built once.
 pub(super) type Sql = Arc<str>;
 
 /// A parameter.
 #[derive(Clone, Copy)]
 pub(super) enum Param<'a> {
     Number(i64),
-    /// A guard; NULL keeps the one that is there.
+    /// A guard; NULL keeps the current one.
     Guard(Option<i64>),
     Bytes(&'a [u8]),
     Owner(Option<&'a [u8]>),
@@ -22,11 +22,11 @@ pub(super) enum Param<'a> {
     Value(&'a str),
 }
 
-/// What was answered.
+/// The answer to a statement.
 pub(super) struct Answer {
-    /// What was asked for, if anything.
+    /// The rows, if they were requested.
     pub(super) rows: Vec<Row>,
-    /// How many rows the statement met: for an UPDATE also those that it left as they were.
+    /// The number of rows that matched: for an UPDATE, including those that it did not change. 0 if rows were requested.
     pub(super) affected: u64,
 }
 
@@ -35,7 +35,7 @@ pub(super) enum Row {
     MySql(MySqlRow),
 }
 
-/// Without a name, a statement is gone with its transaction, in which alone it may be asked.
+/// Runs a statement. An unnamed one ends with its transaction, and must run within one.
 pub(super) async fn ask_postgres(
     connection: &mut PgConnection,
     sql: &Sql,
@@ -95,7 +95,7 @@ pub(super) async fn ask_mysql(
 }
 
 impl Row {
-    /// The number in a column; `None` if it is null or none.
+    /// The number in a column; `None` if it is NULL or not a number.
     pub(super) fn number(&self, column: usize) -> Option<i64> {
         let number = match self {
             Self::Postgres(row) => row.try_get::<Option<i64>, _>(column),
@@ -104,7 +104,7 @@ impl Row {
         number.ok().flatten()
     }
 
-    /// The bytes in a column, of whatever type it is; `None` if it is null.
+    /// The bytes in a column of any type; `None` if it is NULL.
     pub(super) fn bytes(&self, column: usize) -> Option<&[u8]> {
         let bytes = match self {
             Self::Postgres(row) => row.try_get_unchecked::<Option<&[u8]>, _>(column),
@@ -113,7 +113,7 @@ impl Row {
         bytes.ok().flatten()
     }
 
-    /// The text in a column; `None` if it is null or no UTF-8.
+    /// The text in a column; `None` if it is NULL or not UTF-8.
     pub(super) fn text(&self, column: usize) -> Option<&str> {
         self.bytes(column)
             .and_then(|bytes| std::str::from_utf8(bytes).ok())

@@ -1,16 +1,16 @@
-//! The SQL of the store, made once for its table.
+//! The SQL of the store, built once for its table.
 
 use super::dialect::{Both, Dialect, Purpose, Table, of_both};
 use super::statement::Sql;
 
-/// For how many keys at once there is a statement: a batch takes the next larger, filled up with its first key.
-/// One statement for each length would be 100 to keep, on each connection.
+/// The numbers of keys for which there is a statement. A batch uses the next larger one, and repeats its keys to fill it.
+/// A statement for every length would mean 100 prepared statements on each connection.
 const BATCHES: [usize; 3] = [1, 10, 100];
 
 /// A statement for each length of [`BATCHES`].
 pub(super) struct Batched([Sql; 3]);
 
-/// A removal, and that of the same entries where they have expired.
+/// The removal of live entries, and that of the same entries if they have expired.
 pub(super) struct Removal<S> {
     pub(super) live: S,
     pub(super) expired: S,
@@ -89,14 +89,14 @@ impl Statements {
 }
 
 impl Batched {
-    /// The statement for so many keys, at most 100, and for how many it is.
+    /// The statement for a number of keys, at most 100, and the number of its places.
     pub(super) fn of_size(&self, keys: usize) -> (&Sql, usize) {
         let place = BATCHES.iter().position(|size| *size >= keys).unwrap_or(2);
         (&self.0[place], BATCHES[place])
     }
 }
 
-/// The SQL with a place for each of so many keys, or of their pairs with a guard.
+/// The SQL with a place for each key, or for each pair of a key and its guard.
 fn for_keys(sql: &str, keys: usize) -> String {
     let list = |one: &str| vec![one; keys].join(", ");
     sql.replace("{keys}", &list("?"))
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// With one key, a list of keys takes one parameter, and one of pairs two.
+    /// With one key, a list of keys has one parameter, and a list of pairs two.
     #[test]
     fn every_section_is_in_its_file_once_and_lists_its_parameters() {
         for file in [POSTGRES, MYSQL] {

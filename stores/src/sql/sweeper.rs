@@ -1,4 +1,4 @@
-//! Removes what expired long ago: in small batches, one instance of many at a time.
+//! Removes expired entries, in small batches, and in one instance at a time.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Weak;
@@ -17,19 +17,20 @@ use super::statement::{Param, Sql};
 use crate::SWEEP_GRACE;
 use tessera_contract::Timestamp;
 
-/// How many entries are removed in one statement.
+/// The maximum number of entries that one statement removes.
 pub(super) const BATCH: i64 = 500;
 
-/// How long others have the database to themselves after a full batch.
+/// The pause after a full batch, for the other users of the database.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Starts the sweeper. It ends with the store, of which it holds nothing while it waits.
+/// Starts the sweeper. It ends with the store, which it does not keep alive while it waits.
 pub(super) fn start(store: Weak<Shared>, interval: Duration) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
             sleep(interval).await;
             let Some(store) = store.upgrade() else { return };
-            // A panic, as of a log that cannot be written, ends one round and not the sweeper. It was reported where it came from.
+            // A panic, for example because a log cannot be written, ends one round and not the sweeper.
+            // It was already reported.
             let _ = AssertUnwindSafe(sweep(&store)).catch_unwind().await;
         }
     })
@@ -44,7 +45,7 @@ async fn sweep(store: &Shared) {
     }
 }
 
-/// Removes all that expired then or before, unless another instance is at it: then `None`.
+/// Removes all entries that expired at `before` or earlier; `None` if another instance is sweeping.
 async fn round(store: &Shared, before: Timestamp) -> Result<Option<u64>, Fault> {
     let mut lease = store.retrier.lease(store.retrier.deadline()).await?;
     let statements = &store.statements;
@@ -53,7 +54,7 @@ async fn round(store: &Shared, before: Timestamp) -> Result<Option<u64>, Fault> 
         lease.give_back();
         return Ok(swept);
     }
-    // The lock is the connection's: it ends with it, whatever becomes of this task.
+    // The lock belongs to the connection, and ends with it even if this task is aborted.
     if !is_one(store, &mut lease, &statements.try_sweep_lock).await? {
         lease.give_back();
         return Ok(None);
@@ -71,7 +72,7 @@ async fn round(store: &Shared, before: Timestamp) -> Result<Option<u64>, Fault> 
         }
         sleep(PAUSE).await;
     };
-    // With a lock that cannot be given back, the connection is not given back either.
+    // If the unlock fails, the connection is closed, which releases the lock.
     if matches!(
         is_one(store, &mut lease, &statements.sweep_unlock).await,
         Ok(true)
@@ -81,7 +82,7 @@ async fn round(store: &Shared, before: Timestamp) -> Result<Option<u64>, Fault> 
     outcome
 }
 
-/// The same where a lock lasts for a transaction, and so for a batch. An error ends the connection, and with it the transaction.
+/// The same with a lock that lasts for one transaction, and so for one batch. An error ends the connection and its transaction.
 async fn round_of_transactions(
     store: &Shared,
     lease: &mut Lease,
@@ -125,7 +126,7 @@ async fn batch(store: &Shared, lease: &mut Lease, before: Timestamp) -> Result<u
     Ok(retrier.within(retrier.deadline(), answer).await?.affected)
 }
 
-/// One batch, on whatever connection is free, without the lock: for those who sweep by hand.
+/// Removes one batch on any free connection, without the lock, for a sweep on request.
 pub(super) async fn sweep_batch(store: &Shared, before: Timestamp) -> Result<u64, Fault> {
     let before = millis(before);
     let params = [Param::Number(before), Param::Number(before), Param::Number(BATCH)];

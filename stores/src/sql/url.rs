@@ -1,4 +1,4 @@
-//! A database's URL: where it is, as whom to come, and the store's own settings.
+//! The URL of a database: its address, the credentials, and the store's settings.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -15,29 +15,29 @@ use super::options::Given;
 use super::session::Way;
 use crate::percent::decoded;
 
-/// More than any URL has, that of the server behind a pooler within it included.
+/// The maximum length of a URL, including the URL of the server behind a pooler within it.
 const MAXIMUM_BYTES: usize = 8192;
 
 /// The URL of a database: `postgres://`, `postgresql://`, `mysql://` or `mariadb://`.
 ///
-/// Neither `Debug` nor `Display` shows user or password.
+/// `Debug` and `Display` show neither user nor password.
 #[derive(Clone)]
 pub struct SqlUrl {
-    /// As it was given, for comparison alone: it holds the password.
+    /// The original text, which contains the password; only for comparison.
     text: String,
     pub(super) target: Target,
-    /// The server itself, for what does not go over a pooler.
+    /// The server itself, for notifications, which a pooler does not pass on.
     pub(super) direct: Option<Target>,
     pub(super) settings: Given,
 }
 
 impl SqlUrl {
-    /// Whether a URL of this scheme is one of these.
+    /// Whether this is the scheme of a database.
     pub(crate) fn is_scheme(scheme: &str) -> bool {
         dialect(scheme).is_some()
     }
 
-    /// Where it is, and which table there.
+    /// The address, the database and the table, without user and password.
     pub(crate) fn identity(&self) -> String {
         let Given {
             table,
@@ -46,7 +46,7 @@ impl SqlUrl {
             ..
         } = &self.settings;
         let table = table.as_deref().unwrap_or(TABLE);
-        // Which schema the table is in may be the user's business, too: two tables of one name are not told apart by that.
+        // The schema may also be a setting of the user; tables of the same name that differ only in that are not distinguished.
         let schema = schema.as_deref().unwrap_or_default();
         let options = session_options.as_deref().unwrap_or_default();
         let place = self.to_string();
@@ -54,7 +54,7 @@ impl SqlUrl {
         format!("{place}?table={table}&schema={schema}&options={options}")
     }
 
-    /// The server that tells of writes: a session of it listens, so not over a pooler.
+    /// The server to listen at for notifications of writes. It is not a pooler, because a session listens.
     pub(super) fn listens_at(&self) -> Option<&PgConnectOptions> {
         match self.direct.as_ref().unwrap_or(&self.target) {
             Target::Postgres(options, Way::Direct) => Some(options),
@@ -82,12 +82,12 @@ impl FromStr for SqlUrl {
     fn from_str(text: &str) -> Result<Self, SqlStoreError> {
         let url = |reason| SqlStoreError::Url(reason);
         if text.len() > MAXIMUM_BYTES {
-            return Err(url("is longer than any URL of a database"));
+            return Err(url("is longer than 8192 bytes"));
         }
         let (scheme, rest) = text.split_once("://").ok_or(url("has no `://`"))?;
-        let dialect = dialect(scheme).ok_or(url("is neither PostgreSQL's nor MySQL's"))?;
+        let dialect = dialect(scheme).ok_or(url("is not one of PostgreSQL or MySQL"))?;
         let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
-        // Where a password holds one of these plainly, what follows is taken for a host or a database.
+        // After one of these characters in a password, the rest would be taken for a host or a database.
         let path = place.split_once('/').map_or("", |(_, path)| path);
         if path.contains(['@', '/', ':']) || text.contains('#') {
             return Err(url(
@@ -111,13 +111,13 @@ impl FromStr for SqlUrl {
     }
 }
 
-/// The server behind the pooler.
+/// Reads the URL of the server behind the pooler.
 fn direct(text: &str) -> Result<Target, SqlStoreError> {
     let refused = |reason| SqlStoreError::Option {
         name: "direct",
         reason,
     };
-    // What is wrong with it is said as if it stood alone, for that is where it is tried out.
+    // Its errors are those of a URL of its own, because an operator tries it out by itself.
     let url: SqlUrl = text.parse()?;
     match url.target {
         target @ Target::Postgres(_, Way::Direct) => Ok(target),
@@ -125,10 +125,10 @@ fn direct(text: &str) -> Result<Target, SqlStoreError> {
     }
 }
 
-/// User, password, host, port and database, as the driver's own reader takes them.
+/// User, password, host, port and database, in the form that the driver's parser accepts.
 struct Place {
     text: String,
-    /// The driver's reader leaves the brackets of an address in place, and then looks for a host of that name.
+    /// The IPv6 address of the host. The driver's parser keeps its brackets, and would look up a host of that name.
     address: Option<Ipv6Addr>,
 }
 
@@ -144,7 +144,7 @@ impl Place {
             None => (String::new(), authority),
         };
         if host.contains(',') {
-            return url("names several hosts: name the one that is written to");
+            return url("names several hosts: name only the primary");
         }
         let mut address: Option<Ipv6Addr> = None;
         if let Some(rest) = host.strip_prefix('[') {
@@ -156,7 +156,7 @@ impl Place {
         } else if host.matches(':').count() > 1 {
             return url("has an IPv6 address without brackets: write [ADDRESS]:PORT");
         }
-        // `user@/database?host=/directory`, as for a socket: the driver's reader wants a host all the same.
+        // `user@/database?host=/directory`, as for a socket: the driver's parser needs a host nevertheless.
         let host = match (host, settings.names_host()) {
             ("", true) => "localhost",
             (host, _) => host,
@@ -177,8 +177,8 @@ impl Place {
             self.text,
             settings.of_driver(dialect)
         );
-        // The driver's own words may quote the URL.
-        let refused = |_| SqlStoreError::Url("is not well-formed, or an option's value is none");
+        // The driver's message may quote the URL.
+        let refused = |_| SqlStoreError::Url("is not well-formed, or an option has an invalid value");
         Ok(match dialect {
             Dialect::Postgres => {
                 let options = text.parse::<PgConnectOptions>().map_err(refused)?;
@@ -189,7 +189,7 @@ impl Place {
                 if let Some(address) = self.address {
                     options = options.host(&address.to_string());
                 }
-                // What is set of these, the dialect sets.
+                // The dialect's own statements set these.
                 let options = options.pipes_as_concat(false).no_engine_substitution(false);
                 Target::MySql(Box::new(options.timezone(None).disable_statement_logging()))
             }
@@ -205,7 +205,7 @@ impl PartialEq for SqlUrl {
 
 impl Eq for SqlUrl {}
 
-/// Host, port and database, and the table if one is named.
+/// Shows scheme, host, port and database, and the table if the URL names one.
 impl fmt::Display for SqlUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (host, port, database) = match &self.target {
@@ -321,7 +321,7 @@ mod tests {
         }
     }
 
-    /// As providers print them, with what they mean.
+    /// URLs in the form that providers print.
     #[test]
     fn the_urls_of_managed_databases_are_taken() {
         use sqlx::mysql::MySqlSslMode;

@@ -1,4 +1,4 @@
-//! Why a SQLite file was not opened, and what SQLite's errors mean for a call.
+//! The errors of opening a SQLite file, and the mapping of SQLite's errors to [`StoreError`].
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,8 @@ use rusqlite::ErrorCode;
 
 use crate::{Cause, StoreError};
 
-/// Why a [`SqliteStore`](super::SqliteStore) was not opened. The file is as it was, except for [`Self::Open`] and [`Self::Thread`].
+/// Why a [`SqliteStore`](super::SqliteStore) was not opened. The file is unchanged, except with [`Self::Open`] and
+/// [`Self::Thread`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqliteStoreError {
@@ -22,15 +23,15 @@ pub enum SqliteStoreError {
     Create {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The file is no SQLite database.
+    /// The file is not a SQLite database.
     #[error("{} is not a SQLite database", path.display())]
     NotADatabase {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
     /// The file is the database of another application.
@@ -38,25 +39,25 @@ pub enum SqliteStoreError {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// The `PRAGMA application_id` it names; 0 if it names none and yet holds tables.
+        /// The `PRAGMA application_id` of the file; 0 if it has tables and no application id.
         application_id: i32,
     },
     /// The file was written by a newer Tessera.
-    #[error("{} has schema {found}, this version of Tessera knows up to {supported}: upgrade Tessera", path.display())]
+    #[error("{} has schema version {found}, and this Tessera supports up to {supported}: upgrade Tessera", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
         /// The schema version of the file.
         found: i32,
-        /// The newest schema version this program knows.
+        /// The newest schema version that this program supports.
         supported: i32,
     },
-    /// The file system cannot do write-ahead logging: it is a network's, or has no shared memory.
+    /// The file system does not support write-ahead logging: it is a network file system, or has no shared memory.
     #[error("{} cannot use write-ahead logging (its journal mode stays {mode}): choose a local file system", path.display())]
     NotWal {
         /// The file.
         path: PathBuf,
-        /// The journal mode SQLite fell back to.
+        /// The journal mode that SQLite fell back to.
         mode: String,
     },
     /// The file cannot be written to.
@@ -65,14 +66,14 @@ pub enum SqliteStoreError {
         /// The file.
         path: PathBuf,
     },
-    /// There is no such file, and a store that is opened to read makes none.
+    /// The file does not exist, and a read-only store does not create it.
     #[error("there is no file {}", path.display())]
     NoFile {
         /// The file.
         path: PathBuf,
     },
-    /// The file has no tables yet, or those of an older release, and a store that is opened to read changes nothing.
-    #[error("{} has schema {found}, and is opened to read: a service brings it to schema {supported}", path.display())]
+    /// The file has no tables, or those of an older release, and a read-only store does not migrate it.
+    #[error("{} has schema version {found}, and is opened read-only: a service migrates it to version {supported}", path.display())]
     Older {
         /// The file.
         path: PathBuf,
@@ -81,22 +82,22 @@ pub enum SqliteStoreError {
         /// The schema version that this program reads.
         supported: i32,
     },
-    /// SQLite failed to open the file or to bring its schema up to date.
+    /// SQLite failed to open the file or to migrate its schema.
     #[error("cannot open {}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// The system has no thread for the writer.
+    /// The writer's thread cannot be started.
     #[error("cannot start the writer's thread")]
     Thread(#[source] io::Error),
 }
 
-/// What an error of SQLite means while nothing has been committed.
+/// Maps an error of SQLite before a commit: nothing was written.
 ///
-/// rusqlite's errors hold SQL text, column names and SQLite's message, but no bound value.
+/// rusqlite's errors contain SQL text, column names and SQLite's message, but no bound values.
 pub(super) fn not_done(error: rusqlite::Error) -> StoreError {
     use rusqlite::Error;
     match &error {
@@ -112,10 +113,10 @@ pub(super) fn not_done(error: rusqlite::Error) -> StoreError {
     }
 }
 
-/// What a failed `COMMIT` means for the writes in it.
+/// Maps a failed `COMMIT` to the error of the writes in it.
 ///
-/// Busy and full are known before the frame that commits is whole. Anything else, a failed sync above all, can leave
-/// that frame in the log, where the next opening after a crash finds it.
+/// Busy and full occur before the commit frame is complete.
+/// Any other error, above all a failed sync, can leave the frame in the log, where the next opening after a crash applies it.
 pub(super) fn commit_failed(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
@@ -127,7 +128,7 @@ pub(super) fn commit_failed(error: rusqlite::Error) -> StoreError {
 }
 
 pub(super) fn opened_to_read() -> StoreError {
-    StoreError::Other(Cause::new("the store was opened to read"))
+    StoreError::Other(Cause::new("the store is opened read-only"))
 }
 
 pub(super) fn closed() -> StoreError {

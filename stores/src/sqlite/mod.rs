@@ -27,11 +27,11 @@ use queue::{Queue, Write};
 use readers::Readers;
 use schema::Database;
 
-/// The longest key a [`SqliteStore`] takes, in bytes.
+/// The maximum length of a key in a [`SqliteStore`].
 const MAXIMUM_KEY_BYTES: u32 = 512;
-/// The longest owner a [`SqliteStore`] takes, in bytes.
+/// The maximum length of an owner in a [`SqliteStore`].
 const MAXIMUM_OWNER_BYTES: u32 = 512;
-/// The longest value a [`SqliteStore`] takes, in bytes.
+/// The maximum length of a value in a [`SqliteStore`].
 const MAXIMUM_VALUE_BYTES: u32 = 16 * 1024 * 1024;
 const MAXIMUM_READERS: usize = 16;
 
@@ -63,57 +63,58 @@ impl Default for SqliteStoreBuilder {
 }
 
 impl SqliteStoreBuilder {
-    /// What an acknowledged write survives. Default: [`Durability::PowerLoss`].
+    /// Sets what an acknowledged write survives. Default: [`Durability::PowerLoss`].
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// How often the writer removes what expired [`SWEEP_GRACE`] ago, 500 entries at a time.
+    /// Sets the interval at which the writer removes the entries that expired [`SWEEP_GRACE`] ago, 500 at a time.
     /// Default: 60 seconds. `Duration::ZERO`: never.
     ///
-    /// The writer goes by the machine's clock. If the `now` of your calls comes from another clock,
+    /// The writer uses the machine's clock. If the `now` of your calls comes from another clock,
     /// choose `Duration::ZERO` and call [`SqliteStore::sweep`].
     pub fn sweep_interval(mut self, interval: Duration) -> Self {
         self.sweep_interval = interval;
         self
     }
 
-    /// How long a write waits while another process writes to the file; then it answers
+    /// Sets how long a write waits for another process that writes to the file, before it fails with
     /// [`StoreError::Unavailable`]. Default: 5 seconds.
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
         self
     }
 
-    /// How many connections read, 1 to 16. Default: one per core.
+    /// Sets the number of connections for reads, 1 to 16. Default: one for each core, at most 16.
     pub fn readers(mut self, connections: usize) -> Self {
         self.readers = connections.clamp(1, MAXIMUM_READERS);
         self
     }
 
-    /// The longest value the store takes, in bytes; at most, and by default, 16 MiB.
+    /// Sets the maximum length of a value in bytes; at most, and by default, 16 MiB.
     pub fn maximum_value_bytes(mut self, bytes: u32) -> Self {
         self.maximum_value_bytes = bytes.min(MAXIMUM_VALUE_BYTES);
         self
     }
 
-    /// Whether the store is opened to read: the file is there already, the right to read it and its directory will do, nothing in it
-    /// is changed, and every write answers [`StoreError::Other`]. Default: no.
+    /// Sets whether the store is opened read-only. Default: no.
     ///
-    /// Where SQLite cannot make the files that it shares with other processes (`-shm`), and there is no log (`-wal`), the file is
-    /// read as one that does not change. A service that begins to write to it meanwhile is not seen; open it again.
+    /// A read-only store needs an existing file and permission to read it and its directory. It does not change the file, and
+    /// every write fails with [`StoreError::Other`].
+    ///
+    /// If SQLite cannot create the file that it shares with other processes (`-shm`), and there is no log (`-wal`), the file is
+    /// read as immutable. The store then does not see the writes of a service that starts later; open it again.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
     }
 
-    /// Opens the file, or makes it, readable by its owner only (mode 0600), in a directory that exists.
+    /// Opens the file. Creates it, readable by its owner only (mode 0600), if it does not exist. The directory must exist.
     ///
     /// # Errors
     ///
-    /// [`SqliteStoreError`] says what is wrong with the file. That of another application or of a newer Tessera
-    /// is left as it is.
+    /// [`SqliteStoreError`]. The file of another application or of a newer Tessera is not changed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, SqliteStoreError> {
         let queue = Arc::new(Queue::default());
         if self.read_only {
@@ -150,18 +151,19 @@ impl SqliteStoreBuilder {
     }
 }
 
-/// A store in one SQLite file: for one machine. Other processes may use the same file at the same time.
+/// A store in one SQLite file, for one machine. Several processes may use the same file at the same time.
 ///
-/// Reads answer at the first poll. Writes go to one thread, which puts all that wait into one transaction and answers
-/// when it is committed; [`Durability`] says what that is worth. No runtime is needed.
-/// At most 4096 writes or 64 MiB of values wait; more answer [`StoreError::Throttled`].
+/// Reads complete at the first poll.
+/// One thread writes all queued writes, at most 256, in one transaction, and acknowledges them after its commit;
+/// [`Durability`] states what an acknowledged write survives.
+/// At most 4096 writes or 64 MiB of values are queued; further writes fail with [`StoreError::Throttled`].
+/// The store needs no runtime.
 ///
-/// A clone is the same store. When the last is dropped, what waits is written and the file closed;
-/// that blocks the thread for as long as it takes, as [`close`](Self::close) does. A killed process loses nothing
-/// acknowledged.
+/// A clone is the same store. When the last clone is dropped, the store completes the queued writes and closes the file, and
+/// blocks the thread meanwhile, as [`close`](Self::close) does. A killed process loses no acknowledged write.
 ///
 /// Limits: keys and owners of 512 bytes, values of 16 MiB. An entry whose `expires_at` is after its `ends_at` expires
-/// at `ends_at`. [`Store::list_owned`] brings values along up to about 1 MiB a page.
+/// at `ends_at`. A page of [`Store::list_owned`] contains values up to about 1 MiB, and omits the others.
 /// `docs/layout.md` describes the file for hosts in other languages.
 ///
 /// ```no_run
@@ -201,22 +203,22 @@ impl SqliteStore {
         Self::builder().open(path)
     }
 
-    /// Settings to change before the file is opened.
+    /// Returns a builder with the default settings.
     pub fn builder() -> SqliteStoreBuilder {
         SqliteStoreBuilder::default()
     }
 
-    /// Removes what expired [`SWEEP_GRACE`] before `now`, and answers how many entries that were.
-    /// 500 at a time; other writes go in between.
+    /// Removes the entries that expired [`SWEEP_GRACE`] before `now`, and returns their number.
+    /// Removes 500 at a time; other writes run in between.
     ///
     /// # Errors
     ///
-    /// As a write's. Some may have been removed.
+    /// The errors of a write. Some entries may have been removed.
     pub async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
         let before = now.saturating_sub(SWEEP_GRACE);
         let mut swept = 0;
         loop {
-            // A batch is at most 500, which fits.
+            // A batch has at most 500 entries.
             let batch = self.write(Write::Sweep { before }).await? as usize;
             swept += batch;
             if batch < statements::SWEEP_BATCH {
@@ -225,8 +227,8 @@ impl SqliteStore {
         }
     }
 
-    /// How many entries the file holds, expired ones that are not swept yet included.
-    /// Blocks while it counts: some milliseconds for a million.
+    /// The number of entries in the file, including expired ones that are not swept yet.
+    /// Blocks while it counts: some milliseconds for a million entries.
     ///
     /// # Errors
     ///
@@ -237,7 +239,7 @@ impl SqliteStore {
             .ask(|connection| statements::count(connection, None))
     }
 
-    /// Whether the file holds no entry at all.
+    /// Whether the file has no entries.
     ///
     /// # Errors
     ///
@@ -246,7 +248,7 @@ impl SqliteStore {
         self.len().map(|entries| entries == 0)
     }
 
-    /// How many entries are live at `now`. Blocks as [`len`](Self::len) does.
+    /// The number of entries that are live at `now`. Blocks as [`len`](Self::len) does.
     ///
     /// # Errors
     ///
@@ -257,12 +259,13 @@ impl SqliteStore {
             .ask(|connection| statements::count(connection, Some(now)))
     }
 
-    /// Lists live entries of all owners and of none, for an operator: at most `limit` (1 to 100) from `cursor` on;
-    /// the empty cursor starts. An entry that is there throughout a walk is listed exactly once.
+    /// Lists live entries with and without an owner, for an operator: at most `limit` (1 to 100) from `cursor` on.
+    ///
+    /// The empty cursor starts a walk. An entry that exists throughout a walk is listed exactly once.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Other`] for a limit or cursor that is none, otherwise as [`len`](Self::len).
+    /// [`StoreError::Other`] for an invalid limit, [`StoreError::MalformedCursor`], and the errors of [`len`](Self::len).
     pub fn list_all(&self, now: Timestamp, cursor: &str, limit: u32) -> Result<Listing, StoreError> {
         let after = parse_cursor(cursor)?;
         check_limit(limit)?;
@@ -271,12 +274,14 @@ impl SqliteStore {
             .ask(|connection| statements::list_all(connection, now, after, limit))
     }
 
-    /// Writes an entry as another store has it, with its version, its guard and its moments: where no live entry is at `now`, or over
-    /// the version `over`. Over an entry its expiry never moves earlier.
+    /// Copies an entry of another store, with its version, guard, owner and moments.
+    ///
+    /// Writes if no live entry has the key at `now`, or overwrites the version `over`; with `None`, the version of `row`.
+    /// An overwrite never moves the expiry earlier.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Stale`] if a live entry of another version is there, otherwise as [`Store::insert`].
+    /// [`StoreError::Stale`] if a live entry has another version, and the errors of [`Store::insert`].
     pub async fn import(
         &self,
         now: Timestamp,
@@ -294,25 +299,28 @@ impl SqliteStore {
         self.write(write).await.map(|_| ())
     }
 
-    /// Does the writes that wait, moves the log into the database and closes the file. Blocks until that is done.
-    /// Afterwards every call answers [`StoreError::Unavailable`]. Closing twice is no error.
+    /// Completes the queued writes, moves the log into the database and closes the file. Blocks until that is done.
+    ///
+    /// Afterwards every call fails with [`StoreError::Unavailable`]. Closing twice is not an error.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] if the log could not be moved. Nothing is lost: the next opening does it.
+    /// [`StoreError::Unavailable`] if the log could not be moved. Nothing is lost: the next opening moves it.
     pub fn close(&self) -> Result<(), StoreError> {
         self.shared.close()
     }
 
-    /// Hands a write to the writer and waits for its answer.
+    /// Queues a write and waits for its result.
     async fn write(&self, write: Write) -> Result<u64, StoreError> {
         if self.shared.read_only {
             return Err(opened_to_read());
         }
         let answer = self.shared.queue.push(write)?;
-        answer
-            .await
-            .unwrap_or_else(|_| Err(StoreError::OutcomeUnknown(Cause::new("the writer is gone"))))
+        answer.await.unwrap_or_else(|_| {
+            Err(StoreError::OutcomeUnknown(Cause::new(
+                "the writer's thread has ended",
+            )))
+        })
     }
 }
 
@@ -347,7 +355,7 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
         check_batch(keys)?;
         let one = |connection: &_, key: &String| match statements::get(connection, now, key) {
-            // What is wrong with one entry stands in its place, what is wrong with the file answers for all.
+            // An error of one entry is returned in its place; an error of the file fails the call.
             entry @ (Ok(_) | Err(StoreError::Missing | StoreError::Corrupt)) => Ok(entry),
             Err(error) => Err(error),
         };
@@ -431,7 +439,7 @@ impl Store for SqliteStore {
             deletions: deletions.to_vec(),
             owner: owner.to_owned(),
         };
-        // At most BATCH_LIMIT, which fits.
+        // The count is at most BATCH_LIMIT.
         self.write(write).await.map(|deleted| deleted as u32)
     }
 
@@ -453,7 +461,7 @@ impl Store for SqliteStore {
 impl Shared {
     fn close(&self) -> Result<(), StoreError> {
         self.queue.close();
-        // Before the writer, so that the writer's connection is the last, which removes the log.
+        // Before the writer, so that the writer's connection is the last one, which removes the log.
         self.readers.close();
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         match writer.take().map(JoinHandle::join) {

@@ -1,4 +1,4 @@
-//! What waits for the writer.
+//! The queue of writes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,16 +10,16 @@ use super::error::closed;
 use crate::{Condition, Deletion, Expected, Listed, Placement, StoreError};
 use tessera_contract::Timestamp;
 
-/// How many writes go into one transaction at most.
+/// The maximum number of writes in one transaction.
 const BATCH: usize = 256;
-/// How many writes wait at most; beyond, they are refused.
+/// The maximum number of queued writes; further ones are refused.
 const MAXIMUM_WAITING: usize = 4096;
-/// How many bytes of values wait at most; one write is always let in, whatever its length.
+/// The maximum size of the queued values in bytes. An empty queue accepts a write of any length.
 const MAXIMUM_WAITING_BYTES: usize = 64 * 1024 * 1024;
-/// When to try again: a full queue takes the writer about as long.
+/// The suggested pause before a retry: about the time in which the writer empties a full queue.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// A write, with all it needs.
+/// A write with its arguments.
 pub(super) enum Write {
     Insert {
         now: Timestamp,
@@ -34,7 +34,7 @@ pub(super) enum Write {
         expected: Expected,
         at: Placement,
     },
-    /// Of another store's entry, over this version at most.
+    /// A copy of another store's entry. It overwrites at most the version `over`.
     Import {
         now: Timestamp,
         row: Listed,
@@ -73,7 +73,8 @@ impl Write {
     }
 }
 
-/// A version after a write, how many entries were there after a removal, 0 after a touch.
+/// The new version after a write, the number of live entries removed after a deletion, the number of entries removed after a
+/// sweep, 0 after a touch.
 pub(super) type Reply = Result<u64, StoreError>;
 
 pub(super) struct Job {
@@ -83,18 +84,18 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn answer(self, reply: Reply) {
-        // The caller may be gone; the write is done all the same.
+        // The caller may be gone; the write is done nevertheless.
         let _ = self.reply.send(reply);
     }
 }
 
-/// What the writer is told.
+/// The result of [`Queue::take`].
 pub(super) enum Taken {
     /// At least one write.
     Jobs(Vec<Job>),
-    /// Nothing came in the time given.
+    /// No write arrived in time.
     Nothing,
-    /// Nothing is left and nothing will come.
+    /// The queue is closed and empty.
     Closed,
 }
 
@@ -112,7 +113,7 @@ struct State {
 }
 
 impl Queue {
-    /// Puts a write at the end; the answer comes through the receiver.
+    /// Queues a write; the receiver gets its result.
     pub(super) fn push(&self, write: Write) -> Result<oneshot::Receiver<Reply>, StoreError> {
         let bytes = write.bytes();
         let mut state = self.lock();
@@ -134,7 +135,7 @@ impl Queue {
         Ok(answer)
     }
 
-    /// Takes what is there, at most [`BATCH`]; waits for the first, for ever if no time is given.
+    /// Takes the queued writes, at most [`BATCH`]. Waits for the first one, without limit if `patience` is `None`.
     pub(super) fn take(&self, patience: Option<Duration>) -> Taken {
         let is_idle = |state: &mut State| state.jobs.is_empty() && !state.is_closed;
         let state = self.lock();
@@ -163,13 +164,13 @@ impl Queue {
         Taken::Jobs(jobs)
     }
 
-    /// Takes no more writes; those that wait are still done.
+    /// Refuses further writes; the queued ones are still done.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.changed.notify_all();
     }
 
-    /// Takes no more writes and refuses those that wait: there is no writer any more.
+    /// Refuses further writes and the queued ones, because the writer has ended.
     pub(super) fn abandon(&self) {
         let mut state = self.lock();
         state.is_closed = true;

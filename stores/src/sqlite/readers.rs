@@ -1,4 +1,4 @@
-//! The connections that read.
+//! The connections for reads.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,11 +12,11 @@ use crate::StoreError;
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// The number of this thread, given at its first read.
+    /// The number of this thread, assigned at its first read.
     static THREAD: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed));
 }
 
-/// A few connections, each behind a lock that is held for one question.
+/// A few connections, each behind a lock that is held for one read.
 pub(super) struct Readers {
     connections: Box<[Mutex<Option<Connection>>]>,
 }
@@ -31,7 +31,7 @@ impl Readers {
         }
     }
 
-    /// Asks this thread's connection, or another that is free.
+    /// Runs a read on this thread's connection, or on another free one.
     pub(super) fn ask<T>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StoreError>,
@@ -42,7 +42,7 @@ impl Readers {
         }
     }
 
-    /// Closes all, each as soon as its question is answered.
+    /// Closes all connections, each after its current read.
     pub(super) fn close(&self) {
         for connection in &self.connections {
             lock(connection).take();
@@ -63,7 +63,7 @@ impl Readers {
     }
 }
 
-/// A panic while reading leaves a connection usable: its statement was reset when it was dropped.
+/// Locks a connection. A panic during a read leaves it usable, because its statement is reset when it is dropped.
 fn lock(connection: &Mutex<Option<Connection>>) -> MutexGuard<'_, Option<Connection>> {
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }

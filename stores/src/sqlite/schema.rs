@@ -1,4 +1,4 @@
-//! The file: how it is made, recognised and brought up to date.
+//! Creates, recognises and migrates the file.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -17,32 +17,32 @@ use crate::sections::section;
 /// `TESS`, in the header of the file: `PRAGMA application_id`.
 const APPLICATION_ID: i32 = 0x5445_5353;
 
-/// Each brings the schema from the version that is its place in this list to the next. Never change one that was released.
+/// The migration at index `n` leads from schema version `n` to `n + 1`. Never change a released one.
 const MIGRATIONS: [&str; 1] = [section(SQL, "migration_1")];
 
-/// How large the log may stay on disk once its content is in the database, in bytes.
+/// The maximum size in bytes that the log keeps on disk after its content is in the database.
 const LOG_SIZE_LIMIT: i64 = 64 * 1024 * 1024;
 
-/// How long a read waits for another process; it blocks a thread of the caller meanwhile.
-/// In WAL mode a read waits only while another process recovers or closes the log.
+/// The longest wait of a read for another process; it blocks a thread of the caller.
+/// In WAL mode, a read waits only while another process recovers or closes the log.
 const READ_PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long opening waits before it tries again for a file that another process is opening as well.
+/// The pause before another attempt to open a file that another process is opening as well.
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The database's file, to be opened once for writing and several times for reading.
+/// The file of the database, which is opened once for writes and several times for reads.
 pub(super) struct Database {
     path: PathBuf,
 }
 
 impl Database {
-    /// Finds the file or makes it, readable by its owner only.
+    /// Finds the file, or creates it, readable by its owner only.
     pub(super) fn locate(path: &Path) -> Result<Self, SqliteStoreError> {
         let failed = |source| SqliteStoreError::Create {
             path: path.to_owned(),
             source,
         };
-        // Absolute, so that no name is special to SQLite (`:memory:`), nor a later change of directory.
+        // Absolute, so that no name is special to SQLite (`:memory:`), and a later change of directory has no effect.
         let path = std::path::absolute(path).map_err(failed)?;
         if !path.parent().is_some_and(Path::is_dir) {
             return Err(SqliteStoreError::NoDirectory { path });
@@ -62,7 +62,7 @@ impl Database {
         }
     }
 
-    /// Finds the file, and makes none.
+    /// Finds the file, and does not create it.
     pub(super) fn find(path: &Path) -> Result<Self, SqliteStoreError> {
         let failed = |source| SqliteStoreError::Create {
             path: path.to_owned(),
@@ -75,10 +75,10 @@ impl Database {
         }
     }
 
-    /// Opens the file with no more than the right to read.
+    /// Opens the file with read permission only.
     pub(super) fn only_reader(&self) -> Result<Connection, SqliteStoreError> {
         let found = match self.try_only_reader(false) {
-            // Nobody has it open, or else there would be a log; and nothing may be made beside it.
+            // No process has the file open for writing, or there would be a log; and no file can be created beside it.
             Err(SqliteStoreError::Open { source, .. }) if cannot_share(&source) && !self.has_log() => {
                 self.try_only_reader(true)
             }
@@ -111,14 +111,14 @@ impl Database {
         Ok((connection, version))
     }
 
-    /// Whether there is a log that has something in it.
+    /// Whether there is a non-empty log.
     fn has_log(&self) -> bool {
         let mut log = self.path.clone().into_os_string();
         log.push("-wal");
         std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
     }
 
-    /// Opens the file for the writer: checks whose it is before anything in it changes, then brings it up to date.
+    /// Opens the file for the writer. Checks the application id before it changes the file, then migrates the schema.
     pub(super) fn writer(
         &self,
         durability: Durability,
@@ -127,7 +127,7 @@ impl Database {
         let deadline = Instant::now() + patience;
         loop {
             match self.try_writer(durability, patience) {
-                // SQLite's own patience does not cover the change to WAL, where two that open a new file can meet.
+                // SQLite's busy timeout does not cover the change to WAL, where two processes that open a new file can collide.
                 Err(SqliteStoreError::Open { source, .. })
                     if is_busy(&source) && Instant::now() < deadline =>
                 {
@@ -140,7 +140,7 @@ impl Database {
 
     fn try_writer(&self, durability: Durability, patience: Duration) -> Result<Connection, SqliteStoreError> {
         let mut connection = self.connect(patience)?;
-        // Without the right to write, SQLite opens a file for reading and says nothing.
+        // Without write permission, SQLite opens the file read-only and reports no error.
         if connection
             .is_readonly(rusqlite::MAIN_DB)
             .map_err(|source| self.failed(source))?
@@ -166,7 +166,7 @@ impl Database {
         Ok(connection)
     }
 
-    /// Opens the file for reading. Not with SQLite's read-only flag: such a connection cannot recover a log.
+    /// Opens the file for reads. Not with SQLite's read-only flag, because such a connection cannot recover a log.
     pub(super) fn reader(&self) -> Result<Connection, SqliteStoreError> {
         let connection = self.connect(READ_PATIENCE)?;
         self.settle_reader(&connection)?;
@@ -193,7 +193,7 @@ impl Database {
         Ok(connection)
     }
 
-    /// Answers the schema version of the file; 0 if it is empty.
+    /// Checks the application id, and returns the schema version of the file; 0 if it is empty.
     fn recognise(&self, connection: &Connection) -> Result<i32, SqliteStoreError> {
         let (application_id, version, objects) =
             header(connection).map_err(|source| match source.sqlite_error_code() {
@@ -222,7 +222,7 @@ impl Database {
         Ok(version)
     }
 
-    /// All missing steps in one transaction; read again inside, for another process may have been first.
+    /// Runs all missing migrations in one transaction. It reads the version again, because another process may have been first.
     fn migrate(&self, connection: &mut Connection) -> Result<(), SqliteStoreError> {
         let failed = |source| self.failed(source);
         let transaction = connection
@@ -253,8 +253,8 @@ fn newest() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
-/// Application id, schema version and how many tables and the like there are: all of one moment,
-/// for another process may be making the schema right now.
+/// The application id, the schema version and the number of schema objects. One transaction reads all three, because another
+/// process may be creating the schema.
 fn header(connection: &Connection) -> rusqlite::Result<(i32, i32, i64)> {
     let _one_moment = connection
         .is_autocommit()
@@ -265,7 +265,7 @@ fn header(connection: &Connection) -> rusqlite::Result<(i32, i32, i64)> {
     Ok((number("application_id")?, number("user_version")?, objects))
 }
 
-/// Whether the files that processes share could not be made.
+/// Whether the files that processes share could not be created.
 fn cannot_share(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -283,7 +283,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 fn settle(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
     let power_loss = durability == Durability::PowerLoss;
     connection.pragma_update(None, "synchronous", if power_loss { "FULL" } else { "NORMAL" })?;
-    // Where fsync alone does not reach the medium (macOS); elsewhere without effect.
+    // For macOS, where fsync alone does not reach the medium; elsewhere without effect.
     connection.pragma_update(None, "fullfsync", power_loss)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection

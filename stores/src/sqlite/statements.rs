@@ -1,6 +1,6 @@
-//! The SQL of the store, one function for each question.
+//! The SQL of the store, with one function for each operation.
 //!
-//! A write is one statement, which SQLite does wholly or not at all; one of several statements has a savepoint.
+//! A write is one atomic statement; a write of several statements has a savepoint.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::sections::section;
 use crate::{Cause, Condition, Deletion, Entry, Expected, Listed, Listing, Page, Placement, Row, StoreError};
 use tessera_contract::Timestamp;
 
-/// The SQL, which hosts in other languages run as well. Its header states the units and the order of the parameters.
+/// The SQL, which hosts in other languages run as well. Its header defines the units and the order of the parameters.
 pub(super) const SQL: &str = include_str!("../../layout/sql/sqlite.sql");
 
-/// How many entries are swept in one transaction.
+/// The maximum number of entries that are swept in one transaction.
 pub(super) const SWEEP_BATCH: usize = 500;
 
-/// How many bytes of values one page brings along; rows behind come without.
+/// The size of the values in one page, in bytes; later rows omit their values.
 const PAGE_VALUE_BYTES: usize = 1024 * 1024;
 
 pub(super) fn apply(connection: &Connection, write: &Write) -> Reply {
@@ -202,7 +202,7 @@ fn delete_each(
     Ok(deleted)
 }
 
-/// Runs a removal of one entry, and answers whether it was live; `None` if nothing was removed.
+/// Runs a removal of one entry, and returns whether the entry was live; `None` if nothing was removed.
 fn remove(
     connection: &Connection,
     sql: &str,
@@ -289,7 +289,7 @@ pub(super) fn list_all(
     Ok(listing)
 }
 
-/// How many entries there are; with a time, how many are live then.
+/// The number of all entries, or of those that are live at a time.
 pub(super) fn count(connection: &Connection, live_at: Option<Timestamp>) -> Result<u64, StoreError> {
     let counted = match live_at {
         None => {
@@ -318,7 +318,7 @@ fn execute(
     prepare(connection, sql)?.execute(parameters).map_err(not_done)
 }
 
-/// A full page has perhaps a next one.
+/// The cursor of the next page, which may exist if this one is full.
 fn next_cursor(rows: usize, limit: u32, last: i64) -> Option<String> {
     (rows >= limit as usize).then(|| last.to_string())
 }
@@ -332,7 +332,7 @@ fn text(row: &SqlRow<'_>, column: usize) -> Result<Arc<str>, StoreError> {
     Ok(Arc::from(text))
 }
 
-/// The text, as long as the page has not brought too many bytes already.
+/// The text; `None` if the page already has [`PAGE_VALUE_BYTES`] of values.
 fn text_within(row: &SqlRow<'_>, column: usize, bytes: &mut usize) -> Result<Option<Arc<str>>, StoreError> {
     if *bytes >= PAGE_VALUE_BYTES {
         return Ok(None);
@@ -356,7 +356,7 @@ fn moment(row: &SqlRow<'_>, column: usize) -> Result<Timestamp, StoreError> {
         .map_err(|_| StoreError::Corrupt)
 }
 
-/// SQLite's integers end 292 million years after 1970; what is later is kept as that.
+/// Milliseconds as SQLite stores them. A later moment than 2⁶³ − 1, 292 million years after 1970, is stored as 2⁶³ − 1.
 fn millis(moment: Timestamp) -> i64 {
     i64::try_from(moment.as_millis()).unwrap_or(i64::MAX)
 }

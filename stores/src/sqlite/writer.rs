@@ -1,4 +1,4 @@
-//! The one thread that writes: everything that waits goes into one transaction, and is answered when that is committed.
+//! The writer's thread: it writes the queued writes in one transaction, and acknowledges them after its commit.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ use super::statements;
 use crate::{SWEEP_GRACE, StoreError};
 use tessera_contract::Timestamp;
 
-/// What the thread ends with: whether the log could be moved into the database.
+/// The result of the thread: whether the log was moved into the database and the file closed.
 pub(super) type Closed = rusqlite::Result<()>;
 
 /// Starts the writer. It ends when the queue is closed and empty.
@@ -44,7 +44,7 @@ struct Writer {
     next_sweep: Option<Instant>,
 }
 
-/// Should the thread end before its time, nobody is left waiting in the queue for ever.
+/// Refuses the queued writes when the thread ends, so that no caller waits for ever.
 struct Abandon(Arc<Queue>);
 
 impl Drop for Abandon {
@@ -53,21 +53,21 @@ impl Drop for Abandon {
     }
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 enum Outcome {
-    /// It is committed: a reply for each write.
+    /// Committed, with a reply for each write.
     Committed(Vec<Reply>),
-    /// None of it was done, or nobody knows: one reply for all.
+    /// Not done, or of unknown outcome: one error for all writes.
     Failed(StoreError),
-    /// A write failed so badly that SQLite rolled back the whole transaction.
+    /// One write failed in a way that made SQLite roll back the whole transaction.
     Spoiled(StoreError),
 }
 
 impl Writer {
     fn run(mut self) -> Closed {
         let _abandon = Abandon(Arc::clone(&self.queue));
-        // A panic, as of a log that cannot be written, ends one turn and not the writer: its transaction is rolled back or
-        // committed, and whoever waits for it is answered that nobody knows.
+        // A panic, for example because a log cannot be written, ends one turn and not the writer.
+        // Its transaction is rolled back or committed, and its callers receive an unknown outcome.
         while !matches!(
             catch_unwind(AssertUnwindSafe(|| self.turn())),
             Ok(ControlFlow::Break(()))
@@ -77,7 +77,7 @@ impl Writer {
         self.connection.close().map_err(|(_, error)| error)
     }
 
-    /// Takes what waits and writes it, and sweeps where that is due.
+    /// Writes the queued writes, and sweeps if a sweep is due.
     fn turn(&mut self) -> ControlFlow<()> {
         let patience = self
             .next_sweep
@@ -100,7 +100,7 @@ impl Writer {
             }
             Outcome::Failed(error) => jobs.into_iter().for_each(|job| job.answer(Err(error.clone()))),
             Outcome::Spoiled(_) if jobs.len() > 1 => {
-                // Nothing of it was done: each for itself, so that only the culprit fails.
+                // None was done. Each write is repeated alone, so that only the faulty one fails.
                 jobs.into_iter().for_each(|job| self.write(vec![job]));
             }
             Outcome::Spoiled(error) => jobs.into_iter().for_each(|job| job.answer(Err(error.clone()))),
@@ -129,13 +129,13 @@ impl Writer {
         }
     }
 
-    /// One batch at a time, so that writes never wait for long; after a full batch the next is due at once.
+    /// Sweeps one batch if a sweep is due, so that writes do not wait long. After a full batch, the next one is due at once.
     fn sweep_if_due(&mut self) {
         let now = Instant::now();
         if self.next_sweep.is_none_or(|at| at > now) {
             return;
         }
-        // Set first, so that a sweep that panics is not tried again at once.
+        // Set first, so that a sweep that panics is not repeated at once.
         self.next_sweep = Some(now + self.sweep_interval);
         let before = Timestamp::now().saturating_sub(SWEEP_GRACE);
         let is_full_batch = match statements::sweep(&self.connection, before) {
@@ -160,7 +160,7 @@ impl Writer {
     }
 }
 
-/// Ends a transaction that was not committed.
+/// Rolls back the transaction, unless it was committed, when it is dropped.
 struct RollBack<'a>(&'a Connection);
 
 impl Drop for RollBack<'_> {

@@ -1,4 +1,4 @@
-//! A cache named in a URL.
+//! The URL of a store with a cache.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use crate::any::PlainStore;
 use crate::cached::CachedStore;
 use crate::malformed::MalformedUrl;
 
-/// How old an answer may be unless the URL says otherwise: half of the grace of a rotated token, as it is by default.
+/// The default maximum staleness: half of the default rotation grace.
 const DEFAULT_MAX_STALE: Duration = Duration::from_secs(5);
 const LONGEST_MAX_STALE_MS: u64 = 3_600_000;
 const MOST_CACHE_BYTES: u64 = 1 << 40;
 
 /// `cached+URL`: a [`CachedStore`] in front of the store that the rest of the URL names.
 ///
-/// Beside that store's own options there are, after the `?`:
+/// Options after the `?`, in addition to those of the store:
 ///
-/// | option | |
+/// | option | meaning |
 /// |---|---|
-/// | `max_stale_ms=N` | how old an answer may be, 1 to 3 600 000; default 5000 |
-/// | `cache_bytes=N` | how much memory the cache may take, 1 to 2^40; default 64 MiB |
+/// | `max_stale_ms=N` | maximum staleness of an entry in milliseconds, 1 to 3 600 000; default 5000 |
+/// | `cache_bytes=N` | size of the cache in bytes, 1 to 2^40; default 64 MiB |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheUrl {
     inner: PlainUrl,
@@ -31,10 +31,10 @@ pub struct CacheUrl {
 }
 
 impl CacheUrl {
-    /// What stands before the URL of the store.
+    /// The prefix of the store's URL.
     pub(crate) const PREFIX: &str = "cached+";
 
-    /// Reads what follows [`Self::PREFIX`].
+    /// Parses the text after [`Self::PREFIX`].
     pub(crate) fn parse(text: &str) -> Result<Self, StoreUrlError> {
         let malformed = |reason| {
             StoreUrlError::Malformed(MalformedUrl {
@@ -63,7 +63,7 @@ impl CacheUrl {
             false => format!("{place}?{}", others.join("&")).parse()?,
         };
         if inner == PlainUrl::Memory {
-            return Err(malformed("needs another store than memory, which is one already"));
+            return Err(malformed("needs another store than memory, which needs no cache"));
         }
         Ok(Self {
             inner,
@@ -85,7 +85,8 @@ impl CacheUrl {
         Ok(self.in_front_of(self.inner.open().await?))
     }
 
-    /// The cache in front of a store that is open already, [listening](CachedStore::listening). Needs a tokio runtime.
+    /// Creates the cache in front of an open store, and [subscribes](CachedStore::listening) to its notifications.
+    /// Needs a tokio runtime.
     pub fn in_front_of(&self, store: PlainStore) -> Arc<CachedStore<PlainStore>> {
         let cached = CachedStore::new(store, self.max_stale).listening();
         Arc::new(match self.capacity_bytes {

@@ -1,4 +1,4 @@
-//! Why a URL names no store that opens.
+//! The error of opening a store by its URL.
 
 #[cfg(feature = "redis")]
 use crate::redis::RedisStoreError;
@@ -9,7 +9,7 @@ use crate::sqlite::SqliteStoreError;
 
 use crate::malformed::MalformedUrl;
 
-/// Every scheme, with what follows it.
+/// The form of the URL for each scheme.
 const KNOWN: [&str; 5] = [
     "memory:",
     if cfg!(feature = "sqlite") {
@@ -34,30 +34,30 @@ const KNOWN: [&str; 5] = [
     },
 ];
 
-/// Why a store's URL is refused, or its store does not open.
+/// Why a store's URL is refused, or its store could not be opened.
 ///
-/// No variant carries the URL: some hold a password.
+/// No variant contains the URL, because it may contain a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreUrlError {
-    /// There is no scheme.
-    #[error("a store is named by a URL; the known ones are {}", KNOWN.concat())]
+    /// The text has no scheme.
+    #[error("the store has to be a URL; the known ones are {}", KNOWN.concat())]
     NoScheme,
-    /// There is no such store.
-    #[error("there is no store `{0}:`; the known ones are {known}", known = KNOWN.concat())]
+    /// The scheme is unknown, or its store is not compiled in.
+    #[error("unknown store `{0}:`; the known ones are {known}", known = KNOWN.concat())]
     UnknownScheme(String),
-    /// What follows the scheme is not what that scheme takes.
+    /// The URL is invalid for its scheme.
     #[error(transparent)]
     Malformed(#[from] MalformedUrl),
-    /// The SQLite file does not open.
+    /// The SQLite file could not be opened.
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Sqlite(#[from] SqliteStoreError),
-    /// Redis does not open.
+    /// Redis could not be opened.
     #[cfg(feature = "redis")]
     #[error(transparent)]
     Redis(#[from] RedisStoreError),
-    /// The database's URL is refused, or its store does not open.
+    /// The URL of the database is refused, or its store could not be opened.
     #[cfg(feature = "sql")]
     #[error(transparent)]
     Sql(#[from] SqlStoreError),

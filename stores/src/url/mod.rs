@@ -1,4 +1,4 @@
-//! Stores named by a URL, as in a flag or a configuration file.
+//! URLs of stores, as in a flag or a configuration file.
 
 #[cfg(feature = "cache")]
 mod cached;
@@ -15,7 +15,7 @@ pub use plain::PlainUrl;
 
 use crate::any::AnyStore;
 
-/// Where a store is, and whether a cache is in front.
+/// The URL of a store, with or without a cache in front.
 ///
 /// ```
 /// use tessera_stores::StoreUrl;
@@ -25,15 +25,15 @@ use crate::any::AnyStore;
 /// let url: StoreUrl = "memory:".parse()?;
 /// let store = url.open().await?;
 /// let error = "mongodb:x".parse::<StoreUrl>().unwrap_err().to_string();
-/// assert!(error.starts_with("there is no store `mongodb:`; the known ones are memory:"));
+/// assert!(error.starts_with("unknown store `mongodb:`; the known ones are memory:"));
 /// # drop(store); Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreUrl {
-    /// The store itself.
+    /// A store without a cache.
     Plain(PlainUrl),
-    /// `cached+…`: a [`CachedStore`](super::CachedStore) in front of it.
+    /// `cached+…`: a [`CachedStore`](super::CachedStore) in front of a store.
     #[cfg(feature = "cache")]
     Cached(CacheUrl),
 }
@@ -67,7 +67,7 @@ impl From<PlainUrl> for StoreUrl {
 }
 
 impl StoreUrl {
-    /// The store itself, without the cache that may be in front.
+    /// The URL of the store itself, without the cache.
     pub fn plain(&self) -> &PlainUrl {
         match self {
             Self::Plain(url) => url,
@@ -76,7 +76,7 @@ impl StoreUrl {
         }
     }
 
-    /// Opens the store, as [`PlainUrl::open`] does, and the cache.
+    /// Opens the store, as [`PlainUrl::open`] does, with its cache.
     ///
     /// # Errors
     /// As [`PlainUrl::open`].

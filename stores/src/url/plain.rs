@@ -1,4 +1,4 @@
-//! The URL of a store that keeps sessions itself.
+//! The URL of a store without a cache.
 
 use std::fmt;
 #[cfg(feature = "sqlite")]
@@ -16,19 +16,20 @@ use crate::sql::{SqlStore, SqlUrl};
 #[cfg(feature = "sqlite")]
 use crate::sqlite::SqliteStore;
 
-/// Where a store is that keeps sessions itself.
+/// The URL of a store without a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PlainUrl {
     /// `memory:`: a [`MemoryStore`].
     Memory,
-    /// `sqlite:PATH`: a [`SqliteStore`]. The path is taken as it stands, relative or absolute, nothing in it decoded.
+    /// `sqlite:PATH`: a [`SqliteStore`]. The path is relative or absolute, and is not percent-decoded.
     #[cfg(feature = "sqlite")]
     Sqlite(PathBuf),
-    /// `redis://` and its kin: a [`RedisStore`]. `Display` leaves out user and password.
+    /// `redis://…`, `redis+cluster://…`, `redis+sentinel://…`, and the same with `rediss`: a [`RedisStore`].
+    /// `Display` omits user and password.
     #[cfg(feature = "redis")]
     Redis(Box<RedisUrl>),
-    /// `postgres://…` or `mysql://…`: a [`SqlStore`]. `Display` leaves out user and password.
+    /// `postgres://…` or `mysql://…`: a [`SqlStore`]. `Display` omits user and password.
     #[cfg(feature = "sql")]
     Sql(Box<SqlUrl>),
 }
@@ -57,14 +58,14 @@ impl FromStr for PlainUrl {
             }),
             #[cfg(feature = "sql")]
             scheme if SqlUrl::is_scheme(scheme) => Ok(Self::Sql(Box::new(url.parse()?))),
-            // What stands before the colon of something that is no URL may be anything, a secret too.
+            // In a text that is not a URL, the part before the colon may be a secret.
             _ if is_scheme(scheme) => Err(StoreUrlError::UnknownScheme(scheme.to_owned())),
             _ => Err(StoreUrlError::NoScheme),
         }
     }
 }
 
-/// A scheme of RFC 3986, section 3.1, and short enough to be one.
+/// Whether a text is a scheme of RFC 3986, section 3.1, of at most 16 bytes.
 fn is_scheme(text: &str) -> bool {
     let rest = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
     text.len() <= 16 && text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(rest)
@@ -81,14 +82,14 @@ fn sqlite_path(rest: &str) -> Result<PathBuf, &'static str> {
     if matches!(rest, ":memory:" | "//:memory:" | "///:memory:") {
         return Err("keeps sessions in a file: for a store in memory write memory:");
     }
-    // As a variable has it that was read from a file.
+    // As in an environment variable that was read from a file.
     if rest.trim() != rest || rest.contains(char::is_control) {
         return Err("has white space around its path, or a control character in it");
     }
     match rest.strip_prefix("//") {
-        // `sqlite:///var/lib/x.db`, as others write an absolute path.
+        // `sqlite:///var/lib/x.db`, a common form of an absolute path.
         Some(path) if path.starts_with('/') => Ok(path.into()),
-        // A host in a URL; taken as a path it would be one from the root.
+        // A host in a URL; as a path it would begin at the root.
         Some(_) => Err("takes a path, not a host: write sqlite:PATH or sqlite:///PATH"),
         None => Ok(rest.into()),
     }
@@ -109,12 +110,12 @@ impl fmt::Display for PlainUrl {
 }
 
 impl PlainUrl {
-    /// Tells whether two URLs name the same sessions, without user and password: hosts, database and prefix or table, or the
-    /// file's absolute path.
+    /// A text that is equal for two URLs of the same sessions: the hosts, the database and the prefix or table, or the absolute
+    /// path of the file. It contains neither user nor password.
     pub fn identity(&self) -> String {
         match self {
             Self::Memory => self.to_string(),
-            // Of no path there is only one reason not to be absolute: that there is no current directory.
+            // It fails only if there is no current directory, because the path is not empty.
             #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => match std::path::absolute(path) {
                 Ok(path) => format!("sqlite:{}", path.display()),
@@ -127,7 +128,9 @@ impl PlainUrl {
         }
     }
 
-    /// Opens the store with its builder's defaults. One that is elsewhere needs a tokio runtime with time and I/O, where it stays.
+    /// Opens the store with its builder's defaults.
+    ///
+    /// Redis and the databases need a tokio runtime with time and I/O enabled, for as long as the store is used.
     ///
     /// # Errors
     /// [`StoreUrlError::Sqlite`], [`StoreUrlError::Redis`], [`StoreUrlError::Sql`].
@@ -143,7 +146,9 @@ impl PlainUrl {
         }
     }
 
-    /// Opens the store to read, with the right to read alone: also what is read-only, or follows another. Nothing is made.
+    /// Opens the store read-only, and creates nothing.
+    ///
+    /// Read permission suffices, and the store may be a read-only file or database, or a replica.
     ///
     /// # Errors
     /// As [`open`](Self::open).

@@ -1,4 +1,4 @@
-//! All that a mutant has to get past.
+//! The tests that must detect a mutant.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use tessera_tests::interleave::campaign::{campaigns, explore_all};
 use tessera_tests::scenario::{self, Pace, Scenario};
 
 const THREADS: usize = 2;
-/// In this order; the quick ones first.
+/// The campaigns, in their order: the quick ones first.
 const CAMPAIGNS: &[&str] = &[
     "clocks-2",
     "stale-2",
@@ -22,7 +22,7 @@ const CAMPAIGNS: &[&str] = &[
     "faults-2-2",
 ];
 
-/// The first test that a component fails; nothing if it passes all.
+/// Returns the first test that a component fails, or `None` if it passes all.
 pub(crate) fn find_fault(component: &Component) -> Option<String> {
     let scenarios = scenario::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios"));
     let scenarios = match scenarios {

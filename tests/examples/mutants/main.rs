@@ -1,6 +1,7 @@
-//! Puts deliberate faults into copies of the engine, and has each found out. `cargo xtask mutants [every Nth] [LIST.json] [name…]`
+//! Checks that the tests detect deliberate faults in copies of the engine. `cargo xtask mutants [N] [LIST.json] [NAME…]`
 //!
-//! The faults are data, `tests/mutants/mutants.json`: a file, a text that stands in it once, and what to put there.
+//! `N` selects every Nth mutant.
+//! The faults are data in `tests/mutants/mutants.json`: a file, a text that occurs in it once, and its replacement.
 
 mod judge;
 mod workshop;
@@ -41,7 +42,7 @@ fn main() -> Result<ExitCode, Failure> {
 
     let mut out = std::io::stdout();
     let (mut survivors, mut tried) = (Vec::new(), 0);
-    // The engine as it is must pass all that is asked of the mutants, or their failing would show nothing.
+    // The unchanged engine must pass the tests; otherwise the failure of a mutant would show nothing.
     if let Some(fault) = judge::find_fault(&workshop.component(&[])?) {
         return Err(format!("the engine itself fails: {fault}").into());
     }
@@ -49,7 +50,7 @@ fn main() -> Result<ExitCode, Failure> {
         let began = Instant::now();
         let component = match workshop.component(&[mutant]) {
             Ok(component) => component,
-            // Of a list that a tool has made, some do not compile.
+            // Some mutants of a list that a tool has made do not compile.
             Err(error) if list.is_some() => {
                 writeln!(out, "unviable {}: {}", mutant.name, first_line(&*error))?;
                 continue;

@@ -1,4 +1,4 @@
-//! A copy of the engine beside the workspace's own, changed and built as a component.
+//! Changes a copy of the engine and builds it as a component.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,26 +12,26 @@ use tessera_component_build::{PROFILE, TARGET};
 /// One change to the engine.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Mutant {
-    /// What is changed; of a deliberate fault, what is wrong with it.
+    /// The change; for a deliberate fault, a description of the fault.
     pub(crate) name: String,
-    /// Below the workspace.
+    /// The file, relative to the workspace.
     pub(crate) file: String,
-    /// Stands there exactly once.
+    /// The text to replace, which occurs exactly once in the file.
     pub(crate) find: String,
-    /// What to put in its place.
+    /// The replacement.
     pub(crate) replace: String,
 }
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
-/// Where mutants are made.
+/// The directory in which mutants are built.
 pub(crate) struct Workshop {
     workspace: PathBuf,
     copy: PathBuf,
 }
 
 impl Workshop {
-    /// Copies what the engine is built from.
+    /// Copies the sources of the engine.
     pub(crate) fn new() -> Result<Self, Failure> {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let copy = workspace.join("target/mutants/engine");
@@ -65,7 +65,7 @@ impl Workshop {
         Ok(())
     }
 
-    /// Writes a file of the copy, unless it says that already: cargo builds by the time of the last change.
+    /// Writes a file of the copy, unless it has this text already: cargo rebuilds by the time of the last change.
     fn put(&self, file: &Path, text: &str) -> Result<(), Failure> {
         let path = self.copy.join(file);
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
@@ -74,13 +74,13 @@ impl Workshop {
         Ok(fs::write(path, text)?)
     }
 
-    /// Reads a list of mutants: one of the project's own, or another by its whole path.
+    /// Reads a list of mutants, by its name in `tests/mutants` or by an absolute path.
     pub(crate) fn mutants(&self, list: &str) -> Result<Vec<Mutant>, Failure> {
         let text = fs::read_to_string(self.workspace.join("tests/mutants").join(list))?;
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// Each must fit in exactly one place.
+    /// Checks that the text of each mutant occurs exactly once.
     pub(crate) fn check(&self, mutants: &[Mutant]) -> Result<(), Failure> {
         for Mutant { name, file, find, .. } in mutants {
             let places = fs::read_to_string(self.workspace.join(file))?
@@ -93,14 +93,14 @@ impl Workshop {
         Ok(())
     }
 
-    /// Builds the engine with these changes, or with none.
+    /// Builds the engine with these changes.
     pub(crate) fn component(&self, changes: &[&Mutant]) -> Result<Component, Failure> {
         let built = self.with(changes, Self::build)?;
         let component = tessera_component_build::component(&fs::read(built)?)?;
         Ok(Component::compile(&component)?)
     }
 
-    /// The engine's own tests, which see what no caller does.
+    /// Whether the engine's own tests fail. They test internals that callers do not see.
     pub(crate) fn fails_its_own_tests(&self, mutant: &Mutant) -> Result<bool, Failure> {
         self.with(&[mutant], |workshop| {
             let output = workshop
@@ -114,7 +114,7 @@ impl Workshop {
         })
     }
 
-    /// Does something with changes in the copy, and takes them out again.
+    /// Applies changes to the copy, runs `act`, and reverts the changes.
     fn with<T>(
         &self,
         changes: &[&Mutant],
@@ -152,7 +152,7 @@ impl Workshop {
         for name in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR"] {
             cargo.env_remove(name);
         }
-        // What a mutant leaves unused is no news.
+        // Mutants may leave code unused.
         cargo.env("RUSTFLAGS", "-Awarnings");
         cargo
     }
@@ -172,7 +172,7 @@ impl Workshop {
                 "--target-dir",
             ])
             .arg(&target);
-        // Quick to build matters more here than small and fast.
+        // The time of the build matters more here than the size and speed of the result.
         for setting in [
             "lto=\"off\"",
             "codegen-units=16",

@@ -1,9 +1,9 @@
-//! What was measured, divided by what it is held against, beside what was aimed at.
+//! Compares quotients of the measurements with their aims.
 
 use super::measure::Measured;
 use super::{FLOOR, PEER, Row};
 
-/// One store with so many callers at once.
+/// The measurements of one store with one number of concurrent callers.
 pub(crate) struct Compared {
     pub(crate) subject: &'static str,
     pub(crate) at_once: usize,
@@ -16,11 +16,11 @@ enum Aim {
     AtLeast(f64),
 }
 
-/// A quotient that is aimed at.
+/// A quotient with its aim.
 struct Quotient {
     subject: &'static str,
     at_once: usize,
-    /// An open, or a save.
+    /// Whether saves are compared, instead of opens.
     is_save: bool,
     beside: &'static str,
     aim: Aim,
@@ -46,7 +46,7 @@ const fn opens(at_once: usize, beside: &'static str, aim: f64) -> Quotient {
     }
 }
 
-/// Of the latency (at most), or of the calls a second (at least).
+/// The quotients: of latencies (at most), or of calls per second (at least).
 const QUOTIENTS: [Quotient; 7] = [
     at_most("Redis", false, 1.15),
     at_most("Redis", true, 1.4),
@@ -57,7 +57,7 @@ const QUOTIENTS: [Quotient; 7] = [
     opens(1024, PEER, 0.8),
 ];
 
-/// Prints each quotient that was measured.
+/// Prints each measured quotient with its aim.
 pub(crate) fn print(all: &[Compared]) {
     println!("\n| quotient | measured | aim | |\n|---|---|---|---|");
     for quotient in &QUOTIENTS {

@@ -1,4 +1,4 @@
-//! What a store's server does without Tessera: the same text read and written by its key, through the same client.
+//! The floor of each store: bare reads and writes of a text of the same length by its key, through the same client.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, MySqlPool, PgPool};
 use super::measure::{Measured, measure};
 use super::{Failure, ROWS, TEXT};
 
-/// As long as a record of nine fields.
+/// A text with the length of a record of nine fields.
 fn value() -> String {
     TEXT.repeat(20)
 }

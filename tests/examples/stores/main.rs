@@ -1,5 +1,5 @@
-//! Opens and saves over every store, beside what its server does without Tessera, and beside `tower-sessions` over its own
-//! stores. `cargo xtask bench-stores [NAME…]`
+//! Measures opens and saves over every store, in comparison with bare reads and writes on its server, and with
+//! `tower-sessions` over its own stores. `cargo xtask bench-stores [NAME…]`
 
 #![expect(
     clippy::print_stdout,
@@ -25,37 +25,38 @@ use tessera_tests::servers::{MariaDb, Postgres, RedisServer, Server as _};
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) const TEXT: &str = "some text of usual length";
-/// Of every store.
+/// The number of sessions in every store.
 pub(crate) const ROWS: usize = 2_000;
 pub(crate) const FLOOR: &str = "its floor: bare reads and writes";
 pub(crate) const PEER: &str = "`tower-sessions`";
 const AT_ONCE: [usize; 3] = [1, 64, 1024];
-/// Each figure is the median of so many runs, one after the other with what it is held against.
+/// Each figure is the median of this number of runs, which alternate with the compared ones.
 const RUNS: usize = 3;
 const LENGTH: Duration = Duration::from_millis(1_000);
 
-/// 1024 at once wait longer for one of few connections than a service would let them; the floor has as many.
+/// 1024 concurrent callers wait longer for one of few connections than a service would allow. The floor has as many
+/// connections.
 const DATABASE: &str = "max_connections=10&acquire_timeout_ms=30000&statement_timeout_ms=30000";
 
 struct Subject {
     name: &'static str,
     sessions: Sessions,
     floor: Option<Floor>,
-    /// The store of `tower-sessions`, and where it is.
+    /// The kind and the address of the store of `tower-sessions`.
     peer: Option<(&'static str, String)>,
 }
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
     let peer = std::env::args().nth(1).map(PathBuf::from);
-    let peer = peer.ok_or("the path of the peer's program, as `cargo xtask bench-stores` gives it")?;
+    let peer = peer.ok_or("the path of the peer's program is missing: use `cargo xtask bench-stores`")?;
     let folder = tempfile::tempdir()?;
     let (redis, postgres, mariadb) = (RedisServer::start(&[]), Postgres::start(), MariaDb::start());
     let named: Vec<String> = std::env::args().skip(2).collect();
     let is_wanted = |name: &str| named.is_empty() || named.iter().any(|part| name.contains(part));
     let subjects = subjects(folder.path(), &redis.url(), &postgres.url(), &mariadb.url()).await?;
     println!(
-        "Latency in microseconds (half of the calls, 99 of 100), calls a second; medians of {RUNS} runs\n"
+        "Latency in microseconds (half of the calls, 99 of 100), calls per second; medians of {RUNS} runs\n"
     );
     println!("| store | at once | open | | | save | | |\n|---|---|---|---|---|---|---|---|");
     let mut all = Vec::new();
@@ -144,9 +145,9 @@ async fn subjects(
     ])
 }
 
-/// Two instances of the component, whatever waits.
+/// Creates sessions with two instances of the component.
 fn sessions(store: impl tessera::store::StoreService) -> Result<Sessions, Failure> {
-    let builder = Sessions::builder()?.signing_key("bench", [7; 32]).instances(2);
+    let builder = Sessions::builder().signing_key("bench", [7; 32]).instances(2);
     Ok(builder.build(store)?)
 }
 
@@ -158,12 +159,12 @@ async fn fill(sessions: &Sessions) -> Result<Arc<Vec<String>>, Failure> {
             session.set(&format!("field{field}"), TEXT)?;
         }
         session.set("role", TEXT)?;
-        tokens.push(session.save().await?.token.ok_or("a new session has a token")?);
+        tokens.push(session.save().await?.token.ok_or("a new session has no token")?);
     }
     Ok(Arc::new(tokens))
 }
 
-/// Name, and what an open and a save take.
+/// A name, with the measurements of an open and of a save.
 pub(crate) type Row = (&'static str, [Measured; 2]);
 
 async fn rows(
@@ -222,7 +223,7 @@ async fn open(sessions: &Sessions, tokens: &Arc<Vec<String>>, at_once: usize) ->
     .await
 }
 
-/// Each saves a session of its own, which it holds open.
+/// Measures saves. Each caller saves a session of its own, which stays open.
 async fn save(sessions: &Sessions, tokens: &[String], at_once: usize) -> Result<Measured, Failure> {
     let mut open: Vec<Session> = Vec::with_capacity(at_once);
     for token in tokens.iter().take(at_once) {
@@ -256,13 +257,13 @@ fn beside(peer: &Path, kind: &str, place: &str, at_once: usize) -> Result<[Measu
                 median,
                 p99,
             }),
-            _ => Err("three numbers make a line".into()),
+            _ => Err("the peer's line does not have three numbers".into()),
         }
     };
     Ok([line("open ")?, line("save ")?])
 }
 
-/// What a waiting request costs in memory: Redis is told to keep 256 and then 2048 of them waiting.
+/// Measures the memory of a waiting request: Redis is paused while 256 and then 2048 requests wait.
 async fn in_flight(redis: &RedisServer) -> Result<(), Failure> {
     const WAITING: usize = 2048;
     let sessions = sessions(redis.url().parse::<StoreUrl>()?.open().await?)?;
@@ -282,7 +283,7 @@ async fn in_flight(redis: &RedisServer) -> Result<(), Failure> {
         }
         Ok(resident)
     };
-    // Once before, so that what is kept for next time is there.
+    // A warm-up, so that memory which is kept for reuse is allocated.
     wait(256).await?;
     let few = wait(256).await?;
     let many = wait(WAITING).await?;
@@ -296,6 +297,6 @@ fn resident_bytes() -> Result<f64, Failure> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line
         .and_then(|line| line.split_whitespace().next())
-        .ok_or("Linux alone tells")?;
+        .ok_or("only Linux reports VmRSS")?;
     Ok(kilobytes.parse::<f64>()? * 1024.0)
 }

@@ -1,22 +1,22 @@
-//! Calls side by side for a while, each measured.
+//! Measures concurrent calls.
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What came of it.
+/// The results of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
-    /// Calls a second, of all.
+    /// Calls per second of all callers.
     pub(crate) per_second: f64,
-    /// Half of the calls took no longer, in microseconds.
+    /// The median of the latency, in microseconds.
     pub(crate) median: f64,
-    /// 99 of 100 took no longer, in microseconds.
+    /// The 99th percentile of the latency, in microseconds.
     pub(crate) p99: f64,
 }
 
-/// Runs so many loops of calls at once, for this long. A loop is given its number, and which of its calls it is.
+/// Runs `at_once` concurrent loops of calls for this time. A call receives the number of its loop and its own number.
 pub(crate) async fn measure<F, C>(at_once: usize, length: Duration, call: F) -> Measured
 where
     F: Fn(usize, usize) -> C + Send + Sync + 'static,
@@ -57,7 +57,7 @@ where
     }
 }
 
-/// As the peer's program prints it and the other reads it.
+/// The format in which the peer's program prints results.
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.per_second, self.median, self.p99)

@@ -1,4 +1,4 @@
-//! What is timed: tokens that are refused, through the component, and controls that say what could be seen.
+//! The experiments: refusals of tokens by the component, and controls that show the sensitivity of the measurement.
 
 use std::hint::black_box;
 
@@ -12,23 +12,23 @@ use crate::measure::{Row, Verdict, measure, row};
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
-/// How many tokens the damaged ones are made from.
+/// The number of tokens from which the damaged ones are made.
 const TOKENS: usize = 64;
 
-/// One instance, and tokens of it that were never verified.
+/// Creates an instance, and tokens that were never verified.
 fn tokens() -> Result<(Sessions, Vec<String>), Failure> {
     let store = MemoryStore::builder()
         .sweep_interval(std::time::Duration::ZERO)
         .build();
-    let sessions = Sessions::builder()?
+    let sessions = Sessions::builder()
         .signing_key("timing", [7; 32])
         .instances(1)
         .build(store)?;
     let mut tokens = Vec::new();
     for _ in 0..TOKENS {
         let session = sessions.create();
-        let saved = at_once(session.save()).ok_or("a store in memory answers at once")??;
-        tokens.push(saved.token.ok_or("a first save hands out a token")?);
+        let saved = at_once(session.save()).ok_or("the store in memory was not ready")??;
+        tokens.push(saved.token.ok_or("a first save issued no token")?);
     }
     Ok((sessions, tokens))
 }
@@ -44,10 +44,10 @@ fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
 
 fn split(tokens: &[String]) -> Result<Vec<Signed>, Failure> {
     let split: Option<Vec<Signed>> = tokens.iter().map(|token| Signed::split(token)).collect();
-    Ok(split.ok_or("a token ends in its mac")?)
+    Ok(split.ok_or("a token does not end in its mac")?)
 }
 
-/// Times one refusal; any other outcome is a mistake of this program.
+/// Makes one refusal. Any other result is an error of this program.
 fn refuse(sessions: &Sessions, token: &str) {
     let answer = sessions.verify(token, None);
     assert!(matches!(
@@ -56,7 +56,7 @@ fn refuse(sessions: &Sessions, token: &str) {
     ));
 }
 
-/// What no code that handles a secret may do: it stops at the first difference.
+/// A comparison that leaks, because it stops at the first difference. Code that handles a secret must not do this.
 #[inline(never)]
 fn leaky(a: &[u8; MAC_BYTES], b: &[u8; MAC_BYTES]) -> bool {
     for (a, b) in a.iter().zip(b) {
@@ -67,7 +67,7 @@ fn leaky(a: &[u8; MAC_BYTES], b: &[u8; MAC_BYTES]) -> bool {
     true
 }
 
-/// The leak that is there, the leak that hides behind a refusal, and the one that is not there.
+/// The controls: an obvious leak, a leak hidden behind a refusal, and no leak.
 pub(crate) fn controls() -> Result<Vec<Row>, Failure> {
     let (sessions, tokens) = tokens()?;
     let tokens = split(&tokens)?;
@@ -120,7 +120,7 @@ pub(crate) fn controls() -> Result<Vec<Row>, Failure> {
             Verdict::MustLeak,
         ),
         row(
-            "a refusal of random macs",
+            "a refusal of random MACs",
             ["random", "random"],
             &same,
             [0, 1],
@@ -129,7 +129,7 @@ pub(crate) fn controls() -> Result<Vec<Row>, Failure> {
     ])
 }
 
-/// Tokens of one length, header and payload, whose macs are right in their first bytes.
+/// Tokens with the same length, header and payload, whose macs are correct in their first bytes.
 pub(crate) fn macs() -> Result<Vec<Row>, Failure> {
     const RIGHT: [usize; 5] = [0, 1, 8, 16, 31];
     let (sessions, tokens) = tokens()?;
@@ -150,7 +150,7 @@ pub(crate) fn macs() -> Result<Vec<Row>, Failure> {
         |class, random| make(RIGHT[class], random),
         |token| refuse(&sessions, token),
     );
-    let what = "verify: the token's mac";
+    let what = "verify: the token's MAC";
     let mut rows = vec![row(what, ["31 right", "random"], &two, [0, 1], Verdict::Secret)];
     for (class, name) in [(1, "1 right"), (2, "8 right"), (3, "16 right"), (4, "31 right")] {
         rows.push(row(what, [name, "random"], &five, [class, 0], Verdict::Secret));
@@ -158,10 +158,10 @@ pub(crate) fn macs() -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-/// Tokens against cross-site request forgery, each under a mask of its own.
+/// CSRF tokens, each with a different mask.
 pub(crate) fn csrf_tokens() -> Result<Vec<Row>, Failure> {
     let (sessions, tokens) = tokens()?;
-    let session = at_once(sessions.open(&tokens[0])).ok_or("a store in memory answers at once")??;
+    let session = at_once(sessions.open(&tokens[0])).ok_or("the store in memory was not ready")??;
     let bytes = BASE64_URL_SAFE_NO_PAD
         .decode(session.csrf_token()?)
         .map_err(|error| error.to_string())?;
@@ -179,7 +179,7 @@ pub(crate) fn csrf_tokens() -> Result<Vec<Row>, Failure> {
             assert!(matches!(black_box(answer), Err(SessionError::InvalidCsrfToken)));
         },
     );
-    let what = "check_csrf_token: the mac under its mask";
+    let what = "check_csrf_token: the MAC under its mask";
     Ok(vec![row(
         what,
         ["31 right", "random"],
@@ -189,10 +189,10 @@ pub(crate) fn csrf_tokens() -> Result<Vec<Row>, Failure> {
     )])
 }
 
-/// Texts that differ in one character from one that the memo holds.
+/// Texts that differ in one character from a text in the memo.
 ///
-/// The memo looks for a text where its last four characters say, so a comparison takes place only if these are right:
-/// the classes differ early and late before them. A third has others there, and finds its place free or taken.
+/// The last four characters of a text determine its place in the memo, so a comparison takes place only if they are equal.
+/// Two classes differ early and late before these characters. The third differs in them, and finds its place free or taken.
 pub(crate) fn memo() -> Result<Vec<Row>, Failure> {
     let (sessions, tokens) = tokens()?;
     for token in &tokens {

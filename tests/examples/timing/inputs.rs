@@ -1,10 +1,10 @@
-//! Random numbers, and tokens whose mac agrees with the right one in its first bytes and in no more.
+//! Random numbers, and tokens whose mac is correct only in its first bytes.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 pub(crate) const MAC_BYTES: usize = 32;
-/// 32 bytes in base64url.
+/// The length of 32 bytes in base64url.
 const MAC_CHARACTERS: usize = 43;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -33,9 +33,9 @@ impl Random {
     }
 }
 
-/// A mac that is the right one in so many bytes, wrong in the next, and random after it.
+/// Returns a mac that is correct in its first `agrees` bytes, wrong in the next one, and random after it.
 ///
-/// Every class is made by the same steps, so that they differ in nothing else than what they hold.
+/// All classes are made by the same steps, so that they differ only in their contents.
 pub(crate) fn nearly(right: &[u8; MAC_BYTES], agrees: usize, random: &mut Random) -> [u8; MAC_BYTES] {
     let mut mac = random.bytes();
     let wrong = 1 + random.below(255) as u8;
@@ -49,7 +49,7 @@ pub(crate) fn nearly(right: &[u8; MAC_BYTES], agrees: usize, random: &mut Random
     mac
 }
 
-/// A token in two parts: what is signed, with its last dot, and the mac.
+/// A token in two parts: the signed text with its final dot, and the mac.
 pub(crate) struct Signed {
     signed: String,
     pub(crate) mac: [u8; MAC_BYTES],
@@ -70,7 +70,7 @@ impl Signed {
     }
 }
 
-/// A text with another character in one place.
+/// Returns the text with another character at one position.
 pub(crate) fn with_other(text: &str, at: usize, random: &mut Random) -> String {
     let mut bytes = text.as_bytes().to_vec();
     let was = bytes[at];
@@ -80,7 +80,8 @@ pub(crate) fn with_other(text: &str, at: usize, random: &mut Random) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A text with other last characters: of the four that the memo goes by, all but the very last, whose low bits are padding.
+/// Returns the text with other characters at the end: of the four that the memo uses, all but the last one, whose low bits
+/// are padding.
 pub(crate) fn with_other_tail(text: &str, random: &mut Random) -> String {
     (2..5).fold(text.to_owned(), |text, from_end| {
         with_other(&text, text.len() - from_end, random)

@@ -1,8 +1,9 @@
-//! Whether the time that a refusal takes tells what the right token is. `cargo xtask timing`
+//! Tests whether the time of a refusal depends on the correct token. `cargo xtask timing`
 //!
-//! The method is dudect's: Reparaz, Balasch, Verbauwhede, "Dude, is my code constant time?", 2017. Two classes of input are
-//! measured in random order, and Welch's t-test says whether their times come from different distributions.
-//! A large |t| proves a leak; a small one proves only that so many samples do not show it. The controls say how fine that is.
+//! The method is that of dudect: Reparaz, Balasch, Verbauwhede, "Dude, is my code constant time?", 2017.
+//! Two classes of input are measured in random order, and Welch's t-test compares the distributions of their times.
+//! A large |t| proves a leak. A small one shows only that this number of samples does not reveal a leak.
+//! The controls show the sensitivity of the measurement.
 
 mod experiments;
 mod inputs;
@@ -16,9 +17,9 @@ use std::time::Instant;
 use experiments::Failure;
 use measure::{Row, Verdict};
 
-/// Above it dudect calls a function leaky for sure.
+/// The |t| above which dudect reports a leak.
 const SURE: f64 = 10.0;
-/// Above it, suspicious.
+/// The |t| above which a function is suspicious.
 const SUSPICIOUS: f64 = 4.5;
 
 fn main() -> Result<ExitCode, Failure> {
@@ -39,8 +40,8 @@ fn main() -> Result<ExitCode, Failure> {
     let failed: Vec<&Row> = rows.iter().filter(|row| !row.holds()).collect();
     for row in &failed {
         let why = match row.verdict {
-            Verdict::MustLeak => "was not seen: the machine was too noisy, and the table says nothing",
-            _ => "leaks though its classes are the same: the measurement itself is wrong",
+            Verdict::MustLeak => "was not detected: the machine was too noisy, and the table is meaningless",
+            _ => "leaks although its classes are the same: the measurement itself is wrong",
         };
         writeln!(out, "control failed: {:?} {why}", row.what)?;
     }
@@ -61,7 +62,7 @@ fn main() -> Result<ExitCode, Failure> {
         )?;
     }
     if failed.is_empty() && leaks.is_empty() {
-        writeln!(out, "no leak seen: every |t| of a secret is below {SUSPICIOUS}")?;
+        writeln!(out, "no leak found: every |t| of a secret is below {SUSPICIOUS}")?;
     }
     Ok(if failed.is_empty() && leaks.is_empty() {
         ExitCode::SUCCESS
@@ -73,12 +74,12 @@ fn main() -> Result<ExitCode, Failure> {
 fn print(out: &mut impl io::Write, rows: &[Row]) -> io::Result<()> {
     writeln!(
         out,
-        "Welch's t, the greatest of all samples and of {} crops (dudect); above {SUSPICIOUS} suspicious, above {SURE} a leak\n",
+        "Welch's t, the maximum over all samples and {} crops (dudect); above {SUSPICIOUS} suspicious, above {SURE} a leak\n",
         statistics::CROPS
     )?;
     writeln!(
         out,
-        "| what is timed | classes | samples | means, ns | difference, ns | t of all | max abs t | |"
+        "| timed operation | classes | samples | means, ns | difference, ns | t of all | max abs t | |"
     )?;
     writeln!(out, "|---|---|---|---|---|---|---|---|")?;
     for row in rows {
@@ -87,7 +88,7 @@ fn print(out: &mut impl io::Write, rows: &[Row]) -> io::Result<()> {
             Verdict::Secret => "secret",
             Verdict::MustLeak => "control: must leak",
             Verdict::MustNot => "control: must not",
-            Verdict::Told => "told on purpose",
+            Verdict::Told => "intended",
         };
         writeln!(
             out,

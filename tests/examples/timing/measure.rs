@@ -1,4 +1,4 @@
-//! Calls timed one by one, and the rows that are made of them.
+//! Times calls one by one, and makes rows of the samples.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -7,23 +7,23 @@ use crate::SURE;
 use crate::inputs::Random;
 use crate::statistics::{Sample, Test, compare};
 
-/// So many calls were timed, whatever rows are made of them.
+/// The total number of timed calls.
 pub(crate) static TIMED: AtomicUsize = AtomicUsize::new(0);
 
-/// Inputs are made in batches, so that nothing is made while a call is timed.
+/// The number of inputs in a batch. Inputs are made in batches, so that none is made while calls are timed.
 const BATCH: usize = 2_000;
-/// Measured first and forgotten.
+/// The number of samples of the warm-up, which are discarded.
 const WARMING: usize = 20_000;
-/// What a row is expected to say.
+/// The expected result of a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The classes differ in how near they are to a secret.
+    /// The classes differ in their similarity to a secret.
     Secret,
-    /// A control whose leak must be seen.
+    /// A control whose leak must be detected.
     MustLeak,
     /// A control whose classes are the same.
     MustNot,
-    /// They differ, and what differs is no secret.
+    /// The classes differ in something that is not secret.
     Told,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Whether a control says what it must.
+    /// Whether a control has its expected result.
     pub(crate) fn holds(&self) -> bool {
         match self.verdict {
             Verdict::MustLeak => self.test.greatest > SURE,

@@ -1,8 +1,8 @@
-//! Welch's t-test on times and on crops of them, as in dudect.
+//! Welch's t-test on times and on crops of the times, as in dudect.
 
-/// Crops at percentiles that lie closer together the higher they are.
+/// The number of crops. Their percentiles become denser towards 100.
 pub(crate) const CROPS: usize = 100;
-/// A crop that leaves less of a class says nothing, as in dudect.
+/// The minimum number of samples of a class in a crop, as in dudect.
 const ENOUGH: usize = 10_000;
 
 /// One measured call.
@@ -12,13 +12,13 @@ pub(crate) struct Sample {
     pub(crate) nanos: u32,
 }
 
-/// What the times of two classes say.
+/// The comparison of the times of two classes.
 pub(crate) struct Test {
     pub(crate) samples: [usize; 2],
-    /// Of the samples below the 90th percentile: what an interrupt took says nothing of the code.
+    /// The means of the samples below the 90th percentile, which excludes interrupts.
     pub(crate) means: [f64; 2],
     pub(crate) of_all: f64,
-    /// The greatest |t| of all samples and of every crop.
+    /// The maximum |t| over all samples and all crops.
     pub(crate) greatest: f64,
 }
 
@@ -44,7 +44,7 @@ impl Moments {
     }
 }
 
-/// The times of two classes that lie below a bound.
+/// The moments of two classes' times up to a bound.
 fn below(samples: &[Sample], classes: [u8; 2], bound: u32) -> [Moments; 2] {
     let mut moments = [Moments::default(); 2];
     for sample in samples.iter().filter(|sample| sample.nanos <= bound) {

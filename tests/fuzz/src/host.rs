@@ -16,7 +16,7 @@ use tessera_guest::ports::{
     Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Ports, StoreError,
 };
 use tessera_guest::session;
-use tessera_guest::view::{Grant, Written};
+use tessera_guest::view::{self, Grant, Written};
 use tessera_guest::snapshot::KeepFields;
 
 use crate::fixture::Fixture;

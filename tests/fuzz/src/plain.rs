@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tessera_http::api::read_field;
 use tessera_http::{
-    Change, Claims, Details, Engine, EngineSession, EngineError, Grant, KeepFields, ErrorKind, Limits, SessionPage,
+    Change, Claims, Details, Engine, EngineSession, EngineError, Grant, KeepFields, ErrorKind, Limits, PageRequest, SessionPage,
     Status, Timestamp, Value,
 };
 
@@ -113,7 +113,7 @@ impl Engine for Plain {
         })
     }
 
-    async fn list(&self, _: &str, _: Option<&str>, _: Option<&str>) -> Result<SessionPage, Never> {
+    async fn list(&self, _: &str, _: PageRequest<'_>) -> Result<SessionPage, Never> {
         Ok(SessionPage::default())
     }
 

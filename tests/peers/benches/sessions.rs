@@ -29,7 +29,6 @@ fn runtime() -> Runtime {
 
 fn sessions(format: TokenFormat, remembered: usize) -> Sessions {
     let builder = Sessions::builder()
-        .unwrap()
         .signing_key("2026-11", [7; 32])
         .instances(1);
     let builder = builder.remembered_sessions(remembered);

@@ -1,20 +1,20 @@
-//! All faults are over: is everything there that was acknowledged?
+//! The audit after all faults: everything that was acknowledged must be present.
 
 use super::World;
 use super::caller::Said;
 use super::client::LoadClient;
 use super::ledger::{Counts, Deed, Session};
 
-/// A store that is well refuses a busy client now and then.
+/// The maximum number of tries: even a healthy store may refuse a busy client occasionally.
 const TRIES: usize = 50;
 
 impl LoadClient<'_> {
-    /// Counts what is found of what this client was told.
+    /// Counts which of this client's acknowledged calls still have their effect.
     pub(super) fn audit(&mut self) {
-        // What a cache may still answer would be no finding.
+        // A stale response of a cache would not be an error.
         std::thread::sleep(self.world.max_stale);
         if !(0..TRIES).any(|_| self.list()) {
-            self.wrong("at the end: no list of sessions");
+            self.wrong("at the end: the list of sessions is unavailable");
         }
         for session in std::mem::take(&mut self.sessions) {
             let found = self.audit_live(&session);
@@ -34,7 +34,7 @@ impl LoadClient<'_> {
         let mut deeds = session.deeds;
         let found = match self.ask_surely(&session.tokens[0]) {
             Some(Said::Done(found, _)) => found,
-            // Its end was asked for, and that is what became of it.
+            // A call that ends it was sent, and took effect.
             Some(Said::NotLoggedIn(_)) if session.is_in_doubt => return deeds,
             _ => {
                 self.wrong("at the end: a live session does not open");
@@ -46,7 +46,7 @@ impl LoadClient<'_> {
             self.wrong(&format!("at the end: {wrong}"));
         }
         if found["subject"].as_str() != session.subject.as_deref() {
-            self.wrong("at the end: another session was opened");
+            self.wrong("at the end: the token opened another session");
             deeds[Deed::Login as usize] = 0;
         }
         deeds[Deed::Save as usize] = session.fields.found(&found);
@@ -57,7 +57,7 @@ impl LoadClient<'_> {
         matches!(self.ask_surely(token), Some(Said::NotLoggedIn(_)))
     }
 
-    /// Asks until there is an answer.
+    /// Repeats a read until it has a definite result.
     pub(super) fn ask_surely(&mut self, token: &str) -> Option<Said> {
         (0..TRIES).find_map(|_| {
             let asked = self.ask();
@@ -73,7 +73,7 @@ impl LoadClient<'_> {
 }
 
 impl World {
-    /// The sessions that all clients write: no save has undone another.
+    /// Audits the sessions that all clients write: no save may have undone another.
     pub(super) fn audit_shared(&self, client: &mut LoadClient<'_>) {
         for shared in &self.shared {
             let Some(Said::Done(found, _)) = client.ask_surely(&shared.token) else {

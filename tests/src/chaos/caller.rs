@@ -1,4 +1,4 @@
-//! One call over HTTP, and what its answer says for certain.
+//! Calls over HTTP, and the certain conclusions from their responses.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -9,22 +9,22 @@ use super::World;
 use super::ledger::{Asked, Told};
 use crate::http_client::{Answer, Client, bearer, request};
 
-/// The service closes connections that are idle for half of a request's time.
+/// The idle time after which a connection is not reused: the service closes it after half of a request's time limit.
 const LONGEST_IDLE: Duration = Duration::from_secs(5);
-/// What a busy machine adds to the time of a request.
+/// The additional time of a request that a busy machine may cause.
 const SLACK: Duration = Duration::from_secs(8);
 
-/// What became of a call.
+/// The result of a call.
 pub(super) enum Said {
-    /// It is done.
+    /// The call took effect.
     Done(Value, Told),
-    /// Nothing was done; it may be tried again.
+    /// The call had no effect and may be repeated.
     Refused,
-    /// The token opens nothing.
+    /// The token opens no session.
     NotLoggedIn(Told),
-    /// Nobody knows. It has ended, one way or the other.
+    /// The effect is unknown, and the call has ended.
     Unknown,
-    /// Nobody knows, and it may be done later yet.
+    /// The effect is unknown, and the call may still take effect later.
     Lingering,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Caller<'a> {
 struct Connection {
     client: Client,
     used_at: Instant,
-    /// How often the instance had died when it last answered.
+    /// The number of the instance's deaths at its last response.
     deaths: u64,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// A call that begins now.
+    /// Begins a call to an instance now.
     pub(super) fn begin(&self, at: usize) -> Asked {
         Asked {
             at,
@@ -63,7 +63,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Makes the call.
+    /// Sends a call with credentials in `Authorization: Bearer`.
     pub(super) fn call(
         &mut self,
         asked: Asked,
@@ -79,7 +79,7 @@ impl<'a> Caller<'a> {
         )
     }
 
-    /// The same with headers of one's own.
+    /// Sends a call with these headers.
     pub(super) fn call_with(
         &mut self,
         asked: Asked,
@@ -133,7 +133,7 @@ impl<'a> Caller<'a> {
                 tally.note(|report| report.contended += 1);
                 Said::Refused
             }
-            // A question changes nothing.
+            // A read never has this result, because it changes nothing.
             (503, "outcome-unknown") if method != "GET" => {
                 tally.note(|report| report.unknown += 1);
                 Said::Unknown
@@ -153,7 +153,7 @@ impl<'a> Caller<'a> {
         let tally = &self.world.tally;
         if !has_died {
             tally.wrong(format!(
-                "{method} {path}: {error}, and the service was not killed"
+                "{method} {path}: {error}, although the service was not killed"
             ));
             return Said::Lingering;
         }
@@ -163,10 +163,10 @@ impl<'a> Caller<'a> {
                 Said::Refused
             }
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                tally.wrong(format!("{method} {path} is never answered"));
+                tally.wrong(format!("{method} {path} received no response"));
                 Said::Lingering
             }
-            // It died, and whatever it did with it.
+            // The service died, and its work ended with it.
             _ => {
                 tally.note(|report| report.unknown += 1);
                 Said::Unknown

@@ -1,4 +1,4 @@
-//! One client: what it does, drawn by chance, and what it must be told.
+//! One client: its random actions, and the responses that it must receive.
 
 use std::collections::HashSet;
 
@@ -7,26 +7,26 @@ use super::caller::Caller;
 use super::dice::Dice;
 use super::ledger::{Asked, Ended, Session, Told};
 
-/// Beyond, one is logged out before another is made.
+/// The maximum number of sessions of a client. At this number, the client logs one out.
 const MOST_SESSIONS: usize = 12;
 
-/// What a client knows.
+/// The state of a client.
 pub(super) struct LoadClient<'a> {
     pub(super) world: &'a World,
     pub(super) caller: Caller<'a>,
     pub(super) dice: Dice,
     pub(super) number: usize,
-    /// Its own; nobody else has any of it.
+    /// Its subject, which no other client uses.
     pub(super) subject: String,
-    /// How many subjects it has left behind.
+    /// The number of subjects that it has abandoned.
     pub(super) left: usize,
-    /// Its field in the sessions that all clients write.
+    /// The name of its field in the sessions that all clients write.
     pub(super) shared_field: String,
     pub(super) sessions: Vec<Session>,
     pub(super) ended: Vec<Ended>,
-    /// References of the subject's sessions that have ended.
+    /// The public ids of the subject's sessions that have ended.
     pub(super) gone: HashSet<String>,
-    /// How many sessions of the subject there may be of which nobody has a token.
+    /// The maximum number of the subject's sessions whose tokens were lost.
     pub(super) strays: usize,
 }
 
@@ -47,7 +47,7 @@ impl<'a> LoadClient<'a> {
         }
     }
 
-    /// Does one thing.
+    /// Performs one random action.
     pub(super) fn act(&mut self) {
         if self.sessions.len() >= MOST_SESSIONS {
             return self.logout();
@@ -76,12 +76,12 @@ impl<'a> LoadClient<'a> {
         self.caller.begin(at)
     }
 
-    /// Any of its sessions.
+    /// Returns the index of a random session.
     pub(super) fn any(&mut self) -> Option<usize> {
         (!self.sessions.is_empty()).then(|| self.dice.below(self.sessions.len()))
     }
 
-    /// Only what may have been ended may be found ended.
+    /// Handles a session that turned out to have ended, which is an error unless it is in doubt.
     pub(super) fn found_ended(&mut self, at: usize, told: Told, how: &str) {
         if self.sessions[at].is_in_doubt {
             self.end(at, told);

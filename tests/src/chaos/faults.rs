@@ -1,4 +1,4 @@
-//! What befalls a store and its services, one after the other, and whether they come back.
+//! Injects faults into a store and its services, one after another, and checks that they recover.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -12,34 +12,34 @@ use super::instance::Gauge;
 use super::store::Place;
 use crate::servers::Weather;
 
-/// After a fault has ended all must be well within so many tries at each instance.
+/// The maximum number of tries at each instance until all is well after a fault.
 const MOST_TRIES: u32 = 100;
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
-/// What can befall.
+/// The kinds of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// SIGKILL for the database.
     Killed,
-    /// All connections end at once; new ones are let in.
+    /// All connections are closed; new ones are accepted.
     Cut,
-    /// The first answer is cut in half, and the connection with it.
+    /// The first response is cut in half, and its connection is closed.
     HalfAnswered,
-    /// Every way takes long.
+    /// Bytes are delayed in each direction.
     Slow,
-    /// Everything is swallowed.
+    /// All bytes are discarded.
     Silent,
-    /// Nobody is let in.
+    /// New connections are refused, and existing ones are closed.
     Closed,
-    /// SIGKILL for a service; over a database for the last alone, so that the others show what many faults leave in one.
+    /// SIGKILL for a service. Over a database only for the last one, so that the other shows the effects of many faults.
     ServiceKilled,
     /// SIGKILL for both services at once.
     AllServicesKilled,
-    /// SIGSTOP for a service, with whatever it holds.
+    /// SIGSTOP for a service, with its locks and connections.
     ServicePaused,
 }
 
-/// Where services share a database.
+/// The faults of services that share a database.
 const OF_DATABASES: [Fault; 8] = [
     Fault::Killed,
     Fault::Cut,
@@ -50,7 +50,7 @@ const OF_DATABASES: [Fault; 8] = [
     Fault::ServiceKilled,
     Fault::ServicePaused,
 ];
-/// Those where there is no database but a file.
+/// The faults of services that share a file.
 const OF_FILES: [Fault; 3] = [
     Fault::ServiceKilled,
     Fault::AllServicesKilled,
@@ -73,7 +73,8 @@ impl Fault {
     }
 }
 
-/// Lets faults happen for so long, and answers what the instances took once each kind had happened.
+/// Injects faults for this time. Returns the resource usage of the instances after each kind occurred once, or after
+/// half of the time.
 pub(super) fn rage(world: &World, place: &Place, seed: u64, load: Duration) -> Vec<Gauge> {
     let (mut dice, began) = (Dice::new(seed, 0), Instant::now());
     let mut prober = Prober {
@@ -103,7 +104,7 @@ pub(super) fn rage(world: &World, place: &Place, seed: u64, load: Duration) -> V
     warm.unwrap_or_else(|| world.gauges())
 }
 
-/// One fault, from its begin to its end.
+/// Injects one fault, from its beginning to its end.
 fn strike(world: &World, place: &Place, fault: Fault, dice: &mut Dice) {
     let span = dice.pause(200, 2000);
     let last = world.instances.len() - 1;
@@ -140,13 +141,13 @@ fn weather(place: &Place, weather: Weather, span: Duration) {
     place.set(weather);
     std::thread::sleep(span);
     if weather == Weather::Silent {
-        // No connection goes on after a part of it got lost.
+        // A connection that has lost bytes must not continue.
         place.set(Weather::Closed);
     }
     place.set(Weather::Fine);
 }
 
-/// Asks each instance until all is well again.
+/// Sends calls to each instance until it has recovered.
 struct Prober<'a> {
     world: &'a World,
     caller: Caller<'a>,
@@ -161,7 +162,7 @@ impl Prober<'_> {
                 if tries >= MOST_TRIES {
                     let (tally, after) = (&self.world.tally, after.name());
                     return tally.wrong(format!(
-                        "{after}: instance {at} does not come back in {tries} tries"
+                        "{after}: instance {at} has not recovered after {tries} tries"
                     ));
                 }
                 tries += 1;
@@ -173,7 +174,7 @@ impl Prober<'_> {
         }
     }
 
-    /// A write, a read and the health are answered.
+    /// Whether a write, a read and the health check succeed.
     fn is_well(&mut self, at: usize) -> bool {
         let token = &self.world.probed;
         self.count += 1;
@@ -187,9 +188,7 @@ impl Prober<'_> {
             match self.caller.call(asked, what, token, body) {
                 Said::Done(..) => {}
                 Said::NotLoggedIn(_) => {
-                    self.world
-                        .tally
-                        .wrong("the session that is probed: not logged in".into());
+                    self.world.tally.wrong("the probed session: not logged in".into());
                 }
                 Said::Refused | Said::Unknown | Said::Lingering => return false,
             }
@@ -199,7 +198,7 @@ impl Prober<'_> {
 }
 
 impl World {
-    /// What the instances take while nobody asks them anything.
+    /// The resource usage of the instances while no client sends calls.
     pub(super) fn gauges(&self) -> Vec<Gauge> {
         let _nobody = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         self.instances.iter().map(|instance| instance.gauge()).collect()

@@ -1,4 +1,4 @@
-//! One `tessera serve`, killed and started again on the same port, and what it takes of the machine.
+//! A `tessera serve` that can be killed and restarted on the same port, and its resource usage.
 
 use std::fs;
 use std::net::TcpStream;
@@ -12,10 +12,10 @@ use super::REQUEST_TIMEOUT;
 use crate::servers::{Process, free_port};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Descriptors of connections that were closed go a moment later.
+/// The time in which the descriptors of closed connections disappear.
 const SETTLING: Duration = Duration::from_secs(10);
 
-/// A service that others call at [`Self::address`].
+/// A service at [`Self::address`].
 pub(super) struct Instance {
     pub(super) address: String,
     data: PathBuf,
@@ -26,17 +26,17 @@ pub(super) struct Instance {
     is_down: AtomicBool,
 }
 
-/// What a process takes of the machine.
+/// The resource usage of a process.
 #[derive(Clone, Copy, Debug)]
 pub struct Gauge {
-    /// Memory that is in use, in bytes.
+    /// The resident memory, in bytes.
     pub resident: u64,
-    /// Open file descriptors.
+    /// The number of open file descriptors.
     pub descriptors: usize,
 }
 
 impl Instance {
-    /// Starts one over a directory, which services may share.
+    /// Starts a service with a data directory, which services may share.
     pub(super) fn start(data: &Path, name: &str, store: &str) -> Self {
         let log = data.with_file_name(format!("{name}.log"));
         let address = format!("127.0.0.1:{}", free_port());
@@ -52,19 +52,19 @@ impl Instance {
         }
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub(super) fn kill(&self) {
         self.is_down.store(true, Ordering::SeqCst);
         self.deaths.fetch_add(1, Ordering::SeqCst);
         self.process().kill();
     }
 
-    /// Whether it was killed and has not come back, or is being killed.
+    /// Whether it was killed and not restarted yet, or is being killed.
     pub(super) fn is_down(&self) -> bool {
         self.is_down.load(Ordering::SeqCst)
     }
 
-    /// How often it was killed, this time included if it is down.
+    /// The number of times that it was killed, including the present one if it is down.
     pub(super) fn deaths(&self) -> u64 {
         self.deaths.load(Ordering::SeqCst)
     }
@@ -75,14 +75,14 @@ impl Instance {
         self.is_down.store(false, Ordering::SeqCst);
     }
 
-    /// SIGSTOP, for so long.
+    /// Stops it with SIGSTOP for this time.
     pub(super) fn pause(&self, span: Duration) {
         self.process().pause();
         std::thread::sleep(span);
         self.process().resume();
     }
 
-    /// Once nobody asks it anything.
+    /// Its resource usage. Meant for times without calls: waits until closed connections have released their descriptors.
     pub(super) fn gauge(&self) -> Gauge {
         let process = PathBuf::from(format!("/proc/{}", self.process().id()));
         let count = || {
@@ -124,15 +124,15 @@ fn spawn(address: &str, data: &Path, store: &str, log: &Path) -> Process {
             }
             assert!(
                 began.elapsed() < PATIENCE,
-                "it does not listen:\n{}",
+                "the service does not listen:\n{}",
                 process.log()
             );
             std::thread::sleep(Duration::from_millis(10));
         }
-        // Somebody has the port, or the file, for a moment.
+        // The port or the file may be in use briefly.
         assert!(
             began.elapsed() < PATIENCE,
-            "it does not start:\n{}",
+            "the service does not start:\n{}",
             process.log()
         );
         std::thread::sleep(Duration::from_millis(100));

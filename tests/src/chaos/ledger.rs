@@ -1,20 +1,20 @@
-//! What clients were told, and what may be found for it.
+//! The acknowledgements that clients received, and the states that they allow.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// What is done and acknowledged.
+/// A kind of acknowledged call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
-    /// A session, of a subject or of nobody.
+    /// A new session, with or without a subject.
     Create,
-    /// A subject for a session of nobody.
+    /// A login of a session without a subject.
     Login,
-    /// A field.
+    /// A saved field.
     Save,
-    /// A token.
+    /// A renewed token.
     Rotate,
     /// The end of a session.
     Logout,
@@ -22,10 +22,10 @@ pub enum Deed {
     RevokeAll,
 }
 
-/// How many deeds, by [`Deed`].
+/// The number of calls of each [`Deed`].
 pub type Counts = [u64; 6];
 
-/// Their names, in the order of [`Deed`].
+/// The names of the kinds, in the order of [`Deed`].
 pub const DEEDS: [&str; 6] = [
     "created",
     "logged in",
@@ -35,24 +35,24 @@ pub const DEEDS: [&str; 6] = [
     "revoked",
 ];
 
-/// Where something was acknowledged, and when.
+/// The instance and time of an acknowledgement.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Told {
     pub(super) by: usize,
     pub(super) at: Instant,
 }
 
-/// A call under way: at which instance, and since when.
+/// A call in progress: its instance and start time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     pub(super) at: usize,
     pub(super) begun: Instant,
-    /// How old a read may be that another instance answers.
+    /// The maximum age of a read at another instance.
     pub(super) max_stale: Duration,
 }
 
 impl Asked {
-    /// Whether this call has to know of it.
+    /// Whether this call must see the effect of an acknowledged one.
     pub(super) fn must_know(&self, told: Told) -> bool {
         let distance = if told.by == self.at {
             Duration::ZERO
@@ -63,12 +63,12 @@ impl Asked {
     }
 }
 
-/// A field that one client counts up.
+/// A field that one client increments.
 #[derive(Default)]
 pub(super) struct Counter {
     sent: u64,
     acknowledged: Vec<(u64, Told)>,
-    /// Of these the service has said that they were not written.
+    /// Values that the service reported as not written.
     refused: HashSet<u64>,
 }
 
@@ -87,7 +87,7 @@ impl Counter {
         self.refused.insert(value);
     }
 
-    /// How many acknowledged values a value has in it.
+    /// The number of acknowledged values that a found value includes.
     pub(super) fn found(&self, value: u64) -> u64 {
         self.acknowledged
             .iter()
@@ -103,19 +103,19 @@ impl Counter {
             .next()
             .unwrap_or(0);
         if found < least {
-            return Err(format!("{found}, and {least} was acknowledged"));
+            return Err(format!("{found}, although {least} was acknowledged"));
         }
         if found > self.sent {
-            return Err(format!("{found}, and only {} were ever sent", self.sent));
+            return Err(format!("{found}, although the last value sent was {}", self.sent));
         }
         if self.refused.contains(&found) {
-            return Err(format!("{found}, which was said not to be written"));
+            return Err(format!("{found}, which was reported as not written"));
         }
         Ok(())
     }
 }
 
-/// The fields of a session, each counted up by one client.
+/// The fields of a session, each incremented by one client.
 #[derive(Default)]
 pub(super) struct Fields(BTreeMap<String, Counter>);
 
@@ -124,7 +124,7 @@ impl Fields {
         self.0.entry(name.to_owned()).or_default()
     }
 
-    /// Compares with what a call has answered.
+    /// Compares the fields with the response of a call.
     pub(super) fn check(&self, session: &Value, asked: Asked) -> Result<(), String> {
         self.0.iter().try_for_each(|(name, counter)| {
             let found = value(session, name);
@@ -134,7 +134,7 @@ impl Fields {
         })
     }
 
-    /// How many acknowledged saves are in what was answered.
+    /// The number of acknowledged saves that a response includes.
     pub(super) fn found(&self, session: &Value) -> u64 {
         let found = |(name, counter): (&String, &Counter)| counter.found(value(session, name));
         self.0.iter().map(found).sum()
@@ -147,25 +147,25 @@ fn value(session: &Value, name: &str) -> u64 {
 
 /// A session of one client.
 pub(super) struct Session {
-    /// `None`: of nobody.
+    /// `None` before a login.
     pub(super) subject: Option<String>,
     pub(super) public_id: String,
-    /// The newest first; older ones may be good for a while.
+    /// The newest token first. Older ones may be accepted for a grace period.
     pub(super) tokens: Vec<String>,
     pub(super) fields: Fields,
-    /// The name of the field that is counted up.
+    /// The name of the field that is incremented.
     pub(super) field: String,
-    /// Something was asked that ends it, and nobody knows how that ended.
+    /// Whether a call that ends it was sent and had an unknown result.
     pub(super) is_in_doubt: bool,
-    /// What was acknowledged of it.
+    /// Its acknowledged calls.
     pub(super) deeds: Counts,
 }
 
-/// Tokens that open nothing any more.
+/// Tokens of a session that has ended.
 pub(super) struct Ended {
     pub(super) tokens: Vec<String>,
     pub(super) told: Told,
-    /// What was acknowledged of the session before, and its end.
+    /// The session's acknowledged calls, including the one that ended it.
     pub(super) deeds: Counts,
 }
 
@@ -192,10 +192,10 @@ mod tests {
         counter.acknowledge(1, told(0, start));
         counter.refuse(2);
         counter.acknowledge(3, told(0, start + Duration::from_millis(50)));
-        // Of the fourth nobody knows.
+        // The result of the fourth is unknown.
         assert!(counter.check(3, asked(0, 50)).is_ok() && counter.check(4, asked(0, 50)).is_ok());
         assert!(counter.check(1, asked(0, 50)).is_err(), "lost");
-        assert!(counter.check(1, asked(1, 149)).is_ok(), "not heard of there yet");
+        assert!(counter.check(1, asked(1, 149)).is_ok(), "not visible there yet");
         assert!(counter.check(1, asked(1, 150)).is_err(), "too old");
         assert!(counter.check(0, asked(1, 100)).is_err(), "older still");
         assert!(counter.check(2, asked(1, 100)).is_err(), "refused");

@@ -1,8 +1,8 @@
-//! Load with faults: two services over one store, clients that do everything at once, and what they were told held against
-//! what is there, while the store is killed, cut off, slowed and silenced by chance.
+//! Chaos: two services over one store under mixed load, while the store is randomly killed, cut off, slowed and silenced.
 //!
-//! Each client keeps a ledger ([`ledger`]) of its own sessions: what was acknowledged, what was refused, and what nobody knows.
-//! From it follows what each answer may be; at the end everything acknowledged is looked for and counted ([`audit`]).
+//! Each client keeps a ledger (`ledger`) of its sessions with all acknowledged, refused and unknown results.
+//! The ledger determines the allowed responses.
+//! At the end, everything that was acknowledged is searched for and counted (`audit`).
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
@@ -31,18 +31,18 @@ pub use store::Store;
 pub use tally::Report;
 use tally::Tally;
 
-/// Chance is drawn from this unless it is told otherwise.
+/// The default seed.
 pub const SEED: u64 = 20_261_122;
 
-/// Every call is answered within this; a store gives up long before.
+/// The services' time limit for a request. It is much longer than the stores' time limits.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 const CLIENTS: usize = 8;
 const SHARED_SESSIONS: usize = 2;
-/// Between two calls of a client, in milliseconds: load, and room for others on the machine.
+/// The range of the pause between two calls of a client, in milliseconds.
 const THINKING: [u64; 2] = [1, 10];
-/// Connections that a service may have at one time and not at another: ten to a database, one of each client, and a few.
+/// The allowed growth of descriptors: ten connections to a database, one of each client, and a few more.
 const DESCRIPTOR_SLACK: usize = 10 + CLIENTS + 4;
-/// What memory may grow by after the warm-up, unless it doubles less.
+/// The allowed growth of memory after the warm-up, in bytes, if this is more than doubling.
 const RESIDENT_SLACK: u64 = 64 << 20;
 
 /// A session that all clients write.
@@ -57,23 +57,23 @@ impl Shared {
     }
 }
 
-/// What all threads share.
+/// The state that all threads share.
 struct World {
     instances: Vec<Instance>,
     /// The service key.
     key: String,
-    /// How old may be what one instance answers of the other's writes.
+    /// The maximum staleness of one instance's reads after the other's writes.
     max_stale: Duration,
     shared: Vec<Shared>,
-    /// The token of a session that is asked for after each fault.
+    /// The token of the session that is probed after each fault.
     probed: String,
     tally: Tally,
-    /// Held by every call; who has it alone has silence.
+    /// Every call holds a read lock. The write lock stops all load.
     gate: RwLock<()>,
     is_over: AtomicBool,
 }
 
-/// Loads a store for so long, and says what was acknowledged and what was found.
+/// Loads a store for this time with faults. Reports the acknowledged and the found effects.
 pub fn run(store: Store, seed: u64, load: Duration) -> Report {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path().join("data");
@@ -143,17 +143,17 @@ impl World {
         }
     }
 
-    /// What is taken of the machine does not grow.
+    /// Checks that resource usage has not grown.
     fn check_level(&self, before: &Gauge, after: &Gauge) {
         if after.descriptors > before.descriptors + DESCRIPTOR_SLACK {
             self.tally.wrong(format!(
-                "{} descriptors, then {}",
+                "descriptors grew from {} to {}",
                 before.descriptors, after.descriptors
             ));
         }
         if after.resident > (before.resident * 2).max(before.resident + RESIDENT_SLACK) {
             self.tally.wrong(format!(
-                "{} bytes of memory, then {}",
+                "memory grew from {} to {} bytes",
                 before.resident, after.resident
             ));
         }

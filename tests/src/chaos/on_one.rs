@@ -1,4 +1,4 @@
-//! What a client does with one session.
+//! A client's actions on one session.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ impl LoadClient<'_> {
         }
         let is_its = session.public_id.is_empty() || found["public_id"] == session.public_id.as_str();
         if !is_its || found["subject"].as_str() != session.subject.as_deref() {
-            self.wrong("another session was opened");
+            self.wrong("the token opened another session");
         }
     }
 
@@ -57,7 +57,7 @@ impl LoadClient<'_> {
             }
             Said::Refused => counter.refuse(value),
             Said::Unknown => {}
-            // It may yet be written over a later value.
+            // The late write may overwrite a later value, so the next save uses another field.
             Said::Lingering => session.field.push('+'),
             Said::NotLoggedIn(told) => self.found_ended(at, told, "PATCH"),
         }
@@ -98,19 +98,19 @@ impl LoadClient<'_> {
             Said::Done(now, _) => {
                 self.world.tally.acknowledge(Deed::Rotate);
                 session.deeds[Deed::Rotate as usize] += 1;
-                // Shortly after the last renewal there is no new one.
+                // Shortly after a renewal, no new token is issued.
                 if let Some(token) = now["token"].as_str() {
                     session.tokens.insert(0, token.to_owned());
                 }
             }
             Said::NotLoggedIn(told) => self.found_ended(at, told, "rotate"),
-            // The old token is good until the new one is used.
+            // The old token is accepted until the new one is used.
             Said::Refused | Said::Unknown | Said::Lingering => {}
         }
     }
 
     pub(super) fn logout(&mut self) {
-        // What is in doubt is asked again until it is answered.
+        // A session in doubt is logged out again until there is a definite response.
         let in_doubt = self.sessions.iter().position(|session| session.is_in_doubt);
         let Some(at) = in_doubt.or_else(|| self.any()) else {
             return;
@@ -146,7 +146,7 @@ impl LoadClient<'_> {
             ("GET", None)
         };
         let said = self.caller.call(asked, (method, "/v1/session"), token, body);
-        // A write knows the newest.
+        // A write always sees the newest state.
         if matches!(said, Said::Done(..)) && (writes || asked.must_know(told)) {
             self.wrong(&format!("an ended session, {method}: done"));
         }

@@ -1,4 +1,4 @@
-//! What a client does with its subject: logs it in, lists its sessions, ends them all.
+//! A client's actions on its subject: logins, lists of its sessions, and the end of all of them.
 
 use std::collections::HashSet;
 
@@ -43,7 +43,7 @@ impl LoadClient<'_> {
         });
     }
 
-    /// A session of nobody becomes somebody's: its old token ends at once.
+    /// Creates a session without a subject and logs it in. The old token is refused from then on.
     pub(super) fn log_in(&mut self) {
         let asked = self.ask();
         let said = self
@@ -78,13 +78,13 @@ impl LoadClient<'_> {
                 });
             }
             Said::Unknown | Said::Lingering => {
-                // If it was done, the session goes on with a token that never arrived.
+                // If the login took effect, the token of the session was lost.
                 session.is_in_doubt = true;
                 session.public_id.clear();
                 self.strays += 1;
             }
             Said::Refused => {}
-            Said::NotLoggedIn(_) => self.wrong("a login finds a new session ended"),
+            Said::NotLoggedIn(_) => self.wrong("a login found its new session ended"),
         }
     }
 
@@ -99,7 +99,7 @@ impl LoadClient<'_> {
             Said::Done(_, told) => told,
             Said::NotLoggedIn(_) => return self.wrong("the service key is refused"),
             said => {
-                // Some may have ended.
+                // Some sessions may have ended.
                 its.for_each(|session| session.is_in_doubt = true);
                 if matches!(said, Said::Lingering) {
                     self.leave();
@@ -112,7 +112,7 @@ impl LoadClient<'_> {
         deeds[Deed::RevokeAll as usize] = 1;
         match its.next() {
             Some(session) => session.deeds[Deed::RevokeAll as usize] += 1,
-            // Nothing to be found.
+            // There is no session in which this could be found.
             None => self.world.tally.find(&deeds),
         }
         for at in (0..self.sessions.len()).rev() {
@@ -122,7 +122,7 @@ impl LoadClient<'_> {
         }
     }
 
-    /// Takes another subject: the old one's sessions may yet be ended.
+    /// Switches to another subject, because the sessions of the old one may still be ended later.
     fn leave(&mut self) {
         self.left += 1;
         self.subject = format!("user{}-{}", self.number, self.left);
@@ -130,7 +130,7 @@ impl LoadClient<'_> {
         self.strays = 0;
     }
 
-    /// The owner's list has what lives, and nothing that has ended. Answers whether there was a list.
+    /// Checks that the subject's list contains all live sessions and no ended one. Returns whether the list was available.
     pub(super) fn list(&mut self) -> bool {
         let asked = self.ask();
         let (mut listed, mut cursor) = (HashSet::new(), String::new());
@@ -159,7 +159,7 @@ impl LoadClient<'_> {
         }
         if listed.len() > known + self.strays {
             self.wrong(&format!(
-                "{} sessions are listed, {known} of them known and {} unknown at most",
+                "{} sessions are listed: {known} known ones, and at most {} unknown ones are allowed",
                 listed.len(),
                 self.strays
             ));

@@ -1,4 +1,4 @@
-//! The stores that are loaded: each behind a proxy, or a file.
+//! The stores under load: servers behind a proxy, or a file.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use crate::servers::{MariaDb, Postgres, Proxy, RedisServer, Server, Weather};
 
-/// How old an answer may be where a cache stands before the store.
+/// The maximum staleness of a cache in front of a store.
 const MAX_STALE: Duration = Duration::from_millis(500);
 
-/// What a service keeps its sessions in.
+/// The store of both services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
-    /// A Redis that syncs every write.
+    /// Redis with a sync after every write.
     Redis,
-    /// The same with a cache in each service.
+    /// The same, with a cache in each service.
     CachedRedis,
-    /// A PostgreSQL as it comes.
+    /// PostgreSQL with its default configuration.
     Postgres,
-    /// A MariaDB as it comes.
+    /// MariaDB with its default configuration.
     MariaDb,
-    /// A SQLite file of both services.
+    /// A SQLite file that both services share.
     Sqlite,
 }
 
 impl Store {
-    /// All of them.
+    /// All stores.
     pub const ALL: [Self; 5] = [
         Self::Redis,
         Self::CachedRedis,
@@ -34,7 +34,7 @@ impl Store {
         Self::Sqlite,
     ];
 
-    /// As a command names it.
+    /// The name in commands.
     pub fn name(self) -> &'static str {
         match self {
             Self::Redis => "redis",
@@ -52,8 +52,8 @@ impl Store {
         }
     }
 
-    /// Starts what it needs, and answers its URL for services with a directory.
-    /// Time-outs are short, so that a run has room for many faults.
+    /// Starts the store, and returns its URL. A file is created in `directory`.
+    /// Its time-outs are short, so that a run has time for many faults.
     pub(super) fn start(self, directory: &Path) -> (Place, String) {
         match self {
             Self::Redis => redis("redis://", "timeout_ms=1000"),
@@ -90,7 +90,7 @@ fn sql(server: Box<dyn Server>) -> (Place, String) {
     (Place::Sql(server, proxy), url)
 }
 
-/// Where the sessions are.
+/// The running store, with its proxy.
 pub(super) enum Place {
     Redis(Box<Mutex<RedisServer>>, Proxy),
     Sql(Box<dyn Server>, Proxy),

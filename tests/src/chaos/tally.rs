@@ -1,4 +1,4 @@
-//! What happened, counted by all threads.
+//! Counts of events, shared by all threads.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,45 +8,45 @@ use super::faults::Fault;
 use super::instance::Gauge;
 use super::ledger::{Counts, DEEDS, Deed};
 
-/// Further ones say little new.
+/// The maximum number of recorded errors.
 const MOST_WRONGS: usize = 20;
 
-/// What a run has come to.
+/// The results of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// The store's name.
     pub store: String,
-    /// What all chance was drawn from.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// How long it was loaded.
+    /// The duration of the load.
     pub load: Duration,
-    /// Calls of clients, of all kinds.
+    /// The number of clients' calls of all kinds.
     pub calls: u64,
-    /// Acknowledged, by [`Deed`].
+    /// The numbers of acknowledged calls, by [`Deed`].
     pub acknowledged: Counts,
-    /// Of these found at the end.
+    /// The numbers of these whose effect was found at the end.
     pub found: Counts,
-    /// Said to have changed nothing: the store was out of reach.
+    /// The number of calls that failed without effect because the store was unavailable.
     pub refused: u64,
-    /// Said to have changed nothing: too many others wrote the same session.
+    /// The number of calls that failed without effect because of contention.
     pub contended: u64,
-    /// Nobody knows what became of them.
+    /// The number of calls with an unknown result.
     pub unknown: u64,
-    /// Faults, by their names.
+    /// The number of faults, by name.
     pub faults: BTreeMap<&'static str, u64>,
-    /// The most tries it took after a fault until all was well at an instance.
+    /// The maximum number of tries until an instance had recovered from a fault.
     pub most_tries: u32,
-    /// The longest that a call took.
+    /// The duration of the slowest call.
     pub slowest: Duration,
-    /// What each instance took after the warm-up, and at the end.
+    /// The resource usage of each instance after the warm-up and at the end.
     pub gauges: Vec<[Gauge; 2]>,
-    /// What must not be. Empty if all is well.
+    /// The violations. Empty if the run passed.
     pub wrong: Vec<String>,
-    /// What is the matter at the moment, or was last.
+    /// The present or last fault.
     pub(super) during: &'static str,
 }
 
-/// The report while it is written.
+/// The report during a run.
 #[derive(Default)]
 pub(super) struct Tally(Mutex<Report>);
 
@@ -98,7 +98,7 @@ impl Tally {
 }
 
 impl Report {
-    /// Everything in one line.
+    /// The whole report in one line.
     pub fn line(&self) -> String {
         let deeds: Vec<String> = DEEDS
             .iter()
@@ -116,7 +116,7 @@ impl Report {
         };
         format!(
             "{}, seed {}, {} s: {} acknowledged, {} found ({}); {} calls, {} refused, {} contended, {} unknown; \
-             faults: {}; back within {} tries; slowest call {:.1} s; MiB {}; descriptors {}; {} wrong",
+             faults: {}; recovered within {} tries; slowest call {:.1} s; MiB {}; descriptors {}; {} violations",
             self.store,
             self.seed,
             self.load.as_secs(),

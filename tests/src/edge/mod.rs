@@ -1,4 +1,4 @@
-//! The Worker in workerd, and its stores and engine as the tests ask them: over its test routes.
+//! The Worker in workerd. The tests use its stores and its engine through its test routes.
 
 mod store;
 mod worker;

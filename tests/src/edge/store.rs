@@ -1,4 +1,4 @@
-//! One of a Worker's stores, as a store of the tests.
+//! A Worker's store as a [`StoreService`] for the tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,41 +12,41 @@ use tessera::store::{
 
 use super::Worker;
 
-/// A store in a Worker, empty at first.
+/// A store in a Worker, with the methods of [`tessera::store::Store`].
 pub type RemoteStore = Methods<Remote>;
 
-/// The way to it.
+/// Calls a store in a Worker.
 pub struct Remote {
     worker: Worker,
     path: String,
     capabilities: Capabilities,
-    /// How far the Worker's own clock is ahead of the tests' one: its alarms and time-outs go by the wall clock.
+    /// The lead of the Worker's clock over the test's clock: the Worker's alarms and time-outs use the wall clock.
     ahead: Duration,
 }
 
 impl Remote {
-    /// A new store of a kind (`durable`, `combined`, `kv`), apart from all others.
+    /// Returns a new, empty store of a kind (`durable`, `combined`, `kv`), separate from all others.
     ///
     /// # Errors
-    /// If the Worker has none such.
+    /// If the Worker does not have this kind of store.
     pub fn store(worker: &Worker, kind: &str) -> Result<RemoteStore, String> {
         static SPACES: AtomicU64 = AtomicU64::new(0);
         let space = SPACES.fetch_add(1, Ordering::Relaxed);
         Self::named(worker, kind, &format!("s{space}.")).map(Methods)
     }
 
-    /// The store that the Worker's own sessions are in.
+    /// Returns the store of the Worker's own sessions.
     ///
     /// # Errors
-    /// If the Worker has none such.
+    /// If the Worker does not have this kind of store.
     pub fn of_service(worker: &Worker, kind: &str) -> Result<RemoteStore, String> {
         Self::named(worker, kind, "-").map(Methods)
     }
 
-    /// A new store for tests whose clock begins at `beginning`, and not at the present time.
+    /// Returns a new store for a test whose clock starts at `beginning` instead of the present time.
     ///
     /// # Errors
-    /// If the Worker has none such.
+    /// If the Worker does not have this kind of store.
     pub fn with_clock_from(worker: &Worker, kind: &str, beginning: Timestamp) -> Result<RemoteStore, String> {
         let mut store = Self::store(worker, kind)?;
         store.0.ahead = Duration::from_millis(Timestamp::now().millis_since(beginning));
@@ -63,18 +63,18 @@ impl Remote {
         })
     }
 
-    /// Stands before each of its keys.
+    /// The prefix of each of its keys.
     #[must_use]
     pub fn space(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
-    /// A moment of the tests as the Worker's.
+    /// Converts a time of the test's clock to the Worker's clock.
     fn there(&self, at: Timestamp) -> Timestamp {
         at.saturating_add(self.ahead)
     }
 
-    /// A moment of the Worker's as the tests'.
+    /// Converts a time of the Worker's clock to the test's clock.
     fn here(&self, at: Timestamp) -> Timestamp {
         at.saturating_sub(self.ahead)
     }
@@ -124,7 +124,7 @@ impl StoreService for Remote {
         self.capabilities.clone()
     }
 
-    /// Waits on a thread that may wait.
+    /// Sends the operation from a thread that may block.
     async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
         let (worker, path) = (self.worker.clone(), self.path.clone());
         let body = json!({"now": self.there(now), "asked": self.op_there(op)});

@@ -1,4 +1,4 @@
-//! A Worker, started by `tests/edge/run.mjs` and ended when this is dropped.
+//! A Worker, started by `tests/edge/run.mjs` and stopped on drop.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -15,24 +15,24 @@ const LOG: &str = "log";
 
 /// The service key of every Worker of the tests.
 pub const SERVICE_KEY: &str = "the-service-key-of-the-edge-tests";
-/// Its signing key: the id, and the secret bytes.
+/// The signing key of every Worker of the tests: its id and secret.
 pub const SIGNING_KEY: (&str, [u8; 32]) = ("2026-01", [7; 32]);
 
-/// The bundle with the tests' routes, made by `cargo xtask edge tests`.
+/// Returns the directory of the bundle with the test routes, which `cargo xtask edge tests` builds.
 ///
 /// # Panics
-/// If it was not made.
+/// If the bundle is not built.
 pub fn bundle() -> PathBuf {
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/edge/test-bundle");
     assert!(
         place.join("worker.js").exists(),
-        "there is no {}: make it with `cargo xtask edge tests`",
+        "{} has no bundle: build it with `cargo xtask edge tests`",
         place.display()
     );
     place
 }
 
-/// workerd with the bundle in it. A clone is the same one.
+/// A running workerd with the bundle. Clones share the process.
 #[derive(Clone)]
 pub struct Worker {
     process: Arc<Process>,
@@ -43,7 +43,7 @@ struct Process {
     child: Mutex<Child>,
     input: Mutex<Option<ChildStdin>>,
     address: String,
-    /// Where it keeps everything: storage, and its log.
+    /// The directory of its storage and log.
     directory: TempDir,
 }
 
@@ -60,17 +60,17 @@ impl Drop for Process {
     )]
     fn drop(&mut self) {
         let lock = |error: PoisonError<_>| error.into_inner();
-        // Its input ends, and so does it.
+        // The process ends at the end of its input.
         drop(self.input.lock().unwrap_or_else(lock).take());
         let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
         if std::thread::panicking() {
-            eprintln!("the Worker at {} has logged:\n{}", self.address, self.log());
+            eprintln!("the log of the Worker at {}:\n{}", self.address, self.log());
         }
     }
 }
 
 impl Worker {
-    /// Starts one with these variables beside its keys; a variable that is null is not set at all.
+    /// Starts a Worker with these variables, in addition to its keys. A variable that is null is not set.
     ///
     /// # Errors
     /// If it does not start.
@@ -88,8 +88,9 @@ impl Worker {
         Self::run(&json!({"bundle": bundle(), "bindings": bindings}))
     }
 
-    /// Starts one under `wrangler dev`, in a directory as `cargo xtask edge` makes it; `variables` are lines of its
-    /// `wrangler.toml`, and the keys are in `.dev.vars`.
+    /// Starts a Worker under `wrangler dev`, in a directory like that of `cargo xtask edge`.
+    ///
+    /// `variables` are lines of its `wrangler.toml`, and the keys are in `.dev.vars`.
     ///
     /// # Errors
     /// If it does not start.
@@ -118,7 +119,7 @@ impl Worker {
         let mut child = Command::new("node")
             .arg(here.join("edge/run.mjs"))
             .arg(options.to_string())
-            // miniflare makes its own directory there, and leaves it where it is interrupted.
+            // miniflare creates a directory there, which remains if it is interrupted.
             .env("TMPDIR", directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -143,7 +144,7 @@ impl Worker {
             clients: Arc::default(),
         };
         if address.is_empty() {
-            return Err(format!("the Worker does not start:\n{}", worker.log()));
+            return Err(format!("the Worker did not start:\n{}", worker.log()));
         }
         Ok(worker)
     }
@@ -153,12 +154,12 @@ impl Worker {
         &self.process.address
     }
 
-    /// What it has logged.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// What it has logged once this is part of it, or after five seconds: a line may come after the answer.
+    /// Waits up to five seconds until the log contains this text, and returns the log: a line may follow the response.
     pub fn log_with(&self, text: &str) -> String {
         let begun = Instant::now();
         loop {
@@ -170,15 +171,15 @@ impl Worker {
         }
     }
 
-    /// A connection of its own.
+    /// Returns a client with a connection of its own.
     pub fn client(&self) -> Client {
         Client::reopening(self.address())
     }
 
-    /// Sends a request on any connection that is free.
+    /// Sends a request on a free connection.
     ///
     /// # Errors
-    /// If there is no answer.
+    /// If no response arrives.
     pub fn send(
         &self,
         method: &str,
@@ -196,10 +197,10 @@ impl Worker {
         Ok(answer)
     }
 
-    /// Asks a test route, which answers JSON.
+    /// Sends a request to a test route, and returns the JSON of the response.
     ///
     /// # Errors
-    /// If it answers anything but 200.
+    /// If the status is not 200.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
         let body = body.map(Value::to_string);
         let answer = self.send(method, path, &[], body.as_deref())?;
@@ -210,12 +211,12 @@ impl Worker {
     }
 }
 
-/// The template of `wrangler.toml` with these variables, the keys, and the bundle.
+/// Creates a deployment: the template of `wrangler.toml` with these variables, the keys, and the bundle.
 fn deploy(deployment: &Path, variables: &str) -> std::io::Result<()> {
     const VARIABLES: &str = "[vars]\n";
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../edge/wrangler.toml");
     let template = std::fs::read_to_string(template)?;
-    // A variable that stands in the template stands once.
+    // A given variable replaces the template's line.
     let is_given = |line: &&str| {
         let name = line.split(['=', ' ']).next().unwrap_or_default();
         name.starts_with("TESSERA_") && variables.lines().any(|given| given.starts_with(name))

@@ -1,21 +1,21 @@
-//! The words in which clients, the model and the judge speak of what is done and told.
+//! The types that clients, the model and the judge share: calls, their results, and sessions of the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The parts of a policy that the model knows.
+/// The part of a policy that the model implements.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// How long the generation before is served after the first use of a renewed one, in milliseconds.
+    /// The time for which the previous generation is accepted after the first use of a renewed one, in milliseconds.
     pub grace: u64,
-    /// How many sessions an owner may have.
+    /// The maximum number of sessions of a subject.
     pub cap: Option<usize>,
-    /// Beyond the cap the oldest goes; otherwise the newest is refused.
+    /// Whether the oldest session beyond the cap is ended; otherwise the newest is refused.
     pub evicts: bool,
-    /// A theft signal ends the session.
+    /// Whether a theft signal ends the session.
     pub reuse_ends: bool,
 }
 
-/// A session as anybody would draw it on paper.
+/// A session in the model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "as in the record")]
 pub struct Session {
@@ -26,21 +26,21 @@ pub struct Session {
     pub previous: Option<u32>,
     pub floor: u32,
     pub confirmed_at: Option<u64>,
-    /// The handle that wrote last; not compared with the store.
+    /// The handle that wrote last. It is not compared with the store.
     pub writer: Option<usize>,
 }
 
-/// All sessions by key.
+/// All sessions, by key.
 pub type World = BTreeMap<String, Session>;
 
 impl Session {
-    /// How often the generations have changed since they were those of `before`, where no login came in between.
+    /// The number of changes of the generations since `before`, if no login came in between.
     pub fn changes_since(&self, before: &Self) -> u32 {
         let changes = |session: &Self| 2 * session.current + u32::from(session.confirmed_at.is_some());
         changes(self).saturating_sub(changes(before))
     }
 
-    /// As a login of a visitor without a session makes it.
+    /// The session that a login of a visitor without a session creates.
     pub fn logged_in(subject: &str, fields: &BTreeMap<String, String>, now: u64, writer: usize) -> Self {
         Self {
             subject: Some(subject.to_owned()),
@@ -55,21 +55,21 @@ impl Session {
     }
 }
 
-/// What a client holds while it works on a session.
+/// A client's state of an open session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Handle {
-    /// The generation that it was opened with, or that its login made.
+    /// The generation of the token that opened it, or that its login created.
     pub generation: u32,
-    /// Whom the session stood for then.
+    /// The session's subject at that time.
     pub subject: Option<String>,
-    /// It was made and never stored, as far as the client knows.
+    /// Whether it is a draft that was never stored, as far as the client knows.
     pub draft: bool,
-    /// A call that stored the draft ended and was not heard of.
+    /// Whether a call that stores the draft ended without a result for the client.
     pub tried: bool,
 }
 
 impl Handle {
-    /// Opened on the session with a token of this generation, or given one by it.
+    /// The handle of a session that a token of this generation opened, or that issued this generation.
     pub fn on(session: &Session, generation: u32) -> Self {
         Self {
             generation,
@@ -91,7 +91,7 @@ impl Default for Handle {
     }
 }
 
-/// One call of a client. `handle` names what `Open` and `Create` made.
+/// One call of a client. `handle` is the number of the handle that the client opened or created.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "as in the API")]
 pub enum Call {
@@ -133,7 +133,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// The session that it is about.
+    /// The key of its session.
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::Open { key, .. }
@@ -147,7 +147,7 @@ impl Call {
         }
     }
 
-    /// The handle it works on or makes.
+    /// The handle that it uses or creates.
     pub fn handle(&self) -> Option<usize> {
         match self {
             Self::Open { handle, .. }
@@ -161,7 +161,7 @@ impl Call {
     }
 }
 
-/// What a client was told.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "as in the API")]
 pub enum Told {
@@ -170,57 +170,57 @@ pub enum Told {
         fields: BTreeMap<String, String>,
     },
     Done,
-    /// Done, and here is a token of this generation.
+    /// Done, with a token of this generation.
     Token(u32),
     Missing,
     Replaced,
     Reused,
     TooMany,
-    /// Nothing was done, because others were faster eight times.
+    /// Nothing was done, because eight tries met other writes.
     Contended,
     /// Nothing was done.
     Unavailable,
-    /// Nothing was done, and the handle is gone with its instance.
+    /// Nothing was done, and the handle was lost with its instance.
     InstanceLost,
-    /// Some of it may have been done, or all.
+    /// The call may have taken effect, in part or completely.
     Unknown,
-    /// Nothing of the above.
+    /// Any other result.
     Odd(String),
 }
 
-/// How a token stands to a session.
+/// The status of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Served.
+    /// Accepted.
     Current,
-    /// Served, and handed the current one again.
+    /// Accepted, and the current token is issued again.
     Unconfirmed,
-    /// Served.
+    /// Accepted.
     Grace,
-    /// A theft signal.
+    /// Refused as a theft signal.
     Reused,
     /// Refused.
     Replaced,
 }
 
-/// How far a call has come.
+/// The progress of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Progress {
-    /// Nothing yet.
+    /// No step was taken yet.
     Begun,
-    /// A login is written and the owner's sessions are still to be counted.
+    /// A login is written, and the subject's sessions are not counted yet.
     Written(u32),
-    /// A login's cap: these are still to be ended, each unless it has authenticated since it was ranked as it was then.
+    /// A login must still end these sessions beyond the cap, as they were ranked, except those with a later login.
     Evicting(u32, Vec<(String, Session)>),
-    /// A theft signal is given, and the session still to be ended.
+    /// A theft signal is decided, and its session is not ended yet.
     Ending,
-    /// A revocation: what it must end, and what it may.
+    /// A revocation is in progress.
     Revoking {
-        /// All that were there when it began.
+        /// The sessions that existed when it began, which it must end.
         must: BTreeSet<String>,
-        /// All that were the subject's since.
+        /// The subject's sessions since then, which it may end.
         may: BTreeSet<String>,
     },
-    /// Ended, and told so.
+    /// The call has ended with this result.
     Ended(Told),
 }

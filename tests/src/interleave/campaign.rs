@@ -1,4 +1,4 @@
-//! Many plans on all cores.
+//! Runs many plans on all cores.
 
 use std::num::NonZero;
 use std::sync::Mutex;
@@ -14,21 +14,21 @@ use super::plan::{
 use super::report::{Report, Violation};
 use super::store::lock;
 
-/// How a plan is run.
+/// How the runs of a plan are chosen.
 #[derive(Clone, Copy, Debug)]
 pub enum How {
-    /// All runs, or so many.
+    /// All runs, up to this number.
     All(u64),
-    /// So many, each choice taken at random from this seed.
+    /// This number of runs, each choice drawn at random from this seed.
     Sample(u64, u64),
 }
 
-/// Explores all plans; answers what was seen in all, and the first violation of each plan that has one.
+/// Explores all plans. Returns the sum of their reports, and the first violation of each plan that has one.
 pub fn explore_all(plans: &[Plan], component: &Component, how: How) -> (Report, Vec<Box<Violation>>) {
     explore_each(plans, component, how, &|_, _| ())
 }
 
-/// The same, telling of each plan that ended well.
+/// The same. Calls `told` for each plan without a violation.
 pub fn explore_each(
     plans: &[Plan],
     component: &Component,
@@ -66,20 +66,20 @@ pub fn explore_each(
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Plans of one kind.
+/// A named set of plans.
 #[derive(Clone, Debug)]
 pub struct Campaign {
-    /// To be named on the command line.
+    /// The name on the command line.
     pub name: String,
-    /// What is run.
+    /// The plans.
     pub plans: Vec<Plan>,
-    /// How.
+    /// How their runs are chosen.
     pub how: How,
-    /// Whether it is left to the command, because it takes long.
+    /// Whether only the command runs it, because it takes long.
     pub long: bool,
 }
 
-/// How many runs of a plan are drawn where there are too many to take all.
+/// The number of random runs of a plan that has too many for all.
 const DRAWN: u64 = 2_000;
 const SEED: u64 = 20_261_121;
 
@@ -90,9 +90,9 @@ const LOSSES: &[Fault] = &[
     Fault::ProcessGoneAfter,
     Fault::CallerGone,
 ];
-/// What one instance for all survives.
+/// The losses that a shared instance survives.
 const SHARED_LOSSES: &[Fault] = &[Fault::Unavailable, Fault::Lost, Fault::CallerGone];
-/// Just past the grace.
+/// Slightly longer than the grace.
 const PAST_GRACE_MS: i64 = 10_001;
 
 /// All campaigns.
@@ -148,7 +148,7 @@ pub fn campaigns() -> Vec<Campaign> {
             let failing = |plan: Plan| capped(plan.failing(2, &[Fault::Unavailable, Fault::Lost]));
             add(&format!("{rule}-{cap}-2"), LOGINS, 2, every, false, &failing);
             add(&format!("{rule}-{cap}-3"), LOGINS, 3, every, false, &capped);
-            // Each run with one more login at its end, which makes good for what was passed.
+            // Each run ends with one more login, which must restore the cap.
             let ticking = |plan: Plan| Plan {
                 ticks: true,
                 ..capped(plan)
@@ -203,7 +203,7 @@ pub fn campaigns() -> Vec<Campaign> {
     let revocations = |plan: Plan| plan.failing(2, &[Fault::Unavailable, Fault::Lost]);
     add("revocations-2", REVOCATIONS, 2, every, false, &revocations);
     add("revocations-3", REVOCATIONS, 3, every, false, &|plan| plan);
-    // A thief with the owner's token, who saves and renews for as long as the others run.
+    // A thief with the owner's token saves and renews for as long as the others run.
     let jump = [Event::ClockJumps(PAST_GRACE_MS)];
     let saves = |plan: Plan| plan.failing(1, &[Fault::Lost]).against(SAVES);
     let renews = |plan: Plan| plan.with_events(2, &jump).against(SAVES_AND_RENEWS);
@@ -227,7 +227,7 @@ pub fn campaigns() -> Vec<Campaign> {
     all
 }
 
-/// For an engine that traps where the store answers `trap`.
+/// The campaigns for an engine that traps on the store's reply `trap`.
 pub fn traps() -> Vec<Campaign> {
     let campaign = |name: &str, clients: usize, faults: usize| {
         let failing = |plan: Plan| plan.failing(faults, &[Fault::Trap, Fault::TrapAfter]);

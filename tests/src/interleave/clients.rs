@@ -1,4 +1,4 @@
-//! Clients: what they do, call by call, with what they were told written down.
+//! Clients: they run their programs call by call, and log the results.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,24 +13,24 @@ use super::linear::Observed;
 use super::plan::Act;
 use super::store::{BoardClock, lock};
 
-/// The most handles one client makes.
+/// The maximum number of handles of a client.
 pub const HANDLES: usize = 32;
 
-/// A token that a client was given.
+/// A token that a client received.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Granted {
     /// The token.
     pub token: String,
-    /// Whom the session stood for.
+    /// The session's subject at that time.
     pub subject: Option<String>,
 }
 
-/// What one client did and was told.
+/// The calls of one client with their results.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
-    /// In order; the last one may be under way.
+    /// The calls in order; the last one may be in progress.
     pub calls: Vec<Observed>,
-    /// Every token it was given.
+    /// All tokens that it received.
     pub tokens: Vec<Granted>,
 }
 
@@ -39,7 +39,7 @@ fn payload(token: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default()
 }
 
-/// The record's key and the generation that a compact token names.
+/// The record's key and the generation in a compact token.
 pub fn key_and_generation(token: &str) -> (String, u32) {
     let bytes = payload(token);
     let id = bytes.get(..16).unwrap_or_default();
@@ -50,28 +50,28 @@ pub fn key_and_generation(token: &str) -> (String, u32) {
     (BASE64_URL_SAFE_NO_PAD.encode(id), counter)
 }
 
-/// What of a compact token names the session, the generation and the moment it was raised.
+/// The part of a compact token with the session, the generation and the time at which the generation was raised.
 pub fn generation_bytes(token: &str) -> Vec<u8> {
     payload(token).get(..26).unwrap_or_default().to_vec()
 }
 
-/// One client, with all that it needs.
+/// One client.
 pub struct Client {
-    /// Which.
+    /// Its number.
     pub number: usize,
-    /// Its way to the engine.
+    /// Its engine.
     pub sessions: Sessions,
-    /// What it does.
+    /// Its program.
     pub program: Vec<Act>,
-    /// The token it starts with.
+    /// The token with which it starts.
     pub token: Option<String>,
-    /// Where what it was told is written.
+    /// The log of its calls.
     pub log: Arc<Mutex<Log>>,
-    /// The clock of whose turn it is.
+    /// The clock of the client whose turn it is.
     pub clock: BoardClock,
-    /// Set when the caller goes away: the call that is under way is its last, and nobody hears how it ended.
+    /// Set when the caller goes away: the call in progress is the last one, and its result is not logged.
     pub leaves: Arc<AtomicBool>,
-    /// How often a call that was not available is repeated.
+    /// The maximum number of repetitions of a call that was unavailable.
     pub repeats: usize,
 }
 
@@ -82,7 +82,7 @@ struct Open {
     key: String,
 }
 
-/// Whether a client goes on with its program.
+/// How a client continues its program.
 enum Then {
     Next,
     Again,
@@ -91,7 +91,7 @@ enum Then {
 }
 
 impl Client {
-    /// Does the whole program.
+    /// Runs the whole program.
     pub async fn run(mut self) {
         let (mut open, mut handles) = (None, 0);
         for (place, act) in self.program.clone().into_iter().enumerate() {
@@ -162,7 +162,7 @@ impl Client {
                 let told = match self.sessions.revoke_all(subject).await {
                     Ok(_) => Told::Done,
                     Err(error) => match refused(&error) {
-                        // Some pages may have been done.
+                        // Some pages may be complete.
                         Told::Unavailable | Told::InstanceLost | Told::Contended => Told::Unknown,
                         told => told,
                     },
@@ -170,7 +170,7 @@ impl Client {
                 self.end(told)
             }
             Act::Revoke(subject) => {
-                // A token names its session, whatever became of it.
+                // A token identifies its session, even if that has ended.
                 let claims = self
                     .token
                     .as_deref()
@@ -201,7 +201,7 @@ impl Client {
         }
     }
 
-    /// A draft has got its key since, if it was stored; the question that stored it said so.
+    /// Learns the key of a draft that was stored since, from the log of the call that stored it.
     fn learn_key(&self, open: &mut Option<Open>) {
         let Some(open) = open.as_mut().filter(|open| open.key.is_empty()) else {
             return;
@@ -309,7 +309,7 @@ impl Client {
         }
         let next = then(&told);
         let mut log = lock(&self.log);
-        // A touch that is not due asks nothing and is told nothing.
+        // A touch that is not due performs no operation, and is not logged.
         let is_idle = |call: &Observed| !call.asked && matches!(call.call, Call::Touch { .. });
         let asked_nothing = told == Told::Done && log.calls.last().is_some_and(is_idle);
         if asked_nothing {
@@ -330,7 +330,7 @@ fn then(told: &Told) -> Then {
     }
 }
 
-/// What a client that has just opened a session sees of it.
+/// The result of an open: the session's subject and fields.
 pub fn seen(session: &Session) -> Told {
     let read = || -> Result<Told, SessionError> {
         let subject = session.subject()?;
@@ -346,10 +346,10 @@ pub fn seen(session: &Session) -> Told {
     read().unwrap_or_else(|error| Told::Odd(error.to_string()))
 }
 
-/// In the model's words.
+/// Converts an error to a result of the model.
 pub fn refused(error: &SessionError) -> Told {
     match error {
-        // A handle that a call of its own has closed says so of itself.
+        // A handle that one of its own calls has closed returns `Closed`.
         SessionError::Missing | SessionError::Closed => Told::Missing,
         SessionError::Replaced => Told::Replaced,
         SessionError::Reused => Told::Reused,

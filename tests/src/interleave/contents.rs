@@ -1,4 +1,4 @@
-//! What the store holds, as plain data: it can be hashed, kept, and put back as it was.
+//! The contents of the store as plain data, which can be hashed, kept and restored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use tessera::store::{Condition, Entry, Page, Placement, Row, StoreError, StoreOp
 
 use super::run::digest;
 
-/// A record and where it belongs.
+/// A record with its metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Stored {
     /// The record's text.
     pub text: Arc<str>,
-    /// Names the write that made it.
+    /// Identifies the last write.
     pub version: u64,
-    /// Names the write that changed which tokens are good.
+    /// Identifies the last write that changed the accepted tokens.
     pub guard: u64,
-    /// Whose it is.
+    /// The owner.
     pub owner: Option<String>,
-    /// When it expires.
+    /// The expiry.
     pub expires_at: Timestamp,
 }
 
 impl Stored {
-    /// As the engine is told of it.
+    /// The entry that the engine receives.
     pub fn entry(&self) -> Entry {
         Entry {
             value: Arc::clone(&self.text),
@@ -35,7 +35,7 @@ impl Stored {
     }
 }
 
-/// Tells replies to one operation apart. A version stands for the text that was written under it.
+/// Returns a hash that distinguishes replies to one operation. A version identifies the text written with it.
 pub fn digest_of(reply: &StoreReply) -> u64 {
     let error = |error: &StoreError| std::mem::discriminant(error);
     let entry = |entry: &Result<Entry, StoreError>| match entry {
@@ -60,21 +60,21 @@ pub fn digest_of(reply: &StoreReply) -> u64 {
     }
 }
 
-/// Records by key, and the owners' index.
+/// The records by key, and the index of owners.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Contents {
-    /// The records; one whose time is past stands here until it is written over or deleted.
+    /// The records. An expired one is kept until it is overwritten or deleted.
     pub records: BTreeMap<String, Stored>,
-    /// Owner and key.
+    /// Pairs of owner and key.
     pub index: BTreeSet<(String, String)>,
-    /// Whether stale reads are answered.
+    /// Whether previous contents are kept for stale reads.
     pub remembers: bool,
-    /// What each key held before its last writes, oldest first: what a stale read may answer.
+    /// The previous contents of each key, oldest first, for stale reads.
     pub before: BTreeMap<String, Vec<Option<Stored>>>,
 }
 
 impl Contents {
-    /// The record that lives under a key.
+    /// Returns the live record of a key.
     pub fn live(&self, key: &str, now: Timestamp) -> Result<&Stored, StoreError> {
         let stored = self.records.get(key).ok_or(StoreError::Missing)?;
         if stored.expires_at > now {
@@ -135,7 +135,7 @@ impl Contents {
         Ok(was_live)
     }
 
-    /// The reply to an operation that only reads; `None` of one that writes.
+    /// Returns the reply to an operation that only reads, or `None` for one that writes.
     pub fn read(&self, op: &StoreOp, now: Timestamp) -> Option<StoreReply> {
         let entry = |key: &str| self.live(key, now).map(Stored::entry);
         match op {
@@ -149,7 +149,7 @@ impl Contents {
         }
     }
 
-    /// Does an operation; `version` is what a write is to be named.
+    /// Performs an operation. `version` is the version of a write.
     pub fn apply(&mut self, op: &StoreOp, now: Timestamp, version: u64) -> StoreReply {
         if let Some(read) = self.read(op, now) {
             return read;
@@ -198,7 +198,7 @@ impl Contents {
                 }
                 StoreReply::Count(Ok(removed))
             }
-            // What reads was answered above.
+            // Reads were handled above.
             _ => op.failed(StoreError::Unsupported),
         }
     }
@@ -226,7 +226,7 @@ impl Contents {
         }
     }
 
-    /// What a stale `get` answers: the key as it was before its last write.
+    /// The reply to a stale `get`: the key's contents before its last write.
     pub fn stale(&self, key: &str) -> Option<StoreReply> {
         let before = self.before.get(key)?.last()?;
         Some(StoreReply::Entry(

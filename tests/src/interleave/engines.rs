@@ -1,4 +1,4 @@
-//! The engines of a plan, each over the stepped store.
+//! The engines of a plan, over the stepped store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tessera::{CapRule, Component, ConfigurationError, ReuseRule, Sessions};
 use super::plan::Plan;
 use super::store::{Board, BoardClock, BoardRandom, SteppedStore};
 
-/// What a store promises in a plan.
+/// The store's capabilities in a plan.
 fn capabilities(plan: &Plan) -> Capabilities {
     let staleness = if plan.is_stale() {
         Duration::from_secs(5)
@@ -31,14 +31,14 @@ fn capabilities(plan: &Plan) -> Capabilities {
     }
 }
 
-/// An engine over a board; `seed` sets its random bytes apart from another's.
+/// Creates an engine over a board. `seed` makes its random bytes different from those of other engines.
 pub(super) fn wire(
     plan: &Plan,
     component: &Component,
     board: &Arc<Board>,
     seed: u64,
 ) -> Result<Sessions, ConfigurationError> {
-    Sessions::builder_with(component.clone())?
+    Sessions::builder_with(component.clone())
         .signing_key("plan", [7; 32])
         .instances(1)
         .clock(BoardClock(Arc::clone(board)))
@@ -48,7 +48,7 @@ pub(super) fn wire(
         })
         .policy(|policy| {
             policy.key_prefix = String::new();
-            // More than any clock here is off or jumps: beyond it a token is refused as not valid yet, as it should be.
+            // More than the offset or jump of any clock here; beyond it, a token is refused as not valid yet.
             policy.clock_skew = Duration::from_secs(60);
             policy.rotation_grace = Duration::from_millis(plan.rules.grace);
             policy.sessions_per_subject = plan.rules.cap.map(|cap| cap as u32);
@@ -68,9 +68,10 @@ pub(super) fn wire(
 
 /// The engines of a plan's clients: one for each, or one for all.
 ///
-/// Those of one client each are used for run after run: what a host remembers of one is which text belongs to which version, and
-/// that is the same in all runs, because a version is made of the text. One that clients share is made anew for each run: there,
-/// what one client did decides whether the host remembers an open of another.
+/// An engine of one client is reused for all runs: its host remembers the text of each version, which is the same in all
+/// runs, because a version is derived from the write.
+/// An engine that clients share is recreated for each run, because there the calls of one client determine whether the host
+/// remembers an open of another.
 pub struct Engines {
     pub(super) sessions: Vec<Sessions>,
     pub(super) board: Arc<Board>,
@@ -78,7 +79,7 @@ pub struct Engines {
 }
 
 impl Engines {
-    /// For all clients of a plan.
+    /// Creates the engines for all clients of a plan.
     ///
     /// # Errors
     /// If the component refuses the plan's policy.
@@ -96,7 +97,7 @@ impl Engines {
         })
     }
 
-    /// Forgets what clients that share one have left in it.
+    /// Prepares for the next run. Recreates a shared engine.
     pub(super) fn begin(&mut self, plan: &Plan) {
         self.board.reset();
         if plan.shared {

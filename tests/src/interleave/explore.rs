@@ -1,4 +1,4 @@
-//! All runs of a plan, depth first; left where they come to a state that was seen before.
+//! Explores all runs of a plan, depth first. A run is abandoned when it reaches a known state.
 
 use std::cell::RefCell;
 use std::collections::hash_map::Entry;
@@ -16,7 +16,7 @@ use super::recall::Memory;
 use super::report::{Report, Violation};
 use super::run::{Choice, Run, Start, alone};
 
-/// One session of alice's with two fields, from which every run starts.
+/// Creates the start of every run: one session of alice with two fields.
 ///
 /// # Errors
 /// If the component refuses the plan's policy.
@@ -29,7 +29,7 @@ pub fn start(plan: &Plan, component: &Component) -> Result<Start, ConfigurationE
     let program = vec![Act::Enter("alice"), Act::Save("a"), Act::Save("b")];
     let (mut contents, mut tokens) = alone(&calm, component, Contents::default(), program)?;
     contents.before.clear();
-    // The program's login handed one out.
+    // The program's login issued one.
     let token = tokens.pop().unwrap_or(super::clients::Granted {
         token: String::new(),
         subject: None,
@@ -37,18 +37,18 @@ pub fn start(plan: &Plan, component: &Component) -> Result<Start, ConfigurationE
     Ok(Start { contents, token })
 }
 
-/// Takes all runs of a plan, or so many of them.
+/// Takes all runs of a plan, up to `most_runs`.
 ///
 /// # Errors
-/// The first run that is not as it should be.
+/// The first violation.
 pub fn explore(plan: &Plan, component: &Component, most_runs: u64) -> Result<Report, Box<Violation>> {
     explore_by(plan, plan, component, most_runs)
 }
 
-/// The same, judged by the rules of another plan: an engine that keeps others is found out.
+/// The same, judged by the rules of another plan. Tests use it to check that a wrong engine is detected.
 ///
 /// # Errors
-/// The first run that is not as it should be.
+/// The first violation.
 pub fn explore_by(
     plan: &Plan,
     judged_by: &Plan,
@@ -58,7 +58,7 @@ pub fn explore_by(
     let start = start(plan, component)?;
     let first = worlds(&start.contents);
     let judge = Judge::new(judged_by, component, &start, first)?;
-    // A client that shares its host with others is not where its answers alone have brought it: every run is taken on the host.
+    // The state of a client that shares its host depends on more than its replies, so every run is taken on the host.
     match plan.shared {
         true => each_order(plan, &judge, Engines::new(plan, component)?, &start, most_runs),
         false => each_state(
@@ -71,7 +71,7 @@ pub fn explore_by(
     }
 }
 
-/// Takes every way on from every state that was not seen before.
+/// Takes every choice in every new state.
 fn each_state(
     plan: &Plan,
     judge: &Judge<'_>,
@@ -143,7 +143,7 @@ fn each_state(
     Ok(report)
 }
 
-/// Takes every way on from every state that was not seen before, each run from the start on the engines themselves.
+/// Takes every choice in every new state. Each run starts from the beginning, on the engines themselves.
 fn each_order(
     plan: &Plan,
     judge: &Judge<'_>,
@@ -194,19 +194,19 @@ fn each_order(
     Ok(report)
 }
 
-/// Takes one run of a plan by its schedule; where the schedule ends, the first choice is taken.
+/// Takes one run of a plan by its schedule. After the end of the schedule, the first choice is taken.
 ///
 /// # Errors
-/// If the run is not as it should be.
+/// If the run is a violation.
 pub fn repeat(plan: &Plan, component: &Component, schedule: &[usize]) -> Result<Report, Box<Violation>> {
     let mut schedule = schedule.iter().copied();
     one_after_the_other(plan, component, 1, |_| schedule.next().unwrap_or(0))
 }
 
-/// Takes one run, each choice by one of these numbers.
+/// Takes one run, with each choice by one of these numbers.
 ///
 /// # Errors
-/// If it is not as it should be.
+/// If the run is a violation.
 pub fn drawn(plan: &Plan, component: &Component, numbers: &[u16]) -> Result<Report, Box<Violation>> {
     let mut numbers = numbers.iter().copied().map(u64::from);
     one_after_the_other(plan, component, 1, |choices| {
@@ -214,7 +214,8 @@ pub fn drawn(plan: &Plan, component: &Component, numbers: &[u16]) -> Result<Repo
     })
 }
 
-/// One in sixteen is a fault or an event, where there may be one: drawn as often as steps, all would come at the start.
+/// Picks a choice by a random number. One in sixteen is a fault or an event, if there may be one: with the probability of
+/// steps, all of them would come at the start.
 pub fn pick(number: u64, choices: &[Choice]) -> usize {
     let is_step = |choice: &&Choice| matches!(choice, Choice::Step(_));
     let steps = choices.iter().take_while(is_step).count().max(1);
@@ -225,10 +226,10 @@ pub fn pick(number: u64, choices: &[Choice]) -> usize {
     }
 }
 
-/// Takes so many runs, each choice at random.
+/// Takes this number of runs, with each choice at random.
 ///
 /// # Errors
-/// The first run that is not as it should be.
+/// The first violation.
 pub fn sample(plan: &Plan, component: &Component, runs: u64, seed: u64) -> Result<Report, Box<Violation>> {
     let mut state = seed;
     one_after_the_other(plan, component, runs, |choices| {
@@ -236,7 +237,7 @@ pub fn sample(plan: &Plan, component: &Component, runs: u64, seed: u64) -> Resul
     })
 }
 
-/// The next of a sequence of random numbers.
+/// Returns the next of a sequence of random numbers.
 ///
 /// Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, 2014.
 pub fn splitmix(state: &mut u64) -> u64 {
@@ -277,7 +278,7 @@ fn one_after_the_other(
     Ok(report)
 }
 
-/// What is stored, in the model's words.
+/// Converts the contents of the store to the model's form.
 pub fn worlds(contents: &Contents) -> World {
     contents
         .records

@@ -1,4 +1,4 @@
-//! Whether a run that has ended is as it should be.
+//! Judges runs that have ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +16,9 @@ use super::player::Player;
 use super::run::{Run, Start};
 use super::witness::Witness;
 
-/// How often a call writes before it gives up.
+/// The maximum number of a call's writes.
 const TRIES: usize = 8;
-/// For how long it tries, in milliseconds.
+/// The maximum duration of a call's tries, in milliseconds.
 const RETRY_WINDOW_MS: u64 = 25_000;
 
 /// Judges the runs of one plan.
@@ -30,7 +30,7 @@ pub struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// For runs that start so.
+    /// Creates a judge for runs with this start.
     ///
     /// # Errors
     /// If the component refuses the plan's policy.
@@ -48,10 +48,10 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// How many calls and tokens were found right.
+    /// Judges a run. Returns the numbers of judged calls and tokens.
     ///
     /// # Errors
-    /// What is wrong.
+    /// A description of the violation.
     pub fn verdict<P: Player>(&self, run: &Run<'_, P>) -> Result<(u64, u64), String> {
         let (contents, calls) = (run.contents(), run.calls());
         let last = worlds(contents);
@@ -64,21 +64,21 @@ impl<'a> Judge<'a> {
             return Err("a stored record cannot be read".into());
         }
         if run.hangs() {
-            return Err("a call waits for something that does not come".into());
+            return Err("a call waits for an event that never occurs".into());
         }
         let all = run.all_calls();
         all.iter().try_for_each(|call| self.is_fitting(call, &all))?;
         indexed(contents, &last)?;
         self.is_within_cap(run, &calls, &last)?;
-        // A store that forgot what it had acknowledged is explained by no order; what holds of it all the same comes below.
+        // After a failover that undid acknowledged writes, no order explains the results; only the other checks apply.
         if !self.plan.rolls_back() && !is_explained(&self.plan.rules, &self.first, &calls, &last) {
-            return Err("no order of the calls explains what was told and what is stored".into());
+            return Err("no order of the calls explains their results and the stored records".into());
         }
         let tokens = self.show_tokens(run, &last)?;
         Ok((calls.len() as u64, tokens))
     }
 
-    /// What no order could excuse.
+    /// Checks a call for violations that no order of calls could explain.
     fn is_fitting(&self, call: &Observed, all: &[Observed]) -> Result<(), String> {
         let meanwhile = |other: &&Observed| other.ended >= call.began && other.began <= call.ended;
         let traps = self
@@ -87,29 +87,29 @@ impl<'a> Judge<'a> {
             .iter()
             .any(|fault| matches!(fault, Fault::Trap | Fault::TrapAfter));
         let what = match &call.told {
-            Some(Told::Odd(_)) => "an answer that no such call gives",
+            Some(Told::Odd(_)) => "an impossible result of this call",
             Some(Told::InstanceLost) if traps => return Ok(()),
-            // The run ended before it did.
+            // The run ended before this call.
             None if self.is_adversary(call) => return Ok(()),
             Some(Told::Unavailable | Told::Unknown | Told::InstanceLost) | None if !call.faulted => {
-                "a failure that nothing has caused"
+                "a failure without a cause"
             }
-            // Only generations are in the way of these, and no token survives more changes of them than there are tries.
+            // These conflict only with changes of generations, of which no token survives as many as there are tries.
             Some(Told::Contended) if ends_or_logs_in(&call.call) && !waited(call) => {
-                "an end or a login that others have delayed"
+                "an end or a login that failed because of other writes"
             }
-            // Each of its tries met a write; a call of another makes one, a login a few.
+            // Each of its tries met a write. Another call makes one write, a login a few.
             Some(Told::Contended)
                 if !self.plan.has_adversary
                     && !waited(call)
                     && all.iter().filter(meanwhile).count() <= TRIES / 2 =>
             {
-                "a call that gave up among too few others"
+                "a contended call with too few concurrent calls"
             }
             Some(told) if !call.asked && asks(&call.call, told) => {
-                "an answer for which the store was not asked"
+                "a result that requires the store, which was not called"
             }
-            Some(Told::Reused) if self.plan.rolls_back() => "a store that went back made a token look stolen",
+            Some(Told::Reused) if self.plan.rolls_back() => "a theft signal that a failover caused",
             _ => return Ok(()),
         };
         Err(format!("{what}: {call:?}"))
@@ -120,14 +120,14 @@ impl<'a> Judge<'a> {
         self.plan.has_adversary && client == Some(self.plan.programs.len() - 1)
     }
 
-    /// A subject has no more sessions than the cap allows, but for logins of which nobody knows how they ended.
+    /// Checks that no subject has more sessions than the cap allows, apart from logins with an unknown result.
     fn is_within_cap<P: Player>(
         &self,
         run: &Run<'_, P>,
         calls: &[Observed],
         last: &World,
     ) -> Result<(), String> {
-        // Clocks that differ, or go back, say otherwise which login came last.
+        // With clocks that differ or go back, the order of logins is not the order of their times.
         let back = |event: &Event| matches!(event, Event::ClockJumps(by) if *by < 0);
         let (Some(cap), true) = (
             self.plan.rules.cap,
@@ -145,11 +145,11 @@ impl<'a> Judge<'a> {
         for subject in last.values().filter_map(|session| session.subject.as_deref()) {
             let is_open = |call: &&Observed| {
                 let whose = matches!(&call.call, Call::Login { subject: whose, .. } if whose == subject);
-                // One in a session that was the subject's already makes that the newest, under the eyes of who counts.
+                // A login in a session of the same subject makes that session the newest while another login counts.
                 whose && !matches!(call.told, Some(Told::Token(1) | Told::TooMany))
             };
             let open = calls.iter().filter(is_open).count();
-            // Of logins in one millisecond the id says which was first, and that may be the one that came last.
+            // Logins in the same millisecond are ranked by id, so the first by rank may be the one that came last.
             let of_subject = last
                 .values()
                 .filter(|session| session.subject.as_deref() == Some(subject));
@@ -160,13 +160,13 @@ impl<'a> Judge<'a> {
                 .count();
             let count = of(last, subject);
             if count > cap.max(of(&self.first, subject)) + open + at_once.saturating_sub(1) {
-                return Err(format!("{subject} has {count} sessions, and {cap} are allowed"));
+                return Err(format!("{subject} has {count} sessions, but the cap is {cap}"));
             }
         }
         Ok(())
     }
 
-    /// However many logins were under way: the next one alone ends what is beyond the cap, or is refused where there is no room.
+    /// Checks that one more login restores the cap, or is refused if the cap is reached, however many were concurrent before.
     fn is_made_good<P: Player>(
         &self,
         run: &Run<'_, P>,
@@ -185,15 +185,17 @@ impl<'a> Judge<'a> {
             };
             if (&told, after) != (&expected.0, expected.1) {
                 return Err(format!(
-                    "{subject} has {before} sessions, logs in again, is told {told:?} and has {after}"
+                    "{subject} has {before} sessions; after one more login with the result {told:?}, {after}"
                 ));
             }
         }
         Ok(())
     }
 
-    /// Where clocks differ, a generation raised before a failover and lost with it, and another raised by a call that began
-    /// before it too, may be of one and the same millisecond: nothing tells those two apart.
+    /// Whether another token has the same bytes for session, generation and time.
+    ///
+    /// If clocks differ, a generation that a failover undid and one that a call raised which began before the failover may have
+    /// the same millisecond. They cannot be distinguished.
     fn is_twin(&self, tokens: &[Granted], granted: &Granted, subject: Option<&String>) -> bool {
         let is_twin = |other: &Granted| {
             let same = generation_bytes(&other.token) == generation_bytes(&granted.token);
@@ -202,7 +204,7 @@ impl<'a> Judge<'a> {
         self.plan.rolls_back() && self.plan.clock_spread() > 0 && tokens.iter().any(is_twin)
     }
 
-    /// Shows every token that was handed out, to an engine that has seen nothing of the run.
+    /// Opens every issued token with an engine that took no part in the run. Returns the number of tokens.
     fn show_tokens<P: Player>(&self, run: &Run<'_, P>, last: &World) -> Result<u64, String> {
         let mut tokens = run.tokens();
         tokens.push(self.start.token.clone());
@@ -211,7 +213,7 @@ impl<'a> Judge<'a> {
         for granted in &tokens {
             let (key, generation) = key_and_generation(&granted.token);
             if self.plan.rules.reuse_ends {
-                // A token that was stolen has ended the session for the next one.
+                // A theft signal ends the session, which must not affect the next token.
                 contents.clone_from(run.contents());
             }
             let told = self.witness.open(&mut contents, &granted.token, run.now());
@@ -219,14 +221,14 @@ impl<'a> Judge<'a> {
                 served.entry(key.clone()).or_default().insert(generation);
                 if *subject != granted.subject && !self.is_twin(&tokens, granted, subject.as_ref()) {
                     return Err(format!(
-                        "a token given to {:?} opens a session of {subject:?}",
+                        "a token issued to {:?} opens a session of {subject:?}",
                         granted.subject
                     ));
                 }
             }
             if self.plan.rolls_back() {
                 if told == Told::Reused {
-                    return Err("a store that went back made a token look stolen".into());
+                    return Err("a theft signal that a failover caused".into());
                 }
                 continue;
             }
@@ -243,13 +245,13 @@ impl<'a> Judge<'a> {
             };
             if !fits {
                 return Err(format!(
-                    "a token of generation {generation} is told {told:?} where it stands as {expected:?}"
+                    "a token of generation {generation} has the result {told:?} and the status {expected:?}"
                 ));
             }
         }
         match served.values().find(|generations| generations.len() > 2) {
             Some(generations) => Err(format!(
-                "{} generations of one session are served",
+                "{} generations of one session are accepted",
                 generations.len()
             )),
             None => Ok(tokens.len() as u64),
@@ -257,19 +259,19 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// What is conditional on the generations alone. All logins of the explorer keep nothing.
+/// Whether a call is conditional only on the generations. No login in the plans keeps fields.
 fn ends_or_logs_in(call: &Call) -> bool {
     matches!(call, Call::Destroy { .. } | Call::Login { .. })
 }
 
-/// A clock that jumped meanwhile ends the tries of a call.
+/// Whether a clock jump during a call ended its tries.
 fn waited(call: &Observed) -> bool {
     call.later
         .iter()
         .any(|later| later.abs_diff(call.now) > RETRY_WINDOW_MS)
 }
 
-/// Whether such an answer takes the store. Some are known beforehand: that a generation has had its grace, or is renewed.
+/// Whether a result requires the store. Some are known without it: the grace of a generation is over, or it is renewed.
 fn asks(call: &Call, told: &Told) -> bool {
     match call {
         Call::Open { .. } | Call::Revoke { .. } | Call::RevokeAll { .. } => true,
@@ -279,7 +281,7 @@ fn asks(call: &Call, told: &Told) -> bool {
     }
 }
 
-/// Every session of an owner stands in the owner's index.
+/// Checks that every session with a subject is in the subject's index.
 fn indexed(contents: &Contents, world: &World) -> Result<(), String> {
     let lost = world.iter().find(|(key, session)| {
         session
@@ -289,11 +291,11 @@ fn indexed(contents: &Contents, world: &World) -> Result<(), String> {
     });
     match lost {
         None => Ok(()),
-        Some((_, session)) => Err(format!("a session of {:?} is in no index", session.subject)),
+        Some((_, session)) => Err(format!("a session of {:?} is not in the index", session.subject)),
     }
 }
 
-/// A stored record in the model's words; nothing if it is none.
+/// Converts the text of a record to a session of the model. `None` if it is not a record.
 pub fn record(text: &str) -> Option<Session> {
     let record: Value = serde_json::from_str(text).ok()?;
     let counter = |name: &str| Some(record.get(name)?.get(0)?.as_u64()? as u32);

@@ -1,8 +1,8 @@
-//! Whether what clients were told, and what is stored in the end, can have come of calls made one after the other.
+//! Linearizability: whether a sequential order of the calls explains all results and the stored records.
 //!
-//! A call takes its steps somewhere between its first question and its last answer, and after every call that had ended before
-//! it began. If no order of all steps gives each client what it was told and leaves what is stored, something was lost, came
-//! back, or was served to the wrong one. (Herlihy and Wing, *Linearizability*, 1990; searched as Wing and Gong did, 1993.)
+//! A call takes its steps between its first store operation and its last reply, and after every call that had ended before
+//! it began. If no order of all steps leads to the results and the stored records, something was lost, resurrected, or
+//! served to the wrong client. (Herlihy and Wing, *Linearizability*, 1990; the search is that of Wing and Gong, 1993.)
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,31 +10,31 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::calls::{Call, Handle, Progress, Rules, Told, World};
 use super::model;
 
-/// A call as it was seen from outside.
+/// A call as observed from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
-    /// What was called.
+    /// The call.
     pub call: Call,
-    /// The client's clock then, in milliseconds.
+    /// The client's clock at its beginning, in milliseconds.
     pub now: u64,
-    /// The client's clock before each later try of a write.
+    /// The client's clock before each later try of a write, in milliseconds.
     pub later: Vec<u64>,
-    /// Whether it asked the store anything.
+    /// Whether it performed a store operation.
     pub asked: bool,
-    /// The step of its first question; none if it asked nothing.
+    /// The step of its first store operation, if there was one.
     pub began: Option<usize>,
-    /// The step of its last answer.
+    /// The step of its last reply.
     pub ended: Option<usize>,
-    /// What was told; nothing if the client was gone.
+    /// Its result, unless the client was gone.
     pub told: Option<Told>,
-    /// A question of it failed.
+    /// Whether one of its store operations failed.
     pub faulted: bool,
-    /// May have been told of the past, as far back as the store's staleness goes.
+    /// Whether it received a stale reply.
     pub stale: bool,
 }
 
 impl Observed {
-    /// A call about to be made.
+    /// Creates a call that is about to begin.
     pub fn new(call: Call, now: u64) -> Self {
         Self {
             call,
@@ -49,12 +49,12 @@ impl Observed {
         }
     }
 
-    /// Every time at which it may have judged what it found.
+    /// All times at which it may have decided.
     pub fn times(&self) -> impl Iterator<Item = u64> {
         std::iter::once(self.now).chain(self.later.iter().copied())
     }
 
-    /// Whether it may have stopped anywhere on its way.
+    /// Whether it may have stopped after any of its steps.
     fn may_stop(&self) -> bool {
         matches!(self.told, None | Some(Told::Unknown))
     }
@@ -72,17 +72,17 @@ struct Search<'a> {
     rules: &'a Rules,
     calls: &'a [Observed],
     end: &'a World,
-    /// Which calls must have ended before each.
+    /// The calls that must have ended before each call.
     after: Vec<Vec<usize>>,
-    /// The calls by their last answers: that is where most take effect, so this order is tried first.
+    /// The calls by their last replies. Most take effect there, so this order is tried first.
     order: Vec<usize>,
     seen: HashSet<u64>,
 }
 
-/// Looks for an order that explains everything.
+/// Searches for an order of the calls that leads from `start` to their results and to `end`.
 pub fn is_explained(rules: &Rules, start: &World, calls: &[Observed], end: &World) -> bool {
     let before = |later: &Observed, earlier: &Observed| match (earlier.ended, later.began) {
-        // One that was told of the past still comes after what was done on its own handle.
+        // A call with a stale reply still comes after earlier calls on its own handle.
         (Some(ended), Some(began)) => ended < began && (!is_late(later) || same_handle(later, earlier)),
         _ => false,
     };
@@ -105,7 +105,7 @@ pub fn is_explained(rules: &Rules, start: &World, calls: &[Observed], end: &Worl
         world: start.clone(),
         handles: vec![Handle::default(); handles],
         progress: vec![Progress::Begun; calls.len()],
-        // What was refused before anything was done has no steps.
+        // A call that was refused before it took effect has no steps.
         closed: calls
             .iter()
             .map(|call| {
@@ -147,7 +147,7 @@ impl Search<'_> {
         free.into_iter().any(|which| self.go_on(state, which))
     }
 
-    /// A call that changes nothing wherever it stands may as well be taken where it fits first: all others fare as without it.
+    /// Takes a call that changes nothing at the first position where it fits, because it does not affect the others.
     fn unnoticed(&self, state: &State, which: usize) -> Option<State> {
         let observed = &self.calls[which];
         let changes_nothing =
@@ -179,7 +179,7 @@ impl Search<'_> {
                 _ => false,
             };
             let mut next = state.clone();
-            // A theft signal is given also where ending the session failed.
+            // A theft signal is returned even if the session could not be ended.
             let kept = closes && observed.faulted && matches!(progress, Progress::Ended(Told::Reused));
             let worlds = if kept {
                 vec![world, state.world.clone()]
@@ -187,7 +187,7 @@ impl Search<'_> {
                 vec![world]
             };
             if let Some(handle) = handle {
-                // Who was not told what a call has done stands where it stood.
+                // A client that received no result keeps its handle.
                 let heard = observed.told.as_ref().is_some_and(|told| *told != Told::Unknown);
                 let kept = Handle {
                     tried: true,
@@ -210,7 +210,7 @@ impl Search<'_> {
     }
 }
 
-/// Told of the past. Only an `open` may be: whatever writes asks afresh.
+/// Whether a call may have used stale data. Only an `open` may, because calls that write read fresh data.
 fn is_late(call: &Observed) -> bool {
     call.stale && matches!(call.call, Call::Open { .. })
 }
@@ -219,7 +219,7 @@ fn same_handle(one: &Observed, other: &Observed) -> bool {
     one.call.handle().is_some() && one.call.handle() == other.call.handle()
 }
 
-/// Who wrote last is for the model alone.
+/// Whether the worlds are equal, apart from the last writer, which only the model has.
 fn same(model: &World, stored: &World) -> bool {
     model.len() == stored.len()
         && model.iter().zip(stored).all(|((key, mine), (other, theirs))| {

@@ -1,7 +1,7 @@
-//! Every order in which several clients' steps in the store can come, on the real component.
+//! Explores every order of several clients' store operations, on the real component.
 //!
-//! A step is one question that a client's engine asks its store: the store answers when the scheduler says so and not before,
-//! so that a run is a list of choices, and all runs can be taken. [`explore`] takes them; [`model`] and [`linear`] judge each.
+//! A step is one store operation of a client's engine. The store replies when the scheduler decides, so that a run is a
+//! list of choices and all runs can be taken. [`explore`] takes them, and [`model`] and [`linear`] judge each.
 
 pub mod calls;
 pub mod campaign;

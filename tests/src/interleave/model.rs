@@ -1,4 +1,4 @@
-//! What sessions are meant to do, one atomic step after the other: no store, no versions, no retries. The judge of every run.
+//! The specification of sessions, as atomic steps without store, versions or retries. Every run is compared with it.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::calls::{Call, Handle, Progress, Rules, Session, Standing, Told, World};
 
-/// How often an eviction tries to end one session.
+/// The maximum number of tries of an eviction to end one session.
 const EVICTION_TRIES: u32 = 3;
 
-/// The table of generations.
+/// Classifies a token by its generation.
 pub fn judge(session: &Session, generation: u32, now: u64, grace: u64) -> Standing {
     match (session.previous == Some(generation), session.confirmed_at) {
         _ if generation == session.current => Standing::Current,
@@ -21,15 +21,15 @@ pub fn judge(session: &Session, generation: u32, now: u64, grace: u64) -> Standi
     }
 }
 
-/// Whether a token that stands so opens the session.
+/// Whether a token with this status opens the session.
 pub fn is_served(standing: Standing) -> bool {
     !matches!(standing, Standing::Reused | Standing::Replaced)
 }
 
-/// The world, the handle and the call as they are after a step.
+/// The world, the handle and the progress of the call after a step.
 pub type Next = (World, Handle, Progress);
 
-/// All that may come next of a call.
+/// Returns all possible next steps of a call.
 pub fn next(rules: &Rules, world: &World, held: &Handle, call: &Call, at: &Progress, now: u64) -> Vec<Next> {
     let (mut after, mut handle) = (world.clone(), held.clone());
     let key = call.key().unwrap_or_default();
@@ -71,7 +71,7 @@ pub fn next(rules: &Rules, world: &World, held: &Handle, call: &Call, at: &Progr
                 Told::Done
             }
         },
-        // Stored by a try that was not heard of, and ended by others since; or never stored, and stored now.
+        // Either an earlier try stored the draft and another call ended it, or the draft was never stored and is stored now.
         (Call::Login { .. }, Progress::Begun) if held.tried && session.is_none() => {
             let ended = (after, handle.clone(), Progress::Ended(Told::Missing));
             handle.tried = false;
@@ -104,13 +104,13 @@ pub fn next(rules: &Rules, world: &World, held: &Handle, call: &Call, at: &Progr
                 ranked: doomed,
             };
             after = doomed.end(world, u32::MAX);
-            // One whose generations changed at each try is left to the next login.
+            // A session whose generations changed at each try is left to the next login.
             let left = doomed.end(world, EVICTION_TRIES);
             let mut all = vec![(after, handle.clone(), Progress::Ended(told.clone()))];
             if rules.evicts && left != all[0].0 {
                 all.push((left, handle.clone(), Progress::Ended(told)));
             }
-            // Those that changed since they were ranked end after the others: each try asks the store anew.
+            // Sessions that changed since they were ranked end after the others, because each try reads the store again.
             let first = doomed.end(world, 1);
             if rules.evicts && first != *world && first != all[0].0 {
                 let mut rest = doomed.ranked.to_vec();
@@ -124,7 +124,7 @@ pub fn next(rules: &Rules, world: &World, held: &Handle, call: &Call, at: &Progr
     vec![(after, handle, Progress::Ended(told))]
 }
 
-/// The sessions that a login is to end, as they were ranked.
+/// The sessions that a login must end, as they were ranked.
 struct Doomed<'a> {
     rules: &'a Rules,
     call: &'a Call,
@@ -132,12 +132,12 @@ struct Doomed<'a> {
 }
 
 impl Doomed<'_> {
-    /// The world without them, but for those whose generations have changed so often since.
+    /// The world without them, except those whose generations have changed at least this number of times since.
     fn end(&self, world: &World, changes: u32) -> World {
         let Call::Login { subject, .. } = self.call else {
             return world.clone();
         };
-        // One that has become another subject's is let be; where the oldest goes, one that has authenticated since, too.
+        // A session that has changed to another subject is kept. If the oldest is evicted, so is one with a later login.
         let is_ended = |key: &String, session: &Session| {
             let ranked = self.ranked.iter().find(|(doomed, _)| doomed == key);
             ranked.is_some_and(|(_, before)| {
@@ -151,7 +151,7 @@ impl Doomed<'_> {
     }
 }
 
-/// Every call that changes a session and leaves it there.
+/// Applies a call that changes a session without ending it.
 fn write(rules: &Rules, after: &mut World, held: &mut Handle, call: &Call, key: &str, now: u64) -> Told {
     let name = call.handle().unwrap_or_default();
     let Some(session) = after.get_mut(key) else {
@@ -168,7 +168,7 @@ fn write(rules: &Rules, after: &mut World, held: &mut Handle, call: &Call, key: 
     let stands = |session: &Session, held: &Handle| judge(session, held.generation, now, rules.grace);
     let mut hands_out = false;
     if held.draft || is_own_login(session, held, name) {
-        // Written by a call of this very handle of which nothing was heard.
+        // Written by an earlier call of the same handle whose result was lost.
         *held = Handle::on(session, session.current);
         hands_out = true;
     }
@@ -211,14 +211,16 @@ fn write(rules: &Rules, after: &mut World, held: &mut Handle, call: &Call, key: 
     }
 }
 
-/// Whether the newest generation comes from a login of this very handle of which nothing was heard. A renewal is none, so that a
-/// handle whose grace is over gets no token of the generation after it.
+/// Whether the newest generation comes from a login of the same handle whose result was lost.
+///
+/// A renewal does not count, so that a handle whose grace is over receives no token of the next generation.
 fn is_own_login(session: &Session, held: &Handle, name: usize) -> bool {
     let logged_in = session.previous.is_none() && session.floor == session.current;
     logged_in && session.current > held.generation && session.writer == Some(name)
 }
 
-/// Whom the cap ends: the first beyond it by (authenticated, id); of those who came at once each leaves itself to the other.
+/// The sessions beyond the cap, ranked by (authenticated, id). A login that evicts never ends its own session; otherwise it
+/// can end only that one.
 fn beyond_cap(rules: &Rules, world: &World, own: &str, subject: &str) -> Vec<String> {
     let mut ranked = of_subject(world, subject);
     // Ids compare as bytes; a key is the id in base64url.
@@ -240,7 +242,8 @@ fn of_subject(world: &World, subject: &str) -> Vec<String> {
     world.iter().filter_map(key).collect()
 }
 
-/// Ends all that were there when it began and still are, and may end any that became the subject's while it went on.
+/// Takes a step of a revocation. It ends all sessions that existed at its beginning and still do, and may end any that
+/// became the subject's since.
 fn revoke(world: &World, held: &Handle, subject: &str, at: &Progress) -> Vec<Next> {
     let keys: BTreeSet<String> = of_subject(world, subject).into_iter().collect();
     let Progress::Revoking { must, may } = at else {

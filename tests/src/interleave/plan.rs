@@ -1,11 +1,11 @@
-//! What is run: clients with short programs over one session and an owner's cap, and what may go wrong.
+//! Plans: clients with short programs on one session and a subject's cap, with the possible faults.
 
 use super::calls::Rules;
 
-/// One thing that a client does.
+/// One action of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Act {
-    /// Opens with the newest token it holds.
+    /// Opens the session with the newest token.
     Open,
     /// Sets a field and saves.
     Save(&'static str),
@@ -13,80 +13,80 @@ pub enum Act {
     Rotate,
     /// Confirms a renewed token.
     Touch,
-    /// Logs a subject in on the open session.
+    /// Logs a subject in, on the open session.
     Login(&'static str),
-    /// Makes a session and logs a subject in.
+    /// Creates a session and logs a subject in.
     Enter(&'static str),
     /// Logs out.
     Destroy,
-    /// Ends the session that it starts with, as this subject's.
+    /// Revokes the session with which the client starts, as one of this subject.
     Revoke(&'static str),
     /// Ends all sessions of a subject.
     RevokeAll(&'static str),
 }
 
-/// What can go wrong at one question.
+/// A fault of one store operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The store cannot be reached; nothing is done.
+    /// The store is unavailable, and the operation has no effect.
     Unavailable,
-    /// It is done, and the answer is lost.
+    /// The operation takes effect, and the reply is lost.
     Lost,
-    /// A `get` is told what was there before the last write.
+    /// A `get` returns the contents before the last write.
     StaleRead,
-    /// The guest traps on the answer, and nothing was done.
+    /// The operation has no effect, and the guest traps on the reply.
     Trap,
-    /// It is done, and the guest traps on the answer.
+    /// The operation takes effect, and the guest traps on the reply.
     TrapAfter,
-    /// The caller goes away: a call that has asked for a write is run to its end, any other is dropped where it waits.
+    /// The caller goes away. A call that has sent a write runs to its end; any other is dropped.
     CallerGone,
-    /// The process goes away before the question is heard.
+    /// The process ends before the operation takes effect.
     ProcessGone,
-    /// The process goes away after it was heard.
+    /// The process ends after the operation took effect.
     ProcessGoneAfter,
 }
 
-/// What can go wrong between two questions.
+/// A fault between two store operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// All clocks jump by so many milliseconds.
+    /// All clocks jump by this number of milliseconds.
     ClockJumps(i64),
-    /// The store is as it was so many writes ago: a replica took over.
+    /// A failover to a replica: the store loses this number of writes.
     ///
-    /// Every step takes a millisecond then: of two generations raised in the same one, before a failover and after it, nothing
-    /// but chance could tell one from the other. And it takes as long as clocks differ.
+    /// In such plans every step takes a millisecond, because two generations that were raised in the same millisecond before
+    /// and after a failover could not be distinguished. The failover itself takes as long as clocks differ.
     RolledBack(usize),
 }
 
-/// Clients, their programs, and what may go wrong.
+/// Clients, their programs, and the possible faults.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// To tell plans apart.
+    /// The name, which lists the programs.
     pub name: String,
     /// One program for each client.
     pub programs: Vec<Vec<Act>>,
-    /// How each client's clock differs, in milliseconds.
+    /// The offset of each client's clock, in milliseconds.
     pub clocks: Vec<i64>,
-    /// What may go wrong at a question.
+    /// The possible faults of store operations.
     pub faults: Vec<Fault>,
-    /// What may go wrong between questions.
+    /// The possible faults between store operations.
     pub events: Vec<Event>,
-    /// Every step takes a millisecond, so that no two logins are of one.
+    /// Whether every step takes a millisecond, so that no two logins have the same time.
     pub ticks: bool,
-    /// How much may go wrong in one run.
+    /// The maximum number of faults and events in one run.
     pub most_faults: usize,
-    /// All clients share one instance of the component.
+    /// Whether all clients share one host.
     pub shared: bool,
     /// The policy.
     pub rules: Rules,
-    /// How often a client repeats a call that was not available.
+    /// The maximum number of repetitions of a call that was unavailable.
     pub repeats: usize,
-    /// The last client works against the others: the run ends with them, however far it has come.
+    /// Whether the last client is an adversary. The run ends when the others have ended.
     pub has_adversary: bool,
 }
 
 impl Plan {
-    /// Programs with nothing going wrong, each client on its own instance.
+    /// Creates a plan without faults, with a host for each client.
     pub fn new(programs: Vec<Vec<Act>>) -> Self {
         let name = programs
             .iter()
@@ -113,19 +113,19 @@ impl Plan {
         }
     }
 
-    /// With so many faults of these kinds.
+    /// Allows this number of faults of these kinds.
     pub fn failing(mut self, most: usize, faults: &[Fault]) -> Self {
         (self.most_faults, self.faults) = (most, faults.to_vec());
         self
     }
 
-    /// With these events, counted as faults.
+    /// Allows these events, which count as faults; `most` is the maximum number of both.
     pub fn with_events(mut self, most: usize, events: &[Event]) -> Self {
         (self.most_faults, self.events) = (most, events.to_vec());
         self
     }
 
-    /// Against a client that holds the same token and does this for as long as the others run.
+    /// Adds an adversary that has the same token and runs this program for as long as the others run.
     pub fn against(mut self, adversary: &[Act]) -> Self {
         self.programs.push(adversary.to_vec());
         self.clocks.push(0);
@@ -139,13 +139,13 @@ impl Plan {
         self.faults.contains(&Fault::StaleRead)
     }
 
-    /// How far the clocks of two clients differ at most, in milliseconds.
+    /// The maximum difference between two clients' clocks, in milliseconds.
     pub fn clock_spread(&self) -> i64 {
         let (first, last) = (self.clocks.iter().min(), self.clocks.iter().max());
         first.zip(last).map_or(0, |(first, last)| last - first)
     }
 
-    /// Whether what was acknowledged may be undone.
+    /// Whether acknowledged writes may be undone.
     pub fn rolls_back(&self) -> bool {
         self.events
             .iter()
@@ -161,7 +161,7 @@ fn name(program: &[Act]) -> String {
         .join(",")
 }
 
-/// Everything that a request does to a session.
+/// All operations of requests on a session.
 pub const EVERYTHING: &[&[Act]] = &[
     &[Act::Open, Act::Save("a")],
     &[Act::Open, Act::Save("b")],
@@ -172,7 +172,7 @@ pub const EVERYTHING: &[&[Act]] = &[
     &[Act::RevokeAll("alice")],
 ];
 
-/// What brings a token from one generation to the next, and what comes in between.
+/// Renewals of a token, and calls that may interfere with them.
 pub const RENEWALS: &[&[Act]] = &[
     &[Act::Open, Act::Rotate, Act::Open, Act::Touch],
     &[Act::Open, Act::Rotate, Act::Open, Act::Rotate],
@@ -181,7 +181,7 @@ pub const RENEWALS: &[&[Act]] = &[
     &[Act::Open, Act::Destroy],
 ];
 
-/// What counts against an owner's cap.
+/// Calls that change the number of a subject's sessions.
 pub const LOGINS: &[&[Act]] = &[
     &[Act::Enter("alice"), Act::Open],
     &[Act::Enter("bob")],
@@ -191,7 +191,7 @@ pub const LOGINS: &[&[Act]] = &[
     &[Act::RevokeAll("alice")],
 ];
 
-/// What ends a session or gives it to another, and what a flood of saves and renewals must not delay.
+/// Calls that end a session, log in or confirm a token, which a flood of saves and renewals must not delay.
 pub const ENDS: &[&[Act]] = &[
     &[Act::Open, Act::Destroy],
     &[Act::Open, Act::Login("alice"), Act::Destroy],
@@ -202,7 +202,7 @@ pub const ENDS: &[&[Act]] = &[
     &[Act::RevokeAll("alice")],
 ];
 
-/// Ends of a session, and the logins that they may meet.
+/// Revocations, and calls that may interfere with them.
 pub const REVOCATIONS: &[&[Act]] = &[
     &[Act::Revoke("alice")],
     &[Act::Revoke("bob")],
@@ -214,14 +214,14 @@ pub const REVOCATIONS: &[&[Act]] = &[
     &[Act::Open, Act::Save("a")],
 ];
 
-/// Saves without end: more often than any end or login tries.
+/// A flood of saves: more than the tries of an end or a login.
 pub const SAVES: &[Act] = &{
     let mut acts = [Act::Save("b"); 7];
     acts[0] = Act::Open;
     acts
 };
 
-/// Renews and saves without end, as fast as the grace allows.
+/// A flood of renewals and saves, as frequent as the grace allows.
 pub const SAVES_AND_RENEWS: &[Act] = &{
     let mut acts = [Act::Save("b"); 12];
     let round = [Act::Open, Act::Touch, Act::Save("b"), Act::Rotate];
@@ -233,7 +233,7 @@ pub const SAVES_AND_RENEWS: &[Act] = &{
     acts
 };
 
-/// Every way to give each of so many clients one of these programs, order aside.
+/// Returns a plan for each combination of programs for this number of clients, without regard to order.
 pub fn combinations(programs: &[&[Act]], clients: usize) -> Vec<Plan> {
     let mut all = vec![Vec::new()];
     for _ in 0..clients {

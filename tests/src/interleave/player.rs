@@ -1,4 +1,4 @@
-//! One client as the scheduler has it: it asks, waits, and goes on when it is answered.
+//! One client from the scheduler's view: it requests a store operation, waits, and continues with the reply.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,23 +17,23 @@ use super::plan::{Act, Plan};
 use super::run::digest;
 use super::store::{Board, BoardClock, lock};
 
-/// What is asked, and at which time of the client's clock.
+/// A store operation, with its time by the client's clock.
 pub type Asked = (Timestamp, StoreOp);
 
-/// Where a client stands.
+/// The state of a client.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stand {
-    /// What it waits for.
+    /// The store operation that it waits for.
     pub asked: Option<Asked>,
-    /// Stands for that.
+    /// The hash of `asked`.
     pub question: u64,
     /// Whether it has not ended.
     pub is_there: bool,
-    /// What it did and was told.
+    /// Its calls with their results.
     pub log: Log,
-    /// Stand for when each call was made, and what it was told.
+    /// The hash of each call's time and result.
     pub told: Vec<u64>,
-    /// Stands for the whole log.
+    /// The hash of the whole log.
     pub past: u64,
 }
 
@@ -52,25 +52,25 @@ impl Stand {
     }
 }
 
-/// A client that stands at a question, or has ended.
+/// A client that waits for a store operation, or has ended.
 pub trait Player {
-    /// Where.
+    /// The state.
     fn stand(&self) -> &Rc<Stand>;
     /// Whether it was not stopped and has not ended.
     fn is_there(&self) -> bool;
     /// Whether its caller has gone away.
     fn leaves(&self) -> bool;
-    /// Its question was heard.
+    /// Records that its operation was requested.
     fn hear(&mut self);
-    /// Its caller goes away: the call under way is its last.
+    /// Its caller goes away: the call in progress is the last one.
     fn leave(&mut self);
-    /// It is dropped where it stands.
+    /// Drops the client in its present state.
     fn stop(&mut self);
-    /// Answers its question at this time, and lets it go on as far as the next.
+    /// Delivers the reply at this time, and runs the client to its next operation.
     fn answer(&mut self, time: i64, answer: StoreReply);
 }
 
-/// A client on its engine.
+/// A client that runs on its engine.
 pub struct Live {
     which: usize,
     board: Arc<Board>,
@@ -81,7 +81,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Makes a client and lets it go as far as its first question.
+    /// Creates a client and runs it to its first store operation.
     pub fn start(
         (plan, board): (&Plan, &Arc<Board>),
         sessions: &Sessions,
@@ -147,7 +147,7 @@ impl Player for Live {
             return;
         };
         call.asked = true;
-        // A draft gets its key when it is first stored.
+        // A draft has a key only when it is stored.
         if let (Call::Login { key, .. }, StoreOp::Insert { key: stored, .. }) = (&mut call.call, &asked.1) {
             key.clone_from(stored);
         }

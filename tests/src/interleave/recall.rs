@@ -1,8 +1,8 @@
-//! Clients that are asked once: what a client does next is known by the answers it was given, and remembered.
+//! Memoised clients: the next operation of a client is determined by its replies so far, and is remembered.
 //!
-//! A client with an engine of its own learns of the others by the store's answers and by its clock, and of nothing else. So
-//! all runs in which it was answered alike find it in one place, and only the first of them has to ask the component. Whenever
-//! a client is brought to such a place again, it is compared with what is remembered.
+//! A client with an engine of its own depends on the others only through the store's replies and its clock.
+//! So in all runs with the same replies it is in the same state, and only the first of these runs calls the component.
+//! Whenever a client is brought to a known state again, the two are compared.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,14 +18,14 @@ use super::player::{Live, Player, Stand};
 use super::run::{Start, digest};
 use super::store::START_MS;
 
-/// What brought a client from one place to the next.
+/// The transition of a client from one place to the next.
 struct Step {
     time: i64,
     leaves: bool,
     answer: StoreReply,
 }
 
-/// Where a client stands after some answers.
+/// A client's state after a sequence of replies.
 struct Place {
     from: Option<(usize, Step)>,
     stand: Rc<Stand>,
@@ -42,20 +42,20 @@ impl Place {
     }
 }
 
-/// All places of a plan's clients that were seen.
+/// All known places of a plan's clients.
 pub struct Memory<'a> {
     plan: &'a Plan,
     start: &'a Start,
     engines: Engines,
     places: Vec<Place>,
-    /// Each client as it was left, and where.
+    /// Each running client, with its place.
     lives: Vec<Option<(usize, Live)>>,
-    /// A client was answered as before and did not do as before.
+    /// Describes a client that behaved differently after the same replies.
     pub differs: Option<String>,
 }
 
 impl<'a> Memory<'a> {
-    /// Of a plan whose clients have engines of their own.
+    /// Creates a memory for a plan whose clients have engines of their own.
     ///
     /// # Errors
     /// If the component refuses the plan's policy.
@@ -69,7 +69,7 @@ impl<'a> Memory<'a> {
             lives: (0..clients).map(|_| None).collect(),
             differs: None,
         };
-        // Each client's first place has its number.
+        // The first place of each client has the client's number.
         for which in 0..clients {
             let live = memory.begin(which);
             memory.places.push(Place::of(&live, None));
@@ -85,7 +85,7 @@ impl<'a> Memory<'a> {
         Live::start((self.plan, board), &sessions[which], which, program, Some(token))
     }
 
-    /// Brings a client to a place, unless it is there.
+    /// Brings a client to a place. Replays the replies unless it is there already.
     fn bring(&mut self, which: usize, to: usize) -> Live {
         if let Some((at, live)) = self.lives[which].take()
             && at == to
@@ -102,13 +102,13 @@ impl<'a> Memory<'a> {
                 go_on(&mut live, step);
             }
             if self.places[place].stand != *live.stand() {
-                self.differs = Some(format!("client {which} did not do again what it did before"));
+                self.differs = Some(format!("client {which} behaved differently when it was repeated"));
             }
         }
         live
     }
 
-    /// Where a client comes to from a place.
+    /// Returns the place that a client reaches from another one.
     fn after(&mut self, which: usize, place: usize, step: Step) -> usize {
         let key = digest(&(step.time, step.leaves, digest_of(&step.answer)));
         if let Some(next) = self.places[place].next.get(&key) {
@@ -132,7 +132,7 @@ fn go_on(live: &mut Live, step: &Step) {
     live.answer(step.time, step.answer.clone());
 }
 
-/// A client that is remembered.
+/// A memoised client.
 #[derive(Clone)]
 pub struct Recalled<'a> {
     memory: Rc<RefCell<Memory<'a>>>,
@@ -144,7 +144,7 @@ pub struct Recalled<'a> {
 }
 
 impl<'a> Recalled<'a> {
-    /// A client at its beginning.
+    /// Creates a client at its first place.
     pub fn new(memory: &Rc<RefCell<Memory<'a>>>, which: usize) -> Self {
         Self {
             memory: Rc::clone(memory),

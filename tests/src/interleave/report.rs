@@ -1,4 +1,4 @@
-//! What explorations have seen, and what they found wrong.
+//! The statistics of explorations, and violations.
 
 use std::fmt;
 
@@ -9,29 +9,29 @@ use super::plan::Plan;
 use super::player::Player;
 use super::run::{Choice, Run};
 
-/// What an exploration has seen.
+/// The statistics of an exploration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Report {
-    /// Runs taken to their end and judged.
+    /// The number of runs that were taken to their end and judged.
     pub runs: u64,
-    /// Runs left at a state that was seen before.
+    /// The number of runs that were abandoned at a known state.
     pub left: u64,
-    /// Different states.
+    /// The number of different states.
     pub states: u64,
-    /// Questions answered.
+    /// The number of steps.
     pub steps: u64,
-    /// Faults and events.
+    /// The number of faults and events.
     pub faults: u64,
-    /// Calls judged.
+    /// The number of judged calls.
     pub calls: u64,
-    /// Tokens shown at the end.
+    /// The number of tokens that were opened at the end.
     pub tokens: u64,
-    /// The most questions that one call asked.
+    /// The maximum number of store operations of one call.
     pub most_asked: usize,
 }
 
 impl Report {
-    /// Both together.
+    /// Adds another report.
     pub fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         self.left += other.left;
@@ -43,10 +43,10 @@ impl Report {
         self.most_asked = self.most_asked.max(other.most_asked);
     }
 
-    /// Counts a run that came to its end by these choices.
+    /// Judges and counts a run that ended with these choices.
     ///
     /// # Errors
-    /// If it is not as it should be.
+    /// If the run is a violation.
     pub fn judged<P: Player>(
         &mut self,
         judge: &Judge<'_>,
@@ -80,27 +80,27 @@ impl fmt::Display for Report {
         } = self;
         write!(
             f,
-            "{runs} runs judged, {left} left at a known state, {states} states, {steps} steps, {faults} faults, \
-             {calls} calls and {tokens} tokens judged, at most {most_asked} questions a call"
+            "{runs} runs judged, {left} abandoned at a known state, {states} states, {steps} steps, {faults} faults, \
+             {calls} calls and {tokens} tokens judged, at most {most_asked} store operations per call"
         )
     }
 }
 
-/// What is wrong with a run, and how to repeat it.
+/// A violation, with the schedule that repeats its run.
 #[derive(Debug)]
 pub struct Violation {
     /// The plan's name.
     pub plan: String,
-    /// The choices, by their place among all that were open.
+    /// The choices, each by its index among the possible ones.
     pub schedule: Vec<usize>,
-    /// What is wrong.
+    /// The description.
     pub what: String,
-    /// What was done, step by step.
+    /// The steps, calls and stored records of the run.
     pub trace: Vec<String>,
 }
 
 impl Violation {
-    /// Of a run that came by these choices.
+    /// Creates a violation of a run with these choices.
     pub fn of<P: Player>(
         plan: &Plan,
         run: &Run<'_, P>,

@@ -1,4 +1,4 @@
-//! One run: clients that wait for the store, and a scheduler that says which of them goes on, and how.
+//! One run: clients that wait for the store, and a scheduler that chooses the client to continue, and the fault.
 
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,58 +18,58 @@ use super::player::{Asked, Live, Player};
 use super::recall::{Memory, Recalled};
 use super::store::{Board, START_MS};
 
-/// What the scheduler can do next.
+/// A choice of the scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Choice {
-    /// Answers a client's question and lets it go on.
+    /// Performs a client's store operation and continues the client.
     Step(usize),
-    /// The same, and something goes wrong.
+    /// The same, with a fault.
     Fail(usize, Fault),
-    /// Something happens to all.
+    /// An event that affects all.
     Happen(Event),
 }
 
-/// Where every run of a plan starts.
+/// The start of every run of a plan.
 #[derive(Clone, Debug)]
 pub struct Start {
-    /// One session of alice's.
+    /// A store with one session of alice.
     pub contents: Contents,
     /// Its token.
     pub token: Granted,
 }
 
-/// What is known of a call beyond what its client knows.
+/// The scheduler's record of a call, which its client does not know.
 #[derive(Clone, Debug, Default)]
-struct InvalidationClock {
+struct CallNotes {
     asked: bool,
     key: Option<Rc<str>>,
     began: Option<usize>,
     ended: Option<usize>,
     faulted: bool,
     stale: bool,
-    /// A write of it was tried.
+    /// Whether it has requested a write.
     wrote: bool,
-    /// The client's clock before each later try.
+    /// The client's clock before each later try, in milliseconds.
     later: Vec<u64>,
 }
 
-/// A client, and what it has asked.
+/// A client, with the record of its store operations.
 #[derive(Clone)]
 struct Seat<P> {
     player: P,
-    /// Of each of its calls.
-    calls: Rc<Vec<InvalidationClock>>,
-    /// All that it has asked and been answered.
+    /// The record of each of its calls.
+    calls: Rc<Vec<CallNotes>>,
+    /// The hash of all its operations and their replies.
     heard: u64,
     asked: u64,
     asked_in_call: usize,
-    /// The call under way has asked for a write: whoever waits for it, it goes on to its end.
+    /// Whether the call in progress has requested a write. It then runs to its end even without its caller.
     has_written: bool,
 }
 
 impl<P: Player> Seat<P> {
     fn new(player: P) -> Self {
-        let calls = Rc::new(vec![InvalidationClock::default(); player.stand().log.calls.len()]);
+        let calls = Rc::new(vec![CallNotes::default(); player.stand().log.calls.len()]);
         Self {
             player,
             calls,
@@ -80,7 +80,7 @@ impl<P: Player> Seat<P> {
         }
     }
 
-    /// Its calls as they are seen from outside.
+    /// Its calls as observed from outside.
     fn calls(&self) -> Vec<Observed> {
         let mut calls = self.player.stand().log.calls.clone();
         for (call, heard) in calls.iter_mut().zip(&*self.calls) {
@@ -95,7 +95,7 @@ impl<P: Player> Seat<P> {
         calls
     }
 
-    /// The first and the last step of each call that asked anything, with its place; none is last of one under way.
+    /// The first and last step of each call with a store operation, and its index. A call in progress has no last step.
     fn spans(&self) -> impl Iterator<Item = (usize, Option<usize>, usize)> {
         let last = self.calls.len().wrapping_sub(1);
         let calls = &self.player.stand().log.calls;
@@ -106,7 +106,7 @@ impl<P: Player> Seat<P> {
         })
     }
 
-    /// What it waits for.
+    /// The store operation that it waits for.
     fn asked(&self) -> Option<&Asked> {
         let asked = self.player.stand().asked.as_ref();
         asked.filter(|_| self.player.is_there())
@@ -119,32 +119,32 @@ impl<P: Player> Seat<P> {
         if now != calls {
             (self.asked_in_call, self.has_written) = (0, false);
         }
-        Rc::make_mut(&mut self.calls).resize_with(now, InvalidationClock::default);
+        Rc::make_mut(&mut self.calls).resize_with(now, CallNotes::default);
     }
 }
 
-/// What a run has come to.
+/// The state of a run.
 #[derive(Clone)]
 pub struct Run<'a, P> {
     plan: &'a Plan,
     contents: Rc<Contents>,
-    /// Stands for them.
+    /// The hash of the contents.
     stored: u64,
     clients: Vec<Seat<P>>,
-    /// The time of all clocks that are right, in milliseconds.
+    /// The time of clocks without an offset, in milliseconds.
     time: i64,
-    /// Whose looks at the store and deletions came after whose, where clients share what is remembered of opens.
+    /// The order of the clients' reads and deletions, if clients share the memory of opens.
     looks: Vec<usize>,
     step: usize,
-    /// Contents before each write, if the plan rolls back.
+    /// The contents before each write, if the plan has failovers.
     earlier: Vec<Rc<Contents>>,
     failed: usize,
-    /// The most questions that one call asked.
+    /// The maximum number of store operations of one call.
     pub most_asked: usize,
 }
 
 impl<'a> Run<'a, Live> {
-    /// Makes the clients and lets each go as far as its first question.
+    /// Creates the clients and runs each to its first store operation.
     pub fn live(plan: &'a Plan, engines: &mut Engines, start: &Start) -> Self {
         engines.begin(plan);
         let players = plan.programs.iter().enumerate().map(|(number, program)| {
@@ -157,7 +157,7 @@ impl<'a> Run<'a, Live> {
 }
 
 impl<'a, 'm> Run<'a, Recalled<'m>> {
-    /// With clients as they are remembered.
+    /// Creates a run of memoised clients.
     pub fn recalled(plan: &'a Plan, memory: &Rc<RefCell<Memory<'m>>>, start: &Start) -> Self {
         let players = (0..plan.programs.len()).map(|which| Recalled::new(memory, which));
         Self::new(plan, start.contents.clone(), players.collect())
@@ -182,7 +182,7 @@ impl<'a, P: Player> Run<'a, P> {
         }
     }
 
-    /// What can be done next; nothing when all clients have ended.
+    /// Returns the possible choices. The list is empty when all clients except an adversary have ended.
     pub fn choices(&self) -> Vec<Choice> {
         let waits = |which: &usize| self.clients[*which].asked().is_some();
         let adversary = self.plan.has_adversary.then(|| self.clients.len() - 1);
@@ -233,7 +233,7 @@ impl<'a, P: Player> Run<'a, P> {
         }
     }
 
-    /// Does it.
+    /// Takes a choice.
     pub fn take(&mut self, choice: Choice) {
         self.step += 1;
         if self.plan.rolls_back() || self.plan.ticks {
@@ -274,7 +274,7 @@ impl<'a, P: Player> Run<'a, P> {
         let client = &mut self.clients[which];
         client.player.hear();
         client.has_written |= question.writes();
-        // A call that only reads ends with its caller.
+        // A call that has not requested a write ends with its caller.
         let is_dropped = fault == Some(Fault::CallerGone) && !client.has_written;
         if is_dropped || fault == Some(Fault::ProcessGone) {
             client.player.stop();
@@ -284,14 +284,14 @@ impl<'a, P: Player> Run<'a, P> {
             client.player.leave();
         }
         let done = !matches!(fault, Some(Fault::Unavailable | Fault::Trap | Fault::StaleRead));
-        let mut answer = question.failed(StoreError::Unavailable(Cause::new("as the plan asks")));
+        let mut answer = question.failed(StoreError::Unavailable(Cause::new("a fault of the plan")));
         if done {
             answer = self.apply(which, question, *now);
         }
         match (fault, question) {
             (Some(Fault::Unavailable), _) | (None | Some(Fault::CallerGone | Fault::ProcessGone), _) => {}
             (Some(Fault::Lost), _) => {
-                answer = question.failed(StoreError::Unavailable(Cause::new("as the plan asks")))
+                answer = question.failed(StoreError::Unavailable(Cause::new("a fault of the plan")))
             }
             (Some(Fault::Trap | Fault::TrapAfter), _) => {
                 answer = question.failed(StoreError::Other(Cause::new("trap")))
@@ -310,7 +310,7 @@ impl<'a, P: Player> Run<'a, P> {
         client.answer(self.time, answer);
     }
 
-    /// Writes down that a call's question was heard.
+    /// Records a store operation of a call.
     fn note(&mut self, which: usize, question: &StoreOp, fault: Option<Fault>) {
         let off_by = self.plan.clocks.get(which).copied().unwrap_or(0);
         let clock = (self.time + off_by).unsigned_abs();
@@ -325,13 +325,13 @@ impl<'a, P: Player> Run<'a, P> {
         call.ended = Some(self.step);
         call.faulted |= fault.is_some();
         call.stale |= fault == Some(Fault::StaleRead);
-        // Whoever tries a write again reads the record first, and then the clock.
+        // Before a write is tried again, the record is read, and then the clock.
         let reads_again = call.wrote && matches!(question, StoreOp::Get { fresh: true, .. });
         if reads_again && call.later.last() != Some(&clock) {
             call.later.push(clock);
         }
         call.wrote |= question.writes();
-        // A draft gets its key when it is first stored.
+        // A draft has a key only when it is stored.
         if let StoreOp::Insert { key, .. } = question {
             call.key = Some(key.as_str().into());
         }
@@ -350,7 +350,7 @@ impl<'a, P: Player> Run<'a, P> {
         if let Some(read) = self.contents.read(question, now) {
             return read;
         }
-        // No two writes have one name, and in every run the same write has the same.
+        // Versions are unique, and the same write has the same version in every run.
         let version = digest(&(which, client.asked, question));
         if self.plan.rolls_back() {
             self.earlier.push(Rc::clone(&self.contents));
@@ -360,17 +360,17 @@ impl<'a, P: Player> Run<'a, P> {
         answer
     }
 
-    /// What is stored now.
+    /// The present contents of the store.
     pub fn contents(&self) -> &Contents {
         &self.contents
     }
 
-    /// The time of all clocks that are right, in milliseconds.
+    /// The time of clocks without an offset, in milliseconds.
     pub fn now(&self) -> i64 {
         self.time
     }
 
-    /// All calls of all clients that asked anything. One that is under way has not ended.
+    /// All calls of all clients with a store operation. A call in progress has no end.
     pub fn calls(&self) -> Vec<Observed> {
         let calls = |client: &Seat<P>| {
             let mut calls = client.calls();
@@ -388,25 +388,25 @@ impl<'a, P: Player> Run<'a, P> {
             .collect()
     }
 
-    /// Every call of all clients, those that asked nothing too.
+    /// All calls of all clients, including those without a store operation.
     pub fn all_calls(&self) -> Vec<Observed> {
         self.clients.iter().flat_map(Seat::calls).collect()
     }
 
-    /// Whether a client waits for something else than the store.
+    /// Whether a client has not ended, which after the last choice means that it waits for something else than the store.
     pub fn hangs(&self) -> bool {
         let is_adversary = |which: usize| self.plan.has_adversary && which + 1 == self.clients.len();
         let mut clients = self.clients.iter().enumerate();
         clients.any(|(which, client)| client.player.is_there() && !is_adversary(which))
     }
 
-    /// All tokens that were handed out.
+    /// All issued tokens.
     pub fn tokens(&self) -> Vec<Granted> {
         let tokens = |client: &Seat<P>| client.player.stand().log.tokens.clone();
         self.clients.iter().flat_map(tokens).collect()
     }
 
-    /// Tells states apart: two runs that come to one state go on alike, and are judged alike.
+    /// The hash of the state. Two runs in the same state have the same continuations and judgements.
     pub fn state(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.stored, self.failed, self.now()).hash(&mut hasher);
@@ -416,7 +416,7 @@ impl<'a, P: Player> Run<'a, P> {
             (client.heard, player.is_there(), player.leaves()).hash(&mut hasher);
             player.stand().question.hash(&mut hasher);
             for (_, _, place) in client.spans() {
-                // When a call began it read its clock, for good.
+                // A call reads its clock once, when it begins.
                 player.stand().told[place].hash(&mut hasher);
             }
         }
@@ -424,7 +424,7 @@ impl<'a, P: Player> Run<'a, P> {
         hasher.finish()
     }
 
-    /// All that a judge of a run that has ended goes by: two runs that are alike in it are judged alike.
+    /// The hash of everything that a judgement of an ended run depends on.
     pub fn end(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.stored, self.now()).hash(&mut hasher);
@@ -442,7 +442,7 @@ impl<'a, P: Player> Run<'a, P> {
     fn order(&self, hasher: &mut DefaultHasher) {
         let spans = self.clients.iter().flat_map(Seat::spans);
         let spans: Vec<_> = spans.map(|(began, ended, _)| (began, ended)).collect();
-        // Of the past, only which calls came after which matters; a call that began later comes after all that have ended.
+        // Only the order of past calls matters; a call that begins later comes after all that have ended.
         for (began, _) in &spans {
             for (_, ended) in &spans {
                 ended.is_some_and(|ended| ended < *began).hash(hasher);
@@ -451,14 +451,14 @@ impl<'a, P: Player> Run<'a, P> {
     }
 }
 
-/// A number that stands for a value.
+/// The hash of a value.
 pub(super) fn digest(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
     hasher.finish()
 }
 
-/// Runs one client alone, and answers what is stored then and the tokens it got.
+/// Runs one client alone. Returns the contents of the store and the tokens that the client received.
 ///
 /// # Errors
 /// If the component refuses the plan's policy.
@@ -469,7 +469,7 @@ pub fn alone(
     program: Vec<Act>,
 ) -> Result<(Contents, Vec<Granted>), ConfigurationError> {
     let board = Arc::new(Board::new(1, &[]));
-    // A seed of its own, so that its ids are nobody else's.
+    // A different seed, so that its ids differ from those of others.
     let sessions = wire(plan, component, &board, 1)?;
     let player = Live::start((plan, &board), &sessions, 0, program, None);
     let mut run = Run::new(plan, contents, vec![player]);

@@ -1,4 +1,4 @@
-//! A store that answers when the scheduler says so.
+//! A store whose replies the scheduler controls.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -9,33 +9,33 @@ use sha2::{Digest as _, Sha256};
 use tessera::store::{Capabilities, StoreOp, StoreReply, StoreService};
 use tessera::{Clock, Random, Timestamp};
 
-/// 2026-01-01T00:00:00Z, where all clocks start.
+/// The start time of all clocks: 2026-01-01T00:00:00Z, in milliseconds since 1970.
 pub const START_MS: i64 = 1_767_225_600_000;
 
-/// Where a client's engine and the scheduler meet: at most one question waits, or its answer.
+/// The exchange between a client's engine and the scheduler: at most one operation or its reply.
 #[derive(Debug, Default)]
 pub struct Port {
-    /// What is asked, and at which time of the client's clock.
+    /// The requested operation, with its time by the client's clock.
     pub asked: Option<(Timestamp, StoreOp)>,
-    /// What the scheduler has answered.
+    /// The scheduler's reply.
     pub reply: Option<StoreReply>,
-    /// How often the client has drawn random bytes.
+    /// The number of the client's draws of random bytes.
     pub drawn: u64,
 }
 
-/// All clients' ports, and whose turn it is: what an engine asks, it asks for that one.
+/// The ports of all clients. An engine's operations belong to the client whose turn it is.
 #[derive(Debug)]
 pub struct Board {
     ports: Vec<Mutex<Port>>,
     turn: AtomicUsize,
-    /// The time of all clocks that are right, in milliseconds.
+    /// The time of clocks without an offset, in milliseconds.
     time: AtomicI64,
-    /// How far each client's clock is off, in milliseconds.
+    /// The offset of each client's clock, in milliseconds.
     off_by: Vec<i64>,
 }
 
 impl Board {
-    /// For so many clients.
+    /// Creates a board for this number of clients.
     pub fn new(clients: usize, off_by: &[i64]) -> Self {
         let ports = (0..clients).map(|_| Mutex::default()).collect();
         Self {
@@ -46,7 +46,7 @@ impl Board {
         }
     }
 
-    /// As it was at the beginning.
+    /// Restores the initial state.
     pub fn reset(&self) {
         self.time.store(START_MS, Ordering::Relaxed);
         self.ports.iter().for_each(|port| *lock(port) = Port::default());
@@ -62,12 +62,12 @@ impl Board {
         lock(&self.ports[client])
     }
 
-    /// The time of all clocks that are right, in milliseconds.
+    /// The time of clocks without an offset, in milliseconds.
     pub fn time(&self) -> i64 {
         self.time.load(Ordering::Relaxed)
     }
 
-    /// Sets it.
+    /// Sets that time.
     pub fn set_time(&self, millis: i64) {
         self.time.store(millis, Ordering::Relaxed);
     }
@@ -77,7 +77,7 @@ impl Board {
     }
 }
 
-/// The clock of whose turn it is.
+/// The clock of the client whose turn it is.
 #[derive(Clone, Debug)]
 pub struct BoardClock(pub Arc<Board>);
 
@@ -88,12 +88,12 @@ impl Clock for BoardClock {
     }
 }
 
-/// Bytes that depend on whose turn it is and how many came before, so that a run can be repeated.
+/// Reproducible random bytes, which depend on the client whose turn it is and on the number of its draws.
 #[derive(Clone, Debug)]
 pub struct BoardRandom {
-    /// Where the draws are counted.
+    /// The board, which counts the draws.
     pub board: Arc<Board>,
-    /// Sets apart the bytes of two boards.
+    /// Makes the bytes of two boards different.
     pub seed: u64,
 }
 
@@ -113,20 +113,20 @@ impl Random for BoardRandom {
     }
 }
 
-/// The clients' way to the store.
+/// The store of the clients' engines.
 #[derive(Clone, Debug)]
 pub struct SteppedStore {
     board: Arc<Board>,
     capabilities: Capabilities,
 }
 
-/// The lock cannot be held across a panic that anybody outlives.
+/// Locks a mutex. Poisoning is ignored, because a panic ends the whole test.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SteppedStore {
-    /// Asks at the ports of a board.
+    /// Creates a store over the ports of a board.
     pub fn new(board: Arc<Board>, capabilities: Capabilities) -> Self {
         Self { board, capabilities }
     }
@@ -142,7 +142,7 @@ impl StoreService for SteppedStore {
         poll_fn(move |_| {
             let mut port = self.board.port(client);
             if let Some(op) = op.take() {
-                // A reply that nobody took belongs to a call that was dropped.
+                // An unclaimed reply belongs to a call that was dropped.
                 (port.asked, port.reply) = (Some((now, op)), None);
                 return Poll::Pending;
             }

@@ -1,4 +1,4 @@
-//! An engine that judges what a run has left.
+//! An engine that examines the store after a run.
 
 use std::future::Future;
 use std::pin::pin;
@@ -15,14 +15,14 @@ use super::plan::Plan;
 use super::run::digest;
 use super::store::Board;
 
-/// An engine that has seen nothing of a run, and is shown its tokens at the end.
+/// An engine that took no part in a run, and opens its tokens at the end.
 pub struct Witness {
     sessions: Sessions,
     board: Arc<Board>,
 }
 
 impl Witness {
-    /// For the runs of a plan.
+    /// Creates a witness for the runs of a plan.
     ///
     /// # Errors
     /// If the component refuses the plan's policy.
@@ -34,7 +34,7 @@ impl Witness {
         })
     }
 
-    /// Opens a session with nobody else about.
+    /// Opens a session, without concurrent calls.
     pub fn open(&self, contents: &mut Contents, token: &str, now: i64) -> Told {
         self.drive(contents, now, async {
             let opened = self.sessions.open(token).await;
@@ -42,7 +42,7 @@ impl Witness {
         })
     }
 
-    /// Logs a subject in with nobody else about.
+    /// Logs a subject in, without concurrent calls.
     pub fn enter(&self, contents: &mut Contents, subject: &str, now: i64) -> Told {
         self.drive(contents, now, async {
             let entered = async { self.sessions.create().authenticate(subject).await };
@@ -62,7 +62,7 @@ impl Witness {
             }
             let mut port = self.board.port(0);
             let Some((now, question)) = port.asked.take() else {
-                return Told::Odd("it waits for nothing".into());
+                return Told::Odd("the call waits without a store operation".into());
             };
             asked += 1;
             port.reply = Some(contents.apply(&question, now, digest(&(asked, &question))));

@@ -1,8 +1,8 @@
-//! The members of a step, each taken once; what is left over is a mistake.
+//! The members of a step. Each is taken once, and a remaining one is an error.
 
 use serde_json::{Map, Value};
 
-/// The members of an object that are not taken yet.
+/// The members of an object that have not been taken yet.
 pub(super) struct Args(Map<String, Value>);
 
 impl Args {
@@ -18,8 +18,7 @@ impl Args {
     }
 
     pub(super) fn value(&mut self, name: &str) -> Result<Value, String> {
-        self.optional(name)
-            .ok_or_else(|| format!("{name:?} is not there"))
+        self.optional(name).ok_or_else(|| format!("{name:?} is missing"))
     }
 
     pub(super) fn text(&mut self, name: &str) -> Result<String, String> {
@@ -36,7 +35,7 @@ impl Args {
 
     pub(super) fn number(&mut self, name: &str) -> Result<u64, String> {
         self.optional_number(name)?
-            .ok_or_else(|| format!("{name:?} is not there"))
+            .ok_or_else(|| format!("{name:?} is missing"))
     }
 
     pub(super) fn optional_number(&mut self, name: &str) -> Result<Option<u64>, String> {
@@ -52,7 +51,7 @@ impl Args {
         as_list(name, self.value(name)?)
     }
 
-    /// One object or a list of them; nothing is an empty list.
+    /// One object or a list of objects. An absent member is an empty list.
     pub(super) fn one_or_more(&mut self, name: &str) -> Vec<Value> {
         match self.optional(name) {
             None => Vec::new(),
@@ -72,7 +71,7 @@ impl Args {
     pub(super) fn finish(&self) -> Result<(), String> {
         match self.0.keys().next() {
             None => Ok(()),
-            Some(name) => Err(format!("{name:?} has no meaning here")),
+            Some(name) => Err(format!("unknown member {name:?}")),
         }
     }
 }

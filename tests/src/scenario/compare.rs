@@ -1,19 +1,19 @@
-//! What was expected against what came.
+//! Compares actual results with expected ones.
 
 use serde_json::Value;
 
-/// How a step's answer is compared.
+/// How a step's result is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Match {
-    /// Members that are not expected may be there.
+    /// Additional members are allowed.
     Members,
-    /// As `Members`, in any order.
+    /// As `Members`, with lists in any order.
     AnyOrder,
-    /// Nothing but what is expected.
+    /// The values must be equal.
     Exact,
 }
 
-/// What differs; `None` if nothing does.
+/// Returns a description of the first difference, or `None` if there is none.
 pub(super) fn difference(expected: &Value, actual: &Value, how: Match) -> Option<String> {
     let told = || Some(format!("expected {expected}, got {actual}"));
     match (expected, actual) {

@@ -1,11 +1,11 @@
-//! Steps on a host: an engine with its policy and keys over the scenario's store.
+//! Steps on a host, which is an engine with a policy and keys over the scenario's store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tessera::store::StoreService;
-use tessera::{Session, Sessions, SigningKey};
+use tessera::{PageRequest, Session, Sessions, SigningKey};
 
 use super::args::{Args, as_list};
 use super::compare::Match;
@@ -90,7 +90,7 @@ impl<S: StoreService> Runner<S> {
         Value::Null
     }
 
-    /// Lists all pages.
+    /// Lists the sessions of all pages.
     async fn list(&mut self, host: Sessions, mut args: Args) -> Result<Outcome, String> {
         let (subject, current) = (args.text("subject")?, args.optional_text("current")?);
         let cursor = args.optional_text("cursor")?;
@@ -98,7 +98,15 @@ impl<S: StoreService> Runner<S> {
         let listed = self.call(async move {
             let (mut items, mut cursor) = (Vec::new(), cursor);
             loop {
-                let page = host.list(&subject, current.as_deref(), cursor.as_deref()).await?;
+                let page = host
+                    .list(
+                        &subject,
+                        PageRequest {
+                            current: current.as_deref(),
+                            cursor: cursor.as_deref(),
+                        },
+                    )
+                    .await?;
                 items.extend(page.items.iter().map(outcome::summary));
                 cursor = page.next;
                 if cursor.is_none() {
@@ -109,7 +117,7 @@ impl<S: StoreService> Runner<S> {
         Ok(listed.await?.map(Value::Array))
     }
 
-    /// Makes a host: the scenario's policy and keys, changed as the step says.
+    /// Creates a host with the scenario's policy and keys and the changes of the step.
     pub(super) fn configure(&mut self, name: &str, mut args: Args) -> Result<Outcome, String> {
         let (mut changes, mut promises) = (self.scenario.policy.clone(), self.scenario.store.clone());
         changes.append(&mut args.optional_object("policy")?);
@@ -120,12 +128,9 @@ impl<S: StoreService> Runner<S> {
         let keys = keys(args.optional("keys").or_else(|| self.scenario.keys.clone()))?;
         args.finish()?;
 
-        let mut builder =
-            Sessions::builder_with(self.component.clone()).map_err(|error| error.to_string())?;
+        let mut builder = Sessions::builder_with(self.component.clone());
         if let Some(preset) = preset {
-            builder = builder
-                .preset(policy::level(&preset)?)
-                .map_err(|error| error.to_string())?;
+            builder = builder.preset(policy::level(&preset)?);
         }
         let mut applied = Ok(());
         builder = builder.policy(|policy| applied = policy::apply(policy, &changes));
@@ -147,7 +152,7 @@ impl<S: StoreService> Runner<S> {
     }
 }
 
-/// Keys as `{"id", "secret"}`, the secret in base64url; without any, one named `2026-01`.
+/// Reads keys as `{"id", "secret"}`, with the secret in base64url. By default there is one key, `2026-01`.
 fn keys(keys: Option<Value>) -> Result<Vec<SigningKey>, String> {
     let Some(keys) = keys else {
         return Ok(vec![SigningKey::new("2026-01", [7; 32])]);

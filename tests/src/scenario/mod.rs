@@ -1,6 +1,6 @@
-//! Scenarios: steps with their expected outcomes, as JSON that a runner in any language can read.
+//! Scenarios: steps with their expected results, in JSON that a runner in any language can read.
 //!
-//! The format is described in `tests/scenarios/README.md`. [`load`] reads a folder of them and [`run`] runs one over a store.
+//! `tests/scenarios/README.md` describes the format. [`load`] reads a directory of scenarios, and [`run`] runs one.
 
 mod args;
 mod compare;
@@ -22,27 +22,27 @@ use serde_json::{Map, Value};
 
 pub use runner::{Pace, run, run_in_worker, run_on};
 
-/// When every scenario begins: 2026-01-01T00:00:00Z, in milliseconds since 1970.
+/// The start time of every scenario: 2026-01-01T00:00:00Z, in milliseconds since 1970.
 pub const BEGINNING_MS: u64 = 1_767_225_600_000;
 
-/// One scenario, as it was read.
+/// One scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The file it stands in.
+    /// The name of its file.
     pub file: String,
-    /// What it shows.
+    /// Its name, which states the property that it shows.
     pub name: String,
-    /// The policy of the host `main`: changes to the defaults.
+    /// Changes to the default policy, for the host `main`.
     pub policy: Map<String, Value>,
     /// The assurance level whose timeouts the policy starts from.
     pub preset: Option<String>,
     /// The keys of the host `main`.
     pub keys: Option<Value>,
-    /// What the store promises less than it does.
+    /// Changes to the store's capabilities.
     pub store: Map<String, Value>,
-    /// Why it does not pass yet: what it asks is right, and the engine does otherwise.
+    /// The reason for its failure, if it is correct and the engine does not pass it yet.
     pub known_failure: Option<String>,
-    /// What is done, in order.
+    /// The steps, in order.
     pub steps: Vec<Value>,
 }
 
@@ -72,27 +72,27 @@ impl Scenario {
 /// Reads the scenarios of one file.
 ///
 /// # Errors
-/// If it is not a list of scenarios, or two of them have one name.
+/// If the text is not a list of scenarios, or two scenarios have the same name.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Scenario>, String> {
     let read: Value = serde_json::from_str(text).map_err(|error| format!("{file}: {error}"))?;
     let Value::Array(list) = text::expand(&read)? else {
-        return Err(format!("{file}: is not a list of scenarios"));
+        return Err(format!("{file}: the file is not a list of scenarios"));
     };
     let mut scenarios: Vec<Scenario> = Vec::with_capacity(list.len());
     for scenario in &list {
         let scenario = Scenario::read(file, scenario)?;
         if scenarios.iter().any(|other| other.name == scenario.name) {
-            return Err(format!("{file}: {:?} stands twice", scenario.name));
+            return Err(format!("{file}: duplicate name {:?}", scenario.name));
         }
         scenarios.push(scenario);
     }
     Ok(scenarios)
 }
 
-/// Reads every scenario of a folder's `.json` files, in the order of their names.
+/// Reads all scenarios of a directory's `.json` files, in the order of the files' names.
 ///
 /// # Errors
-/// If a file cannot be read, and as [`parse`].
+/// If the directory or a file cannot be read, and the errors of [`parse`].
 pub fn load(folder: &Path) -> Result<Vec<Scenario>, String> {
     let listed = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut paths: Vec<_> = listed.flatten().map(|entry| entry.path()).collect();

@@ -1,4 +1,4 @@
-//! What calls answer, as JSON: names as in WIT, moments counted from the scenario's beginning.
+//! The results of calls as JSON, with WIT's names. Times are relative to the start of the scenario.
 
 use serde_json::{Map, Value, json};
 use tessera::{
@@ -7,7 +7,7 @@ use tessera::{
 
 use super::{BEGINNING_MS, value};
 
-/// An answer, or an error as `{"error": kind, "about": …, "number": …}`.
+/// A result, or an error as `{"error": kind, "about": …, "number": …}`.
 pub(super) type Outcome = Result<Value, Value>;
 
 fn moment(at: Timestamp) -> i128 {
@@ -115,7 +115,7 @@ pub(super) fn error(error: &SessionError) -> Value {
         E::OutcomeUnknown { .. } => error_of("outcome-unknown"),
         E::Unavailable { .. } => error_of("unavailable"),
         E::Other { reason, .. } => json!({"error": "other", "reason": reason}),
-        // What only this host answers: no scenario expects it.
+        // Errors of this host only, which no scenario expects.
         host => json!({"error": "host", "reason": format!("{host:?}")}),
     }
 }

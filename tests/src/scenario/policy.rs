@@ -1,4 +1,4 @@
-//! Policies and promises of stores as JSON, by their names in WIT.
+//! Policies and capabilities of stores as JSON, with WIT's names.
 
 use std::time::Duration;
 
@@ -62,11 +62,11 @@ pub(super) fn level(name: &str) -> Result<Preset, String> {
         "aal1" => Ok(Preset::Aal1),
         "aal2" => Ok(Preset::Aal2),
         "aal3" => Ok(Preset::Aal3),
-        _ => Err(format!("there is no preset {name:?}")),
+        _ => Err(format!("unknown preset {name:?}")),
     }
 }
 
-/// Sets the fields that are named.
+/// Sets the fields in `changes`.
 pub(super) fn apply(policy: &mut Policy, changes: &Map<String, Value>) -> Result<(), String> {
     for (name, value) in changes {
         match name.as_str() {
@@ -93,7 +93,7 @@ pub(super) fn apply(policy: &mut Policy, changes: &Map<String, Value>) -> Result
             "key-prefix" => policy.key_prefix = as_text(name, value)?,
             "public-fields" => policy.public_fields = as_texts(name, value.clone())?,
             "token-fields" => policy.token_fields = as_texts(name, value.clone())?,
-            _ => return Err(format!("a policy has no field {name:?}")),
+            _ => return Err(format!("unknown policy field {name:?}")),
         }
     }
     Ok(())
@@ -106,7 +106,7 @@ fn name_of<T: PartialEq>(cases: &[(&'static str, T)], wanted: &T) -> &'static st
         .map_or("", |(name, _)| name)
 }
 
-/// Every field of a policy.
+/// All fields of a policy.
 pub(super) fn to_json(policy: &Policy) -> Value {
     let ms = |duration: Duration| duration.as_millis() as u64;
     json!({
@@ -136,7 +136,7 @@ pub(super) fn to_json(policy: &Policy) -> Value {
     })
 }
 
-/// The same store, promising what is named.
+/// Returns the same store with these changes to its capabilities.
 pub(super) fn promise<S: StoreService>(
     store: &Scripted<S>,
     changes: &Map<String, Value>,
@@ -175,7 +175,7 @@ fn change(promised: &mut Capabilities, name: &str, value: &Value) -> Result<(), 
         "maximum-key-bytes" => promised.maximum_key_bytes = small(name, value)?,
         "maximum-owner-bytes" => promised.maximum_owner_bytes = small(name, value)?,
         "maximum-value-bytes" => promised.maximum_value_bytes = small(name, value)?,
-        _ => return Err(format!("a store promises nothing called {name:?}")),
+        _ => return Err(format!("unknown capability {name:?}")),
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
-//! Scenarios on an engine in a Worker. Each pass of a call is asked over HTTP; where the engine asks the store, the scenario's
-//! own is asked here, faults and all, and the call is made again with the answer.
+//! Scenarios on an engine in a Worker.
+//!
+//! Each pass of a call is one HTTP request. A store operation of the engine is performed here on the scenario's store, with
+//! its faults, and the next pass has the reply.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,9 +22,9 @@ use crate::stores::Scripted;
 /// An engine in a Worker, with a policy and keys.
 pub(super) struct Host<S> {
     worker: Worker,
-    /// The instance, which this engine has to itself.
+    /// The instance, which only this engine uses.
     instance: u64,
-    /// What the instance knows the engine by.
+    /// The engine's number in the instance.
     engine: Value,
     pub(super) policy: Value,
     /// The handle of a session that was never saved.
@@ -31,7 +33,7 @@ pub(super) struct Host<S> {
     clock: ScenarioClock,
 }
 
-// Derived, it would ask the store to be `Clone`.
+// Not derived, because the derived implementation would require `S: Clone`.
 impl<S> Clone for Host<S> {
     fn clone(&self) -> Self {
         Self {
@@ -46,7 +48,7 @@ impl<S> Clone for Host<S> {
     }
 }
 
-/// What a scenario in a Worker has beside what every scenario has.
+/// The additional state of a scenario in a Worker.
 pub(super) struct Remote<S> {
     pub(super) worker: Worker,
     pub(super) hosts: BTreeMap<String, Host<S>>,
@@ -63,17 +65,17 @@ impl<S> Remote<S> {
     }
 }
 
-/// How a call on a session has ended.
+/// The end of a call on a session.
 pub(super) struct Ended {
     /// The `result` of the function.
     pub(super) done: Value,
-    /// What the call has read and written.
+    /// The entries that the call read and wrote.
     pub(super) seen: Seen,
-    /// What the engine was told last when it asked for the time.
+    /// The last time that the engine received.
     pub(super) told_at: Timestamp,
 }
 
-/// The error of the engine, as scenarios have it.
+/// Converts an error of the engine to the form of scenarios.
 fn error_of(error: &Value) -> Value {
     json!({
         "error": error["kind"],
@@ -83,7 +85,7 @@ fn error_of(error: &Value) -> Value {
     })
 }
 
-/// A `result` as an outcome.
+/// Converts a `result` to an outcome.
 pub(super) fn outcome_of(done: &Value) -> Outcome {
     match done["tag"].as_str() {
         Some("ok") => Ok(done.get("val").cloned().unwrap_or(Value::Null)),
@@ -92,7 +94,7 @@ pub(super) fn outcome_of(done: &Value) -> Outcome {
 }
 
 impl<S: StoreService> Host<S> {
-    /// A new instance over a store, and the policy to start from.
+    /// Creates an instance over a store. Its engine is not configured yet.
     pub(super) async fn instance(
         worker: &Worker,
         store: Scripted<S>,
@@ -100,7 +102,7 @@ impl<S: StoreService> Host<S> {
     ) -> Result<Self, String> {
         let promised = serde_json::to_value(store.describe()).map_err(|error| error.to_string())?;
         let made = ask(worker, "POST", "/test/engine", Some(promised)).await?;
-        let instance = made["engine"].as_u64().ok_or("there is no instance")?;
+        let instance = made["engine"].as_u64().ok_or("the Worker returned no instance")?;
         Ok(Self {
             worker: worker.clone(),
             instance,
@@ -112,7 +114,7 @@ impl<S: StoreService> Host<S> {
         })
     }
 
-    /// The engine's own configuration: an answer is kept.
+    /// Configures the engine. If that succeeds, keeps its number, the policy and the handle of a draft.
     pub(super) async fn configure(&mut self, policy: Value, keys: Value) -> Result<Outcome, String> {
         let done = self.call("sessions#configure", json!([policy, keys])).await?;
         let configured = outcome_of(&done);
@@ -129,7 +131,7 @@ impl<S: StoreService> Host<S> {
         self.clock.now()
     }
 
-    /// The policy's limits of fields.
+    /// The policy's limits for fields.
     pub(super) fn limits(&self) -> FieldLimits {
         let limit = |name: &str| {
             let limit = self.policy[name].as_u64();
@@ -145,12 +147,12 @@ impl<S: StoreService> Host<S> {
         }
     }
 
-    /// A call of a function of the engine.
+    /// Calls a function of the engine.
     pub(super) async fn method(&self, name: &str, arguments: Vec<Value>) -> Result<Value, String> {
         Ok(self.session_call(name, arguments, None, false).await?.done)
     }
 
-    /// A call of a function of the engine on a session with this seed. `at_once`: it does not wait.
+    /// Calls a function of the engine on a session with this seed. With `at_once`, only the seed replies to the engine.
     pub(super) async fn session_call(
         &self,
         name: &str,
@@ -163,7 +165,7 @@ impl<S: StoreService> Host<S> {
             .await
     }
 
-    /// A logical call, to its end.
+    /// Runs a logical call to its end.
     pub(super) async fn call(&self, name: &str, arguments: Value) -> Result<Value, String> {
         Ok(self.run(name, arguments, None, false).await?.done)
     }
@@ -189,14 +191,15 @@ impl<S: StoreService> Host<S> {
                     told_at: at,
                 });
             };
-            let op = StoreOp::deserialize(asked)
-                .map_err(|error| format!("the engine asks what no store is asked: {asked}: {error}"))?;
-            // It answers the first question alone.
+            let op = StoreOp::deserialize(asked).map_err(|error| {
+                format!("the engine requested an invalid store operation: {asked}: {error}")
+            })?;
+            // The seed replies only to the first operation.
             let answers = if at_once { Seed::reply_at_once } else { Seed::reply };
             let known = seed.take().and_then(|seed| answers(&seed, &op, at));
             let reply = match known {
                 Some(reply) => reply,
-                None if at_once => return Err(format!("{name} waits for the store: {asked}")),
+                None if at_once => return Err(format!("{name} must not wait for the store: {asked}")),
                 None => self.store.call(self.clock.now(), &op).await,
             };
             seen.learn(&op, &reply);
@@ -206,7 +209,7 @@ impl<S: StoreService> Host<S> {
     }
 }
 
-/// Waits on a thread that may wait.
+/// Sends a request from a thread that may block.
 async fn ask(
     worker: &Worker,
     method: &'static str,
@@ -219,7 +222,7 @@ async fn ask(
 }
 
 impl<S: StoreService> Runner<S> {
-    /// As [`Runner::call`] for a call far away, with whose outcome it does nothing.
+    /// As [`Runner::call`], for a call in a Worker. The result is returned unchanged.
     pub(super) async fn far_call<T>(
         &mut self,
         call: impl Future<Output = Result<T, String>>,

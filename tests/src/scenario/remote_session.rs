@@ -1,4 +1,4 @@
-//! A session whose engine is in a Worker: data, as in the Worker itself.
+//! A session whose engine is in a Worker. It is data, as in the Worker itself.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,10 @@ use super::outcome::{self, Outcome};
 use super::remote::{Ended, Host, outcome_of};
 use tessera_contract::form::Unfit;
 
-/// What is kept of a session between calls.
+/// The state of a session between calls.
 struct Held {
     state: State,
-    /// The entry of its key that its calls read or wrote last.
+    /// The entry that its calls read or wrote last.
     seed: Option<Seed>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Session<S> {
     held: Arc<Mutex<Held>>,
 }
 
-// Derived, it would ask the store to be `Clone`.
+// Not derived, because the derived implementation would require `S: Clone`.
 impl<S> Clone for Session<S> {
     fn clone(&self) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl<S> Clone for Session<S> {
     }
 }
 
-/// What a call does to a session.
+/// The kind of a call on a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     Write,
@@ -45,13 +45,13 @@ pub(super) enum What {
     Destroy,
 }
 
-/// A call on a session that has begun.
+/// A call in progress.
 pub(super) struct Begun {
     arguments: Vec<Value>,
     seed: Option<Seed>,
 }
 
-/// An error of a session's state, as scenarios have it.
+/// Converts an error of a session's state to the form of scenarios.
 pub(super) fn state_error(error: &StateError) -> Value {
     match error {
         StateError::Busy => outcome::error_of("busy"),
@@ -68,11 +68,11 @@ pub(super) fn state_error(error: &StateError) -> Value {
     }
 }
 
-/// 22 bytes that no other session has.
+/// Draws a random writer id.
 fn writer() -> [u8; WRITER_BYTES] {
     let mut writer = [0; WRITER_BYTES];
     for part in writer.chunks_mut(8) {
-        // Each has keys of its own.
+        // Each `RandomState` has different keys.
         let drawn = RandomState::new().hash_one(0).to_be_bytes();
         part.copy_from_slice(&drawn[..part.len()]);
     }
@@ -105,7 +105,7 @@ fn details(value: &Value) -> Option<Details> {
     })
 }
 
-/// The session that a call has answered.
+/// Reads the session that a call returned.
 fn opened(value: &Value, seen: &Seen, told_at: Timestamp) -> Result<Opened, String> {
     let read = || {
         let key = value["key"].as_str()?;
@@ -120,7 +120,7 @@ fn opened(value: &Value, seen: &Seen, told_at: Timestamp) -> Result<Opened, Stri
             fields: Arc::new(Fields::new(Arc::clone(&seen.get(key)?.entry.value), at)?),
         })
     };
-    read().ok_or_else(|| "the engine answers a session that cannot be read".to_owned())
+    read().ok_or_else(|| "the engine returned a session that cannot be decoded".to_owned())
 }
 
 impl<S: StoreService> Session<S> {
@@ -131,13 +131,13 @@ impl<S: StoreService> Session<S> {
         }
     }
 
-    /// One that was never saved.
+    /// Creates a session that was never saved.
     pub(super) fn draft(host: Host<S>) -> Self {
         let state = State::draft(Arc::clone(&host.draft));
         Self::with(host, state, None)
     }
 
-    /// The one that `open` has answered.
+    /// Creates the session that `open` returned.
     pub(super) fn opened(host: Host<S>, answer: &Value, ended: &Ended) -> Result<Self, String> {
         let opened = opened(answer, &ended.seen, ended.told_at)?;
         let seed = ended.seen.get(&opened.key).cloned();
@@ -152,12 +152,12 @@ impl<S: StoreService> Session<S> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What needs no engine.
+    /// Reads the state, without the engine.
     pub(super) fn read<T>(&self, read: impl FnOnce(&State) -> Result<T, StateError>) -> Result<T, Value> {
         read(&self.held().state).map_err(|error| state_error(&error))
     }
 
-    /// The same that changes it.
+    /// Changes the state, without the engine.
     pub(super) fn change<T>(
         &self,
         change: impl FnOnce(&mut State) -> Result<T, StateError>,
@@ -171,7 +171,7 @@ impl<S: StoreService> Session<S> {
         Ok(Self::with(self.host.clone(), state, held.seed.clone()))
     }
 
-    /// What is known of it by now. Where that is not what it was, the engine says it.
+    /// The present details. The engine is called if the last ones no longer hold.
     pub(super) async fn details(&self) -> Result<Result<Details, Value>, String> {
         let stale = {
             let held = self.held();
@@ -185,7 +185,7 @@ impl<S: StoreService> Session<S> {
         if let Some((handle, seed)) = stale {
             let arguments = vec![handle.into()];
             let ended = self.host.session_call("inspect", arguments, seed, true).await?;
-            // Of one that has expired meanwhile, what was known last is all that is known.
+            // If the session has expired, the last known details remain.
             if let Ok(answer) = outcome_of(&ended.done) {
                 let seen = opened(&answer, &ended.seen, ended.told_at)?;
                 self.held().state.renew_details(&seen);
@@ -194,7 +194,7 @@ impl<S: StoreService> Session<S> {
         Ok(self.read(State::details))
     }
 
-    /// A call that asks no store beyond the seed.
+    /// Runs a call that needs no store beyond the seed.
     pub(super) async fn at_once(&self, name: &str, more: Vec<Value>) -> Result<Outcome, String> {
         let (handle, seed) = {
             let held = self.held();
@@ -208,20 +208,20 @@ impl<S: StoreService> Session<S> {
         Ok(outcome_of(&ended.done))
     }
 
-    /// Begins a call with what comes after the session among its arguments. Nothing of a draft is there to be ended: no call.
+    /// Begins a call; `more` are the arguments after the session. Returns `None` for the end of a draft, which is not stored.
     pub(super) fn begin(&self, what: What, more: Vec<Value>) -> Result<Option<Begun>, Value> {
         let held = &mut *self.held();
         let begun = held.begin(what, more, self.host.policy["fieldRule"] == "conflict");
         begun.map_err(|error| state_error(&error))
     }
 
-    /// Makes the call that has begun.
+    /// Runs a call that has begun.
     pub(super) async fn ask(&self, name: &str, begun: Begun) -> Result<Ended, String> {
         let Begun { arguments, seed } = begun;
         self.host.session_call(name, arguments, seed, false).await
     }
 
-    /// Takes the session as the call has left it.
+    /// Ends a call and updates the session.
     pub(super) fn end(&self, what: What, ended: &Ended) -> Result<Outcome, String> {
         let outcome = outcome_of(&ended.done);
         let held = &mut *self.held();
@@ -245,7 +245,7 @@ impl<S: StoreService> Session<S> {
                     _ => Failed::Otherwise,
                 }),
         }
-        // A call that has failed may have read what opens nothing.
+        // A failed call may have read an entry that opens no session.
         if outcome.is_ok() {
             let key = held.state.live().ok().flatten().map(|opened| &opened.key);
             held.seed = key.and_then(|key| ended.seen.get(key).cloned());

@@ -1,4 +1,4 @@
-//! The steps on hosts and sessions, where the engine is in a Worker.
+//! The steps on hosts and sessions whose engine is in a Worker.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use super::{BEGINNING_MS, policy, value};
 
 type Step = Result<(Outcome, Match), String>;
 
-/// A number of 64 bits is a text there.
+/// Reads a 64-bit number, which is a text in the Worker's JSON.
 fn digits(value: &Value) -> Option<i128> {
     value.as_str().and_then(|digits| digits.parse().ok())
 }
@@ -50,7 +50,7 @@ fn camel(kebab: &str) -> String {
     })
 }
 
-/// The members of a record by their names in WIT; those of these names are moments, and so counted from the beginning.
+/// Converts a record to the form of scenarios: members with WIT's names, and times relative to the scenario's start.
 fn record(value: &Value) -> Value {
     const MOMENTS: [&str; 6] = [
         "expiresAt",
@@ -78,19 +78,19 @@ fn grant(value: &Value) -> Value {
     grant
 }
 
-/// An object of fields as scenarios have it.
+/// Converts an object of fields to the form of scenarios.
 fn fields(text: &Value) -> Result<Value, String> {
-    let text = text.as_str().ok_or("there are no fields")?;
+    let text = text.as_str().ok_or("the fields are missing")?;
     let fields: BTreeMap<String, Box<RawValue>> =
         serde_json::from_str(text).map_err(|error| error.to_string())?;
     let shown = fields.into_iter().map(|(name, raw)| {
-        let field = form::decode(raw.get()).ok_or("a field is no value")?;
+        let field = form::decode(raw.get()).ok_or("a field is not a value")?;
         Ok((name, value::to_json(&field)))
     });
     Ok(shown.collect::<Result<Map<_, _>, String>>()?.into())
 }
 
-/// A change as scenarios have it.
+/// Reads a change of a scenario.
 fn change(name: &str, new: &Value) -> Result<(String, Option<tessera::Value>), String> {
     let new = if new.is_null() {
         None
@@ -100,7 +100,7 @@ fn change(name: &str, new: &Value) -> Result<(String, Option<tessera::Value>), S
     Ok((name.to_owned(), new))
 }
 
-/// A field that is not there is the error `missing`.
+/// Converts a read field; an absent one is the error `missing`.
 fn field(read: Result<Option<tessera::Value>, Value>) -> Outcome {
     match read? {
         Some(field) => Ok(value::to_json(&field)),
@@ -115,14 +115,14 @@ impl<S: StoreService> Runner<S> {
         hosts
             .and_then(|hosts| hosts.get(&name))
             .cloned()
-            .ok_or_else(|| format!("there is no host {name:?}"))
+            .ok_or_else(|| format!("unknown host {name:?}"))
     }
 
     fn far_session(&self, args: &mut Args) -> Result<Session<S>, String> {
         let name = args.text("on")?;
         let sessions = self.remote.as_ref().map(|remote| &remote.sessions);
         let session = sessions.and_then(|sessions| sessions.get(&name)).cloned();
-        session.ok_or_else(|| format!("there is no session {name:?}"))
+        session.ok_or_else(|| format!("unknown session {name:?}"))
     }
 
     fn far_keep(&mut self, name: String, session: Session<S>) {
@@ -272,7 +272,8 @@ impl<S: StoreService> Runner<S> {
         }
     }
 
-    /// Goes over all pages of what ends sessions; `first`: until one was ended.
+    /// Runs a function that ends sessions over all pages, with `first` only until one was ended.
+    /// Returns the number of ended sessions.
     async fn far_progress(
         &mut self,
         host: Host<S>,
@@ -299,7 +300,7 @@ impl<S: StoreService> Runner<S> {
         }
     }
 
-    /// Makes a host: the scenario's policy and keys, changed as the step says.
+    /// Creates a host with the scenario's policy and keys and the changes of the step.
     pub(super) async fn far_configure(&mut self, name: &str, mut args: Args) -> Result<Outcome, String> {
         let (mut changes, mut promises) = (self.scenario.policy.clone(), self.scenario.store.clone());
         changes.append(&mut args.optional_object("policy")?);
@@ -310,7 +311,7 @@ impl<S: StoreService> Runner<S> {
         let keys = keys(args.optional("keys").or_else(|| self.scenario.keys.clone()))?;
         args.finish()?;
         let Some(worker) = self.remote.as_ref().map(|remote| remote.worker.clone()) else {
-            return Err("this scenario runs in no Worker".to_owned());
+            return Err("the scenario does not run in a Worker".to_owned());
         };
         let store = policy::promise(&self.store, &promises)?;
         let mut host = Host::instance(&worker, store, self.clock.clone()).await?;
@@ -417,13 +418,13 @@ impl<S: StoreService> Runner<S> {
             let token = grant
                 .get("token")
                 .and_then(Value::as_str)
-                .ok_or("no token was handed out")?;
+                .ok_or("no token was issued")?;
             self.variables.insert(name, token.to_owned());
         }
         Ok(granted.map(|value| grant(&value)))
     }
 
-    /// A call that asks the store, one at a time on a session.
+    /// Runs a call that needs the store. A session has one such call at a time.
     async fn far_write(
         &mut self,
         session: Session<S>,
@@ -480,11 +481,11 @@ fn far_field<S: StoreService>(what: &str, session: &Session<S>, args: &mut Args)
         }
         "clear" => session.change(State::clear).map(|()| Value::Null),
         "entries-json" => session.read(State::entries_json).map(Value::from),
-        _ => return Err(format!("there is no step {what:?}")),
+        _ => return Err(format!("unknown step {what:?}")),
     })
 }
 
-/// All fields as scenarios have them; that they are ordered is checked.
+/// Converts all fields to the form of scenarios, and checks that they are ordered by name.
 fn entries(read: Result<Vec<(String, tessera::Value)>, Value>) -> Result<Outcome, String> {
     let entries = match read {
         Ok(entries) => entries,
@@ -499,7 +500,7 @@ fn entries(read: Result<Vec<(String, tessera::Value)>, Value>) -> Result<Outcome
     Ok(Ok(shown.collect::<Map<_, _>>().into()))
 }
 
-/// Keys as `{"id", "secret"}`, the secret in base64url; without any, one named `2026-01`.
+/// Reads keys as `{"id", "secret"}`, with the secret in base64url. By default there is one key, `2026-01`.
 fn keys(keys: Option<Value>) -> Result<Value, String> {
     let Some(keys) = keys else {
         return Ok(json!([{"id": "2026-01", "secret": vec![7; 32]}]));

@@ -1,4 +1,4 @@
-//! Runs one scenario, step by step.
+//! Runs a scenario step by step.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -19,14 +19,14 @@ use super::{BEGINNING_MS, Scenario, outcome, text};
 use crate::edge::Worker;
 use crate::stores::{Fault, Paused, Script, Scripted};
 
-/// Whether the store's answers are kept back.
+/// The pace of the store's replies, and the host's memory of opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// As the store answers.
+    /// Replies as the store gives them.
     Own,
-    /// The same, and no host remembers what it has opened.
+    /// The same, and hosts do not remember opens.
     Forgetful,
-    /// No answer is there at the first poll.
+    /// No reply is ready at the first poll.
     NeverReady,
 }
 
@@ -50,7 +50,7 @@ impl Clock for ScenarioClock {
     }
 }
 
-/// All that the steps of one scenario share.
+/// The state that the steps of one scenario share.
 pub(super) struct Runner<S> {
     pub(super) component: Component,
     pub(super) scenario: Scenario,
@@ -60,7 +60,7 @@ pub(super) struct Runner<S> {
     pub(super) hosts: BTreeMap<String, Sessions>,
     pub(super) sessions: BTreeMap<String, Arc<Session>>,
     pub(super) variables: BTreeMap<String, String>,
-    /// Where the engine is in a Worker, its hosts and sessions, in the place of those above.
+    /// The hosts and sessions, instead of those above, if the engine is in a Worker.
     pub(super) remote: Option<Remote<S>>,
     paused: mpsc::UnboundedReceiver<Paused>,
 }
@@ -70,16 +70,16 @@ type Steps<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + 'a>>;
 /// Runs a scenario over an empty store. Needs a tokio runtime.
 ///
 /// # Errors
-/// With the file, the scenario and the step that did not end as expected.
+/// If a step does not have its expected result. The message names the file, the scenario and the step.
 pub async fn run<S: StoreService>(scenario: &Scenario, store: S, pace: Pace) -> Result<(), String> {
     let component = Component::embedded().map_err(|error| error.to_string())?;
     run_on(&component, scenario, store, pace).await
 }
 
-/// Runs a scenario on another component than the embedded one.
+/// Runs a scenario on a component other than the embedded one.
 ///
 /// # Errors
-/// As [`run`].
+/// The errors of [`run`].
 pub async fn run_on<S: StoreService>(
     component: &Component,
     scenario: &Scenario,
@@ -89,10 +89,10 @@ pub async fn run_on<S: StoreService>(
     run_with(component, scenario, store, pace, None).await
 }
 
-/// Runs a scenario on the engine in a Worker. Every answer of the store is waited for.
+/// Runs a scenario on the engine in a Worker, where no reply of the store is ready at once.
 ///
 /// # Errors
-/// As [`run`].
+/// The errors of [`run`].
 pub async fn run_in_worker<S: StoreService>(
     scenario: &Scenario,
     store: S,
@@ -134,7 +134,7 @@ async fn run_with<S: StoreService>(
         .map_err(|error: String| format!("{}: {:?}: {}", scenario.file, scenario.name, brief(&error)))
 }
 
-/// A message that a person reads, without the most of a text of kilobytes.
+/// Shortens a message that contains a text of kilobytes.
 fn brief(message: &str) -> String {
     const MOST: usize = 1000;
     if message.chars().count() <= MOST {
@@ -154,11 +154,11 @@ impl<S: StoreService> Runner<S> {
         };
         match configured {
             Ok(_) => Ok(()),
-            Err(error) => Err(format!("the host main is refused: {error}")),
+            Err(error) => Err(format!("the configuration of the host main is refused: {error}")),
         }
     }
 
-    // Boxed, because a step may hold steps.
+    // Boxed, because a step may contain steps.
     fn steps<'a>(&'a mut self, steps: &'a [Value]) -> Steps<'a> {
         Box::pin(async move {
             for (index, step) in steps.iter().enumerate() {
@@ -201,7 +201,7 @@ impl<S: StoreService> Runner<S> {
         }
         match questions {
             Some(expected) if expected != script.questions => Err(format!(
-                "expected the questions {expected:?}, asked were {:?}",
+                "expected the questions {expected:?}, got {:?}",
                 script.questions
             )),
             _ => Ok(()),
@@ -224,7 +224,7 @@ impl<S: StoreService> Runner<S> {
         }
     }
 
-    /// Runs a call to its end, and in between the steps that a question waits for.
+    /// Runs a call to its end, and meanwhile the steps that its operations wait for.
     pub(super) async fn call<T>(
         &mut self,
         call: impl Future<Output = Result<T, SessionError>>,
@@ -238,7 +238,7 @@ impl<S: StoreService> Runner<S> {
             };
             if let Some(Paused { steps, go_on }) = paused {
                 let done = self.steps(&steps).await;
-                // The call may be gone meanwhile, with its receiver.
+                // Fails if the call and its receiver are dropped.
                 let _ = go_on.send(());
                 done.map_err(|error| format!("meanwhile: {error}"))?;
             }
@@ -250,10 +250,10 @@ impl<S: StoreService> Runner<S> {
         self.hosts
             .get(&name)
             .cloned()
-            .ok_or_else(|| format!("there is no host {name:?}"))
+            .ok_or_else(|| format!("unknown host {name:?}"))
     }
 
-    /// What stands before every key of a host's.
+    /// The prefix of all keys of a host.
     pub(super) fn key_prefix(&self, args: &mut Args) -> Result<String, String> {
         if self.remote.is_some() {
             return self.far_key_prefix(args);
@@ -266,11 +266,11 @@ impl<S: StoreService> Runner<S> {
         self.sessions
             .get(&name)
             .cloned()
-            .ok_or_else(|| format!("there is no session {name:?}"))
+            .ok_or_else(|| format!("unknown session {name:?}"))
     }
 }
 
-/// Reads what is to go wrong, and to come in between.
+/// Reads the faults and pauses of a step.
 fn script(args: &mut Args) -> Result<Script, String> {
     let mut script = Script::default();
     let count =

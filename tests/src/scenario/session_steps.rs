@@ -112,7 +112,7 @@ impl<S: StoreService> Runner<S> {
             }
         };
         if let (Some(name), Ok(grant)) = (token_as, &granted) {
-            let token = grant.token.clone().ok_or("no token was handed out")?;
+            let token = grant.token.clone().ok_or("no token was issued")?;
             self.variables.insert(name, token);
         }
         Ok((granted.map(|grant| outcome::grant(&grant)), Match::Members))
@@ -132,7 +132,7 @@ fn answer<T>(answer: Result<T, SessionError>, show: impl FnOnce(T) -> Value) -> 
     answer.map(show).map_err(|error| outcome::error(&error))
 }
 
-/// A field that is not there is the error `missing` of WIT.
+/// Converts a read field; an absent one is the error `missing`.
 fn field(answer: Result<Option<tessera::Value>, SessionError>) -> Outcome {
     match answer {
         Ok(Some(field)) => Ok(value::to_json(&field)),
@@ -141,7 +141,7 @@ fn field(answer: Result<Option<tessera::Value>, SessionError>) -> Outcome {
     }
 }
 
-/// Reads with its type what `pop` then takes away: the host's own `pop` answers a type of Rust.
+/// Reads the field with its type before `pop` removes it, because the host's own `pop` returns a Rust type.
 fn pop(session: &Session, name: &str) -> Outcome {
     let read = session.get_value(name);
     let popped = session.pop::<serde::de::IgnoredAny>(name);
@@ -192,7 +192,7 @@ fn field_step(what: &str, session: &Session, mut args: Args) -> Result<(Outcome,
             })
         }
         "entries-json" => answer(session.entries_json(), |text| json!(text)),
-        _ => return Err(format!("there is no step {what:?}")),
+        _ => return Err(format!("unknown step {what:?}")),
     };
     args.finish()?;
     Ok((outcome, how))

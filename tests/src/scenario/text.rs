@@ -1,4 +1,4 @@
-//! Long texts and lists written short, and variables.
+//! Abbreviations of long texts and lists, and variables.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::args::Args;
 
-/// Writes out `{"repeat": text, "times": n}` as a text and `{"list-of": n, "each": value}` as a list,
-/// in which `#` stands for the place, from 0.
+/// Expands `{"repeat": text, "times": n}` to a text, and `{"list-of": n, "each": value}` to a list.
+/// In the list, `#` stands for the index, from 0.
 pub(super) fn expand(value: &Value) -> Result<Value, String> {
     match value {
         Value::Array(list) => list
@@ -40,7 +40,7 @@ pub(super) fn expand(value: &Value) -> Result<Value, String> {
     }
 }
 
-/// Puts a number in the place of each `#`.
+/// Replaces each `#` by a number.
 pub(super) fn number(value: &Value, place: u64) -> Value {
     let put = |text: &str| text.replace('#', &place.to_string());
     match value {
@@ -54,8 +54,8 @@ pub(super) fn number(value: &Value, place: u64) -> Value {
     }
 }
 
-/// Puts the values of variables in the place of `$name`; `$$name` stands for the text `$name`.
-/// Steps within a step are left as they are: their turn comes later.
+/// Replaces `$name` by the value of the variable; `$$name` stands for the text `$name`.
+/// Steps within a step are not changed, because they are substituted when they run.
 pub(super) fn substitute(value: &Value, variables: &BTreeMap<String, String>) -> Result<Value, String> {
     match value {
         Value::String(text) => match text.strip_prefix('$') {
@@ -64,7 +64,7 @@ pub(super) fn substitute(value: &Value, variables: &BTreeMap<String, String>) ->
             Some(name) => {
                 let known = variables
                     .get(name)
-                    .ok_or_else(|| format!("there is no variable ${name}"))?;
+                    .ok_or_else(|| format!("unknown variable ${name}"))?;
                 Ok(Value::String(known.clone()))
             }
         },

@@ -1,4 +1,4 @@
-//! Steps that no engine makes: time, damaged and forged tokens, records written by hand.
+//! Steps without an engine: the clock, damaged and forged tokens, records written by hand.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ impl<S: StoreService> Runner<S> {
             "compare" => {
                 let texts = args.list("texts")?;
                 let (Some(first), rest) = (texts.first(), texts.get(1..).unwrap_or_default()) else {
-                    return Err("there is nothing to compare".to_owned());
+                    return Err("`compare` needs at least one text".to_owned());
                 };
                 Value::from(if rest.iter().all(|text| text == first) {
                     "same"
@@ -72,10 +72,10 @@ impl<S: StoreService> Runner<S> {
         );
         args.finish()?;
         if most.is_some_and(|most| text.len() as u64 > most) {
-            return Err(format!("it has {} bytes", text.len()));
+            return Err(format!("the text has {} bytes", text.len()));
         }
         if !text.starts_with(&start) {
-            return Err(format!("it does not start with {start:?}"));
+            return Err(format!("the text does not start with {start:?}"));
         }
         Ok(json!({ "bytes": text.len() }))
     }
@@ -94,7 +94,7 @@ impl<S: StoreService> Runner<S> {
                 let text = new_text(&mut args, entry.as_ref().map(|entry| &*entry.value))?;
                 let written = match entry {
                     Some(entry) => {
-                        // As the engine does: other generations come with another guard.
+                        // A record with other generations gets another guard, as with the engine.
                         let is_other = generations(&text) != generations(&entry.value);
                         at.guard = is_other.then(|| entry.guard.wrapping_add(1));
                         let expected = Expected::Version(entry.version);
@@ -102,7 +102,7 @@ impl<S: StoreService> Runner<S> {
                     }
                     None => store.insert(now, &key, &text, &at).await,
                 };
-                written.map_err(|error| format!("the record cannot be put: {error}"))?;
+                written.map_err(|error| format!("the record cannot be written: {error}"))?;
                 Ok(Value::Null)
             }
             (_, None) => Err(outcome::error_of("missing")),
@@ -130,16 +130,16 @@ impl<S: StoreService> Runner<S> {
     }
 }
 
-/// The part of a record's text that says which tokens are good.
+/// The part of a record's text that determines the accepted tokens.
 fn generations(text: &str) -> Option<&str> {
     let from = text.find("\"generation\":")?;
     let until = text.find("\"writes\":")?;
     text.get(from..until)
 }
 
-/// The id of the session that a token names, as it stands in the store's key.
+/// The session id in a token, in the form of the store's key.
 fn session_id(token: &str) -> Result<String, String> {
-    let unfit = || "the token names no session".to_owned();
+    let unfit = || "the token contains no session id".to_owned();
     let segments: Vec<&str> = token.split('.').collect();
     match segments[..] {
         ["ts1", _, payload, _] => {
@@ -181,7 +181,7 @@ fn args_placement(args: &mut Args, now: Timestamp) -> Result<Placement, String> 
     })
 }
 
-/// The text given, that of a file beside the scenarios, or the record's with parts exchanged.
+/// Returns the text of the step, the text of a file under `tests/`, or the record's text with edits.
 fn new_text(args: &mut Args, old: Option<&str>) -> Result<String, String> {
     if let Some(text) = args.optional_text("text")? {
         return Ok(text);
@@ -191,11 +191,11 @@ fn new_text(args: &mut Args, old: Option<&str>) -> Result<String, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
         return Ok(text.trim_end().to_owned());
     }
-    let old = old.ok_or("there is no record to edit")?;
+    let old = old.ok_or("the record to edit is missing")?;
     exchange(old, &args.list("edits")?)
 }
 
-/// Exchanges texts, each of which must be there.
+/// Replaces texts once each. A text that does not occur is an error.
 fn exchange(text: &str, edits: &[Value]) -> Result<String, String> {
     edits.iter().try_fold(text.to_owned(), |text, edit| {
         let pair = as_list("edits", edit.clone())?;
@@ -207,20 +207,20 @@ fn exchange(text: &str, edits: &[Value]) -> Result<String, String> {
             return Ok(to + &text);
         }
         if !text.contains(&from) {
-            return Err(format!("{from:?} is not there to be exchanged"));
+            return Err(format!("{from:?} does not occur in the text"));
         }
         Ok(text.replacen(&from, &to, 1))
     })
 }
 
-/// A JWT made from another: parts of its header and claims exchanged, signed anew with a key if one is given.
+/// Makes a JWT from another one by edits of its header and claims. Signs it again if there is a key.
 fn forge(args: &mut Args) -> Result<String, String> {
     let from = args.text("from")?;
     let (header, claims) = (args.one_or_more("header"), args.one_or_more("claims"));
     let key = args.optional_text("key")?;
     let segments: Vec<&str> = from.split('.').collect();
     let [old_header, old_claims, mac] = segments[..] else {
-        return Err("it is not a JWT".to_owned());
+        return Err("the token is not a JWT".to_owned());
     };
     let part = |segment: &str, edits: &[Value]| {
         let text = String::from_utf8(from_base64url(segment)?).map_err(|error| error.to_string())?;
@@ -234,14 +234,14 @@ fn forge(args: &mut Args) -> Result<String, String> {
     Ok(format!("{signed}.{mac}"))
 }
 
-/// HMAC-SHA256 under a key; both in base64url.
+/// Returns HMAC-SHA256 in base64url, under a key in base64url.
 fn mac_of(key: &str, text: &str) -> Result<String, String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(&from_base64url(key)?).map_err(|error| error.to_string())?;
     mac.update(text.as_bytes());
     Ok(base64url(&mac.finalize().into_bytes()))
 }
 
-/// One edit of a token's text. Segments are what stands between dots.
+/// Applies one edit to a token's text. Dots separate the segments.
 fn tamper(token: &str, edit: &Value) -> Result<String, String> {
     let mut args = Args::new(edit)?;
     let mut segments: Vec<String> = token.split('.').map(str::to_owned).collect();
@@ -255,11 +255,11 @@ fn tamper(token: &str, edit: &Value) -> Result<String, String> {
         return token
             .get(..count as usize)
             .map(str::to_owned)
-            .ok_or_else(|| "it is shorter".to_owned());
+            .ok_or_else(|| "the token is shorter".to_owned());
     }
     if let Some(dropped) = args.optional_number("drop-segment")? {
         if dropped as usize >= segments.len() {
-            return Err("there is no such segment".to_owned());
+            return Err("the token has no such segment".to_owned());
         }
         segments.remove(dropped as usize);
         return Ok(segments.join("."));
@@ -270,7 +270,7 @@ fn tamper(token: &str, edit: &Value) -> Result<String, String> {
         return Ok(format!("{signed}.{}", mac_of(&key, &signed)?));
     }
     let segment = args.number("segment")? as usize;
-    let text = segments.get_mut(segment).ok_or("there is no such segment")?;
+    let text = segments.get_mut(segment).ok_or("the token has no such segment")?;
     if let Some(place) = args.optional_number("flip")? {
         *text = flip(text, place as usize)?;
     } else if args.optional("spare-bits").is_some() {
@@ -281,7 +281,7 @@ fn tamper(token: &str, edit: &Value) -> Result<String, String> {
         *text = from
             .split('.')
             .nth(segment)
-            .ok_or("the other has no such segment")?
+            .ok_or("the other token has no such segment")?
             .to_owned();
     } else {
         *text = args.text("text")?;
@@ -290,7 +290,7 @@ fn tamper(token: &str, edit: &Value) -> Result<String, String> {
     Ok(segments.join("."))
 }
 
-/// Another character of base64url in one place.
+/// Replaces one character by another one of base64url.
 fn flip(text: &str, place: usize) -> Result<String, String> {
     let mut characters: Vec<char> = text.chars().collect();
     let there = characters.get_mut(place).ok_or("the segment is shorter")?;
@@ -298,7 +298,7 @@ fn flip(text: &str, place: usize) -> Result<String, String> {
     Ok(characters.into_iter().collect())
 }
 
-/// Another text of the same bytes: a bit set past their end.
+/// Returns another encoding of the same bytes, with an unused bit set at the end.
 fn with_spare_bits(text: &str) -> Result<String, String> {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     if text.len().is_multiple_of(4) {
@@ -308,7 +308,10 @@ fn with_spare_bits(text: &str) -> Result<String, String> {
         .chars()
         .last()
         .and_then(|last| ALPHABET.find(last))
-        .ok_or("it is not base64url")?;
-    let other = ALPHABET.chars().nth(last | 1).ok_or("it is not base64url")?;
+        .ok_or("the segment is not base64url")?;
+    let other = ALPHABET
+        .chars()
+        .nth(last | 1)
+        .ok_or("the segment is not base64url")?;
     Ok(format!("{}{other}", &text[..text.len() - 1]))
 }

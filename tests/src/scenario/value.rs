@@ -1,4 +1,4 @@
-//! Values of fields as `{"integer": "5"}` and the like, so that their types stand in the scenario.
+//! Values of fields in the form `{"integer": "5"}`, which shows their types.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,11 +14,11 @@ pub(super) fn base64url(bytes: &[u8]) -> String {
 pub(super) fn from_base64url(text: &str) -> Result<Vec<u8>, String> {
     URL_SAFE_NO_PAD
         .decode(text)
-        .map_err(|error| format!("is not base64url: {error}"))
+        .map_err(|error| format!("not base64url: {error}"))
 }
 
 pub(super) fn from_json(value: &Json) -> Result<Value, String> {
-    let unfit = || format!("is not a value: {value}");
+    let unfit = || format!("not a value: {value}");
     let Some((kind, content)) = value
         .as_object()
         .filter(|object| object.len() == 1)
@@ -46,7 +46,7 @@ pub(super) fn to_json(value: &Value) -> Json {
         Value::Null => json!({"null": true}),
         Value::Boolean(value) => json!({"boolean": value}),
         Value::Integer(value) => json!({"integer": value.to_string()}),
-        // JSON's readers lose this sign.
+        // JSON parsers lose this sign.
         Value::Float(value) if *value == 0.0 && value.is_sign_negative() => json!({"float": "-0.0"}),
         Value::Float(value) => json!({"float": value}),
         Value::Text(value) => json!({"text": value}),

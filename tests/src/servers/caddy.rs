@@ -1,4 +1,4 @@
-//! A real Caddy with a configuration of the test's own.
+//! A real Caddy with the test's configuration.
 
 use std::fs;
 use std::net::TcpStream;
@@ -14,13 +14,13 @@ pub struct Caddy {
 }
 
 impl Caddy {
-    /// Starts it in a directory with these sites, and waits until it listens on this address.
+    /// Starts Caddy in a directory with these sites, and waits until it listens on this address.
     ///
     /// # Panics
     /// If it is not installed, or does not start.
     pub fn start(directory: &Path, sites: &str, address: &str) -> Self {
         let file = directory.join("Caddyfile");
-        // Nothing of it is shared with another Caddy of this machine.
+        // Shares no state with another Caddy on this machine.
         fs::write(&file, format!("{{\n\tadmin off\n\tauto_https off\n}}\n{sites}")).expect("a configuration");
         let mut command = Command::new("caddy");
         command

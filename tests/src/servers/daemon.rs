@@ -1,4 +1,4 @@
-//! A database server's process, under the user that it wants.
+//! A database server's process, under the user that it requires.
 
 use std::fs;
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use super::process::Process;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One process, that is there or was killed.
+/// One process, running or killed.
 #[derive(Default)]
 pub(super) struct Daemon(Mutex<Option<Process>>);
 
@@ -27,17 +27,17 @@ impl Daemon {
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
-            // After a kill, what is left of the one before may hold its files for a moment.
+            // After a kill, remains of the previous process may lock its files briefly.
             assert!(
                 started.elapsed() < PATIENCE,
-                "it does not start:\n{}",
+                "the server does not start:\n{}",
                 process.log()
             );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub(super) fn kill(&self) {
         drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -58,7 +58,7 @@ pub(super) fn done(command: &mut Command) {
     );
 }
 
-/// A command that runs as the server's own user, for those who run the tests as root, which a server refuses.
+/// Returns a command that runs as the server's own user if the tests run as root, which a server refuses.
 pub(super) fn as_user(user: &str, program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);
@@ -69,13 +69,13 @@ pub(super) fn as_user(user: &str, program: &Path) -> Command {
     command
 }
 
-/// A command that runs without the rights of root, who may write to everything. For others, as themselves.
+/// Returns a command that runs without root's privileges, which ignore file permissions. Other users are not changed.
 pub fn without_rights(program: &Path) -> Command {
-    // Nobody's number, of the user and of the group, whose names differ from system to system.
+    // The id of `nobody`, as user and as group, because the names differ between systems.
     as_user("65534", program)
 }
 
-/// Gives a directory to the server's user.
+/// Changes the owner of a directory to the server's user.
 pub(super) fn give(user: &str, directory: &Path) {
     if is_root() {
         done(
@@ -91,12 +91,12 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// Finds a program on the path or in one of these directories.
+/// Finds a program in `PATH` or in one of these directories.
 pub(super) fn program(name: &str, elsewhere: &[PathBuf]) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(elsewhere.iter().cloned())
         .map(|directory| directory.join(name))
         .find(|program| program.exists())
-        .unwrap_or_else(|| panic!("{name} is installed by `cargo xtask test`"))
+        .unwrap_or_else(|| panic!("{name} is missing: `cargo xtask test` installs it"))
 }

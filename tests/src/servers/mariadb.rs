@@ -9,10 +9,10 @@ use super::daemon::{Daemon, as_user, done, give, listens, program};
 use super::process::free_port;
 use super::{ENCODED_PASSWORD, PASSWORD, Server};
 
-/// Who Debian's package makes.
+/// The user that Debian's package creates.
 const USER: &str = "mysql";
 
-/// A MariaDB of its own, ended by the drop.
+/// A separate MariaDB server, killed on drop.
 pub struct MariaDb {
     process: Daemon,
     directory: TempDir,
@@ -20,7 +20,7 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
-    /// Makes its directory and starts it.
+    /// Initialises the data directory and starts the server.
     pub fn start() -> Self {
         let directory = TempDir::new().expect("a directory");
         let setup = format!(
@@ -33,7 +33,7 @@ impl MariaDb {
         give(USER, directory.path());
         done(
             as_user(USER, &program("mariadb-install-db", &[]))
-                // In the common one, two that start at once meet in each other's temporary tables.
+                // In the common directory, two concurrent starts would use each other's temporary tables.
                 .env("TMPDIR", directory.path())
                 .args([
                     "--no-defaults",

@@ -1,4 +1,4 @@
-//! Real servers for tests: each on a free port of the loopback address with a directory of its own, ended when dropped.
+//! Real servers for tests: each on a free port of the loopback address, with a directory of its own, killed on drop.
 
 #![expect(
     clippy::expect_used,
@@ -32,23 +32,23 @@ pub use redis::{RedisServer, ask, eventually};
 pub use redis_cluster::RedisCluster;
 pub use redis_sentinel::RedisSentinels;
 
-/// Full of what has to be percent-encoded in a URL.
+/// A password full of characters that must be percent-encoded in a URL.
 pub const PASSWORD: &str = "s3/cr#e?t@w:o%r&d=";
-/// The same in a URL.
+/// The same password, percent-encoded.
 pub const ENCODED_PASSWORD: &str = "s3%2Fcr%23e%3Ft%40w%3Ao%25r%26d%3D";
 
 /// A database server under test.
 pub trait Server: Send + Sync {
-    /// A URL for an empty database's user who may do everything, at this port.
+    /// The URL of an empty database, with a user who has all privileges, at this port.
     fn url_at(&self, port: u16) -> String;
 
-    /// Where it listens, on 127.0.0.1.
+    /// The port on 127.0.0.1.
     fn port(&self) -> u16;
 
-    /// SIGKILL: from one moment to the next nothing of it runs.
+    /// Sends SIGKILL, which ends the process without any clean-up.
     fn kill(&self);
 
-    /// Starts it again over its directory, on its port.
+    /// Starts the server again with the same directory and port.
     fn restart(&self);
 
     /// The URL without a proxy.
@@ -56,23 +56,23 @@ pub trait Server: Send + Sync {
         self.url_at(self.port())
     }
 
-    /// For programs that need a session of their own: without a pooler, if there is one.
+    /// The URL without a pooler, for programs that need a database session of their own.
     fn direct_url(&self) -> String {
         self.url()
     }
 }
 
-/// One server for all tests that run at the same time; the last to end ends it.
+/// One server for all tests that run concurrently. It stops with the last of them.
 pub struct Shared<S>(Mutex<Weak<S>>);
 
 impl<S: Server> Shared<S> {
-    /// None yet.
+    /// Creates it without a running server.
     #[must_use]
     pub const fn new() -> Self {
         Self(Mutex::new(Weak::new()))
     }
 
-    /// The one that runs, or a new one.
+    /// Returns the running server, or starts one.
     pub fn get(&self, start: impl FnOnce() -> S) -> Arc<S> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! A real nginx with a configuration of the test's own.
+//! A real nginx with the test's configuration.
 
 use std::fs;
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it in a directory with these lines in its `http` block, and waits until it listens on this address.
+    /// Starts nginx in a directory with these lines in its `http` block, and waits until it listens on this address.
     ///
     /// # Panics
     /// If it is not installed, or does not start.
@@ -24,13 +24,13 @@ impl Nginx {
         let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(temporary)
             .concat();
-        // Without a master there is one process, to be ended as one.
+        // Without a master process there is one process to kill.
         let text = format!(
             "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {{}}\n\
              http {{\naccess_log off;\n{paths}{lines}}}\n"
         );
         fs::write(directory.join("nginx.conf"), text).expect("a configuration");
-        // Where Debian has it, which is not on everybody's path.
+        // Debian's directory, which is often missing from `PATH`.
         let mut command = Command::new(program("nginx", &[PathBuf::from("/usr/sbin")]));
         command
             .arg("-p")

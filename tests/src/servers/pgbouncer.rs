@@ -1,4 +1,4 @@
-//! PgBouncer before a PostgreSQL server, in transaction mode.
+//! PgBouncer in front of a PostgreSQL server, in transaction mode.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,16 +10,16 @@ use super::daemon::{Daemon, as_user, give, listens, program};
 use super::process::free_port;
 use super::{ENCODED_PASSWORD, PASSWORD, Postgres, Server};
 
-/// PgBouncer does not run as root; Debian's package runs it as this one.
+/// The user of Debian's package: PgBouncer refuses to run as root.
 const USER: &str = "postgres";
 
-/// How a [`PgBouncer`] deals with connections.
+/// The connection settings of a [`PgBouncer`].
 pub struct Pooling {
-    /// How many it has to the server.
+    /// The number of connections to the server.
     pub pool_size: u32,
-    /// After how many seconds one of them is replaced; 0: after each transaction.
+    /// The lifetime of such a connection, in seconds; 0 replaces it after each transaction.
     pub server_lifetime: u32,
-    /// Startup parameters that it drops without a word; all others but a few it refuses.
+    /// Startup parameters that it drops silently. It refuses all others except a few.
     pub ignored_parameters: &'static str,
 }
 
@@ -33,7 +33,7 @@ impl Default for Pooling {
     }
 }
 
-/// A PgBouncer of its own, ended by the drop, and the PostgreSQL behind it.
+/// A separate PgBouncer, killed on drop, and the PostgreSQL server behind it.
 pub struct PgBouncer {
     process: Daemon,
     directory: TempDir,
@@ -42,7 +42,7 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts it before this server.
+    /// Starts it in front of this server.
     pub fn before(postgres: Arc<Postgres>, pooling: &Pooling) -> Self {
         let directory = TempDir::new().expect("a directory");
         let port = free_port();
@@ -91,7 +91,7 @@ ignore_startup_parameters = {ignored_parameters}
             .start(&mut command, &directory.join("log"), || listens(self.port));
     }
 
-    /// The URL as a provider prints it, which does not say what stands there.
+    /// The URL as a provider prints it, without a parameter for the pooler.
     #[must_use]
     pub fn plain_url(&self) -> String {
         format!(
@@ -110,7 +110,7 @@ impl Server for PgBouncer {
         self.port
     }
 
-    /// Both.
+    /// Kills the pooler and the server.
     fn kill(&self) {
         self.process.kill();
         self.postgres.kill();

@@ -10,10 +10,10 @@ use super::daemon::{Daemon, as_user, done, give, program};
 use super::process::free_port;
 use super::{ENCODED_PASSWORD, PASSWORD, Server};
 
-/// Who Debian's package makes; PostgreSQL does not run as root.
+/// The user that Debian's package creates: PostgreSQL refuses to run as root.
 const USER: &str = "postgres";
 
-/// A PostgreSQL of its own, ended by the drop.
+/// A separate PostgreSQL server, killed on drop.
 pub struct Postgres {
     process: Daemon,
     directory: TempDir,
@@ -21,7 +21,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes its directory and starts it.
+    /// Initialises the data directory and starts the server.
     pub fn start() -> Self {
         let directory = TempDir::new().expect("a directory");
         let password = directory.path().join("password");
@@ -44,7 +44,7 @@ impl Postgres {
         server
     }
 
-    /// Starts it again as one that follows another, and can be read meanwhile. There is no other: it waits for one.
+    /// Restarts it as a hot standby. It waits for a primary, which does not exist.
     pub fn restart_as_standby(&self) {
         self.kill();
         let signal = self.directory.path().join("data/standby.signal");
@@ -88,7 +88,7 @@ impl Server for Postgres {
     }
 }
 
-/// Debian keeps the programs of each version in a directory of their own.
+/// Finds a PostgreSQL program: Debian has a directory for each version.
 fn bin(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()

@@ -1,18 +1,18 @@
-//! A program that runs beside a test.
+//! A program that runs during a test.
 
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// A running program. It is killed when dropped, also by a test that panics.
+/// A running program. It is killed on drop, also if the test panics.
 pub struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
-    /// Starts a program in a directory; what it prints is appended to the file `log` there.
+    /// Starts a program in a directory. Its output is appended to the file `log` there.
     ///
     /// # Panics
     /// If it is not installed.
@@ -22,7 +22,7 @@ impl Process {
         Self::spawn(&mut command, directory.join("log"))
     }
 
-    /// Starts a command; what it prints is appended to this file.
+    /// Starts a command. Its output is appended to this file.
     ///
     /// # Panics
     /// If it is not installed.
@@ -37,38 +37,38 @@ impl Process {
         command.stdin(Stdio::null()).stdout(open()).stderr(open());
         let child = command.spawn().unwrap_or_else(|error| {
             let program = command.get_program().display();
-            panic!("{program} is installed by `cargo xtask test`, and yet: {error}")
+            panic!("{program} cannot be started: {error}; `cargo xtask test` installs it")
         });
         Self { child, log }
     }
 
-    /// Its id, as `/proc` has it.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Whether it has ended by itself.
+    /// Whether it has exited.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_some()
     }
 
-    /// SIGKILL: from one moment to the next nothing of it runs.
+    /// Sends SIGKILL, which ends the process without any clean-up, and waits for its end.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// SIGSTOP: it holds its connections and answers nothing.
+    /// Sends SIGSTOP: the process keeps its connections and does not respond.
     pub fn pause(&self) {
         self.signal("-STOP");
     }
 
-    /// SIGCONT.
+    /// Sends SIGCONT.
     pub fn resume(&self) {
         self.signal("-CONT");
     }
 
-    /// What it printed.
+    /// Its output so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -87,7 +87,7 @@ impl Drop for Process {
     }
 }
 
-/// A port that nobody listened on a moment ago.
+/// Returns a port that was free a moment ago.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()

@@ -1,4 +1,4 @@
-//! A way to a server that can be bad.
+//! A TCP proxy with injected faults.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,27 +7,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// What becomes of the bytes.
+/// The handling of connections and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Weather {
-    /// They arrive.
+    /// All bytes are forwarded.
     #[default]
     Fine,
-    /// Each way takes so long.
+    /// Bytes are delayed by this time in each direction.
     Slow(Duration),
-    /// They are swallowed; connections stay.
+    /// Bytes are discarded, and connections stay open.
     Silent,
-    /// Requests arrive; the first answer is cut in half, and the connection with it.
+    /// Requests are forwarded. The first response is cut in half, and its connection is closed.
     CutsAnswers,
-    /// Nobody is let in, and who is in is thrown out.
+    /// New connections are refused, and existing ones are closed.
     Closed,
 }
 
-/// A port of its own, from where everything goes on to another.
+/// Listens on a port of its own and forwards each connection to another port.
 pub struct Proxy {
     shared: Arc<Shared>,
     address: SocketAddr,
-    /// Where it listens.
+    /// The port on which it listens.
     pub port: u16,
 }
 
@@ -40,7 +40,7 @@ struct Shared {
 }
 
 impl Proxy {
-    /// Goes on to this port.
+    /// Starts a proxy that forwards to this port.
     pub fn to(port: u16) -> Self {
         Self::at("127.0.0.1:0", port)
     }
@@ -69,12 +69,12 @@ impl Proxy {
         }
     }
 
-    /// Connections from now on go to another port.
+    /// Forwards new connections to another port.
     pub fn lead_to(&self, port: u16) {
         self.shared.to.store(port, Ordering::Relaxed);
     }
 
-    /// Changes the weather for all connections, those that there are as well.
+    /// Changes the weather for all connections, including existing ones.
     pub fn set(&self, weather: Weather) {
         *self.shared.weather.lock().unwrap_or_else(PoisonError::into_inner) = weather;
         if weather == Weather::Closed {
@@ -82,7 +82,7 @@ impl Proxy {
         }
     }
 
-    /// Cuts every connection there is.
+    /// Closes all connections.
     pub fn cut(&self) {
         let mut connections = self
             .shared
@@ -94,7 +94,7 @@ impl Proxy {
         }
     }
 
-    /// How many connections were let in.
+    /// The number of accepted connections so far.
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::Relaxed)
     }
@@ -104,7 +104,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.has_ended.store(true, Ordering::Relaxed);
         self.cut();
-        // Wakes the one who accepts.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect(self.address);
     }
 }

@@ -1,4 +1,4 @@
-//! One redis-server.
+//! A single redis-server.
 
 use std::time::{Duration, Instant};
 
@@ -9,21 +9,21 @@ use super::process::{Process, free_port};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A redis-server without persistence, unless its settings say otherwise.
+/// A redis-server, without persistence unless its settings enable it.
 pub struct RedisServer {
     process: Process,
     directory: TempDir,
     settings: Vec<String>,
-    /// Where it listens.
+    /// The port on which it listens.
     pub port: u16,
 }
 
 impl RedisServer {
-    /// Starts one with further settings, as `--appendonly yes`, and waits until it answers.
+    /// Starts a server with additional settings, such as `--appendonly yes`, and waits until it responds.
     pub fn start(settings: &[&str]) -> Self {
         let mut directory = TempDir::new().expect("a directory");
         let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        // Another may take the port before it does.
+        // Another process may take the port first.
         for _ in 0..10 {
             let port = free_port();
             let process = Process::start("redis-server", &arguments(port, &settings), directory.path());
@@ -41,19 +41,19 @@ impl RedisServer {
         panic!("redis-server does not start");
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Starts it again on the same port over the same data, and waits until it answers.
+    /// Starts the server again with the same port and data, and waits until it responds.
     pub fn restart(&mut self) {
         let arguments = arguments(self.port, &self.settings);
         self.process = Process::start("redis-server", &arguments, self.directory.path());
         assert!(self.listens(), "{}", self.process.log());
     }
 
-    /// Its process, to be paused.
+    /// Its process.
     pub fn process(&self) -> &Process {
         &self.process
     }
@@ -63,7 +63,7 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Asks it something, past the store.
+    /// Sends it a command, without the store.
     pub fn ask<T: FromRedisValue>(&self, command: &[&str]) -> RedisResult<T> {
         ask(self.port, command)
     }
@@ -71,7 +71,7 @@ impl RedisServer {
     fn listens(&mut self) -> bool {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
-            // Whatever it answers, also that a password is missing or that it still loads.
+            // Any response except `LOADING` counts, including the error for a missing password.
             match std::net::TcpStream::connect(("127.0.0.1", self.port)) {
                 Ok(_) if !self.process.has_ended() && !self.is_loading() => return true,
                 _ if self.process.has_ended() => return false,
@@ -105,7 +105,7 @@ fn arguments(port: u16, settings: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Asks the server on this port something.
+/// Sends a command to the server on this port.
 pub fn ask<T: FromRedisValue>(port: u16, command: &[&str]) -> RedisResult<T> {
     let client = Client::open(format!("redis://127.0.0.1:{port}"))?;
     let mut connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
@@ -116,7 +116,7 @@ pub fn ask<T: FromRedisValue>(port: u16, command: &[&str]) -> RedisResult<T> {
     asked.query(&mut connection)
 }
 
-/// Waits until something is so; a minute without it is a failure.
+/// Waits until a condition holds, for at most a minute. `what` describes it in the failure.
 pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let started = Instant::now();
     while !is_so() {

@@ -1,4 +1,4 @@
-//! A Redis Cluster of three masters with a replica each.
+//! A Redis Cluster of three masters, each with one replica.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use super::redis::{RedisServer, ask, eventually};
 const MASTERS: usize = 3;
 const SLOTS: usize = 16384;
 
-/// Six servers. A master that is silent for a second is replaced.
+/// Six servers. A master that does not respond for a second is replaced.
 pub struct RedisCluster {
-    /// First the masters, then their replicas in the same order.
+    /// The masters, followed by their replicas in the same order.
     pub servers: Vec<RedisServer>,
 }
 
 impl RedisCluster {
-    /// Starts it and waits until all slots are served and every master has its replica.
+    /// Starts the cluster, and waits until all slots are served and every master has its replica.
     pub fn start(settings: &[&str]) -> Self {
         let mut servers = Vec::new();
         let mut buses = Vec::new();
@@ -96,7 +96,7 @@ impl RedisCluster {
         format!("redis+cluster://{}", hosts.join(","))
     }
 
-    /// Kills a master and answers how long it took until its replica took its place.
+    /// Kills a master, waits until its replica has replaced it, and returns the time that this took.
     pub fn fail_over(&mut self, master: usize) -> Duration {
         self.servers[master].kill();
         let (killed, replica) = (Instant::now(), self.servers[MASTERS + master].port);

@@ -1,4 +1,4 @@
-//! A master, two replicas, and three Sentinels that watch them.
+//! A Redis master with two replicas, monitored by three Sentinels.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::redis::{RedisServer, ask, eventually};
 /// The name of the master.
 const NAME: &str = "the-master";
 
-/// The servers of one name.
+/// The servers and Sentinels of one master name.
 pub struct RedisSentinels {
     /// The first is the master at the start.
     pub servers: Vec<RedisServer>,
@@ -25,8 +25,8 @@ struct Sentinel {
 }
 
 impl RedisSentinels {
-    /// Starts them, each server with further settings, and waits until all know each other.
-    /// A master that is silent for a second is replaced.
+    /// Starts all, each server with additional settings, and waits until they know each other.
+    /// A master that does not respond for a second is replaced.
     pub fn start(settings: &[&str]) -> Self {
         let own = ["--repl-diskless-sync-delay", "0"];
         let master = RedisServer::start(&[&own, settings].concat());
@@ -58,7 +58,7 @@ impl RedisSentinels {
         format!("redis+sentinel://{}/{NAME}", hosts.join(","))
     }
 
-    /// Which of the servers the Sentinels name.
+    /// The index of the server that the Sentinels report as the master.
     pub fn master(&self) -> Option<usize> {
         let named = |sentinel: &Sentinel| {
             let command = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME];
@@ -68,7 +68,7 @@ impl RedisSentinels {
         self.sentinels.iter().find_map(named)
     }
 
-    /// Kills the master and answers how long it took until the Sentinels name another that is one.
+    /// Kills the master, waits until the Sentinels report another one that is ready, and returns the time that this took.
     pub fn fail_over(&mut self) -> Duration {
         let old = self.master().expect("a master");
         self.servers[old].kill();

@@ -1,4 +1,4 @@
-//! Each method on its own, and versions.
+//! Properties of each method, and of versions.
 
 use std::collections::HashSet;
 
@@ -93,7 +93,7 @@ async fn an_insert_over_a_live_entry_is_stale_and_changes_nothing<S: Store>(it: 
 async fn a_replace_writes_over_the_expected_version_only<S: Store>(it: Subject<S>) -> Check {
     let first = it.insert("key", "1", None).await?;
     let second = said("replace", it.replace("key", "2", first, None, None).await)?;
-    ensure(first != second, || "a replace keeps the version".to_owned())?;
+    ensure(first != second, || "a replace kept the version".to_owned())?;
     is_stale(
         "a replace of the old version",
         it.replace("key", "3", first, None, None).await,
@@ -247,7 +247,7 @@ async fn get_many_answers_each_key_in_its_place<S: Store>(it: Subject<S>) -> Che
     for n in 0..50 {
         it.insert(&format!("key {n}"), &n.to_string(), None).await?;
     }
-    // Every second is there; one is asked for twice.
+    // Every second key exists, and one is requested twice.
     let mut keys: Vec<String> = (0..99)
         .map(|n| {
             if n % 2 == 0 {
@@ -268,7 +268,7 @@ async fn get_many_answers_each_key_in_its_place<S: Store>(it: Subject<S>) -> Che
                 &*said("one", answer)?.value,
                 (n / 2).to_string().as_str(),
             )?,
-            _ => is_missing("one that is not there", answer)?,
+            _ => is_missing("an absent key", answer)?,
         }
     }
     equal(
@@ -292,7 +292,7 @@ async fn delete_many_counts_what_was_there<S: Store>(it: Subject<S>) -> Check {
         let answer = it.get(&format!("key {n}")).await;
         match n % 2 {
             0 => is_missing("a deleted entry", answer)?,
-            _ => said("one that was not named", answer).map(|_| ())?,
+            _ => said("an entry that was not deleted", answer).map(|_| ())?,
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Many at once.
+//! Properties of concurrent operations.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -30,7 +30,7 @@ pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
 const PARALLEL: usize = 64;
 const ROUNDS: usize = 20;
 
-/// Runs so many tasks at once, all started together, and answers what they answer.
+/// Runs this number of tasks concurrently, all started together, and returns their results.
 async fn at_once<S, T, F>(
     it: &Subject<S>,
     count: usize,
@@ -57,12 +57,12 @@ where
     Ok(answers)
 }
 
-/// Whether a write was done or lost against another one; every other error is a failure.
+/// Returns the result of a write, or `None` if it lost against another one. Any other error is a failure.
 fn won<T>(answer: Result<T, StoreError>) -> Result<Option<T>, String> {
     match answer {
         Ok(done) => Ok(Some(done)),
         Err(StoreError::Stale) => Ok(None),
-        Err(error) => Err(format!("a write answers: {}", whole(&error))),
+        Err(error) => Err(format!("a write failed: {}", whole(&error))),
     }
 }
 
@@ -93,7 +93,7 @@ async fn of_64_parallel_replaces_exactly_one_wins_each_version<S: Store>(it: Sub
     Ok(())
 }
 
-/// Checks that one of them won and that its value and version are what is read; answers that version.
+/// Checks that exactly one writer won, and that the entry has its value and version. Returns that version.
 async fn only_winner<S: Store>(
     it: &Subject<S>,
     key: &str,
@@ -101,7 +101,7 @@ async fn only_winner<S: Store>(
 ) -> Result<u64, String> {
     let winners: Vec<_> = answers.into_iter().flatten().collect();
     let [(value, version)] = winners.as_slice() else {
-        return Err(format!("{} won", winners.len()));
+        return Err(format!("{} writers won", winners.len()));
     };
     let entry = said("get", it.get(key).await)?;
     equal(
@@ -122,7 +122,7 @@ async fn no_increment_of_64_parallel_writers_is_lost_while_others_touch<S: Store
             let value: usize = entry
                 .value
                 .parse()
-                .map_err(|_| "the value is no number".to_owned())?;
+                .map_err(|_| "the value is not a number".to_owned())?;
             let more = (value + 1).to_string();
             versions.extend(won(it
                 .replace("key", &more, entry.version, Some("owner"), Some("owner"))
@@ -166,7 +166,7 @@ async fn a_deleted_entry_never_comes_back_under_parallel_replaces<S: Store>(it: 
     Ok(())
 }
 
-/// Replaces and touches until the entry is missing; once the delete was acknowledged it has to be.
+/// Replaces and touches the entry until it is missing, which it must be once the deletion was acknowledged.
 async fn replace_until_missing<S: Store>(it: &Subject<S>, key: &str, is_deleted: &AtomicBool) -> Check {
     loop {
         let was_deleted = is_deleted.load(Ordering::SeqCst);
@@ -174,7 +174,7 @@ async fn replace_until_missing<S: Store>(it: &Subject<S>, key: &str, is_deleted:
             Ok(_) if was_deleted => return Err("read after its deletion".to_owned()),
             Ok(entry) => entry,
             Err(StoreError::Missing) => return Ok(()),
-            Err(error) => return Err(format!("get answers: {}", whole(&error))),
+            Err(error) => return Err(format!("get failed: {}", whole(&error))),
         };
         let was_deleted = is_deleted.load(Ordering::SeqCst);
         match it
@@ -183,7 +183,7 @@ async fn replace_until_missing<S: Store>(it: &Subject<S>, key: &str, is_deleted:
         {
             Ok(_) if was_deleted => return Err("replaced after its deletion".to_owned()),
             Ok(_) | Err(StoreError::Stale | StoreError::Missing) => {}
-            Err(error) => return Err(format!("replace answers: {}", whole(&error))),
+            Err(error) => return Err(format!("replace failed: {}", whole(&error))),
         }
         match it
             .store
@@ -191,7 +191,7 @@ async fn replace_until_missing<S: Store>(it: &Subject<S>, key: &str, is_deleted:
             .await
         {
             Ok(()) | Err(StoreError::Missing) => {}
-            Err(error) => return Err(format!("touch answers: {}", whole(&error))),
+            Err(error) => return Err(format!("touch failed: {}", whole(&error))),
         }
         tokio::task::yield_now().await;
     }
@@ -212,7 +212,7 @@ async fn of_64_parallel_deletes_exactly_one_finds_the_entry<S: Store>(it: Subjec
             )
         })
         .await?;
-        equal("how many found it", found.iter().sum::<u32>(), 1)?;
+        equal("the number of successful deletes", found.iter().sum::<u32>(), 1)?;
     }
     Ok(())
 }
@@ -269,7 +269,7 @@ async fn parallel_walks_list_what_stays_while_others_come_and_go<S: Store>(it: S
                     .map(|row| row.key)
                     .filter(|key| key.starts_with("stays"))
                     .collect();
-                equal("how many that stayed were listed", stayed.len(), 60)?;
+                equal("the number of listed entries that stayed", stayed.len(), 60)?;
             } else {
                 let key = format!("comes {n} {step}");
                 it.insert(&key, "1", Some("owner")).await?;

@@ -1,4 +1,4 @@
-//! When an entry is there and when it is not.
+//! Properties of expiry.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// An entry of "owner" under "key", its version, and the last moment at which it is there and the first at which not.
+/// Inserts an entry of "owner" under "key". Returns its version, the last time at which it is live, and its expiry.
 async fn one<S: Store>(it: &Subject<S>) -> Result<(u64, Timestamp, Timestamp), String> {
     let at = it.place(Some("owner"));
     let version = it.insert_at("key", "1", &at).await?;
@@ -159,7 +159,7 @@ async fn an_insert_over_an_expired_entry_has_a_new_version_and_the_old_one_is_st
     let (old, _, gone) = one(&it).await?;
     let at = it.place_until(None, gone.saturating_add(it.life()));
     let new = said("insert", it.store.insert(gone, "key", "1", &at).await)?;
-    ensure(old != new, || "the version came back".to_owned())?;
+    ensure(old != new, || "the version was used again".to_owned())?;
     is_stale(
         "a replace of the old version",
         it.store
@@ -197,7 +197,7 @@ async fn a_sweep_removes_nothing_that_expired_within_the_grace<S: Store>(it: Sub
     ] {
         equal("what was swept", it.sweep(now).await?, 0)?;
     }
-    // To a caller whose clock is behind it is still alive.
+    // The entry is still live to a caller whose clock is behind.
     equal(
         "the version",
         said("get", it.get_at(last, "key").await)?.version,

@@ -1,4 +1,4 @@
-//! Guards: what changes them, what keeps them, and what is conditional on them.
+//! Properties of guards: the writes that change or keep them, and the operations that are conditional on them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
     ]
 }
 
-/// More than a signed number or a number of JavaScript's holds.
+/// Larger than any signed 64-bit or JavaScript number.
 const LARGE: u64 = u64::MAX - 1;
 
 fn guarded<S: Store>(it: &Subject<S>, owner: Option<&str>, guard: Option<u64>) -> Placement {
@@ -101,9 +101,9 @@ async fn an_entry_made_anew_has_nothing_of_the_guard_before<S: Store>(it: Subjec
     )?;
     match it.store.insert(it.now, "key", "2", &it.place(None)).await {
         Ok(_) => equal("the guard", guard_of(&it, "key").await?, 0),
-        // A store without compare-and-swap raises nothing from the dead.
+        // A store without compare-and-swap never accepts a key again.
         Err(StoreError::Stale) if !it.capabilities.compare_and_swap => Ok(()),
-        Err(error) => Err(format!("insert answers: {}", whole(&error))),
+        Err(error) => Err(format!("insert failed: {}", whole(&error))),
     }
 }
 
@@ -117,7 +117,7 @@ async fn a_replace_by_guard_does_not_mind_other_writes<S: Store>(it: Subject<S>)
             .await
     };
     is_stale("a replace of another guard", by(8, 9).await)?;
-    // A version is no guard.
+    // A version is not a guard.
     is_stale("a replace by its version as guard", by(version, 9).await)?;
     said("replace", by(7, 8).await)?;
     is_stale("a replace of the guard before", by(7, 9).await)?;
@@ -166,7 +166,7 @@ async fn an_expired_entry_is_missing_to_a_delete_whatever_its_condition<S: Store
         let deleted = said("delete", it.store.delete(at.expires_at, "key", &condition).await)?;
         equal("the delete", deleted, false)?;
     }
-    // To a clock that is behind it is alive.
+    // The entry is still live to a caller whose clock is behind.
     said("get", it.get("key").await).map(|_| ())
 }
 
@@ -195,17 +195,17 @@ async fn delete_many_leaves_entries_with_another_guard<S: Store>(it: Subject<S>)
     equal("the count", said("delete_many", removed)?, 6)?;
     for Deletion { key, .. } in &deletions {
         match it.get(key).await {
-            Ok(_) => ensure(stays.contains(key), || format!("{key} stays"))?,
+            Ok(_) => ensure(stays.contains(key), || format!("{key} was kept"))?,
             answer => {
                 is_missing(key, answer)?;
-                ensure(!stays.contains(key), || format!("{key} goes"))?;
+                ensure(!stays.contains(key), || format!("{key} was deleted"))?;
             }
         }
     }
     Ok(())
 }
 
-/// What the guard is for: no number of saves is in the way of an end.
+/// The purpose of guards: no number of saves delays the end of a session.
 async fn a_delete_by_guard_succeeds_at_once_under_parallel_replaces<S: Store>(it: Subject<S>) -> Check {
     let key = "key".to_owned();
     for _ in 0..10 {
@@ -260,7 +260,7 @@ async fn of_a_delete_by_guard_and_a_change_of_the_guard_exactly_one_wins<S: Stor
                     it.store.delete(it.now, &key, &Condition::Guard(8)).await,
                 )?;
             }
-            (deleted, changed) => return Err(format!("delete answers {deleted:?}, replace {changed:?}")),
+            (deleted, changed) => return Err(format!("delete returned {deleted:?}, replace {changed:?}")),
         }
     }
     Ok(())

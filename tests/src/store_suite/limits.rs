@@ -1,4 +1,4 @@
-//! The longest key, owner and value: what `describe` states passes, one byte more does not.
+//! Properties of the limits in `describe`: keys, owners and values of the maximum length pass, longer ones do not.
 
 use tessera::store::{Store, StoreError};
 
@@ -18,7 +18,7 @@ pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
     ]
 }
 
-/// So many bytes of text.
+/// Returns a text of this number of bytes.
 fn text(bytes: u32) -> String {
     "x".repeat(bytes as usize)
 }
@@ -119,7 +119,7 @@ async fn a_key_that_is_too_long_is_missing_where_nothing_is_written<S: Store>(it
     )?;
     match it.delete_bare(it.now, &key).await {
         Ok(false) | Err(StoreError::Missing) => Ok(()),
-        answer => Err(format!("delete answers {answer:?}")),
+        answer => Err(format!("delete returned {answer:?}")),
     }
 }
 

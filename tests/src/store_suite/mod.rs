@@ -1,8 +1,9 @@
-//! What every store must keep, as properties that any [`Store`] can be asked.
+//! The store suite: properties that every [`Store`] must have.
 //!
-//! Each property is named for what it proves and gets a store of its own, fresh and empty. Time is passed in: nothing
-//! sleeps. What a store does not offer by its `describe`, or was excused from with a reason, is reported as skipped,
-//! by name; nothing is passed over in silence. Run it on a multi-threaded tokio runtime.
+//! The name of a property states its claim. Each property gets a new, empty store.
+//! Times are passed as arguments, so that no property sleeps.
+//! A property is reported as skipped, by name, if the store does not offer a capability that it needs, or if the store is
+//! excused from it with a reason. Run the suite on a multi-threaded tokio runtime.
 //!
 //! Entries expire relative to the wall clock at the start, so that native TTLs of a store do not interfere.
 
@@ -25,37 +26,37 @@ mod texts;
 
 pub use subject::Subject;
 
-/// Whether a property holds, or what was seen instead.
+/// `Ok` if a property holds, otherwise a description of the violation.
 pub type Check = Result<(), String>;
 
-/// Sweeps a store at a given time and answers how many entries that removed.
+/// Sweeps a store at a given time and returns the number of removed entries.
 pub type SweepFn<S> =
     for<'a> fn(&'a S, Timestamp) -> Pin<Box<dyn Future<Output = Result<usize, String>> + Send + 'a>>;
 
-/// What a property needs of a store to be asked.
+/// A capability that a property needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Need {
     CompareAndSwap,
-    /// Expiry kept to the millisecond.
+    /// Expiry with a resolution of a millisecond.
     ExactExpiry,
-    /// An owners' index without delay.
+    /// An index of owners without delay.
     OwnerIndex,
     Sweep,
 }
 
 impl Need {
-    /// Why the store cannot be asked; `None` if it can.
+    /// The reason why the store lacks the capability, or `None` if it has it.
     fn lacking(self, capabilities: &Capabilities, can_sweep: bool) -> Option<&'static str> {
         match self {
             Self::CompareAndSwap if !capabilities.compare_and_swap => Some("no compare-and-swap"),
             Self::ExactExpiry if capabilities.expiry_resolution.as_millis() > 1 => {
-                Some("expiry is kept less exactly than to the millisecond")
+                Some("the resolution of expiry is coarser than a millisecond")
             }
             Self::OwnerIndex if !capabilities.list_by_owner => Some("no list by owner"),
             Self::OwnerIndex if !capabilities.index_staleness.is_zero() => {
-                Some("the owners' index lags behind")
+                Some("the index of owners may be stale")
             }
-            Self::Sweep if !can_sweep => Some("the store has no sweep to be called"),
+            Self::Sweep if !can_sweep => Some("the store has no sweep function"),
             _ => None,
         }
     }
@@ -69,7 +70,7 @@ struct Property<S> {
     run: Run<S>,
 }
 
-/// Lists functions as properties: what each needs, then its name, which is the property's.
+/// Lists functions as properties: the needs of each, then its name, which becomes the property's name.
 macro_rules! properties {
     ($($needs:expr => $function:ident,)*) => {
         vec![$($crate::store_suite::Property {
@@ -89,7 +90,7 @@ pub struct Suite<S, M> {
 }
 
 impl<S: Store, M: AsyncFn() -> S> Suite<S, M> {
-    /// A suite for the stores that `make` makes: each call a new, empty one.
+    /// Creates a suite. Each call of `make` must return a new, empty store.
     pub fn new(make: M) -> Self {
         Self {
             make,
@@ -98,21 +99,21 @@ impl<S: Store, M: AsyncFn() -> S> Suite<S, M> {
         }
     }
 
-    /// How to sweep the store by hand.
+    /// Sets the function that sweeps the store.
     #[must_use]
     pub fn with_sweep(mut self, sweep: SweepFn<S>) -> Self {
         self.sweep = Some(sweep);
         self
     }
 
-    /// Leaves out one property, by name, for a reason that the report shows.
+    /// Skips one property, by name. The report contains the reason.
     #[must_use]
     pub fn excuse(mut self, property: &'static str, reason: &'static str) -> Self {
         self.excused.push((property, reason));
         self
     }
 
-    /// Asks every property, each of a new store.
+    /// Checks every property, each with a new store.
     pub async fn run(self) -> Report {
         let properties: Vec<Property<S>> = [
             basics::properties(),
@@ -130,10 +131,9 @@ impl<S: Store, M: AsyncFn() -> S> Suite<S, M> {
             lines: Vec::with_capacity(properties.len()),
         };
         for (name, _) in &self.excused {
-            // An excuse for what does not exist is a mistake, not an excuse.
+            // An excuse for an unknown property is an error.
             if !properties.iter().any(|property| property.name == *name) {
-                let outcome =
-                    Outcome::Failed("there is no property of this name to be excused from".to_owned());
+                let outcome = Outcome::Failed("an excuse names an unknown property".to_owned());
                 report.lines.push(((*name).to_owned(), outcome));
             }
         }
@@ -164,26 +164,26 @@ impl<S: Store, M: AsyncFn() -> S> Suite<S, M> {
     }
 }
 
-/// What became of one property.
+/// The result of one property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It holds.
     Holds,
-    /// It does not: what was seen.
+    /// It does not hold, with a description of the violation.
     Failed(String),
-    /// It was not asked: why.
+    /// It was not checked, with the reason.
     Skipped(String),
 }
 
-/// What became of each property, in order.
+/// The results of all properties, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Name and outcome.
+    /// The name and result of each property.
     pub lines: Vec<(String, Outcome)>,
 }
 
 impl Report {
-    /// The names of the properties that were not asked.
+    /// The names of the skipped properties.
     pub fn skipped(&self) -> impl Iterator<Item = &str> {
         self.lines
             .iter()
@@ -191,7 +191,7 @@ impl Report {
             .map(|line| line.0.as_str())
     }
 
-    /// Whether at least one property was asked and all that were hold.
+    /// Whether at least one property holds and none failed.
     pub fn is_clean(&self) -> bool {
         let failed = self.lines.iter().any(|line| matches!(line.1, Outcome::Failed(_)));
         let held = self.lines.iter().any(|line| line.1 == Outcome::Holds);

@@ -1,4 +1,4 @@
-//! The owners' index: it may list too much, never too little.
+//! Properties of the index of owners, which may list too much and never too little.
 
 use std::collections::HashSet;
 
@@ -98,7 +98,7 @@ async fn a_replace_that_fails_moves_nothing<S: Store>(it: Subject<S>) -> Check {
     let version = it.insert("key", "1", Some("a")).await?;
     let answer = it.replace("key", "2", !version, Some("a"), Some("b")).await;
     ensure(answer.is_err(), || {
-        "a replace of another version is done".to_owned()
+        "a replace of another version succeeded".to_owned()
     })?;
     equal(
         "the old owner's list",
@@ -129,7 +129,7 @@ async fn a_wrong_previous_owner_never_hides_an_entry<S: Store>(it: Subject<S>) -
 
 async fn a_touch_keeps_an_entry_listed<S: Store>(it: Subject<S>) -> Check {
     it.insert("key", "1", Some("owner")).await?;
-    // Whether the caller knows the owner or not.
+    // With and without the owner as an argument.
     for (lives, owner) in [(2, Some("owner")), (3, None)] {
         said(
             "touch",
@@ -180,7 +180,7 @@ async fn a_walk_lists_what_stays_while_others_come_and_go<S: Store>(it: Subject<
             it.store.list_owned(it.now, "owner", &cursor, 10).await,
         )?;
         listed.extend(page.rows.into_iter().map(|row| row.key));
-        // Every third entry goes, and one comes before, one behind all that were there.
+        // Every third entry is deleted, and new entries are inserted before and after all others.
         for _ in 0..5 {
             said("delete", it.delete_of(it.now, &key(gone), "owner").await)?;
             gone += 3;
@@ -195,7 +195,7 @@ async fn a_walk_lists_what_stays_while_others_come_and_go<S: Store>(it: Subject<
     }
     for n in (0..300).filter(|n| n % 3 != 0) {
         ensure(listed.contains(&key(n)), || {
-            format!("entry {n} stayed and was not listed")
+            format!("entry {n} stayed but was not listed")
         })?;
     }
     Ok(())
@@ -291,7 +291,7 @@ async fn a_malformed_cursor_is_refused<S: Store>(it: Subject<S>) -> Check {
     for cursor in [" ", "no cursor at all", "\u{1f980}", "0x10", &"9".repeat(5000)] {
         match it.store.list_owned(it.now, "owner", cursor, 10).await {
             Err(StoreError::MalformedCursor) => {}
-            other => return Err(format!("the cursor {cursor:?} is answered {other:?}")),
+            other => return Err(format!("list_owned returned {other:?} for the cursor {cursor:?}")),
         }
     }
     Ok(())

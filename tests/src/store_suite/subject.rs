@@ -1,4 +1,4 @@
-//! A store under test, with short ways to ask it.
+//! A store under test, with helpers for its methods.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tessera::store::{Capabilities, Condition, Deletion, Entry, Expected, Placeme
 use super::{Check, SweepFn};
 use crate::whole;
 
-/// A new store and the time at which the property begins.
+/// A new store, and the time at which the property begins.
 pub struct Subject<S> {
     /// The store.
     pub store: Arc<S>,
-    /// What it promises.
+    /// The store's capabilities.
     pub capabilities: Capabilities,
-    /// When the property begins.
+    /// The time at which the property begins.
     pub now: Timestamp,
     sweep: Option<SweepFn<S>>,
 }
@@ -41,22 +41,22 @@ impl<S: Store> Subject<S> {
         }
     }
 
-    /// The life that entries get unless the property is about it: an hour, or the shortest the store can.
+    /// The default lifetime of entries: an hour, or the store's minimum if that is longer.
     pub(super) fn life(&self) -> Duration {
         Duration::from_secs(3600).max(self.capabilities.minimum_ttl)
     }
 
-    /// A moment after the property began.
+    /// A time after the beginning of the property.
     pub(super) fn after(&self, duration: Duration) -> Timestamp {
         self.now.saturating_add(duration)
     }
 
-    /// A place for this owner, or none, with the usual life.
+    /// A placement with this owner and the default lifetime.
     pub(super) fn place(&self, owner: Option<&str>) -> Placement {
         self.place_until(owner, self.after(self.life()))
     }
 
-    /// A place that expires then; its end is a day later.
+    /// A placement with this expiry; its absolute end is a day later.
     pub(super) fn place_until(&self, owner: Option<&str>, expires_at: Timestamp) -> Placement {
         Placement {
             owner: owner.map(str::to_owned),
@@ -75,7 +75,7 @@ impl<S: Store> Subject<S> {
         said("insert", self.store.insert(self.now, key, value, at).await)
     }
 
-    /// Replaces and keeps the usual life; `from` is the owner until now.
+    /// Replaces an entry, with the default lifetime; `from` is the previous owner.
     pub(super) async fn replace(
         &self,
         key: &str,
@@ -93,7 +93,7 @@ impl<S: Store> Subject<S> {
             .await
     }
 
-    /// Deletes an entry while it is this owner's.
+    /// Deletes an entry on the condition that it has this owner.
     pub(super) async fn delete_of(&self, now: Timestamp, key: &str, owner: &str) -> Result<bool, StoreError> {
         self.store
             .delete(now, key, &Condition::Owner(owner.to_owned()))
@@ -118,7 +118,7 @@ impl<S: Store> Subject<S> {
         sweep(&*self.store, now).await
     }
 
-    /// All rows of an owner, in pages of this size.
+    /// Lists all rows of an owner, in pages of this size.
     pub(super) async fn walk(&self, now: Timestamp, owner: &str, limit: u32) -> Result<Vec<Row>, String> {
         let mut rows = Vec::new();
         let mut cursor = String::new();
@@ -134,9 +134,7 @@ impl<S: Store> Subject<S> {
             match page.next {
                 None => return Ok(rows),
                 Some(next) => {
-                    ensure(!next.is_empty(), || {
-                        "the next cursor is the one that starts".to_owned()
-                    })?;
+                    ensure(!next.is_empty(), || "the next cursor is the empty one".to_owned())?;
                     cursor = next;
                 }
             }
@@ -144,7 +142,7 @@ impl<S: Store> Subject<S> {
         Err("the walk does not end".to_owned())
     }
 
-    /// The keys of an owner whose records, read one by one, are there and were listed: what an engine counts.
+    /// The keys of an owner's listed entries, sorted and without duplicates.
     pub(super) async fn owned(&self, owner: &str) -> Result<Vec<String>, String> {
         let mut keys: Vec<String> = self
             .walk(self.now, owner, 100)
@@ -158,7 +156,7 @@ impl<S: Store> Subject<S> {
     }
 }
 
-/// Deletions of these keys, whatever guards their entries have.
+/// Deletions of these keys, without a condition on guards.
 pub(super) fn deletions(keys: &[String]) -> Vec<Deletion> {
     let deletion = |key: &String| Deletion {
         key: key.clone(),
@@ -167,9 +165,9 @@ pub(super) fn deletions(keys: &[String]) -> Vec<Deletion> {
     keys.iter().map(deletion).collect()
 }
 
-/// The answer, or which question failed and why.
+/// Returns the result, or a message with the operation and its error.
 pub(super) fn said<T>(question: &str, answer: Result<T, StoreError>) -> Result<T, String> {
-    answer.map_err(|error| format!("{question} answers: {}", whole(&error)))
+    answer.map_err(|error| format!("{question} failed: {}", whole(&error)))
 }
 
 pub(super) fn ensure(holds: bool, seen: impl FnOnce() -> String) -> Check {
@@ -212,9 +210,9 @@ fn refused<T>(
     is_wanted: impl FnOnce(&StoreError) -> bool,
 ) -> Check {
     match answer {
-        Ok(_) => Err(format!("{what} is done, not refused as {wanted}")),
+        Ok(_) => Err(format!("{what} succeeded and should have failed as {wanted}")),
         Err(error) => ensure(is_wanted(&error), || {
-            format!("{what} answers “{error}”, not {wanted}")
+            format!("{what} failed with “{error}” and should have failed as {wanted}")
         }),
     }
 }

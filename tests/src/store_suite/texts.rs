@@ -1,4 +1,4 @@
-//! Keys, owners and values compare as bytes and come back as they were written.
+//! Properties of texts: keys, owners and values compare as bytes and are returned unchanged.
 
 use tessera::store::Store;
 
@@ -17,7 +17,7 @@ pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
     ]
 }
 
-/// Texts that some collation, trimming or parsing would take for one another.
+/// Texts that some collation, trimming or parsing would confuse with each other.
 const ALIKE: [&str; 22] = [
     "key", "Key", "KEY", "key ", " key", "key\t", "ke", "key1", "key01", "1", "01", "1.0", "1e0", "ß", "ss",
     "é", "e\u{301}", "e", "ı", "i", "İ", "ſ",
@@ -25,7 +25,7 @@ const ALIKE: [&str; 22] = [
 
 async fn values_come_back_byte_for_byte<S: Store>(it: Subject<S>) -> Check {
     let values = [
-        // A store that parses and writes again would change these.
+        // A store that parses and rewrites values would change these.
         r#"{"b":1,"a":2,"a":3,  "n":1.0,"big":12345678901234567890,"z":"\u0000"}"#,
         " leading and trailing \r\n",
         "null",

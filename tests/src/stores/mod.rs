@@ -1,4 +1,4 @@
-//! Stores around stores: slow ones, and ones that fail where they are told to.
+//! Wrappers of stores, which delay replies or inject faults.
 
 mod never_ready;
 mod scripted;

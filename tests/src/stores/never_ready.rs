@@ -1,4 +1,4 @@
-//! A store that never answers at once.
+//! A store that is never ready at the first poll.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,10 +7,10 @@ use std::task::Poll;
 use tessera::Timestamp;
 use tessera::store::{Capabilities, StoreOp, StoreReply, StoreService};
 
-/// Keeps another store's answers back: each future is pending for its first one to three polls.
+/// Delays the replies of another store: each future is pending for its first one to three polls.
 ///
-/// Of two questions, one waits before the other store is asked and one after, so that a repeat which asked again what was
-/// done already would be seen.
+/// Operations wait alternately before and after the call of the other store, so that a repeated pass which performs an
+/// operation again would be detected.
 #[derive(Debug)]
 pub struct NeverReady<S> {
     inner: S,
@@ -18,7 +18,7 @@ pub struct NeverReady<S> {
 }
 
 impl<S> NeverReady<S> {
-    /// Slows a store down.
+    /// Wraps a store.
     pub fn new(inner: S) -> Self {
         Self {
             inner,
@@ -27,7 +27,7 @@ impl<S> NeverReady<S> {
     }
 }
 
-/// Is pending for so many polls.
+/// Is pending for this number of polls.
 async fn pending(polls: usize) {
     let mut left = polls;
     poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! A store that counts what it is asked, fails where it is told to, and stops before a question so that others come first.
+//! A store that records its operations, injects faults, and pauses before an operation so that other steps run first.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,27 +9,27 @@ use tessera::Timestamp;
 use tessera::store::{Capabilities, Cause, Entry, StoreError, StoreOp, StoreReply, StoreService};
 use tokio::sync::{mpsc, oneshot};
 
-/// What goes wrong with one question.
+/// A fault of one operation.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// Answers this; nothing is done.
+    /// Returns this error without performing the operation.
     Answer(StoreError),
-    /// Does what was asked, and answers this.
+    /// Performs the operation, and returns this error. A failed operation returns its own error.
     Applied(StoreError),
-    /// Does what was asked twice and answers the second time's answer, as a client does that retried.
+    /// Performs the operation twice and returns the second result, as a client that retries does.
     Retried,
-    /// Answers a `get` as it was before so many writes.
+    /// Returns the entry of a `get` as it was before this number of writes.
     StaleRead(usize),
 }
 
 impl Fault {
-    /// Reads a fault by its name in a scenario.
+    /// Returns the fault with this name in a scenario. `milliseconds` applies to `throttled`, `back` to `stale-read`.
     ///
     /// # Errors
-    /// If there is none of this name.
+    /// If the name is unknown.
     pub fn named(how: &str, milliseconds: u64, back: usize) -> Result<Self, String> {
         let answer = |name: &str| {
-            let cause = || Cause::new("as the scenario asks");
+            let cause = || Cause::new("a fault of the scenario");
             Ok(match name {
                 "missing" => StoreError::Missing,
                 "stale" => StoreError::Stale,
@@ -42,7 +42,7 @@ impl Fault {
                 "outcome-unknown" => StoreError::OutcomeUnknown(cause()),
                 "unavailable" => StoreError::Unavailable(cause()),
                 "other" => StoreError::Other(cause()),
-                _ => return Err(format!("there is no fault {how:?}")),
+                _ => return Err(format!("unknown fault {how:?}")),
             })
         };
         match (how, how.strip_prefix("applied-")) {
@@ -54,7 +54,7 @@ impl Fault {
     }
 }
 
-/// Something that is to happen at the `nth` question of a kind.
+/// An event at the `nth` operation of a kind.
 #[derive(Debug)]
 struct Armed<T> {
     operation: String,
@@ -64,7 +64,7 @@ struct Armed<T> {
 }
 
 impl<T> Armed<T> {
-    /// Counts one question, and tells whether it is the one.
+    /// Counts one operation. Returns whether the event applies to it.
     fn meets(&mut self, operation: &str) -> bool {
         if self.times == 0 || (self.operation != operation && self.operation != "any") {
             return false;
@@ -78,17 +78,17 @@ impl<T> Armed<T> {
     }
 }
 
-/// What is to happen in one call, and what the call has asked.
+/// The faults and pauses of one call, and the operations that the call has requested.
 #[derive(Debug, Default)]
 pub struct Script {
     faults: Vec<Armed<Fault>>,
     pauses: Vec<Armed<Vec<Value>>>,
-    /// The questions, in order: the operation, and `fresh` after a `get` that asks for that.
+    /// The operations in order, by name; `get fresh` for a `get` with `fresh`.
     pub questions: Vec<String>,
 }
 
 impl Script {
-    /// Makes `times` questions of a kind fail, from the `nth` on.
+    /// Injects a fault into `times` operations of a kind, from the `nth` on.
     pub fn fail(&mut self, operation: String, nth: usize, times: usize, what: Fault) {
         self.faults.push(Armed {
             operation,
@@ -98,7 +98,7 @@ impl Script {
         });
     }
 
-    /// Runs steps right before the `nth` question of a kind.
+    /// Runs steps immediately before the `nth` operation of a kind.
     pub fn pause(&mut self, operation: String, nth: usize, steps: Vec<Value>) {
         self.pauses.push(Armed {
             operation,
@@ -108,7 +108,7 @@ impl Script {
         });
     }
 
-    /// What was to happen and did not.
+    /// A description of an event that did not occur, if there is one.
     pub fn left_over(&self) -> Option<String> {
         let fault = self.faults.iter().find(|fault| fault.times > 0);
         let pause = self.pauses.iter().find(|pause| pause.times > 0);
@@ -120,7 +120,7 @@ impl Script {
                 )
             })
             .or_else(|| {
-                pause.map(|pause| format!("the question {:?} to wait for was never asked", pause.operation))
+                pause.map(|pause| format!("the operation {:?} to wait for was never called", pause.operation))
             })
     }
 
@@ -130,7 +130,7 @@ impl Script {
         } else {
             operation.to_owned()
         });
-        // Each counts the question, whether another meets it too or not.
+        // Each event counts the operation, even if another one applies to it.
         let pauses: Vec<Vec<Value>> = self
             .pauses
             .iter_mut()
@@ -151,12 +151,12 @@ impl Script {
     }
 }
 
-/// A question that waits until these steps are done.
+/// An operation that waits until these steps are done.
 #[derive(Debug)]
 pub struct Paused {
-    /// What is to be done first.
+    /// The steps to run first.
     pub steps: Vec<Value>,
-    /// Lets the question go on.
+    /// Resumes the operation.
     pub go_on: oneshot::Sender<()>,
 }
 
@@ -164,12 +164,12 @@ pub struct Paused {
 struct Shared<S> {
     inner: Arc<S>,
     script: Mutex<Script>,
-    /// What each key held before each write.
+    /// The entries of each key before each write.
     history: Mutex<HashMap<String, Vec<Option<Entry>>>>,
     pauses: mpsc::UnboundedSender<Paused>,
 }
 
-/// A store with a [`Script`]. A clone is the same store, and may promise something else.
+/// A store with a [`Script`]. Clones share the store, and may have different capabilities.
 #[derive(Debug)]
 pub struct Scripted<S> {
     shared: Arc<Shared<S>>,
@@ -195,7 +195,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl<S: StoreService> Scripted<S> {
-    /// Wraps a store; questions that wait are sent to the receiver.
+    /// Wraps a store. Operations that wait are sent to the receiver.
     pub fn new(inner: S) -> (Self, mpsc::UnboundedReceiver<Paused>) {
         let (pauses, receiver) = mpsc::unbounded_channel();
         let capabilities = inner.describe();
@@ -214,31 +214,31 @@ impl<S: StoreService> Scripted<S> {
         (store, receiver)
     }
 
-    /// The store below, whose answers nobody counts.
+    /// The store below. Its operations are not recorded.
     pub fn inner(&self) -> &Arc<S> {
         &self.shared.inner
     }
 
-    /// The same store with other promises.
+    /// The same store with other capabilities.
     pub fn promising(&self, change: impl FnOnce(&mut Capabilities)) -> Self {
         let mut store = self.clone();
         change(&mut store.capabilities);
         store
     }
 
-    /// The same store whose lists bring no values along.
+    /// The same store, with rows that have no values.
     pub fn without_values_in_rows(mut self) -> Self {
         self.rows_bring_values = false;
         self
     }
 
-    /// The same store with shorter pages than it is asked for.
+    /// The same store, with at most this number of rows in a page.
     pub fn with_page_size(mut self, rows: u32) -> Self {
         self.page_size = rows;
         self
     }
 
-    /// Sets what is to happen next and answers what was set before.
+    /// Replaces the script, and returns the previous one.
     pub fn swap(&self, script: Script) -> Script {
         std::mem::replace(&mut lock(&self.shared.script), script)
     }
@@ -247,7 +247,7 @@ impl<S: StoreService> Scripted<S> {
         let (pause, fault) = lock(&self.shared.script).meet(operation, fresh);
         if let Some(steps) = pause {
             let (go_on, wait) = oneshot::channel();
-            // A runner that is gone waits for nothing.
+            // Fails if the runner has ended; then the operation continues.
             if self.shared.pauses.send(Paused { steps, go_on }).is_ok() {
                 let _ = wait.await;
             }
@@ -279,7 +279,7 @@ impl<S: StoreService> Scripted<S> {
     }
 }
 
-/// The name that a script has for an operation.
+/// The name of an operation in a script.
 fn name(op: &StoreOp) -> &'static str {
     match op {
         StoreOp::Get { .. } => "get",
@@ -316,7 +316,7 @@ impl<S: StoreService> StoreService for Scripted<S> {
                 StoreReply::Entry(self.remembered(key, back))
             }
             (Some(Fault::Answer(error)), _) => op.failed(error),
-            // A read has nothing that could be done before it fails.
+            // A read has no effect, so there is nothing to perform.
             (Some(Fault::Applied(error)), StoreOp::Get { .. }) => op.failed(error),
             (Some(Fault::Applied(error)), _) => {
                 let applied = inner.call(now, &op).await;

@@ -1,7 +1,7 @@
 //! The real component over one store, and what it answers to each call.
 
 use tessera::store::StoreService;
-use tessera::{Component, Grant, KeepFields, Session, SessionError, Sessions, Value};
+use tessera::{Component, Grant, KeepFields, PageRequest, Session, SessionError, Sessions, Value};
 use tessera_tests::whole;
 
 use super::plan::{Call, Keeping, Rules, Shown};
@@ -120,7 +120,13 @@ impl Fixture {
         loop {
             let page = self
                 .sessions
-                .list(subject, own.as_deref(), cursor.as_deref())
+                .list(
+                    subject,
+                    PageRequest {
+                        current: own.as_deref(),
+                        cursor: cursor.as_deref(),
+                    },
+                )
                 .await?;
             for item in page.items {
                 let fields = item.fields.into_iter().collect();

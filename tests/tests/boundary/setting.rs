@@ -40,7 +40,7 @@ impl Random for Drawn {
 }
 
 pub(crate) fn build(component: &Component, rules: Rules, secret: &str, store: impl StoreService) -> Sessions {
-    let builder = Sessions::builder_with(component.clone()).expect("the embedded component runs here");
+    let builder = Sessions::builder_with(component.clone());
     let builder = builder
         .signing_key("key", secret)
         .clock(Still)

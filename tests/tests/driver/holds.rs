@@ -126,7 +126,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn sessions(times: Times, clock: &Hand, store: impl Store, remembered: usize) -> Sessions {
     let component = Component::embedded().expect("the embedded component runs here");
-    let builder = Sessions::builder_with(component).expect("it has a policy to start from");
+    let builder = Sessions::builder_with(component);
     let builder = builder
         .signing_key("k", [7; 32])
         .clock(clock.clone())

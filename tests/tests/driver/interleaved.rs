@@ -63,9 +63,10 @@ async fn client(sessions: Sessions, seed: u64) -> Vec<String> {
                     .await,
             ),
             10 => outcome(handle.touch().await, |wrote| format!("touched: {wrote}")),
-            11 => outcome(sessions.list(&subject, None, None).await, |page| {
-                format!("{} listed", page.items.len())
-            }),
+            11 => outcome(
+                sessions.list(&subject, tessera::PageRequest::default()).await,
+                |page| format!("{} listed", page.items.len()),
+            ),
             12 if random.below(6) == 0 => outcome(handle.destroy().await, |()| "destroyed".into()),
             _ => {
                 let opened = sessions.open(&token).await;

@@ -13,7 +13,6 @@ fn key(id: &str) -> SigningKey {
 
 fn sessions(store: MemoryStore) -> Sessions {
     Sessions::builder()
-        .expect("the embedded component runs here")
         .key(key("old"))
         .instances(3)
         .build(store)

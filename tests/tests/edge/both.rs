@@ -120,7 +120,7 @@ fn steady_page(text: &str) -> String {
     let changing = [
         (r#"name="csrf_token" value=""#, "\""),
         (r#"name="public_id" value=""#, "\""),
-        ("<dt>Reference</dt><dd><code>", "</code>"),
+        ("<dt>Public id</dt><dd><code>", "</code>"),
         (r#"id="token"><code>"#, "</code>"),
         ("data-at=\"", "</span>"),
         ("data-left=\"", "</span>"),

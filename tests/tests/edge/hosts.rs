@@ -44,7 +44,7 @@ async fn copy(from: &impl Store, to: &impl Store, key: &str, owner: &str) {
 }
 
 fn host(store: impl StoreService, format: TokenFormat) -> Sessions {
-    let builder = Sessions::builder().expect("the engine");
+    let builder = Sessions::builder();
     let builder = builder
         .signing_key(SIGNING_KEY.0, SIGNING_KEY.1)
         .policy(|policy| {

@@ -37,7 +37,7 @@ fn all_pass(worker: &Worker, kind: &str, promises: Promises<'_>) -> usize {
     let wanted = std::env::var("TESSERA_SCENARIO").unwrap_or_default();
     let mut chosen = scenario::load(&folder()).expect("the scenarios can be read");
     chosen.retain(|scenario| format!("{}: {}", scenario.file, scenario.name).contains(&wanted));
-    assert!(!chosen.is_empty(), "no scenario is called so: {wanted}");
+    assert!(!chosen.is_empty(), "no scenario matches: {wanted}");
     let (next, ends) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {

@@ -139,12 +139,12 @@ fn a_misspelt_variable_is_a_warning_with_the_nearest_name() {
     }));
     let log = log(&worker);
     for said in [
-        "no variable TESSERA_SESSION_PER_SUBJECT; the nearest name is TESSERA_SESSIONS_PER_SUBJECT",
-        "no variable TESSERA_IDLE_TIME_OUT; the nearest name is TESSERA_IDLE_TIMEOUT",
-        "no variable TESSERA_PUBLIC_FIELD; the nearest name is TESSERA_PUBLIC_FIELDS",
-        "no variable TESSERA_SERVICEKEY; the nearest name is TESSERA_SERVICE_KEY",
-        "no variable TESSERA_BEYOND_ANY_LIKENESS\n",
-        "TESSERA_LISTEN is for `tessera serve` alone",
+        "unknown variable TESSERA_SESSION_PER_SUBJECT; the nearest name is TESSERA_SESSIONS_PER_SUBJECT",
+        "unknown variable TESSERA_IDLE_TIME_OUT; the nearest name is TESSERA_IDLE_TIMEOUT",
+        "unknown variable TESSERA_PUBLIC_FIELD; the nearest name is TESSERA_PUBLIC_FIELDS",
+        "unknown variable TESSERA_SERVICEKEY; the nearest name is TESSERA_SERVICE_KEY",
+        "unknown variable TESSERA_BEYOND_ANY_LIKENESS\n",
+        "TESSERA_LISTEN applies to `tessera serve` only",
     ] {
         assert_eq!(log.matches(said).count(), 1, "{said}: {log}");
     }
@@ -196,10 +196,10 @@ fn every_flag_of_tessera_serve_is_a_variable_here_or_is_said_to_be_for_it_alone(
         variables[name] = json!("");
     }
     let log = log(&start(&variables));
-    assert!(!log.contains("there is no variable"), "{log}");
+    assert!(!log.contains("unknown variable"), "{log}");
     let alone: Vec<&String> = names
         .iter()
-        .filter(|name| log.contains(&format!("the variable {name} is for `tessera serve` alone")))
+        .filter(|name| log.contains(&format!("the variable {name} applies to `tessera serve` only")))
         .collect();
     // Addresses, files, connections and the process.
     let unlike = [

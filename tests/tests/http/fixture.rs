@@ -120,10 +120,7 @@ impl Fixture {
         let clock = Hands(Arc::new(AtomicU64::new(START)));
         let memory = MemoryStore::builder().sweep_interval(Duration::ZERO).build();
         let (store, _) = Scripted::new(NeverReady::new(memory));
-        let builder = Sessions::builder()
-            .unwrap()
-            .signing_key("k", [7; 32])
-            .clock(clock.clone());
+        let builder = Sessions::builder().signing_key("k", [7; 32]).clock(clock.clone());
         let sessions = configure(builder).build(store.clone()).unwrap();
         let shelf = Shelf::default();
         let router = guard(routes(&shelf));

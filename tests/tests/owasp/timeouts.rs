@@ -30,7 +30,7 @@ const PRESETS: [(Preset, Duration, Duration); 3] = [
 ];
 
 fn site(preset: Preset) -> Site {
-    Site::with(|sessions| sessions.preset(preset).unwrap())
+    Site::with(|sessions| sessions.preset(preset))
 }
 
 /// ASVS 5.0, 7.3.1. Cheat Sheet, "Idle Timeout": enforced at the server. NIST, section 5.2, with the times of 2.2.3 and 2.3.3.

@@ -44,7 +44,7 @@ async fn what_a_scenario_did_not_expect_is_told_with_file_name_and_step() {
         ),
         (
             r#"{"do": "save", "on": "s", "token-as": "u"}"#,
-            "no token was handed out",
+            "no token was issued",
         ),
         (
             r#"{"do": "list", "subject": "a", "expect": [{}]}"#,
@@ -53,7 +53,7 @@ async fn what_a_scenario_did_not_expect_is_told_with_file_name_and_step() {
         // Other questions than were said, and what was to happen at questions that nobody asked.
         (
             r#"{"do": "open", "token": "$t", "questions": []}"#,
-            "asked were [\"get\"]",
+            "got [\"get\"]",
         ),
         (
             r#"{"do": "save", "on": "s", "questions": ["replace"]}"#,
@@ -65,7 +65,7 @@ async fn what_a_scenario_did_not_expect_is_told_with_file_name_and_step() {
         ),
         (
             r#"{"do": "open", "token": "$t", "meanwhile": {"before": "insert", "steps": []}}"#,
-            "was never asked",
+            "was never called",
         ),
         // A step within a step.
         (
@@ -77,24 +77,21 @@ async fn what_a_scenario_did_not_expect_is_told_with_file_name_and_step() {
             "time 0: step 1",
         ),
         // Words that mean nothing.
-        (r#"{"do": "jump", "on": "s"}"#, "there is no step \"jump\""),
-        (
-            r#"{"do": "save", "on": "s", "to": "x"}"#,
-            "\"to\" has no meaning here",
-        ),
-        (r#"{"do": "save", "on": "q"}"#, "there is no session \"q\""),
-        (r#"{"do": "open", "token": "$q"}"#, "there is no variable $q"),
+        (r#"{"do": "jump", "on": "s"}"#, "unknown step \"jump\""),
+        (r#"{"do": "save", "on": "s", "to": "x"}"#, "unknown member \"to\""),
+        (r#"{"do": "save", "on": "q"}"#, "unknown session \"q\""),
+        (r#"{"do": "open", "token": "$q"}"#, "unknown variable $q"),
         (
             r#"{"do": "open", "token": "$t", "fault": {"op": "get", "how": "sulking"}}"#,
-            "there is no fault",
+            "unknown fault",
         ),
         (
             r#"{"do": "set", "on": "s", "name": "a", "value": 1}"#,
-            "is not a value",
+            "not a value",
         ),
         (
             r#"{"do": "configure", "as": "h", "policy": {"idle": 1}}"#,
-            "a policy has no field",
+            "unknown policy field",
         ),
     ];
     for (step, told) in cases {
@@ -111,15 +108,15 @@ async fn what_a_scenario_did_not_expect_is_told_with_file_name_and_step() {
 fn a_file_that_is_no_list_of_scenarios_is_refused() {
     for (text, told) in [
         ("{}", "is not a list"),
-        ("[{\"steps\": []}]", "\"name\" is not there"),
-        ("[{\"name\": \"n\"}]", "\"steps\" is not there"),
+        ("[{\"steps\": []}]", "\"name\" is missing"),
+        ("[{\"name\": \"n\"}]", "\"steps\" is missing"),
         (
             "[{\"name\": \"n\", \"steps\": [], \"step\": []}]",
-            "\"step\" has no meaning here",
+            "unknown member \"step\"",
         ),
         (
             "[{\"name\": \"n\", \"steps\": []}, {\"name\": \"n\", \"steps\": []}]",
-            "stands twice",
+            "duplicate name",
         ),
     ] {
         let error = scenario::parse("f.json", text).expect_err("refused");

@@ -108,11 +108,11 @@ fn tokens_are_inspected_and_verified() {
     assert_eq!(verified["public_id"], public_id);
     failed(
         &["token", "verify", &forged(&token), "--key-file", keys],
-        "its mac does not fit",
+        "its signature does not match",
     );
     failed(
         &["token", "verify", &token, "--key-file", keys, "--issuer", "other"],
-        "its mac does not fit",
+        "its signature does not match",
     );
     failed(
         &["token", "verify", &token, "--key-file", "/nowhere"],

@@ -270,7 +270,7 @@ fn what_ends_or_changes_on_either_side_meanwhile_is_right_after_the_next_run() {
     says(&printed, "ended as at the source 1");
     says(
         &printed,
-        "at the source 6; at the destination 3 as they are there, 2 as a service there changed them, 1 ended there",
+        "at the source 6; at the destination 3 unchanged, 2 changed by a service there, 1 ended there",
     );
     let found = runtime.block_on(all(&to));
     let text = |key: &str| found.get(key).and_then(|row| row.value.as_deref());

@@ -157,7 +157,7 @@ fn what_is_wrong_with_the_url_is_said_without_the_password() {
     let wrong = url.replace("s3cret", "wr0ng");
     let nobody = format!("redis://:wr0ng@127.0.0.1:{}", tessera_tests::servers::free_port());
     for (url, said) in [
-        (wrong.as_str(), "does not let this user in"),
+        (wrong.as_str(), "refuses this user or password"),
         (nobody.as_str(), "cannot be reached"),
         ("redis://:wr0ng@h?color=red", "unknown"),
         ("redis+sentinel://:wr0ng@h", "the name of the master"),

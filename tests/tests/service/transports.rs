@@ -104,7 +104,7 @@ fn an_unfit_transport_is_refused_at_the_start_by_name() {
         ),
         (
             vec!["--transport", "header:X-Role", "--auth-header", "role=X-Role"],
-            "a field is told in it",
+            "used both as a transport and for a field",
         ),
     ] {
         let (_directory, data) = place();

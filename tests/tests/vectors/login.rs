@@ -30,15 +30,11 @@ impl Clock for Stopped {
 
 /// An engine of one instance, without keys.
 pub(crate) fn builder(format: TokenFormat) -> SessionsBuilder {
-    Sessions::builder()
-        .expect("the embedded component runs here")
-        .clock(Stopped)
-        .instances(1)
-        .policy(|policy| {
-            policy.token_format = format;
-            policy.issuer = ISSUER.into();
-            policy.audience = AUDIENCE.into();
-        })
+    Sessions::builder().clock(Stopped).instances(1).policy(|policy| {
+        policy.token_format = format;
+        policy.issuer = ISSUER.into();
+        policy.audience = AUDIENCE.into();
+    })
 }
 
 /// The answer of a future that does not wait: the store in memory answers at once.

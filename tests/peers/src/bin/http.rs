@@ -36,7 +36,7 @@ async fn main() -> Result<(), Failure> {
 }
 
 fn tessera_app() -> Result<Router, Failure> {
-    let builder = Sessions::builder()?.signing_key("2026-11", [7; 32]);
+    let builder = Sessions::builder().signing_key("2026-11", [7; 32]);
     let sessions = builder.build(tessera::store::MemoryStore::new())?;
     let layer = SessionLayer::new(sessions).cookie(Cookie::insecure_for_local_development());
     Ok(Router::new()
