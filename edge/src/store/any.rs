@@ -1,10 +1,10 @@
-//! The store that the configuration names.
+//! The store that the configuration selects.
 
 use tessera_contract::Timestamp;
 
 use super::{Capabilities, CombinedStore, DurableStore, KvStore, StoreOp, StoreReply, StoreService};
 
-/// Which store.
+/// The kinds of stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreKind {
     Durable,
@@ -13,7 +13,7 @@ pub(crate) enum StoreKind {
 }
 
 impl StoreKind {
-    /// Each with its name in the configuration.
+    /// Each kind with its name in the configuration.
     pub(crate) const NAMES: [(&'static str, Self); 3] = [
         ("durable", Self::Durable),
         ("combined", Self::Combined),
@@ -29,7 +29,7 @@ pub(crate) enum AnyStore {
     Kv(KvStore),
 }
 
-/// Asks whichever it is.
+/// Calls the selected store.
 macro_rules! ask {
     ($self:ident, $store:ident => $question:expr) => {
         match $self {

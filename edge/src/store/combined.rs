@@ -1,19 +1,19 @@
-//! A fast store as cache over one that is always right: cheap reads, and revocation that is late by no more than is stated.
+//! A fast store as a cache over a consistent one: reads are cheap, and a revocation is visible after a bounded delay.
 //!
-//! What is cached carries the time at which it was read from the store below, and is answered until `max_stale` after it,
-//! whatever the cache itself makes of its age.
+//! A cached entry carries the time of its read from the store below, and is served until `max_stale` after that time,
+//! whatever age the cache itself reports.
 
 use std::time::Duration;
 
 use tessera_contract::Timestamp;
 use tessera_http::chain;
 
-use super::cache::{Cached, KvCache};
-use super::namespace::Opened;
+use super::kv::cache::{Cached, KvCache};
+use super::kv::namespace::Opened;
 use super::{Capabilities, Cause, Entry, StoreError, StoreOp, StoreReply, StoreService};
 use crate::{clock, deadline, requests};
 
-/// A cache that takes longer is none; or as long as the store may take, if that is less. In milliseconds.
+/// The time limit for the cache, in milliseconds; a third of the store's time limit if that is less.
 const CACHE_TIMEOUT_MS: u64 = 1000;
 
 /// Workers KV over another store.
@@ -26,18 +26,18 @@ pub(crate) struct CombinedStore<S> {
 }
 
 impl<S: StoreService> CombinedStore<S> {
-    /// `max_stale`: how old an answer may be. `store_timeout_ms`: how long all that is asked for one answer may take.
+    /// `max_stale` is the maximum age of a reply, and `store_timeout_ms` the time limit for an operation as a whole.
     pub(crate) fn new(kv: Opened, space: &str, inner: S, max_stale: Duration, store_timeout_ms: u64) -> Self {
         Self {
             cache: KvCache::new(kv, space),
             inner,
             max_stale,
-            // The store below is to have time, too.
+            // Leaves time for the store below.
             cache_timeout_ms: CACHE_TIMEOUT_MS.min(store_timeout_ms / 3),
         }
     }
 
-    /// What the cache answers, if it does so in time.
+    /// Awaits the cache for at most its time limit.
     async fn in_time<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let answer = deadline::within(self.cache_timeout_ms, asked).await;
         answer.unwrap_or_else(|| Err(StoreError::Unavailable(Cause::new("it did not answer in time"))))
@@ -45,21 +45,24 @@ impl<S: StoreService> CombinedStore<S> {
 
     fn may_serve(&self, cached: &Cached, now: Timestamp) -> bool {
         let read_at = cached.read_at;
-        // By the runtime's own clock, as it was when the entry was read; one that was set back makes nothing younger.
+        // `read_at` is from the same clock. An entry from the future is not served, because the clock was set back.
         let wall = clock::now();
         let is_young = read_at <= wall && wall < read_at.saturating_add(self.max_stale);
-        // What has expired may have been touched meanwhile: the store below knows.
+        // An expired entry may have been touched since it was cached, so the store below decides.
         is_young && cached.expires_at > now
     }
 
-    /// Forgets what a write has changed; if that fails, what is cached grows old all the same.
+    /// Removes an entry from the cache after a write. If that fails, the entry is served until `max_stale`.
     async fn forget(&self, key: &str) {
         if let Err(error) = self.in_time(self.cache.remove(key)).await {
-            tracing::debug!("a cached entry is left to grow old: {}", chain(&error));
+            tracing::debug!(
+                "a cached entry could not be removed and remains until it is stale: {}",
+                chain(&error)
+            );
         }
     }
 
-    /// Reads an entry from the store below, and caches it for later.
+    /// Reads an entry from the store below, and caches it in the background.
     async fn read(&self, now: Timestamp, key: &str, op: &StoreOp) -> StoreReply {
         let read_at = clock::now();
         let reply = self.inner.call(now, op).await;
@@ -75,7 +78,7 @@ impl<S: StoreService> CombinedStore<S> {
             requests::spawn(async move {
                 let put = cache.put(&key, &value, &cached, max_stale);
                 if let Some(Err(error)) = deadline::within(timeout_ms, put).await {
-                    tracing::debug!("an entry is not cached: {}", chain(&error));
+                    tracing::debug!("an entry could not be cached: {}", chain(&error));
                 }
             });
         }
@@ -112,7 +115,7 @@ impl<S: StoreService> StoreService for CombinedStore<S> {
                         }));
                     }
                     Ok(_) => {}
-                    // A cache that fails is none.
+                    // If the cache fails, the store below replies.
                     Err(error) => tracing::debug!("the cache cannot be read: {}", chain(&error)),
                 }
                 self.read(now, key, op).await
@@ -120,11 +123,11 @@ impl<S: StoreService> StoreService for CombinedStore<S> {
             StoreOp::Get { .. } | StoreOp::GetMany { .. } | StoreOp::ListOwned { .. } => {
                 self.inner.call(now, op).await
             }
-            // Nothing live was there that could be cached.
+            // Before an insertion, the cache has no live entry of the key.
             StoreOp::Insert { .. } => self.inner.call(now, op).await,
             StoreOp::Replace { key, .. } | StoreOp::Touch { key, .. } | StoreOp::Delete { key, .. } => {
                 let reply = self.inner.call(now, op).await;
-                // However else it ended, it may have been done.
+                // With any other reply, the write may have taken effect.
                 if !matches!(reply.error(), Some(StoreError::Missing | StoreError::TooLarge)) {
                     self.forget(key).await;
                 }

@@ -1,16 +1,9 @@
-//! Where records are kept: the contract of `wit/store.wit`, over what a Worker has.
+//! Stores: the contract of `wit/store.wit` over the storage of a Worker.
 
 mod any;
-mod cache;
 mod combined;
 mod durable;
-mod index;
 mod kv;
-mod namespace;
-mod object;
-mod owner;
-mod record;
-mod remote;
 
 use std::time::Duration;
 
@@ -25,22 +18,22 @@ pub(crate) use tessera_contract::store::{
     Store, StoreError, StoreOp, StoreReply, StoreService, check_batch, check_limit,
 };
 
-/// How long an owner's entry is kept that names no record: longer than any call takes.
+/// The time for which an index keeps an entry without a record. It exceeds the duration of any call.
 pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(600);
-/// JavaScript's numbers are exact so far: 285 thousand years.
+/// The latest time: JavaScript's numbers are exact up to here, which is 285 thousand years.
 pub(crate) const END_OF_TIME: Timestamp = Timestamp::from_millis((1 << 53) - 1);
 
-/// When a written record expires: none outlives its end.
+/// The expiry of a written record, which is not after its absolute end.
 fn expires_at(at: &Placement) -> Timestamp {
     at.expires_at.min(at.ends_at).min(END_OF_TIME)
 }
 
-/// When it ends however often it is touched.
+/// The absolute end of a written record.
 fn ends_at(at: &Placement) -> Timestamp {
     at.ends_at.min(END_OF_TIME)
 }
 
-/// How removing many has ended: where some of it was done, or may have been, nobody is told that nothing was.
+/// The result of a batch deletion. If some deletions were or may have been done, a failure becomes `OutcomeUnknown`.
 fn removed_of(count: u32, failures: Vec<StoreError>) -> Result<u32, StoreError> {
     let may_be_done = count > 0
         || failures

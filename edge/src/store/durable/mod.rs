@@ -1,4 +1,10 @@
-//! `DurableStore`: a Durable Object for each record and one for each owner's index. Strongly consistent.
+//! `DurableStore`: one Durable Object for each record, and one for each owner's index. Strongly consistent.
+
+mod owner_object;
+mod owner_protocol;
+mod record_object;
+mod record_protocol;
+mod remote;
 
 use std::time::Duration;
 
@@ -9,20 +15,22 @@ use tessera_contract::Timestamp;
 use tessera_http::chain;
 use worker::ObjectNamespace;
 
-use super::index::{self, Line};
-use super::record::{self, Draft, Listing, Place};
-use super::remote::{Failure, ask};
-use super::{
+use self::owner_protocol::Line;
+use self::record_protocol::{Draft, Listing, Place};
+use self::remote::{Failure, ask};
+use crate::random;
+use crate::store::{
     Capabilities, Cause, Condition, Deletion, END_OF_TIME, Entry, Expected, LONGEST_CALL, Page, Placement,
     Row, SWEEP_GRACE, Store, StoreError, check_batch, check_limit, ends_at, expires_at, removed_of,
 };
-use crate::random;
 
-/// How many records of a page are read at once, and how many bytes make it full: an isolate has 128 MiB for everything, and a
-/// record of the longest kind is there more than once on its way.
+/// The number of records of a page that are read concurrently.
+///
+/// An isolate has 128 MiB in total, and a record of the maximum length is in memory more than once while it is read.
 const ROWS_AT_ONCE: usize = 16;
+/// The size of the records at which a page is full, in bytes.
 const PAGE_BYTES: usize = 4 << 20;
-/// What every cursor begins with; the last key of the page before follows, in base64url.
+/// The prefix of every cursor. The last key of the previous page follows, in base64url.
 const CURSOR: char = 'k';
 
 /// Records and indexes in Durable Objects.
@@ -34,7 +42,7 @@ pub(crate) struct DurableStore {
 }
 
 impl DurableStore {
-    /// `space` stands before every name: what is in one space is in no other.
+    /// `space` is the prefix of every object's name, which separates spaces from each other.
     pub(crate) fn new(sessions: ObjectNamespace, owners: ObjectNamespace, space: &str) -> Self {
         Self {
             sessions,
@@ -43,27 +51,35 @@ impl DurableStore {
         }
     }
 
-    async fn record(&self, key: &str, question: &record::Question) -> Result<record::Answer, StoreError> {
+    async fn record(
+        &self,
+        key: &str,
+        question: &record_protocol::Request,
+    ) -> Result<record_protocol::Reply, StoreError> {
         let name = format!("{}k:{key}", self.space);
         match ask(&self.sessions, &name, question)
             .await
             .map_err(|failure| failure.of(question))?
         {
-            record::Answer::Refused { error } => Err(error),
+            record_protocol::Reply::Refused { error } => Err(error),
             answer => Ok(answer),
         }
     }
 
-    async fn index(&self, owner: &str, question: &index::Question) -> Result<index::Answer, StoreError> {
+    async fn index(
+        &self,
+        owner: &str,
+        question: &owner_protocol::Request,
+    ) -> Result<owner_protocol::Reply, StoreError> {
         let asked = ask(&self.owners, &format!("{}o:{owner}", self.space), question).await;
-        // Nothing depends on a line too many, so that a write whose answer was lost can be asked again.
+        // A superfluous line is harmless, so a write whose answer was lost can be repeated.
         match asked.map_err(Failure::of_read)? {
-            index::Answer::Refused { error } => Err(error),
+            owner_protocol::Reply::Refused { error } => Err(error),
             answer => Ok(answer),
         }
     }
 
-    /// Enters a record in an owner's index, before it is written.
+    /// Enters a record in an owner's index. This comes before the record is written.
     async fn enter(
         &self,
         now: Timestamp,
@@ -72,7 +88,7 @@ impl DurableStore {
         ends_at: Timestamp,
     ) -> Result<Listing, StoreError> {
         let entry = random::number();
-        let question = index::Question::Enter {
+        let question = owner_protocol::Request::Enter {
             now,
             key: key.to_owned(),
             ends_at,
@@ -85,7 +101,7 @@ impl DurableStore {
         }))
     }
 
-    /// Takes a record out of an index, after it was written. What stays is one line too many.
+    /// Removes a record from an index after the record was written. A failure leaves a superfluous line.
     async fn leave(&self, key: &str, left: Option<Place>) {
         if let Some(Place { owner, entry }) = left {
             self.leave_many(&owner, vec![(key.to_owned(), entry)]).await;
@@ -96,17 +112,20 @@ impl DurableStore {
         if entries.is_empty() {
             return;
         }
-        if let Err(error) = self.index(owner, &index::Question::Leave { entries }).await {
+        if let Err(error) = self
+            .index(owner, &owner_protocol::Request::Leave { entries })
+            .await
+        {
             tracing::debug!(
-                "lines of an index are left to be removed later: {}",
+                "lines of an index could not be removed and remain until a later listing: {}",
                 chain(&error)
             );
         }
     }
 
     async fn read(&self, now: Timestamp, key: &str) -> Result<Read, StoreError> {
-        match self.record(key, &record::Question::Get { now }).await? {
-            record::Answer::Entry {
+        match self.record(key, &record_protocol::Request::Get { now }).await? {
+            record_protocol::Reply::Entry {
                 value,
                 version,
                 guard,
@@ -132,31 +151,34 @@ impl DurableStore {
 
     #[cfg(feature = "test-routes")]
     pub(crate) async fn lines(&self, owner: &str) -> Result<Vec<String>, StoreError> {
-        let question = index::Question::List {
+        let question = owner_protocol::Request::List {
             after: None,
             limit: tessera_contract::store::BATCH_LIMIT as u32,
         };
         match self.index(owner, &question).await? {
-            index::Answer::Lines { lines } => Ok(lines.into_iter().map(|line| line.key).collect()),
+            owner_protocol::Reply::Lines { lines } => Ok(lines.into_iter().map(|line| line.key).collect()),
             _ => Err(unexpected()),
         }
     }
 
-    /// The row of a line, if its record is there and of that owner; else what is to be removed, if it is old enough.
+    /// Returns the row of a line, if its record is live and has this owner.
+    ///
+    /// Otherwise returns `Err` with the entry to remove, or `Err(None)` if the line is too recent to be removed or its record
+    /// has expired only lately.
     async fn row(
         &self,
         now: Timestamp,
         owner: &str,
         line: Line,
     ) -> Result<Result<Row, Option<(String, u64)>>, StoreError> {
-        // As it was an hour ago: what has just expired may be touched by who asked before it had.
+        // With the time of an hour ago, because a caller with an earlier time may still touch a record that has just expired.
         let read = match self.read(now.saturating_sub(SWEEP_GRACE), &line.key).await {
             Ok(read) if read.owner.as_deref() == Some(owner) && read.entry.expires_at <= now => {
                 return Ok(Err(None));
             }
             Ok(read) if read.owner.as_deref() == Some(owner) => read,
             Ok(_) | Err(StoreError::Missing) => {
-                // It may be about to be written.
+                // A recent line's record may be about to be written.
                 let is_old = line.entered_at.saturating_add(LONGEST_CALL) < now;
                 let entry = line.entry.parse().ok().map(|entry| (line.key, entry));
                 return Ok(Err(entry.filter(|_| is_old)));
@@ -173,7 +195,10 @@ impl DurableStore {
         }))
     }
 
-    /// Removes a record that meets the conditions that are named; `StoreError::Stale` if it is alive and does not.
+    /// Removes a record that meets the given conditions. Returns whether a live one was there, and its line in an index.
+    ///
+    /// # Errors
+    /// `StoreError::Stale` if a live record does not meet them.
     async fn remove(
         &self,
         now: Timestamp,
@@ -185,9 +210,9 @@ impl DurableStore {
             return Ok((false, None));
         }
         let owner = owner.map(str::to_owned);
-        let question = record::Question::Delete { now, owner, guard };
+        let question = record_protocol::Request::Delete { now, owner, guard };
         match self.record(key, &question).await? {
-            record::Answer::Deleted { was_there, left } => Ok((was_there, left)),
+            record_protocol::Reply::Deleted { was_there, left } => Ok((was_there, left)),
             _ => Err(unexpected()),
         }
     }
@@ -230,7 +255,7 @@ impl Store for DurableStore {
     ) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
         check_batch(keys)?;
         let answers = join_all(keys.iter().map(|key| self.get(now, key, true))).await;
-        // What has failed for one answers for all.
+        // A failure that does not depend on the key is the result for all.
         match answers
             .iter()
             .find_map(|answer| answer.as_ref().err().filter(|error| concerns_all(error)))
@@ -260,8 +285,11 @@ impl Store for DurableStore {
         };
         let version = random::number();
         let draft = draft(value, version, at, listing);
-        match self.record(key, &record::Question::Insert { now, draft }).await? {
-            record::Answer::Written { left } => {
+        match self
+            .record(key, &record_protocol::Request::Insert { now, draft })
+            .await?
+        {
+            record_protocol::Reply::Written { left } => {
                 self.leave(key, left).await;
                 Ok(version)
             }
@@ -285,7 +313,7 @@ impl Store for DurableStore {
             )));
         }
         let version = random::number();
-        let question = |listing| record::Question::Replace {
+        let question = |listing| record_protocol::Request::Replace {
             now,
             expected,
             draft: draft(value, version, at, listing),
@@ -293,12 +321,12 @@ impl Store for DurableStore {
         let owner = at.owner.as_deref();
         let listing = owner.map_or(Listing::Nowhere, |owner| Listing::AsBefore(owner.to_owned()));
         let mut answer = self.record(key, &question(listing)).await?;
-        if let (record::Answer::EnterFirst, Some(owner)) = (&answer, owner) {
+        if let (record_protocol::Reply::EnterFirst, Some(owner)) = (&answer, owner) {
             let listing = self.enter(now, key, owner, ends_at(at)).await?;
             answer = self.record(key, &question(listing)).await?;
         }
         match answer {
-            record::Answer::Written { left } => {
+            record_protocol::Reply::Written { left } => {
                 self.leave(key, left).await;
                 Ok(version)
             }
@@ -317,7 +345,7 @@ impl Store for DurableStore {
             return Err(StoreError::Missing);
         }
         let expires_at = expires_at.min(END_OF_TIME);
-        self.record(key, &record::Question::Touch { now, expires_at })
+        self.record(key, &record_protocol::Request::Touch { now, expires_at })
             .await?;
         Ok(())
     }
@@ -352,7 +380,7 @@ impl Store for DurableStore {
                     count += u32::from(was_there);
                     left.extend(place.map(|place| (deletion.key.clone(), place.entry)));
                 }
-                // Another's, or of another guard: it stays.
+                // It has another owner or guard, and is kept.
                 Err(StoreError::Stale) => {}
                 Err(error) => failures.push(error),
             }
@@ -373,8 +401,9 @@ impl Store for DurableStore {
         if !self.describe().fits_owner(owner) {
             return Ok(Page::default());
         }
-        let index::Answer::Lines { lines } =
-            self.index(owner, &index::Question::List { after, limit }).await?
+        let owner_protocol::Reply::Lines { lines } = self
+            .index(owner, &owner_protocol::Request::List { after, limit })
+            .await?
         else {
             return Err(unexpected());
         };
@@ -439,6 +468,6 @@ fn concerns_all(error: &StoreError) -> bool {
 
 fn unexpected() -> StoreError {
     StoreError::Other(Cause::new(
-        "a Durable Object answers something else than it was asked",
+        "a Durable Object's answer is not of the expected type",
     ))
 }

@@ -1,4 +1,6 @@
-//! The Durable Object that holds an owner's index: which records may be theirs. It may list too much, never too little.
+//! The Durable Object that holds an owner's index: the records that may belong to the owner.
+//!
+//! It may list a record that does not, and never misses one that does.
 
 use serde::Deserialize;
 use tessera_contract::Timestamp;
@@ -6,10 +8,10 @@ use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
 use worker::{SqlStorage, State, Storage};
 
-use super::index::{Answer, Line, Question};
+use super::owner_protocol::{Line, Reply, Request};
 use super::remote::{read_moment, set_alarm, sql_moment};
-use super::{Cause, SWEEP_GRACE, StoreError};
 use crate::clock;
+use crate::store::{Cause, SWEEP_GRACE, StoreError};
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS entries (
     key TEXT PRIMARY KEY,
@@ -18,7 +20,7 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS entries (
     entry TEXT NOT NULL
 ) WITHOUT ROWID";
 
-/// One owner's index. The runtime makes it, and asks it one question after the other.
+/// One owner's index. The runtime creates the object and calls it for one operation after another.
 #[wasm_bindgen]
 pub struct OwnerObject {
     storage: Storage,
@@ -45,7 +47,7 @@ struct Earliest {
 
 #[wasm_bindgen]
 impl OwnerObject {
-    /// Over the storage that the runtime gives.
+    /// Creates the object over the runtime's storage.
     #[wasm_bindgen(constructor)]
     pub fn new(state: DurableObjectState) -> Self {
         Self {
@@ -53,19 +55,19 @@ impl OwnerObject {
         }
     }
 
-    /// Answers one question, both as texts of JSON. Where the storage fails, that is the answer.
+    /// Performs one operation; request and answer are JSON texts. A failure of the storage is an answer.
     ///
     /// # Errors
-    /// If the question cannot be read.
+    /// If the request cannot be read.
     pub fn ask(&self, question: &str) -> Result<String, JsError> {
-        let question: Question = serde_json::from_str(question)?;
-        let answer = self.answer(question).unwrap_or_else(|error| Answer::Refused {
+        let question: Request = serde_json::from_str(question)?;
+        let answer = self.answer(question).unwrap_or_else(|error| Reply::Refused {
             error: StoreError::Other(Cause::new(error.to_string())),
         });
         Ok(serde_json::to_string(&answer)?)
     }
 
-    /// Removes entries past their end, and says when to look again.
+    /// Deletes entries that ended an hour ago, and sets the next alarm.
     ///
     /// # Errors
     /// If the storage fails; the runtime then calls again.
@@ -98,10 +100,10 @@ impl OwnerObject {
         Ok(earliest.ends_at.map(|at| Timestamp::from_millis(at as u64)))
     }
 
-    fn answer(&self, question: Question) -> Result<Answer, worker::Error> {
+    fn answer(&self, question: Request) -> Result<Reply, worker::Error> {
         let sql = self.table()?;
         match question {
-            Question::Enter {
+            Request::Enter {
                 now,
                 key,
                 ends_at,
@@ -114,7 +116,7 @@ impl OwnerObject {
                     sql_moment(now),
                     entry.to_string().into(),
                 ];
-                // Of two that enter one record, whose write wins is not known here: the later end counts.
+                // Of two callers that enter one record, either may win the write, so the later end counts.
                 sql.exec(
                     "INSERT INTO entries (key, ends_at, entered_at, entry) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
                      SET ends_at = max(ends_at, excluded.ends_at), entered_at = max(entered_at, excluded.entered_at),
@@ -124,16 +126,16 @@ impl OwnerObject {
                 if before.is_none_or(|before| before > ends_at) {
                     set_alarm(&self.storage, ends_at.saturating_add(SWEEP_GRACE))?;
                 }
-                Ok(Answer::Done)
+                Ok(Reply::Done)
             }
-            Question::Leave { entries } => {
+            Request::Leave { entries } => {
                 for (key, entry) in entries {
                     let which = vec![key.into(), entry.to_string().into()];
                     sql.exec("DELETE FROM entries WHERE key = ? AND entry = ?", Some(which))?;
                 }
-                Ok(Answer::Done)
+                Ok(Reply::Done)
             }
-            Question::List { after, limit } => {
+            Request::List { after, limit } => {
                 let which = vec![after.clone().unwrap_or_default().into(), i64::from(limit).into()];
                 let query = if after.is_some() {
                     "SELECT key, entry, entered_at FROM entries WHERE key > ? ORDER BY key LIMIT ?"
@@ -146,7 +148,7 @@ impl OwnerObject {
                     entry: stored.entry,
                     entered_at: stored.entered_at,
                 };
-                Ok(Answer::Lines {
+                Ok(Reply::Lines {
                     lines: rows.into_iter().map(line).collect(),
                 })
             }

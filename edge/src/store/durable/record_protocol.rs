@@ -1,36 +1,36 @@
-//! What is asked of the object that holds one record, and what it answers: the text that crosses between the two.
+//! The messages between the store and the Durable Object of a record.
 
 use serde::{Deserialize, Serialize};
 use tessera_contract::Timestamp;
 
-use super::{Expected, StoreError};
+use crate::store::{Expected, StoreError};
 
-/// The entry in an owner's index that stands for this record.
+/// The record's entry in an owner's index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub(crate) owner: String,
-    /// Which entry: another stands there once somebody has entered the record anew.
+    /// The number of the entry. It changes when another caller enters the record again.
     pub(crate) entry: u64,
 }
 
-/// Where a written record is listed from now on.
+/// The index that lists a written record from now on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Listing {
-    /// In nobody's index.
+    /// In no index.
     Nowhere,
-    /// Where it is listed already, if that is this owner's index and it ends no later than is known there; else the record
-    /// asks to be entered first.
+    /// In the present one, if that is this owner's index and the record ends no later than the index knows. Otherwise the
+    /// answer is `EnterFirst`.
     AsBefore(String),
-    /// It was entered.
+    /// In this one, where it was entered before the write.
     Entered(Place),
 }
 
-/// A record as it is to be written.
+/// A record to write.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Draft {
     pub(crate) value: String,
     pub(crate) version: u64,
-    /// `None` keeps the guard of the live record; 0 where there is none.
+    /// `None` keeps the guard of the live record, and is 0 if there is none.
     pub(crate) guard: Option<u64>,
     pub(crate) expires_at: Timestamp,
     pub(crate) ends_at: Timestamp,
@@ -38,7 +38,7 @@ pub(crate) struct Draft {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Question {
+pub(crate) enum Request {
     Get {
         now: Timestamp,
     },
@@ -55,18 +55,18 @@ pub(crate) enum Question {
         now: Timestamp,
         expires_at: Timestamp,
     },
-    /// Refused as stale if a live record does not meet all the conditions that are named.
+    /// Refused as stale if a live record does not meet all given conditions.
     Delete {
         now: Timestamp,
-        /// It belongs to this owner.
+        /// The record has this owner.
         owner: Option<String>,
-        /// It has this guard.
+        /// The record has this guard.
         guard: Option<u64>,
     },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Answer {
+pub(crate) enum Reply {
     Entry {
         value: String,
         version: u64,
@@ -75,11 +75,11 @@ pub(crate) enum Answer {
         touched_at: Timestamp,
         owner: Option<String>,
     },
-    /// Written; the entry in an index that stands for it no longer, if there is one.
+    /// The record was written. `left` is the index entry that is obsolete now, if there is one.
     Written {
         left: Option<Place>,
     },
-    /// Nothing was written: the record is to be entered in its owner's index first.
+    /// Nothing was written: the record must be entered in its owner's index first.
     EnterFirst,
     Touched,
     Deleted {

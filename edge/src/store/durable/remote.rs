@@ -1,4 +1,4 @@
-//! How a Durable Object is called and woken, and how a call of one fails.
+//! Calls and alarms of Durable Objects, and the classification of failed calls.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use worker::{ObjectNamespace, SqlStorageValue, Storage};
 
-use super::{Cause, StoreError, record};
+use super::record_protocol;
 use crate::budget;
+use crate::store::{Cause, StoreError};
 
-/// How long to leave an object alone that says it is overloaded.
+/// The time after which a call of an overloaded object may be repeated.
 const OVERLOADED_PAUSE: Duration = Duration::from_secs(1);
-/// How much of the runtime's text an error has, in characters.
+/// The maximum length of the runtime's text in an error, in characters.
 const LONGEST_REASON: usize = 200;
-/// The latest alarm: 2100. The runtime refuses dates after 2189; what is not due when an alarm comes
-/// sets the next.
+/// The latest alarm: 2100. The runtime refuses dates after 2189. An object that is not due at its alarm sets the next one.
 const LATEST_ALARM: Timestamp = Timestamp::from_millis(4_102_444_800_000);
 
 #[wasm_bindgen]
 extern "C" {
-    /// A record's or an owner's object, as seen from elsewhere.
+    /// The stub of a record's or an owner's object.
     type Remote;
 
     #[wasm_bindgen(method, catch)]
@@ -35,32 +35,32 @@ extern "C" {
     fn set_alarm(this: &Alarms, at: f64) -> Result<Promise, JsValue>;
 }
 
-/// Wakes an object then. Not awaited: the runtime answers nobody before this is kept as well.
+/// Sets the alarm of an object. Not awaited: the runtime sends no answer before the alarm is stored.
 pub(crate) fn set_alarm(storage: &Storage, at: Timestamp) -> Result<(), worker::Error> {
     let alarms: &Alarms = storage.as_raw().unchecked_ref();
     let _kept = alarms.set_alarm(at.min(LATEST_ALARM).as_millis() as f64)?;
     Ok(())
 }
 
-/// A moment as an object's SQL has it: its numbers are JavaScript's.
+/// A time as an SQL value of an object. Its numbers are JavaScript's.
 pub(super) fn sql_moment(at: Timestamp) -> SqlStorageValue {
     SqlStorageValue::Float(at.as_millis() as f64)
 }
 
-/// Reads it, for serde's attribute `deserialize_with`.
+/// Reads such a time, for serde's attribute `deserialize_with`.
 pub(super) fn read_moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let millis = f64::deserialize(deserializer)?;
     Ok(Timestamp::from_millis(millis as u64))
 }
 
-/// Why an object did not answer.
+/// A failed call of an object.
 pub(super) struct Failure {
     is_overloaded: bool,
     message: String,
 }
 
 impl Failure {
-    /// Of a question that may be asked again.
+    /// The error of an operation that may be repeated.
     pub(super) fn of_read(self) -> StoreError {
         if self.is_overloaded {
             return StoreError::Throttled(OVERLOADED_PAUSE);
@@ -68,10 +68,10 @@ impl Failure {
         StoreError::Unavailable(Cause::new(self.message))
     }
 
-    pub(super) fn of(self, question: &record::Question) -> StoreError {
+    pub(super) fn of(self, question: &record_protocol::Request) -> StoreError {
         match question {
-            record::Question::Get { .. } => self.of_read(),
-            // An overloaded object has not begun.
+            record_protocol::Request::Get { .. } => self.of_read(),
+            // An overloaded object has not started the operation.
             _ if self.is_overloaded => self.of_read(),
             _ => StoreError::OutcomeUnknown(Cause::new(self.message)),
         }
@@ -95,7 +95,7 @@ pub(super) async fn ask<Q: Serialize, A: DeserializeOwned>(
     }
     #[cfg(feature = "test-routes")]
     crate::faults::before_object().await;
-    let question = serde_json::to_string(question).map_err(|_| failed("a question cannot be written"))?;
+    let question = serde_json::to_string(question).map_err(|_| failed("a request cannot be encoded"))?;
     let stub = objects
         .get_by_name(name)
         .map_err(|_| failed("a Durable Object cannot be named"))?;
@@ -104,12 +104,11 @@ pub(super) async fn ask<Q: Serialize, A: DeserializeOwned>(
     let answer = answer.await.map_err(|error| read_failure(&error))?;
     let answer = answer
         .as_string()
-        .ok_or_else(|| failed("a Durable Object answers no text"))?;
-    serde_json::from_str(&answer)
-        .map_err(|_| failed("a Durable Object answers something that cannot be read"))
+        .ok_or_else(|| failed("a Durable Object's answer is not a text"))?;
+    serde_json::from_str(&answer).map_err(|_| failed("a Durable Object's answer cannot be decoded"))
 }
 
-/// Why a call failed, as the runtime says it: it knows an object by a hash of its name.
+/// Reads the runtime's error. Its text identifies an object only by a hash of its name.
 fn read_failure(error: &JsValue) -> Failure {
     let property = |name: &str| js_sys::Reflect::get(error, &name.into()).ok();
     let is = |name: &str| property(name).is_some_and(|value| value.is_truthy());
@@ -119,7 +118,7 @@ fn read_failure(error: &JsValue) -> Failure {
         message.extend(reason.chars().take(LONGEST_REASON));
     }
     if is("retryable") {
-        message.push_str("; it may work again");
+        message.push_str("; the call may be retried");
     }
     Failure {
         is_overloaded: is("overloaded"),

@@ -1,22 +1,22 @@
-//! What is asked of the object that holds an owner's index, and what it answers.
+//! The messages between the store and the Durable Object of an owner's index.
 
 use serde::{Deserialize, Serialize};
 use tessera_contract::Timestamp;
 
-use super::StoreError;
+use crate::store::StoreError;
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Question {
-    /// Enters a record, or enters it anew: whoever enters gets an entry of their own.
+pub(crate) enum Request {
+    /// Enters a record, or replaces its entry. Each caller draws its own entry number.
     Enter {
         now: Timestamp,
         key: String,
         ends_at: Timestamp,
         entry: u64,
     },
-    /// Takes entries away, each only if nobody has entered the record anew.
+    /// Removes entries, each unless another caller has replaced it since.
     Leave { entries: Vec<(String, u64)> },
-    /// Keys after this one, in their order.
+    /// Lists lines with keys after this one, in the order of keys.
     List { after: Option<String>, limit: u32 },
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Line {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Answer {
+pub(crate) enum Reply {
     Done,
     Lines { lines: Vec<Line> },
     Refused { error: StoreError },

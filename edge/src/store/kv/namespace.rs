@@ -1,4 +1,4 @@
-//! A KV namespace, asked within the request's budget; and how it fails.
+//! Access to a KV namespace within the request's budget, and the classification of its failures.
 
 use std::time::Duration;
 
@@ -11,19 +11,20 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use worker::kv::KvError;
 
-use super::{Cause, StoreError};
+use crate::store::{Cause, StoreError};
 use crate::{budget, clock};
 
-/// The shortest life that KV gives a key.
+/// The minimum time to live of a key in KV.
 pub(super) const MINIMUM_TTL: Duration = Duration::from_secs(60);
-/// What is to live longer is kept until it is deleted, in seconds.
+/// The time to live above which a key is stored without expiry, in seconds.
 const FOR_EVER_S: u64 = 1_000_000_000;
-/// How long two writes to one key have to be apart, as it documents itself.
+/// The documented minimum interval between two writes to one key.
 pub(super) const MINIMUM_WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 #[wasm_bindgen]
 extern "C" {
-    /// A namespace as the runtime gives it. `worker` cannot read many keys of which one is not there.
+    /// The runtime's object of a namespace. Used directly because the `worker` crate cannot read several keys if one of them
+    /// is absent.
     #[derive(Clone)]
     pub(crate) type Binding;
 
@@ -39,11 +40,11 @@ extern "C" {
 pub(super) struct Namespace {
     pub(super) kv: worker::kv::KvStore,
     binding: Binding,
-    /// Stands before every key.
+    /// The prefix of every key.
     space: String,
 }
 
-/// A binding, and what reads and writes it.
+/// A namespace as the `worker` crate's type and as the runtime's object.
 pub(crate) type Opened = (worker::kv::KvStore, Binding);
 
 impl Namespace {
@@ -72,14 +73,14 @@ impl Namespace {
         entry.map(typed).transpose()
     }
 
-    /// What stands under a key as KV knows it.
+    /// Reads a key, with its metadata as JSON.
     async fn read(&self, key: &str) -> Result<Option<(String, Value)>, StoreError> {
         let asked = async { JsFuture::from(self.binding.get(key, "text")?).await };
         let found = asked.await.map_err(|error: JsValue| read_failed(error.into()))?;
         read_entry(&found).ok_or(StoreError::Corrupt)
     }
 
-    /// Reads a few keys in one operation; each is answered in its place, its metadata yet to be read.
+    /// Reads several keys in one operation. Each entry is in the position of its key, with its metadata as JSON.
     pub(super) async fn get_each<const N: usize>(
         &self,
         keys: &[String; N],
@@ -110,7 +111,7 @@ impl Namespace {
         found.dyn_into()
     }
 
-    /// `until`: when KV may forget it.
+    /// Writes a key. KV may delete it after `until`.
     pub(super) async fn put(
         &self,
         key: &str,
@@ -121,7 +122,7 @@ impl Namespace {
         spend()?;
         #[cfg(feature = "test-routes")]
         self.before_write(key).await?;
-        // What is to be kept is never kept for less.
+        // Rounded up, so that KV does not delete it early.
         let left_s = until.millis_since(clock::now()).div_ceil(1000);
         let put = self.kv.put(&self.key(key), value);
         let put = put.and_then(|put| put.metadata(metadata)).map_err(write_failed)?;
@@ -141,13 +142,13 @@ impl Namespace {
     }
 }
 
-/// An entry whose metadata is what this module has put there.
+/// Parses the metadata of an entry.
 fn typed<M: DeserializeOwned>((value, metadata): (String, Value)) -> Result<(String, M), StoreError> {
     let metadata = serde_json::from_value(metadata).map_err(|_| StoreError::Corrupt)?;
     Ok((value, metadata))
 }
 
-/// What KV has under a key: `None` within where there is nothing, without where it cannot be read.
+/// Reads a result of KV. `Some(None)` means that the key is absent, `None` that the result cannot be read.
 fn read_entry(found: &JsValue) -> Option<Option<(String, Value)>> {
     if found.is_null() || found.is_undefined() {
         return Some(None);
@@ -160,7 +161,7 @@ fn read_entry(found: &JsValue) -> Option<Option<(String, Value)>> {
     Some(Some((value, serde_json::from_str(&metadata).ok()?)))
 }
 
-/// The faults that tests order.
+/// The faults that tests inject.
 #[cfg(feature = "test-routes")]
 impl Namespace {
     async fn stale<M: DeserializeOwned>(&self, key: &str) -> Result<Option<Option<(String, M)>>, StoreError> {
@@ -185,7 +186,10 @@ impl Namespace {
     }
 }
 
-/// Takes one operation of the request's budget.
+/// Takes one operation from the request's budget.
+///
+/// # Errors
+/// `StoreError::Throttled` if the budget is exhausted.
 pub(super) fn spend() -> Result<(), StoreError> {
     if budget::spend() {
         Ok(())
@@ -194,7 +198,7 @@ pub(super) fn spend() -> Result<(), StoreError> {
     }
 }
 
-/// KV says 429 in its message alone.
+/// KV reports 429 only in its message.
 fn is_throttled(error: &KvError) -> bool {
     format!("{error:?}").contains("429")
 }
@@ -203,7 +207,7 @@ pub(super) fn read_failed(error: KvError) -> StoreError {
     if is_throttled(&error) {
         return StoreError::Throttled(MINIMUM_WRITE_INTERVAL);
     }
-    // Its own text may name the key.
+    // KV's own text is dropped, because it may contain the key.
     StoreError::Unavailable(Cause::new("Workers KV failed"))
 }
 

@@ -1,5 +1,6 @@
-//! The Durable Object that holds one record. All that it is asked is done at once, without awaiting anything in between: that
-//! is what makes its comparing and swapping one step.
+//! The Durable Object that holds one record.
+//!
+//! It handles each operation without awaiting anything, which makes compare-and-swap one step.
 
 use std::cell::Cell;
 
@@ -9,10 +10,10 @@ use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
 use worker::{SqlStorage, SqlStorageValue, State, Storage};
 
-use super::record::{Answer, Draft, Listing, Place, Question};
+use super::record_protocol::{Draft, Listing, Place, Reply, Request};
 use super::remote::{read_moment, set_alarm, sql_moment};
-use super::{Cause, Expected, SWEEP_GRACE, StoreError};
 use crate::clock;
+use crate::store::{Cause, Expected, SWEEP_GRACE, StoreError};
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS record (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -26,11 +27,11 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS record (
     entry TEXT
 )";
 
-/// One record. The runtime makes it, and asks it one question after the other.
+/// One record. The runtime creates the object and calls it for one operation after another.
 #[wasm_bindgen]
 pub struct SessionObject {
     storage: Storage,
-    /// Nothing is stored for a key that was only looked for.
+    /// Whether the table exists. A read creates no table, so that a key without a record stores nothing.
     has_table: Cell<bool>,
 }
 
@@ -69,7 +70,7 @@ impl Stored {
         known.is_some_and(|(version, guard)| expected.is_met(version, guard))
     }
 
-    /// Whether it belongs to this owner and has this guard, where they are named.
+    /// Whether it has this owner and this guard. An absent condition is met.
     fn meets(&self, owner: Option<&str>, guard: Option<u64>) -> bool {
         (owner.is_none() || self.owner.as_deref() == owner) && (guard.is_none() || self.guard() == guard)
     }
@@ -89,7 +90,7 @@ impl Stored {
 
 #[wasm_bindgen]
 impl SessionObject {
-    /// Over the storage that the runtime gives.
+    /// Creates the object over the runtime's storage.
     #[wasm_bindgen(constructor)]
     pub fn new(state: DurableObjectState) -> Self {
         let storage = State::from(state).storage();
@@ -105,22 +106,22 @@ impl SessionObject {
         }
     }
 
-    /// Answers one question, both as texts of JSON. Where the storage fails, that is the answer.
+    /// Performs one operation; request and answer are JSON texts. A failure of the storage is an answer.
     ///
     /// # Errors
-    /// If the question cannot be read.
+    /// If the request cannot be read.
     pub fn ask(&self, question: &str) -> Result<String, JsError> {
-        let question: Question = serde_json::from_str(question)?;
+        let question: Request = serde_json::from_str(question)?;
         let answer = self.answer(question).unwrap_or_else(|failure| match failure {
-            Failure::Refused(error) => Answer::Refused { error },
-            Failure::Storage(error) => Answer::Refused {
+            Failure::Refused(error) => Reply::Refused { error },
+            Failure::Storage(error) => Reply::Refused {
                 error: StoreError::Other(Cause::new(error.to_string())),
             },
         });
         Ok(serde_json::to_string(&answer)?)
     }
 
-    /// Removes what has expired; otherwise says when to look again.
+    /// Deletes the record if it expired an hour ago; otherwise sets the next alarm.
     ///
     /// # Errors
     /// If the storage fails; the runtime then calls again.
@@ -139,7 +140,7 @@ impl SessionObject {
     }
 }
 
-/// Why a question is not answered as asked.
+/// An error of an operation.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -153,11 +154,11 @@ impl SessionObject {
         self.storage.sql()
     }
 
-    fn answer(&self, question: Question) -> Result<Answer, Failure> {
+    fn answer(&self, question: Request) -> Result<Reply, Failure> {
         match question {
-            Question::Get { now } => {
+            Request::Get { now } => {
                 let stored = self.live(now)?;
-                Ok(Answer::Entry {
+                Ok(Reply::Entry {
                     version: stored.version().ok_or(StoreError::Corrupt)?,
                     guard: stored.guard().ok_or(StoreError::Corrupt)?,
                     expires_at: stored.expires_at,
@@ -166,14 +167,14 @@ impl SessionObject {
                     owner: stored.owner,
                 })
             }
-            Question::Insert { now, draft } => {
+            Request::Insert { now, draft } => {
                 let before = self.read()?;
                 if before.as_ref().is_some_and(|stored| stored.is_alive(now)) {
                     return Err(StoreError::Stale.into());
                 }
                 self.write(before.as_ref(), now, 0, draft)
             }
-            Question::Replace { now, expected, draft } => {
+            Request::Replace { now, expected, draft } => {
                 let before = self.live(now)?;
                 if !before.is_expected(expected) {
                     return Err(StoreError::Stale.into());
@@ -181,7 +182,7 @@ impl SessionObject {
                 let kept = before.guard().ok_or(StoreError::Corrupt)?;
                 self.write(Some(&before), now, kept, draft)
             }
-            Question::Touch { now, expires_at } => {
+            Request::Touch { now, expires_at } => {
                 let stored = self.live(now)?;
                 let later = expires_at.min(stored.ends_at);
                 if later > stored.expires_at {
@@ -189,12 +190,12 @@ impl SessionObject {
                     self.sql()
                         .exec("UPDATE record SET expires_at = ?, touched_at = ?", Some(set))?;
                 }
-                Ok(Answer::Touched)
+                Ok(Reply::Touched)
             }
-            Question::Delete { now, owner, guard } => {
-                // What has expired is left to the alarm: to a caller whose clock is behind it may be alive.
+            Request::Delete { now, owner, guard } => {
+                // An expired record is left to the alarm, because it may be live to a caller whose clock is behind.
                 let Some(stored) = self.read()?.filter(|stored| stored.is_alive(now)) else {
-                    return Ok(Answer::Deleted {
+                    return Ok(Reply::Deleted {
                         was_there: false,
                         left: None,
                     });
@@ -203,7 +204,7 @@ impl SessionObject {
                     return Err(StoreError::Stale.into());
                 }
                 self.sql().exec("DELETE FROM record", None)?;
-                Ok(Answer::Deleted {
+                Ok(Reply::Deleted {
                     was_there: true,
                     left: stored.place(),
                 })
@@ -211,14 +212,14 @@ impl SessionObject {
         }
     }
 
-    /// `kept` is the guard where the draft brings none.
+    /// Writes a record. `kept` is the guard if the draft has none.
     fn write(
         &self,
         before: Option<&Stored>,
         now: Timestamp,
         kept: u64,
         draft: Draft,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Reply, Failure> {
         let Draft {
             value,
             version,
@@ -235,7 +236,7 @@ impl SessionObject {
                 let known = before.is_some_and(|stored| stored.ends_at >= ends_at);
                 match &old {
                     Some(place) if place.owner == owner && known => Some(place.clone()),
-                    _ => return Ok(Answer::EnterFirst),
+                    _ => return Ok(Reply::EnterFirst),
                 }
             }
         };
@@ -257,7 +258,7 @@ impl SessionObject {
             owner.into(),
             entry.into(),
         ];
-        // Before the record: one that nothing wakes would stay for ever.
+        // Before the record is written, because a record without an alarm would stay for ever.
         if before.is_none() {
             self.wake_at(expires_at.saturating_add(SWEEP_GRACE))?;
         }
@@ -266,9 +267,9 @@ impl SessionObject {
              VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
             Some(row),
         )?;
-        // An entry of the same owner's that was entered anew stands there no longer.
+        // An entry in the same owner's index was already replaced by the new one.
         let left = old.filter(|old| place.as_ref().is_none_or(|place| place.owner != old.owner));
-        Ok(Answer::Written { left })
+        Ok(Reply::Written { left })
     }
 
     fn read(&self) -> Result<Option<Stored>, worker::Error> {
@@ -284,7 +285,7 @@ impl SessionObject {
         stored.ok_or(Failure::Refused(StoreError::Missing))
     }
 
-    /// Not awaited: the runtime answers nobody before it has kept the alarm, too.
+    /// Sets the alarm. Not awaited: the runtime sends no answer before the alarm is stored.
     fn wake_at(&self, at: Timestamp) -> Result<(), worker::Error> {
         set_alarm(&self.storage, at)
     }

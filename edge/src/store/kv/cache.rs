@@ -1,14 +1,14 @@
-//! Entries of another store in KV, for a while.
+//! A cache of another store's entries in KV.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tessera_contract::{Timestamp, decimal};
 
-use super::StoreError;
 use super::namespace::{Namespace, Opened};
+use crate::store::StoreError;
 
-/// What is known of a cached entry beside its text.
+/// The metadata of a cached entry.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cached {
     #[serde(rename = "v", with = "decimal")]
@@ -17,17 +17,17 @@ pub(crate) struct Cached {
     pub(crate) guard: u64,
     #[serde(rename = "e", with = "decimal")]
     pub(crate) expires_at: Timestamp,
-    /// When the store below was asked, by the clock of the runtime.
+    /// The time of the read from the store below, by the clock of the runtime.
     #[serde(rename = "a", with = "decimal")]
     pub(crate) read_at: Timestamp,
 }
 
-/// Entries of another store, for a while.
+/// A cache of another store's entries.
 #[derive(Clone)]
 pub(crate) struct KvCache(Namespace);
 
 impl KvCache {
-    /// KV takes 512; some stand before a key here.
+    /// The maximum length of a key, in bytes. KV allows 512, of which the prefix takes some.
     pub(crate) const MAXIMUM_KEY_BYTES: u32 = 470;
 
     pub(crate) fn new(kv: Opened, space: &str) -> Self {

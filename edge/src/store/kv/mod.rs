@@ -1,19 +1,25 @@
-//! Workers KV as a store of its own, under a weaker contract.
+//! Workers KV alone as a store, with weaker guarantees.
 //!
-//! KV has no compare-and-swap, answers up to a minute late elsewhere than where it was written, and takes one write to a key
-//! each second. Each write and each deletion reads the record, checks its condition, and then writes: between the two, others
-//! may write. So in [`KvStore`]:
+//! KV has no compare-and-swap, shows writes up to a minute late at other locations, and accepts one write per key and
+//! second.
+//! Each write and each deletion reads the record, checks its condition and then writes; another write may come in between.
+//! So [`KvStore`] uses several keys with these prefixes:
 //!
-//! - `r:` the record's text, with version, guard, owner and expiry as metadata;
-//! - `d:` a mark that it was ended, written by that and by nothing else, kept to the session's absolute end. It lies under what
-//!   of the key stays the same when a session moves, so that neither a save nor a renewal that has not seen it raises anything
-//!   from the dead;
-//! - `m:` the last of a record, written where its end comes forward: what the engine leaves where a session has moved;
-//! - `t:` when the record expires since it was touched: sliding never writes the record;
-//! - `o:` an owner's index, a key for each record.
+//! - `r:` the record's text, with version, guard, owner and expiry as metadata.
+//! - `d:` the tombstone of an ended session, written only when it ends, and kept until the session's absolute end. Its key
+//!   is the part of the record's key that does not change when the session moves. So neither a save nor a renewal that has
+//!   not seen the tombstone can resurrect the session.
+//! - `m:` the final text of a record, written when its end is moved earlier: the redirect that the engine leaves where a
+//!   session has moved.
+//! - `t:` the expiry of a touched record, so that an extension of the idle expiry never writes the record.
+//! - `o:` an owner's index, with one key for each record.
 //!
-//! `get` reads the first four in one operation. `describe` says all that is weak. The engine does its part over such a store:
-//! a login or a renewal takes a new id.
+//! Precedence: tombstone, redirect, record.
+//! `get` reads the first four in one operation.
+//! `describe` reports all weaknesses. Over such a store, the engine uses a new id for each login and renewal.
+
+pub(super) mod cache;
+pub(super) mod namespace;
 
 use std::time::Duration;
 
@@ -25,24 +31,29 @@ use serde::{Deserialize, Serialize};
 use tessera_contract::{Timestamp, decimal};
 use tessera_http::chain;
 
-use super::namespace::{MINIMUM_TTL, MINIMUM_WRITE_INTERVAL, Namespace, Opened, read_failed, spend};
-use super::{
+use self::namespace::{MINIMUM_TTL, MINIMUM_WRITE_INTERVAL, Namespace, Opened, read_failed, spend};
+use crate::random;
+use crate::store::{
     Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Row, Store, StoreError, check_batch,
     check_limit, ends_at, expires_at, removed_of,
 };
-use crate::random;
 
-/// How long KV may go on answering what was there before, as it documents itself.
+/// The documented maximum staleness of KV.
 const MAXIMUM_STALENESS: Duration = Duration::from_secs(60);
+/// The prefix of every cursor. KV's own cursor follows, in base64url.
 const CURSOR: char = 'v';
-/// What every value begins with: nobody takes an empty one for none then, or a byte order mark for none of the text.
+/// The prefix of every value. It distinguishes an empty value from an absent one, and protects a leading byte order mark
+/// from being stripped.
 const BEGINNING: char = ' ';
-/// What a session's id takes of a key, and what of it changes when the session moves (`wit/store.wit`).
+/// The length of a session's id, which is the end of a key.
 const ID_CHARACTERS: usize = 22;
+/// The number of characters at the end of the id that change when the session moves (`wit/store.wit`).
 const MOVING_CHARACTERS: usize = 10;
 
-/// What is known of a record beside its text. It stays under the 1024 bytes that KV takes: at most 160 for all but the owner,
-/// and an owner of 255 bytes without control characters, which the engine admits none of, has at most 510 in JSON.
+/// The metadata of a record.
+///
+/// It is shorter than KV's limit of 1024 bytes: at most 160 for all but the owner, and at most 510 for the owner, because
+/// 255 bytes without control characters, which the engine refuses, are at most 510 in JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Meta {
     #[serde(rename = "v", with = "decimal")]
@@ -59,7 +70,7 @@ struct Meta {
     written_at: Timestamp,
 }
 
-/// When a touched record expires, and when it was touched.
+/// The metadata of a touch: the record's expiry, and the time of the touch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Touched {
     #[serde(rename = "e", with = "decimal")]
@@ -68,24 +79,24 @@ struct Touched {
     touched_at: Timestamp,
 }
 
-/// Says that a record has ended, or is listed.
+/// The metadata of a tombstone or of a line in an index.
 #[derive(Debug, Serialize)]
 struct Mark {
     #[serde(rename = "n", with = "decimal")]
     ends_at: Timestamp,
 }
 
-/// A record, alive or not.
+/// A record, live or expired.
 struct Stored {
     value: String,
     meta: Meta,
     expires_at: Timestamp,
     touched_at: Timestamp,
-    /// Whether it is the last of the record.
+    /// Whether it is the final text of the record.
     is_last: bool,
 }
 
-/// What there is under a key.
+/// The state of a key.
 enum Lookup {
     Nothing,
     Ended,
@@ -97,7 +108,7 @@ enum Lookup {
 pub(crate) struct KvStore(Namespace);
 
 impl KvStore {
-    /// `space` stands before every key: what is in one space is in no other.
+    /// `space` is the prefix of every key, which separates spaces from each other.
     pub(crate) fn new(kv: Opened, space: &str) -> Self {
         Self(Namespace::new(kv, space))
     }
@@ -125,8 +136,8 @@ impl KvStore {
             return Err(StoreError::Corrupt);
         }
         value.remove(0);
-        // A touch counts for the record as it was then; what was written since says itself when it expires, and the last of
-        // it for good.
+        // A touch applies only to the record that it touched: a later write has its own expiry, and the final text's expiry
+        // does not change.
         let touched = touched.filter(|_| !is_last);
         let touched = touched.map(|(_, touched)| read::<Touched>(touched)).transpose()?;
         let touched = touched.filter(|touched| touched.touched_at >= meta.written_at);
@@ -151,7 +162,7 @@ impl KvStore {
         }
     }
 
-    /// Writes a record, or the last of it; `before` is what was there.
+    /// Writes a record, or its final text. `before` is the live record that it replaces.
     async fn write(
         &self,
         now: Timestamp,
@@ -177,7 +188,7 @@ impl KvStore {
             listed = before.meta.owner.as_deref();
             if before.is_last || meta.ends_at < before.meta.ends_at {
                 kind = "m";
-                // So long, the record that it stands for may be there; and it never comes to life again.
+                // The record that it supersedes may exist until then. An expired final text never becomes live again.
                 meta.ends_at = before.meta.ends_at;
                 if before.is_last {
                     meta.expires_at = meta.expires_at.min(before.expires_at);
@@ -191,7 +202,7 @@ impl KvStore {
             let mark = Mark { ends_at: until };
             self.put(&owned(owner, key), "", &mark, until).await?;
         }
-        // KV keeps it to its end, because sliding does not write it.
+        // Kept until the absolute end, because an extension of the idle expiry does not write the record.
         self.put(&format!("{kind}:{key}"), value, &meta, until).await?;
         if listed != at.owner.as_deref() {
             self.leave(listed, key).await;
@@ -222,12 +233,19 @@ impl KvStore {
         if let Some(owner) = owner
             && let Err(error) = self.0.remove(&owned(owner, key)).await
         {
-            tracing::debug!("a line of an index is left to expire: {}", chain(&error));
+            tracing::debug!(
+                "a line of an index could not be removed and remains until it expires: {}",
+                chain(&error)
+            );
         }
     }
 
-    /// Ends a live record that meets the condition; `StoreError::Stale` if it does not. Not one step: a write between the check
-    /// and the mark is ended as well.
+    /// Ends a live record that meets the condition. Returns whether there was one.
+    ///
+    /// This is not one step: a write between the check and the tombstone is ended as well.
+    ///
+    /// # Errors
+    /// `StoreError::Stale` if the record does not meet the condition.
     async fn remove(
         &self,
         now: Timestamp,
@@ -251,7 +269,7 @@ fn read<T: DeserializeOwned>(metadata: serde_json::Value) -> Result<T, StoreErro
     serde_json::from_value(metadata).map_err(|_| StoreError::Corrupt)
 }
 
-/// The key of the mark that a record has ended: of the session's id only as much as stays the same when it moves.
+/// The key of a record's tombstone. It has only the part of the session's id that does not change when the session moves.
 fn ended(key: &str) -> String {
     let is_id = |id: &str| {
         id.bytes()
@@ -263,7 +281,7 @@ fn ended(key: &str) -> String {
     format!("d:{}", stays.unwrap_or(key))
 }
 
-/// The key of a line in an owner's index. The owner in base64url, so that none begins with another.
+/// The key of a line in an owner's index. The owner is in base64url, so that no owner's keys begin with another's.
 fn owned(owner: &str, key: &str) -> String {
     format!("o:{}:{key}", URL_SAFE_NO_PAD.encode(owner))
 }
@@ -279,7 +297,7 @@ impl Store for KvStore {
             minimum_ttl: MINIMUM_TTL,
             expiry_resolution: Duration::from_millis(1),
             minimum_write_interval: MINIMUM_WRITE_INTERVAL,
-            // With an owner of 255 bytes in base64url, 472 of the 512 bytes that KV takes.
+            // With an owner of 255 bytes in base64url, a line's key has 472 bytes; KV allows 512.
             maximum_key_bytes: 128,
             maximum_owner_bytes: 255,
             maximum_value_bytes: 1 << 20,
@@ -313,7 +331,7 @@ impl Store for KvStore {
         at: &Placement,
     ) -> Result<u64, StoreError> {
         self.describe().check_sizes(key, value, at)?;
-        // What has ended does not come back.
+        // An ended session cannot be resurrected.
         match self.look(key).await? {
             Lookup::Ended => Err(StoreError::Stale),
             Lookup::Found(stored) if stored.is_last || stored.expires_at > now => Err(StoreError::Stale),
@@ -375,7 +393,7 @@ impl Store for KvStore {
         check_batch(deletions)?;
         let mut deletions: Vec<&Deletion> = deletions.iter().collect();
         deletions.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-        // A key that is named more than once is removed, and counted, once.
+        // A repeated key is removed and counted once.
         let removed = deletions
             .chunk_by(|one, other| one.key == other.key)
             .filter_map(|same| Some((&same.first()?.key, same)))
@@ -390,7 +408,7 @@ impl Store for KvStore {
         for removed in removed {
             match removed {
                 Ok(was_there) => count += u32::from(was_there),
-                // Another's, or of another guard: it stays.
+                // It has another owner or guard, and is kept.
                 Err(StoreError::Stale) => {}
                 Err(error) => failures.push(error),
             }
