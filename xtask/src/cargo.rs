@@ -1,18 +1,20 @@
-//! cargo and other programs, run in the project's folder; and the one selection of features that all checks share.
+//! Runs cargo and other programs in the project's directory, and defines the selection of features that all checks share.
 
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-/// The engine, compiled.
+/// The compiled engine.
 pub(crate) const COMPONENT: &str = "component/tessera.wasm";
-/// How lints and tests are compiled, which is never measured.
+/// The profile of lints and tests. No measurement uses it.
 pub(crate) const CHECKS: &str = "--profile=checks";
-/// How whatever is measured is compiled.
+/// The profile of measurements.
 pub(crate) const RELEASE: &str = "--release";
-/// All members but the Worker, which is built for another machine; with what the mutants need, which are compiled while they run:
-/// built by themselves, they would have wasmtime and all that uses it compiled once more.
+/// All members except the Worker, which is built for another target, with the feature that the mutants need.
+///
+/// The mutants compile components while they run. Built separately, they would have wasmtime and its dependents compiled
+/// a second time.
 pub(crate) const ALL: &[&str] = &[
     "--workspace",
     "--exclude",
@@ -21,7 +23,7 @@ pub(crate) const ALL: &[&str] = &[
     "tessera-tests/compile",
 ];
 
-/// Everything at once, so that what is shared is compiled once: what one package asks of a library, all are given.
+/// Builds everything in one command, so that features are unified and each shared library is compiled once.
 pub(crate) fn build() -> Result<(), String> {
     ensure_target();
     cargo(
@@ -30,13 +32,13 @@ pub(crate) fn build() -> Result<(), String> {
     )
 }
 
-/// A program of `tests/examples` that [`build`] has made.
+/// Runs a program of `tests/examples` that [`build`] has built.
 pub(crate) fn built(name: &str, arguments: &[String]) -> Result<(), String> {
     let program = target().join("checks/examples").join(name);
     run(name, Command::new(program).current_dir(root()).args(arguments))
 }
 
-/// A program of `tests/examples` that measures.
+/// Builds and runs a measuring program of `tests/examples`.
 pub(crate) fn example(name: &str, arguments: &[String]) -> Result<(), String> {
     let package = ["--package", "tessera-tests", "--example", name, "--"];
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -46,26 +48,27 @@ pub(crate) fn example(name: &str, arguments: &[String]) -> Result<(), String> {
     )
 }
 
-/// Where rustup's auto-install is off, `rust-toolchain.toml` alone brings no target.
+/// Installs the target of the guest: without rustup's auto-install, `rust-toolchain.toml` alone does not.
 pub(crate) fn ensure_target() {
-    // If rustup is not there, the compiler says later what is missing.
+    // Without rustup, the compiler reports the missing target later.
     let _ = Command::new("rustup")
         .current_dir(root())
         .args(["target", "add", "wasm32-unknown-unknown"])
         .output();
 }
 
+/// Runs cargo with these arguments; `what` names the step in messages.
 pub(crate) fn cargo(what: &str, arguments: &[&str]) -> Result<(), String> {
     println!("xtask: {what}: cargo {}", arguments.join(" "));
     run(what, cargo_command().args(arguments))
 }
 
-/// cargo, in the project's folder.
+/// Returns a command for cargo in the project's directory.
 pub(crate) fn cargo_command() -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(root());
-    // What `cargo xtask` runs under is of xtask; some libraries are built again when it changes.
+    // These variables describe xtask itself, and some libraries are rebuilt when they change.
     for (name, _) in env::vars_os() {
         if name
             .to_str()
@@ -77,6 +80,10 @@ pub(crate) fn cargo_command() -> Command {
     command
 }
 
+/// Runs a command and prints its duration; `what` names it in messages.
+///
+/// # Errors
+/// If the command cannot be started or fails.
 pub(crate) fn run(what: &str, command: &mut Command) -> Result<(), String> {
     let began = Instant::now();
     let status = command.status();
@@ -89,10 +96,12 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<(), String> {
     }
 }
 
+/// cargo's target directory.
 pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
+/// The project's directory.
 pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -1,7 +1,7 @@
-//! The Worker's bundle: the component's module, the Worker compiled to a module, and the JavaScript between the two.
+//! Builds the Worker's bundle: the component's module, the Worker's module, and the JavaScript between the two.
 //!
 //! The component is `component/tessera.wasm`, byte for byte.
-//! All other parts come from Cargo and npm, both locked; nothing else is downloaded.
+//! All other parts come from Cargo and npm, both with lock files; nothing else is downloaded.
 
 mod deployment;
 
@@ -15,19 +15,19 @@ use crate::cargo::{
 use crate::programs;
 use deployment::{BUNDLE, failed};
 
-/// Where the operator's configuration is, and the bundle beside it.
+/// The directory of the operator's configuration and of the bundle.
 const DEPLOYMENT: &str = "edge/deploy";
 const TEMPLATE: &str = "edge/wrangler.toml";
 const TOOLS: &str = "edge/tools";
 const TARGET: &str = "wasm32-unknown-unknown";
 const WORKER_TARGET: &str = "target/edge-worker";
 
-/// `cargo xtask edge`: the bundle that is deployed, or with `tests` the one that the tests run.
+/// `cargo xtask edge`: builds the bundle to deploy, or with `tests` the bundle for the tests.
 pub(crate) fn run_command(which: Option<&str>) -> Result<(), String> {
     match which {
         None => deployable(),
         Some("tests") => for_tests(),
-        Some(other) => Err(format!("there is no bundle {other}")),
+        Some(other) => Err(format!("unknown bundle `{other}`")),
     }
 }
 
@@ -37,16 +37,16 @@ fn deployable() -> Result<(), String> {
     build_release(&bundle)?;
     let template = absolute(&root().join(TEMPLATE))?;
     match deployment::configure(&deployment, &template)? {
-        deployment::Configured::Anew => println!("xtask: made {DEPLOYMENT}/wrangler.toml: edit it"),
+        deployment::Configured::Anew => println!("xtask: created {DEPLOYMENT}/wrangler.toml: edit it"),
         deployment::Configured::Before => println!(
-            "xtask: kept {DEPLOYMENT}/wrangler.toml and what else is there; {TEMPLATE} is the present template"
+            "xtask: kept {DEPLOYMENT}/wrangler.toml and the files beside it; the present template is {TEMPLATE}"
         ),
     }
     println!("xtask: deploy it with `cd {DEPLOYMENT} && npx wrangler deploy`");
     Ok(())
 }
 
-/// The bundle as it is deployed, and what it weighs.
+/// Builds the bundle to deploy, and prints its compressed size.
 fn build_release(bundle: &Path) -> Result<(), String> {
     cargo(
         "program",
@@ -63,7 +63,7 @@ fn build_release(bundle: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// `cargo xtask bench-edge`: the upload's size, and requests beside a Worker that does nothing but read KV.
+/// `cargo xtask bench-edge`: measures the upload's size, and requests in comparison with a Worker that only reads KV.
 pub(crate) fn bench() -> Result<(), String> {
     let bundle = absolute(&root().join("target/edge/bench-bundle"))?;
     build_release(&bundle)?;
@@ -76,7 +76,7 @@ pub(crate) fn bench() -> Result<(), String> {
     run("bench-edge", Command::new("node").arg(bench).arg(options))
 }
 
-/// `cargo xtask soak-edge`: 50 000 requests of forty clients, over slow storage.
+/// `cargo xtask soak-edge`: sends 50 000 requests of 40 clients, over slow storage.
 pub(crate) fn soak() -> Result<(), String> {
     build_all()?;
     for_tests()?;
@@ -88,13 +88,13 @@ pub(crate) fn soak() -> Result<(), String> {
     run("soak-edge", &mut test)
 }
 
-/// The bundle that the tests run, with routes of their own.
+/// Builds the bundle for the tests, which has additional routes.
 pub(crate) fn for_tests() -> Result<(), String> {
     let bundle = absolute(&root().join("target/edge/test-bundle"))?;
     build(&["test-routes"], &bundle)
 }
 
-/// Builds a bundle in a directory that is replaced.
+/// Builds a bundle. Replaces the directory `bundle`.
 fn build(features: &[&str], bundle: &Path) -> Result<(), String> {
     ensure_target();
     programs::node()?;
@@ -104,7 +104,7 @@ fn build(features: &[&str], bundle: &Path) -> Result<(), String> {
 
     let work = root().join("target/edge/work");
     for directory in [bundle, &work] {
-        // What an earlier build left there is not to be uploaded.
+        // Files of an earlier build must not be uploaded.
         let _ = fs::remove_dir_all(directory);
         fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
     }
@@ -141,7 +141,7 @@ fn build(features: &[&str], bundle: &Path) -> Result<(), String> {
             "--format=esm",
             "--target=es2022",
             "--log-level=warning",
-            // wasm-bindgen names a module once for each function that is taken from it.
+            // wasm-bindgen repeats a module's key for each function that is imported from it.
             "--log-override:duplicate-object-key=silent",
         ])
         .args(["--external:*.wasm", "--external:cloudflare:workers"])
@@ -193,11 +193,11 @@ fn compile(features: &[&str]) -> Result<PathBuf, String> {
         .join("edge/tessera_edge.wasm"))
 }
 
-/// Flags by which a panic names no directory of whoever builds: what is uploaded is to tell none, and to be shorter for it.
+/// Compiler flags that remove the builder's directories from panic messages, for privacy and for a smaller upload.
 fn remapped() -> Vec<String> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
-    // The registry's folder is named after its address.
+    // The registry's directory is named after its address.
     let registries = home.map(|home| home.join("registry/src"));
     let registries = registries.and_then(|sources| fs::read_dir(sources).ok());
     let registries = registries.into_iter().flatten().flatten();
@@ -208,7 +208,7 @@ fn remapped() -> Vec<String> {
 
 fn optimise(from: &Path, to: &Path) -> Result<(), String> {
     let mut optimise = tool_of_npm("binaryen/bin/wasm-opt");
-    // What LLVM makes for this target by default, and reference types, which wasm-bindgen adds.
+    // LLVM's default features for this target, and reference types, which wasm-bindgen uses.
     let features = [
         "--enable-bulk-memory",
         "--enable-multivalue",
@@ -223,10 +223,10 @@ fn optimise(from: &Path, to: &Path) -> Result<(), String> {
     )
 }
 
-/// A program that npm has installed, run by node: what it ships for this machine is found by itself.
+/// Returns a command that runs an npm package's script with node. The script finds the binary for this machine.
 fn tool_of_npm(program: &str) -> Command {
     let mut command = Command::new("node");
-    // Run elsewhere: the path has to be whole.
+    // Absolute, because the command runs in another directory.
     let place = root().join(TOOLS).join("node_modules").join(program);
     command.arg(absolute(&place).unwrap_or(place));
     command
@@ -242,7 +242,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
         .map_err(|error| failed(from, &error))
 }
 
-/// How many bytes `gzip -9` makes of a file, as uploads are counted.
+/// The size of a file after `gzip -9`, in bytes. Limits on uploads apply to this size.
 fn zipped(path: &Path) -> Result<usize, String> {
     let output = Command::new("gzip").arg("-9c").arg(path).output();
     let output = output.map_err(|error| format!("gzip cannot be started: {error}"))?;

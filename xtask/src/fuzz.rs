@@ -1,4 +1,4 @@
-//! The fuzz targets, built and run as cargo-fuzz would without a sanitizer: that one is not needed, and stable Rust is enough.
+//! Builds and runs the fuzz targets as cargo-fuzz does without a sanitizer, but on stable Rust and without cargo-fuzz.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::cargo::root;
 
-/// Each with so many runs that it takes some ten seconds.
+/// The targets, each with a number of runs that takes about ten seconds.
 const TARGETS: [(&str, u32); 10] = [
     ("token", 200_000),
     ("record", 200_000),
@@ -20,15 +20,15 @@ const TARGETS: [(&str, u32); 10] = [
     ("headers", 100_000),
     ("settings", 100_000),
 ];
-/// What tells libFuzzer which code an input has reached, and what was compared on the way.
+/// Flags that instrument the code with coverage and comparisons for libFuzzer.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing";
 
-/// Runs all targets: each for its number of runs, the same ones each time, or for so many seconds.
+/// Runs all targets, each for its number of runs, which are the same each time, or for this number of seconds.
 pub(crate) fn run(seconds: Option<&str>) -> Result<(), String> {
     if seconds.is_some_and(|seconds| seconds.parse::<u32>().is_err()) {
-        return Err("how many seconds? A whole number".into());
+        return Err("`fuzz` takes a whole number of seconds".into());
     }
     let root = fs::canonicalize(root()).map_err(|error| error.to_string())?;
     let target = root.join("target/fuzz");
@@ -49,13 +49,13 @@ pub(crate) fn run(seconds: Option<&str>) -> Result<(), String> {
     }
     println!("{}", report.join("\n"));
     if crashed {
-        Err("fuzz: there are findings; a target's program runs an input given as its argument".into())
+        Err("fuzz: a target crashed; to reproduce, run its program with the input file as argument".into())
     } else {
         Ok(())
     }
 }
 
-/// With a target named, flags reach the fuzzed code only and no build script.
+/// Builds the targets. With an explicit `--target`, the flags do not apply to build scripts.
 fn build(root: &Path, target: &Path, host: &str) -> Result<(), String> {
     println!("xtask: fuzz: building the targets");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -80,10 +80,12 @@ fn host() -> Result<String, String> {
         .lines()
         .find_map(|line| line.strip_prefix("host: "))
         .map(str::to_owned)
-        .ok_or_else(|| "rustc does not name its host".into())
+        .ok_or_else(|| "rustc does not report its host".into())
 }
 
-/// Runs one target from the project's corpus; what it finds on the way stays under `target/`.
+/// Runs one target from the project's corpus. New inputs are stored under `target/`.
+///
+/// Returns the number of executions, and the file of the crashing input if there was a crash.
 fn fuzz(
     root: &Path,
     target: &Path,
@@ -94,7 +96,7 @@ fn fuzz(
     let found = target.join("found").join(name);
     let crashes = target.join("crashes");
     let given = root.join("tests/fuzz");
-    // What an earlier run has found would make this one another.
+    // Inputs from an earlier run would make this run different.
     let _ = fs::remove_dir_all(&found);
     for directory in [&found, &crashes] {
         fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
@@ -133,7 +135,7 @@ fn fuzz(
         } else if let Some((_, path)) = line.split_once("Test unit written to ") {
             crash = Some(path.to_owned());
         }
-        // How it goes on is told in thousands of lines.
+        // Progress lines are dropped: there are thousands of them.
         if !line.starts_with(['#', '\t']) {
             last.push(line);
         }

@@ -1,4 +1,4 @@
-//! Requests a second over HTTP, beside the same program with `tower-sessions` and without any session.
+//! Measures requests per second over HTTP, in comparison with the same program with `tower-sessions` and without sessions.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use crate::cargo::{cargo, ensure_target, root};
 use crate::programs;
 
-/// The program's argument, and the row's name. In this order, again and again, so that what else the machine does meets them all.
+/// The program's argument, and the row's name. Each round measures all in this order, so that other load affects all.
 const PROGRAMS: [(&str, &str); 3] = [
     (PLAIN, "without a session"),
     ("tessera", "Tessera"),
@@ -21,31 +21,33 @@ const SECONDS: usize = 5;
 const CONNECTIONS: usize = 64;
 /// `USER_HZ`, in which Linux counts a process's time.
 const TICKS_A_SECOND: f64 = 100.0;
-/// What `/` answers of a session, and to whom has none.
+/// The response of `/` to a client with a session.
 const FIELD: &str = "some text of usual length";
+/// The response of `/` to a client without one.
 const NOBODY: &str = "nobody";
 
-/// What one run of `wrk` says.
+/// The results of one run of `wrk`.
 #[derive(Clone, Copy)]
 struct Run {
     per_second: f64,
     median_millis: f64,
     p99_millis: f64,
-    /// What the program's processor time comes to, in microseconds for each request: what runs beside it shows least here.
+    /// The program's CPU time for each request, in microseconds. Other load affects this figure least.
     cpu_micros: f64,
 }
 
-/// The most processor time a request takes over one without sessions, and the least requests a second: each ÷ `tower-sessions`.
+/// The maximum CPU time of a request in excess of one without sessions, as a quotient over `tower-sessions`.
 const CPU_AIM: f64 = 0.5;
+/// The minimum number of requests per second, as a quotient over `tower-sessions`.
 const RATE_AIM: f64 = 1.0;
 
-/// Builds the program and drives it in all its ways; `rounds` instead of five.
+/// Builds the program and measures it with each session layer, in `rounds` rounds or by default in five.
 pub(crate) fn bench(rounds: Option<&str>) -> Result<(), String> {
     let rounds = match rounds {
         None => ROUNDS,
         Some(rounds) => match rounds.parse() {
             Ok(rounds @ 1..) => rounds,
-            _ => return Err("how many rounds? A whole number".into()),
+            _ => return Err("`bench-http` takes a whole number of rounds".into()),
         },
     };
     programs::ensure_one("wrk", "wrk")?;
@@ -99,7 +101,7 @@ fn median(runs: &[Run], of: impl Fn(&Run) -> f64) -> f64 {
     values[values.len() / 2]
 }
 
-/// In the workspace of its own that keeps what others need out of this one.
+/// Builds the program, which is in a separate workspace so that peers' dependencies stay out of this one.
 fn build() -> Result<PathBuf, String> {
     let target = root().join("target/peers");
     let text = |path: &Path| path.to_str().map(str::to_owned);
@@ -125,7 +127,7 @@ fn build() -> Result<PathBuf, String> {
     Ok(target.join("release/http"))
 }
 
-/// The program on a port of its own, ended when this is dropped.
+/// The program on a port of its own. It is killed on drop.
 struct Server {
     child: Child,
     address: String,
@@ -139,7 +141,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// The processor time that it has taken so far (`proc(5)`: user and system time are the 12th and 13th after the name).
+    /// The CPU time so far, in ticks (`proc(5)`: user and system time are the 12th and 13th fields after the name).
     fn ticks(&self) -> Result<u64, String> {
         let path = format!("/proc/{}/stat", self.child.id());
         let stat = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
@@ -162,7 +164,7 @@ fn start(program: &Path, name: &str) -> Result<Server, String> {
     };
     let mut line = String::new();
     if let Some(output) = output {
-        // What cannot be read leaves the line empty.
+        // After an error the line is empty, which is reported below.
         let _ = BufReader::new(output).read_line(&mut line);
     }
     server.address = line.trim().to_owned();
@@ -181,12 +183,12 @@ fn run(program: &Path, name: &str) -> Result<Run, String> {
         cookie = cookie_of(&login).ok_or_else(|| format!("{name}: a login sets no cookie:\n{login}"))?;
         expect(name, &ask(address, "GET /", "")?, NOBODY)?;
     }
-    // Both do the work, and go on doing it.
+    // The program reads the session before the measurement and still does after it.
     expect(name, &ask(address, "GET /", &cookie)?, FIELD)?;
     let began = server.ticks()?;
     let said = wrk(address, &cookie)?;
     let ticks = server.ticks()? - began;
-    let run = read(&said, ticks).ok_or_else(|| format!("wrk says something else:\n{said}"))?;
+    let run = read(&said, ticks).ok_or_else(|| format!("wrk printed an unexpected report:\n{said}"))?;
     expect(name, &ask(address, "GET /", &cookie)?, FIELD)?;
     Ok(run)
 }
@@ -195,11 +197,11 @@ fn expect(name: &str, answer: &str, body: &str) -> Result<(), String> {
     if answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("\r\n\r\n{body}")) {
         Ok(())
     } else {
-        Err(format!("{name} does not answer {body:?}:\n{answer}"))
+        Err(format!("{name}: expected {body:?}, received:\n{answer}"))
     }
 }
 
-/// One request on a connection of its own; the whole answer.
+/// Sends one request on a new connection, and returns the complete response.
 fn ask(address: &str, request: &str, cookie: &str) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("{address}: {error}");
     let mut stream = TcpStream::connect(address).map_err(failed)?;
@@ -216,7 +218,7 @@ fn ask(address: &str, request: &str, cookie: &str) -> Result<String, String> {
     Ok(answer)
 }
 
-/// The cookie as a browser sends it back.
+/// The cookie of a response, in the form of a `Cookie` header.
 fn cookie_of(answer: &str) -> Option<String> {
     let line = answer
         .lines()
@@ -244,7 +246,7 @@ fn wrk(address: &str, cookie: &str) -> Result<String, String> {
     Ok(said)
 }
 
-/// Takes the figures out of what `wrk --latency` prints.
+/// Reads the figures from the report of `wrk --latency`.
 fn read(said: &str, ticks: u64) -> Option<Run> {
     let after = |start: &str| {
         let mut lines = said.lines().map(str::trim);
@@ -262,7 +264,7 @@ fn read(said: &str, ticks: u64) -> Option<Run> {
     })
 }
 
-/// `930.00us`, `1.21ms` or `1.02s`.
+/// Parses a time such as `930.00us`, `1.21ms` or `1.02s`, to milliseconds.
 fn millis(text: &str) -> Option<f64> {
     let units = [("us", 0.001), ("ms", 1.0), ("s", 1000.0)];
     let (number, factor) = units

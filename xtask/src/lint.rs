@@ -1,16 +1,27 @@
-//! clippy over everything, warnings denied.
+//! Runs clippy over everything and denies warnings.
 
-use crate::cargo::{ALL, CHECKS, RELEASE, cargo, ensure_target};
+use crate::cargo::{ALL, CHECKS, RELEASE, cargo, cargo_command, ensure_target, run};
 
-/// Over all that [`build`] builds.
+/// Runs clippy over everything that [`build`](crate::cargo::build) builds.
 pub(crate) fn clippy() -> Result<(), String> {
     let lints = ["--all-targets", "--", "--deny", "warnings"];
     cargo("clippy", &[&["clippy", CHECKS, "--locked"], ALL, &lints].concat())
 }
 
+/// The documentation of all crates, links within it included.
+fn documentation() -> Result<(), String> {
+    let mut doc = cargo_command();
+    doc.env("RUSTDOCFLAGS", "--deny warnings")
+        .args(["doc", CHECKS, "--locked", "--no-deps"])
+        .args(ALL);
+    run("documentation", &mut doc)
+}
+
+/// `cargo xtask lint`: clippy over all workspaces, targets and combinations of features.
 pub(crate) fn lint() -> Result<(), String> {
     ensure_target();
     clippy()?;
+    documentation()?;
     cargo(
         "clippy, fuzz targets",
         &[
@@ -26,6 +37,20 @@ pub(crate) fn lint() -> Result<(), String> {
             "warnings",
         ],
     )?;
+    // Compiled for benchmarks alone: here their locks are compared with the manifests that they depend on.
+    for manifest in ["tests/peers/Cargo.toml", "tests/peers/stores/Cargo.toml"] {
+        cargo(
+            "locks of the benchmarks",
+            &[
+                "update",
+                "--workspace",
+                "--locked",
+                "--quiet",
+                "--manifest-path",
+                manifest,
+            ],
+        )?;
+    }
     // With the routes of the tests and without.
     for features in ["", "test-routes"] {
         cargo(
@@ -64,15 +89,15 @@ pub(crate) fn lint() -> Result<(), String> {
             "warnings",
         ],
     )?;
-    // The program with the features that it enables itself, as it is installed.
+    // The program with its own features only, as it is installed.
     let program = ["--package", "tessera-server", "--", "--deny", "warnings"];
     cargo(
         "clippy, the program alone",
         &[&["clippy", CHECKS, "--locked"], &program[..]].concat(),
     )?;
-    // The library as others take it: with a store of their own, with middleware, with one store.
+    // The library with the features that users choose: with their own store, with middleware, with one store.
     for features in ["", "http", "cache", "redis", "sql"] {
-        let library = ["--package", "tessera", "--lib", "--features"];
+        let library = ["--package", "tessera-session", "--lib", "--features"];
         cargo(
             "clippy, bare library",
             &[

@@ -1,4 +1,6 @@
-//! `cargo xtask test` and its kin: what the project does to itself. Depends on no member, so that it builds in a second.
+//! `cargo xtask`: the project's commands for tests, checks, benchmarks and builds.
+//!
+//! It depends on no member of the workspace, so that it builds in a second.
 
 #![expect(
     clippy::print_stdout,
@@ -27,24 +29,35 @@ use crate::cargo::{
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
-  test    install what the tests need, build everything, run all tests; `test SUITE [FILTER]`: one file of tests/tests
-  check   format, clippy, unit tests, scenarios over memory: the loop of a change
-  lint    clippy over everything, warnings denied
-  bench   criterion benchmarks beside jsonwebtoken and tower-sessions (tests/peers)
-  bench-http  requests a second beside the same axum program with tower-sessions, driven by wrk; `bench-http N`: N rounds
-  bench-stores  opens and saves over every store, beside bare reads and writes and beside tower-sessions over its own; `bench-stores NAME…`: these
-  bench-floods  logout and login while 256 connections save to the same session; `bench-floods NAME…`: over these stores
-  load    100 000 sessions in a SQLite file: start, open, save, size; `load N`: N of them
-  component  compile guest/ and write component/tessera.wasm, which every host loads
-  explore every order of several clients' steps, with faults; `explore NAME…`: these campaigns, also long ones
-  chaos every store under load while it is killed, cut off and slowed; `chaos SECONDS STORE…`: so long, and these
-  mutants deliberate faults in the engine, each of which must be found; `mutants N`: every Nth; `mutants NAME…`
-  timing  whether the time of a refusal tells what the right token is (dudect)
-  fuzz    the engine and the HTTP side against naive models, some ten seconds each target; `fuzz SECONDS`: so long each
-  edge    the Worker's bundle, ready to be deployed, beside its configuration: edge/deploy; `edge tests`: with the tests' routes
-  bench-edge  the Worker beside one that does nothing but read KV: upload, first and warm request, requests a second
-  soak-edge   50 000 requests of 40 clients to the Worker, over slow storage
-  size    the component at each level of optimisation, and what it is made of
+  check         format, clippy, unit tests, scenarios over memory: the short loop of a change
+  test          install the tools of the tests, build everything, run all tests
+                `test SUITE [FILTER]`: one file of tests/tests
+  lint          clippy over everything, with warnings denied
+  deny          check licences, duplicates and sources of the dependencies by deny.toml
+  component     compile guest/ to component/tessera.wasm, which every host loads
+  edge          build the Worker's bundle in edge/deploy, beside its configuration
+                `edge tests`: with the routes of the tests
+  explore       run every order of several clients' steps, with faults
+                `explore NAME…`: the named campaigns, which may be long ones
+  chaos         load every store while it is killed, cut off and slowed
+                `chaos SECONDS STORE…`: for this time, over the named stores
+  mutants       check that the tests find each deliberate fault in the engine
+                `mutants N`: every Nth; `mutants NAME…`: the named ones
+  fuzz          compare the engine and the HTTP layer with naive models, about ten seconds for each target
+                `fuzz SECONDS`: this time for each target
+  timing        measure whether the time of a refusal depends on the correct token (dudect)
+  bench         criterion benchmarks, compared with jsonwebtoken and tower-sessions (tests/peers)
+  bench-http    requests per second, compared with the same axum program with tower-sessions, driven by wrk
+                `bench-http N`: N rounds
+  bench-stores  opens and saves over every store, compared with bare reads and writes, and with tower-sessions
+                `bench-stores NAME…`: the named stores
+  bench-floods  logout and login while 256 connections save to the same session
+                `bench-floods NAME…`: over the named stores
+  bench-edge    the Worker compared with one that only reads KV: upload, first and warm request, requests per second
+  soak-edge     50 000 requests of 40 clients to the Worker, over slow storage
+  load          100 000 sessions in a SQLite file: start, open, save, size
+                `load N`: N sessions
+  size          the component's size at each level of optimisation, and its parts
 ";
 
 fn main() -> ExitCode {
@@ -52,7 +65,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = env::args().skip(2).collect();
     let ended = match command.as_str() {
         "test" => tests::run_tests(&rest),
-        "check" | "lint" | "component" | "bench" | "size" | "bench-edge" | "soak-edge"
+        "check" | "lint" | "component" | "deny" | "bench" | "size" | "bench-edge" | "soak-edge"
             if !rest.is_empty() =>
         {
             Err(format!("`{command}` takes no arguments"))
@@ -60,6 +73,7 @@ fn main() -> ExitCode {
         "check" => tests::check(),
         "lint" => lint::lint(),
         "component" => component(),
+        "deny" => python::deny(),
         "bench" => bench(),
         "bench-http" => http::bench(rest.first().map(String::as_str)),
         "bench-stores" => stores::bench(&rest),
@@ -77,8 +91,8 @@ fn main() -> ExitCode {
             print!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        "" => Err("which command?".into()),
-        other => Err(format!("there is no command {other}")),
+        "" => Err("no command given".into()),
+        other => Err(format!("unknown command `{other}`")),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,7 +103,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes what the engine's sources compile to, in the place of the component that is there.
+/// Compiles the engine's sources and replaces the component.
 fn component() -> Result<(), String> {
     let tool = ["--package", "tessera-component-build", "--", "write", COMPONENT];
     cargo("component", &[&["run", CHECKS, "--locked"], &tool[..]].concat())
@@ -106,7 +120,7 @@ fn chaos(arguments: &[String]) -> Result<(), String> {
     built("chaos", arguments)
 }
 
-/// The servers of the stores, installed where they are missing.
+/// Installs the servers of the stores that are missing.
 fn servers() -> Result<(), String> {
     for (program, package) in [
         ("redis-server", "redis-server"),
@@ -126,7 +140,7 @@ fn bench() -> Result<(), String> {
         .ok_or("the path of the project is not Unicode")?;
     let target = root().join("target/peers");
     let target = target.to_str().ok_or("the path of the project is not Unicode")?;
-    // Where Criterion writes what it has measured, and the benchmark reads it for its quotients.
+    // Criterion writes its measurements there, and the benchmark reads them for its quotients.
     let criterion = root().join("target/peers/criterion");
     let mut bench = cargo_command();
     bench.env("CRITERION_HOME", criterion);

@@ -1,5 +1,4 @@
-//! Programs that tests and benchmarks start and cargo does not build: Debian's, installed where they are missing; and what drives the
-//! browser, from npm.
+//! Installs the programs that tests and benchmarks start and cargo does not build: Debian's packages, and packages from npm.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,8 +6,8 @@ use std::{env, fs};
 
 use crate::cargo::root;
 
-/// Each with the package it comes in.
-const PROGRAMS: [(&str, &str); 10] = [
+/// The programs, each with its Debian package.
+const PROGRAMS: [(&str, &str); 12] = [
     ("nginx", "nginx-light"),
     ("caddy", "caddy"),
     ("chromium", "chromium"),
@@ -19,22 +18,24 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("postgres", "postgresql"),
     ("pgbouncer", "pgbouncer"),
     ("mariadbd", "mariadb-server"),
+    ("systemd-analyze", "systemd"),
+    ("kill", "procps"),
 ];
 
-/// Installs what is missing.
+/// Installs everything that is missing.
 pub(crate) fn ensure() -> Result<(), String> {
     debian()?;
     npm("tests/browser")?;
     npm("edge/tools")
 }
 
-/// Installs node and npm, where they are missing.
+/// Installs node and npm if they are missing.
 pub(crate) fn node() -> Result<(), String> {
     ensure_one("node", "nodejs")?;
     ensure_one("npm", "npm")
 }
 
-/// Installs one program of a package, where it is missing.
+/// Installs a package if its program is missing.
 pub(crate) fn ensure_one(program: &str, package: &'static str) -> Result<(), String> {
     if is_there(program) {
         return Ok(());
@@ -54,7 +55,7 @@ fn debian() -> Result<(), String> {
     install(&missing)
 }
 
-/// Installs packages of Debian's.
+/// Installs Debian packages.
 pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     println!("xtask: installing {}", packages.join(", "));
     let how = ["install", "--quiet", "--yes", "--no-install-recommends"];
@@ -63,12 +64,12 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     }
     let packages = packages.join(", ");
     Err(format!(
-        "the tests need these, which could not be installed: {packages}"
+        "these packages are required and could not be installed: {packages}; install them with `apt-get install`"
     ))
 }
 
 fn is_there(program: &str) -> bool {
-    // Not on everybody's path.
+    // Some of these directories are often missing from `PATH`.
     let places = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/local/sbin"];
     places.iter().any(|place| Path::new(place).join(program).exists())
         || postgres_versions().any(|place| place.join(program).exists())
@@ -76,7 +77,7 @@ fn is_there(program: &str) -> bool {
             .is_some_and(|path| env::split_paths(&path).any(|place| place.join(program).exists()))
 }
 
-/// Debian keeps the programs of each version in a directory of their own.
+/// The directories of PostgreSQL's programs: Debian has one for each version.
 fn postgres_versions() -> impl Iterator<Item = PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -85,11 +86,11 @@ fn postgres_versions() -> impl Iterator<Item = PathBuf> {
     versions.map(|version| version.path().join("bin"))
 }
 
-/// Installs what a directory's lock file names, once.
+/// Installs the packages of a directory's lock file, unless that was done already.
 pub(crate) fn npm(place: &str) -> Result<(), String> {
     let directory = root().join(place);
     let lock = fs::read(directory.join("package-lock.json")).map_err(|error| error.to_string())?;
-    // What was installed last.
+    // The lock file of the last installation.
     let note = directory.join("node_modules/.locked");
     if fs::read(&note).is_ok_and(|installed| installed == lock) {
         return Ok(());
@@ -112,7 +113,7 @@ fn apt_get(arguments: &[&str]) -> bool {
             .args(before)
             .args(arguments)
             .env("DEBIAN_FRONTEND", "noninteractive")
-            // A server that is installed is not to start by itself.
+            // An installed server must not start by itself.
             .env("RUNLEVEL", "1")
             .status()
             .is_ok_and(|status| status.success())

@@ -1,11 +1,11 @@
-//! Every store's figures, beside its server's own and beside `tower-sessions`.
+//! Measures every store, in comparison with bare reads and writes on its server and with `tower-sessions`.
 
 use std::path::Path;
 
 use crate::cargo::{cargo, ensure_target, example, root};
 use crate::programs;
 
-/// Builds the peer's program, a workspace of its own, and drives it from ours.
+/// Builds the peer's program, which is in a separate workspace, and runs the benchmark that drives it.
 pub(crate) fn bench(names: &[String]) -> Result<(), String> {
     programs::ensure()?;
     ensure_target();

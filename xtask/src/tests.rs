@@ -1,4 +1,4 @@
-//! `cargo xtask test`, a suite of it by name, and `cargo xtask check`.
+//! `cargo xtask test`, `cargo xtask test SUITE` and `cargo xtask check`.
 
 use std::fs;
 use std::process::Command;
@@ -8,20 +8,20 @@ use crate::cargo::{ALL, CHECKS, COMPONENT, build, built, cargo, ensure_target, r
 use crate::lint::clippy;
 use crate::{edge, fuzz, programs, python};
 
-/// With each change every fourth mutant is tried; `mutants` tries them all.
+/// `test` runs every fourth mutant; `mutants` runs all.
 const SOME_MUTANTS: &str = "4";
 
-/// Everything, or the suite that is named, with a filter for its tests.
+/// Runs everything, or one suite with an optional filter for its tests.
 pub(crate) fn run_tests(arguments: &[String]) -> Result<(), String> {
     match arguments {
         [] => everything(),
         [name] => suite(name, None),
         [name, filter] => suite(name, Some(filter)),
-        _ => Err("`test` takes a suite, and a part of the names of its tests".into()),
+        _ => Err("`test` takes a suite and a filter, which is a part of the tests' names".into()),
     }
 }
 
-/// The parts of a run, and the time that each took.
+/// The parts of a run, with the duration of each.
 #[derive(Default)]
 struct Parts(Vec<(&'static str, Duration)>);
 
@@ -39,7 +39,7 @@ impl Parts {
             println!("{:>6.0} s  {name}", took.as_secs_f32());
         }
         let all: Duration = self.0.iter().map(|(_, took)| *took).sum();
-        println!("{:>6.0} s  in all", all.as_secs_f32());
+        println!("{:>6.0} s  in total", all.as_secs_f32());
     }
 }
 
@@ -50,12 +50,13 @@ fn everything() -> Result<(), String> {
     ended
 }
 
-/// The tests start the program itself, so it is built before them. The Worker is built for another machine than they run on.
+/// Runs all parts. The program and the Worker are built before the tests, which start them.
 fn each_part(parts: &mut Parts) -> Result<(), String> {
     ensure_target();
-    parts.run("install what the tests need", || {
+    parts.run("install the tools of the tests", || {
         programs::ensure().and_then(|()| python::ensure())
     })?;
+    parts.run("licences and duplicates of dependencies", python::deny)?;
     parts.run("build", build)?;
     parts.run("compare the component with its sources", || {
         let tool = target().join("checks/tessera-component-build");
@@ -68,23 +69,43 @@ fn each_part(parts: &mut Parts) -> Result<(), String> {
     parts.run("mutants", || built("mutants", &[SOME_MUTANTS.into()]))
 }
 
-/// `cargo test` with the selection that [`build`] has, so that nothing is compiled twice.
+/// Runs `cargo test` with the selection of [`build`], so that nothing is compiled twice.
 fn test(arguments: &[&str]) -> Result<(), String> {
     cargo("tests", &[&["test", CHECKS, "--locked"], ALL, arguments].concat())
 }
 
+/// The suites that start no program from Debian, npm or PyPI.
+const WITHOUT_PROGRAMS: [&str; 11] = [
+    "arrows",
+    "boundary",
+    "component",
+    "docs",
+    "driver",
+    "interleavings",
+    "owasp",
+    "packages",
+    "random",
+    "releases",
+    "vectors",
+];
+
 fn suite(name: &str, filter: Option<&str>) -> Result<(), String> {
     let known = suites()?;
     if !known.iter().any(|known| known == name) {
-        return Err(format!("there is no suite {name}, but {}", known.join(", ")));
+        return Err(format!(
+            "unknown suite `{name}`; the suites are {}",
+            known.join(", ")
+        ));
     }
     ensure_target();
-    programs::ensure()?;
+    if !WITHOUT_PROGRAMS.contains(&name) && (name, filter) != ("scenarios", Some("memory")) {
+        programs::ensure()?;
+    }
     if name == "service" {
         python::ensure()?;
     }
     // Several suites start the program.
-    // With the suite itself, so that libraries have the features that its run gives them.
+    // It is built together with the suite, so that libraries have the same features as in the suite's run.
     let program = ["build", CHECKS, "--locked"];
     let targets = ["--bin", "tessera", "--test", name];
     cargo("the program", &[&program, ALL, &targets].concat())?;
@@ -95,7 +116,7 @@ fn suite(name: &str, filter: Option<&str>) -> Result<(), String> {
     test(&[&["--test", name, "--"], &filter[..]].concat())
 }
 
-/// The files of `tests/tests`.
+/// The names of the suites, which are the files of `tests/tests`.
 fn suites() -> Result<Vec<String>, String> {
     let place = root().join("tests/tests");
     let files = fs::read_dir(&place).map_err(|error| format!("{}: {error}", place.display()))?;
@@ -108,7 +129,7 @@ fn suites() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// What takes less than two minutes once everything was built: format, lints, unit tests, scenarios over memory.
+/// `cargo xtask check`: format, lints, unit tests, scenarios over memory. Takes less than two minutes after a first build.
 pub(crate) fn check() -> Result<(), String> {
     ensure_target();
     cargo("format", &["fmt", "--all", "--check"])?;

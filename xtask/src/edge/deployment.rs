@@ -1,22 +1,25 @@
-//! The directory that is deployed: the operator's configuration, which no build changes, and the bundle beside it, which each
-//! build replaces.
+//! The directory to deploy: the operator's configuration, which no build changes, and the bundle, which each build
+//! replaces.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What is uploaded.
+/// The files of the bundle.
 pub(super) const BUNDLE: [&str; 3] = ["worker.js", "worker_bg.wasm", "engine.wasm"];
 const CONFIGURATION: &str = "wrangler.toml";
 
-/// Whether the configuration was there.
+/// Whether the configuration was created now or existed before.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Configured {
     Anew,
     Before,
 }
 
-/// Answers the directory of the bundle. A file in it that no build has made is the operator's: then nothing is replaced.
+/// Returns the directory of the bundle.
+///
+/// # Errors
+/// If it contains a file that is not part of a bundle, because a build would delete this file of the operator's.
 pub(super) fn prepare(deployment: &Path) -> Result<PathBuf, String> {
     let bundle = deployment.join("bundle");
     let files = match fs::read_dir(&bundle) {
@@ -28,7 +31,7 @@ pub(super) fn prepare(deployment: &Path) -> Result<PathBuf, String> {
         let file = file.map_err(|error| failed(&bundle, &error))?;
         if !BUNDLE.iter().any(|name| file.file_name() == *name) {
             return Err(format!(
-                "{} is from no build and would be lost: move it to {}",
+                "{} is not part of a bundle and would be lost: move it to {}",
                 file.path().display(),
                 deployment.display()
             ));
@@ -37,11 +40,11 @@ pub(super) fn prepare(deployment: &Path) -> Result<PathBuf, String> {
     Ok(bundle)
 }
 
-/// Copies the template of the configuration, unless there is one.
+/// Copies the template of the configuration, unless a configuration exists.
 pub(super) fn configure(deployment: &Path, template: &Path) -> Result<Configured, String> {
     let place = deployment.join(CONFIGURATION);
     let text = fs::read(template).map_err(|error| failed(template, &error))?;
-    // Fails on a link as well, wherever it leads.
+    // `create_new` also refuses a symbolic link, whatever its target.
     let file = fs::OpenOptions::new().write(true).create_new(true).open(&place);
     match file {
         Ok(mut file) => std::io::Write::write_all(&mut file, &text)
@@ -60,7 +63,7 @@ pub(super) fn failed(path: &Path, error: &std::io::Error) -> String {
 mod tests {
     use super::*;
 
-    /// A directory of its own for a test, removed when it is dropped.
+    /// A temporary directory for one test, removed on drop.
     struct Place(PathBuf);
 
     impl Place {
@@ -98,7 +101,7 @@ mod tests {
             fs::write(place.0.join(name), text).expect("an edit");
         }
         let bundle = prepare(&place.0).expect("a bundle");
-        // As a build does.
+        // A build replaces the directory.
         fs::remove_dir_all(bundle).expect("replaced");
         assert_eq!(place.configure(), Configured::Before);
         assert_eq!(place.read("wrangler.toml"), "name = \"mine\"");
