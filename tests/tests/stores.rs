@@ -1,4 +1,4 @@
-//! The built-in stores keep the suite, and what is theirs alone.
+//! The built-in stores pass the suite, and tests of their own.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
@@ -22,6 +22,9 @@ use tessera_tests::store_suite::{Report, Suite};
 
 #[path = "stores/cache_over.rs"]
 mod cache_over;
+#[expect(dead_code, reason = "its main is for the command line")]
+#[path = "../../host/examples/custom_store.rs"]
+mod custom_store;
 #[path = "stores/guards.rs"]
 mod guards;
 #[path = "stores/in_cache.rs"]
@@ -58,6 +61,20 @@ async fn the_memory_store_keeps_the_suite() {
     let suite = Suite::new(async || memory().build())
         .with_sweep(|store, now| Box::pin(async move { Ok(MemoryStore::sweep(store, now)) }));
     nothing_skipped_and_all_hold("memory", &suite.run().await);
+}
+
+/// The example for whoever writes a store: it sweeps nothing, and is complete otherwise.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_example_of_a_custom_store_keeps_the_suite() {
+    let report = Suite::new(async || Methods(custom_store::MapStore::default()))
+        .run()
+        .await;
+    assert!(report.is_clean(), "{report}");
+    let skipped: Vec<_> = report.skipped().collect();
+    assert!(
+        skipped.iter().all(|name| name.contains("swe")),
+        "skipped: {skipped:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -38,6 +38,26 @@ async fn a_cache_over_redis_and_one_over_postgres_keep_the_suite() {
     in_cache::nothing_but_the_sweep_skipped("cached, postgres", &suite.run().await);
 }
 
+#[expect(dead_code, reason = "its main is for the command line")]
+#[path = "../../../host/examples/redis_with_cache.rs"]
+mod example;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_example_with_a_cache_before_redis_shows_a_logout_by_another_process() {
+    let server = RedisServer::start(&[]);
+    let (here, there) = (
+        example::sessions(&server.url()).await.expect("sessions"),
+        example::sessions(&server.url()).await.expect("sessions"),
+    );
+    let session = there.create();
+    session.set("city", &"Ulm").expect("a field");
+    let token = session.save().await.expect("saved").token.expect("a token");
+    let found = here.open(&token).await.expect("open");
+    assert_eq!(found.get::<String>("city").expect("text").as_deref(), Some("Ulm"));
+    session.destroy().await.expect("ended");
+    eventually("the logout is seen", async || here.open(&token).await.is_err()).await;
+}
+
 async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     let began = std::time::Instant::now();
     while !is_so().await {
