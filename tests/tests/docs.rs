@@ -16,7 +16,7 @@ fn root() -> PathBuf {
 /// All pages: those at the top, in `docs`, and beside the scenarios.
 fn pages() -> Vec<PathBuf> {
     let root = root();
-    let folders = [root.clone(), root.join("docs"), root.join("tests/scenarios")];
+    let folders = ["", "docs", "docs/design", "tests/scenarios"].map(|folder| root.join(folder));
     let files = folders
         .iter()
         .flat_map(|folder| fs::read_dir(folder).expect("a folder"));
@@ -112,9 +112,9 @@ fn every_link_within_the_project_leads_to_a_file_and_an_anchor_that_are_there() 
 fn every_page_of_docs_stands_in_its_index() {
     let index = links(&read(&root().join("docs/README.md")));
     for page in pages() {
-        let name = page.file_name().and_then(|name| name.to_str()).expect("a name");
-        let is_in_docs = page.parent().is_some_and(|folder| folder.ends_with("docs"));
-        if is_in_docs && name != "README.md" {
+        let docs = root().join("docs");
+        let name = page.strip_prefix(&docs).ok().and_then(|name| name.to_str());
+        if let Some(name) = name.filter(|name| *name != "README.md") {
             assert!(
                 index.iter().any(|link| link == name),
                 "{name} is not in docs/README.md"
@@ -135,4 +135,17 @@ fn anchors_are_made_as_github_makes_them() {
     let wanted = ["one-two", "cached-three", "same", "same-1"];
     assert_eq!(anchors(text), wanted.map(str::to_owned).into());
     assert_eq!(links("[a](b.md#c) and ![d](e.png)"), ["b.md#c", "e.png"]);
+}
+
+/// The document has a version of its own, in JSON.
+#[test]
+fn the_description_of_the_api_has_the_version_of_the_packages() {
+    let document: serde_json::Value =
+        serde_json::from_str(&read(&root().join("http/src/api/openapi.json"))).expect("JSON");
+    let manifest = read(&root().join("Cargo.toml"));
+    let (_, package) = manifest
+        .split_once("[workspace.package]\nversion = \"")
+        .expect("a version");
+    let (version, _) = package.split_once('"').expect("its end");
+    assert_eq!(document["info"]["version"], version);
 }
