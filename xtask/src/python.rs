@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::cargo::{root, run};
+use crate::cargo::{cargo, root, run};
 use crate::programs;
 
 /// Installs the versions of `tests/openapi/requirements.txt`, unless they are installed already.
@@ -51,6 +51,8 @@ pub(crate) fn deny() -> Result<(), String> {
         );
         return Ok(());
     }
+    // Crates of other systems too, which no build here downloads.
+    cargo("all dependencies", &["fetch", "--locked", "--quiet"])?;
     let check = ["--offline", "--locked", "check", "licenses", "bans", "sources"];
     run(
         "cargo-deny",
