@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::cargo::{cargo, ensure_target, root};
+use crate::cargo::{cargo, root};
 use crate::programs;
 
 /// The program's argument, and the row's name. Each round measures all in this order, so that other load affects all.
@@ -109,7 +109,6 @@ fn build() -> Result<PathBuf, String> {
     let (Some(manifest), Some(directory)) = (manifest, text(&target)) else {
         return Err("the path of the project is not Unicode".into());
     };
-    ensure_target();
     cargo(
         "bench-http",
         &[

@@ -22,9 +22,7 @@ mod tests;
 use std::env;
 use std::process::ExitCode;
 
-use crate::cargo::{
-    CHECKS, COMPONENT, build, built, cargo, cargo_command, ensure_target, example, root, run,
-};
+use crate::cargo::{CHECKS, COMPONENT, build, built, cargo, cargo_command, example, root, run};
 
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
@@ -133,7 +131,6 @@ fn servers() -> Result<(), String> {
 }
 
 fn bench() -> Result<(), String> {
-    ensure_target();
     let manifest = root().join("tests/peers/Cargo.toml");
     let manifest = manifest
         .to_str()

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use crate::cargo::{cargo, ensure_target, example, root};
+use crate::cargo::{cargo, example, root};
 use crate::programs;
 
 /// Builds the peer's program, which is in a separate workspace, and runs the benchmark that drives it.
 pub(crate) fn bench(names: &[String]) -> Result<(), String> {
     programs::ensure()?;
-    ensure_target();
     let target = root().join("target/peers");
     let text = |path: &Path| {
         let text = path.to_str().map(str::to_owned);

@@ -52,7 +52,6 @@ fn everything() -> Result<(), String> {
 
 /// Runs all parts. The program and the Worker are built before the tests, which start them.
 fn each_part(parts: &mut Parts) -> Result<(), String> {
-    ensure_target();
     parts.run("install the tools of the tests", || {
         programs::ensure().and_then(|()| python::ensure())
     })?;
@@ -131,7 +130,6 @@ fn suites() -> Result<Vec<String>, String> {
 
 /// `cargo xtask check`: format, lints, unit tests, scenarios over memory. Takes less than two minutes after a first build.
 pub(crate) fn check() -> Result<(), String> {
-    ensure_target();
     cargo("format", &["fmt", "--all", "--check"])?;
     clippy()?;
     test(&["--lib"])?;
