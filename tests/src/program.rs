@@ -1,8 +1,8 @@
-//! The program `tessera`, built beside the tests.
+//! The program `tessera`, built beside the tests, and the directory of the project.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Returns the path of the program.
 ///
@@ -21,4 +21,13 @@ pub fn program() -> PathBuf {
         program.display()
     );
     program
+}
+
+/// Returns the directory of the project.
+///
+/// # Panics
+/// If the sources that the tests were built from are gone.
+pub fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    root.canonicalize().expect("the project's directory")
 }

@@ -8,13 +8,9 @@ mod imports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use imports::Imports;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use tessera_tests::program::root;
 
 /// One crate in the table: the crates that it uses, and its modules in layers, the top one first.
 struct Row {

@@ -6,12 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const README_LINES: usize = 130;
+use tessera_tests::program::root;
 
-fn root() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    root.canonicalize().expect("the project's folder")
-}
+const README_LINES: usize = 130;
 
 /// All pages: those at the top, in `docs`, and beside the scenarios.
 fn pages() -> Vec<PathBuf> {

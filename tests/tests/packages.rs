@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tessera_tests::program::root;
+
 /// In the order in which they are published.
 const PACKAGES: [&str; 6] = [
     "tessera-contract",
@@ -35,11 +37,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 "#;
-
-fn root() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    root.canonicalize().expect("the project's folder")
-}
 
 /// Where cargo keeps what it builds: two folders above the tests.
 fn target() -> PathBuf {

@@ -175,8 +175,7 @@ fn absolute(files: &BTreeMap<Module, Paths>, at: &Module, path: &[String]) -> Op
         "super" => {
             at.pop()?;
             let mut rest = rest;
-            while let Some((next, after)) = rest.split_first().filter(|(next, _)| *next == "super") {
-                let _ = next;
+            while let Some(after) = rest.strip_prefix(&["super".to_owned()]) {
                 at.pop()?;
                 rest = after;
             }
