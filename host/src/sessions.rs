@@ -349,6 +349,15 @@ impl SessionsBuilder {
         self
     }
 
+    /// Returns the policy with all changes so far. Only [`build`](Self::build) validates it.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Component`] or [`ConfigurationError::Instantiate`] if the engine, which has the defaults, cannot be
+    /// started.
+    pub fn into_policy(self) -> Result<Policy, ConfigurationError> {
+        self.start.map(|(_, policy)| policy)
+    }
+
     /// Ends a session this long after its last activity.
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.policy(|policy| policy.idle_timeout = timeout)

@@ -217,13 +217,9 @@ impl LifetimeFlags {
 
     /// The maximum lifetime of a session.
     pub(crate) fn absolute_timeout(self) -> Result<Duration, Failure> {
-        let builder = Sessions::builder();
-        let mut timeout = None;
-        let _ = self
-            .apply(builder)
-            .policy(|policy| timeout = Some(policy.absolute_timeout));
-        // Without an engine there is no policy, and the change is not applied.
-        timeout.ok_or_else(|| Failure::new("cannot start the engine"))
+        let policy = self.apply(Sessions::builder()).into_policy();
+        let policy = policy.map_err(Failure::during("cannot start the engine"))?;
+        Ok(policy.absolute_timeout)
     }
 }
 
