@@ -5,6 +5,7 @@ pub mod edge;
 pub mod flood;
 pub mod http_client;
 pub mod interleave;
+pub mod pages;
 pub mod program;
 pub mod scenario;
 pub mod servers;

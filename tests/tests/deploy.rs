@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use tessera_tests::pages::pages;
 use tessera_tests::program::program;
 
 const UNIT: &str = "deploy/tessera.service";
@@ -195,14 +196,18 @@ fn flags_in_prose(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// All calls of the three files.
+/// All calls of the unit, the container and the pages.
 fn all_calls() -> Vec<Call> {
     let lines = |file: &str| -> Vec<Call> { read(file).lines().flat_map(entrance).collect() };
     let found = [lines(UNIT), lines(CONTAINERFILE), calls_in_page(&read(PAGE))];
     for (calls, file) in found.iter().zip([UNIT, CONTAINERFILE, PAGE]) {
         assert!(!calls.is_empty(), "{file} calls the program nowhere");
     }
-    found.into_iter().flatten().collect()
+    let pages = pages()
+        .into_iter()
+        .map(|page| fs::read_to_string(page).expect("a page"));
+    let in_pages = pages.flat_map(|text| calls_in_page(&text));
+    found.into_iter().flatten().chain(in_pages).collect()
 }
 
 /// The call in a line that starts the program in a unit or a container.
@@ -215,7 +220,7 @@ fn entrance(line: &str) -> Vec<Call> {
 }
 
 #[test]
-fn the_program_knows_every_command_and_flag_that_the_files_use() {
+fn the_program_knows_every_command_and_flag_that_the_files_and_pages_use() {
     let mut helps: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for call in all_calls() {
         let known = helps
@@ -240,6 +245,53 @@ fn the_program_knows_every_variable_that_the_files_use() {
         let unknown: Vec<&String> = used.difference(&known).collect();
         assert!(unknown.is_empty(), "{file}: {unknown:?}");
     }
+}
+
+/// The flags of `tessera serve` under these headings of its help, each with its variable.
+fn flags_under(headings: &[&str]) -> BTreeMap<String, String> {
+    let help = help(&["serve"]);
+    let (mut found, mut is_under, mut flag) = (BTreeMap::new(), false, None);
+    for line in help.lines() {
+        if let Some(heading) = line.strip_suffix(':').filter(|line| !line.starts_with(' ')) {
+            is_under = headings.contains(&heading);
+        }
+        if let Some(named) = line.trim_start().strip_prefix("--").filter(|_| is_under) {
+            flag = named.split_whitespace().next().map(|name| format!("--{name}"));
+        }
+        if let (true, Some(variable), Some(flag)) = (is_under, variables(line).first(), &flag) {
+            found.insert(flag.clone(), variable.clone());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_page_of_the_policy_has_every_flag_of_the_policy_beside_its_variable() {
+    let page = read("docs/policy.md");
+    let flags = flags_under(&["Policy", "Tokens"]);
+    assert!(flags.len() > 15, "{flags:?}");
+    for (flag, variable) in &flags {
+        let row = page
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .find(|line| line.contains(&format!("`{flag}`")) || line.contains(&format!("`{flag} ")));
+        let row = row.unwrap_or_else(|| panic!("docs/policy.md has no row of {flag}"));
+        assert!(
+            variables(row).contains(variable),
+            "{flag} and {variable} in {row}"
+        );
+    }
+    let known = flags_under(&["Policy", "Tokens", "Store"]);
+    let named = flags_in_prose(&page);
+    let unknown: Vec<_> = named.iter().filter(|flag| !known.contains_key(*flag)).collect();
+    assert!(unknown.is_empty(), "docs/policy.md: {unknown:?}");
+    let known: BTreeSet<&String> = known.values().collect();
+    let of_worker = ["TESSERA_MAX_STALE".to_owned()];
+    let unknown: Vec<_> = variables(&page)
+        .into_iter()
+        .filter(|name| !known.contains(name) && !of_worker.contains(name))
+        .collect();
+    assert!(unknown.is_empty(), "docs/policy.md: {unknown:?}");
 }
 
 #[test]

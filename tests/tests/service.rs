@@ -34,6 +34,8 @@ mod nginx;
 mod openapi;
 #[path = "service/outage.rs"]
 mod outage;
+#[path = "service/pages.rs"]
+mod pages;
 #[path = "service/read_only.rs"]
 mod read_only;
 #[path = "service/redis.rs"]

@@ -7,9 +7,10 @@ use std::{env, fs};
 use crate::cargo::root;
 
 /// The programs, each with its Debian package.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("nginx", "nginx-light"),
     ("caddy", "caddy"),
+    ("curl", "curl"),
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
