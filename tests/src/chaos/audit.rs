@@ -1,9 +1,9 @@
 //! The audit after all faults: everything that was acknowledged must be present.
 
-use super::World;
 use super::caller::Said;
 use super::client::LoadClient;
 use super::ledger::{Counts, Deed, Session};
+use super::world::World;
 
 /// The maximum number of tries: even a healthy store may refuse a busy client occasionally.
 const TRIES: usize = 50;

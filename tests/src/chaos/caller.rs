@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::World;
+use super::instance::{Instance, REQUEST_TIMEOUT};
 use super::ledger::{Asked, Told};
+use super::world::World;
 use crate::http_client::{Answer, Client, bearer, request};
 
 /// The idle time after which a connection is not reused: the service closes it after half of a request's time limit.
@@ -43,7 +44,7 @@ struct Connection {
 
 impl<'a> Caller<'a> {
     pub(super) fn new(world: &'a World) -> Self {
-        let connect = |to: &super::instance::Instance| Connection {
+        let connect = |to: &Instance| Connection {
             client: Client::new(&to.address),
             used_at: Instant::now(),
             deaths: to.deaths(),
@@ -107,7 +108,7 @@ impl<'a> Caller<'a> {
         };
         let took = asked.begun.elapsed();
         tally.took(took);
-        if took > super::REQUEST_TIMEOUT + SLACK {
+        if took > REQUEST_TIMEOUT + SLACK {
             tally.wrong(format!("{method} {path} took {took:?}: {answer:?}"));
         }
         match answer {

@@ -1,14 +1,18 @@
 //! One client: its random actions, and the responses that it must receive.
 
 use std::collections::HashSet;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
-use super::World;
 use super::caller::Caller;
 use super::dice::Dice;
 use super::ledger::{Asked, Ended, Session, Told};
+use super::world::World;
 
 /// The maximum number of sessions of a client. At this number, the client logs one out.
 const MOST_SESSIONS: usize = 12;
+/// The range of the pause between two calls of a client, in milliseconds.
+const THINKING: [u64; 2] = [1, 10];
 
 /// The state of a client.
 pub(super) struct LoadClient<'a> {
@@ -47,8 +51,20 @@ impl<'a> LoadClient<'a> {
         }
     }
 
+    /// Performs random actions until the run is over or wrong.
+    pub(super) fn load(&mut self) {
+        let [least, most] = THINKING;
+        while !self.world.is_over.load(Ordering::Relaxed) && !self.world.tally.is_wrong() {
+            {
+                let _open = self.world.gate.read().unwrap_or_else(PoisonError::into_inner);
+                self.act();
+            }
+            std::thread::sleep(self.dice.pause(least, most));
+        }
+    }
+
     /// Performs one random action.
-    pub(super) fn act(&mut self) {
+    fn act(&mut self) {
         if self.sessions.len() >= MOST_SESSIONS {
             return self.logout();
         }

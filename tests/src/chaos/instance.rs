@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::REQUEST_TIMEOUT;
 use crate::servers::{Process, free_port};
 
+/// The services' time limit for a request. It is much longer than the stores' time limits.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The time in which the descriptors of closed connections disappear.
 const SETTLING: Duration = Duration::from_secs(10);

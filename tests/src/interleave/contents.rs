@@ -6,8 +6,6 @@ use std::sync::Arc;
 use tessera::Timestamp;
 use tessera::store::{Condition, Entry, Page, Placement, Row, StoreError, StoreOp, StoreReply};
 
-use super::run::digest;
-
 /// A record with its metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Stored {
@@ -31,31 +29,6 @@ impl Stored {
             version: self.version,
             guard: self.guard,
             expires_at: self.expires_at,
-        }
-    }
-}
-
-/// Returns a hash that distinguishes replies to one operation. A version identifies the text written with it.
-pub fn digest_of(reply: &StoreReply) -> u64 {
-    let error = |error: &StoreError| std::mem::discriminant(error);
-    let entry = |entry: &Result<Entry, StoreError>| match entry {
-        Ok(entry) => Ok((entry.version, entry.expires_at)),
-        Err(failed) => Err(error(failed)),
-    };
-    let row = |row: &Row| (row.version, row.touched_at, row.expires_at);
-    match reply {
-        StoreReply::Entry(found) => digest(&(1, entry(found))),
-        StoreReply::Entries(found) => {
-            let each = |found: &Arc<[_]>| found.iter().map(entry).collect::<Vec<_>>();
-            digest(&(2, found.as_ref().map(each).map_err(error)))
-        }
-        StoreReply::Version(version) => digest(&(3, version.as_ref().map_err(error))),
-        StoreReply::Done(done) => digest(&(4, done.as_ref().map_err(error))),
-        StoreReply::WasThere(was_there) => digest(&(5, was_there.as_ref().map_err(error))),
-        StoreReply::Count(count) => digest(&(6, count.as_ref().map_err(error))),
-        StoreReply::Page(page) => {
-            let rows = |page: &Arc<Page>| page.rows.iter().map(row).collect::<Vec<_>>();
-            digest(&(7, page.as_ref().map(rows).map_err(error)))
         }
     }
 }

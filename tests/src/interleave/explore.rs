@@ -7,10 +7,9 @@ use std::rc::Rc;
 
 use tessera::{Component, ConfigurationError};
 
-use super::calls::World;
 use super::contents::Contents;
 use super::engines::Engines;
-use super::judge::{Judge, record};
+use super::judge::{Judge, worlds};
 use super::plan::{Act, Plan};
 use super::recall::Memory;
 use super::report::{Report, Violation};
@@ -276,14 +275,4 @@ fn one_after_the_other(
         report.judged(&judge, plan, &run, schedule, &taken)?;
     }
     Ok(report)
-}
-
-/// Converts the contents of the store to the model's form.
-pub fn worlds(contents: &Contents) -> World {
-    contents
-        .records
-        .iter()
-        .filter(|(_, stored)| stored.expires_at.as_millis() > 0)
-        .filter_map(|(key, stored)| Some((key.clone(), record(&stored.text)?)))
-        .collect()
 }

@@ -8,7 +8,6 @@ use tessera::{Component, ConfigurationError};
 use super::calls::{Call, Session, Standing, Told, World};
 use super::clients::{Granted, HANDLES, generation_bytes, key_and_generation};
 use super::contents::Contents;
-use super::explore::worlds;
 use super::linear::{Observed, is_explained};
 use super::model::{is_served, judge};
 use super::plan::{Event, Fault, Plan};
@@ -293,6 +292,16 @@ fn indexed(contents: &Contents, world: &World) -> Result<(), String> {
         None => Ok(()),
         Some((_, session)) => Err(format!("a session of {:?} is not in the index", session.subject)),
     }
+}
+
+/// Converts the contents of the store to the model's form.
+pub fn worlds(contents: &Contents) -> World {
+    contents
+        .records
+        .iter()
+        .filter(|(_, stored)| stored.expires_at.as_millis() > 0)
+        .filter_map(|(key, stored)| Some((key.clone(), record(&stored.text)?)))
+        .collect()
 }
 
 /// Converts the text of a record to a session of the model. `None` if it is not a record.

@@ -12,9 +12,9 @@ use tessera::{Sessions, Timestamp};
 
 use super::calls::Call;
 use super::clients::{Client, Log};
+use super::digest::digest;
 use super::linear::Observed;
 use super::plan::{Act, Plan};
-use super::run::digest;
 use super::store::{Board, BoardClock, lock};
 
 /// A store operation, with its time by the client's clock.

@@ -11,11 +11,11 @@ use std::rc::Rc;
 use tessera::store::StoreReply;
 use tessera::{Component, ConfigurationError};
 
-use super::contents::digest_of;
+use super::digest::{digest, digest_of};
 use super::engines::Engines;
 use super::plan::Plan;
 use super::player::{Live, Player, Stand};
-use super::run::{Start, digest};
+use super::run::{Run, Start};
 use super::store::START_MS;
 
 /// The transition of a client from one place to the next.
@@ -189,5 +189,13 @@ impl Player for Recalled<'_> {
         };
         self.place = memory.after(self.which, self.place, step);
         self.stand = Rc::clone(&memory.places[self.place].stand);
+    }
+}
+
+impl<'a, 'm> Run<'a, Recalled<'m>> {
+    /// Creates a run of memoised clients.
+    pub fn recalled(plan: &'a Plan, memory: &Rc<RefCell<Memory<'m>>>, start: &Start) -> Self {
+        let players = (0..plan.programs.len()).map(|which| Recalled::new(memory, which));
+        Self::new(plan, start.contents.clone(), players.collect())
     }
 }

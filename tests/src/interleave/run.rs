@@ -1,6 +1,5 @@
 //! One run: clients that wait for the store, and a scheduler that chooses the client to continue, and the fault.
 
-use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,14 +7,14 @@ use std::sync::Arc;
 use tessera::store::{Cause, StoreError, StoreOp, StoreReply};
 use tessera::{Component, ConfigurationError};
 
-use super::calls::Call;
 use super::clients::Granted;
-use super::contents::{Contents, digest_of};
+use super::contents::Contents;
+use super::digest::{digest, digest_of};
 use super::engines::{Engines, wire};
 use super::linear::Observed;
 use super::plan::{Act, Event, Fault, Plan};
-use super::player::{Asked, Live, Player};
-use super::recall::{Memory, Recalled};
+use super::player::{Live, Player};
+use super::seat::Seat;
 use super::store::{Board, START_MS};
 
 /// A choice of the scheduler.
@@ -36,91 +35,6 @@ pub struct Start {
     pub contents: Contents,
     /// Its token.
     pub token: Granted,
-}
-
-/// The scheduler's record of a call, which its client does not know.
-#[derive(Clone, Debug, Default)]
-struct CallNotes {
-    asked: bool,
-    key: Option<Rc<str>>,
-    began: Option<usize>,
-    ended: Option<usize>,
-    faulted: bool,
-    stale: bool,
-    /// Whether it has requested a write.
-    wrote: bool,
-    /// The client's clock before each later try, in milliseconds.
-    later: Vec<u64>,
-}
-
-/// A client, with the record of its store operations.
-#[derive(Clone)]
-struct Seat<P> {
-    player: P,
-    /// The record of each of its calls.
-    calls: Rc<Vec<CallNotes>>,
-    /// The hash of all its operations and their replies.
-    heard: u64,
-    asked: u64,
-    asked_in_call: usize,
-    /// Whether the call in progress has requested a write. It then runs to its end even without its caller.
-    has_written: bool,
-}
-
-impl<P: Player> Seat<P> {
-    fn new(player: P) -> Self {
-        let calls = Rc::new(vec![CallNotes::default(); player.stand().log.calls.len()]);
-        Self {
-            player,
-            calls,
-            heard: 0,
-            asked: 0,
-            asked_in_call: 0,
-            has_written: false,
-        }
-    }
-
-    /// Its calls as observed from outside.
-    fn calls(&self) -> Vec<Observed> {
-        let mut calls = self.player.stand().log.calls.clone();
-        for (call, heard) in calls.iter_mut().zip(&*self.calls) {
-            call.asked |= heard.asked;
-            (call.began, call.ended) = (heard.began, heard.ended);
-            (call.faulted, call.stale) = (heard.faulted, heard.stale);
-            call.later.clone_from(&heard.later);
-            if let (Call::Login { key, .. }, Some(stored)) = (&mut call.call, &heard.key) {
-                *key = stored.to_string();
-            }
-        }
-        calls
-    }
-
-    /// The first and last step of each call with a store operation, and its index. A call in progress has no last step.
-    fn spans(&self) -> impl Iterator<Item = (usize, Option<usize>, usize)> {
-        let last = self.calls.len().wrapping_sub(1);
-        let calls = &self.player.stand().log.calls;
-        self.calls.iter().enumerate().filter_map(move |(place, heard)| {
-            let is_under_way = place == last && self.player.is_there() && calls[place].told.is_none();
-            let ended = heard.ended.filter(|_| !is_under_way);
-            heard.began.map(|began| (began, ended, place))
-        })
-    }
-
-    /// The store operation that it waits for.
-    fn asked(&self) -> Option<&Asked> {
-        let asked = self.player.stand().asked.as_ref();
-        asked.filter(|_| self.player.is_there())
-    }
-
-    fn answer(&mut self, time: i64, answer: StoreReply) {
-        let calls = self.calls.len();
-        self.player.answer(time, answer);
-        let now = self.player.stand().log.calls.len();
-        if now != calls {
-            (self.asked_in_call, self.has_written) = (0, false);
-        }
-        Rc::make_mut(&mut self.calls).resize_with(now, CallNotes::default);
-    }
 }
 
 /// The state of a run.
@@ -156,16 +70,8 @@ impl<'a> Run<'a, Live> {
     }
 }
 
-impl<'a, 'm> Run<'a, Recalled<'m>> {
-    /// Creates a run of memoised clients.
-    pub fn recalled(plan: &'a Plan, memory: &Rc<RefCell<Memory<'m>>>, start: &Start) -> Self {
-        let players = (0..plan.programs.len()).map(|which| Recalled::new(memory, which));
-        Self::new(plan, start.contents.clone(), players.collect())
-    }
-}
-
 impl<'a, P: Player> Run<'a, P> {
-    fn new(plan: &'a Plan, mut contents: Contents, players: Vec<P>) -> Self {
+    pub(super) fn new(plan: &'a Plan, mut contents: Contents, players: Vec<P>) -> Self {
         contents.remembers = plan.is_stale();
         let (clients, earlier) = (players.into_iter().map(Seat::new).collect(), Vec::new());
         Self {
@@ -449,13 +355,6 @@ impl<'a, P: Player> Run<'a, P> {
             }
         }
     }
-}
-
-/// The hash of a value.
-pub(super) fn digest(of: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    of.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Runs one client alone. Returns the contents of the store and the tokens that the client received.

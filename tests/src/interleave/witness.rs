@@ -10,9 +10,9 @@ use tessera::{Component, ConfigurationError, Sessions};
 use super::calls::Told;
 use super::clients::{refused, seen};
 use super::contents::Contents;
+use super::digest::digest;
 use super::engines::wire;
 use super::plan::Plan;
-use super::run::digest;
 use super::store::Board;
 
 /// An engine that took no part in a run, and opens its tokens at the end.

@@ -3,13 +3,19 @@
 //! `tests/scenarios/README.md` describes the format. [`load`] reads a directory of scenarios, and [`run`] runs one.
 
 mod args;
+mod clock;
 mod compare;
 mod host_steps;
 mod outcome;
 mod policy;
 mod remote;
+mod remote_host;
+mod remote_host_steps;
+mod remote_json;
+mod remote_runner;
 mod remote_session;
-mod remote_steps;
+mod remote_session_steps;
+mod remote_subject_steps;
 mod runner;
 mod session_steps;
 mod text;

@@ -10,7 +10,7 @@ use tessera_contract::store::{Seed, Seen};
 use tessera_contract::{Details, Status, Timestamp};
 
 use super::outcome::{self, Outcome};
-use super::remote::{Ended, Host, outcome_of};
+use super::remote_host::{Ended, Host, outcome_of};
 use tessera_contract::form::Unfit;
 
 /// The state of a session between calls.
@@ -206,6 +206,18 @@ impl<S: StoreService> Session<S> {
         let arguments = [handle.into()].into_iter().chain(more).collect();
         let ended = self.host.session_call(name, arguments, seed, true).await?;
         Ok(outcome_of(&ended.done))
+    }
+
+    /// Reads until when the session lives.
+    pub(super) async fn standing(&self) -> Result<Outcome, String> {
+        let handle = match self.read(|state| Ok(state.saved()?.handle.clone())) {
+            Ok(handle) => handle,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.host
+            .method("standing", vec![handle.into()])
+            .await
+            .map(|done| outcome_of(&done))
     }
 
     /// Begins a call; `more` are the arguments after the session. Returns `None` for the end of a draft, which is not stored.

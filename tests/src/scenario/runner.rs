@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use tessera::store::StoreService;
-use tessera::{Clock, Component, Session, SessionError, Sessions, Timestamp};
+use tessera::{Component, Session, SessionError, Sessions};
 use tokio::sync::mpsc;
 
 use super::args::{Args, as_text, as_texts};
+use super::clock::ScenarioClock;
 use super::compare::{Match, difference};
 use super::outcome::Outcome;
 use super::remote::Remote;
@@ -28,26 +28,6 @@ pub enum Pace {
     Forgetful,
     /// No reply is ready at the first poll.
     NeverReady,
-}
-
-/// A clock that the scenario sets.
-#[derive(Clone)]
-pub(super) struct ScenarioClock(Arc<AtomicU64>);
-
-impl ScenarioClock {
-    pub(super) fn read(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    pub(super) fn set(&self, milliseconds: u64) {
-        self.0.store(milliseconds, Ordering::SeqCst);
-    }
-}
-
-impl Clock for ScenarioClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.read())
-    }
 }
 
 /// The state that the steps of one scenario share.
@@ -111,7 +91,7 @@ async fn run_with<S: StoreService>(
     remote: Option<Remote<S>>,
 ) -> Result<(), String> {
     let (store, paused) = Scripted::new(store);
-    let clock = ScenarioClock(Arc::new(AtomicU64::new(BEGINNING_MS)));
+    let clock = ScenarioClock::new(BEGINNING_MS);
     let (hosts, sessions, variables) = Default::default();
     let mut runner = Runner {
         component: component.clone(),

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use tessera::store::{Expected, Placement, Store};
 
-use super::Need::{CompareAndSwap, OwnerIndex};
-use super::subject::{Subject, deletions, ensure, equal, is_missing, is_other, is_stale, said};
-use super::{Check, Property, properties};
+use super::property::Need::{CompareAndSwap, OwnerIndex};
+use super::property::{Property, properties};
+use super::subject::{Check, Subject, deletions, ensure, equal, is_missing, is_other, is_stale, said};
 
 pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
     properties![

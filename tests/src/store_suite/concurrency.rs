@@ -9,9 +9,9 @@ use tessera::store::{Store, StoreError};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::Need::{CompareAndSwap, OwnerIndex};
-use super::subject::{Subject, deletions, ensure, equal, is_missing, said};
-use super::{Check, Property, properties};
+use super::property::Need::{CompareAndSwap, OwnerIndex};
+use super::property::{Property, properties};
+use super::subject::{Check, Subject, deletions, ensure, equal, is_missing, said};
 use crate::whole;
 
 pub(super) fn properties<S: Store>() -> Vec<Property<S>> {

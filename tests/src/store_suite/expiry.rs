@@ -5,9 +5,9 @@ use std::time::Duration;
 use tessera::Timestamp;
 use tessera::store::{Expected, Placement, SWEEP_GRACE, Store};
 
-use super::Need::{ExactExpiry, OwnerIndex, Sweep};
-use super::subject::{Subject, deletions, ensure, equal, is_missing, is_stale, said};
-use super::{Check, Property, properties};
+use super::property::Need::{ExactExpiry, OwnerIndex, Sweep};
+use super::property::{Property, properties};
+use super::subject::{Check, Subject, deletions, ensure, equal, is_missing, is_stale, said};
 
 pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
     properties![

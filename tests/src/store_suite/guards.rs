@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tessera::store::{Condition, Deletion, Expected, Placement, Store, StoreError};
 use tokio::task::JoinSet;
 
-use super::Need::{CompareAndSwap, ExactExpiry, OwnerIndex};
-use super::subject::{Subject, ensure, equal, is_missing, is_stale, said};
-use super::{Check, Property, properties};
+use super::property::Need::{CompareAndSwap, ExactExpiry, OwnerIndex};
+use super::property::{Property, properties};
+use super::subject::{Check, Subject, ensure, equal, is_missing, is_stale, said};
 use crate::whole;
 
 pub(super) fn properties<S: Store>() -> Vec<Property<S>> {

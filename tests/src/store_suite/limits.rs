@@ -2,9 +2,9 @@
 
 use tessera::store::{Store, StoreError};
 
-use super::Need::OwnerIndex;
-use super::subject::{Subject, equal, is_missing, is_too_large, said};
-use super::{Check, Property, properties};
+use super::property::Need::OwnerIndex;
+use super::property::{Property, properties};
+use super::subject::{Check, Subject, equal, is_missing, is_too_large, said};
 
 pub(super) fn properties<S: Store>() -> Vec<Property<S>> {
     properties![

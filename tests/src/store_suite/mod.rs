@@ -8,12 +8,9 @@
 //! Entries expire relative to the wall clock at the start, so that native TTLs of a store do not interfere.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use tessera::Timestamp;
-use tessera::store::{Capabilities, Store};
+use tessera::store::Store;
 
 mod basics;
 mod concurrency;
@@ -21,66 +18,12 @@ mod expiry;
 mod guards;
 mod limits;
 mod owners;
+mod property;
 mod subject;
 mod texts;
 
-pub use subject::Subject;
-
-/// `Ok` if a property holds, otherwise a description of the violation.
-pub type Check = Result<(), String>;
-
-/// Sweeps a store at a given time and returns the number of removed entries.
-pub type SweepFn<S> =
-    for<'a> fn(&'a S, Timestamp) -> Pin<Box<dyn Future<Output = Result<usize, String>> + Send + 'a>>;
-
-/// A capability that a property needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Need {
-    CompareAndSwap,
-    /// Expiry with a resolution of a millisecond.
-    ExactExpiry,
-    /// An index of owners without delay.
-    OwnerIndex,
-    Sweep,
-}
-
-impl Need {
-    /// The reason why the store lacks the capability, or `None` if it has it.
-    fn lacking(self, capabilities: &Capabilities, can_sweep: bool) -> Option<&'static str> {
-        match self {
-            Self::CompareAndSwap if !capabilities.compare_and_swap => Some("no compare-and-swap"),
-            Self::ExactExpiry if capabilities.expiry_resolution.as_millis() > 1 => {
-                Some("the resolution of expiry is coarser than a millisecond")
-            }
-            Self::OwnerIndex if !capabilities.list_by_owner => Some("no list by owner"),
-            Self::OwnerIndex if !capabilities.index_staleness.is_zero() => {
-                Some("the index of owners may be stale")
-            }
-            Self::Sweep if !can_sweep => Some("the store has no sweep function"),
-            _ => None,
-        }
-    }
-}
-
-type Run<S> = fn(Subject<S>) -> Pin<Box<dyn Future<Output = Check>>>;
-
-struct Property<S> {
-    name: String,
-    needs: &'static [Need],
-    run: Run<S>,
-}
-
-/// Lists functions as properties: the needs of each, then its name, which becomes the property's name.
-macro_rules! properties {
-    ($($needs:expr => $function:ident,)*) => {
-        vec![$($crate::store_suite::Property {
-            name: stringify!($function).replace('_', " "),
-            needs: &$needs,
-            run: |subject| Box::pin($function(subject)),
-        },)*]
-    };
-}
-use properties;
+use property::Property;
+pub use subject::{Check, Subject, SweepFn};
 
 /// The suite for one kind of store.
 pub struct Suite<S, M> {

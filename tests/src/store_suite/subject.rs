@@ -1,13 +1,21 @@
 //! A store under test, with helpers for its methods.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tessera::Timestamp;
 use tessera::store::{Capabilities, Condition, Deletion, Entry, Expected, Placement, Row, Store, StoreError};
 
-use super::{Check, SweepFn};
 use crate::whole;
+
+/// `Ok` if a property holds, otherwise a description of the violation.
+pub type Check = Result<(), String>;
+
+/// Sweeps a store at a given time and returns the number of removed entries.
+pub type SweepFn<S> =
+    for<'a> fn(&'a S, Timestamp) -> Pin<Box<dyn Future<Output = Result<usize, String>> + Send + 'a>>;
 
 /// A new store, and the time at which the property begins.
 pub struct Subject<S> {
