@@ -13,6 +13,8 @@ mod value;
 #[cfg(feature = "host")]
 pub mod decimal;
 #[cfg(feature = "host")]
+pub mod held;
+#[cfg(feature = "host")]
 mod memo;
 #[cfg(feature = "host")]
 mod opened;

@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tessera_contract::opens::Found;
+use tessera_contract::held::{CallKind, Held};
 use tessera_contract::state::{Failed, Opened, State, StateError};
-use tessera_contract::store::Seed;
 use tessera_http::{Change, Details, EngineError as _, EngineSession, ErrorKind, Grant, KeepFields, Value};
 
 use crate::boxed::boxed;
@@ -29,47 +28,19 @@ impl std::fmt::Debug for EdgeSession {
     }
 }
 
-/// The state of a session between calls.
-struct Held {
-    state: State,
-    /// The entry that its calls read or wrote last; none for a draft.
-    seed: Option<Seed>,
-    /// The key of the remembered open, if the session was opened.
-    memo_key: Option<u64>,
-}
-
-/// The kind of a call, which determines the effect on the session's changes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
-    /// Stores the changes.
-    Write,
-    /// Stores the changes, and may leave the session's token and generations unchanged.
-    Save,
-    /// Extends the idle expiry, or confirms a token.
-    Touch,
-    /// Issues the token again.
-    Reissue,
-    /// Ends the session.
-    Destroy,
-}
-
-impl What {
-    /// The state of a session after a call of this kind has failed.
-    fn failed(self, kind: ErrorKind) -> Failed {
-        match kind {
-            // A reissue writes nothing: the next call that writes finds the state itself.
-            _ if self == Self::Reissue => Failed::Otherwise,
-            ErrorKind::Missing | ErrorKind::Expired | ErrorKind::TooManySessions => Failed::Ended,
-            ErrorKind::OutcomeUnknown if matches!(self, Self::Write | Self::Save) => Failed::OutcomeUnknown,
-            _ => Failed::Otherwise,
-        }
+/// The class of an error, by its effect on the session.
+fn class(kind: ErrorKind) -> Failed {
+    match kind {
+        ErrorKind::Missing | ErrorKind::Expired | ErrorKind::TooManySessions => Failed::Ended,
+        ErrorKind::OutcomeUnknown => Failed::OutcomeUnknown,
+        _ => Failed::Otherwise,
     }
 }
 
 /// A call in progress. Other calls on the session are refused until it ends or is dropped.
 struct Begun<'a> {
     session: &'a EdgeSession,
-    what: What,
+    kind: CallKind,
     known: Known,
     has_ended: bool,
 }
@@ -93,22 +64,9 @@ impl Begun<'_> {
             Ok((found, written.grant, written.wrote))
         });
         let opens = self.session.driver.opens();
-        self.settle(ended, |what, held, ((mut opened, seed), grant, wrote)| {
-            if what == What::Save
-                && wrote
-                && grant.token.is_none()
-                && let (Some(memo_key), Some(before), Some(read)) =
-                    (held.memo_key, held.state.stands_on(), &held.seed)
-            {
-                opens.saved(memo_key, (before, read), (&mut opened, &seed));
-            }
-            held.seed = Some(seed);
-            match what {
-                What::Write | What::Save => held.state.written(opened),
-                What::Touch => held.state.touched(opened),
-                What::Reissue => held.state.reissued(&opened),
-                What::Destroy => {}
-            }
+        self.settle(ended, |kind, held, (found, grant, wrote)| {
+            let is_same_token = wrote && grant.token.is_none();
+            held.succeeded(kind, found, is_same_token, opens);
             (grant.into(), wrote)
         })
     }
@@ -116,17 +74,16 @@ impl Begun<'_> {
     fn settle<T, U>(
         &mut self,
         ended: Result<T, CallError>,
-        take: impl FnOnce(What, &mut Held, T) -> U,
+        take: impl FnOnce(CallKind, &mut Held, T) -> U,
     ) -> Result<U, EdgeError> {
         self.has_ended = true;
         let mut held = self.session.held();
         held.state.end();
         match ended {
-            Ok(answer) => Ok(take(self.what, &mut held, answer)),
-            // The call may have read an entry that opens no session, so the previous seed is kept.
+            Ok(answer) => Ok(take(self.kind, &mut held, answer)),
             Err(error) => {
                 let error = EdgeError::from(error);
-                held.state.failed(self.what.failed(error.kind()));
+                held.failed(self.kind, class(error.kind()));
                 Err(error)
             }
         }
@@ -140,18 +97,14 @@ impl Drop for Begun<'_> {
         }
         // The caller has dropped the call, but its write may be stored.
         let mut held = self.session.held();
-        held.state.failed(self.what.failed(ErrorKind::OutcomeUnknown));
+        held.failed(self.kind, Failed::OutcomeUnknown);
         held.state.end();
     }
 }
 
 impl EdgeSession {
     pub(crate) fn draft(driver: SharedDriver) -> Self {
-        let held = Held {
-            state: State::draft(driver.draft()),
-            seed: None,
-            memo_key: None,
-        };
+        let held = Held::draft(driver.draft());
         Self {
             driver,
             held: Mutex::new(held),
@@ -159,16 +112,7 @@ impl EdgeSession {
     }
 
     pub(crate) async fn open(driver: SharedDriver, token: &str) -> Result<Self, EdgeError> {
-        let Found {
-            opened,
-            seed,
-            memo_key,
-        } = driver.open(token).await?;
-        let held = Held {
-            state: State::opened(opened),
-            seed: Some(seed),
-            memo_key: Some(memo_key),
-        };
+        let held = Held::opened(driver.open(token).await?);
         Ok(Self {
             driver,
             held: Mutex::new(held),
@@ -182,7 +126,7 @@ impl EdgeSession {
     /// Begins a call, and returns the part of the state that it needs.
     fn begin<T>(
         &self,
-        what: What,
+        kind: CallKind,
         need: impl FnOnce(&mut Held) -> Result<T, StateError>,
     ) -> Result<(Begun<'_>, T), EdgeError> {
         let mut held = self.held();
@@ -191,8 +135,8 @@ impl EdgeSession {
         held.state.begin()?;
         let begun = Begun {
             session: self,
-            what,
-            known: Known::of(held.seed.clone()),
+            kind,
+            known: Known::of(held.seed().cloned()),
             has_ended: false,
         };
         Ok((begun, needed))
@@ -201,12 +145,12 @@ impl EdgeSession {
     /// Runs a call that stores the changes, and issues a token if the client needs one. It creates the session of a draft.
     async fn write(
         &self,
-        what: What,
+        kind: CallKind,
         function: &str,
         login: Option<(&str, &KeepFields)>,
     ) -> Result<Grant, EdgeError> {
         let conflicts = self.driver.terms().conflicts;
-        let (mut begun, writing) = self.begin(what, |held| {
+        let (mut begun, writing) = self.begin(kind, |held| {
             let base = conflicts.then(|| held.state.base(None)).flatten();
             Ok(writing(&mut held.state, base))
         })?;
@@ -225,7 +169,7 @@ impl EdgeSession {
         let (handle, mut known) = {
             let held = self.held();
             let handle = held.state.saved()?.handle.clone();
-            (handle, Known::of(held.seed.clone()))
+            (handle, Known::of(held.seed().cloned()))
         };
         let arguments: Vec<&str> = [handle.as_str()]
             .into_iter()
@@ -240,7 +184,7 @@ impl EdgeSession {
         if opened.holds_at(clock::now()) {
             return None;
         }
-        let mut known = Known::of(held.seed.clone());
+        let mut known = Known::of(held.seed().cloned());
         let seen = self.driver.at_once("inspect", &(&opened.handle,), &mut known);
         let seen = seen.and_then(|seen| Ok(known.found(seen)?.0));
         seen.inspect_err(|error| tracing::debug!("a session's last known details are used: {error}"))
@@ -311,22 +255,22 @@ impl EngineSession for EdgeSession {
     }
 
     async fn save(&self) -> Result<Grant, EdgeError> {
-        boxed(self.write(What::Save, "save", None)).await
+        boxed(self.write(CallKind::Save, "save", None)).await
     }
 
     async fn rotate(&self) -> Result<Grant, EdgeError> {
-        boxed(self.write(What::Write, "rotate", None)).await
+        boxed(self.write(CallKind::Write, "rotate", None)).await
     }
 
     async fn authenticate(&self, subject: &str, keep: &KeepFields) -> Result<Grant, EdgeError> {
         let login = Some((subject, keep));
-        boxed(self.write(What::Write, "authenticate", login)).await
+        boxed(self.write(CallKind::Write, "authenticate", login)).await
     }
 
     async fn reissue(&self) -> Result<Grant, EdgeError> {
         boxed(async move {
             let need = |held: &mut Held| Ok(held.state.saved()?.handle.clone());
-            let (mut begun, handle) = self.begin(What::Reissue, need)?;
+            let (mut begun, handle) = self.begin(CallKind::Reissue, need)?;
             let reissued = begun.run("reissue", &(handle,)).await;
             begun.end(reissued).map(|(grant, _)| grant)
         })
@@ -335,7 +279,7 @@ impl EngineSession for EdgeSession {
 
     async fn touch(&self) -> Result<bool, EdgeError> {
         boxed(async move {
-            let (mut begun, touch) = self.begin(What::Touch, |held| {
+            let (mut begun, touch) = self.begin(CallKind::Touch, |held| {
                 held.state.saved()?;
                 Ok(writing(&mut held.state, None))
             })?;
@@ -349,20 +293,14 @@ impl EngineSession for EdgeSession {
     async fn destroy(&self) -> Result<(), EdgeError> {
         boxed(async move {
             let need = |held: &mut Held| Ok(held.state.live()?.map(|opened| opened.handle.clone()));
-            let (mut begun, handle) = self.begin(What::Destroy, need)?;
+            let (mut begun, handle) = self.begin(CallKind::Destroy, need)?;
             let ended = match handle {
                 Some(handle) => begun.run("destroy", &(handle,)).await,
                 // A draft is not stored.
                 None => Ok(()),
             };
             let opens = self.driver.opens();
-            begun.settle(ended, |_, held, ()| {
-                held.state.close();
-                held.seed = None;
-                if let Some(memo_key) = held.memo_key {
-                    opens.forget(memo_key);
-                }
-            })
+            begun.settle(ended, |_, held, ()| held.destroyed(opens))
         })
         .await
     }

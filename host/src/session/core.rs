@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tessera_contract::state::{Failed, State, WRITER_BYTES, Writing};
+use tessera_contract::held::{CallKind, Held};
+use tessera_contract::state::{Failed, WRITER_BYTES, Writing};
 use tessera_contract::store::Seed;
 
 use crate::bindings::wit;
@@ -14,14 +15,6 @@ use crate::{Details, Grant};
 pub(super) struct Core {
     pub(super) calls: Arc<Calls>,
     pub(super) held: Mutex<Held>,
-}
-
-pub(super) struct Held {
-    pub(super) state: State,
-    /// The entry that the session's calls read or wrote last; none for a draft.
-    pub(super) seed: Option<Seed>,
-    /// The key of the remembered open, if the session was opened.
-    pub(super) memo_key: Option<u64>,
 }
 
 /// Marks a session as busy until a call on it has ended.
@@ -44,6 +37,16 @@ pub(super) enum Operation {
 }
 
 impl Operation {
+    fn kind(&self) -> CallKind {
+        match self {
+            Self::Save => CallKind::Save,
+            Self::Rotate | Self::Authenticate(..) => CallKind::Write,
+            Self::Touch => CallKind::Touch,
+            Self::Reissue => CallKind::Reissue,
+            Self::Destroy => CallKind::Destroy,
+        }
+    }
+
     /// The rank with which the call waits for other writers of the record; `None`: it does not wait.
     fn rank(&self) -> Option<Rank> {
         match self {
@@ -93,7 +96,7 @@ impl Core {
     pub(super) async fn run(self: &Arc<Self>, operation: Operation) -> Result<Option<Ended>, SessionError> {
         self.held().state.begin()?;
         let busy = Busy(Arc::clone(self));
-        let seed = self.held().seed.clone();
+        let seed = self.held().seed().cloned();
         let turn = match (operation.rank(), &seed) {
             (Some(rank), Some(seed)) => self.calls.queues().enter(&seed.key, rank).await,
             _ => Ok(None),
@@ -137,7 +140,7 @@ impl Core {
             let core = &busy.0;
             let call = |instance: &mut Instance| operation.pass(instance, &writing);
             let ended = core.calls.finish(&mut log, call).await;
-            core.settle(&operation, ended, log)
+            core.settle(operation.kind(), ended, &log)
         })
         .await
     }
@@ -156,53 +159,32 @@ impl Core {
     /// Updates the session's state with the result of the call.
     fn settle(
         &self,
-        operation: &Operation,
+        kind: CallKind,
         ended: Result<Option<wit::Written>, SessionError>,
-        log: ReplayLog,
+        log: &ReplayLog,
     ) -> Result<Option<Ended>, SessionError> {
-        let is_confirmation = matches!(operation, Operation::Touch);
         let written = match ended {
             Ok(written) => written,
             Err(error) => {
                 let failed = match &error {
-                    // A reissue writes nothing, so it does not close the session: the next write detects the end.
-                    _ if matches!(operation, Operation::Reissue) => Failed::Otherwise,
                     SessionError::Missing | SessionError::Expired | SessionError::TooManySessions => {
                         Failed::Ended
                     }
-                    SessionError::OutcomeUnknown { .. } if !is_confirmation => Failed::OutcomeUnknown,
+                    SessionError::OutcomeUnknown { .. } => Failed::OutcomeUnknown,
                     _ => Failed::Otherwise,
                 };
-                self.held().state.failed(failed);
+                self.held().failed(kind, failed);
                 return Err(error);
             }
         };
         let Some(wit::Written { grant, opened, wrote }) = written else {
-            let held = &mut *self.held();
-            held.state.close();
-            held.seed = None;
-            if let Some(memo_key) = held.memo_key {
-                self.calls.opens().forget(memo_key);
-            }
+            self.held().destroyed(self.calls.opens());
             return Ok(None);
         };
-        let (mut opened, seed) = found(opened, &log)?;
-        let held = &mut *self.held();
-        if matches!(operation, Operation::Save)
-            && wrote
-            && grant.token.is_none()
-            && let (Some(memo_key), Some(before), Some(read)) =
-                (held.memo_key, held.state.stands_on(), &held.seed)
-        {
-            let opens = self.calls.opens();
-            opens.saved(memo_key, (before, read), (&mut opened, &seed));
-        }
-        held.seed = Some(seed);
-        match operation {
-            Operation::Reissue => held.state.reissued(&opened),
-            Operation::Touch => held.state.touched(opened),
-            _ => held.state.written(opened),
-        }
+        let found = found(opened, log)?;
+        let is_same_token = wrote && grant.token.is_none();
+        self.held()
+            .succeeded(kind, found, is_same_token, self.calls.opens());
         let grant = summary::grant(grant);
         Ok(Some(Ended { grant, wrote }))
     }
@@ -214,7 +196,7 @@ impl Core {
     ) -> Result<(T, ReplayLog), SessionError> {
         let (handle, seed) = {
             let held = self.held();
-            (held.state.saved()?.handle.clone(), held.seed.clone())
+            (held.state.saved()?.handle.clone(), held.seed().cloned())
         };
         let mut log = ReplayLog::at_once(seed);
         let answer = self.calls.ended(&mut log, |instance| call(instance, &handle))?;

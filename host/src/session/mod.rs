@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tessera_contract::held::Held;
 use tessera_contract::opens::Found;
 use tessera_contract::state::State;
-use tessera_contract::store::Seed;
 
-use self::core::{Core, Held, Operation, granted};
+use self::core::{Core, Operation, granted};
 use crate::Value;
 use crate::driver::Calls;
 use crate::error::SessionError;
@@ -42,29 +42,20 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    fn with(calls: Arc<Calls>, state: State, seed: Option<Seed>, memo_key: Option<u64>) -> Self {
-        let held = Mutex::new(Held {
-            state,
-            seed,
-            memo_key,
-        });
+    fn with(calls: Arc<Calls>, held: Held) -> Self {
+        let held = Mutex::new(held);
         Self {
             core: Arc::new(Core { calls, held }),
         }
     }
 
     pub(crate) fn draft(calls: Arc<Calls>) -> Self {
-        let state = State::draft(calls.draft());
-        Self::with(calls, state, None, None)
+        let held = Held::draft(calls.draft());
+        Self::with(calls, held)
     }
 
     pub(crate) fn opened(calls: Arc<Calls>, found: Found) -> Self {
-        let Found {
-            opened,
-            seed,
-            memo_key,
-        } = found;
-        Self::with(calls, State::opened(opened), Some(seed), Some(memo_key))
+        Self::with(calls, Held::opened(found))
     }
 
     fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
@@ -197,14 +188,8 @@ impl Session {
     /// # Errors
     /// [`SessionError::Closed`], [`SessionError::Busy`].
     pub fn fork(&self) -> Result<Self, SessionError> {
-        let held = self.core.held();
-        let (state, seed) = (held.state.fork()?, held.seed.clone());
-        Ok(Self::with(
-            Arc::clone(&self.core.calls),
-            state,
-            seed,
-            held.memo_key,
-        ))
+        let held = self.core.held().fork()?;
+        Ok(Self::with(Arc::clone(&self.core.calls), held))
     }
 
     /// Whether there are changes to save.
