@@ -28,6 +28,13 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+/// The heap of the service.
+///
+/// A remembered open is small and lives long, and is allocated between the short-lived 8 KiB read buffers of a database client.
+/// glibc's allocator leaves those pages to the remembered open alone: 8 KB for each instead of 1.4.
+#[global_allocator]
+static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Sessions for services in several languages: one engine, sandboxed, over any store.
 #[derive(Parser)]
 #[command(
