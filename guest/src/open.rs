@@ -3,7 +3,7 @@
 use crate::call::Call;
 use crate::engine::{Engine, Found};
 use crate::error::{Error, Kind};
-use crate::generation::{Generations, TokenStatus};
+use crate::generation::{Generation, Generations, TokenStatus};
 use crate::handle::Shown;
 use crate::live::Live;
 use crate::moments::Moments;
@@ -52,12 +52,7 @@ impl Engine {
                     continue;
                 }
                 (Some(found), Some(TokenStatus::Reused)) => return Err(self.reused(call, &token, found, now)),
-                (_, Some(TokenStatus::Newer)) if self.is_recent(token.generation.raised_at, moments) => {
-                    return Err(Error::because(
-                        Kind::Unavailable,
-                        "the store's record is older than the token",
-                    ));
-                }
+                (_, Some(TokenStatus::Newer)) => return Err(self.newer(token.generation, moments)),
                 (None, _) => return Err(Kind::Missing.into()),
                 _ => return Err(Kind::Replaced.into()),
             };
@@ -83,6 +78,15 @@ impl Engine {
             .head
             .generations
             .classify(token.generation, moments, self.policy.rotation_grace_ms)
+    }
+
+    /// The error of a token that is newer than the stored record.
+    pub(crate) fn newer(&self, generation: Generation, moments: &Moments) -> Error {
+        if self.is_recent(generation.raised_at, moments) {
+            Error::because(Kind::Unavailable, "the store's record is older than the token")
+        } else {
+            Kind::Replaced.into()
+        }
     }
 
     /// Whether a read that is not fresh may still miss a write of this moment.

@@ -273,6 +273,30 @@ fn slide(
     Ok((newest, true))
 }
 
+/// Returns until when the session lives unless it is used, by the stored record.
+///
+/// The token of the handle may be long renewed. Only a login, or a history that the store has lost, separates it from the session.
+///
+/// # Errors
+/// `InvalidArgument`, `Draft`, `Missing`, `Expired`, `Replaced`, and the store's.
+pub fn standing(engine: &Engine, call: &Call<'_>, handle: &str) -> Result<u64, Error> {
+    let saved = saved(engine, handle)?;
+    let moments = Moments::at(call.now()?);
+    let found = engine.find(call, saved.id, true, &moments)?;
+    let found = found.ok_or(Kind::Missing)?;
+    let head = &found.snapshot.head;
+    if moments.is_past(head.ends_at) {
+        return Err(Kind::Expired.into());
+    }
+    let generation = saved.shown.generation;
+    let grace = engine.policy.rotation_grace_ms;
+    match head.generations.classify(generation, &moments, grace) {
+        TokenStatus::Replaced => Err(Kind::Replaced.into()),
+        TokenStatus::Newer => Err(engine.newer(generation, &moments)),
+        _ => Ok(found.expires_at.min(head.ends_at)),
+    }
+}
+
 /// Ends the session in the store.
 ///
 /// The newest record is checked first, so that a request that began before a login ends nothing after it.

@@ -228,6 +228,10 @@ impl sessions_wit::Guest for Component {
         Ok(opened_out(session::inspect(&*engine(id)?, &call(), &handle)?))
     }
 
+    fn standing(id: u32, handle: String) -> Result<u64, wit::Error> {
+        Ok(session::standing(&*engine(id)?, &call(), &handle)?)
+    }
+
     fn save(id: u32, writing: sessions_wit::Writing) -> Result<sessions_wit::Written, wit::Error> {
         Ok(written_out(session::save(
             &*engine(id)?,

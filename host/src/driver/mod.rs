@@ -16,6 +16,7 @@ mod open;
 mod queue;
 mod replay_log;
 mod settings;
+mod standing;
 mod watchdog;
 
 pub(crate) use call::{Calls, Passed};

@@ -17,7 +17,7 @@ use crate::driver::Calls;
 use crate::error::SessionError;
 use crate::limits::{check_change, check_changes, check_subject};
 use crate::summary;
-use crate::{Details, Grant, KeepFields};
+use crate::{Details, Grant, KeepFields, Timestamp};
 
 /// The maximum length of a CSRF token that is passed to the engine; a valid one has 86 characters.
 const MAXIMUM_CSRF_TOKEN_BYTES: usize = 128;
@@ -292,6 +292,19 @@ impl Session {
     /// [`SessionError::Draft`], [`SessionError::Closed`], [`SessionError::Busy`], and the errors of the store.
     pub async fn touch(&self) -> Result<bool, SessionError> {
         granted(self.core.run(Operation::Touch).await?).map(|ended| ended.wrote)
+    }
+
+    /// Returns the moment until which the session lives unless it is used, by the stored record.
+    ///
+    /// For a connection that stays open as long as its session lives. It is no use of the session: the idle expiry stays, no
+    /// token is confirmed, and a token that was renewed since is not a sign of theft.
+    ///
+    /// # Errors
+    /// [`SessionError::Missing`], [`SessionError::Expired`], [`SessionError::Replaced`] if a login has replaced the token;
+    /// [`SessionError::Draft`], [`SessionError::Closed`], [`SessionError::Busy`], and the errors of the store.
+    pub async fn standing(&self) -> Result<Timestamp, SessionError> {
+        let handle = self.read(|state| state.saved().map(|opened| opened.handle.clone()))?;
+        self.core.calls.standing(handle).await
     }
 
     /// Ends the session in the store and closes this `Session`. It is not an error if the session has already ended.

@@ -14,7 +14,8 @@ fn moment(at: Timestamp) -> i128 {
     i128::from(at.as_millis()) - i128::from(BEGINNING_MS)
 }
 
-fn moment_json(at: Timestamp) -> Value {
+/// A moment, relative to the start of the scenario.
+pub(super) fn moment_json(at: Timestamp) -> Value {
     i64::try_from(moment(at)).map_or(Value::Null, Value::from)
 }
 

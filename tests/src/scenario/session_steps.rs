@@ -29,6 +29,11 @@ impl<S: StoreService> Runner<S> {
                     .await?
                     .map(Value::from)
             }
+            "standing" => {
+                args.finish()?;
+                let standing = self.call(async move { session.standing().await }).await?;
+                standing.map(outcome::moment_json)
+            }
             "destroy" => {
                 args.finish()?;
                 self.call(async move { session.destroy().await })
