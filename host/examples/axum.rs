@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 pub(crate) fn app(sessions: Sessions) -> Router {
-    // Behind TLS leave the cookie as it is by default.
+    // Behind TLS, omit `.cookie(...)`: the default cookie is `Secure`.
     let layer = SessionLayer::new(sessions).cookie(Cookie::insecure_for_local_development());
     Router::new()
         .route("/", get(home))
@@ -30,7 +30,7 @@ pub(crate) fn app(sessions: Sessions) -> Router {
         .layer(layer)
 }
 
-/// Stored because something was set; the visitor gets a cookie.
+/// The session is stored because a field was set; the visitor gets a cookie.
 async fn home(session: Session) -> Result<String, SessionError> {
     let visits = session.get::<u32>("visits")?.unwrap_or(0) + 1;
     session.set("visits", &visits)?;

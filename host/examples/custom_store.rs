@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tessera::store::{
-    Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Row, Store, StoreError, check_batch,
-    check_limit,
+    Capabilities, Condition, Deletion, Entry, Expected, Page, Placement, Row, SWEEP_GRACE, Store, StoreError,
+    check_batch, check_limit,
 };
 use tessera::{Sessions, Timestamp};
 
@@ -19,6 +19,7 @@ const LONGEST_NAME: u32 = 512;
 const LONGEST_VALUE: u32 = 16 * 1024 * 1024;
 /// The prefix of every cursor, so that any other text is refused.
 const AFTER: &str = "after:";
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// One record with its metadata.
 struct Record {
@@ -34,13 +35,42 @@ struct Table {
     last_version: u64,
 }
 
-/// Keeps sessions in a map.
+/// Keeps sessions in a map. A clone is the same store.
 #[derive(Clone, Default)]
 pub(crate) struct MapStore {
     table: Arc<Mutex<Table>>,
 }
 
 impl MapStore {
+    /// Creates a store that removes expired records until its last clone is dropped, so that the map does not grow without end.
+    ///
+    /// Needs a tokio runtime. A database may have a job of its own instead, or a time to live.
+    fn start() -> Self {
+        let store = Self::default();
+        let table = Arc::downgrade(&store.table);
+        tokio::spawn(async move {
+            let mut pauses = tokio::time::interval(SWEEP_INTERVAL);
+            loop {
+                pauses.tick().await;
+                let Some(table) = table.upgrade() else { return };
+                Self { table }.sweep(Timestamp::now());
+            }
+        });
+        store
+    }
+
+    /// Removes the records that expired [`SWEEP_GRACE`] before `now`, and returns their number.
+    ///
+    /// Within the grace a record stays, because a host whose clock is behind may still serve it.
+    pub(crate) fn sweep(&self, now: Timestamp) -> usize {
+        let (mut table, expired) = (self.table(), now.saturating_sub(SWEEP_GRACE));
+        let held = table.records.len();
+        table
+            .records
+            .retain(|_, record| record.entry.expires_at > expired);
+        held - table.records.len()
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,7 +275,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let secret = [7; 32]; // Draw 32 random bytes, and keep them secret.
     let sessions = Sessions::builder()
         .signing_key("2026-11", secret)
-        .build(MapStore::default())?;
+        .build(MapStore::start())?;
     let session = sessions.create();
     session.set("city", "Ulm")?;
     let grant = session.authenticate("alice").await?;

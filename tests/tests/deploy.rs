@@ -250,16 +250,20 @@ fn the_program_knows_every_variable_that_the_files_use() {
 /// The flags of `tessera serve` under these headings of its help, each with its variable.
 fn flags_under(headings: &[&str]) -> BTreeMap<String, String> {
     let help = help(&["serve"]);
-    let (mut found, mut is_under, mut flag) = (BTreeMap::new(), false, None);
+    let (mut found, mut is_under, mut flag) = (BTreeMap::new(), false, String::new());
     for line in help.lines() {
         if let Some(heading) = line.strip_suffix(':').filter(|line| !line.starts_with(' ')) {
             is_under = headings.contains(&heading);
         }
-        if let Some(named) = line.trim_start().strip_prefix("--").filter(|_| is_under) {
-            flag = named.split_whitespace().next().map(|name| format!("--{name}"));
+        let line = line.trim_start();
+        if let Some(named) = line.strip_prefix("--") {
+            flag = format!("--{}", named.split(' ').next().unwrap_or_default());
         }
-        if let (true, Some(variable), Some(flag)) = (is_under, variables(line).first(), &flag) {
-            found.insert(flag.clone(), variable.clone());
+        if let Some(variable) = line.strip_prefix("[env: ").filter(|_| is_under) {
+            found.insert(
+                flag.clone(),
+                variable.split(['=', ']']).next().unwrap_or_default().to_owned(),
+            );
         }
     }
     found

@@ -42,7 +42,7 @@ fn deployable() -> Result<(), String> {
             "xtask: kept {DEPLOYMENT}/wrangler.toml and the files beside it; the present template is {TEMPLATE}"
         ),
     }
-    println!("xtask: deploy it with `cd {DEPLOYMENT} && npx wrangler deploy`");
+    println!("xtask: deploy it with `cd {DEPLOYMENT} && npx wrangler@4 deploy`");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tessera_tests::servers::{Caddy, free_port};
 
-use super::nginx::{JWT_FLAGS, example, renews_cookies};
+use super::nginx::{JWT_FLAGS, example, renews_cookies, sends_pages_to_the_login};
 use crate::client::Client;
 use crate::serve;
 use crate::server::Server;
@@ -75,6 +75,14 @@ fn caddy_passes_who_is_logged_in_and_no_other() {
     server.stop();
     let refused = client.send("GET", "/", &[("Cookie", &cookie)], None);
     assert_eq!(refused.status, 502, "{refused:?}");
+}
+
+#[test]
+fn caddy_sends_pages_to_the_login_and_programs_a_401() {
+    let (directory, server) = serve(&crate::auth::FLAGS);
+    let (_caddy, address) = start(directory.path(), &server);
+    sends_pages_to_the_login(&address);
+    server.stop();
 }
 
 #[test]

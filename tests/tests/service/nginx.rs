@@ -43,9 +43,15 @@ pub(crate) fn example(file: &str, server: &Server, own: (&str, &str)) -> String 
         .join("../http/proxies")
         .join(file);
     let mut example = fs::read_to_string(path).expect("the example");
-    let (service, application) = (("127.0.0.1:8787", &*server.address), upstream());
-    for (given, actual) in [own, service, ("127.0.0.1:3000", &application)] {
-        assert_eq!(example.matches(given).count(), 1, "{given}");
+    let application = upstream();
+    let proxied = [
+        (1, own),
+        (1, ("127.0.0.1:8787", &*server.address)),
+        // In a comment as well, and for the login page.
+        (3, ("127.0.0.1:3000", &*application)),
+    ];
+    for (count, (given, actual)) in proxied {
+        assert_eq!(example.matches(given).count(), count, "{given}");
         example = example.replace(given, actual);
     }
     example
@@ -119,6 +125,69 @@ fn nginx_passes_who_is_logged_in_and_no_other() {
     server.stop();
     let refused = client.send("GET", "/", &[("Cookie", &cookie)], None);
     assert_eq!(refused.status, 500, "{refused:?}");
+}
+
+/// A browser that loads a page is sent to the login page, and nobody else is; the login page needs no session.
+pub(crate) fn sends_pages_to_the_login(address: &str) {
+    let mut client = Client::new(address);
+    let html = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    let mode = |mode| ("Sec-Fetch-Mode", mode);
+    for headers in [vec![mode("navigate"), html], vec![html], vec![mode("navigate")]] {
+        let sent = client.send("GET", "/shop?a=b", &headers, None);
+        assert_eq!(sent.status, 303, "{headers:?}: {sent:?}");
+        assert_eq!(
+            sent.header("location"),
+            Some("/login?return_to=/shop?a=b"),
+            "{sent:?}"
+        );
+        let refused = client.send("POST", "/shop", &headers, Some("{}"));
+        assert_eq!(refused.status, 401, "{headers:?}: {refused:?}");
+    }
+    for headers in [
+        vec![],
+        vec![("Accept", "*/*")],
+        vec![mode("cors"), html],
+        vec![mode("no-cors")],
+    ] {
+        let refused = client.send("GET", "/shop", &headers, None);
+        assert_eq!(
+            (refused.status, refused.header("location")),
+            (401, None),
+            "{headers:?}"
+        );
+        assert!(refused.header("www-authenticate").is_some(), "{refused:?}");
+    }
+    let claims = [
+        ("X-Session-Subject", "root"),
+        ("X-Session-Id", "root"),
+        ("X-Role", "god"),
+    ];
+    for path in [
+        "/login?return_to=/shop?a=b",
+        "/admin/..%2flogin?return_to=/shop?a=b",
+    ] {
+        for method in ["GET", "POST"] {
+            let page = client.send(method, path, &claims, (method == "POST").then_some("{}"));
+            assert_eq!(page.status, 200, "{path}: {page:?}");
+            let line = format!("{} /login?return_to=/shop?a=b http", method.to_ascii_lowercase());
+            assert!(page.text.contains(&line), "{path}: {page:?}");
+            assert!(
+                !page.text.contains("root") && !page.text.contains("god"),
+                "{path}: {page:?}"
+            );
+        }
+    }
+    for path in ["/login/x", "/loginx", "/login%2fx", "/login/../shop"] {
+        assert_eq!(client.send("GET", path, &[], None).status, 401, "{path}");
+    }
+}
+
+#[test]
+fn nginx_sends_pages_to_the_login_and_programs_a_401() {
+    let (directory, server) = serve(&crate::auth::FLAGS);
+    let (_nginx, address) = start(directory.path(), &server);
+    sends_pages_to_the_login(&address);
+    server.stop();
 }
 
 #[test]
