@@ -13,6 +13,8 @@ mod cached;
 mod invalidation;
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 mod listing;
+#[cfg(feature = "connections")]
+mod mail;
 mod malformed;
 mod memory;
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
@@ -26,9 +28,15 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod url;
+#[cfg(feature = "connections")]
+mod wakes;
 
+#[cfg(all(feature = "connections", feature = "redis"))]
+pub use self::redis::RedisMailbox;
 #[cfg(feature = "redis")]
 pub use self::redis::{HeadFormat, RedisStore, RedisStoreBuilder, RedisStoreError, RedisUrl};
+#[cfg(all(feature = "connections", feature = "sqlite"))]
+pub use self::sqlite::SqliteMailbox;
 pub use any::{AnyStore, PlainStore};
 #[cfg(feature = "cache")]
 pub use cached::CachedStore;
@@ -37,6 +45,8 @@ pub use invalidation::{InvalidationClock, InvalidationSource, Subscription};
 #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
 pub use listing::{Listed, Listing};
 pub use malformed::MalformedUrl;
+#[cfg(feature = "connections")]
+pub use memory::MemoryMailbox;
 pub use memory::{Eviction, MemoryStore, MemoryStoreBuilder};
 #[cfg(feature = "sql")]
 pub use sql::{SqlCode, SqlError, SqlStore, SqlStoreBuilder, SqlStoreError, SqlUrl};

@@ -12,11 +12,15 @@ use tessera_contract::store::check_batch;
 
 mod eviction;
 mod index;
+#[cfg(feature = "connections")]
+mod mailbox;
 mod shard;
 mod shared;
 mod sweeper;
 
 pub use eviction::Eviction;
+#[cfg(feature = "connections")]
+pub use mailbox::MemoryMailbox;
 use shared::{Limits, Shared};
 use sweeper::Sweeper;
 

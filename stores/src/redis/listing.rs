@@ -146,7 +146,7 @@ impl std::fmt::Display for Place {
 }
 
 /// A pattern that matches exactly this text.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for character in text.chars() {
         if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^') {

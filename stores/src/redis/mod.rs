@@ -23,6 +23,8 @@ mod index;
 mod invalidation;
 mod link;
 mod listing;
+#[cfg(feature = "connections")]
+mod mailbox;
 mod master;
 mod opening;
 mod records;
@@ -37,6 +39,8 @@ use digits::random;
 pub use error::RedisStoreError;
 pub use head::HeadFormat;
 use index::{Index, Listed, Place};
+#[cfg(feature = "connections")]
+pub use mailbox::RedisMailbox;
 use records::{Deleted, Listing, Record, Replaced, Seen, Text};
 use shared::Shared;
 use tag::Tag;

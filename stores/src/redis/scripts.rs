@@ -16,7 +16,7 @@ pub(super) struct Script {
 }
 
 impl Script {
-    fn new(parts: &[&str]) -> Self {
+    pub(super) fn new(parts: &[&str]) -> Self {
         let text = parts.concat();
         let sha1 = redis::Script::new(&text).get_hash().to_owned();
         Self { text, sha1 }

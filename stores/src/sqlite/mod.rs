@@ -14,6 +14,8 @@ use tessera_contract::store::{check_batch, check_limit};
 
 mod durability;
 mod error;
+#[cfg(feature = "connections")]
+mod mailbox;
 mod queue;
 mod readers;
 mod schema;
@@ -23,6 +25,8 @@ mod writer;
 pub use durability::Durability;
 pub use error::SqliteStoreError;
 use error::opened_to_read;
+#[cfg(feature = "connections")]
+pub use mailbox::SqliteMailbox;
 use queue::{Queue, Write};
 use readers::Readers;
 use schema::Database;
@@ -118,7 +122,7 @@ impl SqliteStoreBuilder {
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, SqliteStoreError> {
         let queue = Arc::new(Queue::default());
         if self.read_only {
-            let database = Database::find(path.as_ref())?;
+            let database = Database::find(path.as_ref(), &schema::SESSIONS)?;
             let reading: Result<Vec<_>, _> = (0..self.readers).map(|_| database.only_reader()).collect();
             queue.close();
             return Ok(SqliteStore {
@@ -131,7 +135,7 @@ impl SqliteStoreBuilder {
                 }),
             });
         }
-        let database = Database::locate(path.as_ref())?;
+        let database = Database::locate(path.as_ref(), &schema::SESSIONS)?;
         let writing = database.writer(self.durability, self.busy_timeout)?;
         let reading: Result<Vec<_>, _> = (0..self.readers).map(|_| database.reader()).collect();
         let readers = Readers::new(reading?);

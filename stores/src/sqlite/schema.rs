@@ -14,11 +14,25 @@ use super::statements::SQL;
 use crate::percent::encoded;
 use crate::sections::section;
 
-/// `TESS`, in the header of the file: `PRAGMA application_id`.
-const APPLICATION_ID: i32 = 0x5445_5353;
+/// The content of a file: its mark in the header, and its tables.
+pub(super) struct Content {
+    /// `PRAGMA application_id`.
+    pub(super) application_id: i32,
+    /// The migration at index `n` leads from schema version `n` to `n + 1`. Never change a released one.
+    pub(super) migrations: &'static [&'static str],
+}
 
-/// The migration at index `n` leads from schema version `n` to `n + 1`. Never change a released one.
-const MIGRATIONS: [&str; 1] = [section(SQL, "migration_1")];
+impl Content {
+    fn newest(&self) -> i32 {
+        i32::try_from(self.migrations.len()).unwrap_or(i32::MAX)
+    }
+}
+
+/// The sessions: `TESS`.
+pub(super) static SESSIONS: Content = Content {
+    application_id: 0x5445_5353,
+    migrations: &[section(SQL, "migration_1")],
+};
 
 /// The maximum size in bytes that the log keeps on disk after its content is in the database.
 const LOG_SIZE_LIMIT: i64 = 64 * 1024 * 1024;
@@ -33,11 +47,12 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 /// The file of the database, which is opened once for writes and several times for reads.
 pub(super) struct Database {
     path: PathBuf,
+    content: &'static Content,
 }
 
 impl Database {
     /// Finds the file, or creates it, readable by its owner only.
-    pub(super) fn locate(path: &Path) -> Result<Self, SqliteStoreError> {
+    pub(super) fn locate(path: &Path, content: &'static Content) -> Result<Self, SqliteStoreError> {
         let failed = |source| SqliteStoreError::Create {
             path: path.to_owned(),
             source,
@@ -56,21 +71,21 @@ impl Database {
             options.mode(0o600);
         }
         match options.open(&path) {
-            Ok(_) => Ok(Self { path }),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self { path }),
+            Ok(_) => Ok(Self { path, content }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self { path, content }),
             Err(source) => Err(SqliteStoreError::Create { path, source }),
         }
     }
 
     /// Finds the file, and does not create it.
-    pub(super) fn find(path: &Path) -> Result<Self, SqliteStoreError> {
+    pub(super) fn find(path: &Path, content: &'static Content) -> Result<Self, SqliteStoreError> {
         let failed = |source| SqliteStoreError::Create {
             path: path.to_owned(),
             source,
         };
         let path = std::path::absolute(path).map_err(failed)?;
         match path.try_exists().map_err(failed)? {
-            true => Ok(Self { path }),
+            true => Ok(Self { path, content }),
             false => Err(SqliteStoreError::NoFile { path }),
         }
     }
@@ -85,11 +100,11 @@ impl Database {
             found => found,
         };
         let (connection, version) = found?;
-        if version < newest() {
+        if version < self.content.newest() {
             return Err(SqliteStoreError::Older {
                 path: self.path.clone(),
                 found: version,
-                supported: newest(),
+                supported: self.content.newest(),
             });
         }
         Ok(connection)
@@ -160,7 +175,7 @@ impl Database {
             });
         }
         settle(&connection, durability).map_err(|source| self.failed(source))?;
-        if version < newest() {
+        if version < self.content.newest() {
             self.migrate(&mut connection)?;
         }
         Ok(connection)
@@ -206,17 +221,17 @@ impl Database {
         if application_id == 0 && version == 0 && objects == 0 {
             return Ok(0);
         }
-        if application_id != APPLICATION_ID {
+        if application_id != self.content.application_id {
             return Err(SqliteStoreError::Foreign {
                 path: self.path.clone(),
                 application_id,
             });
         }
-        if version > newest() {
+        if version > self.content.newest() {
             return Err(SqliteStoreError::Newer {
                 path: self.path.clone(),
                 found: version,
-                supported: newest(),
+                supported: self.content.newest(),
             });
         }
         Ok(version)
@@ -229,14 +244,19 @@ impl Database {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed)?;
         let version = self.recognise(&transaction)?;
-        for step in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+        for step in self
+            .content
+            .migrations
+            .iter()
+            .skip(usize::try_from(version).unwrap_or(0))
+        {
             transaction.execute_batch(step).map_err(failed)?;
         }
         transaction
-            .pragma_update(None, "application_id", APPLICATION_ID)
+            .pragma_update(None, "application_id", self.content.application_id)
             .map_err(failed)?;
         transaction
-            .pragma_update(None, "user_version", newest())
+            .pragma_update(None, "user_version", self.content.newest())
             .map_err(failed)?;
         transaction.commit().map_err(failed)
     }
@@ -247,10 +267,6 @@ impl Database {
             source,
         }
     }
-}
-
-fn newest() -> i32 {
-    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
 /// The application id, the schema version and the number of schema objects. One transaction reads all three, because another

@@ -1,0 +1,538 @@
+//! Mailboxes in one SQLite file.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_core::Stream;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use tessera_connections::{
+    Admission, Batch, Bounds, Changed, EndReason, Entry, Holder, Limit, Mailbox, MailboxError, Message,
+    MessageId, Name, SendKey, State, Walked,
+};
+use tessera_contract::Timestamp;
+
+use super::durability::Durability;
+use super::error::{SqliteStoreError, commit_failed, not_done};
+use super::schema::{Content, Database};
+use crate::StoreError;
+use crate::mail::{check_cursor, stamp};
+use crate::wakes::{Changes, Signal, Wakes};
+
+/// The mailboxes: `TESM`.
+static MAILBOXES: Content = Content {
+    application_id: 0x5445_534d,
+    migrations: &[SCHEMA],
+};
+const SCHEMA: &str = "\
+CREATE TABLE box (
+  name TEXT NOT NULL PRIMARY KEY, head TEXT NOT NULL, until INTEGER NOT NULL,
+  first INTEGER NOT NULL, before INTEGER NOT NULL, next INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  acknowledged INTEGER NOT NULL, holder TEXT, ended TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX box_until ON box (until);
+CREATE TABLE mail (
+  box TEXT NOT NULL, number INTEGER NOT NULL, stamp INTEGER NOT NULL, key TEXT, event TEXT, data TEXT NOT NULL,
+  PRIMARY KEY (box, number)
+) STRICT, WITHOUT ROWID;";
+const STATE: &str = "\
+SELECT first, before, next, bytes, acknowledged, holder, ended, until, head FROM box WHERE name = ?1 AND until > ?2";
+/// The size of a message in a mailbox; `Message::bytes`.
+const BYTES: &str = "length(CAST(coalesce(key, '') || coalesce(event, '') || data AS BLOB))";
+/// The time that a write waits for another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The maximum number of mailboxes that an opening removes because their time has passed.
+const SWEPT: u32 = 16;
+
+/// Mailboxes in one SQLite file, for the nodes of one process.
+///
+/// An acknowledged message survives a kill of the process. A loss of power may lose the last moments, which readers are told as
+/// a gap. Every call completes at the first poll, and blocks for some microseconds.
+///
+/// A clone is another node over the same mailboxes, with notifications of its own. Another process may use the file, and is
+/// not notified.
+pub struct SqliteMailbox {
+    shared: Arc<Shared>,
+    signal: Arc<Signal>,
+}
+
+struct Shared {
+    connection: Mutex<Connection>,
+    wakes: Wakes,
+}
+
+impl Clone for SqliteMailbox {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            signal: Arc::default(),
+        }
+    }
+}
+
+impl fmt::Debug for SqliteMailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteMailbox").finish_non_exhaustive()
+    }
+}
+
+/// A mailbox in a transaction.
+struct Open<'a> {
+    transaction: &'a Transaction<'a>,
+    name: &'a str,
+    state: State,
+    until: Timestamp,
+    head: Arc<str>,
+}
+
+impl SqliteMailbox {
+    /// Opens the file. Creates it, readable by its owner only (mode 0600), if it does not exist. The directory must exist.
+    ///
+    /// # Errors
+    /// [`SqliteStoreError`]. The file of another application or of a newer Tessera is not changed.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, SqliteStoreError> {
+        let database = Database::locate(path.as_ref(), &MAILBOXES)?;
+        let connection = database.writer(Durability::ProcessCrash, BUSY_TIMEOUT)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                connection: Mutex::new(connection),
+                wakes: Wakes::default(),
+            }),
+            signal: Arc::default(),
+        })
+    }
+
+    /// Runs reads and writes in one transaction.
+    fn transact<T>(
+        &self,
+        behavior: TransactionBehavior,
+        run: impl FnOnce(&Transaction<'_>) -> Result<T, MailboxError>,
+    ) -> Result<T, MailboxError> {
+        // A panic rolls the transaction back, and leaves the connection usable.
+        let mut connection = self
+            .shared
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection.transaction_with_behavior(behavior).map_err(not_done)?;
+        let done = run(&transaction);
+        // A refused call may have evicted messages or ended the connection.
+        transaction.commit().map_err(commit_failed)?;
+        done
+    }
+
+    fn read_only<T>(
+        &self,
+        run: impl FnOnce(&Transaction<'_>) -> Result<T, MailboxError>,
+    ) -> Result<T, MailboxError> {
+        self.transact(TransactionBehavior::Deferred, run)
+    }
+
+    /// Changes a live mailbox, stores its state, and wakes its watchers.
+    fn change<T>(
+        &self,
+        now: Timestamp,
+        name: &Name,
+        change: impl FnOnce(&mut Open<'_>) -> Result<T, MailboxError>,
+    ) -> Result<T, MailboxError> {
+        let changed = self.transact(TransactionBehavior::Immediate, |transaction| {
+            let mut open = Open::find(transaction, now, name)?;
+            let (state, until) = (open.state.clone(), open.until);
+            let changed = change(&mut open);
+            if open.state != state || open.until != until {
+                open.save()?;
+            }
+            changed
+        });
+        self.shared.wakes.wake(name);
+        changed
+    }
+}
+
+impl<'a> Open<'a> {
+    fn find(transaction: &'a Transaction<'a>, now: Timestamp, name: &'a Name) -> Result<Self, MailboxError> {
+        let mut statement = transaction.prepare_cached(STATE).map_err(not_done)?;
+        let found = statement.query_row(params![name.as_str(), millis(now)], |row| {
+            let state = State {
+                first: number(row, 0)?,
+                before: row.get(1)?,
+                next: number(row, 2)?,
+                bytes: number(row, 3)?,
+                acknowledged: number(row, 4)?,
+                holder: None,
+                ended: None,
+            };
+            let texts: (Option<String>, Option<String>) = (row.get(5)?, row.get(6)?);
+            Ok((state, texts, number(row, 7)?, row.get::<_, String>(8)?))
+        });
+        let found = found.optional().map_err(not_done)?;
+        let (mut state, (holder, ended), until, head) = found.ok_or(MailboxError::Missing)?;
+        (state.holder, state.ended) = (read_holder(holder)?, read_ended(ended)?);
+        Ok(Self {
+            transaction,
+            name: name.as_str(),
+            state,
+            until: Timestamp::from_millis(until),
+            head: head.into(),
+        })
+    }
+
+    fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
+        let mut statement = self.transaction.prepare_cached(sql).map_err(not_done)?;
+        statement.execute(parameters).map_err(not_done)
+    }
+
+    fn save(&self) -> Result<(), StoreError> {
+        let state = &self.state;
+        self.execute(
+            "UPDATE box SET first = ?2, before = ?3, next = ?4, bytes = ?5, acknowledged = ?6, holder = ?7, ended = ?8, \
+             until = ?9 WHERE name = ?1",
+            params![
+                self.name,
+                state.first.cast_signed(),
+                state.before,
+                state.next.cast_signed(),
+                state.bytes.cast_signed(),
+                state.acknowledged.cast_signed(),
+                state.holder.map(|holder| holder.to_string()),
+                state.ended.map(EndReason::as_str),
+                millis(self.until),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Evicts the oldest message.
+    fn evict(&mut self) -> Result<(), StoreError> {
+        let sql = format!("DELETE FROM mail WHERE box = ?1 AND number = ?2 RETURNING stamp, {BYTES}");
+        let mut statement = self.transaction.prepare_cached(&sql).map_err(not_done)?;
+        let oldest = params![self.name, self.state.first.cast_signed()];
+        let (stamp, bytes): (u32, usize) = statement
+            .query_row(oldest, |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as usize)))
+            .optional()
+            .map_err(not_done)?
+            .ok_or(StoreError::Corrupt)?;
+        self.state.evicted(stamp, bytes);
+        Ok(())
+    }
+
+    fn stamp_of(&self, number: u64) -> Result<Option<u32>, StoreError> {
+        let sql = "SELECT stamp FROM mail WHERE box = ?1 AND number = ?2";
+        let mut statement = self.transaction.prepare_cached(sql).map_err(not_done)?;
+        let found = statement.query_row(params![self.name, number.cast_signed()], |row| row.get(0));
+        found.optional().map_err(not_done)
+    }
+
+    fn find_key(&self, key: &SendKey) -> Result<Option<MessageId>, StoreError> {
+        let sql = "SELECT number, stamp FROM mail WHERE box = ?1 AND number >= ?2 AND key = ?3 ORDER BY number DESC LIMIT 1";
+        let mut statement = self.transaction.prepare_cached(sql).map_err(not_done)?;
+        let keyed = params![self.name, self.state.keyed_from().cast_signed(), key.as_str()];
+        let found = statement.query_row(keyed, |row| {
+            Ok(MessageId {
+                number: number(row, 0)?,
+                stamp: row.get(1)?,
+            })
+        });
+        found.optional().map_err(not_done)
+    }
+
+    fn append(
+        &mut self,
+        message: &Message,
+        key: Option<&SendKey>,
+        stamp: u32,
+        bounds: &Bounds,
+        bytes: usize,
+    ) -> Result<MessageId, MailboxError> {
+        self.state.check_open()?;
+        if let Some(key) = key
+            && let Some(known) = self.find_key(key)?
+        {
+            return Ok(known);
+        }
+        let number = loop {
+            match self.state.admit(bytes, bounds)? {
+                Admission::Evict => self.evict()?,
+                Admission::Store(number) => break number,
+            }
+        };
+        self.execute(
+            "INSERT INTO mail (box, number, stamp, key, event, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                self.name,
+                number.cast_signed(),
+                stamp,
+                key.map(SendKey::as_str),
+                message.event(),
+                message.data()
+            ],
+        )?;
+        self.state.stored(bytes);
+        Ok(MessageId { number, stamp })
+    }
+
+    fn read(&self, after: MessageId, limit: Limit) -> Result<Batch, MailboxError> {
+        let (from, is_known) = self.state.place(after, self.stamp_of(after.number)?);
+        let sql = "SELECT number, stamp, event, data, length(key) FROM mail WHERE box = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
+        let mut statement = self.transaction.prepare_cached(sql).map_err(not_done)?;
+        let wanted = params![self.name, from.cast_signed(), limit.messages.max(1)];
+        let mut rows = statement.query(wanted).map_err(not_done)?;
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.next().map_err(not_done)? {
+            let id = MessageId {
+                number: number(row, 0).map_err(not_done)?,
+                stamp: row.get(1).map_err(not_done)?,
+            };
+            let (event, data): (Option<String>, String) =
+                (row.get(2).map_err(not_done)?, row.get(3).map_err(not_done)?);
+            let message = Message::new(event.as_deref(), &data).map_err(|_| StoreError::Corrupt)?;
+            let key_bytes: Option<i64> = row.get(4).map_err(not_done)?;
+            bytes += message.bytes(None) + key_bytes.unwrap_or_default() as usize;
+            if !limit.admits(entries.len(), bytes) {
+                break;
+            }
+            entries.push(Entry { id, message });
+        }
+        Ok(Batch {
+            from: if is_known { after } else { self.state.beginning() },
+            is_gap: !is_known,
+            is_last: from + entries.len() as u64 == self.state.next,
+            entries,
+            holder: self.state.holder,
+            ended: self.state.ended,
+        })
+    }
+
+    fn walked(&self) -> Result<Walked, StoreError> {
+        Ok(Walked {
+            name: self.name.parse().map_err(|_| StoreError::Corrupt)?,
+            head: Arc::clone(&self.head),
+            holder: self.state.holder,
+            ended: self.state.ended,
+        })
+    }
+}
+
+fn read_holder(text: Option<String>) -> Result<Option<Holder>, StoreError> {
+    let read = |text: String| text.parse().map_err(|_| StoreError::Corrupt);
+    text.map(read).transpose()
+}
+
+fn read_ended(text: Option<String>) -> Result<Option<EndReason>, StoreError> {
+    let read = |text: String| EndReason::from_name(&text).ok_or(StoreError::Corrupt);
+    text.map(read).transpose()
+}
+
+fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::cast_unsigned)
+}
+
+fn millis(moment: Timestamp) -> i64 {
+    i64::try_from(moment.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// `Ok(false)` in place of a missing mailbox.
+fn or_false(done: Result<bool, MailboxError>) -> Result<bool, MailboxError> {
+    match done {
+        Err(MailboxError::Missing) => Ok(false),
+        done => done,
+    }
+}
+
+/// Removes some mailboxes whose time has passed, and one of this name.
+fn sweep(transaction: &Transaction<'_>, now: Timestamp, name: &Name) -> Result<(), StoreError> {
+    let gone = "SELECT name FROM box WHERE until <= ?1 AND name = ?2 UNION \
+        SELECT name FROM (SELECT name FROM box WHERE until <= ?1 ORDER BY until LIMIT ?3)";
+    for (table, column) in [("mail", "box"), ("box", "name")] {
+        let sql = format!("DELETE FROM {table} WHERE {column} IN ({gone})");
+        let mut statement = transaction.prepare_cached(&sql).map_err(not_done)?;
+        statement
+            .execute(params![millis(now), name.as_str(), SWEPT])
+            .map_err(not_done)?;
+    }
+    Ok(())
+}
+
+impl Mailbox for SqliteMailbox {
+    async fn open(
+        &self,
+        now: Timestamp,
+        name: &Name,
+        head: &str,
+        until: Timestamp,
+    ) -> Result<(), MailboxError> {
+        self.transact(TransactionBehavior::Immediate, |transaction| {
+            sweep(transaction, now, name)?;
+            match Open::find(transaction, now, name) {
+                Err(MailboxError::Missing) => {}
+                Err(error) => return Err(error),
+                Ok(open) if *open.head == *head => return Ok(()),
+                Ok(_) => return Err(MailboxError::Taken),
+            }
+            let sql = "INSERT INTO box (name, head, until, first, before, next, bytes, acknowledged) \
+                VALUES (?1, ?2, ?3, 1, 0, 1, 0, 0)";
+            let mut statement = transaction.prepare_cached(sql).map_err(not_done)?;
+            let inserted = statement.execute(params![name.as_str(), head, millis(until)]);
+            inserted.map_err(not_done)?;
+            Ok(())
+        })
+    }
+
+    async fn append(
+        &self,
+        now: Timestamp,
+        name: &Name,
+        message: &Message,
+        key: Option<&SendKey>,
+        bounds: &Bounds,
+    ) -> Result<MessageId, MailboxError> {
+        let bytes = bounds.size(message, key)?;
+        let stamp = stamp()?;
+        self.change(now, name, |open| open.append(message, key, stamp, bounds, bytes))
+    }
+
+    async fn attach(
+        &self,
+        now: Timestamp,
+        name: &Name,
+        holder: Holder,
+        until: Timestamp,
+    ) -> Result<(), MailboxError> {
+        self.change(now, name, |open| {
+            open.state.attach(holder)?;
+            open.until = open.until.max(until);
+            Ok(())
+        })
+    }
+
+    async fn detach(
+        &self,
+        now: Timestamp,
+        name: &Name,
+        holder: Holder,
+        until: Timestamp,
+    ) -> Result<bool, MailboxError> {
+        or_false(self.change(now, name, |open| {
+            let was_holder = open.state.detach(holder);
+            if was_holder {
+                open.until = until;
+            }
+            Ok(was_holder)
+        }))
+    }
+
+    async fn end(
+        &self,
+        now: Timestamp,
+        name: &Name,
+        reason: EndReason,
+        until: Timestamp,
+    ) -> Result<bool, MailboxError> {
+        or_false(self.change(now, name, |open| {
+            let ends = open.state.end(reason);
+            if ends {
+                open.until = until;
+            }
+            Ok(ends)
+        }))
+    }
+
+    async fn read(
+        &self,
+        now: Timestamp,
+        name: &Name,
+        after: MessageId,
+        limit: Limit,
+    ) -> Result<Batch, MailboxError> {
+        self.read_only(|transaction| {
+            let batch = Open::find(transaction, now, name)?.read(after, limit)?;
+            // Under the lock of the connection, so that no change comes between the read and the watch.
+            self.shared.wakes.watch(name, &self.signal);
+            Ok(batch)
+        })
+    }
+
+    async fn acknowledge(
+        &self,
+        now: Timestamp,
+        name: &Name,
+        through: MessageId,
+        replay: u32,
+    ) -> Result<(), MailboxError> {
+        self.transact(TransactionBehavior::Immediate, |transaction| {
+            let mut open = Open::find(transaction, now, name)?;
+            let stamp = open.stamp_of(through.number)?;
+            if open.state.place(through, stamp).1 {
+                for _ in 0..open.state.acknowledge(through.number, replay) {
+                    open.evict()?;
+                }
+                open.save()?;
+            }
+            Ok(())
+        })
+    }
+
+    async fn keep(
+        &self,
+        now: Timestamp,
+        names: &[Name],
+        until: Timestamp,
+    ) -> Result<Vec<Name>, MailboxError> {
+        self.transact(TransactionBehavior::Immediate, |transaction| {
+            let sql = "UPDATE box SET until = max(until, ?3) WHERE name = ?1 AND until > ?2";
+            let mut statement = transaction.prepare_cached(sql).map_err(not_done)?;
+            let mut missing = Vec::new();
+            for name in names {
+                let kept = statement.execute(params![name.as_str(), millis(now), millis(until)]);
+                if kept.map_err(not_done)? == 0 {
+                    missing.push(name.clone());
+                }
+            }
+            Ok(missing)
+        })
+    }
+
+    async fn look(&self, now: Timestamp, names: &[Name]) -> Result<Vec<Walked>, MailboxError> {
+        self.read_only(|transaction| {
+            let mut found = Vec::new();
+            for name in names {
+                match Open::find(transaction, now, name) {
+                    Ok(open) => found.push(open.walked()?),
+                    Err(MailboxError::Missing) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    async fn walk(
+        &self,
+        now: Timestamp,
+        cursor: &str,
+        limit: u32,
+    ) -> Result<(Vec<Walked>, Option<String>), MailboxError> {
+        let after = check_cursor(cursor)?;
+        let names = self.read_only(|transaction| {
+            let sql = "SELECT name FROM box WHERE name > ?1 AND until > ?2 ORDER BY name LIMIT ?3";
+            let mut statement = transaction.prepare_cached(sql).map_err(not_done)?;
+            let after = after.as_ref().map_or("", Name::as_str);
+            let rows = statement.query_map(params![after, millis(now), limit], |row| row.get::<_, String>(0));
+            let names: Result<Vec<String>, _> = rows.map_err(not_done)?.collect();
+            let names = names.map_err(not_done)?;
+            let name = |text: String| text.parse().map_err(|_| StoreError::Corrupt.into());
+            names
+                .into_iter()
+                .map(name)
+                .collect::<Result<Vec<Name>, MailboxError>>()
+        })?;
+        let is_full = names.len() >= limit as usize;
+        let next = names.last().filter(|_| is_full).map(Name::to_string);
+        Ok((self.look(now, &names).await?, next))
+    }
+
+    fn changed(&self) -> impl Stream<Item = Changed> + Send + use<> {
+        Changes(Arc::clone(&self.signal))
+    }
+}
