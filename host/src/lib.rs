@@ -10,6 +10,8 @@
 
 mod bindings;
 mod clock;
+#[cfg(feature = "connections")]
+pub mod connections;
 mod driver;
 mod error;
 #[cfg(feature = "http")]

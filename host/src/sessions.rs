@@ -83,6 +83,22 @@ impl Sessions {
         Arc::ptr_eq(&self.calls, &other.calls)
     }
 
+    /// Creates a second engine over the same component, store, clock, random source and keys, with changes to the policy.
+    #[cfg(feature = "connections")]
+    pub(crate) fn beside(&self, change: impl FnOnce(&mut Policy)) -> Result<Self, ConfigurationError> {
+        let mut policy = (*self.policy).clone();
+        change(&mut policy);
+        Ok(Self {
+            calls: Arc::new(self.calls.beside(policy.to_wit())?),
+            policy: Arc::new(policy),
+        })
+    }
+
+    #[cfg(feature = "connections")]
+    pub(crate) fn calls(&self) -> &Arc<Calls> {
+        &self.calls
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> &Policy {
         &self.policy

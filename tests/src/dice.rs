@@ -1,11 +1,11 @@
 //! Reproducible random numbers: SplitMix64.
 
 /// A stream of random numbers, which is the same for the same seed.
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     /// Returns one of many streams of a seed.
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut dice = Self(seed ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03));
         dice.next();
         dice
@@ -20,17 +20,17 @@ impl Dice {
     }
 
     /// Returns a number from 0 to `end`, exclusive.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 
     /// Returns a duration between two numbers of milliseconds, inclusive.
-    pub(super) fn pause(&mut self, least: u64, most: u64) -> std::time::Duration {
+    pub(crate) fn pause(&mut self, least: u64, most: u64) -> std::time::Duration {
         std::time::Duration::from_millis(least + self.next() % (most - least + 1))
     }
 
     /// Shuffles a list.
-    pub(super) fn shuffle<T>(&mut self, cards: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, cards: &mut [T]) {
         for last in (1..cards.len()).rev() {
             cards.swap(last, self.below(last + 1));
         }

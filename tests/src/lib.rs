@@ -1,10 +1,12 @@
 //! Shared parts of the tests: the store suite, the scenarios and their servers, which apply to all hosts, and helpers.
 
 pub mod chaos;
+pub(crate) mod dice;
 pub mod edge;
 pub mod flood;
 pub mod http_client;
 pub mod interleave;
+pub mod mailbox_suite;
 pub mod pages;
 pub mod program;
 pub mod scenario;

@@ -61,6 +61,7 @@ fn dependencies(folder: &str) -> BTreeSet<String> {
         ("tessera", "host"),
         ("tessera-component", "component"),
         ("tessera-component-build", "component/build"),
+        ("tessera-connections", "connections"),
         ("tessera-contract", "contract"),
         ("tessera-guest", "guest"),
         ("tessera-http", "http"),

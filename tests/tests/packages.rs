@@ -9,8 +9,9 @@ use std::process::Command;
 use tessera_tests::program::root;
 
 /// In the order in which they are published.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "tessera-contract",
+    "tessera-connections",
     "tessera-component",
     "tessera-http",
     "tessera-stores",

@@ -58,6 +58,19 @@ impl Calls {
         })
     }
 
+    /// Creates the calls of another policy, over the same component, sources and keys.
+    #[cfg(feature = "connections")]
+    pub(crate) fn beside(&self, policy: wit::Policy) -> Result<Self, ConfigurationError> {
+        let setup = Setup {
+            component: self.setup.component.clone(),
+            sources: self.setup.sources.clone(),
+            policy,
+            keys: Mutex::new(self.setup.keys()),
+            queues: Queues::new(0),
+        };
+        Self::new(setup, 1, Opens::new(0, 0))
+    }
+
     /// The key ring in force.
     pub(crate) fn keys(&self) -> Arc<[SigningKey]> {
         self.setup.keys()

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tessera_contract::held::Held;
 use tessera_contract::opens::Found;
-use tessera_contract::state::State;
+use tessera_contract::state::{State, StateError};
 
 use self::core::{Core, Operation, granted};
 use crate::Value;
@@ -303,8 +303,18 @@ impl Session {
     /// [`SessionError::Missing`], [`SessionError::Expired`], [`SessionError::Replaced`] if a login has replaced the token;
     /// [`SessionError::Draft`], [`SessionError::Closed`], [`SessionError::Busy`], and the errors of the store.
     pub async fn standing(&self) -> Result<Timestamp, SessionError> {
-        let handle = self.read(|state| state.saved().map(|opened| opened.handle.clone()))?;
-        self.core.calls.standing(handle).await
+        let (handle, key) = self.handle_and_key()?;
+        let (until, _) = self.core.calls.standing(handle, &key).await?;
+        Ok(until)
+    }
+
+    /// The session's handle and the key of its record.
+    pub(crate) fn handle_and_key(&self) -> Result<(String, Arc<str>), SessionError> {
+        let read = |state: &State| {
+            let opened = state.saved()?;
+            Ok::<_, StateError>((opened.handle.clone(), Arc::clone(&opened.key)))
+        };
+        Ok(self.read(read)?)
     }
 
     /// Ends the session in the store and closes this `Session`. It is not an error if the session has already ended.

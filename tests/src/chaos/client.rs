@@ -5,9 +5,9 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::caller::Caller;
-use super::dice::Dice;
 use super::ledger::{Asked, Ended, Session, Told};
 use super::world::World;
+use crate::dice::Dice;
 
 /// The maximum number of sessions of a client. At this number, the client logs one out.
 const MOST_SESSIONS: usize = 12;

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::caller::{Caller, Said};
-use super::dice::Dice;
 use super::faults::{Fault, OF_DATABASES, OF_FILES};
 use super::instance::Gauge;
 use super::store::Place;
 use super::world::World;
+use crate::dice::Dice;
 use crate::servers::Weather;
 
 /// The maximum number of tries at each instance until all is well after a fault.

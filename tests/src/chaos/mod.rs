@@ -9,7 +9,6 @@
 mod audit;
 mod caller;
 mod client;
-mod dice;
 mod faults;
 mod inject;
 mod instance;

@@ -1,0 +1,220 @@
+//! [`Attachment`]: the client of a connection at this node, and the delivery of the connection's messages to it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tessera_connections::{
+    Delivery, EndReason, Entry, Limit, Mailbox, MailboxError, MessageId, Name, Reader,
+};
+use tokio::time::{Instant, sleep_until};
+
+use super::attached::{Attached, Closing};
+use super::node::Node;
+
+/// The time after which delivered messages are acknowledged although few.
+const ACKNOWLEDGED_AFTER: Duration = Duration::from_secs(1);
+/// The pause after a read that failed.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What a holder of a socket does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Send a message. It counts as received by the socket when the next event is requested.
+    Message(Entry),
+    /// Report that messages may be missing here, and that others may follow a second time. The client continues after this place
+    /// if it reconnects before the next message.
+    Gap(MessageId),
+    /// Report the end and close the socket.
+    End(EndReason),
+    /// Close the socket: the client has connected elsewhere.
+    TakenOver,
+    /// Close the socket: the client reconnects, because this node stops, or the store cannot be reached.
+    TryAgain,
+}
+
+/// The client of a connection at this node. Drop it when the socket is closed: the client may then come back for a while.
+pub struct Attachment<M: Mailbox> {
+    node: Arc<Node<M>>,
+    attached: Arc<Attached>,
+    reader: Reader,
+    pending: VecDeque<Delivery>,
+    /// The message that was returned last.
+    returned: Option<Entry>,
+    /// When to acknowledge although few messages were delivered.
+    acknowledge_at: Option<Instant>,
+    is_over: bool,
+}
+
+impl<M: Mailbox> fmt::Debug for Attachment<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attachment")
+            .field("name", self.attached.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M: Mailbox> Attachment<M> {
+    pub(super) fn new(node: Arc<Node<M>>, attached: Arc<Attached>, after: MessageId) -> Self {
+        Self {
+            reader: Reader::new(attached.holder(), after),
+            node,
+            attached,
+            pending: VecDeque::new(),
+            returned: None,
+            acknowledge_at: None,
+            is_over: false,
+        }
+    }
+
+    /// The connection's name.
+    pub fn name(&self) -> &Name {
+        self.attached.name()
+    }
+
+    pub(super) fn close(&self, closing: Closing) {
+        self.attached.close(closing);
+    }
+
+    /// Waits for the next event; `None` after the last one.
+    ///
+    /// The future may be dropped at any time, and nothing is lost.
+    pub async fn next(&mut self) -> Option<Event> {
+        if let Some(entry) = self.returned.take() {
+            self.reader.sent(&entry);
+            self.acknowledge_at
+                .get_or_insert_with(|| Instant::now() + ACKNOWLEDGED_AFTER);
+        }
+        loop {
+            if self.is_over {
+                return None;
+            }
+            // First, because the client of a session that has ended receives nothing more.
+            if let Some(closing) = self.attached.closing() {
+                self.is_over = true;
+                return Some(match closing {
+                    Closing::Over => Event::End(EndReason::SessionOver),
+                    Closing::TryAgain => Event::TryAgain,
+                });
+            }
+            if let Some(delivery) = self.pending.pop_front() {
+                return Some(self.event(delivery));
+            }
+            self.acknowledge(false).await;
+            let is_read = self.read().await;
+            if self.pending.is_empty() && !self.is_over {
+                self.wait(is_read).await;
+            }
+        }
+    }
+
+    fn event(&mut self, delivery: Delivery) -> Event {
+        match delivery {
+            Delivery::Message(entry) => {
+                self.returned = Some(entry.clone());
+                Event::Message(entry)
+            }
+            Delivery::Gap(place) => Event::Gap(place),
+            Delivery::End(reason) => {
+                self.is_over = true;
+                Event::End(reason)
+            }
+            Delivery::TakenOver => {
+                self.is_over = true;
+                Event::TakenOver
+            }
+        }
+    }
+
+    /// Reads the next messages; returns whether the store replied.
+    async fn read(&mut self) -> bool {
+        let node = &self.node;
+        let batch = node.mailbox.read(
+            node.now(),
+            self.attached.name(),
+            self.reader.after(),
+            Limit::default(),
+        );
+        match batch.await {
+            Ok(batch) => {
+                self.pending.extend(self.reader.take(batch));
+                true
+            }
+            Err(MailboxError::Missing) => {
+                // The store has lost the mailbox, or its time has passed. The client comes back and learns of the gap.
+                self.attached.close(Closing::TryAgain);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "the mailbox of a connection cannot be read"
+                );
+                false
+            }
+        }
+    }
+
+    /// Waits until the mailbox may have changed, or delivered messages are to be acknowledged.
+    async fn wait(&mut self, is_read: bool) {
+        let pause = if is_read { self.node.settings.poll } else { PAUSE };
+        let mut until = Instant::now() + pause;
+        if let (Some(at), true) = (self.acknowledge_at, is_read) {
+            until = until.min(at);
+        }
+        tokio::select! {
+            () = self.attached.woken() => {}
+            () = sleep_until(until) => {}
+        }
+        if self.acknowledge_at.is_some_and(|at| at <= Instant::now()) {
+            self.acknowledge(true).await;
+        }
+    }
+
+    async fn acknowledge(&mut self, is_idle: bool) {
+        let Some(through) = self.reader.acknowledgement(is_idle) else {
+            return;
+        };
+        self.acknowledge_at = None;
+        let (node, name) = (&self.node, self.attached.name());
+        let replay = node.settings.bounds.replay_messages;
+        let acknowledged = node.mailbox.acknowledge(node.now(), name, through, replay).await;
+        if let Err(error) = acknowledged {
+            // The next acknowledgement covers these messages as well.
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "delivered messages were not acknowledged"
+            );
+        }
+    }
+}
+
+impl<M: Mailbox> Drop for Attachment<M> {
+    fn drop(&mut self) {
+        self.node.dismiss(&self.attached);
+        let (node, attached) = (Arc::clone(&self.node), Arc::clone(&self.attached));
+        // Without a runtime, the mailbox lives until its lease ends.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { detach(&node, &attached).await });
+        }
+    }
+}
+
+/// Notes that the client has gone, unless it has connected elsewhere.
+async fn detach<M: Mailbox>(node: &Node<M>, attached: &Attached) {
+    let until = node.in_time(node.settings.detached_for);
+    let name = attached.name();
+    match node
+        .mailbox
+        .detach(node.now(), name, attached.holder(), until)
+        .await
+    {
+        Ok(true) => node.note_leaving(attached.session(), name),
+        Ok(false) => {}
+        Err(error) => tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "a connection without a client stays until its lease ends"
+        ),
+    }
+}

@@ -1,0 +1,196 @@
+//! The tasks of a node: the beat, which judges sessions and renews leases, and the notifications of the mailboxes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tessera_connections::{Changed, EndReason, Mailbox, MailboxError, Name};
+use tessera_contract::store::{BATCH_LIMIT, Entry};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::attached::{Attached, Closing, lock};
+use super::node::{Leaving, Node, node_name};
+use super::watch::{Judgement, judge};
+
+/// The number of sessions that are judged at the same time.
+const CONCURRENT: usize = 32;
+
+/// Starts the tasks of a node. They end with it.
+pub(super) fn start<M: Mailbox>(node: &Arc<Node<M>>) -> Vec<JoinHandle<()>> {
+    let changes = node.mailbox.changed();
+    vec![
+        tokio::spawn(forward(Arc::downgrade(node), changes)),
+        tokio::spawn(beat(Arc::downgrade(node))),
+    ]
+}
+
+/// Wakes the readers of changed mailboxes.
+async fn forward<M: Mailbox>(node: Weak<Node<M>>, changes: impl futures_util::Stream<Item = Changed>) {
+    let mut changes = pin!(changes);
+    while let Some(changed) = changes.next().await {
+        let Some(node) = node.upgrade() else { return };
+        match changed {
+            Changed::Mailbox(name) => node.wake(&name),
+            Changed::Missed => node.attachments().iter().for_each(|attached| attached.wake()),
+        }
+    }
+}
+
+async fn beat<M: Mailbox>(node: Weak<Node<M>>) {
+    let Some(settings) = node.upgrade().map(|node| node.settings.clone()) else {
+        return;
+    };
+    let mut ticks = interval(settings.beat);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut renewed = Instant::now();
+    loop {
+        ticks.tick().await;
+        let Some(node) = node.upgrade() else { return };
+        node.show_life().await;
+        node.judge_sessions().await;
+        node.end_expired().await;
+        node.remove_left().await;
+        if renewed.elapsed() >= settings.lease / 3 {
+            renewed = Instant::now();
+            node.renew_leases().await;
+        }
+    }
+}
+
+fn failed(doing: &'static str, error: &MailboxError) {
+    tracing::debug!(error = error as &dyn std::error::Error, "{doing} failed");
+}
+
+impl<M: Mailbox> Node<M> {
+    /// Shows other nodes that this one lives, for three beats.
+    async fn show_life(&self) {
+        let Some(name) = node_name(self.id) else { return };
+        let (now, until) = (self.now(), self.in_time(self.settings.beat * 3));
+        let kept = match self.mailbox.keep(now, std::slice::from_ref(&name), until).await {
+            Ok(missing) if missing.is_empty() => Ok(()),
+            Ok(_) => self.mailbox.open(now, &name, "{}", until).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = kept {
+            failed("showing that the node lives", &error);
+        }
+    }
+
+    /// Judges the session of each attachment. One read returns up to 100 records; the engine judges those that have changed.
+    async fn judge_sessions(&self) {
+        let attachments = self.attachments();
+        let keys: BTreeSet<Arc<str>> = attachments
+            .iter()
+            .map(|attached| Arc::clone(lock(&attached.watch).key()))
+            .collect();
+        let keys: Vec<Arc<str>> = keys.into_iter().collect();
+        let now = self.now();
+        let mut records: HashMap<Arc<str>, Entry> = HashMap::new();
+        for batch in keys.chunks(BATCH_LIMIT) {
+            let found = self.sessions.calls().records(now, batch).await;
+            records.extend(found);
+        }
+        let unknown: Vec<&Arc<Attached>> = attachments
+            .iter()
+            .filter(|attached| {
+                let mut watch = lock(&attached.watch);
+                let is_known = records
+                    .get(watch.key())
+                    .is_some_and(|entry| watch.is_known(now, entry));
+                if is_known {
+                    watch.confirm();
+                }
+                !is_known
+            })
+            .collect();
+        stream::iter(unknown)
+            .for_each_concurrent(CONCURRENT, |attached| self.judge(attached))
+            .await;
+    }
+
+    async fn judge(&self, attached: &Arc<Attached>) {
+        let (handle, key) = {
+            let watch = lock(&attached.watch);
+            (watch.handle().to_owned(), Arc::clone(watch.key()))
+        };
+        let judged = judge(self.sessions.calls(), handle, key).await;
+        let judgement = lock(&attached.watch).note(judged, self.settings.unjudged_for);
+        match judgement {
+            Judgement::Lives => {}
+            Judgement::Unknown => attached.close(Closing::TryAgain),
+            Judgement::Over => {
+                // At once here, and by the mailbox for whoever comes back to another node.
+                attached.close(Closing::Over);
+                if let Err(error) = self.end(attached.name(), EndReason::SessionOver).await {
+                    failed("ending the mailbox of a session that has ended", &error);
+                }
+            }
+        }
+    }
+
+    /// Ends the connections that have reached the end of their life.
+    async fn end_expired(&self) {
+        let now = self.now();
+        for attached in self
+            .attachments()
+            .iter()
+            .filter(|attached| attached.ends_at <= now)
+        {
+            if let Err(error) = self.end(attached.name(), EndReason::Expired).await {
+                failed("ending a connection at the end of its life", &error);
+            }
+        }
+    }
+
+    /// Removes detached connections whose client has not come back.
+    async fn remove_left(&self) {
+        let due: Vec<Leaving> = {
+            let (mut leaving, now) = (lock(&self.leaving), Instant::now());
+            let (due, later) = std::mem::take(&mut *leaving)
+                .into_iter()
+                .partition(|left| left.due <= now);
+            *leaving = later;
+            due
+        };
+        for batch in due.chunks(BATCH_LIMIT) {
+            let names: Vec<Name> = batch.iter().map(|left| left.name.clone()).collect();
+            let found = match self.mailbox.look(self.now(), &names).await {
+                Ok(found) => found,
+                Err(error) => return failed("looking for detached connections", &error),
+            };
+            for left in batch {
+                // One that is there has a client again, at a node that takes care of it.
+                if found.iter().any(|found| found.name == left.name) {
+                    continue;
+                }
+                if let Err(error) = self.registry.leave(&left.session, &left.name).await {
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "a connection that is gone stays registered for a while"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Lets the mailboxes of the attachments live on.
+    async fn renew_leases(&self) {
+        let names: BTreeSet<Name> = self
+            .attachments()
+            .iter()
+            .map(|attached| attached.name().clone())
+            .collect();
+        let names: Vec<Name> = names.into_iter().collect();
+        for batch in names.chunks(BATCH_LIMIT) {
+            let until = self.in_time(self.settings.lease);
+            match self.mailbox.keep(self.now(), batch, until).await {
+                // Their readers find out.
+                Ok(missing) => missing.iter().for_each(|name| self.wake(name)),
+                Err(error) => failed("renewing leases", &error),
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! [`ConnectionsBuilder`]: the configuration of a node.
+
+use std::time::Duration;
+
+use tessera_connections::{Bounds, InvalidBounds, Mailbox};
+
+use super::calls::Connections;
+use super::settings::Settings;
+use crate::Sessions;
+use crate::error::ConfigurationError;
+
+impl<M: Mailbox> Connections<M> {
+    /// Starts a configuration of connections of these sessions.
+    pub fn builder(sessions: &Sessions) -> ConnectionsBuilder {
+        ConnectionsBuilder::new(sessions)
+    }
+}
+
+/// Configures [`Connections`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct ConnectionsBuilder {
+    sessions: Sessions,
+    settings: Settings,
+}
+
+impl ConnectionsBuilder {
+    fn new(sessions: &Sessions) -> Self {
+        Self {
+            sessions: sessions.clone(),
+            settings: Settings {
+                bounds: Bounds::default(),
+                per_session: 16,
+                on_node: 16_384,
+                lifetime: Duration::from_secs(24 * 3600),
+                lease: Duration::from_secs(15 * 60),
+                detached_for: Duration::from_secs(120),
+                beat: Duration::from_secs(5),
+                unjudged_for: Duration::from_secs(30),
+                poll: Duration::from_secs(30),
+            },
+        }
+    }
+
+    /// Sets the bounds of each mailbox. Default: [`Bounds::default`].
+    pub fn bounds(mut self, bounds: Bounds) -> Self {
+        self.settings.bounds = bounds;
+        self
+    }
+
+    /// Sets the maximum number of connections of one session, 1 to 100. Default 16. A further registration is refused.
+    pub fn per_session(mut self, connections: u32) -> Self {
+        self.settings.per_session = connections;
+        self
+    }
+
+    /// Sets the maximum number of connections that are attached to this node. Default 16 384. A further one is refused.
+    pub fn on_node(mut self, connections: usize) -> Self {
+        self.settings.on_node = connections;
+        self
+    }
+
+    /// Sets the longest life of a connection, 1 second to 400 days. It ends with its session at the latest. Default 24 hours.
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.lifetime = lifetime;
+        self
+    }
+
+    /// Sets for how long a mailbox outlives its client, which may come back in this time. Default 2 minutes.
+    pub fn detached_for(mut self, time: Duration) -> Self {
+        self.settings.detached_for = time;
+        self
+    }
+
+    /// Sets for how long a mailbox outlives a node that has died. The node renews it three times in that time.
+    /// Default 15 minutes; at least `detached_for`.
+    pub fn lease(mut self, time: Duration) -> Self {
+        self.settings.lease = time;
+        self
+    }
+
+    /// Sets the interval at which the node reads whether the sessions of its connections still live. Default 5 seconds.
+    ///
+    /// A connection is closed within this time, and that of one store operation, after the end of its session.
+    pub fn beat(mut self, interval: Duration) -> Self {
+        self.settings.beat = interval;
+        self
+    }
+
+    /// Sets for how long a connection stays open while the store cannot tell whether its session lives. Default 30 seconds.
+    pub fn unjudged_for(mut self, time: Duration) -> Self {
+        self.settings.unjudged_for = time;
+        self
+    }
+
+    /// Sets the interval at which a mailbox is read even if no change of it was reported. Default 30 seconds.
+    pub fn poll(mut self, interval: Duration) -> Self {
+        self.settings.poll = interval;
+        self
+    }
+
+    /// Validates the configuration and starts the node. Needs a tokio runtime for as long as the node is used.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::InvalidPolicy`] if a limit is invalid, or if the store of the sessions cannot list by owner;
+    /// [`ConfigurationError::Instantiate`].
+    pub fn build<M: Mailbox>(self, mailbox: M) -> Result<Connections<M>, ConfigurationError> {
+        let Settings {
+            bounds,
+            lifetime,
+            lease,
+            detached_for,
+            beat,
+            ..
+        } = self.settings;
+        bounds
+            .check()
+            .map_err(|error: InvalidBounds| invalid("bounds", &error.to_string()))?;
+        if lease < detached_for {
+            return Err(invalid("lease", "must be at least `detached-for`"));
+        }
+        if beat.is_zero() || detached_for.is_zero() {
+            return Err(invalid("beat", "and `detached-for` must be longer than zero"));
+        }
+        if lifetime < Duration::from_secs(1) {
+            return Err(invalid("lifetime", "must be at least a second"));
+        }
+        Connections::start(self.sessions, mailbox, self.settings)
+    }
+}
+
+fn invalid(field: &str, reason: &str) -> ConfigurationError {
+    ConfigurationError::InvalidPolicy {
+        field: field.to_owned(),
+        reason: reason.to_owned(),
+    }
+}

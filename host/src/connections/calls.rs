@@ -1,0 +1,386 @@
+//! [`Connections`]: the calls on connections, wherever they are attached.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tessera_connections::{
+    EndReason, Head, Holder, Limit, Mailbox, MailboxError, Message, MessageId, Name, Request, SendKey, Walked,
+};
+
+use super::attached::{Attached, Closing, lock};
+use super::attachment::Attachment;
+use super::beat;
+use super::error::ConnectionError;
+use super::node::{Node, draw, node_name};
+use super::registry::Registry;
+use super::settings::Settings;
+use super::watch::Watch;
+use crate::error::ConfigurationError;
+use crate::{PageRequest, Session, SessionError, Sessions};
+
+/// The age from which an entry of the registry without a mailbox is one that was left behind.
+const LEFT_BEHIND: Duration = Duration::from_secs(60);
+
+/// One node: it registers connections, sends to any connection, and has the sockets of those that are attached to it.
+///
+/// Cheap to clone; a clone is the same node. When the last clone and the last attachment are dropped, the node stops.
+pub struct Connections<M> {
+    pub(super) node: Arc<Node<M>>,
+}
+
+impl<M> Clone for Connections<M> {
+    fn clone(&self) -> Self {
+        Self {
+            node: Arc::clone(&self.node),
+        }
+    }
+}
+
+impl<M> fmt::Debug for Connections<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").finish_non_exhaustive()
+    }
+}
+
+/// The description of a new connection.
+#[derive(Clone, Debug, Default)]
+pub struct Registration {
+    /// The part of the application that the connection belongs to; at most 255 bytes. Lists select by it.
+    pub prefix: String,
+    /// The kind of connection, such as `sse`; at most 255 bytes. Lists select by it.
+    pub kind: String,
+    /// The parts of the request to keep. Choose them: headers and cookies contain credentials.
+    pub request: Request,
+}
+
+/// A connection as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The connection's name.
+    pub name: Name,
+    /// Its description.
+    pub head: Head,
+    /// Whether its client is connected to a node that lives.
+    pub is_attached: bool,
+    /// The reason of its end, if it has ended. It is listed for a while.
+    pub ended: Option<EndReason>,
+}
+
+impl<M: Mailbox> Connections<M> {
+    pub(super) fn start(
+        sessions: Sessions,
+        mailbox: M,
+        settings: Settings,
+    ) -> Result<Self, ConfigurationError> {
+        let registry = Registry::beside(&sessions, settings.per_session, settings.lifetime)?;
+        let node = Arc::new(Node {
+            sessions,
+            registry,
+            mailbox,
+            settings,
+            id: draw().map_err(ConfigurationError::Engine)?,
+            attached: Mutex::default(),
+            count: AtomicUsize::new(0),
+            leaving: Mutex::default(),
+            is_closing: AtomicBool::new(false),
+            tasks: Mutex::default(),
+        });
+        *lock(&node.tasks) = beat::start(&node);
+        Ok(Self { node })
+    }
+
+    /// Registers a connection of a session, and returns its name. Attach it within the time of
+    /// [`detached_for`](ConnectionsBuilder::detached_for).
+    ///
+    /// The connection ends with the session, or when a login replaces the session's token.
+    ///
+    /// # Errors
+    /// [`ConnectionError::TooManyOfSession`], [`ConnectionError::InvalidHead`];
+    /// [`ConnectionError::Session`] with [`SessionError::Draft`] if the session was never saved;
+    /// [`ConnectionError::Mailbox`].
+    pub async fn register(
+        &self,
+        session: &Session,
+        registration: Registration,
+    ) -> Result<Name, ConnectionError> {
+        let node = &self.node;
+        let details = session.details()?;
+        session.handle_and_key()?;
+        let created_at = node.now();
+        let head = Head {
+            session: details.public_id,
+            subject: details.subject,
+            prefix: registration.prefix,
+            kind: registration.kind,
+            created_at,
+            ends_at: details
+                .ends_at
+                .min(created_at.saturating_add(node.settings.lifetime)),
+            request: registration.request,
+        };
+        let text = head.write()?;
+        let name = self.enter(&head.session).await?;
+        let until = node.in_time(node.settings.detached_for);
+        let opened = node.mailbox.open(node.now(), &name, &text, until).await;
+        if let Err(error) = opened {
+            if let Err(error) = node.registry.leave(&head.session, &name).await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a connection that could not be opened stays registered for a while"
+                );
+            }
+            return Err(error.into());
+        }
+        node.note_leaving(&head.session, &name);
+        Ok(name)
+    }
+
+    /// Enters a connection in the registry. If the session has too many, those that were left behind are removed first.
+    async fn enter(&self, session: &str) -> Result<Name, ConnectionError> {
+        match self.node.registry.enter(session).await {
+            Err(SessionError::TooManySessions) => {}
+            entered => return Ok(entered?),
+        }
+        if self.remove_left_behind(session).await? == 0 {
+            return Err(ConnectionError::TooManyOfSession);
+        }
+        match self.node.registry.enter(session).await {
+            Err(SessionError::TooManySessions) => Err(ConnectionError::TooManyOfSession),
+            entered => Ok(entered?),
+        }
+    }
+
+    async fn remove_left_behind(&self, session: &str) -> Result<usize, ConnectionError> {
+        let node = &self.node;
+        let entries = node.registry.of_session(session).await?;
+        let names: Vec<Name> = entries.iter().map(|entry| entry.name.clone()).collect();
+        let found = node.mailbox.look(node.now(), &names).await?;
+        let there: HashSet<&Name> = found.iter().map(|found| &found.name).collect();
+        let before = node.now().saturating_sub(LEFT_BEHIND);
+        let mut removed = 0;
+        for entry in &entries {
+            if entry.created_at <= before && !there.contains(&entry.name) {
+                node.registry.leave(session, &entry.name).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Attaches the client of a connection to this node, after the last message that it has received.
+    ///
+    /// Any other attachment of the connection, at any node, ends with [`Event::TakenOver`](super::Event::TakenOver).
+    ///
+    /// # Errors
+    /// [`ConnectionError::Missing`] if there is no such connection of this session; [`ConnectionError::Ended`] if it has ended
+    /// and nothing is left to deliver; [`ConnectionError::TooManyOnNode`], [`ConnectionError::Session`],
+    /// [`ConnectionError::Mailbox`].
+    pub async fn attach(
+        &self,
+        name: &Name,
+        after: MessageId,
+        session: &Session,
+    ) -> Result<Attachment<M>, ConnectionError> {
+        let node = &self.node;
+        let (details, watch) = (session.details()?, Watch::of(session)?);
+        let head = self.head(name).await?;
+        if head.session != details.public_id {
+            return Err(ConnectionError::Missing);
+        }
+        let holder = Holder {
+            node: node.id,
+            attachment: draw()?,
+        };
+        let until = node.in_time(node.settings.lease);
+        let attached = Arc::new(Attached::new(name.clone(), holder, head, watch));
+        // From here on, the attachment's drop removes it.
+        node.admit(&attached)?;
+        let attachment = Attachment::new(Arc::clone(node), attached, after);
+        if node.is_closing.load(Ordering::SeqCst) {
+            attachment.close(Closing::TryAgain);
+        }
+        match node.mailbox.attach(node.now(), name, holder, until).await {
+            Ok(()) => Ok(attachment),
+            Err(MailboxError::Ended) => {
+                let one = Limit {
+                    messages: 1,
+                    bytes: 1,
+                };
+                let batch = node.mailbox.read(node.now(), name, after, one).await?;
+                if batch.entries.is_empty() || batch.ended == Some(EndReason::SessionOver) {
+                    return Err(ConnectionError::Ended);
+                }
+                Ok(attachment)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sends a message to a connection, wherever it is attached, in one round trip to the store, and returns its id.
+    ///
+    /// A message with the `key` of one of the last 16 is not sent again; the result is the id of that one.
+    /// After [`StoreError::OutcomeUnknown`](crate::store::StoreError::OutcomeUnknown), send it again with the same key.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Missing`], [`ConnectionError::Ended`], [`ConnectionError::Full`], [`ConnectionError::TooLarge`],
+    /// [`ConnectionError::Mailbox`].
+    pub async fn send(
+        &self,
+        name: &Name,
+        message: &Message,
+        key: Option<&SendKey>,
+    ) -> Result<MessageId, ConnectionError> {
+        let node = &self.node;
+        let bounds = &node.settings.bounds;
+        Ok(node
+            .mailbox
+            .append(node.now(), name, message, key, bounds)
+            .await?)
+    }
+
+    async fn head(&self, name: &Name) -> Result<Head, ConnectionError> {
+        let found = self.look(std::slice::from_ref(name)).await?;
+        let found = found.into_iter().next().ok_or(ConnectionError::Missing)?;
+        Ok(Head::read(&found.head)?)
+    }
+
+    async fn look(&self, names: &[Name]) -> Result<Vec<Walked>, ConnectionError> {
+        Ok(self.node.mailbox.look(self.node.now(), names).await?)
+    }
+
+    /// Returns a connection.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Missing`], [`ConnectionError::Mailbox`].
+    pub async fn get(&self, name: &Name) -> Result<Connection, ConnectionError> {
+        let found = self.look(std::slice::from_ref(name)).await?;
+        let connections = self.shown(found).await?;
+        connections.into_iter().next().ok_or(ConnectionError::Missing)
+    }
+
+    /// Returns the connections of a session, given its public id.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Session`], [`ConnectionError::Mailbox`].
+    pub async fn of_session(&self, session: &str) -> Result<Vec<Connection>, ConnectionError> {
+        let entries = self.node.registry.of_session(session).await?;
+        let names: Vec<Name> = entries.into_iter().map(|entry| entry.name).collect();
+        let found = self.look(&names).await?;
+        self.shown(found).await
+    }
+
+    /// Returns the connections of one page of a subject's sessions, and the cursor of the next page.
+    ///
+    /// # Errors
+    /// As [`Sessions::list`]; [`ConnectionError::Mailbox`].
+    pub async fn of_subject(
+        &self,
+        subject: &str,
+        cursor: Option<&str>,
+    ) -> Result<(Vec<Connection>, Option<String>), ConnectionError> {
+        let request = PageRequest {
+            current: None,
+            cursor,
+        };
+        let page = self.node.sessions.list(subject, request).await?;
+        let mut connections = Vec::new();
+        for session in &page.items {
+            connections.extend(self.of_session(&session.public_id).await?);
+        }
+        Ok((connections, page.next))
+    }
+
+    /// Lists all connections with this prefix and kind, about `limit` at a time; the empty texts select all. `None` is the end.
+    ///
+    /// A connection that exists throughout a walk is listed at least once. A page may be empty.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Mailbox`], with [`StoreError::MalformedCursor`](crate::store::StoreError::MalformedCursor) for an
+    /// invalid cursor.
+    pub async fn walk(
+        &self,
+        prefix: &str,
+        kind: &str,
+        cursor: &str,
+        limit: u32,
+    ) -> Result<(Vec<Connection>, Option<String>), ConnectionError> {
+        let node = &self.node;
+        let (found, next) = node.mailbox.walk(node.now(), cursor, limit).await?;
+        // The mailboxes of nodes have no head.
+        let found = found
+            .into_iter()
+            .filter(|found| found.head.starts_with("{\""))
+            .collect();
+        let mut connections = self.shown(found).await?;
+        connections.retain(|connection| {
+            connection.head.prefix.starts_with(prefix) && (kind.is_empty() || connection.head.kind == kind)
+        });
+        Ok((connections, next))
+    }
+
+    /// Ends a connection. Messages that were sent before are still delivered.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Missing`], [`ConnectionError::Session`], [`ConnectionError::Mailbox`].
+    pub async fn close(&self, name: &Name) -> Result<(), ConnectionError> {
+        let head = self.head(name).await?;
+        self.node.end(name, EndReason::Closed).await?;
+        self.node.registry.leave(&head.session, name).await?;
+        Ok(())
+    }
+
+    /// Ends all connections of a session that has ended, given its public id, without waiting for the nodes to notice.
+    /// Returns the number of connections that this call ended.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Session`], [`ConnectionError::Mailbox`].
+    pub async fn close_session(&self, session: &str) -> Result<usize, ConnectionError> {
+        let mut ended = 0;
+        for entry in self.node.registry.of_session(session).await? {
+            ended += usize::from(self.node.end(&entry.name, EndReason::SessionOver).await?);
+            self.node.registry.leave(session, &entry.name).await?;
+        }
+        Ok(ended)
+    }
+
+    /// Ends all attachments of this node with [`Event::TryAgain`](super::Event::TryAgain), and those to come, because the node
+    /// stops. The connections go on: their clients come back to another node.
+    pub fn shut_down(&self) {
+        self.node.is_closing.store(true, Ordering::SeqCst);
+        for attached in self.node.attachments() {
+            attached.close(Closing::TryAgain);
+        }
+    }
+
+    /// The number of clients that are attached to this node.
+    pub fn attached(&self) -> usize {
+        self.node.count.load(Ordering::SeqCst)
+    }
+
+    /// Reads the heads, and which of the holders live.
+    async fn shown(&self, found: Vec<Walked>) -> Result<Vec<Connection>, ConnectionError> {
+        let nodes: BTreeSet<u64> = found
+            .iter()
+            .filter_map(|found| found.holder)
+            .map(|holder| holder.node)
+            .collect();
+        let names: Vec<Name> = nodes.iter().filter_map(|id| node_name(*id)).collect();
+        let living = self.look(&names).await?;
+        let lives = |holder: Holder| {
+            let name = node_name(holder.node);
+            living.iter().any(|found| Some(&found.name) == name.as_ref())
+        };
+        let shown = found.into_iter().map(|found| {
+            Ok(Connection {
+                head: Head::read(&found.head)?,
+                is_attached: found.ended.is_none() && found.holder.is_some_and(lives),
+                name: found.name,
+                ended: found.ended,
+            })
+        });
+        shown.collect()
+    }
+}

@@ -1,0 +1,45 @@
+//! Connections of sessions: open SSE, WebSocket or HTTP streams that any node can send to, and that end with their session.
+//!
+//! [`Connections`] is one *node*: a process that holds sockets. All nodes over one store and one mailbox store form one service:
+//! each of them registers connections, sends to any, and attaches a client that comes back.
+//!
+//! ```
+//! use tessera::connections::{Connections, Event, MemoryMailbox, Message, MessageId, Registration};
+//! use tessera::{Sessions, store::MemoryStore};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let secret = [7; 32];
+//! let sessions = Sessions::builder().signing_key("2026-11", secret).build(MemoryStore::new())?;
+//! let connections = Connections::builder(&sessions).build(MemoryMailbox::new())?;
+//!
+//! let session = sessions.create();
+//! session.authenticate("alice").await?;
+//! let name = connections.register(&session, Registration::default()).await?;
+//! let mut attachment = connections.attach(&name, MessageId::START, &session).await?;
+//!
+//! connections.send(&name, &Message::new(Some("greeting"), "hello")?, None).await?;
+//! match attachment.next().await {
+//!     Some(Event::Message(entry)) => assert_eq!(entry.message.data(), "hello"),
+//!     other => panic!("{other:?}"),
+//! }
+//! # Ok(()) }
+//! ```
+
+mod attached;
+mod attachment;
+mod beat;
+mod builder;
+mod calls;
+mod error;
+mod node;
+mod registry;
+mod settings;
+mod watch;
+
+pub use attachment::{Attachment, Event};
+pub use builder::ConnectionsBuilder;
+pub use calls::{Connection, Connections, Registration};
+pub use error::ConnectionError;
+pub use tessera_connections::*;
+pub use tessera_stores::MemoryMailbox;

@@ -1,0 +1,130 @@
+//! The state of one node.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tessera_connections::{EndReason, Mailbox, MailboxError, Name};
+use tessera_contract::Timestamp;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::attached::{Attached, lock};
+use super::error::ConnectionError;
+use super::registry::Registry;
+use super::settings::Settings;
+use crate::{SessionError, Sessions};
+
+/// The maximum number of detached connections whose entry this node removes.
+const MAXIMUM_LEAVING: usize = 100_000;
+
+/// A detached connection, whose entry in the registry is removed if its client does not come back.
+pub(super) struct Leaving {
+    pub(super) due: Instant,
+    pub(super) session: String,
+    pub(super) name: Name,
+}
+
+/// The state of a node.
+pub(super) struct Node<M> {
+    pub(super) sessions: Sessions,
+    pub(super) registry: Registry,
+    pub(super) mailbox: M,
+    pub(super) settings: Settings,
+    pub(super) id: u64,
+    pub(super) attached: Mutex<HashMap<Name, Vec<Arc<Attached>>>>,
+    pub(super) count: AtomicUsize,
+    pub(super) leaving: Mutex<Vec<Leaving>>,
+    pub(super) is_closing: AtomicBool,
+    pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl<M> Drop for Node<M> {
+    fn drop(&mut self) {
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        tasks.drain(..).for_each(|task| task.abort());
+    }
+}
+
+/// Draws a number for a node or an attachment.
+pub(super) fn draw() -> Result<u64, SessionError> {
+    getrandom::u64().map_err(|_| SessionError::Other {
+        reason: "the random source failed".into(),
+        source: None,
+    })
+}
+
+/// The name of the mailbox that shows that a node lives. No public id contains a name of this length.
+pub(super) fn node_name(id: u64) -> Option<Name> {
+    format!("node-{id:016x}").parse().ok()
+}
+
+impl<M> Node<M> {
+    pub(super) fn now(&self) -> Timestamp {
+        self.sessions.now()
+    }
+
+    pub(super) fn in_time(&self, time: Duration) -> Timestamp {
+        self.now().saturating_add(time)
+    }
+
+    /// All attachments of this node.
+    pub(super) fn attachments(&self) -> Vec<Arc<Attached>> {
+        lock(&self.attached).values().flatten().map(Arc::clone).collect()
+    }
+
+    /// Wakes the readers of a mailbox.
+    pub(super) fn wake(&self, name: &Name) {
+        for attached in lock(&self.attached).get(name).into_iter().flatten() {
+            attached.wake();
+        }
+    }
+
+    /// Adds an attachment, unless the node has too many.
+    pub(super) fn admit(&self, attached: &Arc<Attached>) -> Result<(), ConnectionError> {
+        let admitted = self
+            .count
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| {
+                (count < self.settings.on_node).then_some(count + 1)
+            });
+        admitted.map_err(|_| ConnectionError::TooManyOnNode)?;
+        lock(&self.attached)
+            .entry(attached.name().clone())
+            .or_default()
+            .push(Arc::clone(attached));
+        Ok(())
+    }
+
+    /// Removes an attachment.
+    pub(super) fn dismiss(&self, attached: &Arc<Attached>) {
+        let mut all = lock(&self.attached);
+        if let Some(of_name) = all.get_mut(attached.name()) {
+            of_name.retain(|other| !Arc::ptr_eq(other, attached));
+            if of_name.is_empty() {
+                all.remove(attached.name());
+            }
+        }
+        self.count.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Notes that a connection has lost its client.
+    pub(super) fn note_leaving(&self, session: &str, name: &Name) {
+        let mut leaving = lock(&self.leaving);
+        if leaving.len() < MAXIMUM_LEAVING {
+            leaving.push(Leaving {
+                due: Instant::now() + self.settings.detached_for + Duration::from_secs(1),
+                session: session.to_owned(),
+                name: name.clone(),
+            });
+        }
+    }
+}
+
+impl<M: Mailbox> Node<M> {
+    /// Ends a connection; returns whether this call did.
+    pub(super) async fn end(&self, name: &Name, reason: EndReason) -> Result<bool, MailboxError> {
+        let until = self.in_time(self.settings.detached_for);
+        self.mailbox.end(self.now(), name, reason, until).await
+    }
+}

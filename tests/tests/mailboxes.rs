@@ -1,0 +1,52 @@
+//! The mailboxes of each store pass the suite.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tempfile::TempDir;
+use tessera::connections::MemoryMailbox;
+use tessera::store::{RedisMailbox, RedisStore, SqliteMailbox};
+use tessera_tests::mailbox_suite::check;
+use tessera_tests::servers::RedisServer;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn mailboxes_in_memory_keep_the_suite() {
+    check(async || {
+        let one = MemoryMailbox::new();
+        (one.clone(), one)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn mailboxes_in_sqlite_keep_the_suite() {
+    let directory = TempDir::new().expect("a directory");
+    let files = AtomicUsize::new(0);
+    check(async || {
+        let file = files.fetch_add(1, Ordering::Relaxed);
+        let one = SqliteMailbox::open(directory.path().join(format!("{file}.db"))).expect("a file");
+        (one.clone(), one)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn mailboxes_in_redis_keep_the_suite() {
+    let server = RedisServer::start(&[]);
+    let prefixes = AtomicUsize::new(0);
+    check(async || {
+        let prefix = prefixes.fetch_add(1, Ordering::Relaxed);
+        let url = server.url().parse().expect("a URL");
+        let store = async || {
+            let builder = RedisStore::builder().prefix(format!("{prefix}*:"));
+            builder.open(&url).await.expect("a store")
+        };
+        // Two processes have two stores.
+        (
+            RedisMailbox::new(&store().await),
+            RedisMailbox::new(&store().await),
+        )
+    })
+    .await;
+}
