@@ -53,8 +53,14 @@ async fn main() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let (redis, postgres, mariadb) = (RedisServer::start(&[]), Postgres::start(), MariaDb::start());
     let named: Vec<String> = std::env::args().skip(2).collect();
-    let is_wanted = |name: &str| named.is_empty() || named.iter().any(|part| name.contains(part));
+    let has = |name: &str, part: &str| name.to_lowercase().contains(&part.to_lowercase());
+    let is_wanted = |name: &str| named.is_empty() || named.iter().any(|part| has(name, part));
     let subjects = subjects(folder.path(), &redis.url(), &postgres.url(), &mariadb.url()).await?;
+    let is_known = |part: &String| subjects.iter().any(|subject| has(subject.name, part));
+    if let Some(unknown) = named.iter().find(|part| !is_known(part)) {
+        let known: Vec<&str> = subjects.iter().map(|subject| subject.name).collect();
+        return Err(format!("unknown store {unknown}; known are {}", known.join("; ")).into());
+    }
     println!(
         "Latency in microseconds (half of the calls, 99 of 100), calls per second; medians of {RUNS} runs\n"
     );
