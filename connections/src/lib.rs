@@ -8,6 +8,7 @@
 
 mod bounds;
 mod cursor;
+mod event;
 mod head;
 mod log;
 mod mailbox;
@@ -18,6 +19,7 @@ mod texts;
 
 pub use bounds::{Bounds, InvalidBounds, Overflow};
 pub use cursor::{Cursor, InvalidCursor, MessageId};
+pub use event::{Connection, Event, Registration};
 pub use head::{Head, InvalidHead, MAXIMUM_HEAD_BYTES, Request};
 pub use log::Log;
 pub use mailbox::{Batch, Changed, Limit, Mailbox, MailboxError, Walked};

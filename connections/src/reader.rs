@@ -26,7 +26,7 @@ pub enum Delivery {
 
 /// The reader of one attachment.
 ///
-/// It asks for the messages after [`after`](Self::after), and turns each batch into deliveries.
+/// Its holder reads the messages after [`after`](Self::after). The reader turns each batch into deliveries.
 /// The holder reports each message that the socket has accepted, so that messages are acknowledged after that alone.
 #[derive(Debug)]
 pub struct Reader {

@@ -16,6 +16,8 @@ pub mod api;
 mod auth;
 mod body;
 mod candidates;
+#[cfg(feature = "connections")]
+pub mod connections;
 mod cookie;
 mod csrf;
 #[cfg(feature = "demo")]

@@ -59,6 +59,11 @@ impl Limits {
         }
     }
 
+    /// The maximum number of streams of events: three quarters of the connections, so that others find a place.
+    pub(crate) fn maximum_streams(&self) -> usize {
+        (self.maximum_connections as usize * 3 / 4).max(1)
+    }
+
     /// The time limit for each part of a request that depends on the client's speed.
     pub(crate) fn part_timeout(&self) -> Duration {
         self.request_timeout / 2

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use axum::http::HeaderName;
 use clap::{Args, ValueEnum};
-use tessera::store::{AnyStore, PlainStore, StoreUrl};
+use tessera::connections::Connections;
+use tessera::store::{AnyMailbox, AnyStore, NoMailbox, PlainStore, StoreUrl};
 use tessera::{Component, Sessions};
 use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
@@ -21,7 +22,7 @@ use crate::output::{complain, say};
 use crate::policy::{self, PlaceFlags, PolicyFlags, TokenFlags};
 use crate::reload::{self, Hangups};
 use crate::secrets::{self, Origin, SERVICE_KEY_VARIABLE};
-use crate::service::{self, Service};
+use crate::service::{self, Service, ServiceFields};
 use crate::store::{DataFlags, DurabilityFlag};
 use crate::transports::TransportFlags;
 use crate::{duration, files, server};
@@ -220,14 +221,18 @@ impl Serve {
             .into_iter()
             .fold(builder, |builder, key| builder.key(key));
         let sessions = builder.build(store.clone()).map_err(policy::refused)?;
+        let connections = connections(&sessions, &store, &url, &self.limits)?;
         let service = Service::new(
             sessions.clone(),
             store,
             service_key,
-            self.auth_headers,
-            self.protected_fields,
+            ServiceFields {
+                for_proxies: self.auth_headers,
+                protected: self.protected_fields,
+            },
             self.limits,
             self.transports,
+            connections,
         );
         Ok(Prepared {
             service: Arc::new(service),
@@ -236,6 +241,28 @@ impl Serve {
             facts,
         })
     }
+}
+
+/// Starts the connections of the service; `None` if the store has no mailboxes.
+fn connections(
+    sessions: &Sessions,
+    store: &AnyStore,
+    url: &StoreUrl,
+    limits: &Limits,
+) -> Result<Option<Connections<AnyMailbox>>, Failure> {
+    let mailboxes = match AnyMailbox::beside(store.plain(), url.plain()) {
+        Ok(mailboxes) => mailboxes,
+        Err(error @ NoMailbox::Unsupported { .. }) => {
+            tracing::info!("there are no connections: {error}");
+            return Ok(None);
+        }
+        Err(error) => return Err(Failure::during("cannot open the mailboxes of connections")(error)),
+    };
+    let builder = Connections::<AnyMailbox>::builder(sessions).on_node(limits.maximum_streams());
+    let connections = builder.build(mailboxes);
+    connections
+        .map(Some)
+        .map_err(Failure::during("cannot start the connections"))
 }
 
 fn protected_field(text: &str) -> Result<String, String> {

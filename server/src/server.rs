@@ -90,6 +90,7 @@ pub(crate) async fn run(
         () = signals.next() => {}
     }
     drop(listener);
+    service.end_streams();
     tracing::info!("shutting down: finishing {} connections", graceful.count());
     tokio::select! {
         () = finish(graceful, &service, patience) => {}

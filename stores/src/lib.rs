@@ -7,6 +7,8 @@
 //! The crate `tessera` re-exports this one as `tessera::store`.
 
 mod any;
+#[cfg(feature = "connections")]
+mod any_mailbox;
 #[cfg(feature = "cache")]
 mod cached;
 #[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]
@@ -38,6 +40,8 @@ pub use self::redis::{HeadFormat, RedisStore, RedisStoreBuilder, RedisStoreError
 #[cfg(all(feature = "connections", feature = "sqlite"))]
 pub use self::sqlite::SqliteMailbox;
 pub use any::{AnyStore, PlainStore};
+#[cfg(feature = "connections")]
+pub use any_mailbox::{AnyMailbox, NoMailbox};
 #[cfg(feature = "cache")]
 pub use cached::CachedStore;
 #[cfg(any(feature = "cache", feature = "redis", feature = "sql"))]

@@ -373,7 +373,7 @@ fn every_command_of_cargo_in_a_page_names_what_is_there() {
                 let is_there = match word.as_str() {
                     "xtask" => help.contains(&format!("\n  {name} ")),
                     "-p" | "--package" => packages.contains(name),
-                    "--test" => file("tests/tests"),
+                    "--test" => file("tests/tests") || file("connections/tests"),
                     "--example" => file("host/examples") || file("tests/examples"),
                     _ => continue,
                 };

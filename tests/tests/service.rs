@@ -12,6 +12,8 @@ mod browser;
 mod caddy;
 #[path = "service/commands.rs"]
 mod commands;
+#[path = "service/connections.rs"]
+mod connections;
 #[path = "service/credentials.rs"]
 mod credentials;
 #[path = "service/demo.rs"]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tessera_connections::{
-    Delivery, EndReason, Entry, Limit, Mailbox, MailboxError, MessageId, Name, Reader,
+    Delivery, EndReason, Entry, Event, Limit, Mailbox, MailboxError, MessageId, Name, Reader,
 };
 use tokio::time::{Instant, sleep_until};
 
@@ -17,22 +17,6 @@ use super::node::Node;
 const ACKNOWLEDGED_AFTER: Duration = Duration::from_secs(1);
 /// The pause after a read that failed.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// What a holder of a socket does next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Send a message. It counts as received by the socket when the next event is requested.
-    Message(Entry),
-    /// Report that messages may be missing here, and that others may follow a second time. The client continues after this place
-    /// if it reconnects before the next message.
-    Gap(MessageId),
-    /// Report the end and close the socket.
-    End(EndReason),
-    /// Close the socket: the client has connected elsewhere.
-    TakenOver,
-    /// Close the socket: the client reconnects, because this node stops, or the store cannot be reached.
-    TryAgain,
-}
 
 /// The client of a connection at this node. Drop it when the socket is closed: the client may then come back for a while.
 pub struct Attachment<M: Mailbox> {

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tessera_connections::{
-    EndReason, Head, Holder, Limit, Mailbox, MailboxError, Message, MessageId, Name, Request, SendKey, Walked,
+    Connection, EndReason, Head, Holder, Limit, Mailbox, MailboxError, Message, MessageId, Name,
+    Registration, SendKey, Walked,
 };
 
 use super::attached::{Attached, Closing, lock};
@@ -43,30 +44,6 @@ impl<M> fmt::Debug for Connections<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connections").finish_non_exhaustive()
     }
-}
-
-/// The description of a new connection.
-#[derive(Clone, Debug, Default)]
-pub struct Registration {
-    /// The part of the application that the connection belongs to; at most 255 bytes. Lists select by it.
-    pub prefix: String,
-    /// The kind of connection, such as `sse`; at most 255 bytes. Lists select by it.
-    pub kind: String,
-    /// The parts of the request to keep. Choose them: headers and cookies contain credentials.
-    pub request: Request,
-}
-
-/// A connection as it is listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
-    /// The connection's name.
-    pub name: Name,
-    /// Its description.
-    pub head: Head,
-    /// Whether its client is connected to a node that lives.
-    pub is_attached: bool,
-    /// The reason of its end, if it has ended. It is listed for a while.
-    pub ended: Option<EndReason>,
 }
 
 impl<M: Mailbox> Connections<M> {

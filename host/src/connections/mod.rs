@@ -32,14 +32,18 @@ mod beat;
 mod builder;
 mod calls;
 mod error;
+#[cfg(feature = "api")]
+mod hub;
 mod node;
 mod registry;
 mod settings;
 mod watch;
 
-pub use attachment::{Attachment, Event};
+pub use attachment::Attachment;
 pub use builder::ConnectionsBuilder;
-pub use calls::{Connection, Connections, Registration};
+pub use calls::Connections;
 pub use error::ConnectionError;
 pub use tessera_connections::*;
+#[cfg(feature = "api")]
+pub use tessera_http::connections::router;
 pub use tessera_stores::MemoryMailbox;

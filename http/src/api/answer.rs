@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::problem::Problem;
 
 /// The result of a handler.
-pub(super) type Answer = Result<Response, Problem>;
+pub(crate) type Answer = Result<Response, Problem>;
 
 /// A JSON response.
-pub(super) fn answer(status: StatusCode, body: &impl serde::Serialize) -> Answer {
+pub(crate) fn answer(status: StatusCode, body: &impl serde::Serialize) -> Answer {
     let text = serde_json::to_string(body).map_err(|error| {
         tracing::error!("cannot serialise a response: {error}");
         Problem::new(500, "other", "the service failed; see its log")

@@ -24,6 +24,23 @@ const CHALLENGE: &str = "Bearer";
 /// A session's token, from the transports of the service; not verified yet.
 pub(super) struct Token(pub(super) Zeroizing<String>);
 
+/// The token of a client that opens a stream.
+///
+/// A stream of another site costs a connection, although its page cannot read it: with a cookie, the origin is checked although
+/// the method is `GET`.
+#[cfg(feature = "connections")]
+pub(crate) async fn token_of_stream<E: Engine>(
+    parts: &mut Parts,
+    api: &Arc<Api<E>>,
+) -> Result<Zeroizing<String>, Problem> {
+    let Token(token) = Token::from_request_parts(parts, api).await?;
+    let transport = brought(&api.transports, &parts.headers).and_then(|(at, _)| api.transports.get(at));
+    if matches!(transport, Some(TokenTransport::Cookie(_))) {
+        check_origin(&BTreeSet::new(), parts)?;
+    }
+    Ok(token)
+}
+
 impl<E: Engine> FromRequestParts<Arc<Api<E>>> for Token {
     type Rejection = Problem;
 
@@ -55,7 +72,7 @@ fn absent(transports: &[TokenTransport]) -> Problem {
 
 /// Refuses a request with a second `Cookie` header (RFC 6265, section 5.4).
 /// Some hosts join the two in a way that hides the cookies of the second, and the response must be the same on every host.
-pub(super) async fn refuse_second_cookie_header(request: Request, next: Next) -> Response {
+pub(crate) async fn refuse_second_cookie_header(request: Request, next: Next) -> Response {
     match request.headers().get_all(header::COOKIE).iter().count() {
         0 | 1 => next.run(request).await,
         _ => {
@@ -95,7 +112,7 @@ fn refuse_cross_site(parts: &Parts) -> Result<(), Problem> {
 }
 
 /// The caller holds the service key.
-pub(super) struct ByService;
+pub(crate) struct ByService;
 
 impl<E: Engine> FromRequestParts<Arc<Api<E>>> for ByService {
     type Rejection = Problem;

@@ -24,6 +24,9 @@ pub const MAXIMUM_BODY_BYTES: usize = 1 << 20;
 const FRAME_BYTES: usize = 4096;
 /// Maximum growth by escapes: JSON may write each byte of a character as three, as `\u00e9` for two bytes.
 const ESCAPED: usize = 3;
+/// Maximum length, in bytes, of a message to connections. The bounds of the mailboxes may be lower.
+#[cfg(feature = "connections")]
+const MAXIMUM_MESSAGE_BYTES: usize = 256 * 1024;
 /// Maximum length, in bytes, of a name that a message repeats. A session id in the wrong place is longer.
 const MAXIMUM_SAID_BYTES: usize = 16;
 
@@ -71,6 +74,9 @@ pub(super) enum Content {
     Token,
     /// Fields to set, and names of others.
     Fields,
+    /// A message to connections.
+    #[cfg(feature = "connections")]
+    Message,
 }
 
 impl Content {
@@ -86,6 +92,8 @@ impl Content {
         let content = match self {
             Self::Nothing => 0,
             Self::Token => token,
+            #[cfg(feature = "connections")]
+            Self::Message => MAXIMUM_MESSAGE_BYTES,
             Self::Fields => record.saturating_add(fields.saturating_mul(name)),
         };
         content
@@ -104,6 +112,10 @@ pub(super) struct TokenMembers(pub(super) Members);
 /// A body with fields.
 pub(super) struct FieldMembers(pub(super) Members);
 
+/// A body with a message to connections.
+#[cfg(feature = "connections")]
+pub(crate) struct MessageMembers(pub(crate) Members);
+
 macro_rules! from_request {
     ($($body:ident: $content:ident),+) => {$(
         impl<E: Engine> FromRequest<Arc<Api<E>>> for $body {
@@ -118,6 +130,8 @@ macro_rules! from_request {
 }
 
 from_request!(NoMembers: Nothing, TokenMembers: Token, FieldMembers: Fields);
+#[cfg(feature = "connections")]
+from_request!(MessageMembers: Message);
 
 impl Members {
     /// Reads a body of at most `maximum` bytes. An absent body is equivalent to an empty object.
@@ -179,13 +193,13 @@ impl Members {
     }
 
     /// Removes a member and returns its JSON text.
-    pub(super) fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
         let at = self.0.iter().position(|(other, _)| other == name)?;
         Some(self.0.swap_remove(at).1)
     }
 
     /// Removes a member and returns it as a `T`; `null` counts as absent. `kind` describes the type in the message.
-    pub(super) fn take_as<T: DeserializeOwned>(
+    pub(crate) fn take_as<T: DeserializeOwned>(
         &mut self,
         name: &str,
         kind: &str,
@@ -220,14 +234,14 @@ impl Members {
     }
 
     /// Removes a required member and returns it as a `T`.
-    pub(super) fn require<T: DeserializeOwned>(&mut self, name: &str, kind: &str) -> Result<T, Problem> {
+    pub(crate) fn require<T: DeserializeOwned>(&mut self, name: &str, kind: &str) -> Result<T, Problem> {
         self.take_as(name, kind)?.ok_or_else(|| {
             Problem::new(422, "member-absent", format!("`{name}` is required: {kind}")).with("member", name)
         })
     }
 
     /// Refuses members with other names than those in `known`; the message names the first of them.
-    pub(super) fn only(self, known: &[&str]) -> Result<Self, Problem> {
+    pub(crate) fn only(self, known: &[&str]) -> Result<Self, Problem> {
         let Some((name, _)) = self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) else {
             return Ok(self);
         };

@@ -18,6 +18,13 @@ mod transports;
 mod verify;
 mod view;
 
+#[cfg(feature = "connections")]
+pub(crate) use answer::{Answer, answer};
+#[cfg(feature = "connections")]
+pub(crate) use credentials::{ByService, refuse_second_cookie_header, token_of_stream};
+#[cfg(feature = "connections")]
+pub(crate) use members::MessageMembers;
+
 pub use auth_headers::{check_field, check_headers, parse_header};
 pub use fields::{InvalidField, read_field, write_field};
 pub use members::{MAXIMUM_BODY_BYTES, Members};

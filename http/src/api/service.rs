@@ -26,6 +26,8 @@ pub struct Api<E> {
     pub(super) protected: HashSet<String>,
     /// Runs a task to its end in the background.
     pub(super) spawn: Box<dyn Fn(Task) + Send + Sync>,
+    /// Returns the work that follows the end of a session, or a login into it, given its public id.
+    after_end: Option<Box<dyn Fn(String) -> Task + Send + Sync>>,
 }
 
 impl<E> fmt::Debug for Api<E> {
@@ -59,7 +61,31 @@ impl<E: Engine> Api<E> {
             key,
             transports,
             spawn: Box::new(spawn),
+            after_end: None,
         }
+    }
+
+    /// Runs this work in the background after a route has ended a session, or has logged a subject in, given the public id of
+    /// the session. A service closes the session's connections there, without waiting until they notice.
+    ///
+    /// It does not run for the sessions that a call ends all at once.
+    #[must_use]
+    pub fn after_end(mut self, work: impl Fn(String) -> Task + Send + Sync + 'static) -> Self {
+        self.after_end = Some(Box::new(work));
+        self
+    }
+
+    /// Starts the work that follows the end of a session.
+    pub(super) fn note_end(&self, public_id: String) {
+        if let Some(after_end) = &self.after_end {
+            (self.spawn)(after_end(public_id));
+        }
+    }
+
+    /// The engine.
+    #[cfg(feature = "connections")]
+    pub(crate) fn engine(&self) -> &E {
+        &self.engine
     }
 
     /// Restricts the writing of these fields to holders of the service key, as is always done for the fields that proxies

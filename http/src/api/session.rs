@@ -109,14 +109,18 @@ pub(super) async fn authenticate<E: Engine>(
     let changes = take_fields(&mut body, "set", &limits)?;
     let session = api.engine.open(&token.0).await.map_err(failed)?;
     session.update(changes).map_err(failed)?;
+    let before = session.details().map_err(failed)?.public_id;
     let grant = session.authenticate(&subject, &keep).await.map_err(failed)?;
+    api.note_end(before);
     finish(&api, session, Some(grant)).await
 }
 
 /// `DELETE /v1/session`: logs out.
 pub(super) async fn destroy<E: Engine>(State(api): Shared<E>, token: Token) -> Answer {
     let session = api.engine.open(&token.0).await.map_err(failed)?;
+    let public_id = session.details().map_err(failed)?.public_id;
     session.destroy().await.map_err(failed)?;
+    api.note_end(public_id);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

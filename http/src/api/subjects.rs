@@ -159,7 +159,10 @@ pub(super) async fn revoke<E: Engine>(
 async fn end_one<E: Engine>(api: &Api<E>, subject: &str, public_id: &str) -> Answer {
     let revoked = api.engine.revoke(subject, public_id).await;
     match revoked.map_err(|error| Problem::of(&error))? {
-        true => Ok(StatusCode::NO_CONTENT.into_response()),
+        true => {
+            api.note_end(public_id.to_owned());
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
         false => Err(Problem::new(
             404,
             "session-not-found",

@@ -14,9 +14,10 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tessera::Sessions;
-use tessera::http::Problem;
+use tessera::connections::{Connections, router};
 use tessera::http::api::{Api, ServiceKey};
-use tessera::store::AnyStore;
+use tessera::http::{Problem, chain};
+use tessera::store::{AnyMailbox, AnyStore};
 use tokio::time::timeout;
 
 use crate::limits::Limits;
@@ -26,6 +27,21 @@ use health::Health;
 use tasks::Tasks;
 pub(crate) use tessera::http::api::{check_field, check_headers, parse_header};
 
+/// The fields that only the holder of the service key writes.
+pub(crate) struct ServiceFields {
+    /// The fields that proxies receive, each with its header.
+    pub(crate) for_proxies: Vec<(String, HeaderName)>,
+    /// Further fields.
+    pub(crate) protected: Vec<String>,
+}
+
+/// Closes the connections of a session that has ended, at every process. Without it, they end at the next beat.
+async fn close_streams(connections: Arc<Connections<AnyMailbox>>, session: String) {
+    if let Err(error) = connections.close_session(&session).await {
+        tracing::debug!("the connections of a session end later: {}", chain(&error));
+    }
+}
+
 /// The service behind all routes.
 pub(crate) struct Service {
     api: Arc<Api<Sessions>>,
@@ -33,30 +49,37 @@ pub(crate) struct Service {
     health: Health,
     tasks: Tasks,
     limits: Limits,
+    /// `None` if the store has no mailboxes.
+    connections: Option<Arc<Connections<AnyMailbox>>>,
 }
 
 impl Service {
-    /// `auth_headers` lists the fields that proxies receive, each with its header. `protected` lists further fields that
-    /// can be written only with the service key.
     pub(crate) fn new(
         sessions: Sessions,
         store: AnyStore,
         key: ServiceKey,
-        auth_headers: Vec<(String, HeaderName)>,
-        protected: Vec<String>,
+        fields: ServiceFields,
         limits: Limits,
         transports: TransportFlags,
+        connections: Option<Connections<AnyMailbox>>,
     ) -> Self {
         let tasks = Tasks::default();
         let spawned = tasks.clone();
         let health = Health::new(sessions.clone(), store.clone(), tasks.clone());
-        let api = Api::new(sessions, key, auth_headers, move |task| spawned.start(task)).protect(protected);
+        let connections = connections.map(Arc::new);
+        let mut api = Api::new(sessions, key, fields.for_proxies, move |task| spawned.start(task))
+            .protect(fields.protected);
+        if let Some(connections) = &connections {
+            let connections = Arc::clone(connections);
+            api = api.after_end(move |session| Box::pin(close_streams(Arc::clone(&connections), session)));
+        }
         Self {
             api: Arc::new(transports.apply(api)),
             store,
             health,
             tasks,
             limits,
+            connections,
         }
     }
 
@@ -65,14 +88,25 @@ impl Service {
         let health = Router::new()
             .route("/healthz", get(health::health))
             .with_state(self.health.clone());
+        let connections = match &self.connections {
+            Some(connections) => router(Arc::clone(&self.api), Arc::clone(connections)),
+            None => Router::new(),
+        };
         let limits = self.limits;
         Arc::clone(&self.api)
-            .router(health.merge(demo))
+            .router(health.merge(demo).merge(connections))
             .layer(from_fn(move |request, next| attend(request, next, limits)))
     }
 
     pub(crate) fn store(&self) -> &AnyStore {
         &self.store
+    }
+
+    /// Ends the streams of this process, whose clients come back to another one.
+    pub(crate) fn end_streams(&self) {
+        if let Some(connections) = &self.connections {
+            connections.shut_down();
+        }
     }
 
     /// Waits for the tasks that continue after their responses.

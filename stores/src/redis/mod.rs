@@ -155,6 +155,12 @@ impl RedisStore {
         RedisStoreBuilder::default()
     }
 
+    /// Whether the store is one server, and neither a Cluster nor a master named by Sentinels.
+    #[cfg(feature = "connections")]
+    pub(crate) fn is_single(&self) -> bool {
+        matches!(self.shared.clients.url.kind, url::Kind::Single)
+    }
+
     /// Tries the commands of all calls on a record that does not exist.
     async fn check(&self) -> Result<(), RedisStoreError> {
         let asked = self.asked(Timestamp::from_millis(0));

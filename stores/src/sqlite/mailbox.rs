@@ -47,8 +47,8 @@ const SWEPT: u32 = 16;
 
 /// Mailboxes in one SQLite file, for the nodes of one process.
 ///
-/// An acknowledged message survives a kill of the process. A loss of power may lose the last moments, which readers are told as
-/// a gap. Every call completes at the first poll, and blocks for some microseconds.
+/// An acknowledged message survives a kill of the process. A loss of power may lose the last moments, which is reported
+/// to readers as a gap. Every call completes at the first poll, and blocks for some microseconds.
 ///
 /// A clone is another node over the same mailboxes, with notifications of its own. Another process may use the file, and is
 /// not notified.

@@ -159,6 +159,11 @@ fn the_commands_of_the_page_of_the_api_print_what_it_shows() {
 }
 
 #[test]
+fn the_commands_of_the_page_of_connections_print_what_it_shows() {
+    assert_eq!(run("docs/connections.md"), 4);
+}
+
+#[test]
 fn the_reader_of_transcripts_finds_commands_and_compares_replies() {
     let page = "text\n```\nother code\n```\n```\n$ one \\\n  two\n{\"a\":1795262898873,…}\n\n$ three\n```\n$ no code\n";
     let found = steps(page);

@@ -1,0 +1,75 @@
+//! The body of a stream of server-sent events.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use tessera_connections::{MessageId, Name};
+
+use super::hub::{Client, Served};
+use super::sse;
+
+type Waiting<C> = Pin<Box<dyn Future<Output = (C, Option<Served>)> + Send>>;
+
+/// A stream of events. Its drop, when the socket closes, detaches the client.
+pub(super) struct EventStream<C> {
+    name: Name,
+    /// The last cursor of the stream.
+    last: MessageId,
+    first: Option<String>,
+    /// The client, with its next event. `None` after the last event.
+    waiting: Option<Waiting<C>>,
+}
+
+/// Waits for the next event of a client.
+fn wait<C: Client>(mut client: C) -> Waiting<C> {
+    Box::pin(async move {
+        let served = client.next().await;
+        (client, served)
+    })
+}
+
+impl<C: Client> EventStream<C> {
+    /// Creates the stream of an attached client, which begins with `first`.
+    pub(super) fn new(client: C, name: Name, after: MessageId, first: String) -> Self {
+        Self {
+            name,
+            last: after,
+            first: Some(first),
+            waiting: Some(wait(client)),
+        }
+    }
+}
+
+impl<C: Client> Body for EventStream<C> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first.into()))));
+        }
+        let Some(waiting) = &mut self.waiting else {
+            return Poll::Ready(None);
+        };
+        let (client, served) = ready!(waiting.as_mut().poll(context));
+        self.waiting = None;
+        let Some(served) = served else {
+            return Poll::Ready(None);
+        };
+        let Self { name, last, .. } = &mut *self;
+        let (text, is_last) = match served {
+            Served::Idle => (sse::SIGN_OF_LIFE.to_owned(), false),
+            Served::Event(event) => sse::event(name, last, event),
+        };
+        if !is_last {
+            self.waiting = Some(wait(client));
+        }
+        Poll::Ready(Some(Ok(Frame::data(text.into()))))
+    }
+}

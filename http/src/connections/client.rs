@@ -1,0 +1,123 @@
+//! `GET /v1/connections` with `Accept: text/event-stream`: a client opens a stream, or continues one.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::IntoResponse;
+use http::request::Parts;
+use http::{HeaderName, StatusCode, header};
+use serde::Deserialize;
+use tessera_connections::{Cursor, MessageId, Name, Registration};
+
+use super::body::EventStream;
+use super::hub::{Hub, HubError};
+use super::sse;
+use crate::api::{Answer, Api, token_of_stream};
+use crate::engine::Engine;
+use crate::problem::Problem;
+use crate::transport;
+
+/// The header in which `EventSource` sends the id of the last event that it has received.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The least pause before a client reconnects, and the width in which clients are spread, in milliseconds.
+const RETRY: [u32; 2] = [1000, 2000];
+
+/// The query of a new stream.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Opening {
+    #[serde(default)]
+    prefix: String,
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
+}
+
+/// Whether the client accepts a stream of events.
+pub(super) fn is_stream(parts: &Parts) -> bool {
+    let accepts = parts.headers.get_all(header::ACCEPT).iter();
+    accepts
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("text/event-stream"))
+}
+
+/// The pause before this client reconnects: by its name, so that the clients of a node do not all reconnect at once.
+fn retry(name: &Name) -> u32 {
+    let spread = name.as_str().bytes().fold(0_u32, |hash, byte| {
+        hash.wrapping_mul(31).wrapping_add(byte.into())
+    });
+    RETRY[0] + spread % RETRY[1]
+}
+
+/// Reads the cursor of a client that comes back.
+fn cursor(parts: &Parts) -> Result<Option<Cursor>, Problem> {
+    let malformed = || {
+        Problem::new(
+            400,
+            "cursor-malformed",
+            "`Last-Event-ID` is not an id of this stream",
+        )
+    };
+    let text = transport::one(&parts.headers, &LAST_EVENT_ID).map_err(|_| malformed())?;
+    // An `EventSource` without an id sends none.
+    let text = text.filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(|_| malformed())).transpose()
+}
+
+/// Opens a stream of events.
+///
+/// A client that comes back continues its connection. If that is gone, it gets a new one, whose stream begins with a gap.
+/// 204 after the end of the connection, at which `EventSource` stops.
+pub(super) async fn stream<E: Engine, H: Hub<E>>(
+    State(api): State<Arc<Api<E>>>,
+    Extension(hub): Extension<Arc<H>>,
+    mut parts: Parts,
+) -> Answer {
+    let token = token_of_stream(&mut parts, &api).await?;
+    let opening = Query::<Opening>::try_from_uri(&parts.uri);
+    let Query(Opening { prefix, kind }) = opening.map_err(|_: QueryRejection| {
+        Problem::new(400, "query-malformed", "the query takes `prefix` and `type`")
+    })?;
+    let cursor = cursor(&parts)?;
+    let session = api
+        .engine()
+        .open(&token)
+        .await
+        .map_err(|error| Problem::of(&error))?;
+    if let Some(Cursor { name, after }) = &cursor {
+        match hub.attach(name, *after, &session).await {
+            Ok(client) => {
+                let first = sse::opened(name, *after, true, retry(name));
+                return Ok(events(EventStream::new(client, name.clone(), *after, first)));
+            }
+            // Also for a connection of another session, so that the answer tells nothing of it.
+            Err(HubError::Missing) => {}
+            Err(HubError::Ended) => return Ok(StatusCode::NO_CONTENT.into_response()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let registration = Registration {
+        prefix,
+        kind: kind.unwrap_or_else(|| "sse".to_owned()),
+        ..Registration::default()
+    };
+    let name = hub.register(&session, registration).await?;
+    let client = hub.attach(&name, MessageId::START, &session).await?;
+    let mut first = sse::opened(&name, MessageId::START, false, retry(&name));
+    if cursor.is_some() {
+        let gap = tessera_connections::Event::Gap(MessageId::START);
+        first.push_str(&sse::event(&name, &mut MessageId::START.clone(), gap).0);
+    }
+    Ok(events(EventStream::new(client, name, MessageId::START, first)))
+}
+
+fn events<C: super::hub::Client>(stream: EventStream<C>) -> axum::response::Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        // Without it, proxies such as nginx buffer the response.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, Body::new(stream)).into_response()
+}

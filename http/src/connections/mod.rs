@@ -1,0 +1,13 @@
+//! Connections over HTTP: server-sent events for clients; messages, lists and ends for services.
+//!
+//! Generic over [`Hub`], which a host implements for its connections.
+
+mod body;
+mod client;
+mod hub;
+mod routes;
+mod service;
+mod sse;
+
+pub use hub::{Client, Hub, HubError, Served};
+pub use routes::router;

@@ -1,0 +1,536 @@
+//! Connections over HTTP: streams of events, messages from services, and the end with the session.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tessera_tests::servers::RedisServer;
+
+use crate::client::{Answer, Client, bearer, connect, read_answer, request};
+use crate::server::Server;
+use crate::{place, serve};
+
+/// The longest time from the end of a session to the end of its streams: the beat, and one store operation.
+const END_BOUND: Duration = Duration::from_secs(7);
+
+/// A stream of events.
+struct Stream {
+    connection: BufReader<TcpStream>,
+    /// Events of the last chunk that were not returned yet.
+    left: VecDeque<String>,
+    /// The id of the last event.
+    last: String,
+    name: String,
+}
+
+/// An event of a stream.
+#[derive(Debug, PartialEq)]
+struct Sent {
+    event: String,
+    data: String,
+}
+
+impl Stream {
+    /// Opens a stream, or returns the answer that is none.
+    fn open(address: &str, token: &str, more: &[(&str, &str)], path: &str) -> Result<Self, Answer> {
+        let mut connection = connect(address).expect("a connection");
+        let bearer = bearer(token);
+        let mut headers = vec![
+            ("Authorization", bearer.as_str()),
+            ("Accept", "text/event-stream"),
+        ];
+        headers.extend(more);
+        let sent = connection
+            .get_mut()
+            .write_all(&request("GET", path, &headers, None));
+        sent.expect("a request");
+        let answer = read_answer(&mut connection).expect("an answer");
+        if answer.header("content-type") != Some("text/event-stream") {
+            return Err(answer);
+        }
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        Ok(Self {
+            connection,
+            left: VecDeque::new(),
+            last: String::new(),
+            name: String::new(),
+        })
+    }
+
+    /// Opens a new stream.
+    fn new(server: &Server, token: &str) -> Self {
+        let mut stream = Self::open(&server.address, token, &[], "/v1/connections").expect("a stream");
+        assert!(!stream.opened());
+        stream
+    }
+
+    /// Comes back after the last event of another stream.
+    fn after(server: &Server, token: &str, last: &str) -> Result<Self, Answer> {
+        Self::open(
+            &server.address,
+            token,
+            &[("Last-Event-ID", last)],
+            "/v1/connections",
+        )
+    }
+
+    /// Reads the first event; returns whether the client has continued a connection.
+    fn opened(&mut self) -> bool {
+        let first = self.next().expect("an event");
+        assert_eq!(first.event, "open");
+        let data: Value = serde_json::from_str(&first.data).expect("JSON");
+        data["connection"]
+            .as_str()
+            .expect("a name")
+            .clone_into(&mut self.name);
+        data["resumed"].as_bool().expect("a boolean")
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        match self.connection.read_line(&mut line) {
+            Ok(0) => None,
+            Ok(_) => Some(line.trim_end().to_owned()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Reads one chunk, which has one or more whole events.
+    fn chunk(&mut self) -> Option<String> {
+        let length = usize::from_str_radix(&self.line()?, 16).expect("a length");
+        let mut chunk = vec![0; length + 2];
+        self.connection.read_exact(&mut chunk).ok()?;
+        chunk.truncate(length);
+        (length > 0).then(|| String::from_utf8(chunk).expect("UTF-8"))
+    }
+
+    /// Waits for the next event; `None` at the end of the stream.
+    fn next(&mut self) -> Option<Sent> {
+        loop {
+            while self.left.is_empty() {
+                let chunk = self.chunk()?;
+                self.left
+                    .extend(chunk.split_terminator("\n\n").map(str::to_owned));
+            }
+            let text = self.left.pop_front()?;
+            let (mut event, mut data) = ("message".to_owned(), Vec::new());
+            for line in text.lines() {
+                match line.split_once(": ") {
+                    Some(("event", name)) => name.clone_into(&mut event),
+                    Some(("id", id)) => id.clone_into(&mut self.last),
+                    Some(("data", text)) => data.push(text.to_owned()),
+                    _ => {}
+                }
+            }
+            // A sign of life has no data.
+            if !data.is_empty() {
+                let data = data.join("\n");
+                return Some(Sent { event, data });
+            }
+        }
+    }
+
+    /// The data of the next message.
+    fn message(&mut self) -> String {
+        let sent = self.next().expect("a message");
+        assert_eq!(sent.event, "message", "{sent:?}");
+        sent.data
+    }
+
+    /// The reason of the end, after which the stream is closed.
+    fn end(&mut self) -> String {
+        let sent = self.next().expect("an end");
+        assert_eq!(sent.event, "end", "{sent:?}");
+        let data: Value = serde_json::from_str(&sent.data).expect("JSON");
+        assert_eq!(self.next(), None);
+        data["reason"].as_str().expect("a reason").to_owned()
+    }
+}
+
+fn send(server: &Server, name: &str, data: &str) -> Answer {
+    let path = format!("/v1/connections/{name}/messages");
+    let body = json!({ "data": data }).to_string();
+    server
+        .client()
+        .call("POST", &path, &server.service_key(), Some(&body))
+}
+
+fn sent(server: &Server, name: &str, data: &str) -> String {
+    let answer = send(server, name, data);
+    assert_eq!(answer.status, 202, "{answer:?}");
+    answer.json()["id"].as_str().expect("an id").to_owned()
+}
+
+fn login(server: &Server, subject: &str) -> String {
+    server.client().create(&server.service_key(), Some(subject))
+}
+
+/// The session's public id.
+fn public_id(server: &Server, token: &str) -> String {
+    let session = server.client().call("GET", "/v1/session", token, None).ok();
+    session["public_id"].as_str().expect("a public id").to_owned()
+}
+
+#[test]
+fn a_message_reaches_the_stream_and_a_client_that_comes_back_continues_after_its_last_event() {
+    let (_directory, server) = serve(&["--store", "memory:"]);
+    let token = login(&server, "alice");
+    let mut stream = Stream::new(&server, &token);
+    let name = stream.name.clone();
+    let first = sent(&server, &name, "one\ntwo");
+    assert_eq!(stream.message(), "one\ntwo");
+    assert_eq!(stream.last, format!("{name}:{first}"));
+    let body = r#"{"event":"tick","data":"{\"a\":1}","key":"k"}"#;
+    let path = format!("/v1/connections/{name}/messages");
+    let key = server.service_key();
+    let ids: Vec<Value> = (0..2)
+        .map(|_| server.client().call("POST", &path, &key, Some(body)).json())
+        .collect();
+    assert_eq!(ids[0], ids[1], "a retry is one message");
+    let tick = stream.next().expect("an event");
+    assert_eq!((tick.event.as_str(), tick.data.as_str()), ("tick", "{\"a\":1}"));
+    let last = stream.last.clone();
+    drop(stream);
+    sent(&server, &name, "while away");
+    let mut stream = Stream::after(&server, &token, &last).expect("a stream");
+    assert!(stream.opened());
+    assert_eq!((stream.message().as_str(), &stream.name), ("while away", &name));
+    sent(&server, &name, "back");
+    assert_eq!(stream.message(), "back");
+    server.stop();
+}
+
+#[test]
+fn a_stream_ends_with_its_session_within_the_bound_and_does_not_come_back() {
+    for how in ["logout", "revoked", "login"] {
+        let (_directory, server) = serve(&[]);
+        let token = login(&server, "alice");
+        let mut stream = Stream::new(&server, &token);
+        let (mut client, key) = (server.client(), server.service_key());
+        let began = Instant::now();
+        match how {
+            "logout" => {
+                let answer = client.call("DELETE", "/v1/session", &token, None);
+                assert_eq!(answer.status, 204);
+            }
+            "revoked" => drop(
+                client
+                    .call("DELETE", "/v1/subjects/alice/sessions", &key, None)
+                    .ok(),
+            ),
+            _ => {
+                let bearer = bearer(&token);
+                let headers = [
+                    ("Authorization", bearer.as_str()),
+                    ("X-Tessera-Service-Key", key.as_str()),
+                ];
+                let body = Some(r#"{"subject":"alice"}"#);
+                client
+                    .send("POST", "/v1/session/authenticate", &headers, body)
+                    .ok();
+            }
+        }
+        assert_eq!(stream.end(), "session-over", "{how}");
+        let took = began.elapsed();
+        assert!(took < END_BOUND, "{how}: {took:?}");
+        let refused = Stream::after(&server, &token, &stream.last)
+            .err()
+            .expect("no stream");
+        assert_eq!(refused.status, 401, "{refused:?}");
+        send(&server, &stream.name, "late").refused(410, "connection-ended");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_connection_that_was_closed_is_not_opened_again_by_its_cursor() {
+    let (_directory, server) = serve(&["--store", "memory:"]);
+    let token = login(&server, "alice");
+    let mut stream = Stream::new(&server, &token);
+    sent(&server, &stream.name, "a");
+    let path = format!("/v1/connections/{}", stream.name);
+    let (mut client, key) = (server.client(), server.service_key());
+    assert_eq!(client.call("DELETE", &path, &key, None).status, 204);
+    assert_eq!(stream.message(), "a");
+    assert_eq!(stream.end(), "closed");
+    let stopped = Stream::after(&server, &token, &stream.last)
+        .err()
+        .expect("no stream");
+    assert_eq!((stopped.status, stopped.text.as_str()), (204, ""));
+    server.stop();
+}
+
+#[test]
+fn a_client_of_a_killed_process_continues_at_another_one_over_redis() {
+    let redis = RedisServer::start(&["--appendonly", "yes"]);
+    let url = redis.url();
+    let (_directory, data) = place();
+    let flags = ["--store", url.as_str()];
+    let one = Server::start(&data, &flags);
+    let two = Server::start(&data, &flags);
+    let token = login(&one, "alice");
+    let mut stream = Stream::new(&one, &token);
+    for number in 0..20 {
+        let by = [&one, &two][number % 2];
+        sent(by, &stream.name, &number.to_string());
+    }
+    for number in 0..10 {
+        assert_eq!(stream.message(), number.to_string());
+    }
+    one.process().kill();
+    let mut stream = Stream::after(&two, &token, &stream.last).expect("a stream");
+    assert!(stream.opened());
+    sent(&two, &stream.name, "20");
+    for number in 10..=20 {
+        assert_eq!(stream.message(), number.to_string());
+    }
+    // A logout at either process ends the stream.
+    assert_eq!(
+        two.client().call("DELETE", "/v1/session", &token, None).status,
+        204
+    );
+    assert_eq!(stream.end(), "session-over");
+    two.stop();
+}
+
+#[test]
+fn a_service_that_stops_ends_its_streams_and_keeps_their_messages() {
+    let (_directory, data) = place();
+    let mut server = Server::start(&data, &[]);
+    let token = login(&server, "alice");
+    let mut stream = Stream::new(&server, &token);
+    sent(&server, &stream.name, "a");
+    assert_eq!(stream.message(), "a");
+    let began = Instant::now();
+    server.tell_to_end();
+    assert_eq!(stream.next(), None);
+    assert!(server.ended().success());
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    let server = Server::start(&data, &[]);
+    sent(&server, &stream.name, "b");
+    let mut back = Stream::after(&server, &token, &stream.last).expect("a stream");
+    assert!(back.opened());
+    assert_eq!(back.message(), "b");
+    server.stop();
+}
+
+#[test]
+fn a_cursor_of_another_session_opens_a_new_connection_and_tells_nothing() {
+    let (_directory, server) = serve(&["--store", "memory:"]);
+    let (alice, mallory) = (login(&server, "alice"), login(&server, "mallory"));
+    let stream = Stream::new(&server, &alice);
+    sent(&server, &stream.name, "for alice");
+    let nothing = "C3yW7lRQWRB3orhnW1JzVg:1.00000000";
+    let mut answers = Vec::new();
+    for cursor in [&stream.last, nothing] {
+        let mut stolen = Stream::after(&server, &mallory, cursor).expect("a stream");
+        assert!(!stolen.opened());
+        assert_ne!(stolen.name, stream.name);
+        let gap = stolen.next().expect("a gap");
+        answers.push((gap.event, gap.data));
+        sent(&server, &stolen.name, "for mallory");
+        assert_eq!(stolen.message(), "for mallory");
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0].0, "gap");
+    server.stop();
+}
+
+#[test]
+fn requests_that_cannot_be_served_are_refused_by_name() {
+    let (_directory, server) = serve(&["--store", "memory:"]);
+    let token = login(&server, "alice");
+    let (mut client, key) = (server.client(), server.service_key());
+    let refused = |more: &[(&str, &str)], path: &str, token: &str| {
+        Stream::open(&server.address, token, more, path)
+            .err()
+            .expect("no stream")
+    };
+    refused(&[("Last-Event-ID", "7")], "/v1/connections", &token).refused(400, "cursor-malformed");
+    refused(&[], "/v1/connections?token=x", &token).refused(400, "query-malformed");
+    refused(&[], "/v1/connections", "ts1.x").refused(401, "token-malformed");
+    let long = format!("/v1/connections?prefix={}", "p".repeat(256));
+    refused(&[], &long, &token).refused(422, "invalid-argument");
+    let nothing = "/v1/connections/C3yW7lRQWRB3orhnW1JzVg";
+    let message = Some(r#"{"data":"x"}"#);
+    client
+        .call("GET", nothing, &key, None)
+        .refused(404, "connection-not-found");
+    client
+        .call("DELETE", "/v1/connections/a%20b", &key, None)
+        .refused(404, "connection-not-found");
+    let messages = format!("{nothing}/messages");
+    client
+        .call("POST", &messages, &key, message)
+        .refused(404, "connection-not-found");
+    client
+        .call("POST", &messages, &token, message)
+        .refused(403, "service-key-wrong");
+    client
+        .send("POST", &messages, &[], message)
+        .refused(401, "service-key-absent");
+    client
+        .send("GET", "/v1/connections", &[], None)
+        .refused(401, "service-key-absent");
+    let stream = Stream::new(&server, &token);
+    let own = format!("/v1/connections/{}/messages", stream.name);
+    for (body, status, code) in [
+        ("{}", 422, "member-absent"),
+        (r#"{"data":1}"#, 422, "invalid-member"),
+        (r#"{"data":"x","to":"y"}"#, 422, "unknown-member"),
+        (r#"{"data":"x","event":"a b"}"#, 422, "invalid-member"),
+        (r#"{"data":"x","key":""}"#, 422, "invalid-member"),
+        ("{\"data\":\"a\\u0000\"}", 422, "invalid-member"),
+        ("[", 400, "json-malformed"),
+    ] {
+        client.call("POST", &own, &key, Some(body)).refused(status, code);
+    }
+    let large = |bytes: usize| json!({"data": "x".repeat(bytes)}).to_string();
+    assert_eq!(
+        client.call("POST", &own, &key, Some(&large(64 * 1024))).status,
+        202
+    );
+    client
+        .call("POST", &own, &key, Some(&large(64 * 1024 + 1)))
+        .refused(413, "message-too-large");
+    let mut other = Client::new(&server.address);
+    other
+        .call("POST", &own, &key, Some(&large(1 << 20)))
+        .refused(413, "body-too-large");
+    server.stop();
+}
+
+#[test]
+fn a_page_of_another_site_opens_no_stream_by_the_cookie() {
+    let (_directory, server) = serve(&["--store", "memory:"]);
+    let cookie = format!("__Host-tessera={}", login(&server, "alice"));
+    let open = |site: &str| {
+        let mut connection = connect(&server.address).expect("a connection");
+        let headers = [
+            ("Cookie", cookie.as_str()),
+            ("Accept", "text/event-stream"),
+            ("Sec-Fetch-Site", site),
+        ];
+        let asked = request("GET", "/v1/connections", &headers, None);
+        connection.get_mut().write_all(&asked).expect("a request");
+        read_answer(&mut connection).expect("an answer").status
+    };
+    assert_eq!(open("cross-site"), 403);
+    assert_eq!(open("same-site"), 403);
+    assert_eq!(open("same-origin"), 200);
+    server.stop();
+}
+
+#[test]
+fn a_session_has_at_most_sixteen_connections_and_a_full_mailbox_refuses() {
+    let (_directory, server) = serve(&["--store", "memory:"]);
+    let token = login(&server, "alice");
+    let mut streams: Vec<Stream> = (0..16).map(|_| Stream::new(&server, &token)).collect();
+    std::thread::sleep(Duration::from_millis(2));
+    let refused = Stream::open(&server.address, &token, &[], "/v1/connections")
+        .err()
+        .expect("no stream");
+    refused.refused(429, "too-many-connections");
+    assert!(refused.header("retry-after").is_some());
+    let name = streams.pop().expect("a stream").name;
+    let mut client = server.client();
+    let path = format!("/v1/connections/{name}/messages");
+    let body = json!({"data": "x".repeat(60 * 1024)}).to_string();
+    let statuses: Vec<u16> = (0..6)
+        .map(|_| {
+            client
+                .call("POST", &path, &server.service_key(), Some(&body))
+                .status
+        })
+        .collect();
+    assert_eq!(statuses, [202, 202, 202, 202, 429, 429]);
+    server.stop();
+}
+
+#[test]
+fn lists_and_messages_to_many_select_by_session_subject_prefix_and_type() {
+    let (_directory, server) = serve(&["--store", "memory:"]);
+    let (alice, bob) = (login(&server, "alice"), login(&server, "bob"));
+    let mut streams = BTreeMap::new();
+    for (who, token, path) in [
+        ("alice 1", &alice, "/v1/connections?prefix=/mcp/a&type=mcp"),
+        ("alice 2", &alice, "/v1/connections?prefix=/mcp/b"),
+        ("bob", &bob, "/v1/connections?prefix=/mcp/a/deep"),
+    ] {
+        let mut stream = Stream::open(&server.address, token, &[], path).expect("a stream");
+        stream.opened();
+        streams.insert(who, stream);
+    }
+    let (mut client, key) = (server.client(), server.service_key());
+    let session = public_id(&server, &alice);
+    let mut names = |path: &str| -> Vec<String> {
+        let page = client.call("GET", path, &key, None).ok();
+        assert_eq!(page["next"], Value::Null);
+        let connections = page["connections"].as_array().expect("a list").iter();
+        let mut names: Vec<String> = connections
+            .map(|connection| connection["connection"].as_str().expect("a name").to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let wanted = |who: &[&str]| {
+        let mut names: Vec<String> = who.iter().map(|who| streams[who].name.clone()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("/v1/connections"), wanted(&["alice 1", "alice 2", "bob"]));
+    assert_eq!(
+        names("/v1/connections?prefix=/mcp/a"),
+        wanted(&["alice 1", "bob"])
+    );
+    assert_eq!(names("/v1/connections?type=mcp"), wanted(&["alice 1"]));
+    assert_eq!(
+        names(&format!("/v1/sessions/{session}/connections")),
+        wanted(&["alice 1", "alice 2"])
+    );
+    assert_eq!(names("/v1/subjects/bob/connections"), wanted(&["bob"]));
+    assert!(names("/v1/sessions/C3yW7lRQWRB3orhnW1JzVg/connections").is_empty());
+    let shown = client
+        .call(
+            "GET",
+            &format!("/v1/connections/{}", streams["bob"].name),
+            &key,
+            None,
+        )
+        .ok();
+    assert_eq!(
+        (
+            &shown["subject"],
+            &shown["prefix"],
+            &shown["type"],
+            &shown["ended"]
+        ),
+        (&json!("bob"), &json!("/mcp/a/deep"), &json!("sse"), &Value::Null)
+    );
+    for (path, data, reached) in [
+        (
+            format!("/v1/sessions/{session}/messages"),
+            "to a session",
+            vec!["alice 1", "alice 2"],
+        ),
+        ("/v1/subjects/bob/messages".into(), "to a subject", vec!["bob"]),
+        (
+            "/v1/messages?prefix=/mcp/a".into(),
+            "to a prefix",
+            vec!["alice 1", "bob"],
+        ),
+    ] {
+        let body = json!({ "data": data }).to_string();
+        let answer = client.call("POST", &path, &key, Some(&body));
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let outcomes = answer.json()["outcomes"].as_array().expect("outcomes").len();
+        assert_eq!(outcomes, reached.len());
+        for who in reached {
+            assert_eq!(streams.get_mut(who).expect("a stream").message(), data);
+        }
+    }
+    server.stop();
+}
