@@ -8,6 +8,8 @@ use crate::cursor::MessageId;
 
 /// The maximum length of the name of an event, in bytes.
 const MAXIMUM_EVENT_BYTES: usize = 64;
+/// The events of every stream, and those that `EventSource` has of its own. No message has one of these names.
+const RESERVED: [&str; 5] = ["connection", "end", "error", "gap", "open"];
 /// The maximum length of a sender's key, in bytes.
 const MAXIMUM_KEY_BYTES: usize = 64;
 
@@ -24,8 +26,10 @@ pub struct Message {
 /// The parts of a message or key are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMessage {
-    /// The event is not 1 to 64 visible characters of ASCII.
-    #[error("the event must be 1 to 64 visible characters of ASCII")]
+    /// The event is not 1 to 64 visible characters of ASCII, or is an event of every stream.
+    #[error(
+        "the event must be 1 to 64 visible characters of ASCII, and not connection, end, error, gap or open"
+    )]
     Event,
     /// The key is not 1 to 64 visible characters of ASCII.
     #[error("the key must be 1 to 64 visible characters of ASCII")]
@@ -45,7 +49,8 @@ impl Message {
     /// # Errors
     /// [`InvalidMessage`].
     pub fn new(event: Option<&str>, data: &str) -> Result<Self, InvalidMessage> {
-        if event.is_some_and(|event| !is_visible(event, MAXIMUM_EVENT_BYTES)) {
+        let is_unfit = |event: &str| !is_visible(event, MAXIMUM_EVENT_BYTES) || RESERVED.contains(&event);
+        if event.is_some_and(is_unfit) {
             return Err(InvalidMessage::Event);
         }
         if data.contains('\0') {
@@ -165,6 +170,14 @@ mod tests {
         }
         assert_eq!(Message::new(None, "a\0"), Err(InvalidMessage::Data));
         assert_eq!(Message::new(None, "a\r\nä").unwrap().data(), "a\r\nä");
+    }
+
+    #[test]
+    fn no_message_has_the_name_of_an_event_of_the_stream() {
+        for event in RESERVED {
+            assert_eq!(Message::new(Some(event), ""), Err(InvalidMessage::Event));
+            assert!(Message::new(Some(&format!("{event}s")), "").is_ok());
+        }
     }
 
     #[test]

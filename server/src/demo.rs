@@ -10,6 +10,7 @@
 //!   recognisable.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +20,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use clap::{Args, ValueEnum};
 use tessera::Sessions;
+use tessera::connections::{Connections, MemoryMailbox};
 use tessera::http::demo::{AGENT, Demo};
 use tessera::http::{Cookie, Problem};
 use tessera::store::MemoryStore;
@@ -29,6 +31,8 @@ use crate::policy::PolicyFlags;
 
 /// Maximum number of sessions. Anyone can create sessions here, so this bounds their memory.
 const MAXIMUM_SESSIONS: usize = 10_000;
+/// Maximum number of open pages.
+const MAXIMUM_STREAMS: usize = 256;
 /// Differs from the cookies of `/v1`, because a browser may hold both.
 const COOKIE: &str = "tessera-demo";
 const HOST_COOKIE: &str = "__Host-tessera-demo";
@@ -48,6 +52,13 @@ pub(crate) struct DemoFlags {
     demo: When,
 }
 
+/// The demonstration as it is served.
+pub(crate) struct Served {
+    pub(crate) router: Router,
+    /// The streams of its pages.
+    pub(crate) connections: Arc<Connections<MemoryMailbox>>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum When {
     Auto,
@@ -60,7 +71,7 @@ enum When {
 impl DemoFlags {
     /// The routes of the demonstration, if it is to be served when the service listens on this address.
     /// It has the service's policy, so that the timeouts can be observed.
-    pub(crate) fn at(self, address: SocketAddr, policy: PolicyFlags) -> Result<Option<Router>, Failure> {
+    pub(crate) fn at(self, address: SocketAddr, policy: PolicyFlags) -> Result<Option<Served>, Failure> {
         let is_local = is_loopback_address(address.ip());
         if self.demo == When::Off || (self.demo == When::Auto && !is_local) {
             return Ok(None);
@@ -76,11 +87,17 @@ impl DemoFlags {
         let sessions = sessions(policy, what)?;
         let grace = sessions.policy().rotation_grace;
         let pause = |time: Duration| Box::pin(tokio::time::sleep(time)) as _;
-        let router = Demo::new(sessions, cookie, grace, pause).router();
-        Ok(Some(match self.demo {
-            When::Auto => router.layer(from_fn(only_locally)),
-            When::On | When::Off => router,
-        }))
+        let connections = Connections::<MemoryMailbox>::builder(&sessions).on_node(MAXIMUM_STREAMS);
+        let connections = connections
+            .build(MemoryMailbox::new())
+            .map_err(Failure::during(what))?;
+        let connections = Arc::new(connections);
+        let demo = Demo::new(sessions, cookie, grace, pause).connections(&connections);
+        let router = match self.demo {
+            When::Auto => demo.router().layer(from_fn(only_locally)),
+            When::On | When::Off => demo.router(),
+        };
+        Ok(Some(Served { router, connections }))
     }
 
     /// The lines about the demonstration that the service prints at its start.

@@ -174,15 +174,7 @@ impl Serve {
             let (source, ring) = keys;
             tracing::info!("keys: {}: {}", source.name(), ring.describe());
             let watching = tokio::spawn(reload::watch(source, ring, sessions, hangups));
-            let ended = server::run(
-                listener,
-                service,
-                demo.unwrap_or_default(),
-                signals,
-                limits,
-                shutdown_timeout,
-            )
-            .await;
+            let ended = server::run(listener, service, demo, signals, limits, shutdown_timeout).await;
             watching.abort();
             ended
         })

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
+use crate::demo::Served;
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::service::Service;
@@ -79,18 +80,25 @@ impl Signals {
 pub(crate) async fn run(
     listener: TcpListener,
     service: Arc<Service>,
-    demo: axum::Router,
+    demo: Option<Served>,
     mut signals: Signals,
     limits: Limits,
     patience: Duration,
 ) -> Result<(), Failure> {
     let graceful = GracefulShutdown::new();
+    let (pages, streams) = match demo {
+        Some(Served { router, connections }) => (router, Some(connections)),
+        None => (axum::Router::new(), None),
+    };
     tokio::select! {
-        () = accept(&listener, service.router(demo), limits, &graceful) => {}
+        () = accept(&listener, service.router(pages), limits, &graceful) => {}
         () = signals.next() => {}
     }
     drop(listener);
     service.end_streams();
+    if let Some(streams) = streams {
+        streams.shut_down();
+    }
     tracing::info!("shutting down: finishing {} connections", graceful.count());
     tokio::select! {
         () = finish(graceful, &service, patience) => {}

@@ -1,7 +1,5 @@
 //! The mailboxes of each store pass the suite.
 
-#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;

@@ -120,6 +120,10 @@ impl<M: Mailbox> Hub<Sessions> for Connections<M> {
         Ok(self.walk(prefix, kind, cursor, PAGE).await?)
     }
 
+    async fn close_session(&self, session: &str) -> Result<usize, HubError> {
+        Ok(self.close_session(session).await?)
+    }
+
     async fn close(&self, name: &Name) -> Result<(), HubError> {
         Ok(self.close(name).await?)
     }

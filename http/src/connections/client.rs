@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use http::request::Parts;
 use http::{HeaderName, StatusCode, header};
 use serde::Deserialize;
-use tessera_connections::{Cursor, MessageId, Name, Registration};
+use tessera_connections::{Cursor, Event, MessageId, Name, Registration};
 
 use super::body::EventStream;
 use super::hub::{Hub, HubError};
@@ -33,6 +33,8 @@ pub(super) struct Opening {
     prefix: String,
     #[serde(rename = "type", default)]
     kind: Option<String>,
+    /// The cursor of a client that cannot set a header.
+    after: Option<String>,
 }
 
 /// Whether the client accepts a stream of events.
@@ -52,40 +54,46 @@ fn retry(name: &Name) -> u32 {
 }
 
 /// Reads the cursor of a client that comes back.
-fn cursor(parts: &Parts) -> Result<Option<Cursor>, Problem> {
+fn cursor(parts: &Parts, after: Option<&str>) -> Result<Option<Cursor>, Problem> {
     let malformed = || {
-        Problem::new(
-            400,
-            "cursor-malformed",
-            "`Last-Event-ID` is not an id of this stream",
-        )
+        let detail = "`Last-Event-ID` or `after` is no id of a stream";
+        Problem::new(400, "cursor-malformed", detail)
     };
     let text = transport::one(&parts.headers, &LAST_EVENT_ID).map_err(|_| malformed())?;
-    // An `EventSource` without an id sends none.
-    let text = text.filter(|text| !text.is_empty());
+    let text = text.or(after).filter(|text| !text.is_empty());
     text.map(|text| text.parse().map_err(|_| malformed())).transpose()
 }
 
-/// Opens a stream of events.
-///
-/// A client that comes back continues its connection. If that is gone, it gets a new one, whose stream begins with a gap.
-/// 204 after the end of the connection, at which `EventSource` stops.
+/// Opens a stream of events for the holder of a token of the service's transports.
 pub(super) async fn stream<E: Engine, H: Hub<E>>(
     State(api): State<Arc<Api<E>>>,
     Extension(hub): Extension<Arc<H>>,
     mut parts: Parts,
 ) -> Answer {
     let token = token_of_stream(&mut parts, &api).await?;
+    open_stream(api.engine(), &*hub, &token, &parts).await
+}
+
+/// Opens a stream of events for the holder of a token.
+///
+/// A client that comes back continues its connection. If that is gone, it gets a new one, whose stream begins with a gap.
+/// 204 after the end of the connection, at which `EventSource` stops.
+pub(crate) async fn open_stream<E: Engine, H: Hub<E>>(
+    engine: &E,
+    hub: &H,
+    token: &str,
+    parts: &Parts,
+) -> Answer {
     let opening = Query::<Opening>::try_from_uri(&parts.uri);
-    let Query(Opening { prefix, kind }) = opening.map_err(|_: QueryRejection| {
-        Problem::new(400, "query-malformed", "the query takes `prefix` and `type`")
+    let Query(Opening { prefix, kind, after }) = opening.map_err(|_: QueryRejection| {
+        Problem::new(
+            400,
+            "query-malformed",
+            "the query takes `prefix`, `type` and `after`",
+        )
     })?;
-    let cursor = cursor(&parts)?;
-    let session = api
-        .engine()
-        .open(&token)
-        .await
-        .map_err(|error| Problem::of(&error))?;
+    let cursor = cursor(parts, after.as_deref())?;
+    let session = engine.open(token).await.map_err(|error| Problem::of(&error))?;
     if let Some(Cursor { name, after }) = &cursor {
         match hub.attach(name, *after, &session).await {
             Ok(client) => {
@@ -107,7 +115,7 @@ pub(super) async fn stream<E: Engine, H: Hub<E>>(
     let client = hub.attach(&name, MessageId::START, &session).await?;
     let mut first = sse::opened(&name, MessageId::START, false, retry(&name));
     if cursor.is_some() {
-        let gap = tessera_connections::Event::Gap(MessageId::START);
+        let gap = Event::Gap(MessageId::START);
         first.push_str(&sse::event(&name, &mut MessageId::START.clone(), gap).0);
     }
     Ok(events(EventStream::new(client, name, MessageId::START, first)))

@@ -96,6 +96,12 @@ pub trait Hub<E: Engine>: Send + Sync + 'static {
         cursor: &str,
     ) -> impl Future<Output = Result<(Vec<Connection>, Option<String>), HubError>> + Send;
 
+    /// Ends all connections of a session that has ended, given its public id.
+    ///
+    /// # Errors
+    /// [`HubError::Other`].
+    fn close_session(&self, session: &str) -> impl Future<Output = Result<usize, HubError>> + Send;
+
     /// Ends a connection.
     ///
     /// # Errors

@@ -9,5 +9,7 @@ mod routes;
 mod service;
 mod sse;
 
+#[cfg(feature = "demo")]
+pub(crate) use client::open_stream;
 pub use hub::{Client, Hub, HubError, Served};
 pub use routes::router;

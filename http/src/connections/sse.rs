@@ -35,7 +35,10 @@ fn write(event: Option<&str>, name: &Name, after: MessageId, data: &str) -> Stri
 /// `retry` is the pause before the client reconnects, in milliseconds.
 pub(super) fn opened(name: &Name, after: MessageId, is_resumed: bool, retry: u32) -> String {
     let data = format!("{{\"connection\":\"{name}\",\"resumed\":{is_resumed}}}");
-    format!("retry: {retry}\n{}", write(Some("open"), name, after, &data))
+    format!(
+        "retry: {retry}\n{}",
+        write(Some("connection"), name, after, &data)
+    )
 }
 
 /// Writes an event of the connection, and whether the stream ends with it. `last` is the last cursor of the stream.
@@ -97,7 +100,7 @@ mod tests {
     fn a_stream_begins_with_its_name_and_ends_with_a_reason_at_the_last_cursor() {
         assert_eq!(
             opened(&name(), MessageId::START, false, 1500),
-            "retry: 1500\nevent: open\nid: C3yW7lRQWRB3orhnW1JzVg:0.00000000\n\
+            "retry: 1500\nevent: connection\nid: C3yW7lRQWRB3orhnW1JzVg:0.00000000\n\
              data: {\"connection\":\"C3yW7lRQWRB3orhnW1JzVg\",\"resumed\":false}\n\n"
         );
         let mut last = MessageId { number: 3, stamp: 1 };

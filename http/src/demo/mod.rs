@@ -6,6 +6,8 @@
 
 mod fields;
 mod pages;
+#[cfg(feature = "connections")]
+mod streams;
 
 use std::fmt;
 use std::pin::Pin;
@@ -37,7 +39,7 @@ const OLD_COOKIE: &str = "tessera-demo-old";
 const OLD_COOKIE_SECONDS: u32 = 600;
 /// Duration of "Save slowly": long enough to save in another tab.
 const SLOWLY: Duration = Duration::from_secs(3);
-const SECURITY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+const SECURITY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// A future that completes after a given time.
@@ -49,6 +51,9 @@ pub struct Demo<E> {
     cookie: Cookie,
     grace: Duration,
     pause: fn(Duration) -> Pause,
+    /// The streams of the pages, if the host has connections.
+    #[cfg(feature = "connections")]
+    streams: Option<Arc<streams::Streams>>,
 }
 
 impl<E> fmt::Debug for Demo<E> {
@@ -68,13 +73,46 @@ impl<E: Engine> Demo<E> {
             cookie,
             grace,
             pause,
+            #[cfg(feature = "connections")]
+            streams: None,
         }
+    }
+
+    /// Lets the pages show messages from other tabs, and the end of their session, as they happen.
+    #[cfg(feature = "connections")]
+    #[must_use]
+    pub fn connections<H: crate::connections::Hub<E>>(mut self, hub: &Arc<H>) -> Self {
+        self.streams = Some(Arc::new(streams::Streams::of(&self.engine, hub)));
+        self
+    }
+
+    /// Whether the pages have streams.
+    fn has_streams(&self) -> bool {
+        #[cfg(feature = "connections")]
+        return self.streams.is_some();
+        #[cfg(not(feature = "connections"))]
+        return false;
+    }
+
+    /// Ends the streams of a session that has ended.
+    async fn end_streams(&self, public_id: String) {
+        #[cfg(feature = "connections")]
+        if let Some(streams) = &self.streams
+            && !public_id.is_empty()
+        {
+            streams.end(public_id).await;
+        }
+        #[cfg(not(feature = "connections"))]
+        drop(public_id);
     }
 
     /// The routes: `/`, and the paths that its pages use.
     pub fn router(self) -> Router {
         let layer = SessionLayer::new(self.engine.clone()).cookie(self.cookie.clone());
-        Router::new()
+        let router = Router::new();
+        #[cfg(feature = "connections")]
+        let router = router.route("/messages", post(send::<E>));
+        let router = router
             .route("/", get(home::<E>))
             .route("/login", post(login::<E>))
             .route("/fields", post(change::<E>))
@@ -85,7 +123,11 @@ impl<E: Engine> Demo<E> {
             .route("/old", get(old::<E>))
             // Inside the session layer, because a form must carry the token of its own session.
             .layer(CsrfLayer::<E>::new())
-            .layer(layer)
+            .layer(layer);
+        // Outside of the session layer, which would hold the response until the stream ends.
+        #[cfg(feature = "connections")]
+        let router = router.route("/events", get(events::<E>));
+        router
             .route(
                 "/style.css",
                 get(file("text/css; charset=utf-8", include_str!("style.css"))),
@@ -155,6 +197,7 @@ async fn home<E: Engine>(State(demo): Shared<E>, session: Session<E>) -> Result<
         fields,
         now: demo.engine.now(),
         grace: demo.grace,
+        has_streams: demo.has_streams(),
     };
     Ok(page.into_response())
 }
@@ -166,6 +209,7 @@ struct Login {
 
 /// Logs a visitor in. A real application checks a password here. The token from before the login is no longer valid.
 async fn login<E: Engine>(
+    State(demo): Shared<E>,
     session: Session<E>,
     headers: HeaderMap,
     Form(form): Form<Login>,
@@ -180,7 +224,9 @@ async fn login<E: Engine>(
         .and_then(|agent| agent.to_str().ok());
     let agent: String = agent.unwrap_or_default().chars().take(MAXIMUM_AGENT).collect();
     session.set(AGENT, &agent)?;
+    let before = session.details()?.public_id;
     session.authenticate(&format!("{PREFIX}{name}")).await?;
+    demo.end_streams(before).await;
     Ok(Redirect::to("/").into_response())
 }
 
@@ -228,10 +274,14 @@ struct Ending {
 }
 
 async fn end_one<E: Engine>(
+    State(demo): Shared<E>,
     SignedIn(session): SignedIn<E>,
     Form(form): Form<Ending>,
 ) -> Result<Redirect, Refused> {
     let was_there = session.revoke(&form.public_id).await?;
+    if was_there {
+        demo.end_streams(form.public_id).await;
+    }
     session.flash(if was_there {
         "That device is logged out: its next request is refused."
     } else {
@@ -252,7 +302,9 @@ async fn logout<E: Engine>(
     SignedIn(session): SignedIn<E>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
+    let public_id = session.details()?.public_id;
     session.destroy().await?;
+    demo.end_streams(public_id).await;
     let mut response = Redirect::to("/old").into_response();
     // For the demonstration only. The token has ended, so it may be kept and shown; never do this with a live one.
     if let Some(token) = read_cookie(&headers, demo.cookie.name()) {
@@ -264,6 +316,44 @@ async fn logout<E: Engine>(
         }
     }
     Ok(response)
+}
+
+#[cfg(feature = "connections")]
+#[derive(Deserialize)]
+struct Sending {
+    text: String,
+}
+
+/// Sends a message to all open pages of the visitor, on every device.
+#[cfg(feature = "connections")]
+async fn send<E: Engine>(
+    State(demo): Shared<E>,
+    SignedIn(session): SignedIn<E>,
+    Form(form): Form<Sending>,
+) -> Result<Response, Refused> {
+    let text = form.text.trim();
+    let fits = (1..=MAXIMUM_TEXT).contains(&text.chars().count());
+    let message = tessera_connections::Message::new(None, text);
+    let (Some(streams), Ok(message), true) = (&demo.streams, message, fits) else {
+        session.flash(&format!(
+            "A message has 1 to {MAXIMUM_TEXT} characters. Nothing was sent."
+        ))?;
+        return Ok(Redirect::to("/").into_response());
+    };
+    let subject = session.subject()?.unwrap_or_default();
+    let pages = streams.send(&subject, message).await.map_err(Refused)?;
+    session.flash(&format!("The message was sent to your open pages: {pages}."))?;
+    Ok(Redirect::to("/").into_response())
+}
+
+/// The stream of a page.
+#[cfg(feature = "connections")]
+async fn events<E: Engine>(State(demo): Shared<E>, parts: Parts) -> Response {
+    let token = read_cookie(&parts.headers, demo.cookie.name()).map(str::to_owned);
+    match (&demo.streams, token) {
+        (Some(streams), Some(token)) => streams.open(&token, parts).await,
+        _ => Problem::new(404, "not-found", "this page has no stream").into_response(),
+    }
 }
 
 /// Presents the token from before the logout once more, and shows the result.

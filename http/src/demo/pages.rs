@@ -24,6 +24,8 @@ pub(super) struct Home {
     pub(super) devices: Vec<SessionSummary>,
     pub(super) now: Timestamp,
     pub(super) grace: Duration,
+    /// Whether the page has a stream of messages.
+    pub(super) has_streams: bool,
 }
 
 fn page(title: &str, content: &Markup) -> Page {
@@ -104,6 +106,7 @@ impl IntoResponse for Home {
                 (self.texts())
             }
             (self.devices())
+            @if self.has_streams { (self.stream()) }
         };
         page(self.name(), &content).into_response()
     }
@@ -219,6 +222,33 @@ impl Home {
                 }
                 p.small.foot {
                     "Sign in as " strong { (self.name()) } " in another browser, or in a private window, and it is listed here."
+                }
+            }
+        }
+    }
+
+    /// The messages that arrive while the page is open. The script fills the list.
+    fn stream(&self) -> Markup {
+        html! {
+            section #stream.card.stream data-events="/events" {
+                div.title {
+                    h2 { "Messages" }
+                    button #offline.quiet type="button" hidden { "Go offline" }
+                }
+                form method="post" action="/messages" {
+                    (self.csrf())
+                    label for="text" { "To all your open pages" }
+                    div.row {
+                        input #text name="text" type="text" maxlength=(MAXIMUM_TEXT) autocomplete="off" placeholder="hello";
+                        button type="submit" { "Send" }
+                    }
+                }
+                ul #log aria-live="polite" {}
+                p.small.foot {
+                    strong { "Two tabs again: " }
+                    "a message from one tab appears in the other, without a click. "
+                    "Go offline, send some from the other tab, and come back: the stream continues after the last message. "
+                    "End a device: its page notices at once."
                 }
             }
         }

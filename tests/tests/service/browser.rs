@@ -29,7 +29,15 @@ fn a_browser_signs_in_saves_in_two_tabs_renews_ends_devices_and_logs_out() {
     );
     assert!(output.status.success(), "{said}{failed}\n{}", server.log());
     println!("{said}");
-    for name in ["sign-in", "signed-in", "dark", "narrow", "revoked", "logged-out"] {
+    for name in [
+        "sign-in",
+        "signed-in",
+        "messages",
+        "dark",
+        "narrow",
+        "revoked",
+        "logged-out",
+    ] {
         let shot = shots.join(format!("{name}.png"));
         assert!(shot.exists(), "{}", shot.display());
     }

@@ -80,7 +80,7 @@ impl Stream {
     /// Reads the first event; returns whether the client has continued a connection.
     fn opened(&mut self) -> bool {
         let first = self.next().expect("an event");
-        assert_eq!(first.event, "open");
+        assert_eq!(first.event, "connection");
         let data: Value = serde_json::from_str(&first.data).expect("JSON");
         data["connection"]
             .as_str()
@@ -382,6 +382,7 @@ fn requests_that_cannot_be_served_are_refused_by_name() {
         (r#"{"data":1}"#, 422, "invalid-member"),
         (r#"{"data":"x","to":"y"}"#, 422, "unknown-member"),
         (r#"{"data":"x","event":"a b"}"#, 422, "invalid-member"),
+        (r#"{"data":"x","event":"end"}"#, 422, "invalid-member"),
         (r#"{"data":"x","key":""}"#, 422, "invalid-member"),
         ("{\"data\":\"a\\u0000\"}", 422, "invalid-member"),
         ("[", 400, "json-malformed"),
