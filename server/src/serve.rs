@@ -174,7 +174,23 @@ impl Serve {
             let (source, ring) = keys;
             tracing::info!("keys: {}: {}", source.name(), ring.describe());
             let watching = tokio::spawn(reload::watch(source, ring, sessions, hangups));
-            let ended = server::run(listener, service, demo, signals, limits, shutdown_timeout).await;
+            let (pages, streams) =
+                demo.map_or_else(Default::default, |demo| (demo.router, Some(demo.connections)));
+            let end_pages = move || {
+                if let Some(streams) = streams {
+                    streams.shut_down();
+                }
+            };
+            let ended = server::run(
+                listener,
+                service,
+                pages,
+                end_pages,
+                signals,
+                limits,
+                shutdown_timeout,
+            )
+            .await;
             watching.abort();
             ended
         })

@@ -14,7 +14,6 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
-use crate::demo::Served;
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::service::Service;
@@ -76,29 +75,25 @@ impl Signals {
 }
 
 /// Serves the service, and the demonstration beside it, until a signal arrives.
-/// Then finishes the requests in progress, for at most `patience`, and closes the store.
+/// Then ends the streams of both, the demonstration's by `end_pages`, finishes the requests in progress, for at most `patience`,
+/// and closes the store.
 pub(crate) async fn run(
     listener: TcpListener,
     service: Arc<Service>,
-    demo: Option<Served>,
+    demo: axum::Router,
+    end_pages: impl FnOnce(),
     mut signals: Signals,
     limits: Limits,
     patience: Duration,
 ) -> Result<(), Failure> {
     let graceful = GracefulShutdown::new();
-    let (pages, streams) = match demo {
-        Some(Served { router, connections }) => (router, Some(connections)),
-        None => (axum::Router::new(), None),
-    };
     tokio::select! {
-        () = accept(&listener, service.router(pages), limits, &graceful) => {}
+        () = accept(&listener, service.router(demo), limits, &graceful) => {}
         () = signals.next() => {}
     }
     drop(listener);
     service.end_streams();
-    if let Some(streams) = streams {
-        streams.shut_down();
-    }
+    end_pages();
     tracing::info!("shutting down: finishing {} connections", graceful.count());
     tokio::select! {
         () = finish(graceful, &service, patience) => {}
