@@ -70,7 +70,7 @@ impl<M: Mailbox> Connections<M> {
     }
 
     /// Registers a connection of a session, and returns its name. Attach it within the time of
-    /// [`detached_for`](ConnectionsBuilder::detached_for).
+    /// [`detached_for`](super::ConnectionsBuilder::detached_for).
     ///
     /// The connection ends with the session, or when a login replaces the session's token.
     ///
