@@ -70,7 +70,7 @@ impl Signal {
     }
 
     /// Reports that notifications may have been lost.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "sqlite"))]
     pub(crate) fn miss(&self) {
         self.notify(|pending| {
             pending.has_missed = true;

@@ -199,9 +199,14 @@ pub fn connect(address: &str) -> io::Result<BufReader<TcpStream>> {
 
 fn begins(connection: &mut BufReader<TcpStream>, request: &[u8]) -> io::Result<()> {
     connection.get_mut().write_all(request)?;
-    match connection.fill_buf()? {
-        [] => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(()),
+    loop {
+        match connection.fill_buf() {
+            Ok([]) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => return Ok(()),
+            // A stopped child process interrupts a read that has a time-out (signal(7)).
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -48,3 +48,17 @@ async fn mailboxes_in_redis_keep_the_suite() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn mailboxes_in_a_file_of_two_processes_keep_the_suite() {
+    let directory = TempDir::new().expect("a directory");
+    let files = AtomicUsize::new(0);
+    check(async || {
+        let file = files.fetch_add(1, Ordering::Relaxed);
+        let path = directory.path().join(format!("{file}.db"));
+        // Two openings have nothing in common but the file, as two processes.
+        let open = || SqliteMailbox::open(&path).expect("a file");
+        (open(), open())
+    })
+    .await;
+}

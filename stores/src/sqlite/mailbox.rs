@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -42,16 +43,18 @@ SELECT first, before, next, bytes, acknowledged, holder, ended, until, head FROM
 const BYTES: &str = "length(CAST(coalesce(key, '') || coalesce(event, '') || data AS BLOB))";
 /// The time that a write waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The interval at which the changes of other processes are noticed.
+const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// The maximum number of mailboxes that an opening removes because their time has passed.
 const SWEPT: u32 = 16;
 
-/// Mailboxes in one SQLite file, for the nodes of one process.
+/// Mailboxes in one SQLite file, for the processes of one machine.
 ///
 /// An acknowledged message survives a kill of the process. A loss of power may lose the last moments, which is reported
 /// to readers as a gap. Every call completes at the first poll, and blocks for some microseconds.
 ///
-/// A clone is another node over the same mailboxes, with notifications of its own. Another process may use the file, and is
-/// not notified.
+/// A clone is another node over the same mailboxes, with notifications of its own. Other processes may use the file: their
+/// changes are noticed within a quarter of a second.
 pub struct SqliteMailbox {
     shared: Arc<Shared>,
     signal: Arc<Signal>,
@@ -60,13 +63,45 @@ pub struct SqliteMailbox {
 struct Shared {
     connection: Mutex<Connection>,
     wakes: Wakes,
+    nodes: Mutex<Vec<Weak<Signal>>>,
 }
 
 impl Clone for SqliteMailbox {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            signal: Arc::default(),
+        Self::node(&self.shared)
+    }
+}
+
+impl Shared {
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A panic rolls the transaction back, and leaves the connection usable.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn nodes(&self) -> MutexGuard<'_, Vec<Weak<Signal>>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number that changes with each commit of another connection.
+    fn data_version(&self) -> Option<i64> {
+        let connection = self.connection();
+        let version = connection.pragma_query_value(None, "data_version", |row| row.get(0));
+        version.ok()
+    }
+}
+
+/// Notifies the nodes of this process when another process has changed the file, until the mailboxes are dropped.
+fn watch(shared: &Weak<Shared>) {
+    let mut known = None;
+    loop {
+        thread::sleep(WATCH_INTERVAL);
+        let Some(shared) = shared.upgrade() else { return };
+        let version = shared.data_version();
+        if version != known {
+            known = version;
+            for node in shared.nodes().iter().filter_map(Weak::upgrade) {
+                node.miss();
+            }
         }
     }
 }
@@ -94,13 +129,28 @@ impl SqliteMailbox {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SqliteStoreError> {
         let database = Database::locate(path.as_ref(), &MAILBOXES)?;
         let connection = database.writer(Durability::ProcessCrash, BUSY_TIMEOUT)?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                connection: Mutex::new(connection),
-                wakes: Wakes::default(),
-            }),
-            signal: Arc::default(),
-        })
+        let shared = Arc::new(Shared {
+            connection: Mutex::new(connection),
+            wakes: Wakes::default(),
+            nodes: Mutex::default(),
+        });
+        let watched = Arc::downgrade(&shared);
+        let builder = thread::Builder::new().name("tessera-mailbox".to_owned());
+        let watching = builder.spawn(move || watch(&watched));
+        watching.map_err(SqliteStoreError::Thread)?;
+        Ok(Self::node(&shared))
+    }
+
+    fn node(shared: &Arc<Shared>) -> Self {
+        let signal = Arc::<Signal>::default();
+        let mut nodes = shared.nodes();
+        nodes.retain(|node| node.strong_count() > 0);
+        nodes.push(Arc::downgrade(&signal));
+        drop(nodes);
+        Self {
+            shared: Arc::clone(shared),
+            signal,
+        }
     }
 
     /// Runs reads and writes in one transaction.
@@ -109,12 +159,7 @@ impl SqliteMailbox {
         behavior: TransactionBehavior,
         run: impl FnOnce(&Transaction<'_>) -> Result<T, MailboxError>,
     ) -> Result<T, MailboxError> {
-        // A panic rolls the transaction back, and leaves the connection usable.
-        let mut connection = self
-            .shared
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.shared.connection();
         let transaction = connection.transaction_with_behavior(behavior).map_err(not_done)?;
         let done = run(&transaction);
         // A refused call may have evicted messages or ended the connection.

@@ -20,19 +20,22 @@ pub enum Deed {
     Logout,
     /// The end of all sessions of a subject.
     RevokeAll,
+    /// A message to a connection.
+    Message,
 }
 
 /// The number of calls of each [`Deed`].
-pub type Counts = [u64; 6];
+pub type Counts = [u64; 7];
 
 /// The names of the kinds, in the order of [`Deed`].
-pub const DEEDS: [&str; 6] = [
+pub const DEEDS: [&str; 7] = [
     "created",
     "logged in",
     "saved",
     "renewed",
     "logged out",
     "revoked",
+    "messages",
 ];
 
 /// The instance and time of an acknowledgement.

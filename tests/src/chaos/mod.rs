@@ -16,6 +16,7 @@ mod ledger;
 mod on_one;
 mod on_subject;
 mod store;
+mod stream;
 mod tally;
 mod world;
 
@@ -27,6 +28,7 @@ pub use instance::Gauge;
 use instance::Instance;
 pub use ledger::{Counts, DEEDS, Deed};
 pub use store::Store;
+use stream::StreamClient;
 pub use tally::Report;
 use world::World;
 
@@ -34,8 +36,10 @@ use world::World;
 pub const SEED: u64 = 20_261_122;
 
 const CLIENTS: usize = 8;
+/// The clients of streams, each with a sender.
+const STREAMS: usize = 4;
 /// The allowed growth of descriptors: ten connections to a database, one of each client, and a few more.
-const DESCRIPTOR_SLACK: usize = 10 + CLIENTS + 4;
+const DESCRIPTOR_SLACK: usize = 10 + CLIENTS + 4 * STREAMS + 4;
 /// The allowed growth of memory after the warm-up, in bytes, if this is more than doubling.
 const RESIDENT_SLACK: u64 = 64 << 20;
 
@@ -50,9 +54,18 @@ pub fn run(store: Store, seed: u64, load: Duration) -> Report {
     let mut clients: Vec<LoadClient<'_>> = (0..CLIENTS)
         .map(|number| LoadClient::new(&world, number, seed))
         .collect();
+    let streams = if store.has_mailboxes() { STREAMS } else { 0 };
+    let mut streams: Vec<StreamClient<'_>> = (0..streams)
+        .map(|number| StreamClient::new(&world, number, seed))
+        .collect();
     let warm = std::thread::scope(|scope| {
         for client in &mut clients {
             scope.spawn(|| client.load());
+        }
+        for stream in &mut streams {
+            let sender = stream.sender();
+            scope.spawn(move || sender.send(seed));
+            scope.spawn(|| stream.receive());
         }
         let warm = inject::rage(&world, &place, seed, load);
         world.is_over.store(true, Ordering::Relaxed);
@@ -63,13 +76,16 @@ pub fn run(store: Store, seed: u64, load: Duration) -> Report {
         for client in &mut clients {
             scope.spawn(|| client.audit());
         }
+        for stream in &mut streams {
+            scope.spawn(|| stream.audit());
+        }
     });
     let gauges: Vec<[Gauge; 2]> = warm
         .into_iter()
         .zip(world.gauges())
         .map(|(before, after)| [before, after])
         .collect();
-    drop(clients);
+    drop((clients, streams));
     for [before, after] in &gauges {
         world.check_level(before, after);
     }
