@@ -157,7 +157,7 @@ async fn list_all(place: &Place) -> Result<(), Failure> {
     let store = place.data.open_to_read().await?;
     let mut rows = vec![heading()];
     walk(&store, |row| {
-        if let Some(public_id) = reference_of(&row.key) {
+        if let Some(public_id) = reference_of(&row.key).filter(|_| !is_connection(row)) {
             let owner = row.owner.clone().unwrap_or_else(|| "-".into());
             let moments = [row.touched_at, row.expires_at, row.ends_at].map(moment::show);
             rows.push([public_id, owner].into_iter().chain(moments).collect());
@@ -332,27 +332,42 @@ async fn revoke(place: Place, subject: &str, public_id: Option<&str>) -> Result<
 async fn count(place: &Place) -> Result<(), Failure> {
     let store = place.data.open_to_read().await?;
     let doing = "cannot count the sessions";
-    let now = Timestamp::now();
-    let (live, held) = match &store {
-        PlainStore::Sqlite(store) => (store.count_live(now), store.len()),
-        PlainStore::Sql(store) => (store.count_live(now).await, store.count().await),
-        store => {
-            let mut live = HashSet::new();
-            walk(store, |row| {
-                live.insert(row.key.clone());
-                true
-            })
-            .await?;
-            // Redis removes expired entries by itself, and does not report how many are left.
-            return say(&format!("live {}\n", live.len()));
+    // Redis lists some entries twice.
+    let lists_twice = !matches!(store, PlainStore::Sqlite(_) | PlainStore::Sql(_));
+    let (mut seen, mut live, mut connections) = (HashSet::new(), 0_u64, 0_u64);
+    walk(&store, |row| {
+        if !lists_twice || seen.insert(row.key.clone()) {
+            *(if is_connection(row) {
+                &mut connections
+            } else {
+                &mut live
+            }) += 1;
         }
+        true
+    })
+    .await?;
+    let mut text = format!("live {live}\n");
+    if connections > 0 {
+        text.push_str(&format!("connections {connections}\n"));
+    }
+    let held = match &store {
+        PlainStore::Sqlite(store) => store.len(),
+        PlainStore::Sql(store) => store.count().await,
+        // Redis removes expired entries by itself, and does not report how many are left.
+        _ => return say(&text),
     };
-    let (live, held) = (
-        live.map_err(Failure::during(doing))?,
-        held.map_err(Failure::during(doing))?,
-    );
-    say(&format!(
-        "live {live}\nexpired, not swept yet {}\n",
-        held.saturating_sub(live)
-    ))
+    let held = held.map_err(Failure::during(doing))?;
+    let expired = held.saturating_sub(live + connections);
+    text.push_str(&format!("expired, not swept yet {expired}\n"));
+    say(&text)
+}
+
+/// Whether an entry is one of the registry of connections, which belongs to a session and not to a subject.
+fn is_connection(row: &Listed) -> bool {
+    let is_of_session = row
+        .owner
+        .as_ref()
+        .is_some_and(|owner| owner.starts_with("session:"));
+    let prefix = row.key.rsplit_once(':').map_or("", |(prefix, _)| prefix);
+    is_of_session && prefix.ends_with("connection")
 }

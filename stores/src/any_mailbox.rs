@@ -1,6 +1,5 @@
 //! The mailboxes beside any store.
 
-use std::path::PathBuf;
 use std::pin::Pin;
 
 use futures_core::Stream;
@@ -49,7 +48,7 @@ pub enum NoMailbox {
 
 /// The file of the mailboxes beside that of the sessions: `sessions.db-connections`.
 #[cfg(feature = "sqlite")]
-fn beside(sessions: &std::path::Path) -> PathBuf {
+fn beside(sessions: &std::path::Path) -> std::path::PathBuf {
     let mut name = sessions.as_os_str().to_owned();
     name.push("-connections");
     name.into()

@@ -6,14 +6,18 @@
     reason = "a test that cannot go on says so"
 )]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tessera::connections::{
     Attachment, Bounds, ConnectionError, Connections, ConnectionsBuilder, EndReason, Event, MemoryMailbox,
     Message, MessageId, Name, Overflow, Registration, Request,
 };
-use tessera::store::MemoryStore;
-use tessera::{Session, SessionError, Sessions};
+use tessera::store::{
+    Capabilities, Cause, MemoryStore, Store, StoreError, StoreOp, StoreReply, StoreService,
+};
+use tessera::{Session, SessionError, Sessions, Timestamp};
 use tokio::time::timeout;
 
 type Node = Connections<MemoryMailbox>;
@@ -28,13 +32,38 @@ struct Fixture {
     sessions: Sessions,
     one: Node,
     two: Node,
+    /// Whether the store of the sessions is out of reach.
+    is_down: Arc<AtomicBool>,
+}
+
+/// A store that can be out of reach.
+struct Flaky {
+    store: MemoryStore,
+    is_down: Arc<AtomicBool>,
+}
+
+impl StoreService for Flaky {
+    fn describe(&self) -> Capabilities {
+        Store::describe(&self.store)
+    }
+
+    async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
+        if self.is_down.load(Ordering::SeqCst) {
+            return op.failed(StoreError::Unavailable(Cause::new("down")));
+        }
+        self.store.call(now, op).await
+    }
 }
 
 fn fixture(change: impl Fn(ConnectionsBuilder) -> ConnectionsBuilder) -> Fixture {
+    let is_down = Arc::<AtomicBool>::default();
+    let store = Flaky {
+        store: MemoryStore::new(),
+        is_down: Arc::clone(&is_down),
+    };
     let sessions = Sessions::builder()
         .signing_key("k", [7; 32])
-        .policy(|policy| policy.renew_interval = None)
-        .build(MemoryStore::new())
+        .build(store)
         .expect("sessions");
     let mailbox = MemoryMailbox::new();
     let node = |mailbox| {
@@ -42,7 +71,12 @@ fn fixture(change: impl Fn(ConnectionsBuilder) -> ConnectionsBuilder) -> Fixture
         change(builder).build(mailbox).expect("a node")
     };
     let (one, two) = (node(mailbox.clone()), node(mailbox));
-    Fixture { sessions, one, two }
+    Fixture {
+        sessions,
+        one,
+        two,
+        is_down,
+    }
 }
 
 impl Fixture {
@@ -233,6 +267,32 @@ async fn sockets_on_both_nodes_close_when_their_session_ends_and_receive_nothing
         send(&fixture.two, &other_name, "still here").await;
         assert_eq!(message(&mut other_client).await.0, "still here", "{how}");
     }
+}
+
+#[tokio::test]
+async fn a_short_outage_of_the_store_closes_no_stream_and_a_long_one_sends_the_client_away() {
+    let fixture = fixture(|builder| builder.unjudged_for(Duration::from_millis(300)));
+    let (session, _) = fixture.login("alice").await;
+    let name = fixture.registered(&session).await;
+    let mut client = attach(&fixture.one, &name, MessageId::START, &session).await;
+    tokio::time::sleep(BEAT * 2).await;
+    fixture.is_down.store(true, Ordering::SeqCst);
+    tokio::time::sleep(BEAT * 3).await;
+    send(&fixture.two, &name, "during an outage").await;
+    assert_eq!(message(&mut client).await.0, "during an outage");
+    fixture.is_down.store(false, Ordering::SeqCst);
+    tokio::time::sleep(BEAT * 3).await;
+    fixture.is_down.store(true, Ordering::SeqCst);
+    let began = Instant::now();
+    assert_eq!(next(&mut client).await, Event::TryAgain);
+    assert!(
+        began.elapsed() >= Duration::from_millis(290),
+        "the outage before it does not count"
+    );
+    drop(client);
+    fixture.is_down.store(false, Ordering::SeqCst);
+    let mut client = attach(&fixture.two, &name, MessageId::START, &session).await;
+    assert_eq!(message(&mut client).await.0, "during an outage");
 }
 
 #[tokio::test]

@@ -7,13 +7,14 @@ use std::sync::{Arc, Weak};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tessera_connections::{Changed, EndReason, Mailbox, MailboxError, Name};
-use tessera_contract::store::{BATCH_LIMIT, Entry};
+use tessera_contract::store::{BATCH_LIMIT, Entry, StoreError};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::attached::{Attached, Closing, lock};
 use super::node::{Leaving, Node, node_name};
 use super::watch::{Judgement, judge};
+use crate::SessionError;
 
 /// The number of sessions that are judged at the same time.
 const CONCURRENT: usize = 32;
@@ -90,8 +91,11 @@ impl<M: Mailbox> Node<M> {
         let now = self.now();
         let mut records: HashMap<Arc<str>, Entry> = HashMap::new();
         for batch in keys.chunks(BATCH_LIMIT) {
-            let found = self.sessions.calls().records(now, batch).await;
-            records.extend(found);
+            match self.sessions.calls().records(now, batch).await {
+                Ok(found) => records.extend(found),
+                // Each further call would wait for the store as long.
+                Err(error) => return self.note_outage(&attachments, &error),
+            }
         }
         let unknown: Vec<&Arc<Attached>> = attachments
             .iter()
@@ -109,6 +113,18 @@ impl<M: Mailbox> Node<M> {
         stream::iter(unknown)
             .for_each_concurrent(CONCURRENT, |attached| self.judge(attached))
             .await;
+    }
+
+    /// Notes that no session can be judged.
+    fn note_outage(&self, attachments: &[Arc<Attached>], error: &StoreError) {
+        for attached in attachments {
+            let outage = SessionError::Unavailable {
+                source: Some(error.clone()),
+            };
+            if lock(&attached.watch).note(Err(outage), self.settings.unjudged_for) == Judgement::Unknown {
+                attached.close(Closing::TryAgain);
+            }
+        }
     }
 
     async fn judge(&self, attached: &Arc<Attached>) {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tessera_contract::Timestamp;
 use tessera_contract::store::Entry;
+#[cfg(feature = "connections")]
+use tessera_contract::store::StoreError;
 
 use super::call::Calls;
 use super::replay_log::ReplayLog;
@@ -30,18 +32,27 @@ impl Calls {
     }
 
     /// Reads up to 100 records, fresh. Records that are missing or cannot be read are left out.
+    ///
+    /// # Errors
+    /// Those of the store, if it returned no record at all.
     #[cfg(feature = "connections")]
-    pub(crate) async fn records(&self, now: Timestamp, keys: &[Arc<str>]) -> Vec<(Arc<str>, Entry)> {
+    pub(crate) async fn records(
+        &self,
+        now: Timestamp,
+        keys: &[Arc<str>],
+    ) -> Result<Vec<(Arc<str>, Entry)>, StoreError> {
         use tessera_contract::store::{StoreOp, StoreReply};
 
         let keys_of_op = keys.iter().map(|key| key.to_string()).collect();
         let op = Arc::new(StoreOp::GetMany { keys: keys_of_op });
         let store = Arc::clone(&self.setup.sources.store);
-        let StoreReply::Entries(Ok(entries)) = store.ask(now, op).await else {
-            return Vec::new();
+        let entries = match store.ask(now, op).await {
+            StoreReply::Entries(entries) => entries?,
+            // A store of another program, which replies to another question.
+            _ => return Ok(Vec::new()),
         };
         let found = keys.iter().zip(entries.iter());
         let found = found.filter_map(|(key, entry)| Some((Arc::clone(key), entry.as_ref().ok()?.clone())));
-        found.collect()
+        Ok(found.collect())
     }
 }

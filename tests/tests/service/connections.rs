@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tessera_tests::servers::RedisServer;
 
 use crate::client::{Answer, Client, bearer, connect, read_answer, request};
-use crate::server::Server;
+use crate::server::{Server, run};
 use crate::{place, serve};
 
 /// The longest time from the end of a session to the end of its streams: the beat, and one store operation.
@@ -314,6 +314,26 @@ fn a_service_that_stops_ends_its_streams_and_keeps_their_messages() {
     let mut back = Stream::after(&server, &token, &stream.last).expect("a stream");
     assert!(back.opened());
     assert_eq!(back.message(), "b");
+    server.stop();
+}
+
+#[test]
+fn an_operator_sees_sessions_and_connections_apart() {
+    let (_directory, server) = serve(&[]);
+    let token = login(&server, "alice");
+    let _stream = Stream::new(&server, &token);
+    let data = server.data.to_str().expect("UTF-8").to_owned();
+    let said = |command: &str| {
+        let (is_done, said, failed) = run(&["sessions", command, "--data", &data]);
+        assert!(is_done, "{failed}");
+        said
+    };
+    assert_eq!(said("count"), "live 1\nconnections 1\nexpired, not swept yet 0\n");
+    let listed = said("list");
+    assert!(
+        listed.contains("alice") && !listed.contains("session:"),
+        "{listed}"
+    );
     server.stop();
 }
 
