@@ -125,7 +125,14 @@ fn steady_page(text: &str) -> String {
         ("data-at=\"", "</span>"),
         ("data-left=\"", "</span>"),
     ];
-    let page = text.to_owned();
+    // The Worker has no connections yet.
+    let page = match text.split_once(r#"<section class="card stream""#) {
+        Some((before, section)) => {
+            let behind = section.split_once("</section>").map_or("", |(_, behind)| behind);
+            format!("{before}{behind}")
+        }
+        None => text.to_owned(),
+    };
     changing
         .into_iter()
         .fold(page, |page, (before, after)| blank(&page, before, after))
