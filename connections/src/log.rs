@@ -90,10 +90,10 @@ impl Log {
         bounds: &Bounds,
     ) -> Result<MessageId, MailboxError> {
         let bytes = bounds.size(&message, key.as_ref())?;
-        self.state.check_open()?;
         if let Some(known) = key.as_ref().and_then(|key| self.find(key)) {
             return Ok(known);
         }
+        self.state.check_open()?;
         let stored = Stored { stamp, key, message };
         loop {
             match self.state.admit(bytes, bounds)? {
@@ -162,11 +162,12 @@ impl Log {
         }
     }
 
-    /// Notes that the client has been sent all messages through this one, and evicts all but the last `replay` of these.
+    /// Notes that the client of this holder has been sent all messages through this one, and evicts all but the last `replay` of
+    /// these.
     ///
-    /// A message of a lost history acknowledges nothing.
-    pub fn acknowledge(&mut self, through: MessageId, replay: u32) {
-        if self.place(through).1 {
+    /// Another holder, or a message of a lost history, acknowledges nothing.
+    pub fn acknowledge(&mut self, holder: Holder, through: MessageId, replay: u32) {
+        if self.state.holder == Some(holder) && self.place(through).1 {
             for _ in 0..self.state.acknowledge(through.number, replay) {
                 self.evict();
             }

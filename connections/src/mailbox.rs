@@ -208,8 +208,8 @@ pub trait Mailbox: MaybeSend + MaybeSync + 'static {
         limit: Limit,
     ) -> impl Future<Output = Result<Batch, MailboxError>> + MaybeSend;
 
-    /// Notes that the client has been sent all messages through this one. All but the last `replay` of these are evicted, and
-    /// those where their room is needed.
+    /// Notes that the client of this holder has been sent all messages through this one. All but the last `replay` of these are
+    /// evicted, and those where their room is needed. Another holder's acknowledgement changes nothing.
     ///
     /// # Errors
     /// [`MailboxError::Missing`].
@@ -217,6 +217,7 @@ pub trait Mailbox: MaybeSend + MaybeSync + 'static {
         &self,
         now: Timestamp,
         name: &Name,
+        holder: Holder,
         through: MessageId,
         replay: u32,
     ) -> impl Future<Output = Result<(), MailboxError>> + MaybeSend;

@@ -57,7 +57,8 @@ impl Default for State {
 }
 
 impl State {
-    /// Checks that the connection has not ended. Call it before the sender's key is searched.
+    /// Checks that the connection has not ended. Call it after the sender's key was searched, so that a retry of a message that was
+    /// stored before the end has its id.
     ///
     /// # Errors
     /// [`MailboxError::Ended`].

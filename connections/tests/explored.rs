@@ -33,6 +33,8 @@ enum Mutation {
     SilentGap,
     /// Messages are acknowledged before the socket has accepted them.
     EarlyAcknowledgement,
+    /// A node that was taken over acknowledges in the name of the holder.
+    ForeignAcknowledgement,
     /// A node that was taken over goes on.
     NoTakeOver,
     /// An end hides the messages before it.
@@ -73,7 +75,7 @@ struct World {
     received: Vec<Received>,
     stamps: u32,
     failovers: u32,
-    /// Whether a socket has accepted messages of which its client is gone.
+    /// Whether the holder's socket has accepted messages of which its client is gone.
     has_swallowed: bool,
     /// A rule that a node has broken.
     broken: Option<&'static str>,
@@ -245,7 +247,8 @@ impl World {
                     return false;
                 };
                 node.reader.sent = entry.id;
-                self.has_swallowed = true;
+                // Another node's acknowledgement evicts nothing.
+                self.has_swallowed |= self.log.holder() == Some(node.reader.holder);
                 true
             }
             Step::Acknowledge(at) => {
@@ -254,8 +257,13 @@ impl World {
                     Mutation::EarlyAcknowledgement => node.reader.after,
                     _ => node.reader.sent,
                 };
+                let holder = match mutation {
+                    // A node that was taken over acknowledges what its own client has not received.
+                    Mutation::ForeignAcknowledgement => self.log.holder().unwrap_or(node.reader.holder),
+                    _ => node.reader.holder,
+                };
                 let before = format!("{:?}", self.log);
-                self.log.acknowledge(through, 0);
+                self.log.acknowledge(holder, through, 0);
                 before != format!("{:?}", self.log)
             }
             Step::Replicate => {
@@ -515,6 +523,7 @@ fn the_judge_finds_each_deliberate_fault() {
         Mutation::NumberAlone,
         Mutation::SilentGap,
         Mutation::EarlyAcknowledgement,
+        Mutation::ForeignAcknowledgement,
         Mutation::NoTakeOver,
         Mutation::HastyEnd,
         Mutation::BlindRetry,

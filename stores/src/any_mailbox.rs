@@ -163,10 +163,11 @@ impl Mailbox for AnyMailbox {
         &self,
         now: Timestamp,
         name: &Name,
+        holder: Holder,
         through: MessageId,
         replay: u32,
     ) -> Result<(), MailboxError> {
-        each!(self, mailbox => mailbox.acknowledge(now, name, through, replay).await)
+        each!(self, mailbox => mailbox.acknowledge(now, name, holder, through, replay).await)
     }
 
     async fn keep(

@@ -1,6 +1,11 @@
 use super::*;
 use crate::bounds::Overflow;
 
+const HOLDER: Holder = Holder {
+    node: 1,
+    attachment: 9,
+};
+
 fn log() -> Log {
     Log::new("{}".into())
 }
@@ -76,7 +81,8 @@ fn what_was_evicted_before_a_place_is_no_gap_and_what_was_evicted_after_it_is_on
     let mut log = log();
     let bounds = bounds(8, 80);
     fill(&mut log, [11, 12, 13, 14], &bounds);
-    log.acknowledge(id(4, 14), 1);
+    log.attach(HOLDER).unwrap();
+    log.acknowledge(HOLDER, id(4, 14), 1);
     let at = |place| {
         let batch = log.read(place, ALL);
         (numbers(&batch), batch.is_gap, batch.from)
@@ -91,7 +97,8 @@ fn what_was_evicted_before_a_place_is_no_gap_and_what_was_evicted_after_it_is_on
 fn a_reader_that_continues_from_a_gap_sees_it_once_even_where_nothing_is_left() {
     let mut log = log();
     fill(&mut log, [11, 12], &bounds(8, 80));
-    log.acknowledge(id(2, 12), 0);
+    log.attach(HOLDER).unwrap();
+    log.acknowledge(HOLDER, id(2, 12), 0);
     let gap = log.read(MessageId::START, ALL);
     assert_eq!((numbers(&gap), gap.is_gap, gap.from), (vec![], true, id(2, 12)));
     assert!(!log.read(gap.from, ALL).is_gap);
@@ -122,7 +129,8 @@ fn a_full_mailbox_refuses_until_messages_are_acknowledged() {
         let full = log.append(message("x"), None, 4, &bounds);
         assert!(matches!(full, Err(MailboxError::Full)));
         assert_eq!(numbers(&log.read(MessageId::START, ALL)), [1, 2, 3]);
-        log.acknowledge(id(1, 1), 2);
+        log.attach(HOLDER).unwrap();
+        log.acknowledge(HOLDER, id(1, 1), 2);
         assert_eq!(numbers(&log.read(MessageId::START, ALL)), [1, 2, 3]);
         // The acknowledged message is kept for a replay until its room is needed.
         assert_eq!(log.append(message("x"), None, 4, &bounds).unwrap(), id(4, 4));
@@ -210,6 +218,17 @@ fn an_end_stands_after_all_messages_and_nothing_follows_it() {
 }
 
 #[test]
+fn a_retry_after_the_end_has_the_id_of_the_message_that_was_stored_before_it() {
+    let bounds = bounds(8, 80);
+    let key: SendKey = "k".parse().unwrap();
+    let mut log = log();
+    let stored = log.append(message("x"), Some(key.clone()), 1, &bounds).unwrap();
+    log.end(EndReason::Closed);
+    let retried = log.append(message("x"), Some(key), 2, &bounds);
+    assert_eq!(retried.unwrap(), stored);
+}
+
+#[test]
 fn only_the_holder_detaches() {
     let (a, b) = (
         Holder {
@@ -231,15 +250,33 @@ fn only_the_holder_detaches() {
 }
 
 #[test]
+fn only_the_holder_acknowledges_for_its_client() {
+    let bounds = bounds(8, 80);
+    let mut log = log();
+    fill(&mut log, [1, 2], &bounds);
+    let other = Holder {
+        attachment: 1,
+        ..HOLDER
+    };
+    log.acknowledge(HOLDER, id(2, 2), 0);
+    log.attach(HOLDER).unwrap();
+    log.acknowledge(other, id(2, 2), 0);
+    assert_eq!(numbers(&log.read(MessageId::START, ALL)), [1, 2]);
+    log.acknowledge(HOLDER, id(2, 2), 0);
+    assert!(numbers(&log.read(MessageId::START, ALL)).is_empty());
+}
+
+#[test]
 fn an_acknowledgement_of_a_lost_or_older_message_changes_nothing() {
     let bounds = bounds(8, 80);
     let mut log = log();
     fill(&mut log, [1, 2, 3], &bounds);
+    log.attach(HOLDER).unwrap();
     for lost in [id(3, 9), id(4, 4), id(9, 9)] {
-        log.acknowledge(lost, 0);
+        log.acknowledge(HOLDER, lost, 0);
         assert_eq!(numbers(&log.read(MessageId::START, ALL)), [1, 2, 3], "{lost}");
     }
-    log.acknowledge(id(2, 2), 2);
-    log.acknowledge(id(1, 1), 0);
+    log.acknowledge(HOLDER, id(2, 2), 2);
+    log.acknowledge(HOLDER, id(1, 1), 0);
     assert_eq!(numbers(&log.read(MessageId::START, ALL)), [1, 2, 3]);
 }

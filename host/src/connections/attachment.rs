@@ -163,7 +163,11 @@ impl<M: Mailbox> Attachment<M> {
         self.acknowledge_at = None;
         let (node, name) = (&self.node, self.attached.name());
         let replay = node.settings.bounds.replay_messages;
-        let acknowledged = node.mailbox.acknowledge(node.now(), name, through, replay).await;
+        let holder = self.attached.holder();
+        let acknowledged = node
+            .mailbox
+            .acknowledge(node.now(), name, holder, through, replay)
+            .await;
         if let Err(error) = acknowledged {
             // The next acknowledgement covers these messages as well.
             tracing::debug!(

@@ -33,7 +33,7 @@ struct Shared {
 #[derive(Default)]
 struct Boxes {
     by_name: BTreeMap<Name, Kept>,
-    /// The number of mailboxes that may still be opened before those whose time has passed are removed.
+    /// The number of calls that open or keep mailboxes until those whose time has passed are removed.
     until_sweep: usize,
 }
 
@@ -80,7 +80,7 @@ impl Boxes {
         kept.ok_or(MailboxError::Missing)
     }
 
-    /// Removes the mailboxes whose time has passed, so rarely that an opening takes constant time on average.
+    /// Removes the mailboxes whose time has passed, so rarely that a call takes little time on average.
     fn sweep(&mut self, now: Timestamp, wakes: &Wakes) {
         if let Some(left) = self.until_sweep.checked_sub(1) {
             self.until_sweep = left;
@@ -93,7 +93,7 @@ impl Boxes {
             }
             is_live
         });
-        self.until_sweep = self.by_name.len() + 64;
+        self.until_sweep = (self.by_name.len() / 64).max(8);
     }
 }
 
@@ -240,10 +240,12 @@ impl Mailbox for MemoryMailbox {
         &self,
         now: Timestamp,
         name: &Name,
+        holder: Holder,
         through: MessageId,
         replay: u32,
     ) -> Result<(), MailboxError> {
-        self.boxes().live(now, name)?.log.acknowledge(through, replay);
+        let mut boxes = self.boxes();
+        boxes.live(now, name)?.log.acknowledge(holder, through, replay);
         Ok(())
     }
 
@@ -254,6 +256,7 @@ impl Mailbox for MemoryMailbox {
         until: Timestamp,
     ) -> Result<Vec<Name>, MailboxError> {
         let mut boxes = self.boxes();
+        boxes.sweep(now, &self.shared.wakes);
         let mut missing = Vec::new();
         for name in names {
             match boxes.live(now, name) {

@@ -41,8 +41,8 @@ const STATE: &str = "\
 SELECT first, before, next, bytes, acknowledged, holder, ended, until, head FROM box WHERE name = ?1 AND until > ?2";
 /// The size of a message in a mailbox; `Message::bytes`.
 const BYTES: &str = "length(CAST(coalesce(key, '') || coalesce(event, '') || data AS BLOB))";
-/// The time that a write waits for another process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time that a write waits for another process. It blocks a thread of the caller.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
 /// The interval at which the changes of other processes are noticed.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// The maximum number of mailboxes that an opening removes because their time has passed.
@@ -290,12 +290,12 @@ impl<'a> Open<'a> {
         bounds: &Bounds,
         bytes: usize,
     ) -> Result<MessageId, MailboxError> {
-        self.state.check_open()?;
         if let Some(key) = key
             && let Some(known) = self.find_key(key)?
         {
             return Ok(known);
         }
+        self.state.check_open()?;
         let number = loop {
             match self.state.admit(bytes, bounds)? {
                 Admission::Evict => self.evict()?,
@@ -502,13 +502,14 @@ impl Mailbox for SqliteMailbox {
         &self,
         now: Timestamp,
         name: &Name,
+        holder: Holder,
         through: MessageId,
         replay: u32,
     ) -> Result<(), MailboxError> {
         self.transact(TransactionBehavior::Immediate, |transaction| {
             let mut open = Open::find(transaction, now, name)?;
             let stamp = open.stamp_of(through.number)?;
-            if open.state.place(through, stamp).1 {
+            if open.state.holder == Some(holder) && open.state.place(through, stamp).1 {
                 for _ in 0..open.state.acknowledge(through.number, replay) {
                     open.evict()?;
                 }

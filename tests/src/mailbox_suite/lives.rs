@@ -38,7 +38,9 @@ pub(super) async fn a_mailbox_is_missing_from_its_moment_on<M: Mailbox>(subject:
     assert!(missing(
         one.attach(after, &name, HOLDER, subject.at(90_000)).await
     ));
-    assert!(missing(one.acknowledge(after, &name, MessageId::START, 0).await));
+    assert!(missing(
+        one.acknowledge(after, &name, HOLDER, MessageId::START, 0).await
+    ));
     assert!(
         !one.detach(after, &name, HOLDER, subject.at(90_000))
             .await

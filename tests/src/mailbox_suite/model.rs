@@ -93,8 +93,12 @@ impl<M: Mailbox> Twin<'_, M> {
             }
             14..17 => {
                 let (through, replay) = (self.id(), self.dice.below(4) as u32);
-                let got = self.node().acknowledge(now, &name, through, replay).await;
-                self.log.acknowledge(through, replay);
+                let holder = match self.dice.below(4) {
+                    0 => holder,
+                    _ => self.log.holder().unwrap_or(holder),
+                };
+                let got = self.node().acknowledge(now, &name, holder, through, replay).await;
+                self.log.acknowledge(holder, through, replay);
                 (shown(got), shown(Ok(())))
             }
             17 => {

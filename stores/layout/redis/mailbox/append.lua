@@ -4,7 +4,6 @@
 --   6 their maximum size, 7 the rule of a full mailbox: `refuse`, `drop-oldest` or `end`; 8 the maximum number of a message.
 -- Returns the id of the message, also of one of the last 16 that has the key; or `missing`, `corrupt`, `ended`, `full`.
 if state then return state end
-if ended ~= '-' then return 'ended' end
 local count = redis.call('LLEN', mailbox) - 1
 if ARGV[3] ~= '' then
   local from = math.max(1, count - 15)
@@ -14,6 +13,7 @@ if ARGV[3] ~= '' then
     if key == ARGV[3] then return string.format('%.0f.', first + from + place - 2) .. stamp end
   end
 end
+if ended ~= '-' then return 'ended' end
 local message = ARGV[2] .. ' ' .. ARGV[4]
 local size, evicted, answer = #message - MAIL_OVERHEAD, 0, nil
 while count - evicted >= tonumber(ARGV[5]) or bytes + size > tonumber(ARGV[6]) do

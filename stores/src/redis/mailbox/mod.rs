@@ -207,6 +207,7 @@ impl Mailbox for RedisMailbox {
         &self,
         now: Timestamp,
         name: &Name,
+        holder: Holder,
         through: MessageId,
         replay: u32,
     ) -> Result<(), MailboxError> {
@@ -214,7 +215,8 @@ impl Mailbox for RedisMailbox {
             .arg(now.as_millis())
             .arg(through.number)
             .arg(format!("{:08x}", through.stamp))
-            .arg(replay);
+            .arg(replay)
+            .arg(holder.to_string());
         done(&self.state(call, Effect::Repeatable).await?)
     }
 
