@@ -27,12 +27,14 @@ use tessera::store::MemoryStore;
 
 use crate::failure::Failure;
 use crate::key_ring::new_key;
+use crate::limits::Limits;
 use crate::policy::PolicyFlags;
 
 /// Maximum number of sessions. Anyone can create sessions here, so this bounds their memory.
 const MAXIMUM_SESSIONS: usize = 10_000;
-/// Maximum number of open pages.
+/// Maximum number of open pages, and the part of the process's connections that they may occupy.
 const MAXIMUM_STREAMS: usize = 256;
+const STREAMS_PART: usize = 8;
 /// Differs from the cookies of `/v1`, because a browser may hold both.
 const COOKIE: &str = "tessera-demo";
 const HOST_COOKIE: &str = "__Host-tessera-demo";
@@ -71,7 +73,12 @@ enum When {
 impl DemoFlags {
     /// The routes of the demonstration, if it is to be served when the service listens on this address.
     /// It has the service's policy, so that the timeouts can be observed.
-    pub(crate) fn at(self, address: SocketAddr, policy: PolicyFlags) -> Result<Option<Served>, Failure> {
+    pub(crate) fn at(
+        self,
+        address: SocketAddr,
+        policy: PolicyFlags,
+        limits: &Limits,
+    ) -> Result<Option<Served>, Failure> {
         let is_local = is_loopback_address(address.ip());
         if self.demo == When::Off || (self.demo == When::Auto && !is_local) {
             return Ok(None);
@@ -87,7 +94,9 @@ impl DemoFlags {
         let sessions = sessions(policy, what)?;
         let grace = sessions.policy().rotation_grace;
         let pause = |time: Duration| Box::pin(tokio::time::sleep(time)) as _;
-        let connections = Connections::<MemoryMailbox>::builder(&sessions).on_node(MAXIMUM_STREAMS);
+        let part = limits.maximum_connections as usize / STREAMS_PART;
+        let streams = part.clamp(1, MAXIMUM_STREAMS);
+        let connections = Connections::builder(&sessions).on_node(streams);
         let connections = connections
             .build(MemoryMailbox::new())
             .map_err(Failure::during(what))?;

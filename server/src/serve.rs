@@ -165,7 +165,7 @@ impl Serve {
             let address = listener
                 .local_addr()
                 .map_err(Failure::during("cannot determine the address"))?;
-            let demo = flags.at(address, policy)?;
+            let demo = flags.at(address, policy, &limits)?;
             // A closed standard output does not prevent the service from running.
             if let Err(error) = say(&introduction(&facts, address, demo.as_ref().map(|_| flags))) {
                 complain(&format!("tessera: {error}"));
@@ -266,7 +266,7 @@ fn connections(
         }
         Err(error) => return Err(Failure::during("cannot open the mailboxes of connections")(error)),
     };
-    let builder = Connections::<AnyMailbox>::builder(sessions).on_node(limits.maximum_streams());
+    let builder = Connections::builder(sessions).on_node(limits.maximum_streams());
     let connections = builder.build(mailboxes);
     connections
         .map(Some)

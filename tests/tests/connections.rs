@@ -67,7 +67,7 @@ fn fixture(change: impl Fn(ConnectionsBuilder) -> ConnectionsBuilder) -> Fixture
         .expect("sessions");
     let mailbox = MemoryMailbox::new();
     let node = |mailbox| {
-        let builder = Connections::<MemoryMailbox>::builder(&sessions).beat(BEAT);
+        let builder = Connections::builder(&sessions).beat(BEAT);
         change(builder).build(mailbox).expect("a node")
     };
     let (one, two) = (node(mailbox.clone()), node(mailbox));
@@ -373,6 +373,47 @@ async fn a_session_has_at_most_so_many_connections_and_those_that_were_closed_do
 }
 
 #[tokio::test]
+async fn a_further_connection_replaces_the_oldest_one_without_a_client() {
+    let fixture = fixture(|builder| builder.per_session(2).detached_for(Duration::from_secs(4)));
+    let (session, _) = fixture.login("alice").await;
+    let open = async || fixture.one.open(&session, Registration::default()).await;
+    let left = open().await.expect("a connection");
+    let name = left.name().clone();
+    let _stays = open().await.expect("a connection");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(matches!(open().await, Err(ConnectionError::TooManyOfSession)));
+    drop(left);
+    eventually("the client is detached", async || {
+        let found = fixture.one.get(&name).await;
+        found.is_ok_and(|found| !found.is_attached)
+    })
+    .await;
+    let _new = open().await.expect("a connection");
+    let sent = fixture
+        .two
+        .send(&name, &Message::new(None, "x").expect("a message"), None)
+        .await;
+    assert!(matches!(sent, Err(ConnectionError::Ended)));
+    // Each has a client. The order of registrations has a resolution of a millisecond.
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    assert!(matches!(open().await, Err(ConnectionError::TooManyOfSession)));
+}
+
+#[tokio::test]
+async fn a_client_that_cannot_be_attached_leaves_no_connection() {
+    let fixture = fixture(|builder| builder.on_node(1));
+    let (session, _) = fixture.login("alice").await;
+    let _first = fixture.one.open(&session, Registration::default()).await;
+    for _ in 0..40 {
+        let refused = fixture.one.open(&session, Registration::default()).await;
+        assert!(matches!(refused, Err(ConnectionError::TooManyOnNode)));
+    }
+    let public_id = session.details().expect("details").public_id;
+    let of_session = fixture.two.of_session(&public_id).await.expect("a list");
+    assert_eq!(of_session.len(), 1);
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_come_back_leaves_neither_mailbox_nor_entry() {
     let fixture = fixture(|builder| builder.detached_for(Duration::from_millis(200)).per_session(1));
     let (session, _) = fixture.login("alice").await;
@@ -457,6 +498,8 @@ async fn a_node_that_stops_sends_its_clients_to_another_and_loses_no_message() {
     let mut late = attach(&fixture.one, &name, MessageId::START, &session).await;
     assert_eq!(next(&mut late).await, Event::TryAgain);
     drop(late);
+    timeout(PATIENCE, fixture.one.finish()).await.expect("an end");
+    assert!(!fixture.two.get(&name).await.expect("a connection").is_attached);
     let mut client = attach(&fixture.two, &name, MessageId::START, &session).await;
     assert_eq!(message(&mut client).await.0, "a");
 }
@@ -566,7 +609,7 @@ fn settings_that_contradict_each_other_are_refused() {
     runtime.block_on(async {
         let fixture = Fixture::plain();
         let build = |change: fn(ConnectionsBuilder) -> ConnectionsBuilder| {
-            let builder = Connections::<MemoryMailbox>::builder(&fixture.sessions);
+            let builder = Connections::builder(&fixture.sessions);
             change(builder)
                 .build(MemoryMailbox::new())
                 .map(drop)

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tessera_connections::{
@@ -11,7 +12,7 @@ use tessera_connections::{
 use tokio::time::{Instant, sleep_until};
 
 use super::attached::{Attached, Closing};
-use super::node::Node;
+use super::node::{Node, Place};
 
 /// The time after which delivered messages are acknowledged although few.
 const ACKNOWLEDGED_AFTER: Duration = Duration::from_secs(1);
@@ -22,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub struct Attachment<M: Mailbox> {
     node: Arc<Node<M>>,
     attached: Arc<Attached>,
+    /// Given back when the attachment is dropped.
+    _place: Place<M>,
     reader: Reader,
     pending: VecDeque<Delivery>,
     /// The message that was returned last.
@@ -40,11 +43,17 @@ impl<M: Mailbox> fmt::Debug for Attachment<M> {
 }
 
 impl<M: Mailbox> Attachment<M> {
-    pub(super) fn new(node: Arc<Node<M>>, attached: Arc<Attached>, after: MessageId) -> Self {
+    pub(super) fn new(
+        node: Arc<Node<M>>,
+        place: Place<M>,
+        attached: Arc<Attached>,
+        after: MessageId,
+    ) -> Self {
         Self {
             reader: Reader::new(attached.holder(), after),
             node,
             attached,
+            _place: place,
             pending: VecDeque::new(),
             returned: None,
             acknowledge_at: None,
@@ -184,7 +193,12 @@ impl<M: Mailbox> Drop for Attachment<M> {
         let (node, attached) = (Arc::clone(&self.node), Arc::clone(&self.attached));
         // Without a runtime, the mailbox lives until its lease ends.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { detach(&node, &attached).await });
+            node.detaching.fetch_add(1, Ordering::SeqCst);
+            runtime.spawn(async move {
+                detach(&node, &attached).await;
+                node.detaching.fetch_sub(1, Ordering::SeqCst);
+                node.detached.notify_waiters();
+            });
         }
     }
 }
@@ -200,9 +214,13 @@ async fn detach<M: Mailbox>(node: &Node<M>, attached: &Attached) {
     {
         Ok(true) => node.note_leaving(attached.session(), name),
         Ok(false) => {}
-        Err(error) => tracing::debug!(
-            error = &error as &dyn std::error::Error,
-            "a connection without a client stays until its lease ends"
-        ),
+        Err(error) => {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "a connection without a client stays until its lease ends"
+            );
+            // The clean-up finds it without a client, or tries again.
+            node.note_leaving(attached.session(), name);
+        }
     }
 }

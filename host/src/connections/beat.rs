@@ -25,6 +25,7 @@ pub(super) fn start<M: Mailbox>(node: &Arc<Node<M>>) -> Vec<JoinHandle<()>> {
     vec![
         tokio::spawn(forward(Arc::downgrade(node), changes)),
         tokio::spawn(beat(Arc::downgrade(node))),
+        tokio::spawn(clean(Arc::downgrade(node))),
     ]
 }
 
@@ -53,11 +54,24 @@ async fn beat<M: Mailbox>(node: Weak<Node<M>>) {
         node.show_life().await;
         node.judge_sessions().await;
         node.end_expired().await;
-        node.remove_left().await;
         if renewed.elapsed() >= settings.lease / 3 {
             renewed = Instant::now();
             node.renew_leases().await;
         }
+    }
+}
+
+/// Removes what clients have left behind. In a task of its own, so that it delays no judgement.
+async fn clean<M: Mailbox>(node: Weak<Node<M>>) {
+    let Some(interval_of_beat) = node.upgrade().map(|node| node.settings.beat) else {
+        return;
+    };
+    let mut ticks = interval(interval_of_beat);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(node) = node.upgrade() else { return };
+        node.remove_left().await;
     }
 }
 
@@ -163,32 +177,53 @@ impl<M: Mailbox> Node<M> {
 
     /// Removes detached connections whose client has not come back.
     async fn remove_left(&self) {
-        let due: Vec<Leaving> = {
-            let (mut leaving, now) = (lock(&self.leaving), Instant::now());
-            let (due, later) = std::mem::take(&mut *leaving)
-                .into_iter()
-                .partition(|left| left.due <= now);
-            *leaving = later;
-            due
+        let now = Instant::now();
+        let due: Vec<(Name, Leaving)> = {
+            let mut leaving = lock(&self.leaving);
+            let due: Vec<Name> = leaving
+                .iter()
+                .filter(|(_, left)| left.due <= now)
+                .map(|(name, _)| name.clone())
+                .collect();
+            let due = due.into_iter();
+            due.filter_map(|name| leaving.remove_entry(&name)).collect()
         };
         for batch in due.chunks(BATCH_LIMIT) {
-            let names: Vec<Name> = batch.iter().map(|left| left.name.clone()).collect();
+            let names: Vec<Name> = batch.iter().map(|(name, _)| name.clone()).collect();
             let found = match self.mailbox.look(self.now(), &names).await {
                 Ok(found) => found,
-                Err(error) => return failed("looking for detached connections", &error),
-            };
-            for left in batch {
-                // One that is there has a client again, at a node that takes care of it.
-                if found.iter().any(|found| found.name == left.name) {
+                Err(error) => {
+                    failed("looking for detached connections", &error);
+                    // They are due again with the next beat.
+                    lock(&self.leaving).extend(batch.iter().cloned());
                     continue;
                 }
-                if let Err(error) = self.registry.leave(&left.session, &left.name).await {
-                    tracing::debug!(
-                        error = &error as &dyn std::error::Error,
-                        "a connection that is gone stays registered for a while"
-                    );
+            };
+            let remove = batch.iter().map(|(name, left)| {
+                let mailbox = found.iter().find(|found| found.name == *name);
+                async move {
+                    match mailbox.map(|found| found.holder) {
+                        // Its client has come back, to a node that takes care of it.
+                        Some(Some(holder)) if holder.node != self.id => {}
+                        Some(Some(_)) if self.has(name) => {}
+                        // It lives on without a client: it is looked for again.
+                        Some(_) => self.note_leaving(&left.session, name),
+                        None => self.leave(&left.session, name).await,
+                    }
                 }
-            }
+            });
+            stream::iter(remove)
+                .for_each_concurrent(CONCURRENT, |removed| removed)
+                .await;
+        }
+    }
+
+    async fn leave(&self, session: &str, name: &Name) {
+        if let Err(error) = self.registry.leave(session, name).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "a connection that is gone stays registered for a while"
+            );
         }
     }
 

@@ -9,8 +9,9 @@ use super::settings::Settings;
 use crate::Sessions;
 use crate::error::ConfigurationError;
 
-impl<M: Mailbox> Connections<M> {
-    /// Starts a configuration of connections of these sessions.
+// Of one type, so that a call needs no type argument; `build` has the mailboxes' type.
+impl Connections<()> {
+    /// Starts a configuration of connections of these sessions, over the mailboxes that [`build`](ConnectionsBuilder::build) receives.
     pub fn builder(sessions: &Sessions) -> ConnectionsBuilder {
         ConnectionsBuilder::new(sessions)
     }

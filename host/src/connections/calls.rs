@@ -10,13 +10,14 @@ use tessera_connections::{
     Connection, EndReason, Head, Holder, Limit, Mailbox, MailboxError, Message, MessageId, Name,
     Registration, SendKey, Walked,
 };
+use tokio::sync::Notify;
 
 use super::attached::{Attached, Closing, lock};
 use super::attachment::Attachment;
 use super::beat;
 use super::error::ConnectionError;
 use super::node::{Node, draw, node_name};
-use super::registry::Registry;
+use super::registry::{Registered, Registry};
 use super::settings::Settings;
 use super::watch::Watch;
 use crate::error::ConfigurationError;
@@ -62,6 +63,8 @@ impl<M: Mailbox> Connections<M> {
             attached: Mutex::default(),
             count: AtomicUsize::new(0),
             leaving: Mutex::default(),
+            detaching: AtomicUsize::new(0),
+            detached: Notify::new(),
             is_closing: AtomicBool::new(false),
             tasks: Mutex::default(),
         });
@@ -130,6 +133,32 @@ impl<M: Mailbox> Connections<M> {
         }
     }
 
+    /// Registers a connection, and attaches its client to this node. If the client cannot be attached, nothing is left.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register) and [`attach`](Self::attach).
+    pub async fn open(
+        &self,
+        session: &Session,
+        registration: Registration,
+    ) -> Result<Attachment<M>, ConnectionError> {
+        // Before the registration, which would count towards the session's connections.
+        drop(self.node.reserve()?);
+        let name = self.register(session, registration).await?;
+        let attached = self.attach(&name, MessageId::START, session).await;
+        if attached.is_err()
+            && let Err(error) = self.close(&name).await
+        {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "a connection without a client stays for a while"
+            );
+        }
+        attached
+    }
+
+    /// Removes connections of a session that were left behind: those without a mailbox, and if there are none, the oldest one
+    /// that has ended or is without a client, and has had the time to attach one. Returns their number.
     async fn remove_left_behind(&self, session: &str) -> Result<usize, ConnectionError> {
         let node = &self.node;
         let entries = node.registry.of_session(session).await?;
@@ -142,6 +171,21 @@ impl<M: Mailbox> Connections<M> {
             if entry.created_at <= before && !there.contains(&entry.name) {
                 node.registry.leave(session, &entry.name).await?;
                 removed += 1;
+            }
+        }
+        if removed == 0 {
+            let before = node.now().saturating_sub(node.settings.detached_for / 8);
+            let is_left = |entry: &&Registered| {
+                let found = found.iter().find(|found| found.name == entry.name);
+                found.is_some_and(|found| {
+                    found.ended.is_some() || (found.holder.is_none() && entry.created_at <= before)
+                })
+            };
+            let left = entries.iter().filter(is_left);
+            if let Some(oldest) = left.min_by_key(|entry| entry.created_at) {
+                node.end(&oldest.name, EndReason::Closed).await?;
+                node.registry.leave(session, &oldest.name).await?;
+                removed = 1;
             }
         }
         Ok(removed)
@@ -163,6 +207,7 @@ impl<M: Mailbox> Connections<M> {
     ) -> Result<Attachment<M>, ConnectionError> {
         let node = &self.node;
         let (details, watch) = (session.details()?, Watch::of(session)?);
+        let place = node.reserve()?;
         let head = self.head(name).await?;
         if head.session != details.public_id {
             return Err(ConnectionError::Missing);
@@ -173,9 +218,9 @@ impl<M: Mailbox> Connections<M> {
         };
         let until = node.in_time(node.settings.lease);
         let attached = Arc::new(Attached::new(name.clone(), holder, head, watch));
+        node.admit(&attached);
         // From here on, the attachment's drop removes it.
-        node.admit(&attached)?;
-        let attachment = Attachment::new(Arc::clone(node), attached, after);
+        let attachment = Attachment::new(Arc::clone(node), place, attached, after);
         if node.is_closing.load(Ordering::SeqCst) {
             attachment.close(Closing::TryAgain);
         }
@@ -329,6 +374,20 @@ impl<M: Mailbox> Connections<M> {
         self.node.is_closing.store(true, Ordering::SeqCst);
         for attached in self.node.attachments() {
             attached.close(Closing::TryAgain);
+        }
+    }
+
+    /// Waits until the clients that have gone are detached, so that their mailboxes do not live until the end of their lease.
+    pub async fn finish(&self) {
+        loop {
+            let detached = self.node.detached.notified();
+            tokio::pin!(detached);
+            // Registered before the count is read.
+            detached.as_mut().enable();
+            if self.node.detaching.load(Ordering::SeqCst) == 0 && self.attached() == 0 {
+                return;
+            }
+            detached.await;
         }
     }
 

@@ -73,8 +73,13 @@ impl<M: Mailbox> Client for Attachment<M> {
 impl<M: Mailbox> Hub<Sessions> for Connections<M> {
     type Client = Attachment<M>;
 
-    async fn register(&self, session: &Session, registration: Registration) -> Result<Name, HubError> {
-        Ok(self.register(session, registration).await?)
+    async fn open(
+        &self,
+        session: &Session,
+        registration: Registration,
+    ) -> Result<(Name, Attachment<M>), HubError> {
+        let attachment = self.open(session, registration).await?;
+        Ok((attachment.name().clone(), attachment))
     }
 
     async fn attach(

@@ -4,7 +4,7 @@
 //! each of them registers connections, sends to any, and attaches a client that comes back.
 //!
 //! ```
-//! use tessera::connections::{Connections, Event, MemoryMailbox, Message, MessageId, Registration};
+//! use tessera::connections::{Connections, Event, MemoryMailbox, Message, Registration};
 //! use tessera::{Sessions, store::MemoryStore};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -15,11 +15,10 @@
 //!
 //! let session = sessions.create();
 //! session.authenticate("alice").await?;
-//! let name = connections.register(&session, Registration::default()).await?;
-//! let mut attachment = connections.attach(&name, MessageId::START, &session).await?;
+//! let mut client = connections.open(&session, Registration::default()).await?;
 //!
-//! connections.send(&name, &Message::new(Some("greeting"), "hello")?, None).await?;
-//! match attachment.next().await {
+//! connections.send(client.name(), &Message::new(Some("greeting"), "hello")?, None).await?;
+//! match client.next().await {
 //!     Some(Event::Message(entry)) => assert_eq!(entry.message.data(), "hello"),
 //!     other => panic!("{other:?}"),
 //! }

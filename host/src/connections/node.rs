@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tessera_connections::{EndReason, Mailbox, MailboxError, Name};
 use tessera_contract::Timestamp;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -20,10 +21,10 @@ use crate::{SessionError, Sessions};
 const MAXIMUM_LEAVING: usize = 100_000;
 
 /// A detached connection, whose entry in the registry is removed if its client does not come back.
+#[derive(Clone)]
 pub(super) struct Leaving {
     pub(super) due: Instant,
     pub(super) session: String,
-    pub(super) name: Name,
 }
 
 /// The state of a node.
@@ -35,9 +36,22 @@ pub(super) struct Node<M> {
     pub(super) id: u64,
     pub(super) attached: Mutex<HashMap<Name, Vec<Arc<Attached>>>>,
     pub(super) count: AtomicUsize,
-    pub(super) leaving: Mutex<Vec<Leaving>>,
+    pub(super) leaving: Mutex<HashMap<Name, Leaving>>,
+    /// The number of detachments under way.
+    pub(super) detaching: AtomicUsize,
+    pub(super) detached: Notify,
     pub(super) is_closing: AtomicBool,
     pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// The place of an attachment at its node.
+pub(super) struct Place<M>(Arc<Node<M>>);
+
+impl<M> Drop for Place<M> {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::SeqCst);
+        self.0.detached.notify_waiters();
+    }
 }
 
 impl<M> Drop for Node<M> {
@@ -81,19 +95,28 @@ impl<M> Node<M> {
         }
     }
 
-    /// Adds an attachment, unless the node has too many.
-    pub(super) fn admit(&self, attached: &Arc<Attached>) -> Result<(), ConnectionError> {
+    /// Reserves the place of an attachment, unless the node has too many.
+    pub(super) fn reserve(self: &Arc<Self>) -> Result<Place<M>, ConnectionError> {
         let admitted = self
             .count
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| {
                 (count < self.settings.on_node).then_some(count + 1)
             });
         admitted.map_err(|_| ConnectionError::TooManyOnNode)?;
+        Ok(Place(Arc::clone(self)))
+    }
+
+    /// Adds an attachment.
+    pub(super) fn admit(&self, attached: &Arc<Attached>) {
         lock(&self.attached)
             .entry(attached.name().clone())
             .or_default()
             .push(Arc::clone(attached));
-        Ok(())
+    }
+
+    /// Whether a client of this connection is attached to this node.
+    pub(super) fn has(&self, name: &Name) -> bool {
+        lock(&self.attached).contains_key(name)
     }
 
     /// Removes an attachment.
@@ -105,18 +128,17 @@ impl<M> Node<M> {
                 all.remove(attached.name());
             }
         }
-        self.count.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Notes that a connection has lost its client.
     pub(super) fn note_leaving(&self, session: &str, name: &Name) {
         let mut leaving = lock(&self.leaving);
-        if leaving.len() < MAXIMUM_LEAVING {
-            leaving.push(Leaving {
+        if leaving.len() < MAXIMUM_LEAVING || leaving.contains_key(name) {
+            let left = Leaving {
                 due: Instant::now() + self.settings.detached_for + Duration::from_secs(1),
                 session: session.to_owned(),
-                name: name.clone(),
-            });
+            };
+            leaving.insert(name.clone(), left);
         }
     }
 }

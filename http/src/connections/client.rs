@@ -8,7 +8,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::IntoResponse;
 use http::request::Parts;
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, Method, StatusCode, header};
 use serde::Deserialize;
 use tessera_connections::{Cursor, Event, MessageId, Name, Registration};
 
@@ -84,6 +84,10 @@ pub(crate) async fn open_stream<E: Engine, H: Hub<E>>(
     token: &str,
     parts: &Parts,
 ) -> Answer {
+    // A response without a body would leave an attached client that nobody reads.
+    if parts.method == Method::HEAD {
+        return Ok(events(Body::empty()));
+    }
     let opening = Query::<Opening>::try_from_uri(&parts.uri);
     let Query(Opening { prefix, kind, after }) = opening.map_err(|_: QueryRejection| {
         Problem::new(
@@ -98,7 +102,12 @@ pub(crate) async fn open_stream<E: Engine, H: Hub<E>>(
         match hub.attach(name, *after, &session).await {
             Ok(client) => {
                 let first = sse::opened(name, *after, true, retry(name));
-                return Ok(events(EventStream::new(client, name.clone(), *after, first)));
+                return Ok(events(Body::new(EventStream::new(
+                    client,
+                    name.clone(),
+                    *after,
+                    first,
+                ))));
             }
             // Also for a connection of another session, so that the answer tells nothing of it.
             Err(HubError::Missing) => {}
@@ -111,21 +120,25 @@ pub(crate) async fn open_stream<E: Engine, H: Hub<E>>(
         kind: kind.unwrap_or_else(|| "sse".to_owned()),
         ..Registration::default()
     };
-    let name = hub.register(&session, registration).await?;
-    let client = hub.attach(&name, MessageId::START, &session).await?;
+    let (name, client) = hub.open(&session, registration).await?;
     let mut first = sse::opened(&name, MessageId::START, false, retry(&name));
     if cursor.is_some() {
         let gap = Event::Gap(MessageId::START);
         first.push_str(&sse::event(&name, &mut MessageId::START.clone(), gap).0);
     }
-    Ok(events(EventStream::new(client, name, MessageId::START, first)))
+    Ok(events(Body::new(EventStream::new(
+        client,
+        name,
+        MessageId::START,
+        first,
+    ))))
 }
 
-fn events<C: super::hub::Client>(stream: EventStream<C>) -> axum::response::Response {
+fn events(stream: Body) -> axum::response::Response {
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         // Without it, proxies such as nginx buffer the response.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    (headers, Body::new(stream)).into_response()
+    (headers, stream).into_response()
 }

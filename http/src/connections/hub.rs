@@ -30,15 +30,15 @@ pub trait Hub<E: Engine>: Send + Sync + 'static {
     /// A client that is attached to this node.
     type Client: Client;
 
-    /// Registers a connection of a session.
+    /// Registers a connection of a session, and attaches its client to this node. After an error, nothing of it is left.
     ///
     /// # Errors
-    /// [`HubError::TooManyOfSession`], [`HubError::Other`].
-    fn register(
+    /// [`HubError::TooManyOfSession`], [`HubError::TooManyOnNode`], [`HubError::Other`].
+    fn open(
         &self,
         session: &E::Session,
         registration: Registration,
-    ) -> impl Future<Output = Result<Name, HubError>> + Send;
+    ) -> impl Future<Output = Result<(Name, Self::Client), HubError>> + Send;
 
     /// Attaches the client of a connection after the last message that it has received.
     ///

@@ -109,9 +109,12 @@ impl Service {
         }
     }
 
-    /// Waits for the tasks that continue after their responses.
+    /// Waits for the tasks that continue after their responses, and until the clients of streams are detached.
     pub(crate) async fn finish_tasks(&self) {
         self.tasks.finish().await;
+        if let Some(connections) = &self.connections {
+            connections.finish().await;
+        }
     }
 }
 

@@ -446,6 +446,27 @@ fn a_page_of_another_site_opens_no_stream_by_the_cookie() {
 }
 
 #[test]
+fn a_head_request_leaves_no_stream_that_nobody_reads() {
+    let (_directory, server) = serve(&["--store", "memory:"]);
+    let token = login(&server, "alice");
+    let authorization = bearer(&token);
+    let headers = [
+        ("Authorization", authorization.as_str()),
+        ("Accept", "text/event-stream"),
+    ];
+    let mut connection = connect(&server.address).expect("a connection");
+    let asked = request("HEAD", "/v1/connections", &headers, None);
+    connection.get_mut().write_all(&asked).expect("a request");
+    let mut line = String::new();
+    connection.read_line(&mut line).expect("an answer");
+    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+    let path = format!("/v1/sessions/{}/connections", public_id(&server, &token));
+    let listed = server.client().call("GET", &path, &server.service_key(), None);
+    assert_eq!(listed.ok()["connections"], json!([]));
+    server.stop();
+}
+
+#[test]
 fn a_session_has_at_most_sixteen_connections_and_a_full_mailbox_refuses() {
     let (_directory, server) = serve(&["--store", "memory:"]);
     let token = login(&server, "alice");
