@@ -9,6 +9,8 @@ mod pages;
 #[cfg(feature = "connections")]
 mod streams;
 
+#[cfg(feature = "connections")]
+use std::collections::BTreeSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,6 +29,8 @@ pub use self::fields::AGENT;
 use self::fields::{FIELDS, MAXIMUM_AGENT, MAXIMUM_NAME, MAXIMUM_TEXT, PREFIX};
 use crate::cookie::Cookie;
 use crate::csrf::CsrfLayer;
+#[cfg(feature = "connections")]
+use crate::csrf::check_origin;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::extract::{LoggedIn, Rejection};
@@ -349,6 +353,10 @@ async fn send<E: Engine>(
 /// The stream of a page.
 #[cfg(feature = "connections")]
 async fn events<E: Engine>(State(demo): Shared<E>, parts: Parts) -> Response {
+    // Another site's page would use up the connections of the session.
+    if let Err(problem) = check_origin(&BTreeSet::new(), &parts) {
+        return problem.into_response();
+    }
     let token = read_cookie(&parts.headers, demo.cookie.name()).map(str::to_owned);
     match (&demo.streams, token) {
         (Some(streams), Some(token)) => streams.open(&token, parts).await,

@@ -157,6 +157,9 @@ fn a_forged_form_changes_nothing() {
             .send("POST", path, &[FORM], Some(&format!("{theirs}{form}")))
             .refused(403, "invalid-csrf-token");
     }
+    visitor
+        .send("GET", "/events", &[("Sec-Fetch-Site", "cross-site")], None)
+        .refused(403, "cross-site");
     let mut stranger = Visitor::new(&server);
     for header in [("Origin", "http://example.com"), ("Sec-Fetch-Site", "cross-site")] {
         stranger
