@@ -22,6 +22,8 @@ pub enum Delivery {
     End(EndReason),
     /// Closes the socket: the client has connected elsewhere.
     TakenOver,
+    /// Closes the socket, so that the client comes back: the store has lost the attachment.
+    TryAgain,
 }
 
 /// The reader of one attachment.
@@ -35,6 +37,8 @@ pub struct Reader {
     after: MessageId,
     /// The last message that the socket has accepted.
     sent: MessageId,
+    /// The last message whose acknowledgement has succeeded.
+    acknowledged: Option<MessageId>,
     unacknowledged: u32,
     unacknowledged_bytes: usize,
     is_over: bool,
@@ -47,6 +51,8 @@ impl Reader {
             holder,
             after,
             sent: after,
+            // The acknowledgement of an earlier attachment may be lost.
+            acknowledged: (after == MessageId::START).then_some(after),
             unacknowledged: 0,
             unacknowledged_bytes: 0,
             is_over: false,
@@ -83,7 +89,11 @@ impl Reader {
             Some(_) => {}
             None if batch.holder != Some(self.holder) => {
                 self.is_over = true;
-                return vec![Delivery::TakenOver];
+                let closing = match batch.holder {
+                    Some(_) => Delivery::TakenOver,
+                    None => Delivery::TryAgain,
+                };
+                return vec![closing];
             }
             None => {}
         }
@@ -91,6 +101,7 @@ impl Reader {
         if batch.is_gap {
             self.after = batch.from;
             self.sent = batch.from;
+            self.acknowledged = Some(batch.from);
             deliveries.push(Delivery::Gap(batch.from));
         }
         for entry in batch.entries {
@@ -113,15 +124,26 @@ impl Reader {
         self.unacknowledged_bytes += entry.message.bytes(None);
     }
 
-    /// Returns the message through which to acknowledge now, if that is due; `is_idle`: no message waits for the socket.
+    /// Returns the message through which to acknowledge now, if that is due; `is_idle`: no message waits for the socket. Report
+    /// the success by [`acknowledged`](Self::acknowledged); without it, the same is due again.
     pub fn acknowledgement(&mut self, is_idle: bool) -> Option<MessageId> {
         let is_due = self.unacknowledged >= ACKNOWLEDGED_MESSAGES
             || self.unacknowledged_bytes >= ACKNOWLEDGED_BYTES
-            || is_idle && self.unacknowledged > 0;
+            || is_idle && self.is_unacknowledged();
         is_due.then(|| {
             (self.unacknowledged, self.unacknowledged_bytes) = (0, 0);
             self.sent
         })
+    }
+
+    /// Notes that the acknowledgement through this message has succeeded.
+    pub fn acknowledged(&mut self, through: MessageId) {
+        self.acknowledged = Some(through);
+    }
+
+    /// Whether the socket has accepted messages whose acknowledgement has not succeeded.
+    pub fn is_unacknowledged(&self) -> bool {
+        self.acknowledged != Some(self.sent)
     }
 }
 
@@ -159,6 +181,7 @@ mod tests {
             Delivery::Gap(at) => format!("gap {}", at.number),
             Delivery::End(reason) => reason.to_string(),
             Delivery::TakenOver => "taken over".into(),
+            Delivery::TryAgain => "try again".into(),
         };
         deliveries.iter().map(text).collect()
     }
@@ -193,6 +216,35 @@ mod tests {
         let batch = log.read(reader.after(), Limit::default());
         assert_eq!(texts(&reader.take(batch)), ["taken over"]);
         assert!(reader.is_over());
+    }
+
+    #[test]
+    fn the_client_of_an_attachment_that_the_store_has_lost_comes_back() {
+        let (mut log, mut reader) = attached();
+        append(&mut log, "a");
+        log.detach(OWN);
+        let batch = log.read(reader.after(), Limit::default());
+        assert_eq!(texts(&reader.take(batch)), ["try again"]);
+        assert!(reader.is_over());
+    }
+
+    #[test]
+    fn an_acknowledgement_is_due_until_it_succeeds_also_after_the_client_has_come_back() {
+        let (mut log, mut reader) = attached();
+        let last = append(&mut log, "a");
+        assert!(!reader.is_unacknowledged());
+        let batch = log.read(reader.after(), Limit::default());
+        if let [Delivery::Message(entry)] = &reader.take(batch)[..] {
+            reader.sent(entry);
+        }
+        for _ in 0..2 {
+            assert_eq!(reader.acknowledgement(true), Some(last));
+        }
+        let mut back = Reader::new(OWN, last);
+        assert_eq!(back.acknowledgement(true), Some(last));
+        back.acknowledged(last);
+        assert_eq!(back.acknowledgement(true), None);
+        assert!(!back.is_unacknowledged());
     }
 
     #[test]
@@ -266,7 +318,9 @@ mod tests {
         }
         assert_eq!(due.last().map(|id| id.number), Some(33));
         assert_eq!(reader.acknowledgement(false), None);
-        assert_eq!(reader.acknowledgement(true).map(|id| id.number), Some(34));
+        let last = reader.acknowledgement(true).unwrap();
+        assert_eq!(last.number, 34);
+        reader.acknowledged(last);
         assert_eq!(reader.acknowledgement(true), None);
     }
 }

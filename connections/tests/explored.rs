@@ -355,7 +355,7 @@ impl World {
         let mut reader = Reader::new(node.reader.holder, after);
         let deliveries = reader.take(batch);
         let is_changed = !deliveries.is_empty();
-        if is_taken_over && deliveries != [Delivery::TakenOver] {
+        if is_taken_over && !matches!(deliveries[..], [Delivery::TakenOver | Delivery::TryAgain]) {
             self.broken = Some("a node that was taken over delivers");
         }
         node.reader.after = reader.after();
@@ -388,7 +388,7 @@ impl World {
                 self.received.push(Received::End);
                 self.socket = None;
             }
-            Delivery::TakenOver => self.socket = None,
+            Delivery::TakenOver | Delivery::TryAgain => self.socket = None,
         }
         true
     }

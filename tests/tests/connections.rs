@@ -32,6 +32,7 @@ struct Fixture {
     sessions: Sessions,
     one: Node,
     two: Node,
+    mailbox: MemoryMailbox,
     /// Whether the store of the sessions is out of reach.
     is_down: Arc<AtomicBool>,
 }
@@ -70,11 +71,12 @@ fn fixture(change: impl Fn(ConnectionsBuilder) -> ConnectionsBuilder) -> Fixture
         let builder = Connections::builder(&sessions).beat(BEAT);
         change(builder).build(mailbox).expect("a node")
     };
-    let (one, two) = (node(mailbox.clone()), node(mailbox));
+    let (one, two) = (node(mailbox.clone()), node(mailbox.clone()));
     Fixture {
         sessions,
         one,
         two,
+        mailbox,
         is_down,
     }
 }
@@ -374,7 +376,11 @@ async fn a_session_has_at_most_so_many_connections_and_those_that_were_closed_do
 
 #[tokio::test]
 async fn a_further_connection_replaces_the_oldest_one_without_a_client() {
-    let fixture = fixture(|builder| builder.per_session(2).detached_for(Duration::from_secs(4)));
+    // A node counts as dead after three beats.
+    let fixture = fixture(|builder| {
+        let builder = builder.beat(Duration::from_secs(1));
+        builder.per_session(2).detached_for(Duration::from_secs(4))
+    });
     let (session, _) = fixture.login("alice").await;
     let open = async || fixture.one.open(&session, Registration::default()).await;
     let left = open().await.expect("a connection");
@@ -397,6 +403,33 @@ async fn a_further_connection_replaces_the_oldest_one_without_a_client() {
     // Each has a client. The order of registrations has a resolution of a millisecond.
     tokio::time::sleep(Duration::from_millis(2)).await;
     assert!(matches!(open().await, Err(ConnectionError::TooManyOfSession)));
+}
+
+#[tokio::test]
+async fn the_clients_of_a_killed_process_do_not_lock_their_session_out() {
+    let fixture = fixture(|builder| builder.per_session(1).detached_for(Duration::from_secs(4)));
+    let (session, token) = fixture.login("alice").await;
+    let (sessions, mailbox) = (fixture.sessions.clone(), fixture.mailbox.clone());
+    let killed = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let builder = Connections::builder(&sessions).beat(BEAT).per_session(1);
+            let node = builder.build(mailbox).expect("a node");
+            let session = sessions.open(&token).await.expect("a session");
+            let client = node.open(&session, Registration::default()).await;
+            // Its drop would detach the client.
+            std::mem::forget(client.expect("a connection"));
+        });
+        runtime.shutdown_background();
+    });
+    killed.join().expect("a killed process");
+    let open = async || fixture.two.open(&session, Registration::default()).await;
+    assert!(matches!(open().await, Err(ConnectionError::TooManyOfSession)));
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    open().await.expect("a connection");
 }
 
 #[tokio::test]

@@ -117,6 +117,10 @@ impl<M: Mailbox> Attachment<M> {
                 self.is_over = true;
                 Event::TakenOver
             }
+            Delivery::TryAgain => {
+                self.is_over = true;
+                Event::TryAgain
+            }
         }
     }
 
@@ -153,6 +157,9 @@ impl<M: Mailbox> Attachment<M> {
     async fn wait(&mut self, is_read: bool) {
         let pause = if is_read { self.node.settings.poll } else { PAUSE };
         let mut until = Instant::now() + pause;
+        if is_read && self.acknowledge_at.is_none() && self.reader.is_unacknowledged() {
+            self.acknowledge_at = Some(Instant::now() + ACKNOWLEDGED_AFTER);
+        }
         if let (Some(at), true) = (self.acknowledge_at, is_read) {
             until = until.min(at);
         }
@@ -169,7 +176,6 @@ impl<M: Mailbox> Attachment<M> {
         let Some(through) = self.reader.acknowledgement(is_idle) else {
             return;
         };
-        self.acknowledge_at = None;
         let (node, name) = (&self.node, self.attached.name());
         let replay = node.settings.bounds.replay_messages;
         let holder = self.attached.holder();
@@ -177,12 +183,19 @@ impl<M: Mailbox> Attachment<M> {
             .mailbox
             .acknowledge(node.now(), name, holder, through, replay)
             .await;
-        if let Err(error) = acknowledged {
-            // The next acknowledgement covers these messages as well.
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "delivered messages were not acknowledged"
-            );
+        match acknowledged {
+            Ok(()) => {
+                self.reader.acknowledged(through);
+                self.acknowledge_at = None;
+            }
+            Err(error) => {
+                // Otherwise the mailbox would stay full until a further message.
+                self.acknowledge_at = Some(Instant::now() + ACKNOWLEDGED_AFTER);
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "delivered messages were not acknowledged"
+                );
+            }
         }
     }
 }
@@ -212,8 +225,8 @@ async fn detach<M: Mailbox>(node: &Node<M>, attached: &Attached) {
         .detach(node.now(), name, attached.holder(), until)
         .await
     {
-        Ok(true) => node.note_leaving(attached.session(), name),
-        Ok(false) => {}
+        // Also if the mailbox had another holder or none: the clean-up finds out.
+        Ok(_) => node.note_leaving(attached.session(), name),
         Err(error) => {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,

@@ -175,10 +175,12 @@ impl<M: Mailbox> Connections<M> {
         }
         if removed == 0 {
             let before = node.now().saturating_sub(node.settings.detached_for / 8);
+            // A client of a process that was killed is none.
+            let shown = self.shown(found).await?;
             let is_left = |entry: &&Registered| {
-                let found = found.iter().find(|found| found.name == entry.name);
-                found.is_some_and(|found| {
-                    found.ended.is_some() || (found.holder.is_none() && entry.created_at <= before)
+                let connection = shown.iter().find(|connection| connection.name == entry.name);
+                connection.is_some_and(|connection| {
+                    connection.ended.is_some() || (!connection.is_attached && entry.created_at <= before)
                 })
             };
             let left = entries.iter().filter(is_left);
@@ -384,7 +386,8 @@ impl<M: Mailbox> Connections<M> {
             tokio::pin!(detached);
             // Registered before the count is read.
             detached.as_mut().enable();
-            if self.node.detaching.load(Ordering::SeqCst) == 0 && self.attached() == 0 {
+            // In this order, because an attachment that is dropped raises the one before it lowers the other.
+            if self.attached() == 0 && self.node.detaching.load(Ordering::SeqCst) == 0 {
                 return;
             }
             detached.await;

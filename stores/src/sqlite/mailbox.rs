@@ -162,6 +162,10 @@ impl SqliteMailbox {
         let mut connection = self.shared.connection();
         let transaction = connection.transaction_with_behavior(behavior).map_err(not_done)?;
         let done = run(&transaction);
+        if let Err(MailboxError::Store(_)) = done {
+            // Half of a change must not be stored: the drop of the transaction undoes it.
+            return done;
+        }
         // A refused call may have evicted messages or ended the connection.
         transaction.commit().map_err(commit_failed)?;
         done
