@@ -42,7 +42,20 @@ def map_path_parameters(context, path_parameters):
     if context.operation.path.endswith("/{public_id}") and len(str(path_parameters.get("public_id"))) % 4 != 3:
         path_parameters["subject"] = "alice"
         path_parameters["public_id"] = public_id(new_token())
+    if "/v1/connections/" in context.operation.path and len(str(path_parameters.get("connection"))) % 4 != 3:
+        path_parameters["connection"] = new_connection()
     return path_parameters
+
+
+def new_connection():
+    request = urllib.request.Request(
+        URL + "/v1/connections",
+        headers={"Authorization": "Bearer " + new_token(), "Accept": "text/event-stream"},
+    )
+    with urllib.request.urlopen(request) as stream:
+        for line in stream:
+            if line.startswith(b"data: "):
+                return json.loads(line[len(b"data: "):])["connection"]
 
 
 def public_id(token):
@@ -69,7 +82,8 @@ class Credentials:
     def set(self, case, token, context):
         case.headers = case.headers or {}
         path = case.operation.path
-        by_service = path == "/v1/sessions" or path.startswith("/v1/subjects/")
+        of_service = ("/v1/sessions", "/v1/subjects/", "/v1/connections", "/v1/messages")
+        by_service = path.startswith(of_service)
         if by_service or path == "/v1/session/authenticate":
             case.headers["X-Tessera-Service-Key"] = KEY
         if path.startswith("/v1/session") and not by_service or path == "/auth":

@@ -91,6 +91,10 @@ impl<M: Mailbox> Hub<Sessions> for Connections<M> {
         Ok(self.attach(name, after, session).await?)
     }
 
+    fn maximum_message_bytes(&self) -> u32 {
+        self.node.settings.bounds.maximum_message_bytes
+    }
+
     async fn send(
         &self,
         name: &Name,

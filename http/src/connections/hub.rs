@@ -52,6 +52,9 @@ pub trait Hub<E: Engine>: Send + Sync + 'static {
         session: &E::Session,
     ) -> impl Future<Output = Result<Self::Client, HubError>> + Send;
 
+    /// Returns the limit of a message, in bytes, with its event and key.
+    fn maximum_message_bytes(&self) -> u32;
+
     /// Sends a message to a connection.
     ///
     /// # Errors

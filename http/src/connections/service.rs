@@ -87,6 +87,17 @@ fn name(path: Result<Path<String>, PathRejection>) -> Result<Name, Problem> {
     text.parse().map_err(|_| HubError::Missing.into())
 }
 
+/// The public id of a session in a path.
+fn session(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let Path(text) = path.map_err(|_| malformed_path())?;
+    // It has the form of a name.
+    if text.parse::<Name>().is_err() {
+        let detail = "public_id must be 1 to 64 letters, digits, `-` and `_`";
+        return Err(Problem::new(422, "invalid-argument", detail).with("argument", "public_id"));
+    }
+    Ok(text)
+}
+
 fn selection(query: Result<Query<Selection>, QueryRejection>) -> Result<Selection, Problem> {
     let detail = "the query takes `prefix`, `type` and `cursor`";
     let Query(selection) = query.map_err(|_| Problem::new(400, "query-malformed", detail))?;
@@ -106,7 +117,8 @@ struct Sending {
 }
 
 impl Sending {
-    fn of(MessageMembers(body): MessageMembers) -> Result<Self, Problem> {
+    /// Checks a body, also for a message that no connection will receive.
+    fn of(MessageMembers(body): MessageMembers, maximum_bytes: u32) -> Result<Self, Problem> {
         let mut body = body.only(&["event", "data", "key"])?;
         let event: Option<String> = body.take_as("event", "a string")?;
         let data: String = body.require("data", "a string")?;
@@ -117,10 +129,12 @@ impl Sending {
             }
         };
         let member = if event.is_some() { "event" } else { "data" };
-        Ok(Self {
-            message: Message::new(event.as_deref(), &data).map_err(unfit(member))?,
-            key: key.map(|key| key.parse().map_err(unfit("key"))).transpose()?,
-        })
+        let message = Message::new(event.as_deref(), &data).map_err(unfit(member))?;
+        let key: Option<SendKey> = key.map(|key| key.parse().map_err(unfit("key"))).transpose()?;
+        if message.bytes(key.as_ref()) > maximum_bytes as usize {
+            return Err(HubError::TooLarge(maximum_bytes).into());
+        }
+        Ok(Self { message, key })
     }
 
     async fn to<E: Engine, H: Hub<E>>(&self, hub: &H, name: &Name) -> Result<String, HubError> {
@@ -154,7 +168,7 @@ pub(super) async fn send<E: Engine, H: Hub<E>>(
     path: Result<Path<String>, PathRejection>,
     body: MessageMembers,
 ) -> Answer {
-    let (name, sending) = (name(path)?, Sending::of(body)?);
+    let (name, sending) = (name(path)?, Sending::of(body, hub.maximum_message_bytes())?);
     let id = sending.to::<E, H>(&hub, &name).await?;
     answer(StatusCode::ACCEPTED, &json!({ "id": id }))
 }
@@ -167,8 +181,8 @@ pub(super) async fn send_to_session<E: Engine, H: Hub<E>>(
     path: Result<Path<String>, PathRejection>,
     body: MessageMembers,
 ) -> Answer {
-    let Path(session) = path.map_err(|_| malformed_path())?;
-    let sending = Sending::of(body)?;
+    let session = session(path)?;
+    let sending = Sending::of(body, hub.maximum_message_bytes())?;
     let connections = hub.of_session(&session).await?;
     outcomes(sending.to_each::<E, H>(&hub, &connections).await, None)
 }
@@ -183,7 +197,7 @@ pub(super) async fn send_to_subject<E: Engine, H: Hub<E>>(
     body: MessageMembers,
 ) -> Answer {
     let Path(subject) = path.map_err(|_| malformed_path())?;
-    let (cursor, sending) = (page(query)?, Sending::of(body)?);
+    let (cursor, sending) = (page(query)?, Sending::of(body, hub.maximum_message_bytes())?);
     let (connections, next) = hub.of_subject(&subject, cursor.as_deref()).await?;
     outcomes(sending.to_each::<E, H>(&hub, &connections).await, next)
 }
@@ -196,7 +210,7 @@ pub(super) async fn send_to_all<E: Engine, H: Hub<E>>(
     query: Result<Query<Selection>, QueryRejection>,
     body: MessageMembers,
 ) -> Answer {
-    let (selection, sending) = (selection(query)?, Sending::of(body)?);
+    let (selection, sending) = (selection(query)?, Sending::of(body, hub.maximum_message_bytes())?);
     let Selection { prefix, kind, cursor } = &selection;
     let (connections, next) = hub.walk(prefix, kind, cursor).await?;
     outcomes(sending.to_each::<E, H>(&hub, &connections).await, next)
@@ -221,7 +235,7 @@ pub(super) async fn of_session<E: Engine, H: Hub<E>>(
     Extension(hub): Extension<Arc<H>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Answer {
-    let Path(session) = path.map_err(|_| malformed_path())?;
+    let session = session(path)?;
     listing(&hub.of_session(&session).await?, None)
 }
 
