@@ -1,6 +1,7 @@
 //! `tessera`: a session service over HTTP, and its tools.
 
 mod component;
+mod connections;
 mod demo;
 mod duration;
 mod environment;
@@ -61,6 +62,9 @@ enum Command {
     /// List, show, end and count the sessions in a store.
     #[command(subcommand, arg_required_else_help = true)]
     Sessions(sessions::Sessions),
+    /// List and end open connections, and send messages to them.
+    #[command(subcommand, arg_required_else_help = true)]
+    Connections(connections::Command),
     /// Copy the sessions of one store to another, while the service runs.
     Migrate(migrate::Migrate),
     /// Extract the WebAssembly component from this program, to audit it or to run it elsewhere.
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         Command::Key(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Sessions(command) => command.run(),
+        Command::Connections(command) => command.run(),
         Command::Migrate(command) => command.run(),
         Command::Component(command) => command.run(),
     };

@@ -72,7 +72,7 @@ pub(crate) enum Sessions {
 #[derive(Args, Clone)]
 pub(crate) struct Place {
     #[command(flatten)]
-    data: DataFlags,
+    pub(crate) data: DataFlags,
     #[command(flatten)]
     place: PlaceFlags,
 }
@@ -116,7 +116,7 @@ impl Sessions {
 }
 
 /// An engine over the store, with a temporary key, because these commands neither issue nor verify tokens.
-fn engine(place: Place, store: PlainStore) -> Result<tessera::Sessions, Failure> {
+pub(crate) fn engine(place: Place, store: PlainStore) -> Result<tessera::Sessions, Failure> {
     let builder = tessera::Sessions::builder();
     let builder = place.place.apply(builder.instances(1)).key(new_key(None)?);
     builder

@@ -338,6 +338,65 @@ fn an_operator_sees_sessions_and_connections_apart() {
 }
 
 #[test]
+fn an_operator_lists_connections_sends_to_one_and_ends_it() {
+    let (_directory, server) = serve(&[]);
+    let token = login(&server, "alice");
+    let mut stream = Stream::new(&server, &token);
+    let data = server.data.to_str().expect("UTF-8").to_owned();
+    let run_in = |command: &str, arguments: &[&str]| {
+        let words = [&["connections", command, "--data", &data], arguments].concat();
+        run(&words)
+    };
+    let said = |command: &str, arguments: &[&str]| {
+        let (is_done, said, failed) = run_in(command, arguments);
+        assert!(is_done, "{failed}");
+        said
+    };
+    let (name, session) = (stream.name.clone(), public_id(&server, &token));
+    let all = said("list", &[]);
+    let words: Vec<&str> = all
+        .lines()
+        .nth(1)
+        .expect("a row")
+        .split_whitespace()
+        .take(6)
+        .collect();
+    assert_eq!(words, [&name, &session, "alice", "-", "sse", "attached"]);
+    for selection in [["--subject", "alice"], ["--session", &session], ["--type", "sse"]] {
+        assert_eq!(said("list", &selection), all, "{selection:?}");
+    }
+    for selection in [
+        ["--subject", "bob"],
+        ["--session", "nobody"],
+        ["--prefix", "/other"],
+    ] {
+        assert_eq!(said("list", &selection).lines().count(), 1, "{selection:?}");
+    }
+    let id = said("send", &["--connection", &name, "--text", "hello", "--key", "k"]);
+    assert_eq!(
+        said("send", &["--connection", &name, "--text", "hello", "--key", "k"]),
+        id
+    );
+    assert_eq!(stream.message(), "hello");
+    assert_eq!(said("close", &["--connection", &name]), "");
+    assert_eq!(stream.end(), "closed");
+    let refusal = |command: &str, arguments: &[&str]| {
+        let (is_done, _, failed) = run_in(command, arguments);
+        assert!(!is_done);
+        failed
+    };
+    assert!(refusal("send", &["--connection", &name, "--text", "late"]).contains("ended"));
+    assert!(refusal("send", &["--connection", "nobody", "--text", "x"]).contains("no such connection"));
+    assert!(refusal("close", &["--connection", "a b"]).contains("name"));
+    assert!(refusal("send", &["--connection", &name, "--text", "x", "--event", "end"]).contains("event"));
+    assert!(
+        !run(&["connections", "list", "--store", "memory:"]).0,
+        "another process has the memory"
+    );
+    server.stop();
+}
+
+#[test]
 fn a_cursor_of_another_session_opens_a_new_connection_and_tells_nothing() {
     let (_directory, server) = serve(&["--store", "memory:"]);
     let (alice, mallory) = (login(&server, "alice"), login(&server, "mallory"));
