@@ -1,4 +1,4 @@
-//! The tasks of a node: the beat, which judges sessions and renews leases, and the notifications of the mailboxes.
+//! The tasks of a node: its beats, which judge sessions and renew leases, and the notifications of the mailboxes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
@@ -9,7 +9,7 @@ use futures_util::stream;
 use tessera_connections::{Changed, EndReason, Mailbox, MailboxError, Name};
 use tessera_contract::store::{BATCH_LIMIT, Entry, StoreError};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::attached::{Attached, Closing, lock};
 use super::node::{Leaving, Node, node_name};
@@ -24,8 +24,10 @@ pub(super) fn start<M: Mailbox>(node: &Arc<Node<M>>) -> Vec<JoinHandle<()>> {
     let changes = node.mailbox.changed();
     vec![
         tokio::spawn(forward(Arc::downgrade(node), changes)),
-        tokio::spawn(beat(Arc::downgrade(node))),
-        tokio::spawn(clean(Arc::downgrade(node))),
+        tokio::spawn(live(Beats::of(node))),
+        tokio::spawn(judge_all(Beats::of(node))),
+        tokio::spawn(maintain(Beats::of(node))),
+        tokio::spawn(clean(Beats::of(node))),
     ]
 }
 
@@ -41,36 +43,54 @@ async fn forward<M: Mailbox>(node: Weak<Node<M>>, changes: impl futures_util::St
     }
 }
 
-async fn beat<M: Mailbox>(node: Weak<Node<M>>) {
-    let Some(settings) = node.upgrade().map(|node| node.settings.clone()) else {
-        return;
-    };
-    let mut ticks = interval(settings.beat);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut renewed = Instant::now();
-    loop {
-        ticks.tick().await;
-        let Some(node) = node.upgrade() else { return };
+/// The beats of a node. Each kind of work has a task of its own, so that one that waits for the store delays no other.
+struct Beats<M> {
+    node: Weak<Node<M>>,
+    ticks: Interval,
+}
+
+impl<M: Mailbox> Beats<M> {
+    fn of(node: &Arc<Node<M>>) -> Self {
+        let mut ticks = interval(node.settings.beat);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            node: Arc::downgrade(node),
+            ticks,
+        }
+    }
+
+    /// Waits for the next beat; `None` if the node is gone.
+    async fn next(&mut self) -> Option<Arc<Node<M>>> {
+        self.ticks.tick().await;
+        self.node.upgrade()
+    }
+}
+
+async fn live<M: Mailbox>(mut beats: Beats<M>) {
+    while let Some(node) = beats.next().await {
         node.show_life().await;
+    }
+}
+
+async fn judge_all<M: Mailbox>(mut beats: Beats<M>) {
+    while let Some(node) = beats.next().await {
         node.judge_sessions().await;
+    }
+}
+
+async fn maintain<M: Mailbox>(mut beats: Beats<M>) {
+    let mut renewed = Instant::now();
+    while let Some(node) = beats.next().await {
         node.end_expired().await;
-        if renewed.elapsed() >= settings.lease / 3 {
+        if renewed.elapsed() >= node.settings.lease / 3 && node.renew_leases().await {
             renewed = Instant::now();
-            node.renew_leases().await;
         }
     }
 }
 
-/// Removes what clients have left behind. In a task of its own, so that it delays no judgement.
-async fn clean<M: Mailbox>(node: Weak<Node<M>>) {
-    let Some(interval_of_beat) = node.upgrade().map(|node| node.settings.beat) else {
-        return;
-    };
-    let mut ticks = interval(interval_of_beat);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let Some(node) = node.upgrade() else { return };
+/// Removes what clients have left behind.
+async fn clean<M: Mailbox>(mut beats: Beats<M>) {
+    while let Some(node) = beats.next().await {
         node.remove_left().await;
     }
 }
@@ -164,15 +184,16 @@ impl<M: Mailbox> Node<M> {
     /// Ends the connections that have reached the end of their life.
     async fn end_expired(&self) {
         let now = self.now();
-        for attached in self
-            .attachments()
-            .iter()
-            .filter(|attached| attached.ends_at <= now)
-        {
+        let mut expired = self.attachments();
+        expired.retain(|attached| attached.ends_at <= now);
+        let end = expired.iter().map(async |attached| {
             if let Err(error) = self.end(attached.name(), EndReason::Expired).await {
                 failed("ending a connection at the end of its life", &error);
             }
-        }
+        });
+        stream::iter(end)
+            .for_each_concurrent(CONCURRENT, |ended| ended)
+            .await;
     }
 
     /// Removes detached connections whose client has not come back.
@@ -227,8 +248,8 @@ impl<M: Mailbox> Node<M> {
         }
     }
 
-    /// Lets the mailboxes of the attachments live on.
-    async fn renew_leases(&self) {
+    /// Lets the mailboxes of the attachments live on; returns whether all do.
+    async fn renew_leases(&self) -> bool {
         let names: BTreeSet<Name> = self
             .attachments()
             .iter()
@@ -240,8 +261,12 @@ impl<M: Mailbox> Node<M> {
             match self.mailbox.keep(self.now(), batch, until).await {
                 // Their readers find out.
                 Ok(missing) => missing.iter().for_each(|name| self.wake(name)),
-                Err(error) => failed("renewing leases", &error),
+                Err(error) => {
+                    failed("renewing leases", &error);
+                    return false;
+                }
             }
         }
+        true
     }
 }
