@@ -40,7 +40,7 @@ pub(crate) enum Command {
         /// The name of the connection, as shown by `list`
         #[arg(long, allow_hyphen_values = true)]
         connection: Name,
-        /// The text of the message; `-` reads it from standard input
+        /// The text of the message; `-` reads it from standard input, without its last line break
         #[arg(long, allow_hyphen_values = true)]
         text: String,
         /// The name of the event
@@ -137,7 +137,17 @@ fn read(text: String) -> Result<String, Failure> {
     std::io::BufReader::new(input)
         .read_to_string(&mut text)
         .map_err(Failure::during("cannot read the message from standard input"))?;
-    Ok(text)
+    Ok(without_last_break(text))
+}
+
+fn without_last_break(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
 }
 
 async fn list(connections: &Connections<AnyMailbox>, selection: &Selection) -> Result<(), Failure> {
@@ -189,4 +199,22 @@ fn row(connection: &Connection) -> Vec<String> {
         state.to_owned(),
         moment::show(head.ends_at),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_last_break;
+
+    #[test]
+    fn one_line_break_at_the_end_is_that_of_the_shell() {
+        for (input, text) in [
+            ("a", "a"),
+            ("a\n", "a"),
+            ("a\r\n", "a"),
+            ("a\n\n", "a\n"),
+            ("\n", ""),
+        ] {
+            assert_eq!(without_last_break(input.into()), text);
+        }
+    }
 }
