@@ -17,3 +17,11 @@ pub(crate) fn check_cursor(cursor: &str) -> Result<Option<Name>, MailboxError> {
     let name = cursor.parse().map_err(|_| StoreError::MalformedCursor)?;
     Ok(Some(name))
 }
+
+/// `Ok(false)` in place of a missing mailbox.
+pub(crate) fn or_false(done: Result<bool, MailboxError>) -> Result<bool, MailboxError> {
+    match done {
+        Err(MailboxError::Missing) => Ok(false),
+        done => done,
+    }
+}

@@ -13,7 +13,7 @@ use tessera_connections::{
 };
 use tessera_contract::Timestamp;
 
-use crate::mail::{check_cursor, stamp};
+use crate::mail::{check_cursor, or_false, stamp};
 use crate::wakes::{Changes, Signal, Wakes};
 
 /// Mailboxes in the memory of the process, for one process and for tests. They do not outlive it.
@@ -121,14 +121,6 @@ impl MemoryMailbox {
         let changed = change(self.boxes().live(now, name)?);
         self.shared.wakes.wake(name);
         changed
-    }
-}
-
-/// `Ok(false)` in place of a missing mailbox.
-fn or_false(done: Result<bool, MailboxError>) -> Result<bool, MailboxError> {
-    match done {
-        Err(MailboxError::Missing) => Ok(false),
-        done => done,
     }
 }
 
