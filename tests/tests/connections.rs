@@ -426,6 +426,8 @@ async fn the_clients_of_a_killed_process_do_not_lock_their_session_out() {
         runtime.shutdown_background();
     });
     killed.join().expect("a killed process");
+    // The order of registrations has a resolution of a millisecond.
+    tokio::time::sleep(Duration::from_millis(2)).await;
     let open = async || fixture.two.open(&session, Registration::default()).await;
     assert!(matches!(open().await, Err(ConnectionError::TooManyOfSession)));
     tokio::time::sleep(Duration::from_millis(600)).await;

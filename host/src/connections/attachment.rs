@@ -76,8 +76,6 @@ impl<M: Mailbox> Attachment<M> {
     pub async fn next(&mut self) -> Option<Event> {
         if let Some(entry) = self.returned.take() {
             self.reader.sent(&entry);
-            self.acknowledge_at
-                .get_or_insert_with(|| Instant::now() + ACKNOWLEDGED_AFTER);
         }
         loop {
             if self.is_over {

@@ -239,15 +239,6 @@ impl<M: Mailbox> Node<M> {
         }
     }
 
-    async fn leave(&self, session: &str, name: &Name) {
-        if let Err(error) = self.registry.leave(session, name).await {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "a connection that is gone stays registered for a while"
-            );
-        }
-    }
-
     /// Lets the mailboxes of the attachments live on; returns whether all do.
     async fn renew_leases(&self) -> bool {
         let names: BTreeSet<Name> = self

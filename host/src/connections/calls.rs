@@ -16,7 +16,7 @@ use super::attached::{Attached, Closing, lock};
 use super::attachment::Attachment;
 use super::beat;
 use super::error::ConnectionError;
-use super::node::{Node, draw, node_name};
+use super::node::{Node, Place, draw, node_name};
 use super::registry::{Registered, Registry};
 use super::settings::Settings;
 use super::watch::Watch;
@@ -86,6 +86,14 @@ impl<M: Mailbox> Connections<M> {
         session: &Session,
         registration: Registration,
     ) -> Result<Name, ConnectionError> {
+        Ok(self.enter_with_head(session, registration).await?.0)
+    }
+
+    async fn enter_with_head(
+        &self,
+        session: &Session,
+        registration: Registration,
+    ) -> Result<(Name, Head), ConnectionError> {
         let node = &self.node;
         let details = session.details()?;
         session.handle_and_key()?;
@@ -106,16 +114,11 @@ impl<M: Mailbox> Connections<M> {
         let until = node.in_time(node.settings.detached_for);
         let opened = node.mailbox.open(node.now(), &name, &text, until).await;
         if let Err(error) = opened {
-            if let Err(error) = node.registry.leave(&head.session, &name).await {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "a connection that could not be opened stays registered for a while"
-                );
-            }
+            node.leave(&head.session, &name).await;
             return Err(error.into());
         }
         node.note_leaving(&head.session, &name);
-        Ok(name)
+        Ok((name, head))
     }
 
     /// Enters a connection in the registry. If the session has too many, those that were left behind are removed first.
@@ -143,9 +146,9 @@ impl<M: Mailbox> Connections<M> {
         registration: Registration,
     ) -> Result<Attachment<M>, ConnectionError> {
         // Before the registration, which would count towards the session's connections.
-        drop(self.node.reserve()?);
-        let name = self.register(session, registration).await?;
-        let attached = self.attach(&name, MessageId::START, session).await;
+        let (place, watch) = (self.node.reserve()?, Watch::of(session)?);
+        let (name, head) = self.enter_with_head(session, registration).await?;
+        let attached = self.attach_to(&name, head, MessageId::START, watch, place).await;
         if attached.is_err()
             && let Err(error) = self.close(&name).await
         {
@@ -214,6 +217,19 @@ impl<M: Mailbox> Connections<M> {
         if head.session != details.public_id {
             return Err(ConnectionError::Missing);
         }
+        self.attach_to(name, head, after, watch, place).await
+    }
+
+    /// Attaches a client to the mailbox with this head.
+    async fn attach_to(
+        &self,
+        name: &Name,
+        head: Head,
+        after: MessageId,
+        watch: Watch,
+        place: Place<M>,
+    ) -> Result<Attachment<M>, ConnectionError> {
+        let node = &self.node;
         let holder = Holder {
             node: node.id,
             attachment: draw()?,

@@ -144,6 +144,16 @@ impl<M> Node<M> {
 }
 
 impl<M: Mailbox> Node<M> {
+    /// Removes a connection that is gone from the registry.
+    pub(super) async fn leave(&self, session: &str, name: &Name) {
+        if let Err(error) = self.registry.leave(session, name).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "a connection that is gone stays registered for a while"
+            );
+        }
+    }
+
     /// Ends a connection; returns whether this call did.
     pub(super) async fn end(&self, name: &Name, reason: EndReason) -> Result<bool, MailboxError> {
         let until = self.in_time(self.settings.detached_for);
