@@ -9,7 +9,7 @@ use tessera::store::AnyMailbox;
 use crate::failure::Failure;
 use crate::moment;
 use crate::output::{say, table};
-use crate::sessions::{Place, engine};
+use crate::sessions::{Place, complete, engine};
 
 /// The connections of a page.
 const PAGE: u32 = 100;
@@ -71,10 +71,7 @@ enum Selection {
 
 impl Command {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime
-            .map_err(Failure::during("cannot start"))?
-            .block_on(self.answer())
+        complete(self.answer())
     }
 
     async fn answer(self) -> Result<(), Failure> {

@@ -79,10 +79,7 @@ pub(crate) struct Place {
 
 impl Sessions {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime
-            .map_err(Failure::during("cannot start"))?
-            .block_on(self.answer())
+        complete(self.answer())
     }
 
     async fn answer(self) -> Result<(), Failure> {
@@ -113,6 +110,14 @@ impl Sessions {
             Self::Count { place } => count(&place).await,
         }
     }
+}
+
+/// Runs a command of an operator to its end.
+pub(crate) fn complete(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .map_err(Failure::during("cannot start"))?
+        .block_on(command)
 }
 
 /// An engine over the store, with a temporary key, because these commands neither issue nor verify tokens.
