@@ -268,7 +268,7 @@ impl<'a> Written<'a> {
             Param::Value(self.value),
             Param::Number(self.version.cast_signed()),
             Param::Guard(self.guard.map(u64::cast_signed)),
-            Param::Owner(self.at.owner.as_deref().map(str::as_bytes)),
+            Param::Optional(self.at.owner.as_deref().map(str::as_bytes)),
             Param::Number(millis(self.now)),
             Param::Number(millis(self.at.expires_at.min(self.at.ends_at))),
             Param::Number(millis(self.at.ends_at)),

@@ -60,32 +60,50 @@ impl Retrier {
         sql: &Sql,
         params: &[Param<'_>],
     ) -> Result<Answer, Fault> {
-        if (self.access, kind) == (Access::Read, Kind::Write) {
-            return Err(Fault {
-                verdict: Verdict::Mistake,
-                error: SqlError::OpenedToRead,
-            });
-        }
+        self.check_access(kind)?;
         let mut tries = 1;
         loop {
             let fault = match self.once(deadline, kind, sql, params).await {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
-            let most = match fault.verdict {
-                Verdict::Again => MAXIMUM_TRIES_BESIDE_OTHERS,
-                Verdict::Reconnect => MAXIMUM_TRIES,
-                // A statement that timed out is not repeated, because it would time out again.
-                Verdict::Unknown if kind == Kind::Read && fault.error != SqlError::TimedOut => MAXIMUM_TRIES,
-                _ => 1,
-            };
-            let pause = jittered(PAUSE * 2_u32.pow((tries - 1).min(DOUBLINGS)));
-            if tries >= most || Instant::now() + pause >= deadline {
-                return Err(fault);
-            }
+            self.pause_after(fault, kind, tries, deadline).await?;
             tries += 1;
-            sleep(pause).await;
         }
+    }
+
+    /// Refuses a write to a store that is opened read-only.
+    pub(super) fn check_access(&self, kind: Kind) -> Result<(), Fault> {
+        if (self.access, kind) == (Access::Read, Kind::Write) {
+            return Err(Fault {
+                verdict: Verdict::Mistake,
+                error: SqlError::OpenedToRead,
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits before the next attempt; returns the fault of the last one if a further attempt does not help.
+    pub(super) async fn pause_after(
+        &self,
+        fault: Fault,
+        kind: Kind,
+        tries: u32,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
+        let most = match fault.verdict {
+            Verdict::Again => MAXIMUM_TRIES_BESIDE_OTHERS,
+            Verdict::Reconnect => MAXIMUM_TRIES,
+            // A statement that timed out is not repeated, because it would time out again.
+            Verdict::Unknown if kind == Kind::Read && fault.error != SqlError::TimedOut => MAXIMUM_TRIES,
+            _ => 1,
+        };
+        let pause = jittered(PAUSE * 2_u32.pow((tries - 1).min(DOUBLINGS)));
+        if tries >= most || Instant::now() + pause >= deadline {
+            return Err(fault);
+        }
+        sleep(pause).await;
+        Ok(())
     }
 
     async fn once(
@@ -99,6 +117,11 @@ impl Retrier {
         let answer = self
             .within(deadline, lease.ask(sql, params, kind == Kind::Read))
             .await;
+        self.end(lease, answer)
+    }
+
+    /// Ends a lease with the answer of its last statement. A fault before anything may be done is one of nothing done.
+    pub(super) fn end<T>(&self, lease: Lease, answer: Result<T, Fault>) -> Result<T, Fault> {
         let may_be_done = lease.may_be_done();
         let is_useless = |fault: &Fault| matches!(fault.verdict, Verdict::Unknown | Verdict::Reconnect);
         if answer.as_ref().is_err_and(is_useless) {

@@ -17,7 +17,8 @@ pub(super) enum Param<'a> {
     /// A guard; NULL keeps the current one.
     Guard(Option<i64>),
     Bytes(&'a [u8]),
-    Owner(Option<&'a [u8]>),
+    /// Bytes, or NULL.
+    Optional(Option<&'a [u8]>),
     /// A value: bytes to PostgreSQL, text to MySQL.
     Value(&'a str),
 }
@@ -50,7 +51,7 @@ pub(super) async fn ask_postgres(
             Param::Number(number) => query.bind(number),
             Param::Guard(guard) => query.bind(guard),
             Param::Bytes(bytes) => query.bind(bytes),
-            Param::Owner(owner) => query.bind(owner),
+            Param::Optional(bytes) => query.bind(bytes),
             Param::Value(value) => query.bind(value.as_bytes()),
         };
     }
@@ -78,7 +79,7 @@ pub(super) async fn ask_mysql(
             Param::Number(number) => query.bind(number),
             Param::Guard(guard) => query.bind(guard),
             Param::Bytes(bytes) => query.bind(bytes),
-            Param::Owner(owner) => query.bind(owner),
+            Param::Optional(bytes) => query.bind(bytes),
             Param::Value(value) => query.bind(value),
         };
     }
