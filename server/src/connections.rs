@@ -117,7 +117,7 @@ impl Command {
 /// The connections over a store, as a further process of the service.
 async fn open(place: Place) -> Result<Connections<AnyMailbox>, Failure> {
     let (store, url) = (place.data.open_shared().await?, place.data.url());
-    let mailboxes = AnyMailbox::beside(&store, url.plain());
+    let mailboxes = AnyMailbox::beside(&store, url.plain()).await;
     let mailboxes = mailboxes.map_err(Failure::during("cannot open the mailboxes of connections"))?;
     let sessions = engine(place, store)?;
     let connections = Connections::builder(&sessions).build(mailboxes);

@@ -229,7 +229,7 @@ impl Serve {
             .into_iter()
             .fold(builder, |builder, key| builder.key(key));
         let sessions = builder.build(store.clone()).map_err(policy::refused)?;
-        let connections = connections(&sessions, &store, &url, &self.limits)?;
+        let connections = connections(&sessions, &store, &url, &self.limits).await?;
         let service = Service::new(
             sessions.clone(),
             store,
@@ -252,16 +252,24 @@ impl Serve {
 }
 
 /// Starts the connections of the service; `None` if the store has no mailboxes.
-fn connections(
+async fn connections(
     sessions: &Sessions,
     store: &AnyStore,
     url: &StoreUrl,
     limits: &Limits,
 ) -> Result<Option<Connections<AnyMailbox>>, Failure> {
-    let mailboxes = match AnyMailbox::beside(store.plain(), url.plain()) {
+    let mailboxes = match AnyMailbox::beside(store.plain(), url.plain()).await {
         Ok(mailboxes) => mailboxes,
         Err(error @ NoMailbox::Unsupported { .. }) => {
             tracing::info!("there are no connections: {error}");
+            return Ok(None);
+        }
+        // A user without the right to create tables had a service without connections before an upgrade, and has it after.
+        Err(error) if error.is_forbidden() => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "there are no connections: start the service once with a user who may create tables"
+            );
             return Ok(None);
         }
         Err(error) => return Err(Failure::during("cannot open the mailboxes of connections")(error)),

@@ -13,10 +13,13 @@ use crate::MemoryMailbox;
 #[cfg(feature = "redis")]
 use crate::RedisMailbox;
 use crate::{PlainStore, PlainUrl};
+#[cfg(feature = "sql")]
+use crate::{SqlMailbox, SqlStoreError};
 #[cfg(feature = "sqlite")]
 use crate::{SqliteMailbox, SqliteStoreError};
 
-/// The mailboxes beside a store: in the memory of the process, in a file beside that of the sessions, or in the same Redis.
+/// The mailboxes beside a store: in the memory of the process, in a file beside that of the sessions, or in the same Redis or
+/// database.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AnyMailbox {
@@ -28,6 +31,9 @@ pub enum AnyMailbox {
     /// In Redis.
     #[cfg(feature = "redis")]
     Redis(RedisMailbox),
+    /// In a SQL database.
+    #[cfg(feature = "sql")]
+    Sql(Box<SqlMailbox>),
 }
 
 /// Why there are no mailboxes beside a store.
@@ -35,7 +41,7 @@ pub enum AnyMailbox {
 #[non_exhaustive]
 pub enum NoMailbox {
     /// This kind of store has no mailboxes.
-    #[error("connections need memory:, sqlite: or one Redis server, and not {store}")]
+    #[error("connections need another store, and not {store}")]
     Unsupported {
         /// The kind of store.
         store: &'static str,
@@ -44,6 +50,23 @@ pub enum NoMailbox {
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Sqlite(#[from] SqliteStoreError),
+    /// The tables of the mailboxes cannot be created or read.
+    #[cfg(feature = "sql")]
+    #[error(transparent)]
+    Sql(#[from] SqlStoreError),
+}
+
+impl NoMailbox {
+    /// Whether the user of the database may not create or use the tables of the mailboxes.
+    pub fn is_forbidden(&self) -> bool {
+        match self {
+            #[cfg(feature = "sql")]
+            Self::Sql(SqlStoreError::Forbidden { .. }) => true,
+            #[cfg(feature = "sql")]
+            Self::Sql(SqlStoreError::Schema(error)) => error.is_forbidden(),
+            _ => false,
+        }
+    }
 }
 
 /// The file of the mailboxes beside that of the sessions: `sessions.db-connections`.
@@ -59,7 +82,7 @@ impl AnyMailbox {
     ///
     /// # Errors
     /// [`NoMailbox`].
-    pub fn beside(store: &PlainStore, url: &PlainUrl) -> Result<Self, NoMailbox> {
+    pub async fn beside(store: &PlainStore, url: &PlainUrl) -> Result<Self, NoMailbox> {
         match (store, url) {
             (PlainStore::Memory(_), _) => Ok(Self::Memory(MemoryMailbox::new())),
             #[cfg(feature = "sqlite")]
@@ -73,9 +96,7 @@ impl AnyMailbox {
                 store: "a Redis Cluster or Sentinels",
             }),
             #[cfg(feature = "sql")]
-            (PlainStore::Sql(_), _) => Err(NoMailbox::Unsupported {
-                store: "a SQL database",
-            }),
+            (PlainStore::Sql(store), _) => Ok(Self::Sql(Box::new(SqlMailbox::open(store).await?))),
             #[cfg(feature = "sqlite")]
             (PlainStore::Sqlite(_), _) => Err(NoMailbox::Unsupported {
                 store: "a file of another URL",
@@ -93,6 +114,8 @@ macro_rules! each {
             Self::Sqlite($mailbox) => $call,
             #[cfg(feature = "redis")]
             Self::Redis($mailbox) => $call,
+            #[cfg(feature = "sql")]
+            Self::Sql($mailbox) => $call,
         }
     };
 }

@@ -37,6 +37,8 @@ mod wakes;
 pub use self::redis::RedisMailbox;
 #[cfg(feature = "redis")]
 pub use self::redis::{HeadFormat, RedisStore, RedisStoreBuilder, RedisStoreError, RedisUrl};
+#[cfg(all(feature = "connections", feature = "sql"))]
+pub use self::sql::SqlMailbox;
 #[cfg(all(feature = "connections", feature = "sqlite"))]
 pub use self::sqlite::SqliteMailbox;
 pub use any::{AnyStore, PlainStore};

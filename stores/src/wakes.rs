@@ -70,7 +70,7 @@ impl Signal {
     }
 
     /// Reports that notifications may have been lost.
-    #[cfg(any(feature = "redis", feature = "sqlite"))]
+    #[cfg(any(feature = "redis", feature = "sql", feature = "sqlite"))]
     pub(crate) fn miss(&self) {
         self.notify(|pending| {
             pending.has_missed = true;
@@ -80,7 +80,7 @@ impl Signal {
     }
 
     /// Reports a change of a mailbox.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "sql"))]
     pub(crate) fn report(&self, name: Name) {
         self.notify(|pending| {
             pending.names.insert(name);

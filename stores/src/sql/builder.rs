@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::dialect::{Access, TABLE, Table};
+use super::dialect::{Access, Content, TABLE, Table};
 use super::driver::{PoolLimits, Suspicion};
 use super::options::{check_table, check_timeout};
 use super::retry::Retrier;
@@ -150,7 +150,14 @@ impl SqlStoreBuilder {
         }
         let acquire_timeout = check_timeout(given.acquire_timeout.unwrap_or(self.acquire_timeout))?;
         let statement_timeout = check_timeout(given.statement_timeout.unwrap_or(self.statement_timeout))?;
-        let found = schema::ensure(&url.target, &table, acquire_timeout, self.access).await?;
+        let found = schema::ensure(
+            &url.target,
+            Content::Sessions,
+            &table,
+            acquire_timeout,
+            self.access,
+        )
+        .await?;
 
         let dialect = url.target.dialect();
         let suspicion = Arc::new(Suspicion::default());
@@ -174,6 +181,10 @@ impl SqlStoreBuilder {
                 is_closed: AtomicBool::new(false),
             },
             statements: Statements::new(dialect, &table),
+            #[cfg(feature = "connections")]
+            target: url.target.clone(),
+            #[cfg(feature = "connections")]
+            table: table.clone(),
             survives_failover: given.survives_failover.unwrap_or(self.survives_failover),
             listens_at: url.listens_at().cloned().map(Box::new),
             channel: format!("tessera {}", table.name),

@@ -14,6 +14,10 @@ pub(super) const TABLE: &str = "tessera_sessions";
 // The SQL, which hosts in other languages run as well. The header of each file defines its placeholders.
 pub(super) const POSTGRES: &str = include_str!("../../layout/sql/postgres.sql");
 pub(super) const MYSQL: &str = include_str!("../../layout/sql/mysql.sql");
+#[cfg(feature = "connections")]
+pub(super) const MAILBOX_POSTGRES: &str = include_str!("../../layout/sql/mailbox/postgres.sql");
+#[cfg(feature = "connections")]
+pub(super) const MAILBOX_MYSQL: &str = include_str!("../../layout/sql/mailbox/mysql.sql");
 
 /// A section that both files have.
 #[derive(Clone, Copy)]
@@ -33,7 +37,28 @@ macro_rules! of_both {
 }
 pub(super) use of_both;
 
-/// The table of the entries, and its schema if the URL names one. Neither name needs an escape within quotes.
+/// The section of this name in both files of the mailboxes.
+#[cfg(feature = "connections")]
+macro_rules! of_mailbox {
+    ($name:literal) => {
+        $crate::sql::dialect::Both {
+            postgres: const { $crate::sections::section($crate::sql::dialect::MAILBOX_POSTGRES, $name) },
+            mysql: const { $crate::sections::section($crate::sql::dialect::MAILBOX_MYSQL, $name) },
+        }
+    };
+}
+#[cfg(feature = "connections")]
+pub(super) use of_mailbox;
+
+/// The content of a set of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Sessions,
+    #[cfg(feature = "connections")]
+    Mailboxes,
+}
+
+/// The first table of a content, and its schema if the URL names one. Neither name needs an escape within quotes.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) schema: Option<String>,
@@ -80,9 +105,12 @@ impl Dialect {
         let sql = sql
             .replace("{table}", &format!("{within}{quote}{table}{quote}"))
             .replace("{schema}", &format!("{within}{quote}{table}_schema{quote}"))
+            .replace("{messages}", &format!("{within}{quote}{table}_messages{quote}"))
+            .replace("{watches}", &format!("{within}{quote}{table}_watches{quote}"))
             .replace("{by_key}", &format!("{quote}{table}_by_key{quote}"))
             .replace("{by_owner}", &format!("{quote}{table}_by_owner{quote}"))
             .replace("{by_expiry}", &format!("{quote}{table}_by_expiry{quote}"))
+            .replace("{by_node}", &format!("{quote}{table}_by_node{quote}"))
             .replace("{name}", table);
         match self {
             Self::MySql => sql,
@@ -180,11 +208,24 @@ impl Dialect {
 
     /// The migration at index `n` leads from schema version `n` to `n + 1`. Never change a released one.
     /// In MySQL each of its statements commits by itself, so that a migration may be half done and must be repeatable.
-    pub(super) fn migrations(self) -> &'static [&'static str] {
-        match self {
-            Self::Postgres => const { &[section(POSTGRES, "migration_1")] },
-            Self::MySql => const { &[section(MYSQL, "migration_1")] },
+    pub(super) fn migrations(self, content: Content) -> &'static [&'static str] {
+        match (content, self) {
+            (Content::Sessions, Self::Postgres) => const { &[section(POSTGRES, "migration_1")] },
+            (Content::Sessions, Self::MySql) => const { &[section(MYSQL, "migration_1")] },
+            #[cfg(feature = "connections")]
+            (Content::Mailboxes, Self::Postgres) => const { &[section(MAILBOX_POSTGRES, "migration_1")] },
+            #[cfg(feature = "connections")]
+            (Content::Mailboxes, Self::MySql) => const { &[section(MAILBOX_MYSQL, "migration_1")] },
         }
+    }
+
+    /// The statements that check the rights to SELECT, INSERT, UPDATE and DELETE, in this order.
+    pub(super) fn rights(self, content: Content) -> impl Iterator<Item = &'static str> {
+        statements(self.choose(match content {
+            Content::Sessions => of_both!("rights"),
+            #[cfg(feature = "connections")]
+            Content::Mailboxes => of_mailbox!("rights"),
+        }))
     }
 
     /// Whether the error means that a table does not exist.

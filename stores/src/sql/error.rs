@@ -75,7 +75,7 @@ impl SqlError {
     }
 
     /// Whether the user lacks a right.
-    pub(super) fn is_forbidden(self) -> bool {
+    pub(crate) fn is_forbidden(self) -> bool {
         matches!(
             self,
             Self::Server {
@@ -189,6 +189,9 @@ pub enum SqlStoreError {
     /// There is no tokio runtime; a store needs one with I/O and time enabled.
     #[error("the store was not opened on a tokio runtime")]
     NoRuntime,
+    /// The system provides no random bits, by which the mailboxes tell processes apart.
+    #[error("the system provides no random bits")]
+    NoRandomness,
     /// The database cannot be reached, or refuses the connection.
     #[error("cannot connect to the database")]
     Connect(#[source] SqlError),

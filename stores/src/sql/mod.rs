@@ -19,6 +19,8 @@ mod import;
 mod invalidation;
 mod lease;
 mod listing;
+#[cfg(feature = "connections")]
+mod mailbox;
 mod options;
 mod removal;
 mod retry;
@@ -34,6 +36,8 @@ mod url;
 pub use builder::SqlStoreBuilder;
 use error::{Fault, Verdict};
 pub use error::{SqlCode, SqlError, SqlStoreError};
+#[cfg(feature = "connections")]
+pub use mailbox::SqlMailbox;
 use retry::Kind;
 use rows::{check_is_of, entry, millis, new_version, next_cursor, parse_cursor, row};
 use shared::Shared;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::SqlStoreError;
-use super::dialect::{Access, Dialect, Purpose, Table, of_both, statements};
+use super::dialect::{Access, Content, Dialect, Purpose, Table, of_both, statements};
 use super::driver::{Connection, Target};
 use super::error::{Fault, SqlCode, SqlError};
 
@@ -19,6 +19,7 @@ pub(super) struct Found {
 /// Connects, creates or migrates the tables, checks the rights, and disconnects.
 pub(super) async fn ensure(
     target: &Target,
+    content: Content,
     table: &Table,
     connect_timeout: Duration,
     access: Access,
@@ -33,6 +34,7 @@ pub(super) async fn ensure(
     let work = Work {
         connection: &mut connection,
         dialect,
+        content,
         table,
     };
     let found = tokio::time::timeout(PATIENCE * 2, work.ensure(access))
@@ -46,6 +48,7 @@ pub(super) async fn ensure(
 struct Work<'a> {
     connection: &'a mut Connection,
     dialect: Dialect,
+    content: Content,
     table: &'a Table,
 }
 
@@ -105,8 +108,7 @@ impl Work<'_> {
 
     /// Checks without a write whether the user has these rights, which belong to the first statements of `rights`.
     async fn check_rights(&mut self, rights: &[&'static str]) -> Result<(), SqlStoreError> {
-        let questions = statements(self.dialect.choose(of_both!("rights")));
-        for (question, right) in questions.zip(rights) {
+        for (question, right) in self.dialect.rights(self.content).zip(rights) {
             let sql = self.dialect.text(self.table, question);
             if let Err(error) = self.connection.run(&sql).await {
                 return Err(self.forbidden(right, Dialect::judge(&error)));
@@ -127,7 +129,7 @@ impl Work<'_> {
     }
 
     fn newest(&self) -> i64 {
-        i64::try_from(self.dialect.migrations().len()).unwrap_or(i64::MAX)
+        i64::try_from(self.dialect.migrations(self.content).len()).unwrap_or(i64::MAX)
     }
 
     async fn migrate(&mut self) -> Result<(), SqlStoreError> {
@@ -153,7 +155,7 @@ impl Work<'_> {
     async fn run_missing_steps(&mut self) -> Result<(), SqlStoreError> {
         // Read again: another instance may have been first.
         let version = self.version().await?;
-        let missing = self.dialect.migrations().iter().zip(0_i64..);
+        let missing = self.dialect.migrations(self.content).iter().zip(0_i64..);
         for (migration, number) in missing.skip_while(|(_, number)| *number < version) {
             self.step(migration, number).await?;
         }

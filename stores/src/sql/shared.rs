@@ -13,6 +13,11 @@ use super::statements::Statements;
 pub(super) struct Shared {
     pub(super) retrier: Retrier,
     pub(super) statements: Statements,
+    /// For the tables of mailboxes beside those of the sessions.
+    #[cfg(feature = "connections")]
+    pub(super) target: super::driver::Target,
+    #[cfg(feature = "connections")]
+    pub(super) table: super::dialect::Table,
     pub(super) survives_failover: bool,
     pub(super) maximum_value_bytes: u32,
     /// The server at which this store listens for notifications; `None` if it cannot.

@@ -45,10 +45,7 @@ impl Statements {
     pub(super) fn new(dialect: Dialect, table: &Table) -> Self {
         let own = |text: &str| -> Sql { dialect.text(table, text).into() };
         let sql = |both: Both| own(dialect.choose(both));
-        let batched = |both: Both| {
-            let one = |keys| own(&for_keys(dialect.choose(both), keys));
-            Batched(BATCHES.map(one))
-        };
+        let batched = |both: Both| Batched::new(dialect, table, both);
         Self {
             get: sql(of_both!("get")),
             get_many: batched(of_both!("get_many")),
@@ -89,6 +86,11 @@ impl Statements {
 }
 
 impl Batched {
+    pub(super) fn new(dialect: Dialect, table: &Table, both: Both) -> Self {
+        let one = |keys| dialect.text(table, &for_keys(dialect.choose(both), keys)).into();
+        Self(BATCHES.map(one))
+    }
+
     /// The statement for a number of keys, at most 100, and the number of its places.
     pub(super) fn of_size(&self, keys: usize) -> (&Sql, usize) {
         let place = BATCHES.iter().position(|size| *size >= keys).unwrap_or(2);
@@ -96,8 +98,12 @@ impl Batched {
     }
 }
 
+/// The maximum number of keys of a batch.
+#[cfg(feature = "connections")]
+pub(super) const MAXIMUM_BATCH: usize = BATCHES[2];
+
 /// The SQL with a place for each key, or for each pair of a key and its guard.
-fn for_keys(sql: &str, keys: usize) -> String {
+pub(super) fn for_keys(sql: &str, keys: usize) -> String {
     let list = |one: &str| vec![one; keys].join(", ");
     sql.replace("{keys}", &list("?"))
         .replace("{pairs}", &list("(?, ?)"))

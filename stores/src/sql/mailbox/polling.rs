@@ -1,0 +1,111 @@
+//! The notifications of one node: a poll for the mailboxes that others have changed, and the sweep of expired ones.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Weak;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tessera_connections::Name;
+use tessera_contract::Timestamp;
+use tokio::time::{Instant, sleep};
+
+use super::super::error::Fault;
+use super::super::retry::Kind;
+use super::super::rows::millis;
+use super::super::several;
+use super::super::statement::Param;
+use super::super::statements::MAXIMUM_BATCH;
+use super::{Node, rows};
+
+/// The interval at which a node notices the changes of others.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// The maximum number of changed mailboxes in one poll.
+const MAXIMUM_CHANGED: i64 = 1000;
+/// The interval at which each node removes expired mailboxes.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// The time for which an expired mailbox is kept, so that a host whose clock is behind still finds it.
+const SWEEP_GRACE: Duration = Duration::from_secs(60);
+/// The maximum number of mailboxes that one statement removes.
+const SWEPT_AT_ONCE: i64 = 100;
+
+/// Polls until the node is dropped.
+pub(super) async fn poll(node: Weak<Node>) {
+    let mut is_failing = false;
+    let mut swept_at = Instant::now();
+    loop {
+        sleep(INTERVAL).await;
+        let Some(node) = node.upgrade() else { return };
+        // A panic, for example because a log cannot be written, ends one round and not the task.
+        let round = AssertUnwindSafe(node.round(&mut is_failing, &mut swept_at));
+        let _ = round.catch_unwind().await;
+    }
+}
+
+impl Node {
+    async fn round(&self, is_failing: &mut bool, swept_at: &mut Instant) {
+        if self.watches.load(Ordering::Acquire) {
+            let noticed = self.notice().await;
+            match noticed {
+                Ok(()) if std::mem::take(is_failing) => {
+                    // After a failover, watches and notices may be gone with the last transactions.
+                    self.signal.miss();
+                }
+                Ok(()) => {}
+                Err(fault) => {
+                    if !std::mem::replace(is_failing, true) {
+                        tracing::warn!(error = %fault.error, "the changes of mailboxes are not noticed");
+                    }
+                }
+            }
+        }
+        if swept_at.elapsed() >= SWEEP_INTERVAL {
+            *swept_at = Instant::now();
+            if let Err(fault) = self.sweep(Timestamp::now()).await {
+                tracing::warn!(error = %fault.error, "expired mailboxes could not be swept");
+            }
+        }
+    }
+
+    /// Reports the mailboxes that other nodes have changed.
+    async fn notice(&self) -> Result<(), Fault> {
+        let retrier = &self.store.retrier;
+        loop {
+            let params = [Param::Number(self.id), Param::Number(MAXIMUM_CHANGED)];
+            let asked = retrier.ask(retrier.deadline(), Kind::Read, &self.statements.changed, &params);
+            let found = asked.await?.rows;
+            let names: Vec<Name> = found.iter().filter_map(|row| rows::name(row).ok()).collect();
+            for names in names.chunks(MAXIMUM_BATCH) {
+                let texts: Vec<&str> = names.iter().map(Name::as_str).collect();
+                let (sql, size) = self.statements.notice.of_size(names.len());
+                let mut params = vec![Param::Number(self.id)];
+                params.extend(several(&texts, size));
+                let noticed = retrier.ask(retrier.deadline(), Kind::Write, sql, &params).await;
+                // Also after a fault: the notice may be gone.
+                for name in names {
+                    self.signal.report(name.clone());
+                }
+                noticed?;
+            }
+            if found.len() < usize::try_from(MAXIMUM_CHANGED).unwrap_or(usize::MAX) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Removes the mailboxes that expired before the grace, and returns their number.
+    pub(super) async fn sweep(&self, now: Timestamp) -> Result<u64, Fault> {
+        let retrier = &self.store.retrier;
+        let before = Param::Number(millis(now.saturating_sub(SWEEP_GRACE)));
+        let params = [before, before, Param::Number(SWEPT_AT_ONCE)];
+        let mut swept = 0;
+        loop {
+            let batch = retrier.ask(retrier.deadline(), Kind::Write, &self.statements.sweep, &params);
+            let batch = batch.await?.affected;
+            swept += batch;
+            if batch < SWEPT_AT_ONCE.cast_unsigned() {
+                return Ok(swept);
+            }
+        }
+    }
+}
