@@ -50,12 +50,7 @@ fn loses_nothing(store: Store) {
     assert!(report.wrong.is_empty(), "{line}{:#?}", report.wrong);
     assert_eq!(report.acknowledged, report.found, "{line}");
     assert!(
-        report
-            .acknowledged
-            .iter()
-            .all(|count| *count > 0 || !store.has_mailboxes())
-            && report.acknowledged[..6].iter().all(|count| *count > 0)
-            && report.faults.len() >= 3,
+        report.acknowledged.iter().all(|count| *count > 0) && report.faults.len() >= 3,
         "too little happened: {line}"
     );
 }

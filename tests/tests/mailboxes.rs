@@ -1,5 +1,7 @@
 //! The mailboxes of each store pass the suite.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -86,7 +88,7 @@ async fn a_sweep_removes_the_mailboxes_that_expired_a_minute_ago(server: &impl S
     let mailboxes = SqlMailbox::open(&store.expect("a store"))
         .await
         .expect("mailboxes");
-    let at = |second| Timestamp::from_millis(second * 1000);
+    let at = |second: u64| Timestamp::from_millis(second * 1000);
     let name = |number| format!("box-{number}").parse().expect("a name");
     for number in 0..130 {
         let until = at(10 + number);

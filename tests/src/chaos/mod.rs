@@ -54,8 +54,7 @@ pub fn run(store: Store, seed: u64, load: Duration) -> Report {
     let mut clients: Vec<LoadClient<'_>> = (0..CLIENTS)
         .map(|number| LoadClient::new(&world, number, seed))
         .collect();
-    let streams = if store.has_mailboxes() { STREAMS } else { 0 };
-    let mut streams: Vec<StreamClient<'_>> = (0..streams)
+    let mut streams: Vec<StreamClient<'_>> = (0..STREAMS)
         .map(|number| StreamClient::new(&world, number, seed))
         .collect();
     let warm = std::thread::scope(|scope| {

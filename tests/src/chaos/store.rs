@@ -45,11 +45,6 @@ impl Store {
         }
     }
 
-    /// Whether connections have mailboxes beside the store.
-    pub fn has_mailboxes(self) -> bool {
-        matches!(self, Self::Redis | Self::CachedRedis | Self::Sqlite)
-    }
-
     pub(super) fn max_stale(self) -> Duration {
         match self {
             Self::CachedRedis => MAX_STALE,

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tessera_tests::servers::RedisServer;
+use tessera_tests::servers::{MariaDb, Postgres, RedisServer, Server as _};
 
 use crate::client::{Answer, Client, bearer, connect, read_answer, request};
 use crate::server::{Server, run};
@@ -263,12 +263,10 @@ fn a_connection_that_was_closed_is_not_opened_again_by_its_cursor() {
     server.stop();
 }
 
-#[test]
-fn a_client_of_a_killed_process_continues_at_another_one_over_redis() {
-    let redis = RedisServer::start(&["--appendonly", "yes"]);
-    let url = redis.url();
+/// Two processes over the store at this URL.
+fn a_client_of_a_killed_process_continues_at_another_one(url: &str) {
     let (_directory, data) = place();
-    let flags = ["--store", url.as_str()];
+    let flags = ["--store", url];
     let one = Server::start(&data, &flags);
     let two = Server::start(&data, &flags);
     let token = login(&one, "alice");
@@ -294,6 +292,18 @@ fn a_client_of_a_killed_process_continues_at_another_one_over_redis() {
     );
     assert_eq!(stream.end(), "session-over");
     two.stop();
+}
+
+#[test]
+fn a_client_of_a_killed_process_continues_at_another_one_over_redis() {
+    let redis = RedisServer::start(&["--appendonly", "yes"]);
+    a_client_of_a_killed_process_continues_at_another_one(&redis.url());
+}
+
+#[test]
+fn a_client_of_a_killed_process_continues_at_another_one_over_a_database() {
+    a_client_of_a_killed_process_continues_at_another_one(&Postgres::start().url());
+    a_client_of_a_killed_process_continues_at_another_one(&MariaDb::start().url());
 }
 
 #[test]
