@@ -90,11 +90,7 @@ impl AnyMailbox {
                 Ok(Self::Sqlite(SqliteMailbox::open(beside(path))?))
             }
             #[cfg(feature = "redis")]
-            (PlainStore::Redis(store), _) if store.is_single() => Ok(Self::Redis(RedisMailbox::new(store))),
-            #[cfg(feature = "redis")]
-            (PlainStore::Redis(_), _) => Err(NoMailbox::Unsupported {
-                store: "a Redis Cluster or Sentinels",
-            }),
+            (PlainStore::Redis(store), _) => Ok(Self::Redis(RedisMailbox::new(store))),
             #[cfg(feature = "sql")]
             (PlainStore::Sql(store), _) => Ok(Self::Sql(Box::new(SqlMailbox::open(store).await?))),
             #[cfg(feature = "sqlite")]

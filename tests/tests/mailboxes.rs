@@ -10,7 +10,9 @@ use tessera::Timestamp;
 use tessera::connections::{Bounds, Mailbox as _, MemoryMailbox, Message};
 use tessera::store::{RedisMailbox, RedisStore, SqlMailbox, SqlStore, SqliteMailbox};
 use tessera_tests::mailbox_suite::check;
-use tessera_tests::servers::{MariaDb, PgBouncer, Pooling, Postgres, RedisServer, Server};
+use tessera_tests::servers::{
+    MariaDb, PgBouncer, Pooling, Postgres, RedisCluster, RedisSentinels, RedisServer, Server,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn mailboxes_in_memory_keep_the_suite() {
@@ -33,13 +35,11 @@ async fn mailboxes_in_sqlite_keep_the_suite() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn mailboxes_in_redis_keep_the_suite() {
-    let server = RedisServer::start(&[]);
+async fn mailboxes_at_redis_keep_the_suite(url: &str) {
     let prefixes = AtomicUsize::new(0);
     check(async || {
         let prefix = prefixes.fetch_add(1, Ordering::Relaxed);
-        let url = server.url().parse().expect("a URL");
+        let url = url.parse().expect("a URL");
         let store = async || {
             let builder = RedisStore::builder().prefix(format!("{prefix}*:"));
             builder.open(&url).await.expect("a store")
@@ -51,6 +51,21 @@ async fn mailboxes_in_redis_keep_the_suite() {
         )
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn mailboxes_in_redis_keep_the_suite() {
+    mailboxes_at_redis_keep_the_suite(&RedisServer::start(&[]).url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn mailboxes_in_a_redis_cluster_keep_the_suite() {
+    mailboxes_at_redis_keep_the_suite(&RedisCluster::start(&[]).url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn mailboxes_at_redis_sentinels_keep_the_suite() {
+    mailboxes_at_redis_keep_the_suite(&RedisSentinels::start(&[]).url()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

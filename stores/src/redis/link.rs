@@ -3,6 +3,7 @@
 //! A command is sent again only if it was certainly not done, or if repeating it changes nothing.
 //! So the client crate's own retries are off: they would repeat a write whose answer was lost.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,21 +115,36 @@ impl Link {
         if matches!(self, Self::Master(_)) {
             return Ok(vec![Node::only()]);
         }
+        let ranges = self.slots(deadline).await?;
+        let mut nodes: Vec<Node> = ranges.into_iter().map(|(_, node)| node).collect();
+        nodes.sort_by(|a, b| a.name().cmp(b.name()));
+        nodes.dedup_by(|a, b| a.name() == b.name());
+        Ok(nodes)
+    }
+
+    /// The ranges of slots of a Cluster, each with its master.
+    pub(super) async fn slots(
+        &self,
+        deadline: Instant,
+    ) -> Result<Vec<(RangeInclusive<u16>, Node)>, StoreError> {
         let mut command = redis::cmd("CLUSTER");
         command.arg("SLOTS");
         let slots: Vec<Vec<Value>> = self.ask(&command, Effect::Repeatable, deadline).await?;
         // First slot, last slot, the master as address, port and more; then its replicas.
-        let master = |slot: &Vec<Value>| {
+        let range = |slot: &Vec<Value>| {
+            let number = |place: usize| redis::from_redis_value::<u16>(slot.get(place)?.clone()).ok();
             let master: Vec<Value> = redis::from_redis_value(slot.get(2)?.clone()).ok()?;
             let host: String = redis::from_redis_value(master.first()?.clone()).ok()?;
             let port: u16 = redis::from_redis_value(master.get(1)?.clone()).ok()?;
-            Some(Node::new(host, port))
+            Some((number(0)?..=number(1)?, Node::new(host, port)))
         };
-        let nodes: Option<Vec<Node>> = slots.iter().map(master).collect();
-        let mut nodes = nodes.ok_or(StoreError::Corrupt)?;
-        nodes.sort_by(|a, b| a.name().cmp(b.name()));
-        nodes.dedup_by(|a, b| a.name() == b.name());
-        Ok(nodes)
+        let ranges: Option<Vec<_>> = slots.iter().map(range).collect();
+        ranges.ok_or(StoreError::Corrupt)
+    }
+
+    #[cfg(feature = "connections")]
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
     }
 
     /// Sends a command that changes nothing to one server.

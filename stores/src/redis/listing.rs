@@ -1,12 +1,9 @@
 //! An operator's listing of Redis: every record, server by server.
 
-use futures_util::future::join_all;
-use redis::cmd;
-
 use super::RedisStore;
-use super::digits::number;
-use super::wire::Node;
+use super::scan::{Place, scan};
 use crate::{Listed, Listing, StoreError};
+use futures_util::future::join_all;
 use tessera_contract::Timestamp;
 use tessera_contract::store::check_limit;
 
@@ -30,7 +27,8 @@ impl RedisStore {
         let mut place = Place::parse(cursor)?;
         let mut rows = Vec::new();
         for _ in 0..EMPTY_SCANS {
-            let (names, next) = self.scan(now, &place, limit).await?;
+            let deadline = self.asked(now).deadline;
+            let (names, next) = scan(&self.shared, &place, "record:", limit, deadline).await?;
             let found = join_all(names.iter().map(|name| self.listed(now, name))).await;
             for row in found {
                 rows.extend(row?);
@@ -47,43 +45,6 @@ impl RedisStore {
             rows,
             next: Some(place.to_string()),
         })
-    }
-
-    /// Scans one server for some names of records, and returns them with the next position.
-    async fn scan(
-        &self,
-        now: Timestamp,
-        place: &Place,
-        limit: u32,
-    ) -> Result<(Vec<String>, Option<Place>), StoreError> {
-        let asked = self.asked(now);
-        let nodes = self.shared.link.nodes(asked.deadline).await?;
-        // The next server by name if this one is gone: it was replaced, or its slots were moved to others.
-        let Some(node) = nodes.iter().find(|node| node.name() >= place.node.as_str()) else {
-            return Ok((Vec::new(), None));
-        };
-        let cursor = if node.name() == place.node {
-            place.cursor
-        } else {
-            0
-        };
-        let mut command = cmd("SCAN");
-        command
-            .arg(cursor)
-            .arg("MATCH")
-            .arg(format!("{}record:*", literal(&self.shared.prefix)))
-            .arg("COUNT")
-            .arg(limit);
-        let (cursor, names): (String, Vec<String>) =
-            self.shared.link.ask_node(node, &command, asked.deadline).await?;
-        let next = match number(&cursor).ok_or(StoreError::Corrupt)? {
-            0 => nodes
-                .iter()
-                .find(|other| other.name() > node.name())
-                .map(|other| Place::at(other, 0)),
-            cursor => Some(Place::at(node, cursor)),
-        };
-        Ok((names, next))
     }
 
     async fn listed(&self, now: Timestamp, name: &str) -> Result<Option<Listed>, StoreError> {
@@ -107,75 +68,5 @@ impl RedisStore {
             ends_at: head.ends_at,
             value,
         }))
-    }
-}
-
-/// The position of a walk: a server, and a cursor of its `SCAN`.
-#[derive(Default)]
-struct Place {
-    node: String,
-    cursor: u64,
-}
-
-impl Place {
-    fn at(node: &Node, cursor: u64) -> Self {
-        Self {
-            node: node.name().to_owned(),
-            cursor,
-        }
-    }
-
-    fn parse(cursor: &str) -> Result<Self, StoreError> {
-        if cursor.is_empty() {
-            return Ok(Self::default());
-        }
-        let place = cursor.rsplit_once('/').and_then(|(node, cursor)| {
-            Some(Self {
-                node: node.to_owned(),
-                cursor: number(cursor)?,
-            })
-        });
-        place.ok_or(StoreError::MalformedCursor)
-    }
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.node, self.cursor)
-    }
-}
-
-/// A pattern that matches exactly this text.
-pub(super) fn literal(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_stands_for_itself_in_a_pattern() {
-        assert_eq!(literal("shop:[a*]?\\"), "shop:\\[a\\*\\]\\?\\\\");
-    }
-
-    #[test]
-    fn a_cursor_is_read_as_it_was_written() {
-        let place = Place::parse("[::1]:6379/17").expect("a cursor");
-        assert_eq!((place.node.as_str(), place.cursor), ("[::1]:6379", 17));
-        assert_eq!(place.to_string(), "[::1]:6379/17");
-        for cursor in ["17", "a/", "a/-1", "a/x"] {
-            assert!(
-                matches!(Place::parse(cursor), Err(StoreError::MalformedCursor)),
-                "{cursor}"
-            );
-        }
     }
 }

@@ -28,6 +28,7 @@ mod mailbox;
 mod master;
 mod opening;
 mod records;
+mod scan;
 mod scripts;
 mod shared;
 mod tag;
@@ -153,12 +154,6 @@ impl RedisStore {
     /// Returns a builder with the default settings.
     pub fn builder() -> RedisStoreBuilder {
         RedisStoreBuilder::default()
-    }
-
-    /// Whether the store is one server, and neither a Cluster nor a master named by Sentinels.
-    #[cfg(feature = "connections")]
-    pub(crate) fn is_single(&self) -> bool {
-        matches!(self.shared.clients.url.kind, url::Kind::Single)
     }
 
     /// Tries the commands of all calls on a record that does not exist.

@@ -45,6 +45,11 @@ impl Call {
         self
     }
 
+    #[cfg(feature = "connections")]
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The command by name, which a server refuses if it does not have the script.
     pub(super) fn by_name(&self) -> Cmd {
         self.command("EVALSHA", &self.script.sha1)

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::error::Failure;
 
 /// One of the servers that have records.
+#[derive(Clone)]
 pub(super) struct Node {
     pub(super) host: String,
     pub(super) port: u16,

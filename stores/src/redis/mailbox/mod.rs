@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use futures_util::future::join_all;
-use redis::{Value, cmd};
+use redis::cmd;
 use tessera_connections::{
     Batch, Bounds, Changed, EndReason, Holder, Limit, Mailbox, MailboxError, Message, MessageId, Name,
     SendKey, Walked,
@@ -23,9 +23,9 @@ use self::reading::Reading;
 use self::scripts::{ACKNOWLEDGE, APPEND, CHANGE, OPEN, READ};
 use super::RedisStore;
 use super::link::Effect;
+use super::scan::{Place, scan};
 use super::scripts::Call;
 use super::shared::Shared;
-use crate::StoreError;
 use crate::mail::stamp;
 use crate::wakes::{Changes, Signal};
 
@@ -37,10 +37,12 @@ const GRACE: Duration = Duration::from_secs(60);
 /// `PREFIXmail:NAME` is a list: the state, then the messages. Each operation is one script on one key, and one round trip.
 /// Redis removes a mailbox by itself a minute after its time has passed.
 ///
-/// Each node reads over a connection of its own, whose `CLIENT TRACKING` reports the next change of a mailbox that was read.
-/// If the user may not run `CLIENT|TRACKING`, the node reads its mailboxes every second instead.
+/// Each node reads over a connection of its own to each server, whose `CLIENT TRACKING` reports the next change of a mailbox that
+/// was read. If the user may not run `CLIENT|TRACKING`, the node reads its mailboxes every second instead.
 ///
-/// One server alone: neither Cluster nor Sentinel.
+/// After a failover, and after slots of a Cluster have moved, each mailbox is read again.
+/// While its slot is being moved, a mailbox is read every second.
+/// In a Cluster, a walk may omit a mailbox whose slot is moved or whose server is replaced during the walk.
 #[derive(Clone)]
 pub struct RedisMailbox {
     shared: Arc<Shared>,
@@ -56,7 +58,7 @@ impl fmt::Debug for RedisMailbox {
 }
 
 impl RedisMailbox {
-    /// Creates a node over the server of a store. Needs a tokio runtime for as long as it is used.
+    /// Creates a node over the servers of a store. Needs a tokio runtime for as long as it is used.
     ///
     /// A clone is the same node.
     pub fn new(store: &RedisStore) -> Self {
@@ -200,7 +202,7 @@ impl Mailbox for RedisMailbox {
             .arg(format!("{:08x}", after.stamp))
             .arg(limit.messages)
             .arg(limit.bytes);
-        answer::batch(after, self.reading.run(&call, self.deadline()).await?)
+        answer::batch(after, self.reading.run(name, &call, self.deadline()).await?)
     }
 
     async fn acknowledge(
@@ -264,28 +266,11 @@ impl Mailbox for RedisMailbox {
         cursor: &str,
         limit: u32,
     ) -> Result<(Vec<Walked>, Option<String>), MailboxError> {
-        let cursor: u64 = match cursor {
-            "" => 0,
-            cursor => cursor.parse().map_err(|_| StoreError::MalformedCursor)?,
-        };
-        let mut command = cmd("SCAN");
-        command
-            .arg(cursor)
-            .arg("MATCH")
-            .arg(format!("{}*", super::listing::literal(&self.names)))
-            .arg("COUNT")
-            .arg(limit.max(1));
-        let reply: Value = self
-            .shared
-            .link
-            .ask(&command, Effect::Repeatable, self.deadline())
-            .await?;
-        let (next, keys): (String, Vec<String>) =
-            redis::from_redis_value(reply).map_err(|_| StoreError::Corrupt)?;
+        let place = Place::parse(cursor)?;
+        let (keys, next) = scan(&self.shared, &place, "mail:", limit.max(1), self.deadline()).await?;
         let name = |key: &String| key.strip_prefix(&*self.names).and_then(|name| name.parse().ok());
         let names: Vec<Name> = keys.iter().filter_map(name).collect();
-        let next = Some(next).filter(|next| next != "0");
-        Ok((self.look(now, &names).await?, next))
+        Ok((self.look(now, &names).await?, next.map(|next| next.to_string())))
     }
 
     fn changed(&self) -> impl Stream<Item = Changed> + Send + use<> {
