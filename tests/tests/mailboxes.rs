@@ -14,6 +14,9 @@ use tessera_tests::servers::{
     MariaDb, PgBouncer, Pooling, Postgres, RedisCluster, RedisSentinels, RedisServer, Server,
 };
 
+#[path = "mailboxes/redis_trouble.rs"]
+mod redis_trouble;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn mailboxes_in_memory_keep_the_suite() {
     check(async || {
