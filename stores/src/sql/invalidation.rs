@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
 use super::SqlStore;
@@ -47,14 +47,7 @@ impl InvalidationSource for SqlStore {
         Some(Subscription::new(self.shared.runtime.spawn(async move {
             while store.strong_count() > 0 {
                 // One connection listens, the other sends heartbeats: the store's own connections may all be busy.
-                let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(limit);
-                let session = Arc::new(Session::marked(Vec::new()));
-                let options = session.options(&options);
-                let pool = pool.after_connect(move |connection, _| {
-                    let session = Arc::clone(&session);
-                    Box::pin(async move { session.open_postgres(connection).await })
-                });
-                let pool = pool.connect_lazy_with(options);
+                let pool = listening_pool(&options, 2, limit);
                 let listening = async {
                     let mut listener = PgListener::connect_with(&pool).await?;
                     // Notifications are lost while there is no connection; then every key may have been written.
@@ -79,6 +72,20 @@ impl InvalidationSource for SqlStore {
             }
         })))
     }
+}
+
+/// Connections for a listener. Each is checked to be a session of its own, because a pooler does not forward notifications.
+pub(super) fn listening_pool(options: &PgConnectOptions, connections: u32, limit: Duration) -> PgPool {
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(limit);
+    let session = Arc::new(Session::marked(Vec::new()));
+    let options = session.options(options);
+    let pool = pool.after_connect(move |connection, _| {
+        let session = Arc::clone(&session);
+        Box::pin(async move { session.open_postgres(connection).await })
+    });
+    pool.connect_lazy_with(options)
 }
 
 /// Sends heartbeats until the store is dropped. A heartbeat that fails is not received, which the listener detects.

@@ -1,5 +1,6 @@
 //! Mailboxes in PostgreSQL, MySQL or MariaDB.
 
+mod calls;
 mod opened;
 mod polling;
 mod rows;
@@ -16,6 +17,7 @@ use tessera_connections::{
     SendKey, Walked,
 };
 use tessera_contract::Timestamp;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use self::opened::{Change, Done, Failed, Scene, apply};
@@ -41,14 +43,15 @@ const OPEN_TRIES: u32 = 3;
 /// another name ([`SqlStoreBuilder::table`](crate::SqlStoreBuilder::table)).
 ///
 /// Each change of a mailbox is one transaction, which locks the mailbox and takes five to eight round trips.
-/// Changes by this node are reported at once, and those by others within a quarter of a second and one round trip: each node
-/// polls for the mailboxes that it watches and that have changed.
+/// Changes by this node are reported at once, and those by others within a quarter of a second and two round trips: each node
+/// polls for the mailboxes that it watches and that have changed. In PostgreSQL, a `NOTIFY` makes the others poll at once; a node
+/// listens over one connection more, and needs `direct=URL` behind a pooler.
 ///
 /// A clone is the same node. When the last clone is dropped, the polling ends.
 #[derive(Clone)]
 pub struct SqlMailbox {
     node: Arc<Node>,
-    _polling: Arc<Polling>,
+    _tasks: Arc<Tasks>,
 }
 
 /// One process, as the mailboxes' watcher.
@@ -59,13 +62,20 @@ struct Node {
     id: i64,
     /// Whether this node may have watches.
     watches: AtomicBool,
+    /// The channel of notifications between nodes.
+    channel: String,
+    /// Notified when this node has changed a mailbox.
+    has_changed: Notify,
+    /// Notified when another node has changed mailboxes.
+    is_called: Notify,
 }
 
-struct Polling(JoinHandle<()>);
+/// The tasks of a node.
+struct Tasks(Vec<JoinHandle<()>>);
 
-impl Drop for Polling {
+impl Drop for Tasks {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -77,13 +87,14 @@ impl fmt::Debug for SqlMailbox {
 
 /// Reports a change by this node, also if the caller goes away before the answer.
 struct Report<'a> {
-    signal: &'a Signal,
+    node: &'a Node,
     name: &'a Name,
 }
 
 impl Drop for Report<'_> {
     fn drop(&mut self) {
-        self.signal.report(self.name.clone());
+        self.node.signal.report(self.name.clone());
+        self.node.has_changed.notify_one();
     }
 }
 
@@ -119,13 +130,21 @@ impl SqlMailbox {
                 .map_err(|_| SqlStoreError::NoRandomness)?
                 .cast_signed(),
             watches: AtomicBool::new(false),
+            channel: format!("tessera {}", table.name),
+            has_changed: Notify::new(),
+            is_called: Notify::new(),
             store: shared,
         });
-        let polling = polling::poll(Arc::downgrade(&node));
-        let polling = Polling(node.store.runtime.spawn(polling));
+        let runtime = &node.store.runtime;
+        let weak = || Arc::downgrade(&node);
+        let mut tasks = vec![runtime.spawn(polling::poll(weak()))];
+        if node.store.listens_at.is_some() {
+            tasks.push(runtime.spawn(calls::notify(weak())));
+            tasks.push(runtime.spawn(calls::listen(weak())));
+        }
         Ok(Self {
             node,
-            _polling: Arc::new(polling),
+            _tasks: Arc::new(Tasks(tasks)),
         })
     }
 
@@ -197,10 +216,7 @@ impl Node {
         name: &Name,
         change: Change<'_>,
     ) -> Result<Done, MailboxError> {
-        let _report = Report {
-            signal: &self.signal,
-            name,
-        };
+        let _report = Report { node: self, name };
         self.change(now, name, change).await
     }
 

@@ -34,8 +34,11 @@ pub(super) async fn poll(node: Weak<Node>) {
     let mut is_failing = false;
     let mut swept_at = Instant::now();
     loop {
-        sleep(INTERVAL).await;
         let Some(node) = node.upgrade() else { return };
+        tokio::select! {
+            () = sleep(INTERVAL) => {}
+            () = node.is_called.notified() => {}
+        }
         // A panic, for example because a log cannot be written, ends one round and not the task.
         let round = AssertUnwindSafe(node.round(&mut is_failing, &mut swept_at));
         let _ = round.catch_unwind().await;
