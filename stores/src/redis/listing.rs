@@ -1,9 +1,10 @@
 //! An operator's listing of Redis: every record, server by server.
 
+use futures_util::future::join_all;
+
 use super::RedisStore;
 use super::scan::{Place, scan};
 use crate::{Listed, Listing, StoreError};
-use futures_util::future::join_all;
 use tessera_contract::Timestamp;
 use tessera_contract::store::check_limit;
 

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use tessera::connections::{Bounds, Mailbox as _, Message};
 use tessera::store::{
-    AnyStore, Methods, PlainStore, SqlCode, SqlError, SqlStore, SqlStoreBuilder, SqlStoreError, StoreUrl,
+    AnyStore, Methods, NoMailbox, PlainStore, SqlCode, SqlError, SqlMailbox, SqlStore, SqlStoreBuilder,
+    SqlStoreError, StoreUrl,
 };
 use tessera_tests::servers::{MariaDb, PASSWORD, PgBouncer, Pooling, Postgres, Proxy, Server, Shared};
 use tessera_tests::whole;
@@ -268,6 +270,31 @@ async fn a_user_without_the_right_to_make_tables_uses_those_that_are_there<S: Se
     let error = builder().table("none_such").open(&url).await;
     let error = error.expect_err("there is no such table, and it may not be made");
     assert!(whole(&error).contains("the user may not do this"), "{error:?}");
+
+    // The tables of the mailboxes are made by a user with the right as well.
+    let error = SqlMailbox::open(&store).await.expect_err("no tables");
+    assert!(NoMailbox::from(error).is_forbidden());
+    let owner = builder().table(&table).open(&server.url()).await.expect("opened");
+    drop(SqlMailbox::open(&owner).await.expect("made"));
+    for kind in ["", "_messages", "_watches", "_schema"] {
+        let name = format!("{table}_mail{kind}");
+        other
+            .run_either(
+                &format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {user}"),
+                &format!("GRANT SELECT, INSERT, UPDATE, DELETE ON tessera.{name} TO {user}"),
+            )
+            .await;
+    }
+    let mailboxes = SqlMailbox::open(&store).await.expect("opened");
+    let name = "box".parse().expect("a name");
+    mailboxes
+        .open(NOW, &name, "{}", until(60).ends_at)
+        .await
+        .expect("a mailbox");
+    let (message, bounds) = (Message::new(None, "x").expect("a message"), Bounds::default());
+    let sent = mailboxes.append(NOW, &name, &message, None, &bounds);
+    sent.await.expect("an id");
+    assert_eq!(mailboxes.sweep(NOW).await.expect("a number"), 0);
 }
 
 async fn wrong_credentials_are_told_and_not_shown<S: Server>(server: &S) {

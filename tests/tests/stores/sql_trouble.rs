@@ -419,10 +419,9 @@ pub(super) async fn no_acknowledged_write_is_lost_when_the_server_is_killed<S: S
         std::io::stderr(),
         "killed twice: {acknowledged} acknowledged, {found} found, {outages} outages, the slowest call {slowest:?}"
     );
-    assert!(
-        acknowledged > 100 && outages > 0,
-        "there was no load, or no outage"
-    );
+    // A pooler may hold a call until the server is back, which is no outage to its caller.
+    let was_out = outages > 0 || slowest > Duration::from_millis(500);
+    assert!(acknowledged > 100 && was_out, "there was no load, or no outage");
     assert_eq!(found, acknowledged);
     assert!(slowest < GENEROUS);
 }
