@@ -164,7 +164,8 @@ impl Mailbox for RedisMailbox {
         until: Timestamp,
     ) -> Result<(), MailboxError> {
         let call = self.change(now, name, "attach", until).arg(holder.to_string());
-        done(&self.state(call, Effect::Repeatable).await?)
+        // A repeat could displace a holder that has attached since.
+        done(&self.state(call, Effect::Once).await?)
     }
 
     async fn detach(
