@@ -53,7 +53,7 @@ impl fmt::Debug for Name {
 
 /// The holder of a connection: the node that has its socket, and the attachment, which differs for each socket of the node.
 ///
-/// As text `node.attachment`, 16 and 16 hexadecimal digits.
+/// As text `node.attachment`, each of 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Holder {
     /// The number of the node, drawn when it starts.

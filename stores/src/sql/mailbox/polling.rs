@@ -20,6 +20,8 @@ use super::{Node, rows};
 
 /// The interval at which a node notices the changes of others.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// The shortest time between two polls.
+const PAUSE: Duration = Duration::from_millis(2);
 /// The maximum number of changed mailboxes in one poll.
 const MAXIMUM_CHANGED: i64 = 1000;
 /// The interval at which each node removes expired mailboxes.
@@ -39,6 +41,8 @@ pub(super) async fn poll(node: Weak<Node>) {
             () = sleep(INTERVAL) => {}
             () = node.is_called.notified() => {}
         }
+        // The calls of many nodes make one poll.
+        sleep(PAUSE).await;
         // A panic, for example because a log cannot be written, ends one round and not the task.
         let round = AssertUnwindSafe(node.round(&mut is_failing, &mut swept_at));
         let _ = round.catch_unwind().await;
