@@ -6,8 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use tessera_connections::{MessageId, Name};
+use tessera_connections::Cursor;
 
+use super::client_event::{Step, step};
 use super::hub::{Client, Served};
 use super::sse;
 
@@ -15,9 +16,8 @@ type Waiting<C> = Pin<Box<dyn Future<Output = (C, Option<Served>)> + Send>>;
 
 /// A stream of events. Its drop, when the socket closes, detaches the client.
 pub(super) struct EventStream<C> {
-    name: Name,
     /// The last cursor of the stream.
-    last: MessageId,
+    at: Cursor,
     first: Option<String>,
     /// The client, with its next event. `None` after the last event.
     waiting: Option<Waiting<C>>,
@@ -33,10 +33,9 @@ fn wait<C: Client>(mut client: C) -> Waiting<C> {
 
 impl<C: Client> EventStream<C> {
     /// Creates the stream of an attached client, which begins with `first`.
-    pub(super) fn new(client: C, name: Name, after: MessageId, first: String) -> Self {
+    pub(super) fn new(client: C, at: Cursor, first: String) -> Self {
         Self {
-            name,
-            last: after,
+            at,
             first: Some(first),
             waiting: Some(wait(client)),
         }
@@ -62,10 +61,14 @@ impl<C: Client> Body for EventStream<C> {
         let Some(served) = served else {
             return Poll::Ready(None);
         };
-        let Self { name, last, .. } = &mut *self;
         let (text, is_last) = match served {
             Served::Idle => (sse::SIGN_OF_LIFE.to_owned(), false),
-            Served::Event(event) => sse::event(name, last, event),
+            Served::Event(event) => match step(&mut self.at, event) {
+                Step::Send(event) => (sse::write(&event), false),
+                Step::End(event, _) => (sse::write(&event), true),
+                // The client reconnects by itself.
+                Step::TryAgain => (sse::SIGN_OF_LIFE.to_owned(), true),
+            },
         };
         if !is_last {
             self.waiting = Some(wait(client));

@@ -6,14 +6,15 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderName, Method, StatusCode, header};
 use serde::Deserialize;
-use tessera_connections::{Cursor, Event, MessageId, Name, Registration};
+use tessera_connections::{Cursor, MessageId, Name, Registration};
 
 use super::body::EventStream;
-use super::hub::{Hub, HubError};
+use super::client_event::{ClientEvent, gap, opened};
+use super::hub::{Client, Hub, HubError};
 use super::sse;
 use crate::api::{Answer, Api, token_of_stream};
 use crate::engine::Engine;
@@ -98,17 +99,9 @@ pub(crate) async fn open_stream<E: Engine, H: Hub<E>>(
     })?;
     let cursor = cursor(parts, after.as_deref())?;
     let session = engine.open(token).await.map_err(|error| Problem::of(&error))?;
-    if let Some(Cursor { name, after }) = &cursor {
-        match hub.attach(name, *after, &session).await {
-            Ok(client) => {
-                let first = sse::opened(name, *after, true, retry(name));
-                return Ok(events(Body::new(EventStream::new(
-                    client,
-                    name.clone(),
-                    *after,
-                    first,
-                ))));
-            }
+    if let Some(at) = &cursor {
+        match hub.attach(&at.name, at.after, &session).await {
+            Ok(client) => return Ok(stream_of(client, at.clone(), &[opened(at, true)])),
             // Also for a connection of another session, so that the answer tells nothing of it.
             Err(HubError::Missing) => {}
             Err(HubError::Ended) => return Ok(StatusCode::NO_CONTENT.into_response()),
@@ -121,20 +114,25 @@ pub(crate) async fn open_stream<E: Engine, H: Hub<E>>(
         ..Registration::default()
     };
     let (name, client) = hub.open(&session, registration).await?;
-    let mut first = sse::opened(&name, MessageId::START, false, retry(&name));
-    if cursor.is_some() {
-        let gap = Event::Gap(MessageId::START);
-        first.push_str(&sse::event(&name, &mut MessageId::START.clone(), gap).0);
-    }
-    Ok(events(Body::new(EventStream::new(
-        client,
+    let at = Cursor {
         name,
-        MessageId::START,
-        first,
-    ))))
+        after: MessageId::START,
+    };
+    let mut first = vec![opened(&at, false)];
+    if cursor.is_some() {
+        first.push(gap(&at));
+    }
+    Ok(stream_of(client, at, &first))
 }
 
-fn events(stream: Body) -> axum::response::Response {
+/// The stream of an attached client, with its first events.
+fn stream_of<C: Client>(client: C, at: Cursor, first: &[ClientEvent]) -> Response {
+    let mut text = sse::retry(retry(&at.name));
+    first.iter().for_each(|event| text.push_str(&sse::write(event)));
+    events(Body::new(EventStream::new(client, at, text)))
+}
+
+fn events(stream: Body) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         // Without it, proxies such as nginx buffer the response.

@@ -4,6 +4,7 @@
 
 mod body;
 mod client;
+mod client_event;
 mod hub;
 mod routes;
 mod service;
