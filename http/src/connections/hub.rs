@@ -146,6 +146,12 @@ impl HubError {
     }
 }
 
+impl From<Problem> for HubError {
+    fn from(problem: Problem) -> Self {
+        Self::Other(problem)
+    }
+}
+
 impl From<HubError> for Problem {
     fn from(error: HubError) -> Self {
         let code = error.code();

@@ -6,6 +6,7 @@ mod body;
 mod client;
 mod client_event;
 mod hub;
+mod opening;
 mod routes;
 mod service;
 mod sse;
