@@ -33,11 +33,12 @@ pub(crate) async fn token_of_stream<E: Engine>(
     parts: &mut Parts,
     api: &Arc<Api<E>>,
 ) -> Result<Zeroizing<String>, Problem> {
-    let Token(token) = Token::from_request_parts(parts, api).await?;
     let transport = brought(&api.transports, &parts.headers).and_then(|(at, _)| api.transports.get(at));
+    // First, because any other refusal would tell the page something of the cookie.
     if matches!(transport, Some(TokenTransport::Cookie(_))) {
         check_origin(&BTreeSet::new(), parts)?;
     }
+    let Token(token) = Token::from_request_parts(parts, api).await?;
     Ok(token)
 }
 
