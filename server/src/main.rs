@@ -23,6 +23,7 @@ mod sessions;
 mod store;
 mod token;
 mod transports;
+mod wire;
 
 use std::process::ExitCode;
 

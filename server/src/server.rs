@@ -1,22 +1,21 @@
 //! Connections: accepted within limits, and shut down gracefully.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
-use tokio_io_timeout::TimeoutStream;
 
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::service::Service;
+use crate::wire::Wire;
 use tessera::http::chain;
 
 /// Maximum length of a request's head, in bytes, all headers included.
@@ -86,17 +85,19 @@ pub(crate) async fn run(
     limits: Limits,
     patience: Duration,
 ) -> Result<(), Failure> {
-    let graceful = GracefulShutdown::new();
+    let slots = Arc::new(Semaphore::new(limits.maximum_connections as usize));
+    let stopping = watch::Sender::new(());
     tokio::select! {
-        () = accept(&listener, service.router(demo), limits, &graceful) => {}
+        () = accept(&listener, service.router(demo), limits, &slots, &stopping) => {}
         () = signals.next() => {}
     }
     drop(listener);
     service.end_streams();
     end_pages();
-    tracing::info!("shutting down: finishing {} connections", graceful.count());
+    let open = limits.maximum_connections as usize - slots.available_permits();
+    tracing::info!("shutting down: finishing {open} connections");
     tokio::select! {
-        () = finish(graceful, &service, patience) => {}
+        () = finish(&stopping, &service, patience) => {}
         () = signals.next() => tracing::warn!("second signal: not waiting any longer"),
     }
     let store = service.store().clone();
@@ -108,9 +109,10 @@ pub(crate) async fn run(
     Ok(())
 }
 
-async fn finish(graceful: GracefulShutdown, service: &Service, patience: Duration) {
+async fn finish(stopping: &watch::Sender<()>, service: &Service, patience: Duration) {
     let finishing = async {
-        graceful.shutdown().await;
+        stopping.send_replace(());
+        stopping.closed().await;
         service.finish_tasks().await;
     };
     if timeout(patience, finishing).await.is_err() {
@@ -118,11 +120,16 @@ async fn finish(graceful: GracefulShutdown, service: &Service, patience: Duratio
     }
 }
 
-async fn accept(listener: &TcpListener, router: axum::Router, limits: Limits, graceful: &GracefulShutdown) {
-    let slots = Arc::new(Semaphore::new(limits.maximum_connections as usize));
+async fn accept(
+    listener: &TcpListener,
+    router: axum::Router,
+    limits: Limits,
+    slots: &Arc<Semaphore>,
+    stopping: &watch::Sender<()>,
+) {
     loop {
         // Never closed, so never an error.
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+        let Ok(slot) = Arc::clone(slots).acquire_owned().await else {
             return;
         };
         let stream = match listener.accept().await {
@@ -133,34 +140,31 @@ async fn accept(listener: &TcpListener, router: axum::Router, limits: Limits, gr
                 continue;
             }
         };
-        let connection = graceful.watch(connection(stream, router.clone(), limits));
-        tokio::spawn(async move {
-            // A client that disconnects is not an error of the service.
-            if let Err(error) = connection.await {
-                tracing::debug!("a connection ended: {}", chain(&error));
-            }
-            drop(slot);
-        });
+        let stopping = stopping.subscribe();
+        let wire = Wire::new(stream, limits.part_timeout(), slot, stopping.clone());
+        tokio::spawn(serve(wire, router.clone(), limits, stopping));
     }
 }
 
-/// A connection that times out if the client does not read.
-type Wire = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
-
-fn connection(
-    stream: TcpStream,
-    router: axum::Router,
-    limits: Limits,
-) -> http1::Connection<Wire, TowerToHyperService<axum::Router>> {
-    // Responses are small, and each is written at once.
-    let _ = stream.set_nodelay(true);
-    // For a client that does not read its responses.
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.part_timeout()));
-    http1::Builder::new()
+/// Serves the requests of a client. At the shutdown, the one in progress is the last.
+async fn serve(wire: Wire, router: axum::Router, limits: Limits, mut stopping: watch::Receiver<()>) {
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.keep_alive_timeout)
         .max_buf_size(MAXIMUM_HEAD_BYTES)
         .max_headers(MAXIMUM_HEADERS)
-        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router))
+        .serve_connection(wire, TowerToHyperService::new(router))
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stopping.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // A client that disconnects is not an error of the service.
+    if let Err(error) = ended {
+        tracing::debug!("a connection ended: {}", chain(&error));
+    }
 }
