@@ -66,6 +66,11 @@ impl<M: Mailbox> Attachment<M> {
         self.attached.name()
     }
 
+    #[cfg(feature = "api")]
+    pub(super) fn sign_of_life(&self) -> Duration {
+        self.node.settings.sign_of_life
+    }
+
     pub(super) fn close(&self, closing: Closing) {
         self.attached.close(closing);
     }

@@ -39,6 +39,8 @@ impl ConnectionsBuilder {
                 beat: Duration::from_secs(5),
                 unjudged_for: Duration::from_secs(30),
                 poll: Duration::from_secs(30),
+                #[cfg(feature = "api")]
+                sign_of_life: Duration::from_secs(15),
             },
         }
     }
@@ -100,6 +102,17 @@ impl ConnectionsBuilder {
         self
     }
 
+    /// Sets the interval of the signs of life of a stream by [`router`](super::router): comments of SSE, and pings of a WebSocket.
+    /// Proxies close a silent stream after a minute. Default 15 seconds.
+    ///
+    /// A WebSocket without a sign of life from its client after two pings is closed, and so is one that does not accept a frame
+    /// within this time.
+    #[cfg(feature = "api")]
+    pub fn sign_of_life(mut self, interval: Duration) -> Self {
+        self.settings.sign_of_life = interval;
+        self
+    }
+
     /// Validates the configuration and starts the node. Needs a tokio runtime for as long as the node is used.
     ///
     /// # Errors
@@ -125,6 +138,10 @@ impl ConnectionsBuilder {
         }
         if lifetime < Duration::from_secs(1) {
             return Err(invalid("lifetime", "must be at least a second"));
+        }
+        #[cfg(feature = "api")]
+        if self.settings.sign_of_life.is_zero() {
+            return Err(invalid("sign-of-life", "must be longer than zero"));
         }
         Connections::start(self.sessions, mailbox, self.settings)
     }

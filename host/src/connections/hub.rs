@@ -13,8 +13,6 @@ use super::error::ConnectionError;
 use crate::store::StoreError;
 use crate::{Session, SessionError, Sessions};
 
-/// The interval of the signs of life of a stream. Proxies close a silent stream after a minute.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 /// The connections of one page of a list.
 const PAGE: u32 = 100;
 
@@ -63,7 +61,7 @@ impl From<ConnectionError> for HubError {
 
 impl<M: Mailbox> Client for Attachment<M> {
     async fn next(&mut self) -> Option<Served> {
-        match timeout(SIGN_OF_LIFE, Attachment::next(self)).await {
+        match timeout(self.sign_of_life(), Attachment::next(self)).await {
             Ok(event) => event.map(Served::Event),
             Err(_) => Some(Served::Idle),
         }
@@ -89,6 +87,10 @@ impl<M: Mailbox> Hub<Sessions> for Connections<M> {
         session: &Session,
     ) -> Result<Attachment<M>, HubError> {
         Ok(self.attach(name, after, session).await?)
+    }
+
+    fn sign_of_life(&self) -> Duration {
+        self.node.settings.sign_of_life
     }
 
     fn maximum_message_bytes(&self) -> u32 {

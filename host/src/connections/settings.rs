@@ -16,4 +16,6 @@ pub(super) struct Settings {
     pub(super) beat: Duration,
     pub(super) unjudged_for: Duration,
     pub(super) poll: Duration,
+    #[cfg(feature = "api")]
+    pub(super) sign_of_life: Duration,
 }

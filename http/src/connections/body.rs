@@ -12,7 +12,8 @@ use super::client_event::{Step, step};
 use super::hub::{Client, Served};
 use super::sse;
 
-type Waiting<C> = Pin<Box<dyn Future<Output = (C, Option<Served>)> + Send>>;
+/// A client, with its next event.
+pub(super) type Waiting<C> = Pin<Box<dyn Future<Output = (C, Option<Served>)> + Send>>;
 
 /// A stream of events. Its drop, when the socket closes, detaches the client.
 pub(super) struct EventStream<C> {
@@ -24,7 +25,7 @@ pub(super) struct EventStream<C> {
 }
 
 /// Waits for the next event of a client.
-fn wait<C: Client>(mut client: C) -> Waiting<C> {
+pub(super) fn wait<C: Client>(mut client: C) -> Waiting<C> {
     Box::pin(async move {
         let served = client.next().await;
         (client, served)

@@ -1,5 +1,7 @@
 //! The interface of a host's connections to this crate.
 
+use std::time::Duration;
+
 use axum_core::response::{IntoResponse, Response};
 use http::header;
 use tessera_connections::{Connection, Event, Message, MessageId, Name, Registration, SendKey};
@@ -51,6 +53,9 @@ pub trait Hub<E: Engine>: Send + Sync + 'static {
         after: MessageId,
         session: &E::Session,
     ) -> impl Future<Output = Result<Self::Client, HubError>> + Send;
+
+    /// Returns the interval of the signs of life of a stream: [`Served::Idle`], and the pings of a WebSocket.
+    fn sign_of_life(&self) -> Duration;
 
     /// Returns the limit of a message, in bytes, with its event and key.
     fn maximum_message_bytes(&self) -> u32;

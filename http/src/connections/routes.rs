@@ -48,13 +48,17 @@ pub fn router<E: Engine, H: Hub<E>>(api: Arc<Api<E>>, hub: Arc<H>) -> Router {
         .with_state(api)
 }
 
-/// `GET /v1/connections`: a stream for a client that accepts one, otherwise a list for a service.
+/// `GET /v1/connections`: a stream for a client that accepts one, or shakes hands for a WebSocket; otherwise a list for a service.
 async fn list_or_stream<E: Engine, H: Hub<E>>(
     axum::extract::State(api): axum::extract::State<Arc<Api<E>>>,
     Extension(hub): Extension<Arc<H>>,
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
+    #[cfg(feature = "websocket")]
+    if super::websocket::is_handshake(&parts) {
+        return super::websocket::websocket(&api, &hub, parts).await;
+    }
     if is_stream(&parts) {
         return stream(axum::extract::State(api), Extension(hub), parts).await;
     }
