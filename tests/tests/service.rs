@@ -48,6 +48,8 @@ mod server;
 mod slow;
 #[path = "service/start.rs"]
 mod start;
+#[path = "service/streams.rs"]
+mod streams;
 #[path = "service/transports.rs"]
 mod transports;
 #[path = "service/walk.rs"]
