@@ -6,6 +6,9 @@
     reason = "a test that cannot go on says so"
 )]
 
+#[path = "connections/silence.rs"]
+mod silence;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

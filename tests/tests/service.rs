@@ -54,6 +54,8 @@ mod streams;
 mod transports;
 #[path = "service/walk.rs"]
 mod walk;
+#[path = "service/websocket.rs"]
+mod websocket;
 
 use std::path::PathBuf;
 
