@@ -8,6 +8,8 @@ use crate::duration;
 
 /// Open files beside the connections: files and connections of the store, standard streams, and those of the runtime.
 const OTHER_FILES: u64 = 256;
+/// The longest wait of a poll where requests may take long.
+const LONGEST_POLL: Duration = Duration::from_secs(25);
 
 /// The limits of connections and requests.
 #[derive(Clone, Copy, Args)]
@@ -62,6 +64,11 @@ impl Limits {
     /// The maximum number of streams of events: three quarters of the connections, so that others find a place.
     pub(crate) fn maximum_streams(&self) -> usize {
         (self.maximum_connections as usize * 3 / 4).max(1)
+    }
+
+    /// The longest wait of a poll. The other half of the request's time is for the store.
+    pub(crate) fn longest_poll(&self) -> Duration {
+        self.part_timeout().min(LONGEST_POLL)
     }
 
     /// The time limit for each part of a request that depends on the client's speed.

@@ -274,7 +274,9 @@ async fn connections(
         }
         Err(error) => return Err(Failure::during("cannot open the mailboxes of connections")(error)),
     };
-    let builder = Connections::builder(sessions).on_node(limits.maximum_streams());
+    let builder = Connections::builder(sessions)
+        .on_node(limits.maximum_streams())
+        .longest_poll(limits.longest_poll());
     let connections = builder.build(mailboxes);
     connections
         .map(Some)

@@ -38,6 +38,8 @@ mod openapi;
 mod outage;
 #[path = "service/pages.rs"]
 mod pages;
+#[path = "service/polling.rs"]
+mod polling;
 #[path = "service/read_only.rs"]
 mod read_only;
 #[path = "service/redis.rs"]

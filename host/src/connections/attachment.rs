@@ -9,7 +9,7 @@ use std::time::Duration;
 use tessera_connections::{
     Delivery, EndReason, Entry, Event, Limit, Mailbox, MailboxError, MessageId, Name, Reader,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attached::{Attached, Closing};
 use super::node::{Node, Place};
@@ -87,12 +87,8 @@ impl<M: Mailbox> Attachment<M> {
                 return None;
             }
             // First, because the client of a session that has ended receives nothing more.
-            if let Some(closing) = self.attached.closing() {
-                self.is_over = true;
-                return Some(match closing {
-                    Closing::Over => Event::End(EndReason::SessionOver),
-                    Closing::TryAgain => Event::TryAgain,
-                });
+            if let Some(last) = self.closed() {
+                return Some(last);
             }
             if let Some(delivery) = self.pending.pop_front() {
                 return Some(self.event(delivery));
@@ -103,6 +99,49 @@ impl<M: Mailbox> Attachment<M> {
                 self.wait(is_read).await;
             }
         }
+    }
+
+    /// Waits for events, and returns those of one read of the mailbox: at most 64 messages or 128 KiB, and at least one message
+    /// if there is any. Empty after `wait`, and after the last event.
+    ///
+    /// A message counts as received when the client is attached again after it, because nothing else shows that it has arrived.
+    /// The future may be dropped at any time, and nothing is lost.
+    pub async fn next_batch(&mut self, wait: Duration) -> Vec<Event> {
+        let until = Instant::now() + wait;
+        while !self.is_over {
+            let is_read = self.pending.is_empty() && self.read().await;
+            // After the read, because the client of a session that has ended receives nothing more.
+            if let Some(last) = self.closed() {
+                return vec![last];
+            }
+            let is_due = Instant::now() >= until;
+            if !self.pending.is_empty() || is_due {
+                if is_read {
+                    // The read has confirmed the place after which the client was attached.
+                    self.acknowledge(true).await;
+                }
+                let deliveries: Vec<Delivery> = self.pending.drain(..).collect();
+                let events = deliveries
+                    .into_iter()
+                    .map(|delivery| self.event(delivery))
+                    .collect();
+                self.returned = None;
+                return events;
+            }
+            // An error is the end of the wait, after which the mailbox is read once more.
+            let _ = timeout_at(until, self.wait(is_read)).await;
+        }
+        Vec::new()
+    }
+
+    /// The last event, if this node closes the socket.
+    fn closed(&mut self) -> Option<Event> {
+        let closing = self.attached.closing()?;
+        self.is_over = true;
+        Some(match closing {
+            Closing::Over => Event::End(EndReason::SessionOver),
+            Closing::TryAgain => Event::TryAgain,
+        })
     }
 
     fn event(&mut self, delivery: Delivery) -> Event {

@@ -41,6 +41,8 @@ impl ConnectionsBuilder {
                 poll: Duration::from_secs(30),
                 #[cfg(feature = "api")]
                 sign_of_life: Duration::from_secs(15),
+                #[cfg(feature = "api")]
+                longest_poll: Duration::from_secs(25),
             },
         }
     }
@@ -110,6 +112,14 @@ impl ConnectionsBuilder {
     #[cfg(feature = "api")]
     pub fn sign_of_life(mut self, interval: Duration) -> Self {
         self.settings.sign_of_life = interval;
+        self
+    }
+
+    /// Sets the longest time that a long poll of [`router`](super::router) waits, however long its client asks for. Default
+    /// 25 seconds; set less than the time-out of requests.
+    #[cfg(feature = "api")]
+    pub fn longest_poll(mut self, time: Duration) -> Self {
+        self.settings.longest_poll = time;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tessera_connections::{Connection, Mailbox, Message, MessageId, Name, Registration, SendKey};
+use tessera_connections::{Connection, Event, Mailbox, Message, MessageId, Name, Registration, SendKey};
 use tessera_http::connections::{Client, Hub, HubError, Served};
 use tessera_http::{ErrorKind, Problem};
 use tokio::time::timeout;
@@ -66,10 +66,18 @@ impl<M: Mailbox> Client for Attachment<M> {
             Err(_) => Some(Served::Idle),
         }
     }
+
+    async fn next_batch(&mut self, wait: Duration) -> Vec<Event> {
+        Attachment::next_batch(self, wait).await
+    }
 }
 
 impl<M: Mailbox> Hub<Sessions> for Connections<M> {
     type Client = Attachment<M>;
+
+    async fn register(&self, session: &Session, registration: Registration) -> Result<Name, HubError> {
+        Ok(self.register(session, registration).await?)
+    }
 
     async fn open(
         &self,
@@ -91,6 +99,10 @@ impl<M: Mailbox> Hub<Sessions> for Connections<M> {
 
     fn sign_of_life(&self) -> Duration {
         self.node.settings.sign_of_life
+    }
+
+    fn longest_poll(&self) -> Duration {
+        self.node.settings.longest_poll
     }
 
     fn maximum_message_bytes(&self) -> u32 {

@@ -18,4 +18,6 @@ pub(super) struct Settings {
     pub(super) poll: Duration,
     #[cfg(feature = "api")]
     pub(super) sign_of_life: Duration,
+    #[cfg(feature = "api")]
+    pub(super) longest_poll: Duration,
 }

@@ -22,7 +22,7 @@ use crate::transport::{self, Credentials, TokenTransport, brought};
 const CHALLENGE: &str = "Bearer";
 
 /// A session's token, from the transports of the service; not verified yet.
-pub(super) struct Token(pub(super) Zeroizing<String>);
+pub(crate) struct Token(pub(crate) Zeroizing<String>);
 
 /// The token of a client that opens a stream.
 ///

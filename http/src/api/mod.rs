@@ -21,7 +21,7 @@ mod view;
 #[cfg(feature = "connections")]
 pub(crate) use answer::{Answer, answer};
 #[cfg(feature = "connections")]
-pub(crate) use credentials::{ByService, refuse_second_cookie_header, token_of_stream};
+pub(crate) use credentials::{ByService, Token, refuse_second_cookie_header, token_of_stream};
 #[cfg(feature = "connections")]
 pub(crate) use members::MessageMembers;
 

@@ -25,12 +25,28 @@ pub enum Served {
 pub trait Client: Send + 'static {
     /// Waits for the next event; `None` after the last one. The future may be dropped at any time.
     fn next(&mut self) -> impl Future<Output = Option<Served>> + Send;
+
+    /// Waits for events, and returns those that are there: at most 64 messages or 128 KiB, and at least one message if there
+    /// is any. Empty after `wait`, and after the last event.
+    ///
+    /// A message counts as received when the client is attached again after it, so nothing is lost with the future.
+    fn next_batch(&mut self, wait: Duration) -> impl Future<Output = Vec<Event>> + Send;
 }
 
 /// The connections of a host.
 pub trait Hub<E: Engine>: Send + Sync + 'static {
     /// A client that is attached to this node.
     type Client: Client;
+
+    /// Registers a connection of a session, whose client is attached later.
+    ///
+    /// # Errors
+    /// [`HubError::TooManyOfSession`], [`HubError::Other`].
+    fn register(
+        &self,
+        session: &E::Session,
+        registration: Registration,
+    ) -> impl Future<Output = Result<Name, HubError>> + Send;
 
     /// Registers a connection of a session, and attaches its client to this node. After an error, nothing of it is left.
     ///
@@ -56,6 +72,9 @@ pub trait Hub<E: Engine>: Send + Sync + 'static {
 
     /// Returns the interval of the signs of life of a stream: [`Served::Idle`], and the pings of a WebSocket.
     fn sign_of_life(&self) -> Duration;
+
+    /// Returns the longest time that a poll waits. It ends before the time-out of a request.
+    fn longest_poll(&self) -> Duration;
 
     /// Returns the limit of a message, in bytes, with its event and key.
     fn maximum_message_bytes(&self) -> u32;

@@ -1,4 +1,4 @@
-//! Connections over HTTP: server-sent events and WebSockets for clients; messages, lists and ends for services.
+//! Connections over HTTP: server-sent events, WebSockets and long polls for clients; messages, lists and ends for services.
 //!
 //! Generic over [`Hub`], which a host implements for its connections.
 
@@ -9,6 +9,8 @@ mod client_event;
 mod close;
 mod hub;
 mod opening;
+mod path;
+mod poll;
 mod routes;
 mod service;
 #[cfg(feature = "websocket")]

@@ -10,21 +10,24 @@ use axum::{Extension, Router};
 
 use super::client::{is_stream, stream};
 use super::hub::Hub;
-use super::service;
+use super::{poll, service};
 use crate::api::{Answer, Api, refuse_second_cookie_header};
 use crate::engine::Engine;
 
 /// The routes of connections, beside those of [`Api::router`](crate::api::Api::router).
 pub fn router<E: Engine, H: Hub<E>>(api: Arc<Api<E>>, hub: Arc<H>) -> Router {
     Router::new()
-        .route("/v1/connections", get(list_or_stream::<E, H>))
+        .route(
+            "/v1/connections",
+            get(list_or_stream::<E, H>).post(poll::register::<E, H>),
+        )
         .route(
             "/v1/connections/{connection}",
             get(service::get::<E, H>).delete(service::close::<E, H>),
         )
         .route(
             "/v1/connections/{connection}/messages",
-            post(service::send::<E, H>),
+            get(poll::poll::<E, H>).post(service::send::<E, H>),
         )
         .route(
             "/v1/sessions/{public_id}/connections",

@@ -13,6 +13,7 @@ use tessera_connections::{Connection, Message, Name, Request, SendKey};
 use tessera_contract::Timestamp;
 
 use super::hub::{Hub, HubError};
+use super::path::{malformed_path, name};
 use crate::api::{Answer, Api, ByService, MessageMembers, answer};
 use crate::engine::Engine;
 use crate::problem::Problem;
@@ -75,16 +76,6 @@ fn listed(connection: &Connection) -> Listed<'_> {
 fn listing(connections: &[Connection], next: Option<String>) -> Answer {
     let connections = connections.iter().map(listed).collect();
     answer(StatusCode::OK, &Listing { connections, next })
-}
-
-fn malformed_path() -> Problem {
-    Problem::new(400, "path-malformed", "the path is not percent-encoded UTF-8")
-}
-
-/// The name of a connection in a path. Any other text is the name of no connection.
-fn name(path: Result<Path<String>, PathRejection>) -> Result<Name, Problem> {
-    let Path(text) = path.map_err(|_| malformed_path())?;
-    text.parse().map_err(|_| HubError::Missing.into())
 }
 
 /// The public id of a session in a path.
