@@ -160,7 +160,7 @@ fn the_commands_of_the_page_of_the_api_print_what_it_shows() {
 
 #[test]
 fn the_commands_of_the_page_of_connections_print_what_it_shows() {
-    assert_eq!(run("docs/connections.md"), 4);
+    assert_eq!(run("docs/connections.md"), 6);
 }
 
 #[test]

@@ -441,6 +441,23 @@ fn a_client_that_closes_its_socket_or_vanishes_is_detached_and_pings_are_answere
 }
 
 #[test]
+fn a_client_that_floods_the_service_with_pings_and_reads_no_answer_is_cut() {
+    let (_directory, server) = serve(&["--store", "memory:", "--request-timeout", "1s"]);
+    let token = login(&server, "alice");
+    let mut socket = Socket::new(&server, &token);
+    let stream = socket.socket.get_mut();
+    stream.set_write_timeout(Some(PATIENCE)).expect("a time-out");
+    let ping = [&[0x89, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
+    let pings = ping.repeat(500);
+    let began = Instant::now();
+    while stream.write_all(&pings).is_ok() {
+        assert!(began.elapsed() < PATIENCE);
+    }
+    wait_until_attached(&server, &socket.name, false);
+    server.stop();
+}
+
+#[test]
 fn a_client_that_does_not_read_is_cut_and_continues() {
     let (_directory, server) = serve(&["--store", "memory:", "--request-timeout", "1s"]);
     let token = login(&server, "alice");
