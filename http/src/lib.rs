@@ -1,7 +1,8 @@
 //! Tessera's sessions over HTTP: token transports, the session cookie, a tower layer, extractors for axum, and a layer
 //! against cross-site request forgery.
 //!
-//! The crate is generic over a small trait, [`Engine`], and needs neither wasmtime nor an async runtime.
+//! The crate is generic over a small trait, [`Engine`], and needs neither wasmtime nor, but for the feature `websocket`, an
+//! async runtime.
 //! For Rust services, `tessera` with the feature `http` implements the trait and provides the concrete types:
 //!
 //! ```ignore

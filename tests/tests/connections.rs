@@ -6,6 +6,8 @@
     reason = "a test that cannot go on says so"
 )]
 
+#[path = "connections/batches.rs"]
+mod batches;
 #[path = "connections/silence.rs"]
 mod silence;
 
@@ -668,6 +670,10 @@ fn settings_that_contradict_each_other_are_refused() {
         );
         long("lease", build(|builder| builder.lease(Duration::from_secs(1))));
         long("beat", build(|builder| builder.beat(Duration::ZERO)));
+        long(
+            "sign-of-life",
+            build(|builder| builder.sign_of_life(Duration::ZERO)),
+        );
         long(
             "lifetime",
             build(|builder| builder.lifetime(Duration::from_millis(999))),
