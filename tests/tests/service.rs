@@ -40,6 +40,8 @@ mod outage;
 mod pages;
 #[path = "service/polling.rs"]
 mod polling;
+#[path = "service/proxied_streams.rs"]
+mod proxied_streams;
 #[path = "service/read_only.rs"]
 mod read_only;
 #[path = "service/redis.rs"]

@@ -20,19 +20,19 @@ use crate::{place, serve};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The client's end of a WebSocket.
-struct Socket {
+pub(crate) struct Socket {
     socket: WebSocket<TcpStream>,
     /// The id of the last event.
-    last: String,
-    name: String,
+    pub(crate) last: String,
+    pub(crate) name: String,
 }
 
 /// A refused handshake: its status, and the code of the problem.
-type Refused = (u16, String);
+pub(crate) type Refused = (u16, String);
 
 impl Socket {
     /// Shakes hands.
-    fn open(address: &str, headers: &[(&str, &str)], query: &str) -> Result<Self, Refused> {
+    pub(crate) fn open(address: &str, headers: &[(&str, &str)], query: &str) -> Result<Self, Refused> {
         let stream = TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         let url = format!("ws://{address}/v1/connections{query}");
@@ -78,7 +78,7 @@ impl Socket {
         (socket, is_resumed)
     }
 
-    fn opened(&mut self) -> bool {
+    pub(crate) fn opened(&mut self) -> bool {
         let (event, data) = self.next();
         assert_eq!(event, "connection");
         let data: Value = serde_json::from_str(&data).expect("JSON");
@@ -108,7 +108,7 @@ impl Socket {
     }
 
     /// The data of the next message.
-    fn message(&mut self) -> String {
+    pub(crate) fn message(&mut self) -> String {
         let (event, data) = self.next();
         assert_eq!(event, "message", "{data}");
         data
