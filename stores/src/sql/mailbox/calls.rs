@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::super::invalidation::listening_pool;
 use super::super::retry::Kind;
 use super::super::statement::Param;
-use super::Node;
+use super::node::Node;
 
 /// The time in which the changes of a node make one notification.
 const COALESCED: Duration = Duration::from_millis(5);

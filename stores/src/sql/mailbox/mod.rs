@@ -1,6 +1,7 @@
 //! Mailboxes in PostgreSQL, MySQL or MariaDB.
 
 mod calls;
+mod node;
 mod opened;
 mod polling;
 mod rows;
@@ -20,19 +21,18 @@ use tessera_contract::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use self::opened::{Change, Done, Failed, Scene, apply};
+use self::node::Node;
+use self::opened::{Change, Done};
 use self::statements::Statements;
 use super::dialect::{Access, Content, Table};
 use super::error::{Fault, Verdict};
-use super::retry::Kind;
 use super::rows::millis;
-use super::shared::Shared;
 use super::statement::Param;
 use super::statements::MAXIMUM_BATCH;
 use super::{SqlStore, SqlStoreError, schema, several};
 use crate::StoreError;
-use crate::mail::{check_cursor, or_false, stamp};
-use crate::wakes::{Changes, Signal};
+use crate::mail::{check_cursor, stamp};
+use crate::wakes::Changes;
 
 /// The number of attempts to open a mailbox whose name belongs to an expired one.
 const OPEN_TRIES: u32 = 3;
@@ -54,22 +54,6 @@ pub struct SqlMailbox {
     _tasks: Arc<Tasks>,
 }
 
-/// One process, as the mailboxes' watcher.
-struct Node {
-    store: Arc<Shared>,
-    statements: Statements,
-    signal: Arc<Signal>,
-    id: i64,
-    /// Whether this node may have watches.
-    watches: AtomicBool,
-    /// The channel of notifications between nodes.
-    channel: String,
-    /// Notified when this node has changed a mailbox.
-    has_changed: Notify,
-    /// Notified when another node has changed mailboxes.
-    is_called: Notify,
-}
-
 /// The tasks of a node.
 struct Tasks(Vec<JoinHandle<()>>);
 
@@ -82,19 +66,6 @@ impl Drop for Tasks {
 impl fmt::Debug for SqlMailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlMailbox").finish_non_exhaustive()
-    }
-}
-
-/// Reports a change by this node, also if the caller goes away before the answer.
-struct Report<'a> {
-    node: &'a Node,
-    name: &'a Name,
-}
-
-impl Drop for Report<'_> {
-    fn drop(&mut self) {
-        self.node.signal.report(self.name.clone());
-        self.node.has_changed.notify_one();
     }
 }
 
@@ -156,122 +127,6 @@ impl SqlMailbox {
     /// The errors of a write. Some mailboxes may have been removed.
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.node.sweep(now).await.map_err(Fault::of_write)
-    }
-}
-
-impl Node {
-    /// Changes a live mailbox in one transaction.
-    async fn change(&self, now: Timestamp, name: &Name, change: Change<'_>) -> Result<Done, MailboxError> {
-        let retrier = &self.store.retrier;
-        let scene = Scene {
-            retrier,
-            statements: &self.statements,
-            deadline: retrier.deadline(),
-            node: self.id,
-            name,
-        };
-        retrier.check_access(Kind::Write).map_err(Fault::of_write)?;
-        let mut tries = 1;
-        loop {
-            let fault = match self.attempt(&scene, now, change).await {
-                Ok(done) => return done,
-                Err(Failed::Store(error)) => return Err(error.into()),
-                Err(Failed::Statement(fault)) => fault,
-            };
-            let pause = retrier.pause_after(fault, Kind::Write, tries, scene.deadline);
-            pause.await.map_err(Fault::of_write)?;
-            tries += 1;
-        }
-    }
-
-    async fn attempt(
-        &self,
-        scene: &Scene<'_>,
-        now: Timestamp,
-        change: Change<'_>,
-    ) -> Result<Result<Done, MailboxError>, Failed> {
-        let retrier = scene.retrier;
-        let mut lease = retrier.lease(scene.deadline).await?;
-        let applied = async {
-            retrier.within(scene.deadline, lease.begin()).await?;
-            let done = apply(scene, &mut lease, now, change).await?;
-            retrier.within(scene.deadline, lease.commit()).await?;
-            Ok(done)
-        };
-        match applied.await {
-            Ok(done) => {
-                lease.give_back();
-                Ok(done)
-            }
-            // The drop of the lease closes the connection, so that the server undoes the transaction.
-            Err(Failed::Store(error)) => Err(Failed::Store(error)),
-            Err(Failed::Statement(fault)) => retrier.end(lease, Err(fault)).map_err(Failed::Statement),
-        }
-    }
-
-    /// A change that the readers of this node notice as well.
-    async fn change_noticed(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        change: Change<'_>,
-    ) -> Result<Done, MailboxError> {
-        let _report = Report { node: self, name };
-        self.change(now, name, change).await
-    }
-
-    /// As [`change_noticed`](Self::change_noticed); returns whether the change applied. A missing mailbox is no error.
-    async fn applied(&self, now: Timestamp, name: &Name, change: Change<'_>) -> Result<bool, MailboxError> {
-        or_false(match self.change_noticed(now, name, change).await {
-            Ok(done) => Ok(matches!(done, Done::Applied(true))),
-            Err(error) => Err(error),
-        })
-    }
-
-    async fn rows(
-        &self,
-        sql: &super::statement::Sql,
-        params: &[Param<'_>],
-    ) -> Result<Vec<super::statement::Row>, StoreError> {
-        let retrier = &self.store.retrier;
-        let answer = retrier.ask(retrier.deadline(), Kind::Read, sql, params).await;
-        answer.map(|answer| answer.rows).map_err(Fault::of_read)
-    }
-
-    async fn write(&self, sql: &super::statement::Sql, params: &[Param<'_>]) -> Result<u64, Fault> {
-        let retrier = &self.store.retrier;
-        let answer = retrier.ask(retrier.deadline(), Kind::Write, sql, params).await;
-        answer.map(|answer| answer.affected)
-    }
-
-    /// Reads once. `None` if this node does not watch the mailbox.
-    async fn read(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        after: MessageId,
-        limit: Limit,
-    ) -> Result<Option<Batch>, MailboxError> {
-        // With the message of the place itself, whose stamp proves the place; then from the oldest one.
-        for from in [after.number, 0] {
-            let params = [
-                Param::Number(self.id),
-                Param::Number(from.cast_signed()),
-                Param::Bytes(name.as_str().as_bytes()),
-                Param::Number(millis(now)),
-                Param::Number(i64::from(limit.messages.max(1)) + 1),
-            ];
-            let found = self.rows(&self.statements.read, &params).await?;
-            let row = found.first().ok_or(MailboxError::Missing)?;
-            let (state, _) = rows::state(row, name)?;
-            if !rows::is_watched(row)? {
-                return Ok(None);
-            }
-            if let Some(batch) = rows::batch(&found, &state, after, limit)? {
-                return Ok(Some(batch));
-            }
-        }
-        Err(StoreError::Corrupt.into())
     }
 }
 

@@ -16,7 +16,8 @@ use super::super::rows::millis;
 use super::super::several;
 use super::super::statement::Param;
 use super::super::statements::MAXIMUM_BATCH;
-use super::{Node, rows};
+use super::node::Node;
+use super::rows;
 
 /// The interval at which a node notices the changes of others.
 const INTERVAL: Duration = Duration::from_millis(250);
