@@ -9,15 +9,19 @@ use std::path::{Path, PathBuf};
 /// # Panics
 /// If the program is not built.
 pub fn program() -> PathBuf {
+    built("tessera", "tessera-server")
+}
+
+/// Returns the path of a program that a package of the workspace builds.
+///
+/// # Panics
+/// If the program is not built.
+pub fn built(name: &str, package: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the path of the tests");
-    let program = own
-        .ancestors()
-        .nth(2)
-        .expect("target/checks/deps")
-        .join("tessera");
+    let program = own.ancestors().nth(2).expect("target/checks/deps").join(name);
     assert!(
         program.exists(),
-        "{} is missing: build it with `cargo build --profile checks -p tessera-server`",
+        "{} is missing: build it with `cargo build --profile checks -p {package}`",
         program.display()
     );
     program

@@ -26,6 +26,7 @@ const PROGRAMS: [(&str, &str); 13] = [
 /// Installs everything that is missing.
 pub(crate) fn ensure() -> Result<(), String> {
     debian()?;
+    npm("examples/mcp-gateway/client")?;
     npm("tests/browser")?;
     npm("edge/tools")
 }
