@@ -9,6 +9,7 @@
 )]
 
 mod cargo;
+mod connections;
 mod edge;
 mod fuzz;
 mod http;
@@ -49,6 +50,7 @@ Usage: cargo xtask COMMAND
                 `bench-http N`: N rounds
   bench-stores  opens and saves over every store, compared with bare reads and writes, and with tower-sessions
                 `bench-stores NAME…`: the named stores
+  bench-connections  messages to 10 000 connections over Redis, compared with Socket.IO and its Redis streams adapter
   bench-floods  logout and login while 256 connections save to the same session
                 `bench-floods NAME…`: over the named stores
   bench-edge    the Worker compared with one that only reads KV: upload, first and warm request, requests per second
@@ -63,7 +65,8 @@ fn main() -> ExitCode {
     let rest: Vec<String> = env::args().skip(2).collect();
     let ended = match command.as_str() {
         "test" => tests::run_tests(&rest),
-        "check" | "lint" | "component" | "deny" | "bench" | "size" | "bench-edge" | "soak-edge"
+        "check" | "lint" | "component" | "deny" | "bench" | "size" | "bench-connections" | "bench-edge"
+        | "soak-edge"
             if !rest.is_empty() =>
         {
             Err(format!("`{command}` takes no arguments"))
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         "bench" => bench(),
         "bench-http" => http::bench(rest.first().map(String::as_str)),
         "bench-stores" => stores::bench(&rest),
+        "bench-connections" => connections::bench(),
         "load" | "timing" => example(&command, &rest),
         "bench-floods" => servers().and_then(|()| example("floods", &rest)),
         "explore" => build().and_then(|()| built("explore", &rest)),
