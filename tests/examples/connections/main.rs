@@ -57,7 +57,7 @@ fn main() -> Result<(), Failure> {
     aims::print(&rows);
     println!("\n{CLIENTS} clients at one process, 500 messages a second at the other\n");
     println!(
-        "| | median | 99th of 100 | maximum | processor time a message: the two processes | Redis | memory of the clients' process |\n\
+        "| | median | 99th of 100 | maximum | processor time a message: the two processes | Redis | memory of the process with clients |\n\
          |---|---|---|---|---|---|---|"
     );
     let pairs = [Pair::tessera(CLIENTS)?, Pair::socketio(CLIENTS)?];
