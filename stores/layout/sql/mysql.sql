@@ -45,10 +45,13 @@
 -- Repeatable read would lock the gaps beside missing keys.
 -- Strict mode: no value is truncated.
 -- Only MariaDB reads the first comment, and only MySQL the second, which does not limit writes.
+-- The server ends a transaction whose host is frozen or out of reach, because it may have locked rows.
+-- MySQL has no such limit but that of any idle connection.
 SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',
     innodb_lock_wait_timeout = {seconds}
-    /*M!100101 , max_statement_time = {fraction} */ /*!50708 , max_execution_time = {millis} */;
+    /*M!100301 , max_statement_time = {fraction}, idle_transaction_timeout = {seconds} */
+    /*!50708 , max_execution_time = {millis}, wait_timeout = 30 */;
 
 -- name: message_limit
 -- The longest message that the server accepts, in bytes: one number.

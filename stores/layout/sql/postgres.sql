@@ -40,8 +40,10 @@
 -- Runs first on each connection.
 -- Read committed: a conditional write that waited for a row evaluates the current row.
 -- Repeatable read would fail instead.
+-- The server ends a transaction whose host is frozen or out of reach, because it may have locked rows.
 SET default_transaction_isolation = 'read committed';
 SET statement_timeout = {millis};
+SET idle_in_transaction_session_timeout = {millis};
 
 -- name: transaction
 -- Replaces `session` behind a pooler that may change the session between two transactions:
@@ -49,6 +51,7 @@ SET statement_timeout = {millis};
 -- The statement is unnamed, so that it ends with the transaction.
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL statement_timeout = {millis};
+SET LOCAL idle_in_transaction_session_timeout = {millis};
 
 -- name: lock
 -- Waits for a lock that ends with the connection; returns 1 once it is held.
