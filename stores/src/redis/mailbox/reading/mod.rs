@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use tessera_connections::Name;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -32,6 +32,8 @@ const ROUND: Duration = Duration::from_secs(1);
 /// The shortest time between two rounds.
 const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The time for which the slots that one reader has read serve all.
+const REFRESHED_FOR: Duration = Duration::from_millis(100);
 /// The maximum number of attempts of one read: a slot may have moved, and a connection be broken.
 const TRIES: u32 = 3;
 
@@ -42,6 +44,8 @@ pub(super) struct Reading {
     servers: Mutex<HashMap<String, Arc<Server>>>,
     /// Those of a Cluster.
     slots: RwLock<Slots>,
+    /// When the slots were last read. Locked while they are, so that one reader does so for all.
+    refreshed: AsyncMutex<Option<Instant>>,
     round: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -66,6 +70,7 @@ impl Reading {
             }),
             servers: Mutex::default(),
             slots: RwLock::default(),
+            refreshed: AsyncMutex::default(),
             round: Mutex::default(),
         });
         let round = tokio::spawn(go_round(Arc::downgrade(&reading)));
@@ -105,16 +110,24 @@ impl Reading {
 
     /// Reads the slots of the Cluster. If they have moved, the watches on the servers before may be gone.
     async fn refresh(&self, deadline: Instant) -> Result<(), StoreError> {
+        let mut refreshed = self.refreshed.lock().await;
+        if refreshed.is_some_and(|at| at.elapsed() < REFRESHED_FOR) {
+            return Ok(());
+        }
         let ranges = self.scene.shared.link.slots(deadline).await?;
         let names: Vec<String> = ranges.iter().map(|(_, node)| node.name().to_owned()).collect();
         let read = Slots::new(ranges);
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        if !slots.is_as(&read) {
-            *slots = read;
-            drop(slots);
+        let is_known = self
+            .slots
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_as(&read);
+        if !is_known {
+            *self.slots.write().unwrap_or_else(PoisonError::into_inner) = read;
             self.servers().retain(|name, _| names.contains(name));
             self.scene.signal.miss();
         }
+        *refreshed = Some(Instant::now());
         Ok(())
     }
 

@@ -27,7 +27,9 @@ fn slot(key: &str) -> u16 {
 
 impl Slots {
     /// Creates the map of these ranges. A slot that no range has is that of the first server, which redirects its callers.
-    pub(super) fn new(ranges: Vec<(RangeInclusive<u16>, Node)>) -> Self {
+    pub(super) fn new(mut ranges: Vec<(RangeInclusive<u16>, Node)>) -> Self {
+        // Each server answers in an order of its own.
+        ranges.sort_by_key(|(range, _)| *range.start());
         let mut known = HashMap::new();
         let mut slots = Self {
             places: vec![0; usize::from(SLOTS)],
@@ -55,16 +57,11 @@ impl Slots {
 
     /// Whether each slot has the same server.
     pub(super) fn is_as(&self, other: &Self) -> bool {
-        let servers = |slots: &Self| {
-            let name = |place: &u16| {
-                slots
-                    .nodes
-                    .get(usize::from(*place))
-                    .map(|node| node.name().to_owned())
-            };
-            slots.places.iter().map(name).collect::<Vec<_>>()
+        let names = |slots: &Self| -> Vec<String> {
+            let names = slots.nodes.iter().map(|node| node.name().to_owned());
+            names.collect()
         };
-        self.places == other.places && servers(self) == servers(other)
+        self.places == other.places && names(self) == names(other)
     }
 }
 
