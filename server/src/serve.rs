@@ -268,7 +268,7 @@ async fn connections(
         Err(error) if error.is_forbidden() => {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "there are no connections: start the service once with a user who may create tables"
+                "there are no connections: docs/connections.md names the rights that the user of the store needs"
             );
             return Ok(None);
         }

@@ -10,9 +10,9 @@ use tessera_connections::{
 use tessera_contract::Timestamp;
 
 use crate::MemoryMailbox;
-#[cfg(feature = "redis")]
-use crate::RedisMailbox;
 use crate::{PlainStore, PlainUrl};
+#[cfg(feature = "redis")]
+use crate::{RedisMailbox, StoreError};
 #[cfg(feature = "sql")]
 use crate::{SqlMailbox, SqlStoreError};
 #[cfg(feature = "sqlite")]
@@ -50,6 +50,10 @@ pub enum NoMailbox {
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Sqlite(#[from] SqliteStoreError),
+    /// The user of Redis may not run the commands of the mailboxes.
+    #[cfg(feature = "redis")]
+    #[error("the user of Redis may not run the commands of the mailboxes")]
+    Redis(#[source] StoreError),
     /// The tables of the mailboxes cannot be created or read.
     #[cfg(feature = "sql")]
     #[error(transparent)]
@@ -57,9 +61,11 @@ pub enum NoMailbox {
 }
 
 impl NoMailbox {
-    /// Whether the user of the database may not create or use the tables of the mailboxes.
+    /// Whether the user lacks a right: to create or use the tables of the mailboxes, or to run their commands in Redis.
     pub fn is_forbidden(&self) -> bool {
         match self {
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => true,
             #[cfg(feature = "sql")]
             Self::Sql(SqlStoreError::Forbidden { .. }) => true,
             #[cfg(feature = "sql")]
@@ -90,7 +96,11 @@ impl AnyMailbox {
                 Ok(Self::Sqlite(SqliteMailbox::open(beside(path))?))
             }
             #[cfg(feature = "redis")]
-            (PlainStore::Redis(store), _) => Ok(Self::Redis(RedisMailbox::new(store))),
+            (PlainStore::Redis(store), _) => {
+                let mailbox = RedisMailbox::new(store);
+                mailbox.check().await.map_err(NoMailbox::Redis)?;
+                Ok(Self::Redis(mailbox))
+            }
             #[cfg(feature = "sql")]
             (PlainStore::Sql(store), _) => Ok(Self::Sql(Box::new(SqlMailbox::open(store).await?))),
             #[cfg(feature = "sqlite")]

@@ -26,6 +26,7 @@ use super::link::Effect;
 use super::scan::{Place, scan};
 use super::scripts::Call;
 use super::shared::Shared;
+use crate::StoreError;
 use crate::mail::stamp;
 use crate::wakes::{Changes, Signal};
 
@@ -42,7 +43,7 @@ const GRACE: Duration = Duration::from_secs(60);
 ///
 /// After a failover, and after slots of a Cluster have moved, each mailbox is read again.
 /// While its slot is being moved, a mailbox is read every second.
-/// In a Cluster, a walk may omit a mailbox whose slot is moved or whose server is replaced during the walk.
+/// A walk may omit a mailbox whose server is replaced during the walk, and in a Cluster one whose slot is moved.
 #[derive(Clone)]
 pub struct RedisMailbox {
     shared: Arc<Shared>,
@@ -69,6 +70,24 @@ impl RedisMailbox {
             reading: Reading::new(Arc::clone(&store.shared), Arc::clone(&signal), names.clone()),
             signal,
             names: names.into(),
+        }
+    }
+
+    /// Checks that the user may run the commands of the mailboxes, as far as calls on a mailbox that does not exist show it.
+    ///
+    /// # Errors
+    /// [`StoreError::Other`] if the user lacks a right.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let mut command = cmd("LINDEX");
+        command.arg(format!("{}-", self.names)).arg(0);
+        let link = &self.shared.link;
+        let asked = link
+            .ask::<Option<String>>(&command, Effect::Repeatable, self.deadline())
+            .await;
+        match asked {
+            Err(error @ StoreError::Other(_)) => Err(error),
+            // An outage passes.
+            _ => Ok(()),
         }
     }
 
