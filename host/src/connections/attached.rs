@@ -33,6 +33,8 @@ pub(super) struct Attached {
     closing: Mutex<Option<Closing>>,
     /// Wakes the reader.
     notify: Notify,
+    /// Notified when the node closes the socket.
+    closed: Notify,
 }
 
 impl Attached {
@@ -45,6 +47,7 @@ impl Attached {
             watch: Mutex::new(watch),
             closing: Mutex::default(),
             notify: Notify::new(),
+            closed: Notify::new(),
         }
     }
 
@@ -59,6 +62,7 @@ impl Attached {
 
     pub(super) fn close(&self, closing: Closing) {
         lock(&self.closing).get_or_insert(closing);
+        self.closed.notify_waiters();
         self.wake();
     }
 
@@ -74,6 +78,17 @@ impl Attached {
     /// Why this node closes the socket, if it does.
     pub(super) fn closing(&self) -> Option<Closing> {
         *lock(&self.closing)
+    }
+
+    /// Waits until the node closes the socket.
+    pub(super) async fn closed(&self) {
+        let closed = self.closed.notified();
+        tokio::pin!(closed);
+        // Registered before the reason is read.
+        closed.as_mut().enable();
+        if self.closing().is_none() {
+            closed.await;
+        }
     }
 
     /// Waits until the reader is woken.

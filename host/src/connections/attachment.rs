@@ -16,6 +16,8 @@ use super::node::{Node, Place};
 
 /// The time after which delivered messages are acknowledged although few.
 const ACKNOWLEDGED_AFTER: Duration = Duration::from_secs(1);
+/// The longest wait for a batch.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// The pause after a read that failed.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -93,8 +95,16 @@ impl<M: Mailbox> Attachment<M> {
             if let Some(delivery) = self.pending.pop_front() {
                 return Some(self.event(delivery));
             }
-            self.acknowledge(false).await;
-            let is_read = self.read().await;
+            let attached = Arc::clone(&self.attached);
+            let read = async {
+                self.acknowledge(false).await;
+                self.read().await
+            };
+            let is_read = tokio::select! {
+                // A slow store must not delay the end of a session.
+                () = attached.closed() => continue,
+                is_read = read => is_read,
+            };
             if self.pending.is_empty() && !self.is_over {
                 self.wait(is_read).await;
             }
@@ -102,12 +112,12 @@ impl<M: Mailbox> Attachment<M> {
     }
 
     /// Waits for events, and returns those of one read of the mailbox: at most 64 messages or 128 KiB, and at least one message
-    /// if there is any. Empty after `wait`, and after the last event.
+    /// if there is any. Empty after `wait`, of a day at most, and after the last event.
     ///
     /// A message counts as received when the client is attached again after it, because nothing else shows that it has arrived.
     /// The future may be dropped at any time, and nothing is lost.
     pub async fn next_batch(&mut self, wait: Duration) -> Vec<Event> {
-        let until = Instant::now() + wait;
+        let until = Instant::now() + wait.min(LONGEST_WAIT);
         while !self.is_over {
             let is_read = self.pending.is_empty() && self.read().await;
             // After the read, because the client of a session that has ended receives nothing more.

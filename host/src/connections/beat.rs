@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -144,8 +144,19 @@ impl<M: Mailbox> Node<M> {
                 !is_known
             })
             .collect();
+        let over = Mutex::new(Vec::new());
         stream::iter(unknown)
-            .for_each_concurrent(CONCURRENT, |attached| self.judge(attached))
+            .for_each_concurrent(CONCURRENT, |attached| self.judge(attached, &over))
+            .await;
+        let over = over.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // After all judgements, none of which waits for a mailbox.
+        let end = over.iter().map(async |name| {
+            if let Err(error) = self.end(name, EndReason::SessionOver).await {
+                failed("ending the mailbox of a session that has ended", &error);
+            }
+        });
+        stream::iter(end)
+            .for_each_concurrent(CONCURRENT, |ended| ended)
             .await;
     }
 
@@ -161,7 +172,9 @@ impl<M: Mailbox> Node<M> {
         }
     }
 
-    async fn judge(&self, attached: &Arc<Attached>) {
+    /// Judges the session of an attachment. If it is over, the socket is closed at once, and the connection is noted: its mailbox
+    /// ends for clients that come back to another node.
+    async fn judge(&self, attached: &Arc<Attached>, over: &Mutex<Vec<Name>>) {
         let (handle, key) = {
             let watch = lock(&attached.watch);
             (watch.handle().to_owned(), Arc::clone(watch.key()))
@@ -172,11 +185,8 @@ impl<M: Mailbox> Node<M> {
             Judgement::Lives => {}
             Judgement::Unknown => attached.close(Closing::TryAgain),
             Judgement::Over => {
-                // At once here, and by the mailbox for whoever comes back to another node.
                 attached.close(Closing::Over);
-                if let Err(error) = self.end(attached.name(), EndReason::SessionOver).await {
-                    failed("ending the mailbox of a session that has ended", &error);
-                }
+                lock(over).push(attached.name().clone());
             }
         }
     }
@@ -239,7 +249,7 @@ impl<M: Mailbox> Node<M> {
         }
     }
 
-    /// Lets the mailboxes of the attachments live on; returns whether all do.
+    /// Lets the mailboxes of the attachments live on; returns whether all do. One that the store refuses delays no other.
     async fn renew_leases(&self) -> bool {
         let names: BTreeSet<Name> = self
             .attachments()
@@ -247,6 +257,7 @@ impl<M: Mailbox> Node<M> {
             .map(|attached| attached.name().clone())
             .collect();
         let names: Vec<Name> = names.into_iter().collect();
+        let mut are_all_kept = true;
         for batch in names.chunks(BATCH_LIMIT) {
             let until = self.in_time(self.settings.lease);
             match self.mailbox.keep(self.now(), batch, until).await {
@@ -254,10 +265,10 @@ impl<M: Mailbox> Node<M> {
                 Ok(missing) => missing.iter().for_each(|name| self.wake(name)),
                 Err(error) => {
                     failed("renewing leases", &error);
-                    return false;
+                    are_all_kept = false;
                 }
             }
         }
-        true
+        are_all_kept
     }
 }

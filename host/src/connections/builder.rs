@@ -9,6 +9,10 @@ use super::settings::Settings;
 use crate::Sessions;
 use crate::error::ConfigurationError;
 
+/// The longest interval of the signs of life: a client that is gone occupies its place for three of them.
+#[cfg(feature = "api")]
+const LONGEST_SIGN_OF_LIFE: Duration = Duration::from_secs(60 * 60);
+
 // Of one type, so that a call needs no type argument; `build` has the mailboxes' type.
 impl Connections<()> {
     /// Starts a configuration of connections of these sessions, over the mailboxes that [`build`](ConnectionsBuilder::build) receives.
@@ -150,8 +154,11 @@ impl ConnectionsBuilder {
             return Err(invalid("lifetime", "must be at least a second"));
         }
         #[cfg(feature = "api")]
-        if self.settings.sign_of_life.is_zero() {
-            return Err(invalid("sign-of-life", "must be longer than zero"));
+        if self.settings.sign_of_life.is_zero() || self.settings.sign_of_life > LONGEST_SIGN_OF_LIFE {
+            return Err(invalid(
+                "sign-of-life",
+                "must be longer than zero and at most an hour",
+            ));
         }
         Connections::start(self.sessions, mailbox, self.settings)
     }

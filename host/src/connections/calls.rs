@@ -201,8 +201,9 @@ impl<M: Mailbox> Connections<M> {
     /// Any other attachment of the connection, at any node, ends with [`Event::TakenOver`](super::Event::TakenOver).
     ///
     /// # Errors
-    /// [`ConnectionError::Missing`] if there is no such connection of this session; [`ConnectionError::Ended`] if it has ended
-    /// and nothing is left to deliver; [`ConnectionError::TooManyOnNode`], [`ConnectionError::Session`],
+    /// [`ConnectionError::Missing`] if there is no such connection of this session, or it has ended by its life or a full mailbox
+    /// and nothing is left to deliver; [`ConnectionError::Ended`] if it was closed and nothing is left to deliver, or the session
+    /// has ended; [`ConnectionError::TooManyOnNode`], [`ConnectionError::Session`],
     /// [`ConnectionError::Mailbox`].
     pub async fn attach(
         &self,
@@ -250,8 +251,15 @@ impl<M: Mailbox> Connections<M> {
                     bytes: 1,
                 };
                 let batch = node.mailbox.read(node.now(), name, after, one).await?;
-                if batch.entries.is_empty() || batch.ended == Some(EndReason::SessionOver) {
-                    return Err(ConnectionError::Ended);
+                let is_to_deliver = !batch.entries.is_empty();
+                match batch.ended {
+                    Some(EndReason::Expired | EndReason::Overflow) if !is_to_deliver => {
+                        // The session lives: its client opens a new connection.
+                        return Err(ConnectionError::Missing);
+                    }
+                    Some(EndReason::SessionOver) => return Err(ConnectionError::Ended),
+                    _ if !is_to_deliver => return Err(ConnectionError::Ended),
+                    _ => {}
                 }
                 Ok(attachment)
             }
