@@ -110,6 +110,8 @@ impl Dialect {
             .replace("{by_key}", &format!("{quote}{table}_by_key{quote}"))
             .replace("{by_owner}", &format!("{quote}{table}_by_owner{quote}"))
             .replace("{by_expiry}", &format!("{quote}{table}_by_expiry{quote}"))
+            .replace("{of_messages}", &format!("{quote}{table}_m{quote}"))
+            .replace("{of_watches}", &format!("{quote}{table}_w{quote}"))
             .replace("{by_node}", &format!("{quote}{table}_by_node{quote}"))
             .replace("{name}", table);
         match self {

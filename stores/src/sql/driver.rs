@@ -59,6 +59,12 @@ impl Suspicion {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
+    /// The moment at which a connection last broke.
+    #[cfg(feature = "connections")]
+    pub(super) fn raised_at(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn concerns(&self, idle_for: Duration) -> bool {
         let raised = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         idle_for > TRUST || raised.is_some_and(|at| idle_for >= at.elapsed())
@@ -233,6 +239,15 @@ impl Pool {
             Self::MySql(pool) => (Pooled::MySql(pool.acquire().await?), None),
         };
         Ok(Lease::new(pooled, begin))
+    }
+
+    /// The maximum number of connections.
+    #[cfg(feature = "connections")]
+    pub(super) fn size(&self) -> u32 {
+        match self {
+            Self::Postgres(pool, _) => pool.options().get_max_connections(),
+            Self::MySql(pool) => pool.options().get_max_connections(),
+        }
     }
 
     /// Refuses further leases, and waits until all connections are returned.

@@ -9,6 +9,8 @@
 --   {watches}    {table} with `_watches` at its end, quoted
 --   {by_expiry}, {by_node}
 --                the indexes: {table} with `_by_expiry`, `_by_node` at its end, quoted
+--   {of_messages}, {of_watches}
+--                the foreign keys: {table} with `_m`, `_w` at its end, quoted; InnoDB's own names could be too long
 --   {keys}       one or more `?`, separated by commas, one for each name
 --
 -- Parameters:
@@ -54,7 +56,7 @@ CREATE TABLE IF NOT EXISTS {messages} (
     event VARBINARY(64),
     data LONGBLOB NOT NULL,
     PRIMARY KEY (mailbox, number),
-    FOREIGN KEY (mailbox) REFERENCES {table} (name) ON DELETE CASCADE
+    CONSTRAINT {of_messages} FOREIGN KEY (mailbox) REFERENCES {table} (name) ON DELETE CASCADE
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 CREATE TABLE IF NOT EXISTS {watches} (
     mailbox VARBINARY(64) NOT NULL,
@@ -62,7 +64,7 @@ CREATE TABLE IF NOT EXISTS {watches} (
     changed SMALLINT NOT NULL,
     PRIMARY KEY (mailbox, node),
     KEY {by_node} (node, changed),
-    FOREIGN KEY (mailbox) REFERENCES {table} (name) ON DELETE CASCADE
+    CONSTRAINT {of_watches} FOREIGN KEY (mailbox) REFERENCES {table} (name) ON DELETE CASCADE
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- name: rights
@@ -114,6 +116,10 @@ INSERT INTO {messages} (mailbox, number, stamp, send_key, event, data) VALUES (?
 -- params: name, node
 -- After `find`, whose lock makes the notice of each later change certain.
 INSERT INTO {watches} (mailbox, node, changed) VALUES (?, ?, 0) ON DUPLICATE KEY UPDATE changed = changed;
+
+-- name: unwatch
+-- params: name, node
+DELETE FROM {watches} WHERE mailbox = ? AND node = ?;
 
 -- name: save
 -- params: name, node, first_number, stamp_before, next_number, size, acknowledged, holder or NULL, ended or NULL, expires_at, name

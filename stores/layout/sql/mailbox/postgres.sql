@@ -112,6 +112,10 @@ INSERT INTO {messages} (mailbox, number, stamp, send_key, event, data) VALUES (?
 -- After `find`, whose lock makes the notice of each later change certain.
 INSERT INTO {watches} (mailbox, node, changed) VALUES (?, ?, 0) ON CONFLICT (mailbox, node) DO NOTHING;
 
+-- name: unwatch
+-- params: name, node
+DELETE FROM {watches} WHERE mailbox = ? AND node = ?;
+
 -- name: save
 -- params: name, node, first_number, stamp_before, next_number, size, acknowledged, holder or NULL, ended or NULL, expires_at, name
 -- Stores the state after a change, and notifies the nodes that watch, except this one.

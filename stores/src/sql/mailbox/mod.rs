@@ -4,6 +4,7 @@ mod calls;
 mod node;
 mod opened;
 mod polling;
+mod queue;
 mod rows;
 mod statements;
 
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use self::node::Node;
 use self::opened::{Change, Done};
+use self::queue::Queue;
 use self::statements::Statements;
 use super::dialect::{Access, Content, Table};
 use super::error::{Fault, Verdict};
@@ -43,6 +45,7 @@ const OPEN_TRIES: u32 = 3;
 /// another name ([`SqlStoreBuilder::table`](crate::SqlStoreBuilder::table)).
 ///
 /// Each change of a mailbox is one transaction, which locks the mailbox and takes five to eight round trips.
+/// Changes take at most half of the store's connections, and those of one mailbox one.
 /// Changes by this node are reported at once, and those by others within a quarter of a second and two round trips: each node
 /// polls for the mailboxes that it watches and that have changed. In PostgreSQL, a `NOTIFY` makes the others poll at once; a node
 /// listens over one connection more, and needs `direct=URL` behind a pooler.
@@ -103,6 +106,7 @@ impl SqlMailbox {
             watches: AtomicBool::new(false),
             channel: format!("tessera {}", table.name),
             has_changed: Notify::new(),
+            queue: Queue::new(shared.retrier.pool.size()),
             is_called: Notify::new(),
             store: shared,
         });
@@ -119,7 +123,7 @@ impl SqlMailbox {
         })
     }
 
-    /// Removes the mailboxes whose time passed a minute before `now`, 100 at a time, and returns their number.
+    /// Removes the mailboxes whose time passed a minute before `now`, 25 at a time, and returns their number.
     ///
     /// Each node does so every minute, by this machine's clock.
     ///

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use tessera_connections::{Batch, Limit, MailboxError, MessageId, Name};
 use tessera_contract::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::{sleep, timeout_at};
 
-use super::super::error::Fault;
+use super::super::error::{Fault, SqlError};
 use super::super::retry::Kind;
 use super::super::rows::millis;
 use super::super::shared::Shared;
 use super::super::statement::{Param, Row, Sql};
 use super::opened::{Change, Done, Failed, Scene, apply};
+use super::queue::Queue;
 use super::rows;
 use super::statements::Statements;
 use crate::StoreError;
@@ -31,20 +34,35 @@ pub(super) struct Node {
     pub(super) channel: String,
     /// Notified when this node has changed a mailbox.
     pub(super) has_changed: Notify,
+    pub(super) queue: Queue,
     /// Notified when another node has changed mailboxes.
     pub(super) is_called: Notify,
 }
+
+/// The times after which a change of unknown outcome is reported again: the server may still commit it.
+const REPORTED_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// Reports a change by this node, also if the caller goes away before the answer.
 struct Report<'a> {
     node: &'a Node,
     name: &'a Name,
+    /// Whether the server has answered.
+    is_known: bool,
 }
 
 impl Drop for Report<'_> {
     fn drop(&mut self) {
         self.node.signal.report(self.name.clone());
         self.node.has_changed.notify_one();
+        if !self.is_known {
+            let (signal, name) = (Arc::clone(&self.node.signal), self.name.clone());
+            self.node.store.runtime.spawn(async move {
+                for pause in REPORTED_AGAIN {
+                    sleep(pause).await;
+                    signal.report(name.clone());
+                }
+            });
+        }
     }
 }
 
@@ -65,6 +83,8 @@ impl Node {
             name,
         };
         retrier.check_access(Kind::Write).map_err(Fault::of_write)?;
+        let turn = timeout_at(scene.deadline, self.queue.turn(name)).await;
+        let _turn = turn.map_err(|_| Fault::not_done(SqlError::NoConnection).of_write())?;
         let mut tries = 1;
         loop {
             let fault = match self.attempt(&scene, now, change).await {
@@ -110,8 +130,14 @@ impl Node {
         name: &Name,
         change: Change<'_>,
     ) -> Result<Done, MailboxError> {
-        let _report = Report { node: self, name };
-        self.change(now, name, change).await
+        let mut report = Report {
+            node: self,
+            name,
+            is_known: false,
+        };
+        let changed = self.change(now, name, change).await;
+        report.is_known = !matches!(changed, Err(MailboxError::Store(StoreError::OutcomeUnknown(_))));
+        changed
     }
 
     /// As [`change_noticed`](Self::change_noticed); returns whether the change applied. A missing mailbox is no error.

@@ -173,6 +173,12 @@ impl<'a> Open<'a> {
                 if was_holder {
                     self.until = until;
                 }
+                let others = self.state.holder.map(|other| other.node);
+                if others != Some(holder.node) {
+                    // Nobody reads here any more. A read watches again.
+                    let params = [self.scene.name(), Param::Number(self.scene.node)];
+                    self.run(&self.scene.statements.unwatch, &params).await?;
+                }
                 was_holder
             }
             Change::End { reason, until } => {
