@@ -320,8 +320,8 @@ fn judge_state(code: &str) -> Verdict {
         "23505" => Verdict::Duplicate,
         "40001" | "40P01" | "55P03" => Verdict::Again,
         // A plan or statement that was prepared before the table changed; a statement that does not exist or is another
-        // client's, as behind a pooler; a primary that has become a standby.
-        "0A000" | "26000" | "42P05" | "25006" => Verdict::Reconnect,
+        // client's, as behind a pooler; a primary that has become a standby; a transaction that was idle for too long.
+        "0A000" | "26000" | "42P05" | "25006" | "25P03" => Verdict::Reconnect,
         "57014" => Verdict::NotDone,
         "53100" => Verdict::Full,
         "54000" => Verdict::TooLarge,
@@ -343,7 +343,8 @@ fn judge_number(number: u16) -> Verdict {
         1062 => Verdict::Duplicate,
         // With and without innodb_rollback_on_timeout, the one statement is undone.
         1020 | 1205 | 1213 => Verdict::Again,
-        1243 | 1290 | 1615 | 1792 | 1836 => Verdict::Reconnect,
+        // 4031: the connection was idle for too long.
+        1243 | 1290 | 1615 | 1792 | 1836 | 4031 => Verdict::Reconnect,
         1040 | 1047 | 1203 | 1226 | 1317 | 1969 | 3024 => Verdict::NotDone,
         1021 | 1114 => Verdict::Full,
         1118 | 1153 => Verdict::TooLarge,
