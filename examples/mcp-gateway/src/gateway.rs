@@ -14,7 +14,7 @@ use tessera::store::{RedisMailbox, RedisStore};
 use tessera::{Session, SessionError, Sessions};
 
 use crate::message::{Incoming, error, result};
-use crate::stream::{Until, stream};
+use crate::stream::{Lone, Until, stream};
 use crate::tools::{self, Output};
 
 /// The header with the session's token. Any node opens it.
@@ -122,12 +122,11 @@ impl Gateway {
         Ok(self.sessions.open(token).await?)
     }
 
-    /// A new anonymous session, and its connection. The token is in the response to `initialize`.
+    /// A new anonymous session, and its token.
     async fn begin(&self) -> Result<(String, Session), Refusal> {
         let session = self.sessions.create();
         session.set(CONNECTION, "")?;
         let token = session.save().await?.token.unwrap_or_default();
-        self.connect(&session).await?;
         Ok((token, session))
     }
 
@@ -152,7 +151,8 @@ impl Gateway {
 
     /// Responds to `initialize` with a session.
     async fn initialize(&self, id: &Value) -> Result<Response, Refusal> {
-        let (token, _) = self.begin().await?;
+        let (token, session) = self.begin().await?;
+        self.connect(&session).await?;
         let capabilities = json!({"tools": {}, "logging": {}});
         let server = json!({"name": "tessera-mcp-gateway", "version": env!("CARGO_PKG_VERSION")});
         let answer =
@@ -179,21 +179,21 @@ impl Gateway {
 
     /// Responds to a request without a session: by a stream of its own, which ends with the response, and which nobody resumes.
     async fn respond_alone(&self, id: Value, params: Value) -> Result<Response, Refusal> {
-        let session = self.sessions.create();
-        session.set(CONNECTION, "")?;
-        session.save().await?;
+        let (_, session) = self.begin().await?;
         let client = self.connections.open(&session, registration()).await?;
         let output = Output {
             connections: self.connections.clone(),
             name: client.name().clone(),
         };
-        let until = Until::Response(id.clone());
+        let until = Until::Response(Lone {
+            id: id.clone(),
+            session,
+        });
         tokio::spawn(async move {
             // The client may be gone, and its connection with it.
             if let Ok(response) = tools::call(&id, &params, &output).await {
                 let _ = output.send(&response).await;
             }
-            let _ = session.destroy().await;
         });
         Ok(stream(client, until))
     }

@@ -7,19 +7,39 @@ use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use serde_json::Value;
+use tessera::Session;
 use tessera::connections::{Attachment, Cursor, Event};
 use tessera::store::RedisMailbox;
+use tokio::runtime::Handle;
 
 /// The interval of the signs of life.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 /// The end of a stream.
-#[derive(Clone)]
 pub(crate) enum Until {
     /// It stays open until the connection ends.
     Ended,
     /// It ends with the response to this request.
-    Response(Value),
+    Response(Lone),
+}
+
+/// A request with a session of its own, which ends with the stream, and not before: a stream delivers nothing after the end of its
+/// session.
+pub(crate) struct Lone {
+    pub(crate) id: Value,
+    pub(crate) session: Session,
+}
+
+impl Drop for Lone {
+    fn drop(&mut self) {
+        // The stream is dropped on the runtime that serves it.
+        if let (Ok(runtime), Ok(session)) = (Handle::try_current(), self.session.fork()) {
+            runtime.spawn(async move {
+                // In an outage, the session ends by its idle timeout.
+                let _ = session.destroy().await;
+            });
+        }
+    }
 }
 
 /// Sends the messages of a connection. Each event has a cursor as its id, with which a client of 2025 continues.
@@ -37,7 +57,7 @@ pub(crate) fn stream(client: Attachment<RedisMailbox>, until: Until) -> Response
                     let event = Sent::default().id(Cursor { name, after }.to_string()).data(data);
                     let is_last = match &until {
                         Until::Ended => false,
-                        Until::Response(id) => is_response(data, id),
+                        Until::Response(request) => is_response(data, &request.id),
                     };
                     let rest = (!is_last).then_some((client, until));
                     return Some((Ok::<_, Infallible>(event), rest));
