@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tessera_connections::{Connection, Event, Mailbox, Message, MessageId, Name, Registration, SendKey};
-use tessera_http::connections::{Client, Hub, HubError, Served};
+use tessera_http::connections::{Client, Hub, HubError, Served, StreamClient};
 use tessera_http::{ErrorKind, Problem};
 use tokio::time::timeout;
 
@@ -60,15 +60,17 @@ impl From<ConnectionError> for HubError {
 }
 
 impl<M: Mailbox> Client for Attachment<M> {
+    async fn next_batch(&mut self, wait: Duration) -> Vec<Event> {
+        Attachment::next_batch(self, wait).await
+    }
+}
+
+impl<M: Mailbox> StreamClient for Attachment<M> {
     async fn next(&mut self) -> Option<Served> {
         match timeout(self.sign_of_life(), Attachment::next(self)).await {
             Ok(event) => event.map(Served::Event),
             Err(_) => Some(Served::Idle),
         }
-    }
-
-    async fn next_batch(&mut self, wait: Duration) -> Vec<Event> {
-        Attachment::next_batch(self, wait).await
     }
 }
 

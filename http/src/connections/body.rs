@@ -9,7 +9,7 @@ use http_body::{Body, Frame};
 use tessera_connections::Cursor;
 
 use super::client_event::{Step, step};
-use super::hub::{Client, Served};
+use super::hub::{Served, StreamClient};
 use super::sse;
 
 /// A client, with its next event.
@@ -25,14 +25,14 @@ pub(super) struct EventStream<C> {
 }
 
 /// Waits for the next event of a client.
-pub(super) fn wait<C: Client>(mut client: C) -> Waiting<C> {
+pub(super) fn wait<C: StreamClient>(mut client: C) -> Waiting<C> {
     Box::pin(async move {
         let served = client.next().await;
         (client, served)
     })
 }
 
-impl<C: Client> EventStream<C> {
+impl<C: StreamClient> EventStream<C> {
     /// Creates the stream of an attached client, which begins with `first`.
     pub(super) fn new(client: C, at: Cursor, first: String) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl<C: Client> EventStream<C> {
     }
 }
 
-impl<C: Client> Body for EventStream<C> {
+impl<C: StreamClient> Body for EventStream<C> {
     type Data = Bytes;
     type Error = Infallible;
 

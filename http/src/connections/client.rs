@@ -11,7 +11,7 @@ use http::{HeaderName, Method, StatusCode, header};
 use tessera_connections::Name;
 
 use super::body::EventStream;
-use super::hub::{Client, Hub, HubError};
+use super::hub::{Hub, HubError, StreamClient};
 use super::opening::{Opened, open};
 use super::sse;
 use crate::api::{Answer, Api, token_of_stream};
@@ -37,7 +37,7 @@ fn retry(name: &Name) -> u32 {
 }
 
 /// Opens a stream of events for the holder of a token of the service's transports.
-pub(super) async fn stream<E: Engine, H: Hub<E>>(
+pub(super) async fn stream<E: Engine, H: Hub<E, Client: StreamClient>>(
     State(api): State<Arc<Api<E>>>,
     Extension(hub): Extension<Arc<H>>,
     mut parts: Parts,
@@ -49,7 +49,7 @@ pub(super) async fn stream<E: Engine, H: Hub<E>>(
 /// Opens a stream of events for the holder of a token.
 ///
 /// 204 after the end of the connection, at which `EventSource` stops.
-pub(crate) async fn open_stream<E: Engine, H: Hub<E>>(
+pub(crate) async fn open_stream<E: Engine, H: Hub<E, Client: StreamClient>>(
     engine: &E,
     hub: &H,
     token: &str,
@@ -66,7 +66,7 @@ pub(crate) async fn open_stream<E: Engine, H: Hub<E>>(
     }
 }
 
-fn stream_of<C: Client>(opened: Opened<C>) -> Response {
+fn stream_of<C: StreamClient>(opened: Opened<C>) -> Response {
     let Opened { client, at, first } = opened;
     let mut text = sse::retry(retry(&at.name));
     first.iter().for_each(|event| text.push_str(&sse::write(event)));

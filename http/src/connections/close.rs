@@ -1,13 +1,20 @@
 //! The codes with which a WebSocket is closed.
 
-use axum::extract::ws::close_code;
 use tessera_connections::EndReason;
 
 use super::client_event::Ending;
 use crate::problem::Problem;
 
-/// The close codes of Tessera's own.
+/// The close codes of RFC 6455, section 7.4.1 and its registry, then those of Tessera's own.
 mod code {
+    pub(super) const NORMAL: u16 = 1000;
+    #[cfg(feature = "websocket")]
+    pub(super) const PROTOCOL: u16 = 1002;
+    pub(super) const UNSUPPORTED: u16 = 1003;
+    #[cfg(feature = "websocket")]
+    pub(super) const SIZE: u16 = 1009;
+    pub(super) const RESTART: u16 = 1012;
+    pub(super) const AGAIN: u16 = 1013;
     /// The token opens no session: log in again.
     pub(super) const LOG_IN: u16 = 4401;
     /// The client has connected elsewhere.
@@ -18,19 +25,23 @@ mod code {
 
 /// The code and the reason with which a socket is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Close {
-    pub(super) code: u16,
-    pub(super) reason: &'static str,
+pub struct Close {
+    /// The code.
+    pub code: u16,
+    /// The reason, for the log of a client.
+    pub reason: &'static str,
 }
 
 impl Close {
     /// The client comes back at once: this node stops, or the store has lost the attachment.
-    pub(super) const TRY_AGAIN: Self = Self::new(close_code::RESTART, "try-again");
+    pub const TRY_AGAIN: Self = Self::new(code::RESTART, "try-again");
     /// A client sends no messages.
-    pub(super) const UNSUPPORTED: Self = Self::new(close_code::UNSUPPORTED, "no-messages");
-    pub(super) const TOO_LARGE: Self = Self::new(close_code::SIZE, "too-large");
+    pub const UNSUPPORTED: Self = Self::new(code::UNSUPPORTED, "no-messages");
+    #[cfg(feature = "websocket")]
+    pub(super) const TOO_LARGE: Self = Self::new(code::SIZE, "too-large");
     /// The client breaks RFC 6455.
-    pub(super) const PROTOCOL: Self = Self::new(close_code::PROTOCOL, "malformed");
+    #[cfg(feature = "websocket")]
+    pub(super) const PROTOCOL: Self = Self::new(code::PROTOCOL, "malformed");
 
     const fn new(code: u16, reason: &'static str) -> Self {
         Self { code, reason }
@@ -41,7 +52,7 @@ impl Close {
         let code = match ending {
             Ending::TakenOver => code::TAKEN_OVER,
             Ending::Ended(EndReason::SessionOver) => code::LOG_IN,
-            Ending::Ended(EndReason::Closed) => close_code::NORMAL,
+            Ending::Ended(EndReason::Closed) => code::NORMAL,
             Ending::Ended(EndReason::Expired | EndReason::Overflow) => code::GONE,
         };
         Self::new(code, ending.as_str())
@@ -51,8 +62,8 @@ impl Close {
     pub(super) fn instead_of(problem: &Problem) -> Option<Self> {
         let code = match problem.status().as_u16() {
             401 => code::LOG_IN,
-            410 => close_code::NORMAL,
-            429 | 503 => close_code::AGAIN,
+            410 => code::NORMAL,
+            429 | 503 => code::AGAIN,
             _ => return None,
         };
         Some(Self::new(code, problem.code()))

@@ -23,14 +23,17 @@ pub enum Served {
 
 /// The client of a connection at this node. Its drop detaches the client.
 pub trait Client: Send + 'static {
-    /// Waits for the next event; `None` after the last one. The future may be dropped at any time.
-    fn next(&mut self) -> impl Future<Output = Option<Served>> + Send;
-
     /// Waits for events, and returns those that are there: at most 64 messages or 128 KiB, and at least one message if there
     /// is any. Empty after `wait`, and after the last event.
     ///
     /// A message counts as received when the client is attached again after it, so nothing is lost with the future.
     fn next_batch(&mut self, wait: Duration) -> impl Future<Output = Vec<Event>> + Send;
+}
+
+/// A client whose events can be streamed in a response that stays open.
+pub trait StreamClient: Client {
+    /// Waits for the next event; `None` after the last one. The future may be dropped at any time.
+    fn next(&mut self) -> impl Future<Output = Option<Served>> + Send;
 }
 
 /// The connections of a host.

@@ -5,8 +5,9 @@
 mod body;
 mod client;
 mod client_event;
-#[cfg(feature = "websocket")]
 mod close;
+mod frames;
+mod handshake;
 mod hub;
 mod opening;
 mod path;
@@ -15,11 +16,15 @@ mod routes;
 mod service;
 #[cfg(feature = "websocket")]
 mod socket;
+mod sockets;
 mod sse;
 #[cfg(feature = "websocket")]
 mod websocket;
 
 #[cfg(feature = "demo")]
 pub(crate) use client::open_stream;
-pub use hub::{Client, Hub, HubError, Served};
-pub use routes::router;
+pub use close::Close;
+pub use frames::{Frame, Frames};
+pub use hub::{Client, Hub, HubError, Served, StreamClient};
+pub use routes::{router, socket_router};
+pub use sockets::Sockets;

@@ -8,9 +8,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_tungstenite::tungstenite;
 
 use super::body::wait;
-use super::client_event::{ClientEvent, Step, step};
 use super::close::Close;
-use super::hub::{Client, Served};
+use super::frames::{Frame, Frames, text};
+use super::hub::{Served, StreamClient};
 use super::opening::Opened;
 
 /// Number of pings without a sign of life after which the client counts as gone.
@@ -33,7 +33,7 @@ enum End {
 /// Sends the events of a connection until it ends, or its client is gone. Then the client is detached.
 ///
 /// The client is pinged at this interval, and has this long to accept a frame.
-pub(super) async fn serve<C: Client>(mut socket: WebSocket, opened: Opened<C>, interval: Duration) {
+pub(super) async fn serve<C: StreamClient>(mut socket: WebSocket, opened: Opened<C>, interval: Duration) {
     match deliver(&mut socket, opened, interval).await {
         End::Close(reason) => close(socket, reason).await,
         End::Unreadable(reason) => {
@@ -66,17 +66,14 @@ async fn drain(socket: &mut WebSocket) {
     let _ = timeout(CLOSE_TIMEOUT, drained).await;
 }
 
-async fn deliver<C: Client>(socket: &mut WebSocket, opened: Opened<C>, interval: Duration) -> End {
-    let Opened {
-        client,
-        mut at,
-        first,
-    } = opened;
+async fn deliver<C: StreamClient>(socket: &mut WebSocket, opened: Opened<C>, interval: Duration) -> End {
+    let Opened { client, at, first } = opened;
     for event in &first {
-        if !send(socket, text(event), interval).await {
+        if !send(socket, Message::Text(text(event).into()), interval).await {
             return End::Gone;
         }
     }
+    let mut frames = Frames::new(at);
     // One future for each event, whatever the client sends meanwhile: each begins with a read of the mailbox.
     let mut next = wait(client);
     let mut pings = interval_at(Instant::now() + interval, interval);
@@ -100,16 +97,16 @@ async fn deliver<C: Client>(socket: &mut WebSocket, opened: Opened<C>, interval:
                     }
                     None => return End::Close(Close::TRY_AGAIN),
                 };
-                let (event, ending) = match step(&mut at, event) {
-                    Step::Send(event) => (event, None),
-                    Step::End(event, ending) => (event, Some(ending)),
-                    Step::TryAgain => return End::Close(Close::TRY_AGAIN),
+                let (text, close) = match frames.next(event) {
+                    Frame::Text(text) => (text, None),
+                    Frame::Last(text, close) => (text, Some(close)),
+                    Frame::Close(close) => return End::Close(close),
                 };
-                if !send(socket, text(&event), interval).await {
+                if !send(socket, Message::Text(text.into()), interval).await {
                     return End::Gone;
                 }
-                if let Some(ending) = ending {
-                    return End::Close(Close::after(ending));
+                if let Some(close) = close {
+                    return End::Close(close);
                 }
                 next = wait(client);
             }
@@ -126,12 +123,6 @@ async fn deliver<C: Client>(socket: &mut WebSocket, opened: Opened<C>, interval:
 /// Sends a frame; returns whether the client has accepted it in time.
 async fn send(socket: &mut WebSocket, message: Message, time: Duration) -> bool {
     matches!(timeout(time, socket.send(message)).await, Ok(Ok(())))
-}
-
-/// The text of a frame with an event.
-fn text(event: &ClientEvent) -> Message {
-    // Three texts always are JSON.
-    Message::Text(serde_json::to_string(event).unwrap_or_default().into())
 }
 
 fn unreadable(error: Error) -> End {

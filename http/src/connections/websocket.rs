@@ -6,13 +6,12 @@ use axum::extract::FromRequestParts as _;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, header};
 
 use super::close::Close;
-use super::hub::{Hub, HubError};
-use super::opening::{Opened, open};
+use super::handshake;
+use super::hub::{Hub, StreamClient};
 use super::socket;
-use crate::api::{Answer, Api, token_of_stream};
+use crate::api::{Answer, Api};
 use crate::engine::Engine;
 use crate::problem::Problem;
 
@@ -26,22 +25,16 @@ const ESCAPED_BYTES: usize = 6;
 /// Room beside a message in the buffer of outgoing frames, in bytes: for the other fields, and for pongs.
 const ENVELOPE_BYTES: usize = 4096;
 
-/// Whether the request is the handshake of a WebSocket.
-pub(super) fn is_handshake(parts: &Parts) -> bool {
-    let upgrade = parts.headers.get(header::UPGRADE);
-    upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
 /// Opens a stream by WebSocket for the holder of a token of the service's transports.
 ///
 /// A browser hides the response to a refused handshake from its page, so some problems are reported by a close code.
-pub(super) async fn websocket<E: Engine, H: Hub<E>>(
+pub(super) async fn websocket<E: Engine, H: Hub<E, Client: StreamClient>>(
     api: &Arc<Api<E>>,
     hub: &Arc<H>,
     mut parts: Parts,
 ) -> Answer {
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
-    let upgrade = upgrade.map_err(|_| malformed())?;
+    let upgrade = upgrade.map_err(|_| handshake::malformed())?;
     let message_bytes = hub.maximum_message_bytes() as usize;
     let upgrade = upgrade
         .max_frame_size(MAXIMUM_INCOMING_BYTES)
@@ -54,7 +47,7 @@ pub(super) async fn websocket<E: Engine, H: Hub<E>>(
                 .saturating_mul(ESCAPED_BYTES)
                 .saturating_add(ENVELOPE_BYTES),
         );
-    match opened(api, &**hub, &mut parts).await {
+    match handshake::opened(api, &**hub, &mut parts).await {
         Ok(opened) => {
             let interval = hub.sign_of_life();
             Ok(upgrade.on_upgrade(move |socket| socket::serve(socket, opened, interval)))
@@ -63,24 +56,9 @@ pub(super) async fn websocket<E: Engine, H: Hub<E>>(
     }
 }
 
-async fn opened<E: Engine, H: Hub<E>>(
-    api: &Arc<Api<E>>,
-    hub: &H,
-    parts: &mut Parts,
-) -> Result<Opened<H::Client>, HubError> {
-    let token = token_of_stream(parts, api).await?;
-    open(api.engine(), hub, &token, parts, "websocket").await
-}
-
 fn refuse(upgrade: WebSocketUpgrade, problem: Problem) -> Result<Response, Problem> {
     match Close::instead_of(&problem) {
         Some(close) => Ok(upgrade.on_upgrade(move |socket| socket::close(socket, close))),
         None => Err(problem),
     }
-}
-
-fn malformed() -> Problem {
-    let detail = "the handshake is malformed, or of another version than 13 (RFC 6455, section 4.2.1)";
-    let version = HeaderName::from_static("sec-websocket-version");
-    Problem::new(400, "handshake-malformed", detail).header(version, HeaderValue::from_static("13"))
 }

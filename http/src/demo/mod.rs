@@ -85,7 +85,10 @@ impl<E: Engine> Demo<E> {
     /// Lets the pages show messages from other tabs, and the end of their session, as they happen.
     #[cfg(feature = "connections")]
     #[must_use]
-    pub fn connections<H: crate::connections::Hub<E>>(mut self, hub: &Arc<H>) -> Self {
+    pub fn connections<H>(mut self, hub: &Arc<H>) -> Self
+    where
+        H: crate::connections::Hub<E, Client: crate::connections::StreamClient>,
+    {
         self.streams = Some(Arc::new(streams::Streams::of(&self.engine, hub)));
         self
     }

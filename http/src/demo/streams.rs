@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use tessera_connections::Message;
 
-use crate::connections::{Hub, open_stream};
+use crate::connections::{Hub, StreamClient, open_stream};
 use crate::engine::Engine;
 use crate::problem::Problem;
 
@@ -30,7 +30,7 @@ impl fmt::Debug for Streams {
 }
 
 impl Streams {
-    pub(super) fn of<E: Engine, H: Hub<E>>(engine: &E, hub: &Arc<H>) -> Self {
+    pub(super) fn of<E: Engine, H: Hub<E, Client: StreamClient>>(engine: &E, hub: &Arc<H>) -> Self {
         let (engine, opening, sending, ending) =
             (engine.clone(), Arc::clone(hub), Arc::clone(hub), Arc::clone(hub));
         Self {
