@@ -1,7 +1,10 @@
 //! The bounds of a mailbox.
 
+use serde::{Deserialize, Serialize};
+
 /// What an append does to a mailbox that is full of messages which its holder has not acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Overflow {
     /// The append is refused with [`MailboxError::Full`](crate::MailboxError::Full). The sender decides.
     #[default]
@@ -24,7 +27,7 @@ impl Overflow {
 }
 
 /// The bounds of a mailbox, which each append brings along.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Bounds {
     /// The maximum number of messages in a mailbox.
     pub maximum_messages: u32,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::as_text::as_text;
 use crate::texts::{InvalidName, Name};
 
 /// The id of a message: its number in the mailbox, and 32 random bits that were drawn for it.
@@ -74,6 +75,8 @@ impl fmt::Display for Cursor {
         write!(f, "{}:{}", self.name, self.after)
     }
 }
+
+as_text!(MessageId, Cursor);
 
 impl From<InvalidName> for InvalidCursor {
     fn from(_: InvalidName) -> Self {

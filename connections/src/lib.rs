@@ -6,10 +6,12 @@
 //!
 //! The crate decides, and does no I/O. [`Log`] is the reference of all [`Mailbox`]es, and the mailbox in memory is made of it.
 
+mod as_text;
 mod bounds;
 mod cursor;
 mod event;
 mod head;
+mod left_behind;
 mod log;
 mod mailbox;
 mod message;
@@ -21,8 +23,9 @@ pub use bounds::{Bounds, InvalidBounds, Overflow};
 pub use cursor::{Cursor, InvalidCursor, MessageId};
 pub use event::{Connection, Event, Registration};
 pub use head::{Head, InvalidHead, MAXIMUM_HEAD_BYTES, Request};
+pub use left_behind::{Registered, gone, left_behind};
 pub use log::Log;
-pub use mailbox::{Batch, Changed, Limit, Mailbox, MailboxError, Walked};
+pub use mailbox::{Batch, Changed, Limit, Mailbox, MailboxError, Return, Walked};
 pub use message::{EndReason, Entry, InvalidMessage, Message, SendKey};
 pub use reader::{Delivery, Reader};
 pub use state::{Admission, KEYED_MESSAGES, State};

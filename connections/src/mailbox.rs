@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_core::Stream;
+use serde::{Deserialize, Serialize};
 use tessera_contract::Timestamp;
 use tessera_contract::store::{MaybeSend, MaybeSync, StoreError};
 
@@ -12,7 +13,7 @@ use crate::message::{EndReason, Entry, Message, SendKey};
 use crate::texts::{Holder, Name};
 
 /// The error of a mailbox. No variant contains a message, a key or a secret.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum MailboxError {
     /// There is no such mailbox: it was never opened, or its time has passed.
     #[error("there is no such connection")]
@@ -38,7 +39,7 @@ pub enum MailboxError {
 }
 
 /// The maximum size of a batch. A batch has at least one message, if there is any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
     /// The maximum number of messages.
     pub messages: u32,
@@ -80,7 +81,7 @@ impl Default for Limit {
 }
 
 /// The result of a read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
     /// The place that the entries follow. It is the place of the read, unless there is a gap.
     pub from: MessageId,
@@ -96,6 +97,29 @@ pub struct Batch {
     pub ended: Option<EndReason>,
 }
 
+/// What a client finds that comes back to a connection which has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// Messages that it has not received, then the end.
+    Rest,
+    /// Nothing. Its session lives, so that it opens a new connection.
+    Anew,
+    /// Nothing, and it does not come back.
+    Over,
+}
+
+impl Batch {
+    /// Decides on the return of a client to a connection that has ended; the batch follows the last message that it has received.
+    pub fn on_return(&self) -> Return {
+        match (self.ended, self.entries.is_empty()) {
+            (Some(EndReason::SessionOver), _) => Return::Over,
+            (Some(EndReason::Expired | EndReason::Overflow), true) => Return::Anew,
+            (_, true) => Return::Over,
+            (_, false) => Return::Rest,
+        }
+    }
+}
+
 /// A notification of a mailbox store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
@@ -106,7 +130,7 @@ pub enum Changed {
 }
 
 /// A mailbox as found by [`Mailbox::look`] or [`Mailbox::walk`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Walked {
     /// The name of the connection.
     pub name: Name,

@@ -4,6 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::as_text::as_text;
 use crate::cursor::MessageId;
 
 /// The maximum length of the name of an event, in bytes.
@@ -17,10 +20,26 @@ const MAXIMUM_KEY_BYTES: usize = 64;
 ///
 /// The data is text, because SSE carries nothing else: a message that only one of the transports can carry could not be resumed
 /// over another one. Over SSE, a carriage return in the data arrives as a line feed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Parts")]
 pub struct Message {
     event: Option<Arc<str>>,
     data: Arc<str>,
+}
+
+/// The parts of a message, unchecked.
+#[derive(Deserialize)]
+struct Parts {
+    event: Option<String>,
+    data: String,
+}
+
+impl TryFrom<Parts> for Message {
+    type Error = InvalidMessage;
+
+    fn try_from(parts: Parts) -> Result<Self, InvalidMessage> {
+        Self::new(parts.event.as_deref(), &parts.data)
+    }
 }
 
 /// The parts of a message or key are invalid.
@@ -102,8 +121,16 @@ impl FromStr for SendKey {
     }
 }
 
+impl fmt::Display for SendKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+as_text!(SendKey);
+
 /// A message in a mailbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The message's id.
     pub id: MessageId,
@@ -112,7 +139,8 @@ pub struct Entry {
 }
 
 /// The reason for which a connection has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EndReason {
     /// It was closed by a call.
     Closed,

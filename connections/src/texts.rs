@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::as_text::as_text;
+
 /// The maximum length of a connection's name.
 pub const MAXIMUM_NAME_BYTES: usize = 64;
 
@@ -87,6 +89,8 @@ impl FromStr for Holder {
         })
     }
 }
+
+as_text!(Name, Holder);
 
 #[cfg(test)]
 mod tests {

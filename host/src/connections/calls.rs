@@ -1,14 +1,13 @@
 //! [`Connections`]: the calls on connections, wherever they are attached.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tessera_connections::{
     Connection, EndReason, Head, Holder, Limit, Mailbox, MailboxError, Message, MessageId, Name,
-    Registration, SendKey, Walked,
+    Registration, Return, SendKey, Walked, gone, left_behind,
 };
 use tokio::sync::Notify;
 
@@ -17,14 +16,11 @@ use super::attachment::Attachment;
 use super::beat;
 use super::error::ConnectionError;
 use super::node::{Node, Place, draw, node_name};
-use super::registry::{Registered, Registry};
+use super::registry::Registry;
 use super::settings::Settings;
 use super::watch::Watch;
 use crate::error::ConfigurationError;
 use crate::{PageRequest, Session, SessionError, Sessions};
-
-/// The age from which an entry of the registry without a mailbox is one that was left behind.
-const LEFT_BEHIND: Duration = Duration::from_secs(60);
 
 /// One node: it registers connections, sends to any connection, and has the sockets of those that are attached to it.
 ///
@@ -167,33 +163,24 @@ impl<M: Mailbox> Connections<M> {
         let entries = node.registry.of_session(session).await?;
         let names: Vec<Name> = entries.iter().map(|entry| entry.name.clone()).collect();
         let found = node.mailbox.look(node.now(), &names).await?;
-        let there: HashSet<&Name> = found.iter().map(|found| &found.name).collect();
-        let before = node.now().saturating_sub(LEFT_BEHIND);
-        let mut removed = 0;
-        for entry in &entries {
-            if entry.created_at <= before && !there.contains(&entry.name) {
-                node.registry.leave(session, &entry.name).await?;
-                removed += 1;
-            }
+        let there: Vec<&Name> = found.iter().map(|found| &found.name).collect();
+        let gone = gone(&entries, &there, node.now());
+        for name in &gone {
+            node.registry.leave(session, name).await?;
         }
-        if removed == 0 {
-            let before = node.now().saturating_sub(node.settings.detached_for / 8);
-            // A client of a process that was killed is none.
-            let shown = self.shown(found).await?;
-            let is_left = |entry: &&Registered| {
-                let connection = shown.iter().find(|connection| connection.name == entry.name);
-                connection.is_some_and(|connection| {
-                    connection.ended.is_some() || (!connection.is_attached && entry.created_at <= before)
-                })
-            };
-            let left = entries.iter().filter(is_left);
-            if let Some(oldest) = left.min_by_key(|entry| entry.created_at) {
-                node.end(&oldest.name, EndReason::Closed).await?;
-                node.registry.leave(session, &oldest.name).await?;
-                removed = 1;
-            }
+        if !gone.is_empty() {
+            return Ok(gone.len());
         }
-        Ok(removed)
+        // A client of a process that was killed is none.
+        let shown = self.shown(found).await?;
+        match left_behind(&entries, &shown, node.now(), node.settings.detached_for) {
+            Some(oldest) => {
+                node.end(oldest, EndReason::Closed).await?;
+                node.registry.leave(session, oldest).await?;
+                Ok(1)
+            }
+            None => Ok(0),
+        }
     }
 
     /// Attaches the client of a connection to this node, after the last message that it has received.
@@ -251,17 +238,11 @@ impl<M: Mailbox> Connections<M> {
                     bytes: 1,
                 };
                 let batch = node.mailbox.read(node.now(), name, after, one).await?;
-                let is_to_deliver = !batch.entries.is_empty();
-                match batch.ended {
-                    Some(EndReason::Expired | EndReason::Overflow) if !is_to_deliver => {
-                        // The session lives: its client opens a new connection.
-                        return Err(ConnectionError::Missing);
-                    }
-                    Some(EndReason::SessionOver) => return Err(ConnectionError::Ended),
-                    _ if !is_to_deliver => return Err(ConnectionError::Ended),
-                    _ => {}
+                match batch.on_return() {
+                    Return::Rest => Ok(attachment),
+                    Return::Anew => Err(ConnectionError::Missing),
+                    Return::Over => Err(ConnectionError::Ended),
                 }
-                Ok(attachment)
             }
             Err(error) => Err(error.into()),
         }

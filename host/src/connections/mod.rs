@@ -42,7 +42,12 @@ pub use attachment::Attachment;
 pub use builder::ConnectionsBuilder;
 pub use calls::Connections;
 pub use error::ConnectionError;
-pub use tessera_connections::*;
+pub use tessera_connections::{
+    Admission, Batch, Bounds, Changed, Connection, Cursor, Delivery, EndReason, Entry, Event, Head, Holder,
+    InvalidBounds, InvalidCursor, InvalidHead, InvalidMessage, InvalidName, KEYED_MESSAGES, Limit, Log,
+    MAXIMUM_HEAD_BYTES, MAXIMUM_NAME_BYTES, Mailbox, MailboxError, Message, MessageId, Name, Overflow,
+    Reader, Registration, Request, SendKey, State, Walked,
+};
 #[cfg(feature = "api")]
 pub use tessera_http::connections::router;
 pub use tessera_stores::MemoryMailbox;

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use tessera_connections::Name;
-use tessera_contract::Timestamp;
+use tessera_connections::{Name, Registered};
 
 use crate::error::ConfigurationError;
 use crate::policy::{CapRule, TokenFormat};
@@ -15,12 +14,6 @@ use crate::{PageRequest, SessionError, Sessions};
 #[derive(Clone, Debug)]
 pub(super) struct Registry {
     engine: Sessions,
-}
-
-/// An entry of the registry.
-pub(super) struct Registered {
-    pub(super) name: Name,
-    pub(super) created_at: Timestamp,
 }
 
 /// The subject of the connections of a session.
