@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use tessera_tests::servers::{Caddy, Nginx, RedisServer, free_port};
+use tessera_tests::socket::Socket;
 
 use crate::place;
 use crate::server::Server;
 use crate::streams::{Stream, login, sent};
-use crate::websocket::Socket;
 
 /// Starts a proxy at an address, with these two processes behind it, and passes the rest of the test to its clients.
 fn clients_continue_at_any_process<P>(start: impl FnOnce(&Path, &str, [&str; 2]) -> P) {

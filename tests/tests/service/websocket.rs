@@ -1,15 +1,11 @@
 //! Connections by WebSocket: the same stream as by SSE, its close codes, and sockets that break the rules.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tessera_tests::servers::RedisServer;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::handshake::HandshakeError;
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
-use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
+use tessera_tests::socket::Socket;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::client::{bearer, connect, request};
 use crate::server::Server;
@@ -18,128 +14,6 @@ use crate::{place, serve};
 
 /// A frame that has not come by then is missing.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The client's end of a WebSocket.
-pub(crate) struct Socket {
-    socket: WebSocket<TcpStream>,
-    /// The id of the last event.
-    pub(crate) last: String,
-    pub(crate) name: String,
-}
-
-/// A refused handshake: its status, and the code of the problem.
-pub(crate) type Refused = (u16, String);
-
-impl Socket {
-    /// Shakes hands.
-    pub(crate) fn open(address: &str, headers: &[(&str, &str)], query: &str) -> Result<Self, Refused> {
-        let stream = TcpStream::connect(address).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-        let url = format!("ws://{address}/v1/connections{query}");
-        let mut request = url.into_client_request().expect("a request");
-        for (name, value) in headers {
-            let name: HeaderName = name.parse().expect("a name");
-            let value = HeaderValue::from_str(value).expect("a value");
-            request.headers_mut().insert(name, value);
-        }
-        match client(request, stream) {
-            Ok((socket, _)) => Ok(Self {
-                socket,
-                last: String::new(),
-                name: String::new(),
-            }),
-            Err(HandshakeError::Failure(Error::Http(response))) => {
-                let body: Value = serde_json::from_slice(response.body().as_deref().unwrap_or_default())
-                    .unwrap_or_default();
-                let code = body["code"].as_str().unwrap_or_default().to_owned();
-                Err((response.status().as_u16(), code))
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// Shakes hands with a token in `Authorization`.
-    fn with(server: &Server, token: &str, query: &str) -> Self {
-        let bearer = bearer(token);
-        Self::open(&server.address, &[("Authorization", &bearer)], query).expect("a socket")
-    }
-
-    /// Opens a new stream.
-    fn new(server: &Server, token: &str) -> Self {
-        let mut socket = Self::with(server, token, "");
-        assert!(!socket.opened());
-        socket
-    }
-
-    /// Comes back after the last event of another socket, and returns whether the client has continued a connection.
-    fn after(server: &Server, token: &str, last: &str) -> (Self, bool) {
-        let mut socket = Self::with(server, token, &format!("?after={last}"));
-        let is_resumed = socket.opened();
-        (socket, is_resumed)
-    }
-
-    pub(crate) fn opened(&mut self) -> bool {
-        let (event, data) = self.next();
-        assert_eq!(event, "connection");
-        let data: Value = serde_json::from_str(&data).expect("JSON");
-        data["connection"]
-            .as_str()
-            .expect("a name")
-            .clone_into(&mut self.name);
-        data["resumed"].as_bool().expect("a boolean")
-    }
-
-    /// Waits for the next event, and returns its name and data.
-    fn next(&mut self) -> (String, String) {
-        loop {
-            match self.socket.read().expect("a frame") {
-                Message::Text(text) => {
-                    let frame: Value = serde_json::from_str(&text).expect("JSON");
-                    let members = frame.as_object().expect("an object");
-                    assert_eq!(members.len(), 3, "{frame}");
-                    let text = |member: &str| frame[member].as_str().expect("a string").to_owned();
-                    self.last = text("id");
-                    return (text("event"), text("data"));
-                }
-                Message::Ping(_) | Message::Pong(_) => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    /// The data of the next message.
-    pub(crate) fn message(&mut self) -> String {
-        let (event, data) = self.next();
-        assert_eq!(event, "message", "{data}");
-        data
-    }
-
-    /// The code and the reason with which the service closes the socket.
-    fn closed(&mut self) -> (u16, String) {
-        loop {
-            match self.socket.read().expect("a frame") {
-                Message::Close(Some(frame)) => {
-                    // The answer to the close frame.
-                    let _ = self.socket.flush();
-                    return (frame.code.into(), frame.reason.to_string());
-                }
-                Message::Ping(_) | Message::Pong(_) => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    /// The reason of the event `end`, and the code and the reason of the close frame after it.
-    fn end(&mut self) -> (String, (u16, String)) {
-        let (event, data) = self.next();
-        assert_eq!(event, "end");
-        let data: Value = serde_json::from_str(&data).expect("JSON");
-        (
-            data["reason"].as_str().expect("a reason").to_owned(),
-            self.closed(),
-        )
-    }
-}
 
 fn close(code: u16, reason: &str) -> (u16, String) {
     (code, reason.to_owned())
@@ -170,7 +44,7 @@ fn messages_of_two_processes_arrive_in_order_and_a_client_that_was_cut_continues
     let one = Server::start(&data, &flags);
     let two = Server::start(&data, &flags);
     let token = login(&one, "alice");
-    let mut socket = Socket::new(&one, &token);
+    let mut socket = Socket::new(&one.address, &token);
     for number in 0..20 {
         let by = [&one, &two][number % 2];
         sent(by, &socket.name, &format!("{number}\r\n\r"));
@@ -179,7 +53,7 @@ fn messages_of_two_processes_arrive_in_order_and_a_client_that_was_cut_continues
         assert_eq!(socket.message(), format!("{number}\r\n\r"));
     }
     one.process().kill();
-    let (mut back, is_resumed) = Socket::after(&two, &token, &socket.last);
+    let (mut back, is_resumed) = Socket::after(&two.address, &token, &socket.last);
     assert!(is_resumed && back.name == socket.name);
     for number in 10..20 {
         assert_eq!(back.message(), format!("{number}\r\n\r"));
@@ -201,11 +75,11 @@ fn messages_of_two_processes_arrive_in_order_and_a_client_that_was_cut_continues
 fn a_cursor_of_another_session_opens_a_new_connection_that_begins_with_a_gap() {
     let (_directory, server) = serve(&["--store", "memory:"]);
     let (alice, mallory) = (login(&server, "alice"), login(&server, "mallory"));
-    let socket = Socket::new(&server, &alice);
+    let socket = Socket::new(&server.address, &alice);
     sent(&server, &socket.name, "for alice");
-    let (mut stolen, is_resumed) = Socket::after(&server, &mallory, &socket.last);
+    let (mut stolen, is_resumed) = Socket::after(&server.address, &mallory, &socket.last);
     assert!(!is_resumed && stolen.name != socket.name);
-    assert_eq!(stolen.next(), ("gap".into(), "{}".into()));
+    assert_eq!(stolen.event(), ("gap".into(), "{}".into()));
     sent(&server, &stolen.name, "for mallory");
     assert_eq!(stolen.message(), "for mallory");
     server.stop();
@@ -216,8 +90,8 @@ fn the_close_code_says_how_a_stream_has_ended() {
     let (_directory, server) = serve(&["--store", "memory:"]);
     let token = login(&server, "alice");
     let (mut client, key) = (server.client(), server.service_key());
-    let mut socket = Socket::new(&server, &token);
-    let (mut other, is_resumed) = Socket::after(&server, &token, &socket.last);
+    let mut socket = Socket::new(&server.address, &token);
+    let (mut other, is_resumed) = Socket::after(&server.address, &token, &socket.last);
     assert!(is_resumed);
     assert_eq!(socket.end(), end(4409, "taken-over"));
     sent(&server, &other.name, "a");
@@ -225,7 +99,7 @@ fn the_close_code_says_how_a_stream_has_ended() {
     assert_eq!(client.call("DELETE", &path, &key, None).status, 204);
     assert_eq!(other.message(), "a");
     assert_eq!(other.end(), end(1000, "closed"));
-    let mut back = Socket::with(&server, &token, &format!("?after={}", other.last));
+    let mut back = Socket::with(&server.address, &token, &format!("?after={}", other.last));
     assert_eq!(back.closed(), close(1000, "connection-ended"));
     server.stop();
 }
@@ -238,7 +112,7 @@ fn a_socket_ends_with_its_session_within_the_bound_and_does_not_come_back() {
     let flags = ["--store", url.as_str()];
     let (one, two) = (Server::start(&data, &flags), Server::start(&data, &flags));
     let token = login(&one, "alice");
-    let mut socket = Socket::new(&one, &token);
+    let mut socket = Socket::new(&one.address, &token);
     let began = Instant::now();
     assert_eq!(
         two.client().call("DELETE", "/v1/session", &token, None).status,
@@ -246,7 +120,7 @@ fn a_socket_ends_with_its_session_within_the_bound_and_does_not_come_back() {
     );
     assert_eq!(socket.end(), end(4401, "session-over"));
     assert!(began.elapsed() < END_BOUND, "{:?}", began.elapsed());
-    let mut refused = Socket::with(&one, &token, &format!("?after={}", socket.last));
+    let mut refused = Socket::with(&one.address, &token, &format!("?after={}", socket.last));
     assert_eq!(refused.closed().0, 4401);
     one.stop();
     two.stop();
@@ -257,9 +131,9 @@ fn a_service_that_stops_closes_its_sockets_and_keeps_their_messages() {
     let (_directory, data) = place();
     let mut server = Server::start(&data, &[]);
     let token = login(&server, "alice");
-    let mut socket = Socket::new(&server, &token);
+    let mut socket = Socket::new(&server.address, &token);
     // This one does not answer the close frame.
-    let silent = Socket::new(&server, &token);
+    let silent = Socket::new(&server.address, &token);
     let began = Instant::now();
     server.tell_to_end();
     assert_eq!(socket.closed(), close(1012, "try-again"));
@@ -269,7 +143,7 @@ fn a_service_that_stops_closes_its_sockets_and_keeps_their_messages() {
     drop(silent);
     let server = Server::start(&data, &[]);
     sent(&server, &socket.name, "b");
-    let (mut back, is_resumed) = Socket::after(&server, &token, &socket.last);
+    let (mut back, is_resumed) = Socket::after(&server.address, &token, &socket.last);
     assert!(is_resumed);
     assert_eq!(back.message(), "b");
     server.stop();
@@ -316,7 +190,7 @@ fn a_refusal_that_concerns_the_page_is_a_close_code_and_any_other_a_response() {
     let authorization = bearer(&token);
     let mut nobody = Socket::open(&server.address, &[], "").expect("a socket");
     assert_eq!(nobody.closed(), close(4401, "token-absent"));
-    let mut forged = Socket::with(&server, "ts1.x", "");
+    let mut forged = Socket::with(&server.address, "ts1.x", "");
     assert_eq!(forged.closed(), close(4401, "token-malformed"));
     let refused = |query: &str, more: &[(&str, &str)]| {
         let headers = [&[("Authorization", authorization.as_str())], more].concat();
@@ -330,9 +204,9 @@ fn a_refusal_that_concerns_the_page_is_a_close_code_and_any_other_a_response() {
     assert_eq!(refused(&long, &[]), (422, "invalid-argument".into()));
     let other_version = [("Sec-WebSocket-Version", "12")];
     assert_eq!(refused("", &other_version), (400, "handshake-malformed".into()));
-    let sockets: Vec<Socket> = (0..16).map(|_| Socket::new(&server, &token)).collect();
+    let sockets: Vec<Socket> = (0..16).map(|_| Socket::new(&server.address, &token)).collect();
     std::thread::sleep(Duration::from_millis(2));
-    let mut further = Socket::with(&server, &token, "");
+    let mut further = Socket::with(&server.address, &token, "");
     assert_eq!(further.closed(), close(1013, "too-many-connections"));
     let path = format!("/v1/sessions/{}/connections", public_id(&server, &token));
     let listed = server
@@ -349,10 +223,10 @@ fn a_refusal_that_concerns_the_page_is_a_close_code_and_any_other_a_response() {
 fn sockets_occupy_the_places_of_streams_and_of_connections() {
     let (_directory, server) = serve(&["--store", "memory:", "--maximum-connections", "2"]);
     let token = login(&server, "alice");
-    let socket = Socket::new(&server, &token);
+    let socket = Socket::new(&server.address, &token);
     // Three quarters of two connections, rounded down.
     assert_eq!(
-        Socket::with(&server, &token, "").closed(),
+        Socket::with(&server.address, &token, "").closed(),
         close(1013, "node-full")
     );
     let mut second = connect(&server.address).expect("a connection");
@@ -409,7 +283,7 @@ fn a_client_that_sends_a_message_or_breaks_the_protocol_is_closed() {
         // A ping of more than 125 bytes.
         (masked(&[0x89, 0xfe, 0, 200], 200), close(1002, "malformed")),
     ] {
-        let mut socket = Socket::new(&server, &token);
+        let mut socket = Socket::new(&server.address, &token);
         socket.socket.get_mut().write_all(&frames).expect("frames");
         assert_eq!(socket.closed(), wanted);
         wait_until_attached(&server, &socket.name, false);
@@ -422,14 +296,14 @@ fn a_client_that_sends_a_message_or_breaks_the_protocol_is_closed() {
 fn a_client_that_closes_its_socket_or_vanishes_is_detached_and_pings_are_answered() {
     let (_directory, server) = serve(&["--store", "memory:"]);
     let token = login(&server, "alice");
-    let mut socket = Socket::new(&server, &token);
+    let mut socket = Socket::new(&server.address, &token);
     socket.socket.send(Message::Ping("a".into())).expect("a ping");
     assert_eq!(socket.socket.read().expect("a frame"), Message::Pong("a".into()));
     socket.socket.close(None).expect("a close frame");
     assert!(matches!(socket.socket.read(), Ok(Message::Close(_))));
     assert!(matches!(socket.socket.read(), Err(Error::ConnectionClosed)));
     wait_until_attached(&server, &socket.name, false);
-    let (mut back, is_resumed) = Socket::after(&server, &token, &socket.last);
+    let (mut back, is_resumed) = Socket::after(&server.address, &token, &socket.last);
     assert!(is_resumed);
     sent(&server, &back.name, "a");
     assert_eq!(back.message(), "a");
@@ -444,7 +318,7 @@ fn a_client_that_closes_its_socket_or_vanishes_is_detached_and_pings_are_answere
 fn a_client_that_floods_the_service_with_pings_and_reads_no_answer_is_cut() {
     let (_directory, server) = serve(&["--store", "memory:", "--request-timeout", "1s"]);
     let token = login(&server, "alice");
-    let mut socket = Socket::new(&server, &token);
+    let mut socket = Socket::new(&server.address, &token);
     let stream = socket.socket.get_mut();
     stream.set_write_timeout(Some(PATIENCE)).expect("a time-out");
     let ping = [&[0x89, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
@@ -461,7 +335,7 @@ fn a_client_that_floods_the_service_with_pings_and_reads_no_answer_is_cut() {
 fn a_client_that_does_not_read_is_cut_and_continues() {
     let (_directory, server) = serve(&["--store", "memory:", "--request-timeout", "1s"]);
     let token = login(&server, "alice");
-    let socket = Socket::new(&server, &token);
+    let socket = Socket::new(&server.address, &token);
     let large = "x".repeat(60 * 1024);
     let began = Instant::now();
     let mut number = 0;
@@ -484,9 +358,9 @@ fn a_client_that_does_not_read_is_cut_and_continues() {
         );
     }
     // What was in buffers is lost with them. That is told.
-    let (mut back, is_resumed) = Socket::after(&server, &token, &socket.last);
+    let (mut back, is_resumed) = Socket::after(&server.address, &token, &socket.last);
     assert!(is_resumed);
-    let (event, data) = back.next();
+    let (event, data) = back.event();
     assert!(event == "gap" || data.starts_with("0 "), "{event}");
     server.stop();
 }
