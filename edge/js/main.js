@@ -4,6 +4,7 @@ import { DurableObject } from 'cloudflare:workers';
 import module from './worker_bg.wasm';
 import { drain } from './message.js';
 import { noticed, onPanic, unlessPanicked } from './panic.js';
+import { acceptSocket } from './socket.js';
 import * as rust from './worker.js';
 
 /** The number of the current instance. */
@@ -25,31 +26,56 @@ const told = (work) => {
   }
 };
 
+/** The instance of an object's class in Rust. A symbol, so that no caller of the object reaches it. */
+const made = Symbol('made');
+
 // Recreates an object whenever the instance that holds it has been replaced.
 const remade = (Kind) =>
   class extends DurableObject {
     #object;
     #of;
 
-    #now() {
+    get [made]() {
       if (this.#of !== generation) {
-        this.#object = new Kind(this.ctx);
+        this.#object = new Kind(this.ctx, this.env);
         this.#of = generation;
       }
       return this.#object;
     }
 
     ask(question) {
-      return told(() => this.#now().ask(question));
+      return told(() => this[made].ask(question));
     }
 
     alarm() {
-      return told(() => this.#now().alarm());
+      return told(() => this[made].alarm());
     }
   };
 
 export const SessionObject = remade(rust.SessionObject);
 export const OwnerObject = remade(rust.OwnerObject);
+
+export class ConnectionObject extends remade(rust.ConnectionObject) {
+  changed() {
+    return told(() => this[made].changed());
+  }
+
+  fetch(request) {
+    return told(() => acceptSocket(request, (socket, accepted) => this[made].accept(socket, accepted)));
+  }
+
+  webSocketMessage(socket) {
+    told(() => this[made].received(socket));
+  }
+
+  webSocketClose(socket, code, reason) {
+    told(() => this[made].closed(socket, code, reason));
+  }
+
+  webSocketError(socket) {
+    told(() => this[made].closed(socket, 1006, ''));
+  }
+}
 
 const failed = () => {
   const detail = 'the service failed; see its log';

@@ -16,8 +16,8 @@ use tessera_http::{Cookie, CookieError};
 use worker::Delay;
 
 use crate::boxed::boxed;
+use crate::driver::Setup;
 use crate::driver::wit::SigningKey;
-use crate::driver::{Driver, Setup};
 use crate::engine::EdgeEngine;
 
 /// The prefix of all names in its store.
@@ -52,9 +52,9 @@ pub(crate) fn setup(service: &Setup) -> Result<Setup, InvalidLength> {
 }
 
 /// Returns the routes of the demonstration.
-pub(crate) fn router(driver: Driver) -> Result<Router, CookieError> {
-    let grace = Duration::from_millis(driver.terms().rotation_grace_ms);
+pub(crate) fn router(engine: EdgeEngine) -> Result<Router, CookieError> {
+    let grace = Duration::from_millis(engine.driver().terms().rotation_grace_ms);
     let cookie = Cookie::builder().name(COOKIE).build()?;
     let pause = |time: Duration| boxed(async move { Delay::from(time).await });
-    Ok(Demo::new(EdgeEngine::new(driver), cookie, grace, pause).router())
+    Ok(Demo::new(engine, cookie, grace, pause).router())
 }

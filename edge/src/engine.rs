@@ -41,6 +41,15 @@ impl EdgeEngine {
         &self.driver
     }
 
+    /// Returns until when the session of a handle lives unless it is used. Its record is read fresh.
+    pub(crate) async fn standing(&self, handle: &str) -> Result<Timestamp, EdgeError> {
+        let until: wit::Moment = self
+            .driver
+            .run("standing", &(handle,), &mut Known::default())
+            .await?;
+        Ok(until.0)
+    }
+
     async fn revoke_each(&self, subject: &str, except: Option<&str>) -> Result<u64, CallError> {
         let (mut cursor, mut ended): (Option<String>, u64) = (None, 0);
         loop {

@@ -7,7 +7,8 @@ use tessera_contract::form::Unfit;
 use tessera_contract::state::StateError;
 use tessera_http::{ConvertError, EngineError, ErrorKind};
 
-use crate::driver::CallError;
+use crate::driver::{CallError, wit};
+use crate::store::StoreError;
 
 /// An error of a call on a session.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,34 @@ pub(crate) enum EdgeError {
     /// The stored value has a different type than requested, or a value cannot be stored.
     #[error("the value does not convert")]
     Convert(#[source] ConvertError),
+}
+
+impl EdgeError {
+    /// The error of a call on connections whose objects have failed or refuse the call: the engine's for the same failure.
+    pub(crate) fn of_connections(store: StoreError) -> Self {
+        let (kind, about, reason) = match &store {
+            StoreError::Throttled(_) => ("throttled", "", ""),
+            StoreError::Full => ("full", "", ""),
+            StoreError::Unsupported => ("unsupported", "connections", ""),
+            StoreError::MalformedCursor => ("invalid-argument", "cursor", "was not returned by this service"),
+            StoreError::Corrupt => ("corrupt", "", "the mailbox of a connection cannot be read"),
+            StoreError::OutcomeUnknown(_) => ("outcome-unknown", "", ""),
+            StoreError::Unavailable(_) => ("unavailable", "", ""),
+            _ => ("other", "", "the mailboxes failed"),
+        };
+        let number = match &store {
+            StoreError::Throttled(pause) => tessera_contract::millis(*pause),
+            _ => 0,
+        };
+        let error = wit::Error {
+            kind: kind.into(),
+            about: about.into(),
+            reason: reason.into(),
+            number,
+        };
+        let store = Some(store);
+        Self::Call(CallError::Engine { error, store })
+    }
 }
 
 /// The kinds whose `code` is their name in `wit/policy.wit`.

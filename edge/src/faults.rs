@@ -13,6 +13,7 @@ use worker::Delay;
 thread_local! {
     static ORDERED: Cell<Faults> = const { Cell::new(Faults::NONE) };
     static KV_WRITES: Cell<u32> = const { Cell::new(0) };
+    static CONNECTIONS_MADE: Cell<u32> = const { Cell::new(0) };
     static OBJECT_QUESTIONS: Cell<u32> = const { Cell::new(0) };
     /// The previous entry of each written key of KV, and the number of reads that still return it.
     static BEFORE: RefCell<HashMap<String, (Stored, u32)>> = RefCell::default();
@@ -46,6 +47,8 @@ struct Faults {
     never_write: u32,
     /// The number of writes to a Durable Object that fail.
     unwritable: u32,
+    /// The number of notifications of connections that fail.
+    unnotified: u32,
 }
 
 impl Faults {
@@ -61,6 +64,7 @@ impl Faults {
         write_losses: 0,
         never_write: 0,
         unwritable: 0,
+        unnotified: 0,
     };
 }
 
@@ -125,6 +129,21 @@ async fn before_operation() {
 /// Whether this write to a Durable Object fails.
 pub(crate) fn is_unwritable() -> bool {
     take(|faults| &mut faults.unwritable)
+}
+
+/// Whether this notification of a connection fails.
+pub(crate) fn is_unnotified() -> bool {
+    take(|faults| &mut faults.unnotified)
+}
+
+/// Counts a connection's object that the runtime has created, or has created again.
+pub(crate) fn connection_made() {
+    CONNECTIONS_MADE.set(CONNECTIONS_MADE.get() + 1);
+}
+
+/// The number of these so far.
+pub(crate) fn connections_made() -> u32 {
+    CONNECTIONS_MADE.get()
 }
 
 /// The number of writes to KV so far.

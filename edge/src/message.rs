@@ -157,9 +157,22 @@ impl HttpBody for Incoming {
     }
 }
 
+/// A response of the runtime itself, with the client's end of a socket. It replaces the response that carries it.
+#[derive(Clone)]
+pub(crate) struct Handed(SendWrapper<web_sys::Response>);
+
+impl Handed {
+    pub(crate) fn new(response: web_sys::Response) -> Self {
+        Self(SendWrapper(response))
+    }
+}
+
 /// Converts a response to the runtime's form. The body is collected first, because all bodies here are short.
 pub(crate) async fn write(response: Response) -> Result<web_sys::Response, JsValue> {
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
+    if let Some(Handed(response)) = parts.extensions.remove() {
+        return Ok(response.0);
+    }
     let failed = |error: &dyn std::fmt::Display| JsValue::from(error.to_string());
     let body = body.collect().await.map_err(|error| failed(&error))?.to_bytes();
     let mut head = String::new();

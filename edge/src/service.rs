@@ -20,7 +20,7 @@ use worker::send::SendFuture;
 
 use crate::config::{Config, ConfigError};
 use crate::engine::EdgeEngine;
-use crate::{deadline, demo, health, log, message, requests};
+use crate::{connections, deadline, demo, health, log, message, requests};
 
 thread_local! {
     /// Whether the warnings of unknown variables were logged.
@@ -58,21 +58,20 @@ fn router(env: &Env) -> Result<(Router, Rc<[String]>), ConfigError> {
         crate::config::warn_of_unknown(env);
     }
     let Config {
-        driver,
+        engines,
         service_key,
         auth_headers,
         protected,
         transports,
         auth_transports,
         auth_options,
-        demo,
     } = Config::read(env)?;
-    let engine = EdgeEngine::new(driver);
+    let engine = engines.service;
     let beside = Router::new()
         .route("/healthz", get(health))
         .with_state(engine.clone());
-    let beside = match demo {
-        Some(driver) => beside.merge(demo::router(driver)?),
+    let beside = match engines.demo {
+        Some(engine) => beside.merge(demo::router(engine)?),
         None => beside,
     };
     #[cfg(feature = "test-routes")]
@@ -83,7 +82,9 @@ fn router(env: &Env) -> Result<(Router, Rc<[String]>), ConfigError> {
         .auth_transports(auth_transports)
         .auth_options(auth_options);
     let cookies = api.cookies().map(str::to_owned).collect();
-    let router = (Arc::new(api).router(beside), cookies);
+    let api = Arc::new(api);
+    let beside = beside.merge(connections::routes(env, &api)?);
+    let router = (api.router(beside), cookies);
     ROUTER.set(Some(router.clone()));
     Ok(router)
 }

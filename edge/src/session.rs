@@ -164,6 +164,17 @@ impl EdgeSession {
         begun.end(written).map(|(grant, _)| grant)
     }
 
+    /// The handle, and the key of the record.
+    ///
+    /// # Errors
+    /// If the session was never saved, or has ended.
+    pub(crate) fn handle_and_key(&self) -> Result<(String, String), EdgeError> {
+        let held = self.held();
+        held.state.live()?;
+        let opened = held.state.saved()?;
+        Ok((opened.handle.clone(), opened.key.to_string()))
+    }
+
     /// Runs a call that needs no store beyond the seed.
     fn at_once<T: DeserializeOwned>(&self, function: &str, more: &[&str]) -> Result<T, EdgeError> {
         let (handle, mut known) = {

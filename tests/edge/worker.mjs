@@ -22,6 +22,7 @@ export const start = async ({ bundle, script, bindings = {}, tools }) => {
   const objects = {
     TESSERA_SESSIONS: { className: 'SessionObject', useSQLite: true },
     TESSERA_OWNERS: { className: 'OwnerObject', useSQLite: true },
+    TESSERA_CONNECTIONS: { className: 'ConnectionObject', useSQLite: true },
   };
   const miniflare = new Miniflare({
     modules,

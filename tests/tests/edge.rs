@@ -13,6 +13,8 @@ mod both;
 mod bundle;
 #[path = "edge/cached.rs"]
 mod cached;
+#[path = "edge/connections.rs"]
+mod connections;
 #[path = "edge/contended.rs"]
 mod contended;
 #[path = "edge/contract.rs"]

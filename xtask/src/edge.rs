@@ -126,6 +126,7 @@ fn build(features: &[&str], bundle: &Path) -> Result<(), String> {
         "main.js",
         "message.js",
         "panic.js",
+        "socket.js",
     ] {
         copy(&root().join("edge/js").join(name), &work.join(name))?;
     }

@@ -1,5 +1,6 @@
 //! The Worker's configuration: variables and secrets, with the names of `tessera serve`.
 
+mod engines;
 mod error;
 mod names;
 mod proxies;
@@ -14,7 +15,6 @@ use http::HeaderName;
 use js_sys::Reflect;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tessera_contract::millis;
 use tessera_http::api::ServiceKey;
 use tessera_http::{Preflight, TokenTransport};
 use tracing::level_filters::LevelFilter;
@@ -24,15 +24,16 @@ use zeroize::Zeroize as _;
 
 use self::value::{document, variable};
 use self::variables::{
-    AUTH_TRANSPORTS, DEMO, KEYS, KV_BINDING, Kind, LEVELS, LOG, MAX_STALE, OWNERS_BINDING, POLICY, PRESET,
-    PRESETS, SERVICE_KEY, SESSIONS_BINDING, STORE, STORE_TIMEOUT, TRANSPORTS,
+    AUTH_TRANSPORTS, KV_BINDING, Kind, LEVELS, LOG, MAX_STALE, POLICY, PRESET, PRESETS, SERVICE_KEY,
+    SESSIONS_BINDING, STORE, STORE_TIMEOUT, TRANSPORTS,
 };
-use crate::demo;
-use crate::driver::{Driver, Setup, wit::SigningKey};
-use crate::store::{AnyStore, CombinedStore, DurableStore, KvStore, StoreKind, StoreService as _};
+use crate::driver::wit::SigningKey;
+use crate::store::{AnyStore, CombinedStore, DurableStore, KvStore, StoreKind};
 
+pub(crate) use engines::{Engines, engines};
 pub(crate) use error::ConfigError;
 pub(crate) use names::warn_of_unknown;
+pub(crate) use variables::OWNERS_BINDING;
 
 /// KV itself may show copies of this age outside the location of the write.
 /// So a shorter time causes more writes and saves fewer reads.
@@ -44,7 +45,7 @@ const MAXIMUM_STORE_TIMEOUT_MS: u64 = 60_000;
 
 /// The configuration, read and validated.
 pub(crate) struct Config {
-    pub(crate) driver: Driver,
+    pub(crate) engines: Engines,
     pub(crate) service_key: ServiceKey,
     pub(crate) auth_headers: Vec<(String, HeaderName)>,
     /// Fields that only the service key may write, in addition to those that proxies receive.
@@ -55,49 +56,20 @@ pub(crate) struct Config {
     pub(crate) auth_transports: Vec<TokenTransport>,
     /// The answer of `/auth` to `OPTIONS`.
     pub(crate) auth_options: Preflight,
-    /// The driver of the demonstration, if that is enabled.
-    pub(crate) demo: Option<Driver>,
 }
 
 impl Config {
-    /// Reads all variables and creates the engine, so that the first request reports an invalid configuration.
+    /// Reads all variables and creates the engines, so that the first request reports an invalid configuration.
     pub(crate) fn read(env: &Env) -> Result<Self, ConfigError> {
         log_level(env)?;
         let service_key = variable(env, SERVICE_KEY).ok_or(ConfigError::NoSecret(SERVICE_KEY))?;
-        let kind = store_kind(env)?;
-        let store = open(env, kind, "")?;
-        let capabilities = store.describe();
-        let setup = Setup {
-            preset: preset(env)?,
-            changes: policy(env)?,
-            // A cache may show a replaced token for its maximum staleness.
-            least_grace_ms: match kind {
-                StoreKind::Combined => millis(capabilities.maximum_staleness),
-                StoreKind::Durable | StoreKind::Kv => 0,
-            },
-            keys: keys(&document(env, KEYS).ok_or(ConfigError::NoSecret(KEYS))?)?,
-            capabilities,
-        };
-        let timeout_ms = store_timeout(env)?;
-        let demo = variable(env, DEMO).map(|demo| demo.switch()).transpose()?;
-        let demo = demo
-            .unwrap_or_default()
-            .then(|| demo::setup(&setup))
-            .transpose()
-            .map_err(|_| ConfigError::Keys("the first key is refused".into()))?;
-        // The service's driver comes first, so that an invalid setting is reported as the service's.
-        let driver = Driver::new(setup, store, timeout_ms)?;
-        let demo = demo.map(|setup| {
-            let store = open(env, kind, demo::SPACE)?;
-            Ok::<_, ConfigError>(Driver::new(setup, store, timeout_ms)?)
-        });
+        let engines = engines(env)?;
         let auth_headers = proxies::auth_headers(env)?;
         Ok(Self {
             transports: proxies::transports(env, TRANSPORTS, &auth_headers)?,
             auth_transports: proxies::transports(env, AUTH_TRANSPORTS, &auth_headers)?,
             auth_options: proxies::auth_options(env)?,
-            driver,
-            demo: demo.transpose()?,
+            engines,
             service_key: ServiceKey::new(service_key.text()?)?,
             protected: proxies::protected(env)?,
             auth_headers,
@@ -239,7 +211,7 @@ pub(crate) fn open(env: &Env, kind: StoreKind, space: &str) -> Result<AnyStore, 
     )))
 }
 
-fn store_timeout(env: &Env) -> Result<u64, ConfigError> {
+pub(crate) fn store_timeout(env: &Env) -> Result<u64, ConfigError> {
     let timeout = milliseconds(env, STORE_TIMEOUT)?.unwrap_or(DEFAULT_STORE_TIMEOUT_MS);
     if !(1..=MAXIMUM_STORE_TIMEOUT_MS).contains(&timeout) {
         return Err(ConfigError::Variable {

@@ -9,6 +9,7 @@ use super::variables::{
     OWNERS_BINDING, POLICY, PRESET, PROTECTED_FIELDS, SERVICE_KEY, SESSIONS_BINDING, STORE, STORE_TIMEOUT,
     TRANSPORTS,
 };
+use crate::store::CONNECTIONS_BINDING;
 
 const PREFIX: &str = "TESSERA_";
 /// The maximum length of a name that is compared with the known names, in bytes without the prefix.
@@ -17,11 +18,12 @@ const MAXIMUM_NAME_BYTES: usize = 64;
 const LETTERS_A_MISTAKE: usize = 3;
 
 /// All names except those of the policy.
-const OTHERS: [&str; 17] = [
+const OTHERS: [&str; 18] = [
     AUTH_HEADERS,
     AUTH_METHOD_HEADER,
     AUTH_OPTIONS,
     AUTH_TRANSPORTS,
+    CONNECTIONS_BINDING,
     DEMO,
     KEYS,
     KV_BINDING,

@@ -5,7 +5,7 @@ use tracing::level_filters::LevelFilter;
 /// The binding to the Durable Objects of records.
 pub(super) const SESSIONS_BINDING: &str = "TESSERA_SESSIONS";
 /// The binding to the Durable Objects of owners.
-pub(super) const OWNERS_BINDING: &str = "TESSERA_OWNERS";
+pub(crate) const OWNERS_BINDING: &str = "TESSERA_OWNERS";
 /// The binding to the KV namespace.
 pub(super) const KV_BINDING: &str = "TESSERA_KV";
 pub(super) const KEYS: &str = "TESSERA_KEYS";

@@ -16,6 +16,7 @@ use super::wit::{self, SigningKey};
 use crate::store::Capabilities;
 
 /// The configuration of every instance.
+#[derive(Clone)]
 pub(crate) struct Setup {
     /// The preset whose `starting-policy` applies.
     pub(crate) preset: String,

@@ -24,6 +24,10 @@ impl Outcome {
     }
 }
 
+/// A time.
+#[derive(Deserialize)]
+pub(crate) struct Moment(#[serde(with = "decimal")] pub(crate) Timestamp);
+
 /// An error of the engine; `kind` is a case of `error-kind`.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Error {
@@ -178,7 +182,7 @@ pub(crate) struct Progress {
 }
 
 /// A key that signs and verifies tokens. Its secret is wiped on drop, and is not part of `Debug`.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct SigningKey {
     pub(crate) id: String,
     pub(crate) secret: Vec<u8>,

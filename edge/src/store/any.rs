@@ -29,6 +29,17 @@ pub(crate) enum AnyStore {
     Kv(KvStore),
 }
 
+impl AnyStore {
+    /// The Durable Objects of the records, if there are any.
+    pub(crate) fn durable(&self) -> Option<&DurableStore> {
+        match self {
+            Self::Durable(store) => Some(store),
+            Self::Combined(store) => Some(store.inner()),
+            Self::Kv(_) => None,
+        }
+    }
+}
+
 /// Calls the selected store.
 macro_rules! ask {
     ($self:ident, $store:ident => $question:expr) => {

@@ -37,6 +37,11 @@ impl<S: StoreService> CombinedStore<S> {
         }
     }
 
+    /// The store below.
+    pub(super) fn inner(&self) -> &S {
+        &self.inner
+    }
+
     /// Awaits the cache for at most its time limit.
     async fn in_time<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let answer = deadline::within(self.cache_timeout_ms, asked).await;

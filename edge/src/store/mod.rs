@@ -11,13 +11,15 @@ use tessera_contract::Timestamp;
 
 pub(crate) use any::{AnyStore, StoreKind};
 pub(crate) use combined::CombinedStore;
-pub(crate) use durable::DurableStore;
+pub(crate) use durable::{Directory, DurableStore};
 pub(crate) use kv::KvStore;
 pub(crate) use tessera_contract::store::{
     Capabilities, Cause, Condition, Deletion, Entry, Expected, Methods, Page, Placement, Row, SWEEP_GRACE,
     Store, StoreError, StoreOp, StoreReply, StoreService, check_batch, check_limit,
 };
 
+/// The binding to the Durable Objects of connections.
+pub(crate) const CONNECTIONS_BINDING: &str = "TESSERA_CONNECTIONS";
 /// The time for which an index keeps an entry without a record. It exceeds the duration of any call.
 pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(600);
 /// The latest time: JavaScript's numbers are exact up to here, which is 285 thousand years.

@@ -2,15 +2,18 @@
 //!
 //! Compiled only with the feature `test-routes`, which a deployed Worker does not have.
 
+mod common;
+mod mailbox;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
-use http::{StatusCode, header};
-use serde::{Deserialize, Serialize};
+use http::StatusCode;
+use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tessera_contract::Timestamp;
@@ -18,13 +21,13 @@ use wasm_bindgen::JsValue;
 use worker::Env;
 use worker::send::SendFuture;
 
+use self::common::{ENV, answer, text, unfit};
 use crate::driver::{Call, Engine, make_call_at, make_engine};
 use crate::engine::EdgeEngine;
 use crate::store::{AnyStore, StoreKind, StoreOp, StoreService as _};
 use crate::{faults, requests};
 
 thread_local! {
-    static ENV: RefCell<Option<Env>> = const { RefCell::new(None) };
     static ENGINES: RefCell<HashMap<u32, Engine>> = RefCell::default();
     static CALLS: RefCell<HashMap<u32, Call>> = RefCell::default();
     static NEXT: Cell<u32> = const { Cell::new(1) };
@@ -35,6 +38,7 @@ pub(crate) fn routes(env: &Env, engine: EdgeEngine) -> Router {
     Router::new()
         .route("/test/store/{kind}", get(describe))
         .route("/test/store/{kind}/{space}", post(ask))
+        .route("/test/mailbox/{space}", post(mailbox::ask))
         .route("/test/engine", post(new_engine))
         .route("/test/engine/{number}", axum::routing::delete(drop_engine))
         .route("/test/call", post(begin))
@@ -53,21 +57,6 @@ pub(crate) fn routes(env: &Env, engine: EdgeEngine) -> Router {
 
 fn number() -> u32 {
     NEXT.replace(NEXT.get() + 1)
-}
-
-fn text(status: StatusCode, text: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
-}
-
-fn answer(value: &impl Serialize) -> Response {
-    match serde_json::to_string(value) {
-        Ok(written) => text(StatusCode::OK, written),
-        Err(error) => unfit(&error.to_string()),
-    }
-}
-
-fn unfit(what: &str) -> Response {
-    text(StatusCode::BAD_REQUEST, json!({ "error": what }).to_string())
 }
 
 async fn order_faults(body: String) -> Response {
@@ -254,6 +243,7 @@ async fn state(State(engine): State<EdgeEngine>) -> Response {
         "component-bytes": component.unwrap_or_default(),
         "kv-writes": faults::kv_writes(),
         "object-questions": faults::object_questions(),
+        "connections-made": faults::connections_made(),
         "calls": CALLS.with_borrow(HashMap::len),
     }))
 }

@@ -92,7 +92,11 @@ fn steady(body: Value) -> Value {
             .into_iter()
             .map(|(name, value)| {
                 let value = match name.as_str() {
-                    "token" | "public_id" if value.is_string() => Value::from("…"),
+                    "token" | "public_id" | "connection" | "session" | "id" | "after"
+                        if value.is_string() =>
+                    {
+                        Value::from("…")
+                    }
                     _ if name.ends_with("_at") && value.is_number() => Value::from(0),
                     _ => steady(value),
                 };
@@ -125,7 +129,7 @@ fn steady_page(text: &str) -> String {
         ("data-at=\"", "</span>"),
         ("data-left=\"", "</span>"),
     ];
-    // The Worker has no connections yet.
+    // The Worker has no server-sent events, by which the demonstration receives messages.
     let page = match text.split_once(r#"<section class="card stream""#) {
         Some((before, section)) => {
             let behind = section.split_once("</section>").map_or("", |(_, behind)| behind);

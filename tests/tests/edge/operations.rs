@@ -70,3 +70,25 @@ fn a_token_that_is_made_anew_is_one_fresh_read() {
         assert_eq!(asked, expected, "{method}");
     }
 }
+
+#[test]
+fn each_call_on_a_connection_asks_durable_objects_as_often_as_is_said() {
+    let worker = start(&nothing());
+    let token = worker.client().create(SERVICE_KEY, Some("alice"));
+    let (registered, asked) = counted(&worker, "POST", "/v1/connections", &token, None);
+    let registered = registered.json();
+    let name = registered["connection"].as_str().expect("a name");
+    assert_eq!(asked, 10, "a registration");
+    let messages = format!("/v1/connections/{name}/messages");
+    let poll = format!("{messages}?wait=0");
+    let one = format!("/v1/connections/{name}");
+    for (method, path, by, body, expected) in [
+        ("POST", &messages, SERVICE_KEY, Some(r#"{"data":"a"}"#), 1),
+        ("GET", &poll, &*token, None, 3),
+        ("GET", &one, SERVICE_KEY, None, 1),
+    ] {
+        let (answer, asked) = counted(&worker, method, path, by, body);
+        assert!(answer.status < 300, "{method} {path}: {answer:?}");
+        assert_eq!(asked, expected, "{method} {path}");
+    }
+}

@@ -1,10 +1,11 @@
 //! `DurableStore`: one Durable Object for each record, and one for each owner's index. Strongly consistent.
 
+mod directory;
 mod owner_object;
 mod owner_protocol;
 mod record_object;
 mod record_protocol;
-mod remote;
+mod watchers;
 
 use std::time::Duration;
 
@@ -15,9 +16,10 @@ use tessera_contract::Timestamp;
 use tessera_http::chain;
 use worker::ObjectNamespace;
 
+pub(crate) use self::directory::Directory;
 use self::owner_protocol::Line;
 use self::record_protocol::{Draft, Listing, Place};
-use self::remote::{Failure, ask};
+use crate::objects::{Failure, ask};
 use crate::random;
 use crate::store::{
     Capabilities, Cause, Condition, Deletion, END_OF_TIME, Entry, Expected, LONGEST_CALL, Page, Placement,
@@ -57,10 +59,13 @@ impl DurableStore {
         question: &record_protocol::Request,
     ) -> Result<record_protocol::Reply, StoreError> {
         let name = format!("{}k:{key}", self.space);
-        match ask(&self.sessions, &name, question)
-            .await
-            .map_err(|failure| failure.of(question))?
-        {
+        let of = match question {
+            record_protocol::Request::Get { .. }
+            | record_protocol::Request::Watch { .. }
+            | record_protocol::Request::Unwatch { .. } => Failure::of_read,
+            _ => Failure::of_write,
+        };
+        match ask(&self.sessions, &name, question).await.map_err(of)? {
             record_protocol::Reply::Refused { error } => Err(error),
             answer => Ok(answer),
         }
@@ -121,6 +126,23 @@ impl DurableStore {
                 chain(&error)
             );
         }
+    }
+
+    /// Notifies the object of a connection of each change of a record's guard, and of its deletion.
+    ///
+    /// # Errors
+    /// `StoreError::Missing` if there is no record.
+    pub(crate) async fn watch(&self, now: Timestamp, key: &str, connection: &str) -> Result<(), StoreError> {
+        let connection = connection.to_owned();
+        let question = record_protocol::Request::Watch { now, connection };
+        self.record(key, &question).await.map(drop)
+    }
+
+    /// Ends these notifications.
+    pub(crate) async fn unwatch(&self, key: &str, connection: &str) -> Result<(), StoreError> {
+        let connection = connection.to_owned();
+        let question = record_protocol::Request::Unwatch { connection };
+        self.record(key, &question).await.map(drop)
     }
 
     async fn read(&self, now: Timestamp, key: &str) -> Result<Read, StoreError> {

@@ -9,8 +9,8 @@ use worker::worker_sys::DurableObjectState;
 use worker::{SqlStorage, State, Storage};
 
 use super::owner_protocol::{Line, Reply, Request};
-use super::remote::{read_moment, set_alarm, sql_moment};
 use crate::clock;
+use crate::objects::{read_moment, set_alarm, sql_moment};
 use crate::store::{Cause, SWEEP_GRACE, StoreError};
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS entries (

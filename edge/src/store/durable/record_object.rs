@@ -3,17 +3,20 @@
 //! It handles each operation without awaiting anything, which makes compare-and-swap one step.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use serde::Deserialize;
 use tessera_contract::Timestamp;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
 use worker::worker_sys::DurableObjectState;
-use worker::{SqlStorage, SqlStorageValue, State, Storage};
+use worker::{Env, SqlStorage, SqlStorageValue, State, Storage};
 
 use super::record_protocol::{Draft, Listing, Place, Reply, Request};
-use super::remote::{read_moment, set_alarm, sql_moment};
+use super::watchers::Watchers;
 use crate::clock;
-use crate::store::{Cause, Expected, SWEEP_GRACE, StoreError};
+use crate::objects::{read_moment, set_alarm, sql_moment};
+use crate::store::{CONNECTIONS_BINDING, Cause, Expected, SWEEP_GRACE, StoreError};
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS record (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -33,12 +36,18 @@ pub struct SessionObject {
     storage: Storage,
     /// Whether the table exists. A read creates no table, so that a key without a record stores nothing.
     has_table: Cell<bool>,
+    watchers: Rc<Watchers>,
 }
 
 impl std::fmt::Debug for SessionObject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SessionObject").finish_non_exhaustive()
     }
+}
+
+#[derive(Deserialize)]
+struct Table {
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -92,21 +101,23 @@ impl Stored {
 impl SessionObject {
     /// Creates the object over the runtime's storage.
     #[wasm_bindgen(constructor)]
-    pub fn new(state: DurableObjectState) -> Self {
+    pub fn new(state: DurableObjectState, env: Env) -> Self {
         let storage = State::from(state).storage();
-        let there = storage
-            .sql()
-            .exec("SELECT 1 FROM sqlite_master WHERE name = 'record'", None);
-        let has_table = there
-            .and_then(|rows| rows.to_array::<serde_json::Value>())
-            .is_ok_and(|rows| !rows.is_empty());
+        let tables = storage.sql().exec("SELECT name FROM sqlite_master", None);
+        let tables: Vec<Table> = tables.and_then(|rows| rows.to_array()).unwrap_or_default();
+        let has = |name: &str| tables.iter().any(|table| table.name == name);
+        let connections = env.durable_object(CONNECTIONS_BINDING).ok();
+        let watchers = Watchers::new(storage.sql(), connections, has("watchers"));
         Self {
+            has_table: Cell::new(has("record")),
+            watchers: Rc::new(watchers),
             storage,
-            has_table: Cell::new(has_table),
         }
     }
 
     /// Performs one operation; request and answer are JSON texts. A failure of the storage is an answer.
+    ///
+    /// Connections that watch the record are notified afterwards.
     ///
     /// # Errors
     /// If the request cannot be read.
@@ -121,18 +132,21 @@ impl SessionObject {
         Ok(serde_json::to_string(&answer)?)
     }
 
-    /// Deletes the record if it expired an hour ago; otherwise sets the next alarm.
+    /// Deletes the record if it expired an hour ago, repeats notifications, and sets the next alarm.
     ///
     /// # Errors
     /// If the storage fails; the runtime then calls again.
     pub async fn alarm(&self) -> Result<(), JsError> {
+        self.watchers.notify().await?;
         let due = self
             .read()?
             .map(|stored| stored.expires_at.saturating_add(SWEEP_GRACE));
-        match due {
-            Some(due) if due > clock::now() => self.wake_at(due)?,
-            _ => {
+        let due = due.filter(|due| *due > clock::now());
+        match due.into_iter().chain(self.watchers.next()?).min() {
+            Some(next) => self.wake_at(next)?,
+            None => {
                 self.has_table.set(false);
+                self.watchers.clear();
                 self.storage.delete_all().await?;
             }
         }
@@ -180,7 +194,12 @@ impl SessionObject {
                     return Err(StoreError::Stale.into());
                 }
                 let kept = before.guard().ok_or(StoreError::Corrupt)?;
-                self.write(Some(&before), now, kept, draft)
+                let is_guard_changed = draft.guard.is_some_and(|guard| guard != kept);
+                let reply = self.write(Some(&before), now, kept, draft)?;
+                if is_guard_changed && matches!(reply, Reply::Written { .. }) {
+                    self.notify()?;
+                }
+                Ok(reply)
             }
             Request::Touch { now, expires_at } => {
                 let stored = self.live(now)?;
@@ -191,6 +210,15 @@ impl SessionObject {
                         .exec("UPDATE record SET expires_at = ?, touched_at = ?", Some(set))?;
                 }
                 Ok(Reply::Touched)
+            }
+            Request::Watch { now, connection } => {
+                self.live(now)?;
+                self.watchers.add(connection)?;
+                Ok(Reply::Watched)
+            }
+            Request::Unwatch { connection } => {
+                self.watchers.remove(connection)?;
+                Ok(Reply::Watched)
             }
             Request::Delete { now, owner, guard } => {
                 // An expired record is left to the alarm, because it may be live to a caller whose clock is behind.
@@ -204,12 +232,27 @@ impl SessionObject {
                     return Err(StoreError::Stale.into());
                 }
                 self.sql().exec("DELETE FROM record", None)?;
+                self.notify()?;
                 Ok(Reply::Deleted {
                     was_there: true,
                     left: stored.place(),
                 })
             }
         }
+    }
+
+    /// Notifies the watchers of a change. The alarm does so if this object stops before.
+    fn notify(&self) -> Result<(), worker::Error> {
+        if let Some(repeated_at) = self.watchers.note_change()? {
+            self.wake_at(repeated_at)?;
+            let watchers = Rc::clone(&self.watchers);
+            spawn_local(async move {
+                if let Err(error) = watchers.notify().await {
+                    tracing::debug!("the notifications of a change are repeated: {error}");
+                }
+            });
+        }
+        Ok(())
     }
 
     /// Writes a record. `kept` is the guard if the draft has none.

@@ -63,6 +63,14 @@ pub(crate) enum Request {
         /// The record has this guard.
         guard: Option<u64>,
     },
+    /// Notifies the object of a connection of each change of the guard, and of the deletion.
+    Watch {
+        now: Timestamp,
+        connection: String,
+    },
+    Unwatch {
+        connection: String,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,6 +90,7 @@ pub(crate) enum Reply {
     /// Nothing was written: the record must be entered in its owner's index first.
     EnterFirst,
     Touched,
+    Watched,
     Deleted {
         was_there: bool,
         left: Option<Place>,

@@ -1,0 +1,473 @@
+//! The rows of a mailbox in its object. `State` of `tessera-connections` decides on each change.
+//!
+//! Nothing here awaits, so that the runtime stores all writes of a call, or none.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tessera_connections::{
+    Admission, Batch, Bounds, EndReason, Entry, Holder, Limit, MailboxError, Message, MessageId, Name,
+    SendKey, State, Walked,
+};
+use tessera_contract::Timestamp;
+use worker::{SqlStorage, SqlStorageValue};
+
+use super::stored::{Bound, Row, Stored, number, optional};
+use crate::objects::sql_moment;
+use crate::store::{Cause, StoreError};
+
+const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS mailbox (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    name TEXT NOT NULL,
+    head TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    first_number INTEGER NOT NULL,
+    stamp_before INTEGER NOT NULL,
+    next_number INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    acknowledged INTEGER NOT NULL,
+    holder TEXT,
+    ended TEXT,
+    handle TEXT,
+    record TEXT,
+    ends_at INTEGER,
+    judge_at INTEGER,
+    unjudged_since INTEGER,
+    is_watched INTEGER,
+    alarm_at INTEGER
+);
+CREATE TABLE IF NOT EXISTS messages (
+    number INTEGER PRIMARY KEY,
+    stamp INTEGER NOT NULL,
+    send_key TEXT,
+    event TEXT,
+    data TEXT NOT NULL,
+    size INTEGER NOT NULL
+)";
+
+/// The mailbox of one object.
+pub(super) struct Rows {
+    sql: SqlStorage,
+    has_tables: Cell<bool>,
+}
+
+/// A failure of the object's storage. Its text is the runtime's.
+pub(super) fn failed(error: &worker::Error) -> MailboxError {
+    StoreError::Other(Cause::new(error.to_string())).into()
+}
+
+#[derive(Deserialize)]
+struct Evicted {
+    stamp: f64,
+    size: f64,
+}
+
+#[derive(Deserialize)]
+struct Placed {
+    number: f64,
+    stamp: f64,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    number: f64,
+    stamp: f64,
+    event: Option<String>,
+    data: String,
+    size: f64,
+}
+
+#[derive(Deserialize)]
+struct Table {}
+
+/// A number of at most 53 bits, as JavaScript has it.
+fn written(number: u64) -> SqlStorageValue {
+    SqlStorageValue::Float(number as f64)
+}
+
+fn text(text: Option<impl ToString>) -> SqlStorageValue {
+    text.map(|text| text.to_string()).into()
+}
+
+fn stamp(stamp: f64) -> u32 {
+    // 32 bits were written.
+    stamp as u32
+}
+
+impl Rows {
+    pub(super) fn new(sql: SqlStorage) -> Self {
+        let found = sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'mailbox'", None);
+        let found = found.and_then(|rows| rows.to_array::<Table>());
+        Self {
+            has_tables: Cell::new(found.is_ok_and(|rows| !rows.is_empty())),
+            sql,
+        }
+    }
+
+    /// Notes that the object's storage was emptied.
+    pub(super) fn clear(&self) {
+        self.has_tables.set(false);
+    }
+
+    fn exec(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<(), MailboxError> {
+        let done = self.sql.exec(query, Some(values));
+        done.map(drop).map_err(|error| failed(&error))
+    }
+
+    fn select<T: DeserializeOwned>(
+        &self,
+        query: &str,
+        values: Vec<SqlStorageValue>,
+    ) -> Result<Vec<T>, MailboxError> {
+        let rows = self.sql.exec(query, Some(values));
+        rows.and_then(|rows| rows.to_array())
+            .map_err(|error| failed(&error))
+    }
+
+    /// The mailbox, although its time may have passed.
+    pub(super) fn find(&self) -> Result<Option<Stored>, MailboxError> {
+        if !self.has_tables.get() {
+            return Ok(None);
+        }
+        let rows: Vec<Row> = self.select("SELECT * FROM mailbox", Vec::new())?;
+        rows.into_iter().next().map(TryInto::try_into).transpose()
+    }
+
+    /// The mailbox, if it lives.
+    pub(super) fn live(&self, now: Timestamp) -> Result<Stored, MailboxError> {
+        let stored = self.find()?.filter(|stored| stored.until > now);
+        stored.ok_or(MailboxError::Missing)
+    }
+
+    /// Writes all but the name and the head.
+    pub(super) fn save(&self, stored: &Stored) -> Result<(), MailboxError> {
+        let State {
+            first,
+            before,
+            next,
+            bytes,
+            acknowledged,
+            holder,
+            ended,
+        } = &stored.state;
+        let bound = stored.bound.as_ref();
+        let moment = |at: Option<Timestamp>| at.map_or(SqlStorageValue::Null, sql_moment);
+        let values = vec![
+            sql_moment(stored.until),
+            written(*first),
+            written(u64::from(*before)),
+            written(*next),
+            written(*bytes),
+            written(*acknowledged),
+            text(*holder),
+            text(ended.map(EndReason::as_str)),
+            text(bound.map(|bound| &bound.handle)),
+            text(bound.map(|bound| &bound.record)),
+            moment(bound.map(|bound| bound.ends_at)),
+            moment(bound.map(|bound| bound.judge_at)),
+            moment(bound.and_then(|bound| bound.unjudged_since)),
+            bound.map_or(SqlStorageValue::Null, |bound| {
+                written(u64::from(bound.is_watched))
+            }),
+            moment(stored.alarm_at),
+        ];
+        self.exec(
+            "UPDATE mailbox SET until = ?, first_number = ?, stamp_before = ?, next_number = ?, size = ?, acknowledged = ?,
+             holder = ?, ended = ?, handle = ?, record = ?, ends_at = ?, judge_at = ?, unjudged_since = ?, is_watched = ?,
+             alarm_at = ?",
+            values,
+        )
+    }
+
+    pub(super) fn open(
+        &self,
+        now: Timestamp,
+        name: &Name,
+        head: &str,
+        until: Timestamp,
+    ) -> Result<(), MailboxError> {
+        if !self.has_tables.get() {
+            self.sql.exec(SCHEMA, None).map_err(|error| failed(&error))?;
+            self.has_tables.set(true);
+        }
+        let before = self.find()?;
+        if let Some(live) = before.as_ref().filter(|stored| stored.until > now) {
+            return if *live.head == *head {
+                Ok(())
+            } else {
+                Err(MailboxError::Taken)
+            };
+        }
+        self.exec("DELETE FROM messages", Vec::new())?;
+        let new = State::default();
+        let values = vec![
+            name.as_str().into(),
+            head.into(),
+            sql_moment(until),
+            written(new.first),
+            written(new.next),
+        ];
+        self.exec(
+            "INSERT OR REPLACE INTO mailbox
+             (one, name, head, until, first_number, stamp_before, next_number, size, acknowledged)
+             VALUES (1, ?, ?, ?, ?, 0, ?, 0, 0)",
+            values,
+        )
+    }
+
+    fn evict(&self, state: &mut State) -> Result<(), MailboxError> {
+        let oldest: Vec<Evicted> = self.select(
+            "DELETE FROM messages WHERE number = ? RETURNING stamp, size",
+            vec![written(state.first)],
+        )?;
+        let oldest = oldest.first().ok_or(StoreError::Corrupt)?;
+        state.evicted(stamp(oldest.stamp), oldest.size as usize);
+        Ok(())
+    }
+
+    /// The message with a sender's key, among those that are searched for it.
+    fn with_key(&self, state: &State, key: &SendKey) -> Result<Option<MessageId>, MailboxError> {
+        let found: Vec<Placed> = self.select(
+            "SELECT number, stamp FROM messages WHERE number >= ? AND send_key = ? ORDER BY number DESC LIMIT 1",
+            vec![written(state.keyed_from()), key.as_str().into()],
+        )?;
+        Ok(found.first().map(|found| MessageId {
+            number: number(found.number),
+            stamp: stamp(found.stamp),
+        }))
+    }
+
+    /// Appends a message. Returns its id, and whether it is new.
+    pub(super) fn append(
+        &self,
+        now: Timestamp,
+        message: &Message,
+        key: Option<&SendKey>,
+        drawn: u32,
+        bounds: &Bounds,
+    ) -> Result<(MessageId, bool), MailboxError> {
+        let bytes = bounds.size(message, key)?;
+        let mut stored = self.live(now)?;
+        if let Some(key) = key
+            && let Some(known) = self.with_key(&stored.state, key)?
+        {
+            return Ok((known, false));
+        }
+        stored.state.check_open()?;
+        let number = loop {
+            match stored.state.admit(bytes, bounds) {
+                Ok(Admission::Evict) => self.evict(&mut stored.state)?,
+                Ok(Admission::Store(number)) => break number,
+                Err(error) => {
+                    // Messages may have been evicted, and the rule of a full mailbox may have ended it.
+                    self.save(&stored)?;
+                    return Err(error);
+                }
+            }
+        };
+        stored.state.stored(bytes);
+        let values = vec![
+            written(number),
+            written(u64::from(drawn)),
+            text(key.map(SendKey::as_str)),
+            text(message.event()),
+            message.data().into(),
+            written(bytes as u64),
+        ];
+        self.exec(
+            "INSERT INTO messages (number, stamp, send_key, event, data, size) VALUES (?, ?, ?, ?, ?, ?)",
+            values,
+        )?;
+        self.save(&stored)?;
+        let stamp = drawn;
+        Ok((MessageId { number, stamp }, true))
+    }
+
+    pub(super) fn attach(
+        &self,
+        now: Timestamp,
+        holder: Holder,
+        until: Timestamp,
+    ) -> Result<(), MailboxError> {
+        let mut stored = self.live(now)?;
+        stored.state.attach(holder)?;
+        stored.until = stored.until.max(until);
+        self.save(&stored)
+    }
+
+    pub(super) fn detach(
+        &self,
+        now: Timestamp,
+        holder: Holder,
+        until: Timestamp,
+    ) -> Result<bool, MailboxError> {
+        self.change(now, until, |state| state.detach(holder))
+    }
+
+    pub(super) fn end(
+        &self,
+        now: Timestamp,
+        reason: EndReason,
+        until: Timestamp,
+    ) -> Result<bool, MailboxError> {
+        self.change(now, until, |state| state.end(reason))
+    }
+
+    /// Makes a change which, if it applies, lets the mailbox live until `until`.
+    fn change(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        change: impl FnOnce(&mut State) -> bool,
+    ) -> Result<bool, MailboxError> {
+        let mut stored = match self.live(now) {
+            Err(MailboxError::Missing) => return Ok(false),
+            stored => stored?,
+        };
+        let applies = change(&mut stored.state);
+        if applies {
+            stored.until = until;
+            self.save(&stored)?;
+        }
+        Ok(applies)
+    }
+
+    pub(super) fn read(&self, now: Timestamp, after: MessageId, limit: Limit) -> Result<Batch, MailboxError> {
+        let state = self.live(now)?.state;
+        let (from, is_known) = state.place(after, self.stamp_of(after.number)?);
+        let rows = self.sql.exec(
+            "SELECT number, stamp, event, data, size FROM messages WHERE number >= ? ORDER BY number LIMIT ?",
+            Some(vec![written(from), written(u64::from(limit.messages.max(1)))]),
+        );
+        let rows = rows.map_err(|error| failed(&error))?;
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        // One after the other, because all messages of the limit may be far more than its bytes.
+        for row in rows.next::<Read>() {
+            let row = row.map_err(|error| failed(&error))?;
+            bytes += row.size as usize;
+            if !limit.admits(entries.len(), bytes) {
+                break;
+            }
+            let message = Message::new(row.event.as_deref(), &row.data).map_err(|_| StoreError::Corrupt)?;
+            let id = MessageId {
+                number: number(row.number),
+                stamp: stamp(row.stamp),
+            };
+            entries.push(Entry { id, message });
+        }
+        Ok(Batch {
+            from: if is_known { after } else { state.beginning() },
+            is_gap: !is_known,
+            is_last: from + entries.len() as u64 == state.next,
+            entries,
+            holder: state.holder,
+            ended: state.ended,
+        })
+    }
+
+    /// The stamp of the message with this number.
+    fn stamp_of(&self, number: u64) -> Result<Option<u32>, MailboxError> {
+        let found: Vec<Placed> = self.select(
+            "SELECT number, stamp FROM messages WHERE number = ?",
+            vec![written(number)],
+        )?;
+        Ok(found.first().map(|found| stamp(found.stamp)))
+    }
+
+    /// The place of the last message that the client has been sent.
+    pub(super) fn sent(&self, state: &State) -> Result<MessageId, MailboxError> {
+        let number = state.acknowledged;
+        let stamp = self.stamp_of(number)?;
+        Ok(stamp.map_or_else(|| state.beginning(), |stamp| MessageId { number, stamp }))
+    }
+
+    pub(super) fn acknowledge(
+        &self,
+        now: Timestamp,
+        holder: Holder,
+        through: MessageId,
+        replay: u32,
+    ) -> Result<(), MailboxError> {
+        let mut stored = self.live(now)?;
+        if stored.state.holder != Some(holder) {
+            return Ok(());
+        }
+        if stored.state.place(through, self.stamp_of(through.number)?).1 {
+            for _ in 0..stored.state.acknowledge(through.number, replay) {
+                self.evict(&mut stored.state)?;
+            }
+            self.save(&stored)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn keep(&self, now: Timestamp, until: Timestamp) -> Result<bool, MailboxError> {
+        let mut stored = match self.live(now) {
+            Err(MailboxError::Missing) => return Ok(false),
+            stored => stored?,
+        };
+        if until > stored.until {
+            stored.until = until;
+            self.save(&stored)?;
+        }
+        Ok(true)
+    }
+
+    pub(super) fn look(&self, now: Timestamp) -> Result<Option<Walked>, MailboxError> {
+        let stored = self.find()?.filter(|stored| stored.until > now);
+        Ok(stored.map(|stored| Walked {
+            name: stored.name,
+            head: Arc::clone(&stored.head),
+            holder: stored.state.holder,
+            ended: stored.state.ended,
+        }))
+    }
+
+    /// Lets the connection end with a session.
+    pub(super) fn bind(&self, now: Timestamp, bound: Bound) -> Result<(), MailboxError> {
+        let mut stored = self.live(now)?;
+        stored.bound = Some(bound);
+        self.save(&stored)
+    }
+}
+
+impl TryFrom<Row> for Stored {
+    type Error = MailboxError;
+
+    fn try_from(row: Row) -> Result<Self, MailboxError> {
+        let corrupt = || MailboxError::Store(StoreError::Corrupt);
+        let holder = row.holder.map(|text| text.parse()).transpose();
+        let ended = row
+            .ended
+            .map(|text| EndReason::from_name(&text).ok_or_else(corrupt));
+        let bound = match (row.handle, row.record) {
+            (Some(handle), Some(record)) => Some(Bound {
+                handle,
+                record,
+                ends_at: optional(row.ends_at).ok_or_else(corrupt)?,
+                judge_at: optional(row.judge_at).ok_or_else(corrupt)?,
+                unjudged_since: optional(row.unjudged_since),
+                is_watched: row.is_watched.unwrap_or_default() > 0.0,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            name: row.name.parse().map_err(|_| corrupt())?,
+            head: row.head.into(),
+            until: Timestamp::from_millis(number(row.until)),
+            state: State {
+                first: number(row.first_number),
+                before: stamp(row.stamp_before),
+                next: number(row.next_number),
+                bytes: number(row.size),
+                acknowledged: number(row.acknowledged),
+                holder: holder.map_err(|_| corrupt())?,
+                ended: ended.transpose()?,
+            },
+            bound,
+            alarm_at: optional(row.alarm_at),
+        })
+    }
+}

@@ -1,0 +1,64 @@
+//! A mailbox and its session, as an object stores them.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tessera_connections::{Name, State};
+use tessera_contract::Timestamp;
+
+/// The stored mailbox, without its messages.
+pub(super) struct Stored {
+    pub(super) name: Name,
+    pub(super) head: Arc<str>,
+    pub(super) until: Timestamp,
+    pub(super) state: State,
+    pub(super) bound: Option<Bound>,
+    /// The time of the alarm that was set last.
+    pub(super) alarm_at: Option<Timestamp>,
+}
+
+/// The session with which a connection ends.
+pub(super) struct Bound {
+    pub(super) handle: String,
+    /// The key of the session's record.
+    pub(super) record: String,
+    /// The latest end of the connection.
+    pub(super) ends_at: Timestamp,
+    /// When to judge the session, even if its record does not change.
+    pub(super) judge_at: Timestamp,
+    /// Since when the session could not be judged.
+    pub(super) unjudged_since: Option<Timestamp>,
+    /// Whether the record's object notifies of changes.
+    pub(super) is_watched: bool,
+}
+
+/// The row of a mailbox. Its numbers are JavaScript's.
+#[derive(Deserialize)]
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) head: String,
+    pub(super) until: f64,
+    pub(super) first_number: f64,
+    pub(super) stamp_before: f64,
+    pub(super) next_number: f64,
+    pub(super) size: f64,
+    pub(super) acknowledged: f64,
+    pub(super) holder: Option<String>,
+    pub(super) ended: Option<String>,
+    pub(super) handle: Option<String>,
+    pub(super) record: Option<String>,
+    pub(super) ends_at: Option<f64>,
+    pub(super) judge_at: Option<f64>,
+    pub(super) unjudged_since: Option<f64>,
+    pub(super) is_watched: Option<f64>,
+    pub(super) alarm_at: Option<f64>,
+}
+
+/// A number that was written as one of at most 53 bits.
+pub(super) fn number(number: f64) -> u64 {
+    number as u64
+}
+
+pub(super) fn optional(moment: Option<f64>) -> Option<Timestamp> {
+    moment.map(|moment| Timestamp::from_millis(number(moment)))
+}

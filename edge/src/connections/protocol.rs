@@ -1,0 +1,138 @@
+//! The messages to the Durable Object of a connection.
+
+use serde::{Deserialize, Serialize};
+use tessera_connections::{
+    Batch, Bounds, Delivery, EndReason, Entry, Event, Holder, Limit, MailboxError, Message, MessageId, Name,
+    SendKey, Walked,
+};
+use tessera_contract::Timestamp;
+
+/// A question. Those with `now` are the methods of [`Mailbox`](tessera_connections::Mailbox).
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    Open {
+        now: Timestamp,
+        name: Name,
+        head: String,
+        until: Timestamp,
+    },
+    Append {
+        now: Timestamp,
+        message: Message,
+        key: Option<SendKey>,
+        stamp: u32,
+        bounds: Bounds,
+    },
+    Attach {
+        now: Timestamp,
+        holder: Holder,
+        until: Timestamp,
+    },
+    Detach {
+        now: Timestamp,
+        holder: Holder,
+        until: Timestamp,
+    },
+    End {
+        now: Timestamp,
+        reason: EndReason,
+        until: Timestamp,
+    },
+    Read {
+        now: Timestamp,
+        after: MessageId,
+        limit: Limit,
+    },
+    Acknowledge {
+        now: Timestamp,
+        holder: Holder,
+        through: MessageId,
+        replay: u32,
+    },
+    Keep {
+        now: Timestamp,
+        until: Timestamp,
+    },
+    Look {
+        now: Timestamp,
+    },
+    /// From now on, the connection ends with the session of this handle, whose record has this key.
+    Bind {
+        handle: String,
+        key: String,
+    },
+    /// Attaches a client of the session with this public id after a message. Any other client is taken over.
+    Join {
+        session: String,
+        holder: Holder,
+        after: MessageId,
+    },
+    /// Waits for the events after a message, for a client that has joined.
+    Poll {
+        holder: Holder,
+        after: MessageId,
+        wait_ms: u64,
+    },
+}
+
+/// An event of a poll.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Polled {
+    Message(Entry),
+    Gap(MessageId),
+    End(EndReason),
+    TakenOver,
+    TryAgain,
+}
+
+impl From<Delivery> for Polled {
+    fn from(delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Message(entry) => Self::Message(entry),
+            Delivery::Gap(place) => Self::Gap(place),
+            Delivery::End(reason) => Self::End(reason),
+            Delivery::TakenOver => Self::TakenOver,
+            Delivery::TryAgain => Self::TryAgain,
+        }
+    }
+}
+
+impl From<Polled> for Event {
+    fn from(polled: Polled) -> Self {
+        match polled {
+            Polled::Message(entry) => Self::Message(entry),
+            Polled::Gap(place) => Self::Gap(place),
+            Polled::End(reason) => Self::End(reason),
+            Polled::TakenOver => Self::TakenOver,
+            Polled::TryAgain => Self::TryAgain,
+        }
+    }
+}
+
+/// A mailbox, and whether its client is there.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Found {
+    pub(crate) walked: Walked,
+    pub(crate) is_attached: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    Done,
+    Appended(MessageId),
+    /// Whether the change applied.
+    Applied(bool),
+    Batch(Batch),
+    Found(Option<Found>),
+    Events(Vec<Polled>),
+    Refused(MailboxError),
+}
+
+/// A socket to be accepted, in the query of its handshake.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Accepted {
+    pub(crate) holder: Holder,
+    pub(crate) after: MessageId,
+    /// The first frames.
+    pub(crate) first: Vec<String>,
+}
