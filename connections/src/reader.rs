@@ -1,6 +1,9 @@
 //! The delivery of one connection's messages to its socket.
 
+use serde::{Deserialize, Serialize};
+
 use crate::cursor::MessageId;
+use crate::event::Event;
 use crate::mailbox::Batch;
 use crate::message::{EndReason, Entry};
 use crate::texts::Holder;
@@ -11,7 +14,7 @@ const ACKNOWLEDGED_MESSAGES: u32 = 32;
 const ACKNOWLEDGED_BYTES: usize = 32 * 1024;
 
 /// What a holder does with its socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delivery {
     /// Sends a message.
     Message(Entry),
@@ -24,6 +27,18 @@ pub enum Delivery {
     TakenOver,
     /// Closes the socket, so that the client comes back: the store has lost the attachment.
     TryAgain,
+}
+
+impl From<Delivery> for Event {
+    fn from(delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Message(entry) => Self::Message(entry),
+            Delivery::Gap(place) => Self::Gap(place),
+            Delivery::End(reason) => Self::End(reason),
+            Delivery::TakenOver => Self::TakenOver,
+            Delivery::TryAgain => Self::TryAgain,
+        }
+    }
 }
 
 /// The reader of one attachment.

@@ -48,7 +48,7 @@ const remade = (Kind) =>
     }
 
     alarm() {
-      return told(() => this[made].alarm());
+      return unlessPanicked(async () => this[made].alarm());
     }
   };
 
@@ -56,8 +56,12 @@ export const SessionObject = remade(rust.SessionObject);
 export const OwnerObject = remade(rust.OwnerObject);
 
 export class ConnectionObject extends remade(rust.ConnectionObject) {
+  ask(question) {
+    return unlessPanicked(async () => this[made].ask(question));
+  }
+
   changed() {
-    return told(() => this[made].changed());
+    return unlessPanicked(async () => this[made].changed());
   }
 
   fetch(request) {
@@ -65,6 +69,8 @@ export class ConnectionObject extends remade(rust.ConnectionObject) {
   }
 
   webSocketMessage(socket) {
+    // What a client has sent before it received the close frame.
+    if (socket.readyState !== WebSocket.READY_STATE_OPEN) return;
     told(() => this[made].received(socket));
   }
 

@@ -33,6 +33,11 @@ export const closeSocket = (socket, code, reason) => {
     if (REPORTED.has(code)) socket.close();
     else socket.close(code, reason);
   } catch {
-    // The socket is closed already.
+    // A code that the runtime refuses to send, or a socket that is closed already.
+    try {
+      socket.close();
+    } catch {
+      // It is closed.
+    }
   }
 };

@@ -51,6 +51,17 @@ impl EdgeError {
         let store = Some(store);
         Self::Call(CallError::Engine { error, store })
     }
+
+    /// The engine's error for a session that has ended.
+    pub(crate) fn missing() -> Self {
+        let error = wit::Error {
+            kind: "missing".into(),
+            about: String::new(),
+            reason: String::new(),
+            number: 0,
+        };
+        Self::Call(CallError::Engine { error, store: None })
+    }
 }
 
 /// The kinds whose `code` is their name in `wit/policy.wit`.

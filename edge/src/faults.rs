@@ -13,6 +13,7 @@ use worker::Delay;
 thread_local! {
     static ORDERED: Cell<Faults> = const { Cell::new(Faults::NONE) };
     static KV_WRITES: Cell<u32> = const { Cell::new(0) };
+    static CONNECTION_ALARMS: Cell<u32> = const { Cell::new(0) };
     static CONNECTIONS_MADE: Cell<u32> = const { Cell::new(0) };
     static OBJECT_QUESTIONS: Cell<u32> = const { Cell::new(0) };
     /// The previous entry of each written key of KV, and the number of reads that still return it.
@@ -144,6 +145,16 @@ pub(crate) fn connection_made() {
 /// The number of these so far.
 pub(crate) fn connections_made() -> u32 {
     CONNECTIONS_MADE.get()
+}
+
+/// Counts an alarm of a connection's object.
+pub(crate) fn connection_alarm() {
+    CONNECTION_ALARMS.set(CONNECTION_ALARMS.get() + 1);
+}
+
+/// The number of these so far.
+pub(crate) fn connection_alarms() -> u32 {
+    CONNECTION_ALARMS.get()
 }
 
 /// The number of writes to KV so far.

@@ -10,11 +10,13 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use worker::{ObjectNamespace, SqlStorageValue, Storage};
 
-use crate::budget;
 use crate::store::{Cause, StoreError};
+use crate::{budget, deadline};
 
 /// The time after which a call of an overloaded object may be repeated.
 const OVERLOADED_PAUSE: Duration = Duration::from_secs(1);
+/// The time limit for a notification, in milliseconds.
+const NOTIFIED_WITHIN_MS: u64 = 10_000;
 /// The maximum length of the runtime's text in an error, in characters.
 const LONGEST_REASON: usize = 200;
 /// The latest alarm: 2100. The runtime refuses dates after 2189. An object that is not due at its alarm sets the next one.
@@ -146,6 +148,8 @@ pub(crate) async fn connect<A: Serialize>(
     accepted: &A,
 ) -> Result<web_sys::Response, Failure> {
     spend()?;
+    #[cfg(feature = "test-routes")]
+    crate::faults::before_object().await;
     let accepted = serde_json::to_string(accepted).map_err(|_| failed("a request cannot be encoded"))?;
     let remote = stub(objects, name)?;
     let response = async { JsFuture::from(connect_socket(&remote, &accepted)?).await };
@@ -158,12 +162,17 @@ pub(crate) async fn connect<A: Serialize>(
 /// Notifies the object of a connection that the record of its session has changed. Returns whether it is still to be notified.
 pub(crate) async fn notify(objects: &ObjectNamespace, name: &str) -> Result<bool, Failure> {
     #[cfg(feature = "test-routes")]
+    crate::faults::before_object().await;
+    #[cfg(feature = "test-routes")]
     if crate::faults::is_unnotified() {
         return Err(failed("the notification was made to fail"));
     }
     let remote = stub(objects, name)?;
     let answer = async { JsFuture::from(remote.changed()?).await };
-    let answer = answer.await.map_err(|error| read_failure(&error))?;
+    let answer = deadline::within(NOTIFIED_WITHIN_MS, answer).await;
+    let answer = answer
+        .ok_or_else(Failure::late)?
+        .map_err(|error| read_failure(&error))?;
     Ok(answer.is_truthy())
 }
 

@@ -111,6 +111,24 @@ impl Socket {
         }
     }
 
+    /// The data of the next message; `None` for a close frame.
+    pub fn message_or_close(&mut self) -> Option<String> {
+        loop {
+            match self.socket.read().expect("a frame") {
+                Message::Text(text) => {
+                    let frame: Value = serde_json::from_str(&text).expect("JSON");
+                    frame["id"].as_str().expect("an id").clone_into(&mut self.last);
+                    return Some(frame["data"].as_str().expect("a string").to_owned());
+                }
+                Message::Close(_) => {
+                    let _ = self.socket.flush();
+                    return None;
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// The data of the next message.
     pub fn message(&mut self) -> String {
         let (event, data) = self.event();

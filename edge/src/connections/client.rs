@@ -21,7 +21,7 @@ impl Client for EdgeClient {
     async fn next_batch(&mut self, wait: Duration) -> Vec<Event> {
         let polled = boxed(self.mailbox.poll(&self.name, self.holder, self.after, wait)).await;
         match polled {
-            Ok(events) => events.into_iter().map(Event::from).collect(),
+            Ok(deliveries) => deliveries.into_iter().map(Event::from).collect(),
             Err(error) => {
                 // The client polls again after the same message, and receives the error of that call.
                 tracing::debug!("a poll has failed: {}", chain(&error));

@@ -162,7 +162,7 @@ impl EdgeConnections {
                 let _left = self.unregister(&head.session, &name).await;
                 Err(match error {
                     // The session has ended meanwhile.
-                    MailboxError::Ended | MailboxError::Missing => HubError::Ended,
+                    MailboxError::Ended | MailboxError::Missing => of_engine(EdgeError::missing()),
                     error => of_mailbox(error),
                 })
             }

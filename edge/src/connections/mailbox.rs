@@ -6,13 +6,13 @@ use futures_util::Stream;
 use futures_util::future::join_all;
 use futures_util::stream::pending;
 use tessera_connections::{
-    Batch, Bounds, Changed, EndReason, Holder, Limit, Mailbox, MailboxError, Message, MessageId, Name,
-    SendKey, Walked,
+    Batch, Bounds, Changed, Delivery, EndReason, Holder, Limit, Mailbox, MailboxError, Message, MessageId,
+    Name, SendKey, Walked,
 };
 use tessera_contract::Timestamp;
 use worker::ObjectNamespace;
 
-use super::protocol::{Accepted, Found, Polled, Reply, Request};
+use super::protocol::{Accepted, Found, Reply, Request};
 use crate::boxed::boxed;
 use crate::objects::{Failure, ask, connect};
 use crate::registry::LIFETIME;
@@ -38,10 +38,6 @@ fn unexpected() -> MailboxError {
         "the answer of a connection's object is of another question",
     ))
     .into()
-}
-
-fn too_late() -> StoreError {
-    StoreError::Unavailable(Cause::new("a connection's object did not answer in time"))
 }
 
 /// The name of a connection's object.
@@ -84,11 +80,10 @@ impl DurableMailbox {
     ) -> Result<Reply, MailboxError> {
         let name = object_name(&self.space, name);
         let asked = deadline::within(timeout_ms, ask(&self.objects, &name, question));
-        match asked.await {
-            Some(Ok(Reply::Refused(error))) => Err(error),
-            Some(Ok(reply)) => Ok(reply),
-            Some(Err(failure)) => Err(of(failure).into()),
-            None => Err(of(Failure::late()).into()),
+        match asked.await.unwrap_or_else(|| Err(Failure::late())) {
+            Ok(Reply::Refused(error)) => Err(error),
+            Ok(reply) => Ok(reply),
+            Err(failure) => Err(of(failure).into()),
         }
     }
 
@@ -181,7 +176,7 @@ impl DurableMailbox {
         holder: Holder,
         after: MessageId,
         wait: Duration,
-    ) -> Result<Vec<Polled>, MailboxError> {
+    ) -> Result<Vec<Delivery>, MailboxError> {
         let wait_ms = tessera_contract::millis(wait);
         let question = Request::Poll {
             holder,
@@ -193,7 +188,7 @@ impl DurableMailbox {
             .ask_within(timeout_ms, name, &question, Failure::of_read)
             .await?
         {
-            Reply::Events(events) => Ok(events),
+            Reply::Deliveries(deliveries) => Ok(deliveries),
             _ => Err(unexpected()),
         }
     }
@@ -206,10 +201,8 @@ impl DurableMailbox {
     ) -> Result<web_sys::Response, StoreError> {
         let name = object_name(&self.space, name);
         let connected = deadline::within(self.timeout_ms, connect(&self.objects, &name, accepted));
-        match connected.await {
-            Some(connected) => connected.map_err(Failure::of_read),
-            None => Err(too_late()),
-        }
+        let connected = connected.await.unwrap_or_else(|| Err(Failure::late()));
+        connected.map_err(Failure::of_read)
     }
 }
 

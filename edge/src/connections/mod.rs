@@ -17,12 +17,12 @@ use worker::Env;
 
 #[cfg(not(feature = "test-routes"))]
 use self::mailbox::DurableMailbox;
+use crate::clock;
 use crate::config::{ConfigError, Engines, OWNERS_BINDING, engines, store_timeout};
 use crate::engine::EdgeEngine;
 use crate::error::EdgeError;
 use crate::registry::Registry;
-use crate::store::{CONNECTIONS_BINDING, Cause, StoreError};
-use crate::{clock, deadline};
+use crate::store::{CONNECTIONS_BINDING, StoreError, in_time};
 
 #[cfg(feature = "test-routes")]
 pub(crate) use mailbox::DurableMailbox;
@@ -72,8 +72,7 @@ impl EdgeConnections {
     }
 
     async fn in_time<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let answer = deadline::within(self.engine.driver().store_timeout_ms(), asked).await;
-        answer.unwrap_or_else(|| Err(StoreError::Unavailable(Cause::new("it did not answer in time"))))
+        in_time(self.engine.driver().store_timeout_ms(), asked).await
     }
 
     /// Notifies an object of the changes of a session's record.
@@ -83,19 +82,26 @@ impl EdgeConnections {
         self.in_time(store.watch(clock::now(), record, object)).await
     }
 
-    /// Removes a connection whose mailbox is removed next from the registry and the directory, and ends the notifications of its
-    /// object. The latter may fail: the record's object finds out.
+    /// Ends the notifications of a connection that has ended. If that fails, the record's object finds out.
+    async fn unwatch(&self, record: &str, name: &Name) {
+        if let Some(store) = self.engine.driver().store().durable()
+            && let Err(error) = self
+                .in_time(store.unwatch(record, &mailbox::object_name("", name)))
+                .await
+        {
+            tracing::debug!("a record's object will notify in vain: {}", chain(&error));
+        }
+    }
+
+    /// Removes a connection whose mailbox is removed next from the registry and the directory, and ends its notifications.
     async fn leave(
         &self,
         session: Option<&str>,
         record: Option<&str>,
         name: &Name,
     ) -> Result<(), ConnectionsError> {
-        if let (Some(record), Some(store)) = (record, self.engine.driver().store().durable()) {
-            let object = mailbox::object_name("", name);
-            if let Err(error) = self.in_time(store.unwatch(record, &object)).await {
-                tracing::debug!("a record's object will notify in vain: {}", chain(&error));
-            }
+        if let Some(record) = record {
+            self.unwatch(record, name).await;
         }
         if let Some(session) = session {
             self.registry.leave(session, name).await?;

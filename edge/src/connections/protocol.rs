@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use tessera_connections::{
-    Batch, Bounds, Delivery, EndReason, Entry, Event, Holder, Limit, MailboxError, Message, MessageId, Name,
-    SendKey, Walked,
+    Batch, Bounds, Delivery, EndReason, Holder, Limit, MailboxError, Message, MessageId, Name, SendKey,
+    Walked,
 };
 use tessera_contract::Timestamp;
 
@@ -75,40 +75,6 @@ pub(crate) enum Request {
     },
 }
 
-/// An event of a poll.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Polled {
-    Message(Entry),
-    Gap(MessageId),
-    End(EndReason),
-    TakenOver,
-    TryAgain,
-}
-
-impl From<Delivery> for Polled {
-    fn from(delivery: Delivery) -> Self {
-        match delivery {
-            Delivery::Message(entry) => Self::Message(entry),
-            Delivery::Gap(place) => Self::Gap(place),
-            Delivery::End(reason) => Self::End(reason),
-            Delivery::TakenOver => Self::TakenOver,
-            Delivery::TryAgain => Self::TryAgain,
-        }
-    }
-}
-
-impl From<Polled> for Event {
-    fn from(polled: Polled) -> Self {
-        match polled {
-            Polled::Message(entry) => Self::Message(entry),
-            Polled::Gap(place) => Self::Gap(place),
-            Polled::End(reason) => Self::End(reason),
-            Polled::TakenOver => Self::TakenOver,
-            Polled::TryAgain => Self::TryAgain,
-        }
-    }
-}
-
 /// A mailbox, and whether its client is there.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Found {
@@ -124,7 +90,7 @@ pub(crate) enum Reply {
     Applied(bool),
     Batch(Batch),
     Found(Option<Found>),
-    Events(Vec<Polled>),
+    Deliveries(Vec<Delivery>),
     Refused(MailboxError),
 }
 

@@ -14,13 +14,14 @@ use crate::config::ConfigError;
 use crate::engine::EdgeEngine;
 
 /// The paths of `tessera_http::connections`.
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 7] = [
     "/v1/connections",
     "/v1/connections/{*rest}",
     "/v1/messages",
     "/v1/sessions/{public_id}/connections",
     "/v1/sessions/{public_id}/messages",
     "/v1/subjects/{subject}/connections",
+    "/v1/subjects/{subject}/messages",
 ];
 
 /// Returns the routes; if the Worker has no connections, all are answered with that.
@@ -29,8 +30,8 @@ pub(crate) fn routes(env: &Env, api: &Arc<Api<EdgeEngine>>) -> Result<Router, Co
         Ok(connections) => Ok(socket_router(Arc::clone(api), Arc::new(connections))),
         Err(ConnectionsError::Configuration(error)) => Err(error),
         Err(_) => {
-            let absent = PATHS.into_iter().chain(["/v1/subjects/{subject}/messages"]);
-            Ok(absent.fold(Router::new(), |router, path| router.route(path, any(unsupported))))
+            let routes = PATHS.into_iter();
+            Ok(routes.fold(Router::new(), |router, path| router.route(path, any(unsupported))))
         }
     }
 }

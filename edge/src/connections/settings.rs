@@ -32,6 +32,11 @@ pub(super) const RENEWED_BEFORE: Duration = time(15 * 60, 15);
 pub(super) const JUDGED_AGAIN_AFTER: Duration = time(5, 1);
 /// The time for which a client stays while its session cannot be judged.
 pub(super) const UNJUDGED_FOR: Duration = time(30, 2);
+/// The shortest time until the next alarm. The clock that sets alarms off may be ahead of that of the object.
+pub(super) const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// The size of the frames that one socket is sent, in bytes; then its client comes back, which shows what it has received. The
+/// runtime keeps what a client does not read, and reports nothing of it.
+pub(super) const MAXIMUM_SENT_BYTES: u64 = 2 << 20;
 /// The longest wait of a poll.
 pub(super) const LONGEST_POLL: Duration = Duration::from_secs(25);
 /// The time for which an object keeps a mailbox that has expired, so that an isolate whose clock is behind still finds it.

@@ -10,7 +10,7 @@ use tessera_http::chain;
 
 use super::kv::cache::{Cached, KvCache};
 use super::kv::namespace::Opened;
-use super::{Capabilities, Cause, Entry, StoreError, StoreOp, StoreReply, StoreService};
+use super::{Capabilities, Entry, StoreError, StoreOp, StoreReply, StoreService, in_time};
 use crate::{clock, deadline, requests};
 
 /// The time limit for the cache, in milliseconds; a third of the store's time limit if that is less.
@@ -44,8 +44,7 @@ impl<S: StoreService> CombinedStore<S> {
 
     /// Awaits the cache for at most its time limit.
     async fn in_time<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let answer = deadline::within(self.cache_timeout_ms, asked).await;
-        answer.unwrap_or_else(|| Err(StoreError::Unavailable(Cause::new("it did not answer in time"))))
+        in_time(self.cache_timeout_ms, asked).await
     }
 
     fn may_serve(&self, cached: &Cached, now: Timestamp) -> bool {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tessera_contract::Timestamp;
 
+use crate::deadline;
+
 pub(crate) use any::{AnyStore, StoreKind};
 pub(crate) use combined::CombinedStore;
 pub(crate) use durable::{Directory, DurableStore};
@@ -24,6 +26,15 @@ pub(crate) const CONNECTIONS_BINDING: &str = "TESSERA_CONNECTIONS";
 pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(600);
 /// The latest time: JavaScript's numbers are exact up to here, which is 285 thousand years.
 pub(crate) const END_OF_TIME: Timestamp = Timestamp::from_millis((1 << 53) - 1);
+
+/// Awaits an operation for at most this time, in milliseconds.
+pub(crate) async fn in_time<T>(
+    milliseconds: u64,
+    asked: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let answer = deadline::within(milliseconds, asked).await;
+    answer.unwrap_or_else(|| Err(StoreError::Unavailable(Cause::new("it did not answer in time"))))
+}
 
 /// The expiry of a written record, which is not after its absolute end.
 fn expires_at(at: &Placement) -> Timestamp {

@@ -46,6 +46,7 @@ pub(crate) fn routes(env: &Env, engine: EdgeEngine) -> Router {
         .route("/test/faults", post(order_faults))
         .route("/test/settle", post(settle))
         .route("/test/abandon/{milliseconds}", post(abandon))
+        .route("/test/clock/{milliseconds}", post(set_clock))
         .route("/test/say/{text}", post(say))
         .route("/test/panic", post(panic_now))
         .route("/test/trap", post(trap_now))
@@ -203,6 +204,12 @@ async fn abandon(Path(milliseconds): Path<u64>) -> Response {
     answer(&json!({}))
 }
 
+/// Sets the clock of the Worker and its objects back. The runtime's, of the alarms, is as before.
+async fn set_clock(Path(milliseconds): Path<u64>) -> Response {
+    crate::clock::set_behind(milliseconds);
+    answer(&json!({}))
+}
+
 /// Logs a text. Everything logged earlier precedes it.
 async fn say(Path(text): Path<String>) -> Response {
     tracing::warn!("{text}");
@@ -243,6 +250,7 @@ async fn state(State(engine): State<EdgeEngine>) -> Response {
         "component-bytes": component.unwrap_or_default(),
         "kv-writes": faults::kv_writes(),
         "object-questions": faults::object_questions(),
+        "connection-alarms": faults::connection_alarms(),
         "connections-made": faults::connections_made(),
         "calls": CALLS.with_borrow(HashMap::len),
     }))

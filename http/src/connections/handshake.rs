@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Method, header};
 
 use super::hub::{Hub, HubError};
 use super::opening::{Opened, open};
@@ -20,9 +20,10 @@ pub(super) fn is_handshake(parts: &Parts) -> bool {
     upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Whether the handshake is one of this version. Only its key and `Connection` are left to check.
-pub(super) fn is_of_version(parts: &Parts) -> bool {
-    parts.headers.get(header::SEC_WEBSOCKET_VERSION) == Some(&VERSION)
+/// Whether the runtime may complete the handshake: a Worker that calls another one names no version.
+pub(super) fn is_acceptable(parts: &Parts) -> bool {
+    let version = parts.headers.get(header::SEC_WEBSOCKET_VERSION);
+    parts.method == Method::GET && version.is_none_or(|version| *version == VERSION)
 }
 
 /// Attaches the client that shakes hands.

@@ -21,7 +21,7 @@ pub enum Served {
     Idle,
 }
 
-/// The client of a connection at this node. Its drop detaches the client.
+/// The client of a connection at this node. A host with streams detaches it when it is dropped.
 pub trait Client: Send + 'static {
     /// Waits for events, and returns those that are there: at most 64 messages or 128 KiB, and at least one message if there
     /// is any. Empty after `wait`, and after the last event.
@@ -51,7 +51,8 @@ pub trait Hub<E: Engine>: Send + Sync + 'static {
         registration: Registration,
     ) -> impl Future<Output = Result<Name, HubError>> + Send;
 
-    /// Registers a connection of a session, and attaches its client to this node. After an error, nothing of it is left.
+    /// Registers a connection of a session, and attaches its client to this node. After an error, what may be left of it is without
+    /// a client: it makes room for others, and goes.
     ///
     /// # Errors
     /// [`HubError::TooManyOfSession`], [`HubError::TooManyOnNode`], [`HubError::Other`].

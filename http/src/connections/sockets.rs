@@ -11,7 +11,7 @@ use tessera_connections::Cursor;
 use super::client::is_stream;
 use super::close::Close;
 use super::frames::text;
-use super::handshake::{is_handshake, is_of_version, malformed, opened};
+use super::handshake::{is_acceptable, is_handshake, malformed, opened};
 use super::hub::{Hub, HubError};
 use super::opening::Opened;
 use super::service;
@@ -45,7 +45,7 @@ pub(super) async fn list_or_socket<E: Engine, H: Sockets<E>>(
 ) -> Answer {
     let (mut parts, body) = request.into_parts();
     if is_handshake(&parts) {
-        if !is_of_version(&parts) {
+        if !is_acceptable(&parts) {
             return Err(malformed());
         }
         let accepted = async {

@@ -286,6 +286,90 @@ fn a_client_whose_session_cannot_be_judged_is_sent_away_and_continues_later() {
     order(&worker, &json!({}));
 }
 
+/// How often alarms of connections' objects have gone off.
+fn alarms(worker: &Worker) -> u64 {
+    state(worker)["connection-alarms"].as_u64().expect("a number")
+}
+
+#[test]
+fn an_object_whose_connection_has_ended_waits_for_its_removal() {
+    let worker = start(&json!({"TESSERA_IDLE_TIMEOUT": "4500ms", "TESSERA_TOUCH_INTERVAL": "0s"}));
+    let (token, _) = login(&worker, "alice");
+    // One whose client does not answer the close frame.
+    let silent = socket(&worker, &token);
+    let path = format!("/v1/connections/{}", silent.name);
+    assert_eq!(service(&worker, "DELETE", &path, None).status, 204);
+    // One whose session expires while its mailbox, which nobody has polled, has expired and is still there.
+    call(&worker, "POST", "/v1/connections", &token, None);
+    std::thread::sleep(Duration::from_secs(8));
+    assert!(alarms(&worker) < 10, "{} alarms", alarms(&worker));
+}
+
+#[test]
+fn an_alarm_that_is_early_by_the_clock_of_its_object_is_repeated() {
+    let worker = start(&json!({"TESSERA_IDLE_TIMEOUT": "3s", "TESSERA_TOUCH_INTERVAL": "0s"}));
+    let (token, _) = login(&worker, "alice");
+    let mut stream = socket(&worker, &token);
+    worker.ask("POST", "/test/clock/300", None).expect("a clock");
+    assert_eq!(stream.end(), end(4401, "session-over"));
+}
+
+#[test]
+fn a_socket_that_was_sent_much_is_replaced_so_that_a_client_that_does_not_read_costs_bounded_memory() {
+    let worker = start(&nothing());
+    let (token, _) = login(&worker, "alice");
+    let mut stalled = socket(&worker, &token);
+    let path = format!("/v1/connections/{}/messages", stalled.name);
+    let message = json!({"data": "x".repeat(64 * 1024)});
+    let (mut accepted, mut refused) = (0, None);
+    // 2 MiB to the socket, and a full mailbox of 256 KiB.
+    for _ in 0..60 {
+        let answer = service(&worker, "POST", &path, Some(message.clone()));
+        match answer.status {
+            202 => accepted += 1,
+            _ => refused = Some(answer.json()["code"].clone()),
+        }
+    }
+    assert_eq!(refused, Some(json!("mailbox-full")));
+    assert!((30..45).contains(&accepted), "{accepted} messages");
+    // A client that reads loses nothing.
+    let mut received = 0;
+    let mut last = String::new();
+    while let Some(data) = stalled.message_or_close() {
+        assert_eq!(data.len(), 64 * 1024);
+        received += 1;
+        last.clone_from(&stalled.last);
+    }
+    let (mut back, is_resumed) = Socket::after(worker.address(), &token, &last);
+    assert!(is_resumed);
+    while received < accepted {
+        assert_eq!(back.message().len(), 64 * 1024);
+        received += 1;
+    }
+}
+
+#[test]
+fn a_record_that_too_many_connections_watch_forgets_those_that_have_ended() {
+    let worker = start(&nothing());
+    let (token, _) = login(&worker, "alice");
+    // More than a record notifies.
+    for _ in 0..150 {
+        let registered = call(&worker, "POST", "/v1/connections", &token, None);
+        assert_eq!(registered.status, 201, "{registered:?}");
+        let name = registered.json()["connection"]
+            .as_str()
+            .expect("a name")
+            .to_owned();
+        assert_eq!(
+            service(&worker, "DELETE", &format!("/v1/connections/{name}"), None).status,
+            204
+        );
+    }
+    let mut stream = socket(&worker, &token);
+    assert_eq!(call(&worker, "DELETE", "/v1/session", &token, None).status, 204);
+    assert_eq!(stream.end(), end(4401, "session-over"));
+}
+
 #[test]
 fn a_connection_belongs_to_its_session_alone() {
     let worker = start(&nothing());
@@ -412,6 +496,20 @@ fn a_client_that_sends_messages_or_comes_from_another_origin_is_refused() {
         .err()
         .map(|(status, _)| status);
     assert_eq!(refused, Some(403));
+    // A Worker that calls this one by a service binding names no version.
+    let upgrade = [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Authorization", &bearer(&token)),
+    ];
+    let other = [upgrade[0], upgrade[1], upgrade[2], ("Sec-WebSocket-Version", "8")];
+    let refused = worker
+        .send("GET", "/v1/connections", &other, None)
+        .expect("an answer");
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (400, &json!("handshake-malformed"))
+    );
     let malformed = Socket::open(
         worker.address(),
         &[("Authorization", &bearer(&token))],

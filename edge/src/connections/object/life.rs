@@ -6,16 +6,17 @@ use tessera_connections::{EndReason, Head, MailboxError};
 use tessera_contract::Timestamp;
 use tessera_http::{EngineError as _, ErrorKind, chain};
 
-use super::super::connections_of;
 use super::super::mailbox::object_name;
 use super::super::settings::{
-    GRACE, JUDGED_AGAIN_AFTER, LEASE, LEAVES_AGAIN_AFTER, RENEWED_BEFORE, UNJUDGED_FOR,
+    GRACE, JUDGED_AGAIN_AFTER, LEASE, LEAVES_AGAIN_AFTER, RENEWED_BEFORE, SHORTEST_PAUSE, UNJUDGED_FOR,
 };
+use super::super::{ConnectionsError, connections_of};
 use super::Inner;
 use super::rows::failed;
 use super::stored::Stored;
 use crate::clock;
 use crate::objects::set_alarm;
+use crate::registry::LIFETIME;
 use crate::store::StoreError;
 
 /// The result of a judgement.
@@ -28,16 +29,23 @@ enum Judgement {
 }
 
 impl Stored {
-    /// When something is due.
-    fn due_at(&self, has_socket: bool) -> Timestamp {
+    /// When [`Inner::do_what_is_due`] next has something to do.
+    fn due_at(&self, now: Timestamp, has_socket: bool) -> Timestamp {
         let mut due = self.until.saturating_add(GRACE);
-        if has_socket {
-            due = due.min(self.until.saturating_sub(RENEWED_BEFORE));
-        }
-        if let Some(bound) = self.bound.as_ref().filter(|_| self.state.ended.is_none()) {
-            due = due.min(bound.ends_at).min(bound.judge_at);
+        if self.is_open(now) {
+            if has_socket {
+                due = due.min(self.until.saturating_sub(RENEWED_BEFORE));
+            }
+            if let Some(bound) = &self.bound {
+                due = due.min(bound.ends_at).min(bound.judge_at);
+            }
         }
         due
+    }
+
+    /// Whether the mailbox lives, and the connection has not ended.
+    fn is_open(&self, now: Timestamp) -> bool {
+        self.until > now && self.state.ended.is_none()
     }
 }
 
@@ -48,7 +56,9 @@ impl Inner {
             return Ok(());
         };
         let now = clock::now();
-        let due = stored.due_at(self.has_socket(stored.state.holder)).max(now);
+        let due = stored.due_at(now, self.has_socket(stored.state.holder));
+        // What is overdue is done soon, but never in a loop without a pause.
+        let due = due.max(now.saturating_add(SHORTEST_PAUSE));
         if stored.alarm_at.is_some_and(|at| at > now && at <= due) {
             return Ok(());
         }
@@ -123,18 +133,36 @@ impl Inner {
         }
     }
 
+    /// Ends the notifications of a connection that has ended otherwise than with its session.
+    pub(super) fn stop_watching(&self) -> Result<(), MailboxError> {
+        let stored = self.rows.find()?;
+        if let Some((bound, name)) = stored.and_then(|stored| Some((stored.bound?, stored.name)))
+            && let Ok(connections) = connections_of(&self.env)
+        {
+            self.state
+                .wait_until(async move { connections.unwatch(&bound.record, &name).await });
+        }
+        Ok(())
+    }
+
     /// Does what is due, and sets the next alarm.
     pub(super) async fn do_what_is_due(self: Rc<Self>) -> Result<(), MailboxError> {
-        let Some(stored) = self.rows.find()? else {
+        let Some(mut stored) = self.rows.find()? else {
             return self.clear().await;
         };
+        // The alarm is gone, also if it is early by the clock of this object.
+        stored.alarm_at = None;
+        self.rows.save(&stored)?;
         let now = clock::now();
         if stored.until.saturating_add(GRACE) <= now {
-            return self.remove(&stored).await;
+            return self.remove(&stored, now).await;
         }
-        if stored.until > now && stored.state.ended.is_none() {
+        if stored.is_open(now) {
             match &stored.bound {
-                Some(bound) if bound.ends_at <= now => self.end(now, EndReason::Expired)?,
+                Some(bound) if bound.ends_at <= now => {
+                    self.end(now, EndReason::Expired)?;
+                    self.stop_watching()?;
+                }
                 Some(bound) if bound.judge_at <= now => self.judge().await?,
                 _ => {}
             }
@@ -161,23 +189,29 @@ impl Inner {
     }
 
     /// Removes the connection from the lists, then the mailbox.
-    async fn remove(&self, stored: &Stored) -> Result<(), MailboxError> {
+    async fn remove(&self, stored: &Stored, now: Timestamp) -> Result<(), MailboxError> {
+        // The alarm is late, or the object was away.
+        self.send_away()?;
         let left = match connections_of(&self.env) {
             Ok(connections) => {
                 let session = Head::read(&stored.head).map(|head| head.session).ok();
                 let record = stored.bound.as_ref().map(|bound| bound.record.as_str());
                 connections.leave(session.as_deref(), record, &stored.name).await
             }
+            // There are no lists any more.
+            Err(ConnectionsError::None) => Ok(()),
             Err(error) => Err(error),
         };
-        match left {
-            Ok(()) => self.clear().await,
-            Err(error) => {
-                tracing::debug!("a connection stays in the lists for a while: {error}");
-                let again = clock::now().saturating_add(LEAVES_AGAIN_AFTER);
-                set_alarm(&self.state.storage(), again).map_err(|error| failed(&error))
-            }
+        let Err(error) = left else {
+            return self.clear().await;
+        };
+        tracing::debug!("a connection stays in the lists for a while: {error}");
+        // Its entries have ended by then.
+        if stored.until.saturating_add(LIFETIME) <= now {
+            return self.clear().await;
         }
+        let again = clock::now().saturating_add(LEAVES_AGAIN_AFTER);
+        set_alarm(&self.state.storage(), again).map_err(|error| failed(&error))
     }
 
     async fn clear(&self) -> Result<(), MailboxError> {

@@ -10,8 +10,11 @@ mod waiting;
 
 use std::rc::Rc;
 
-use tessera_connections::{EndReason, Head, Holder, Limit, MailboxError, MessageId, Reader};
+use tessera_connections::{
+    Delivery, EndReason, Head, Holder, Limit, MailboxError, MessageId, Reader, Return,
+};
 use tessera_contract::Timestamp;
+use tessera_http::chain;
 use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
 use worker::{Env, State};
@@ -19,9 +22,10 @@ use worker::{Env, State};
 use self::rows::Rows;
 use self::stored::Bound;
 use self::waiting::Changes;
-use super::protocol::{Found, Polled, Reply, Request};
+use super::protocol::{Found, Reply, Request};
 use super::settings::{BOUNDS, DETACHED_FOR, JUDGED_AGAIN_AFTER, LONGEST_POLL};
 use crate::clock;
+use crate::store::{Cause, StoreError};
 
 /// One connection. The runtime creates the object, and calls it for one operation after another.
 #[wasm_bindgen]
@@ -92,6 +96,8 @@ impl ConnectionObject {
     /// # Errors
     /// If the storage fails; the runtime then calls again.
     pub async fn alarm(&self) -> Result<(), JsError> {
+        #[cfg(feature = "test-routes")]
+        crate::faults::connection_alarm();
         let inner = Rc::clone(&self.inner);
         Ok(inner.do_what_is_due().await?)
     }
@@ -119,19 +125,19 @@ impl Inner {
                 bounds,
             } => {
                 let appended = self.rows.append(now, &message, key.as_ref(), stamp, &bounds);
-                if let Err(MailboxError::Ended) = &appended {
+                let changes = match &appended {
+                    Ok((_, is_new)) => *is_new,
                     // The rule of a full mailbox may have ended it.
-                    self.deliver(now)?;
+                    Err(error) => matches!(error, MailboxError::Ended),
+                };
+                if changes && let Err(error) = self.deliver(now) {
+                    // The message is stored, and is delivered with the next one or when the client comes back.
+                    tracing::error!("a message was not delivered: {}", chain(&error));
                 }
-                let (id, is_new) = appended?;
-                if is_new {
-                    self.deliver(now)?;
-                }
-                Ok(Reply::Appended(id))
+                appended.map(|(id, _)| Reply::Appended(id))
             }
             Request::Attach { now, holder, until } => {
-                self.rows.attach(now, holder, until)?;
-                self.changes.note();
+                self.attach(now, holder, until)?;
                 Ok(Reply::Done)
             }
             Request::Detach { now, holder, until } => {
@@ -141,7 +147,10 @@ impl Inner {
             }
             Request::End { now, reason, until } => {
                 let applied = self.rows.end(now, reason, until)?;
-                self.deliver(now)?;
+                if applied {
+                    self.deliver(now)?;
+                    self.stop_watching()?;
+                }
                 self.set_alarm()?;
                 Ok(Reply::Applied(applied))
             }
@@ -177,7 +186,7 @@ impl Inner {
                 holder,
                 after,
                 wait_ms,
-            } => self.poll(holder, after, wait_ms).await.map(Reply::Events),
+            } => self.poll(holder, after, wait_ms).await.map(Reply::Deliveries),
         }
     }
 
@@ -198,12 +207,24 @@ impl Inner {
         self.set_alarm()?;
         let stored = self.rows.live(clock::now())?;
         stored.state.check_open()?;
-        Ok(Reply::Done)
+        // A connection is opened only if the end of its session will be noticed at once.
+        match stored.bound.is_some_and(|bound| bound.is_watched) {
+            true => Ok(Reply::Done),
+            false => Err(StoreError::Unavailable(Cause::new("the session cannot be watched")).into()),
+        }
     }
 
     fn head(&self) -> Result<Head, MailboxError> {
         let stored = self.rows.live(clock::now())?;
-        Head::read(&stored.head).map_err(|_| crate::store::StoreError::Corrupt.into())
+        Head::read(&stored.head).map_err(|_| StoreError::Corrupt.into())
+    }
+
+    /// Makes `holder` the holder. Any other client is taken over.
+    fn attach(&self, now: Timestamp, holder: Holder, until: Timestamp) -> Result<(), MailboxError> {
+        self.rows.attach(now, holder, until)?;
+        self.take_over(holder)?;
+        self.changes.note();
+        self.set_alarm()
     }
 
     fn join(&self, session: &str, holder: Holder, after: MessageId) -> Result<Reply, MailboxError> {
@@ -213,22 +234,17 @@ impl Inner {
             return Err(MailboxError::Missing);
         }
         let until = now.saturating_add(LONGEST_POLL + DETACHED_FOR);
-        match self.rows.attach(now, holder, until) {
-            Ok(()) => {
-                self.take_over(holder)?;
-                self.changes.note();
-                self.set_alarm()?;
-                Ok(Reply::Done)
-            }
+        match self.attach(now, holder, until) {
+            Ok(()) => Ok(Reply::Done),
             Err(MailboxError::Ended) => {
                 let one = Limit {
                     messages: 1,
                     bytes: 1,
                 };
                 match self.rows.read(now, after, one)?.on_return() {
-                    tessera_connections::Return::Rest => Ok(Reply::Done),
-                    tessera_connections::Return::Anew => Err(MailboxError::Missing),
-                    tessera_connections::Return::Over => Err(MailboxError::Ended),
+                    Return::Rest => Ok(Reply::Done),
+                    Return::Anew => Err(MailboxError::Missing),
+                    Return::Over => Err(MailboxError::Ended),
                 }
             }
             Err(error) => Err(error),
@@ -240,7 +256,7 @@ impl Inner {
         holder: Holder,
         after: MessageId,
         wait_ms: u64,
-    ) -> Result<Vec<Polled>, MailboxError> {
+    ) -> Result<Vec<Delivery>, MailboxError> {
         let until = clock::now().saturating_add(std::time::Duration::from_millis(wait_ms));
         let mut reader = Reader::new(holder, after);
         // The client has received what precedes its cursor.
@@ -251,7 +267,7 @@ impl Inner {
             let deliveries = reader.take(self.rows.read(now, reader.after(), Limit::default())?);
             if !deliveries.is_empty() || now >= until {
                 self.detach(holder)?;
-                return Ok(deliveries.into_iter().map(Polled::from).collect());
+                return Ok(deliveries);
             }
             self.changes.after(known, until.millis_since(now)).await;
         }

@@ -36,7 +36,8 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS mailbox (
     judge_at INTEGER,
     unjudged_since INTEGER,
     is_watched INTEGER,
-    alarm_at INTEGER
+    alarm_at INTEGER,
+    sent_bytes INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY,
@@ -172,11 +173,12 @@ impl Rows {
                 written(u64::from(bound.is_watched))
             }),
             moment(stored.alarm_at),
+            written(stored.sent_bytes),
         ];
         self.exec(
             "UPDATE mailbox SET until = ?, first_number = ?, stamp_before = ?, next_number = ?, size = ?, acknowledged = ?,
              holder = ?, ended = ?, handle = ?, record = ?, ends_at = ?, judge_at = ?, unjudged_since = ?, is_watched = ?,
-             alarm_at = ?",
+             alarm_at = ?, sent_bytes = ?",
             values,
         )
     }
@@ -211,8 +213,8 @@ impl Rows {
         ];
         self.exec(
             "INSERT OR REPLACE INTO mailbox
-             (one, name, head, until, first_number, stamp_before, next_number, size, acknowledged)
-             VALUES (1, ?, ?, ?, ?, 0, ?, 0, 0)",
+             (one, name, head, until, first_number, stamp_before, next_number, size, acknowledged, sent_bytes)
+             VALUES (1, ?, ?, ?, ?, 0, ?, 0, 0, 0)",
             values,
         )
     }
@@ -294,6 +296,11 @@ impl Rows {
         let mut stored = self.live(now)?;
         stored.state.attach(holder)?;
         stored.until = stored.until.max(until);
+        stored.sent_bytes = 0;
+        if let Some(bound) = &mut stored.bound {
+            // Its session was opened just now.
+            bound.unjudged_since = None;
+        }
         self.save(&stored)
     }
 
@@ -383,6 +390,14 @@ impl Rows {
         Ok(stamp.map_or_else(|| state.beginning(), |stamp| MessageId { number, stamp }))
     }
 
+    /// Adds to the size of what the holder's socket was sent, and returns it.
+    pub(super) fn count_sent(&self, now: Timestamp, bytes: u64) -> Result<u64, MailboxError> {
+        let mut stored = self.live(now)?;
+        stored.sent_bytes += bytes;
+        self.save(&stored)?;
+        Ok(stored.sent_bytes)
+    }
+
     pub(super) fn acknowledge(
         &self,
         now: Timestamp,
@@ -468,6 +483,7 @@ impl TryFrom<Row> for Stored {
             },
             bound,
             alarm_at: optional(row.alarm_at),
+            sent_bytes: number(row.sent_bytes),
         })
     }
 }

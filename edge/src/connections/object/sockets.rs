@@ -8,8 +8,8 @@ use tessera_http::connections::{Close, Frame, Frames};
 use wasm_bindgen::prelude::*;
 use worker::WebSocket;
 
-use super::super::protocol::{Accepted, Polled};
-use super::super::settings::{BOUNDS, LEASE};
+use super::super::protocol::Accepted;
+use super::super::settings::{BOUNDS, DETACHED_FOR, LEASE, LONGEST_POLL, MAXIMUM_SENT_BYTES};
 use super::{ConnectionObject, Inner};
 use crate::clock;
 
@@ -68,21 +68,21 @@ fn send(socket: &WebSocket, text: &str) {
     let _gone = socket.send_with_str(text);
 }
 
-/// Sends a frame; returns whether others may follow.
-fn send_frame(socket: &WebSocket, frame: Frame) -> bool {
+/// Sends a frame, and returns its size; `None` if no other follows.
+fn send_frame(socket: &WebSocket, frame: Frame) -> Option<usize> {
     match frame {
         Frame::Text(text) => {
             send(socket, &text);
-            true
+            Some(text.len())
         }
         Frame::Last(text, reason) => {
             send(socket, &text);
             close(socket, reason);
-            false
+            None
         }
         Frame::Close(reason) => {
             close(socket, reason);
-            false
+            None
         }
     }
 }
@@ -135,12 +135,14 @@ impl Inner {
         let name = stored.name;
         let mut frames = Frames::new(Cursor { name, after });
         let mut reader = Reader::new(holder, after);
+        let mut sent = 0;
         loop {
             let batch = self.rows.read(now, reader.after(), Limit::default())?;
             let is_last = batch.is_last;
             for delivery in reader.take(batch) {
-                if !send_frame(socket, frames.next(Polled::from(delivery).into())) {
-                    return Ok(false);
+                match send_frame(socket, frames.next(delivery.into())) {
+                    Some(bytes) => sent += bytes as u64,
+                    None => return Ok(false),
                 }
             }
             if is_last {
@@ -150,6 +152,11 @@ impl Inner {
         // Nothing shows what the client has received, so that what was sent counts.
         self.rows
             .acknowledge(now, holder, reader.after(), BOUNDS.replay_messages)?;
+        if self.rows.count_sent(now, sent)? > MAXIMUM_SENT_BYTES {
+            close(socket, Close::TRY_AGAIN);
+            self.detach(holder)?;
+            return Ok(false);
+        }
         Ok(true)
     }
 
@@ -162,7 +169,13 @@ impl Inner {
         let Some(holder) = stored.state.holder else {
             return Ok(());
         };
-        for socket in self.sockets_of(holder) {
+        let sockets = self.sockets_of(holder);
+        // A lease is longer than the time that a client has to poll or to hand its socket over.
+        let had_socket = stored.until > now.saturating_add(LONGEST_POLL + DETACHED_FOR);
+        if sockets.is_empty() && had_socket && stored.bound.is_some() && stored.state.ended.is_none() {
+            return self.detach(holder);
+        }
+        for socket in sockets {
             let sent = self.rows.sent(&stored.state)?;
             self.send_after(now, &socket, holder, sent)?;
         }

@@ -15,6 +15,8 @@ pub(super) struct Stored {
     pub(super) bound: Option<Bound>,
     /// The time of the alarm that was set last.
     pub(super) alarm_at: Option<Timestamp>,
+    /// The size of the frames that the holder's socket was sent, in bytes.
+    pub(super) sent_bytes: u64,
 }
 
 /// The session with which a connection ends.
@@ -52,6 +54,7 @@ pub(super) struct Row {
     pub(super) unjudged_since: Option<f64>,
     pub(super) is_watched: Option<f64>,
     pub(super) alarm_at: Option<f64>,
+    pub(super) sent_bytes: f64,
 }
 
 /// A number that was written as one of at most 53 bits.

@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use tessera_contract::Timestamp;
@@ -17,6 +18,9 @@ use super::watchers::Watchers;
 use crate::clock;
 use crate::objects::{read_moment, set_alarm, sql_moment};
 use crate::store::{CONNECTIONS_BINDING, Cause, Expected, SWEEP_GRACE, StoreError};
+
+/// The time after which the storage of a deleted record is emptied.
+const EMPTIED_AFTER: Duration = Duration::from_secs(10);
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS record (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -213,7 +217,11 @@ impl SessionObject {
             }
             Request::Watch { now, connection } => {
                 self.live(now)?;
-                self.watchers.add(connection)?;
+                let added = self.watchers.add(connection);
+                if matches!(added, Err(StoreError::Throttled(_))) {
+                    self.notify()?;
+                }
+                added?;
                 Ok(Reply::Watched)
             }
             Request::Unwatch { connection } => {
@@ -232,6 +240,8 @@ impl SessionObject {
                     return Err(StoreError::Stale.into());
                 }
                 self.sql().exec("DELETE FROM record", None)?;
+                // Soon, because an object takes room until its storage is emptied.
+                self.wake_at(clock::now().saturating_add(EMPTIED_AFTER))?;
                 self.notify()?;
                 Ok(Reply::Deleted {
                     was_there: true,
@@ -303,7 +313,10 @@ impl SessionObject {
         ];
         // Before the record is written, because a record without an alarm would stay for ever.
         if before.is_none() {
-            self.wake_at(expires_at.saturating_add(SWEEP_GRACE))?;
+            let due = expires_at.saturating_add(SWEEP_GRACE);
+            // Notifications of a record before may be left.
+            let due = self.watchers.next()?.map_or(due, |next| next.min(due));
+            self.wake_at(due)?;
         }
         self.sql().exec(
             "INSERT OR REPLACE INTO record (one, value, version, guard, expires_at, ends_at, touched_at, owner, entry)

@@ -60,13 +60,19 @@ impl Watchers {
         }
     }
 
+    /// Whether there may be watchers, and objects to notify: the Worker may have lost the binding since.
+    fn can_notify(&self) -> bool {
+        self.has_table.get() && self.connections.is_some()
+    }
+
     /// Notes that the object's storage was emptied.
     pub(super) fn clear(&self) {
         self.has_table.set(false);
     }
 
+    /// # Errors
+    /// `StoreError::Throttled` if there are too many. They are notified, so that those that have ended go.
     pub(super) fn add(&self, connection: String) -> Result<(), StoreError> {
-        let full = "too many connections watch a session";
         let added = || {
             if !self.has_table.replace(true) {
                 self.sql.exec(SCHEMA, None)?;
@@ -85,7 +91,7 @@ impl Watchers {
         };
         match added() {
             Ok(true) => Ok(()),
-            Ok(false) => Err(StoreError::Other(Cause::new(full))),
+            Ok(false) => Err(StoreError::Throttled(FIRST_PAUSE)),
             Err(error) => Err(StoreError::Other(Cause::new(error.to_string()))),
         }
     }
@@ -102,7 +108,7 @@ impl Watchers {
     /// Notes, with a change of the record, that all watchers are to be notified. Returns when to repeat what has not succeeded by
     /// then; `None` if there is no watcher.
     pub(super) fn note_change(&self) -> Result<Option<Timestamp>, worker::Error> {
-        if !self.has_table.get() {
+        if !self.can_notify() {
             return Ok(None);
         }
         let now = clock::now();
@@ -115,7 +121,7 @@ impl Watchers {
 
     /// The time of the next notification.
     pub(super) fn next(&self) -> Result<Option<Timestamp>, worker::Error> {
-        if !self.has_table.get() {
+        if !self.can_notify() {
             return Ok(None);
         }
         let next: Found = self
