@@ -3,6 +3,7 @@
 //! A WebSocket does not keep the object in memory: the runtime keeps it, and wakes the object for its events.
 
 mod life;
+mod messages;
 mod rows;
 mod sockets;
 mod stored;

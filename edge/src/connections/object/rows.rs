@@ -7,14 +7,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tessera_connections::{
-    Admission, Batch, Bounds, EndReason, Entry, Holder, Limit, MailboxError, Message, MessageId, Name,
-    SendKey, State, Walked,
-};
+use tessera_connections::{EndReason, Holder, MailboxError, Name, State, Walked};
 use tessera_contract::Timestamp;
 use worker::{SqlStorage, SqlStorageValue};
 
-use super::stored::{Bound, Row, Stored, number, optional};
+use super::stored::{Bound, Row, Stored};
 use crate::objects::sql_moment;
 use crate::store::{Cause, StoreError};
 
@@ -50,7 +47,7 @@ CREATE TABLE IF NOT EXISTS messages (
 
 /// The mailbox of one object.
 pub(super) struct Rows {
-    sql: SqlStorage,
+    pub(super) sql: SqlStorage,
     has_tables: Cell<bool>,
 }
 
@@ -60,41 +57,15 @@ pub(super) fn failed(error: &worker::Error) -> MailboxError {
 }
 
 #[derive(Deserialize)]
-struct Evicted {
-    stamp: f64,
-    size: f64,
-}
-
-#[derive(Deserialize)]
-struct Placed {
-    number: f64,
-    stamp: f64,
-}
-
-#[derive(Deserialize)]
-struct Read {
-    number: f64,
-    stamp: f64,
-    event: Option<String>,
-    data: String,
-    size: f64,
-}
-
-#[derive(Deserialize)]
 struct Table {}
 
 /// A number of at most 53 bits, as JavaScript has it.
-fn written(number: u64) -> SqlStorageValue {
+pub(super) fn written(number: u64) -> SqlStorageValue {
     SqlStorageValue::Float(number as f64)
 }
 
-fn text(text: Option<impl ToString>) -> SqlStorageValue {
+pub(super) fn text(text: Option<impl ToString>) -> SqlStorageValue {
     text.map(|text| text.to_string()).into()
-}
-
-fn stamp(stamp: f64) -> u32 {
-    // 32 bits were written.
-    stamp as u32
 }
 
 impl Rows {
@@ -112,12 +83,12 @@ impl Rows {
         self.has_tables.set(false);
     }
 
-    fn exec(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<(), MailboxError> {
+    pub(super) fn exec(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<(), MailboxError> {
         let done = self.sql.exec(query, Some(values));
         done.map(drop).map_err(|error| failed(&error))
     }
 
-    fn select<T: DeserializeOwned>(
+    pub(super) fn select<T: DeserializeOwned>(
         &self,
         query: &str,
         values: Vec<SqlStorageValue>,
@@ -219,74 +190,6 @@ impl Rows {
         )
     }
 
-    fn evict(&self, state: &mut State) -> Result<(), MailboxError> {
-        let oldest: Vec<Evicted> = self.select(
-            "DELETE FROM messages WHERE number = ? RETURNING stamp, size",
-            vec![written(state.first)],
-        )?;
-        let oldest = oldest.first().ok_or(StoreError::Corrupt)?;
-        state.evicted(stamp(oldest.stamp), oldest.size as usize);
-        Ok(())
-    }
-
-    /// The message with a sender's key, among those that are searched for it.
-    fn with_key(&self, state: &State, key: &SendKey) -> Result<Option<MessageId>, MailboxError> {
-        let found: Vec<Placed> = self.select(
-            "SELECT number, stamp FROM messages WHERE number >= ? AND send_key = ? ORDER BY number DESC LIMIT 1",
-            vec![written(state.keyed_from()), key.as_str().into()],
-        )?;
-        Ok(found.first().map(|found| MessageId {
-            number: number(found.number),
-            stamp: stamp(found.stamp),
-        }))
-    }
-
-    /// Appends a message. Returns its id, and whether it is new.
-    pub(super) fn append(
-        &self,
-        now: Timestamp,
-        message: &Message,
-        key: Option<&SendKey>,
-        drawn: u32,
-        bounds: &Bounds,
-    ) -> Result<(MessageId, bool), MailboxError> {
-        let bytes = bounds.size(message, key)?;
-        let mut stored = self.live(now)?;
-        if let Some(key) = key
-            && let Some(known) = self.with_key(&stored.state, key)?
-        {
-            return Ok((known, false));
-        }
-        stored.state.check_open()?;
-        let number = loop {
-            match stored.state.admit(bytes, bounds) {
-                Ok(Admission::Evict) => self.evict(&mut stored.state)?,
-                Ok(Admission::Store(number)) => break number,
-                Err(error) => {
-                    // Messages may have been evicted, and the rule of a full mailbox may have ended it.
-                    self.save(&stored)?;
-                    return Err(error);
-                }
-            }
-        };
-        stored.state.stored(bytes);
-        let values = vec![
-            written(number),
-            written(u64::from(drawn)),
-            text(key.map(SendKey::as_str)),
-            text(message.event()),
-            message.data().into(),
-            written(bytes as u64),
-        ];
-        self.exec(
-            "INSERT INTO messages (number, stamp, send_key, event, data, size) VALUES (?, ?, ?, ?, ?, ?)",
-            values,
-        )?;
-        self.save(&stored)?;
-        let stamp = drawn;
-        Ok((MessageId { number, stamp }, true))
-    }
-
     pub(super) fn attach(
         &self,
         now: Timestamp,
@@ -341,81 +244,12 @@ impl Rows {
         Ok(applies)
     }
 
-    pub(super) fn read(&self, now: Timestamp, after: MessageId, limit: Limit) -> Result<Batch, MailboxError> {
-        let state = self.live(now)?.state;
-        let (from, is_known) = state.place(after, self.stamp_of(after.number)?);
-        let rows = self.sql.exec(
-            "SELECT number, stamp, event, data, size FROM messages WHERE number >= ? ORDER BY number LIMIT ?",
-            Some(vec![written(from), written(u64::from(limit.messages.max(1)))]),
-        );
-        let rows = rows.map_err(|error| failed(&error))?;
-        let (mut entries, mut bytes) = (Vec::new(), 0);
-        // One after the other, because all messages of the limit may be far more than its bytes.
-        for row in rows.next::<Read>() {
-            let row = row.map_err(|error| failed(&error))?;
-            bytes += row.size as usize;
-            if !limit.admits(entries.len(), bytes) {
-                break;
-            }
-            let message = Message::new(row.event.as_deref(), &row.data).map_err(|_| StoreError::Corrupt)?;
-            let id = MessageId {
-                number: number(row.number),
-                stamp: stamp(row.stamp),
-            };
-            entries.push(Entry { id, message });
-        }
-        Ok(Batch {
-            from: if is_known { after } else { state.beginning() },
-            is_gap: !is_known,
-            is_last: from + entries.len() as u64 == state.next,
-            entries,
-            holder: state.holder,
-            ended: state.ended,
-        })
-    }
-
-    /// The stamp of the message with this number.
-    fn stamp_of(&self, number: u64) -> Result<Option<u32>, MailboxError> {
-        let found: Vec<Placed> = self.select(
-            "SELECT number, stamp FROM messages WHERE number = ?",
-            vec![written(number)],
-        )?;
-        Ok(found.first().map(|found| stamp(found.stamp)))
-    }
-
-    /// The place of the last message that the client has been sent.
-    pub(super) fn sent(&self, state: &State) -> Result<MessageId, MailboxError> {
-        let number = state.acknowledged;
-        let stamp = self.stamp_of(number)?;
-        Ok(stamp.map_or_else(|| state.beginning(), |stamp| MessageId { number, stamp }))
-    }
-
     /// Adds to the size of what the holder's socket was sent, and returns it.
     pub(super) fn count_sent(&self, now: Timestamp, bytes: u64) -> Result<u64, MailboxError> {
         let mut stored = self.live(now)?;
         stored.sent_bytes += bytes;
         self.save(&stored)?;
         Ok(stored.sent_bytes)
-    }
-
-    pub(super) fn acknowledge(
-        &self,
-        now: Timestamp,
-        holder: Holder,
-        through: MessageId,
-        replay: u32,
-    ) -> Result<(), MailboxError> {
-        let mut stored = self.live(now)?;
-        if stored.state.holder != Some(holder) {
-            return Ok(());
-        }
-        if stored.state.place(through, self.stamp_of(through.number)?).1 {
-            for _ in 0..stored.state.acknowledge(through.number, replay) {
-                self.evict(&mut stored.state)?;
-            }
-            self.save(&stored)?;
-        }
-        Ok(())
     }
 
     pub(super) fn keep(&self, now: Timestamp, until: Timestamp) -> Result<bool, MailboxError> {
@@ -445,45 +279,5 @@ impl Rows {
         let mut stored = self.live(now)?;
         stored.bound = Some(bound);
         self.save(&stored)
-    }
-}
-
-impl TryFrom<Row> for Stored {
-    type Error = MailboxError;
-
-    fn try_from(row: Row) -> Result<Self, MailboxError> {
-        let corrupt = || MailboxError::Store(StoreError::Corrupt);
-        let holder = row.holder.map(|text| text.parse()).transpose();
-        let ended = row
-            .ended
-            .map(|text| EndReason::from_name(&text).ok_or_else(corrupt));
-        let bound = match (row.handle, row.record) {
-            (Some(handle), Some(record)) => Some(Bound {
-                handle,
-                record,
-                ends_at: optional(row.ends_at).ok_or_else(corrupt)?,
-                judge_at: optional(row.judge_at).ok_or_else(corrupt)?,
-                unjudged_since: optional(row.unjudged_since),
-                is_watched: row.is_watched.unwrap_or_default() > 0.0,
-            }),
-            _ => None,
-        };
-        Ok(Self {
-            name: row.name.parse().map_err(|_| corrupt())?,
-            head: row.head.into(),
-            until: Timestamp::from_millis(number(row.until)),
-            state: State {
-                first: number(row.first_number),
-                before: stamp(row.stamp_before),
-                next: number(row.next_number),
-                bytes: number(row.size),
-                acknowledged: number(row.acknowledged),
-                holder: holder.map_err(|_| corrupt())?,
-                ended: ended.transpose()?,
-            },
-            bound,
-            alarm_at: optional(row.alarm_at),
-            sent_bytes: number(row.sent_bytes),
-        })
     }
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use tessera_connections::{Name, State};
+use tessera_connections::{EndReason, MailboxError, Name, State};
 use tessera_contract::Timestamp;
+
+use crate::store::StoreError;
 
 /// The stored mailbox, without its messages.
 pub(super) struct Stored {
@@ -64,4 +66,49 @@ pub(super) fn number(number: f64) -> u64 {
 
 pub(super) fn optional(moment: Option<f64>) -> Option<Timestamp> {
     moment.map(|moment| Timestamp::from_millis(number(moment)))
+}
+
+/// The stamp of a message, of 32 bits.
+pub(super) fn stamp(stamp: f64) -> u32 {
+    stamp as u32
+}
+
+impl TryFrom<Row> for Stored {
+    type Error = MailboxError;
+
+    fn try_from(row: Row) -> Result<Self, MailboxError> {
+        let corrupt = || MailboxError::Store(StoreError::Corrupt);
+        let holder = row.holder.map(|text| text.parse()).transpose();
+        let ended = row
+            .ended
+            .map(|text| EndReason::from_name(&text).ok_or_else(corrupt));
+        let bound = match (row.handle, row.record) {
+            (Some(handle), Some(record)) => Some(Bound {
+                handle,
+                record,
+                ends_at: optional(row.ends_at).ok_or_else(corrupt)?,
+                judge_at: optional(row.judge_at).ok_or_else(corrupt)?,
+                unjudged_since: optional(row.unjudged_since),
+                is_watched: row.is_watched.unwrap_or_default() > 0.0,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            name: row.name.parse().map_err(|_| corrupt())?,
+            head: row.head.into(),
+            until: Timestamp::from_millis(number(row.until)),
+            state: State {
+                first: number(row.first_number),
+                before: stamp(row.stamp_before),
+                next: number(row.next_number),
+                bytes: number(row.size),
+                acknowledged: number(row.acknowledged),
+                holder: holder.map_err(|_| corrupt())?,
+                ended: ended.transpose()?,
+            },
+            bound,
+            alarm_at: optional(row.alarm_at),
+            sent_bytes: number(row.sent_bytes),
+        })
+    }
 }

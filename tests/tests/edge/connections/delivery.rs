@@ -1,0 +1,132 @@
+//! The delivery of messages to sockets and polls.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use serde_json::json;
+use tessera_tests::edge::RemoteMailbox;
+use tessera_tests::mailbox_suite::check_stored;
+use tessera_tests::socket::Socket;
+
+use super::{call, end, login, of_session, sent, service, socket, wait_until};
+use crate::{nothing, start, state};
+
+/// workerd has memory for the databases of some three thousand objects.
+const MAILBOXES_OF_A_WORKER: u32 = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_objects_of_connections_keep_the_mailbox_suite() {
+    let (worker, made) = (RefCell::new(start(&nothing())), Cell::new(0));
+    check_stored(&async || {
+        if made.replace(made.get() + 1) % MAILBOXES_OF_A_WORKER == MAILBOXES_OF_A_WORKER - 1 {
+            worker.replace(start(&nothing()));
+        }
+        let mailbox = RemoteMailbox::new(&worker.borrow());
+        (mailbox.clone(), mailbox)
+    })
+    .await;
+}
+
+#[test]
+fn messages_arrive_in_order_and_a_client_continues_after_its_cursor_by_socket_and_by_poll() {
+    let worker = start(&nothing());
+    let (token, _) = login(&worker, "alice");
+    let mut first = socket(&worker, &token);
+    for number in 0..20 {
+        sent(&worker, &first.name, &format!("{number}\r\n"));
+    }
+    for number in 0..7 {
+        assert_eq!(first.message(), format!("{number}\r\n"));
+    }
+    let (last, name) = (first.last.clone(), first.name.clone());
+    drop(first);
+    let (mut back, is_resumed) = Socket::after(worker.address(), &token, &last);
+    assert!(is_resumed && back.name == name);
+    for number in 7..20 {
+        assert_eq!(back.message(), format!("{number}\r\n"));
+    }
+    let path = |after: &str, wait: u32| format!("/v1/connections/{name}/messages?after={after}&wait={wait}");
+    let polled = call(&worker, "GET", &path(&back.last, 0), &token, None).json();
+    assert_eq!(polled["events"], json!([]));
+    // The poll has displaced the socket.
+    assert_eq!(back.end(), end(4409, "taken-over"));
+    // A message ends the wait of a poll.
+    let poll = std::thread::spawn({
+        let (worker, token, path) = (worker.clone(), token.clone(), path(&back.last, 25));
+        move || call(&worker, "GET", &path, &token, None).json()
+    });
+    wait_until("the poll waits", || {
+        let path = format!("/v1/connections/{name}");
+        service(&worker, "GET", &path, None).json()["attached"] == true
+    });
+    let id = sent(&worker, &name, "for the poll");
+    let polled = poll.join().expect("an answer");
+    let wanted = json!([{"event": "message", "id": format!("{name}:{id}"), "data": "for the poll"}]);
+    assert_eq!(polled["events"], wanted);
+    // An answer that was lost is repeated.
+    let again = call(&worker, "GET", &path(&back.last, 0), &token, None).json();
+    assert_eq!(again["events"], wanted);
+    let (mut back, is_resumed) = Socket::after(
+        worker.address(),
+        &token,
+        again["after"].as_str().expect("a cursor"),
+    );
+    assert!(is_resumed);
+    sent(&worker, &name, "last");
+    assert_eq!(back.message(), "last");
+}
+
+#[test]
+fn a_message_wakes_an_object_that_hibernates_and_its_lease_is_renewed() {
+    let worker = start(&nothing());
+    let (token, public_id) = login(&worker, "alice");
+    let mut socket = socket(&worker, &token);
+    sent(&worker, &socket.name, "before");
+    assert_eq!(socket.message(), "before");
+    let made = || state(&worker)["connections-made"].as_u64().expect("a number");
+    let before = made();
+    // workerd discards an object that has done nothing for ten seconds.
+    std::thread::sleep(Duration::from_secs(13));
+    sent(&worker, &socket.name, "after");
+    assert_eq!(socket.message(), "after");
+    assert!(made() > before, "the object was not discarded");
+    // The lease of the tests is half a minute.
+    std::thread::sleep(Duration::from_secs(21));
+    assert_eq!(of_session(&worker, &public_id)[0]["attached"], true);
+    sent(&worker, &socket.name, "much later");
+    assert_eq!(socket.message(), "much later");
+}
+
+#[test]
+fn a_socket_that_was_sent_much_is_replaced_so_that_a_client_that_does_not_read_costs_bounded_memory() {
+    let worker = start(&nothing());
+    let (token, _) = login(&worker, "alice");
+    let mut stalled = socket(&worker, &token);
+    let path = format!("/v1/connections/{}/messages", stalled.name);
+    let message = json!({"data": "x".repeat(64 * 1024)});
+    let (mut accepted, mut refused) = (0, None);
+    // 2 MiB to the socket, and a full mailbox of 256 KiB.
+    for _ in 0..60 {
+        let answer = service(&worker, "POST", &path, Some(message.clone()));
+        match answer.status {
+            202 => accepted += 1,
+            _ => refused = Some(answer.json()["code"].clone()),
+        }
+    }
+    assert_eq!(refused, Some(json!("mailbox-full")));
+    assert!((30..45).contains(&accepted), "{accepted} messages");
+    // A client that reads loses nothing.
+    let mut received = 0;
+    let mut last = String::new();
+    while let Some(data) = stalled.message_or_close() {
+        assert_eq!(data.len(), 64 * 1024);
+        received += 1;
+        last.clone_from(&stalled.last);
+    }
+    let (mut back, is_resumed) = Socket::after(worker.address(), &token, &last);
+    assert!(is_resumed);
+    while received < accepted {
+        assert_eq!(back.message().len(), 64 * 1024);
+        received += 1;
+    }
+}
