@@ -37,6 +37,7 @@ struct Fixture {
     sessions: Sessions,
     one: Node,
     two: Node,
+    store: MemoryStore,
     mailbox: MemoryMailbox,
     /// Whether the store of the sessions is out of reach.
     is_down: Arc<AtomicBool>,
@@ -63,13 +64,14 @@ impl StoreService for Flaky {
 
 fn fixture(change: impl Fn(ConnectionsBuilder) -> ConnectionsBuilder) -> Fixture {
     let is_down = Arc::<AtomicBool>::default();
-    let store = Flaky {
-        store: MemoryStore::new(),
+    let store = MemoryStore::new();
+    let flaky = Flaky {
+        store: store.clone(),
         is_down: Arc::clone(&is_down),
     };
     let sessions = Sessions::builder()
         .signing_key("k", [7; 32])
-        .build(store)
+        .build(flaky)
         .expect("sessions");
     let mailbox = MemoryMailbox::new();
     let node = |mailbox| {
@@ -81,6 +83,7 @@ fn fixture(change: impl Fn(ConnectionsBuilder) -> ConnectionsBuilder) -> Fixture
         sessions,
         one,
         two,
+        store,
         mailbox,
         is_down,
     }
@@ -483,6 +486,22 @@ async fn a_client_that_does_not_come_back_leaves_neither_mailbox_nor_entry() {
             .is_ok()
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_connection_at_the_end_of_its_life_leaves_no_entry() {
+    let fixture = fixture(|builder| {
+        let builder = builder.detached_for(Duration::from_millis(200));
+        builder.lifetime(Duration::from_secs(1))
+    });
+    let (session, _) = fixture.login("alice").await;
+    let before = fixture.store.len();
+    let name = fixture.registered(&session).await;
+    let mut client = attach(&fixture.one, &name, MessageId::START, &session).await;
+    assert!(fixture.store.len() > before);
+    assert_eq!(next(&mut client).await, Event::End(EndReason::Expired));
+    drop(client);
+    eventually("the entry is gone", async || fixture.store.len() == before).await;
 }
 
 #[tokio::test]

@@ -49,7 +49,13 @@ impl<M: Mailbox> Connections<M> {
         mailbox: M,
         settings: Settings,
     ) -> Result<Self, ConfigurationError> {
-        let registry = Registry::beside(&sessions, settings.per_session, settings.lifetime)?;
+        let Settings {
+            per_session,
+            lifetime,
+            lease,
+            ..
+        } = settings;
+        let registry = Registry::beside(&sessions, per_session, lifetime, lease)?;
         let node = Arc::new(Node {
             sessions,
             registry,

@@ -27,21 +27,29 @@ fn name(public_id: &str) -> Result<Name, SessionError> {
     })
 }
 
+/// The longest life that the engine accepts.
+const LONGEST_LIFE: Duration = Duration::from_secs(400 * 24 * 3600);
+
 impl Registry {
     /// Creates the registry beside an engine, over its store.
+    ///
+    /// An entry outlives its connection, of at most `lifetime`, by `further`: the node that removes it has to find it alive.
+    /// The store would keep an entry that has expired for a while.
     pub(super) fn beside(
         sessions: &Sessions,
         per_session: u32,
         lifetime: Duration,
+        further: Duration,
     ) -> Result<Self, ConfigurationError> {
+        let life = lifetime.max(lifetime.saturating_add(further).min(LONGEST_LIFE));
         let engine = sessions.beside(|policy| {
             policy.token_format = TokenFormat::Compact;
             policy.token_fields = Vec::new();
             policy.public_fields = Vec::new();
             policy.audience.push_str("#connections");
             policy.key_prefix.push_str("connection:");
-            policy.absolute_timeout = lifetime;
-            policy.idle_timeout = lifetime;
+            policy.absolute_timeout = life;
+            policy.idle_timeout = life;
             policy.touch_interval = Duration::ZERO;
             policy.renew_interval = None;
             policy.sessions_per_subject = Some(per_session);
