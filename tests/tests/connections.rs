@@ -41,12 +41,15 @@ struct Fixture {
     mailbox: MemoryMailbox,
     /// Whether the store of the sessions is out of reach.
     is_down: Arc<AtomicBool>,
+    /// Whether it takes a beat for each reply.
+    is_slow: Arc<AtomicBool>,
 }
 
-/// A store that can be out of reach.
+/// A store that can be out of reach, or slow.
 struct Flaky {
     store: MemoryStore,
     is_down: Arc<AtomicBool>,
+    is_slow: Arc<AtomicBool>,
 }
 
 impl StoreService for Flaky {
@@ -58,16 +61,21 @@ impl StoreService for Flaky {
         if self.is_down.load(Ordering::SeqCst) {
             return op.failed(StoreError::Unavailable(Cause::new("down")));
         }
-        self.store.call(now, op).await
+        let reply = self.store.call(now, op).await;
+        if self.is_slow.load(Ordering::SeqCst) {
+            tokio::time::sleep(BEAT).await;
+        }
+        reply
     }
 }
 
 fn fixture(change: impl Fn(ConnectionsBuilder) -> ConnectionsBuilder) -> Fixture {
-    let is_down = Arc::<AtomicBool>::default();
+    let (is_down, is_slow) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
     let store = MemoryStore::new();
     let flaky = Flaky {
         store: store.clone(),
         is_down: Arc::clone(&is_down),
+        is_slow: Arc::clone(&is_slow),
     };
     let sessions = Sessions::builder()
         .signing_key("k", [7; 32])
@@ -86,6 +94,7 @@ fn fixture(change: impl Fn(ConnectionsBuilder) -> ConnectionsBuilder) -> Fixture
         store,
         mailbox,
         is_down,
+        is_slow,
     }
 }
 
@@ -502,6 +511,24 @@ async fn a_connection_at_the_end_of_its_life_leaves_no_entry() {
     assert_eq!(next(&mut client).await, Event::End(EndReason::Expired));
     drop(client);
     eventually("the entry is gone", async || fixture.store.len() == before).await;
+}
+
+#[tokio::test]
+async fn a_client_that_gives_up_while_it_opens_a_connection_leaves_no_entry() {
+    let fixture = fixture(|builder| {
+        let builder = builder.detached_for(Duration::from_millis(200));
+        builder.per_session(100)
+    });
+    let (session, _) = fixture.login("alice").await;
+    let before = fixture.store.len();
+    fixture.is_slow.store(true, Ordering::SeqCst);
+    for wait in (5..200).step_by(10) {
+        let opening = fixture.one.open(&session, Registration::default());
+        let _ = timeout(Duration::from_millis(wait), opening).await;
+    }
+    fixture.is_slow.store(false, Ordering::SeqCst);
+    assert!(fixture.store.len() > before);
+    eventually("the entries are gone", async || fixture.store.len() == before).await;
 }
 
 #[tokio::test]

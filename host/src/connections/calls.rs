@@ -19,6 +19,7 @@ use super::node::{Node, Place, draw, node_name};
 use super::registry::Registry;
 use super::settings::Settings;
 use super::watch::Watch;
+use crate::driver::detached;
 use crate::error::ConfigurationError;
 use crate::{PageRequest, Session, SessionError, Sessions};
 
@@ -112,15 +113,28 @@ impl<M: Mailbox> Connections<M> {
             request: registration.request,
         };
         let text = head.write()?;
-        let name = self.enter(&head.session).await?;
+        let name = self.enter_and_note(&head.session).await?;
         let until = node.in_time(node.settings.detached_for);
         let opened = node.mailbox.open(node.now(), &name, &text, until).await;
         if let Err(error) = opened {
             node.leave(&head.session, &name).await;
             return Err(error.into());
         }
-        node.note_leaving(&head.session, &name);
         Ok((name, head))
+    }
+
+    /// Enters a connection in the registry, and notes that it is without a client.
+    ///
+    /// The entry is written even if the caller gives up meanwhile, as one does whose client has gone. So the node notes the entry
+    /// in any case, and removes it later.
+    async fn enter_and_note(&self, session: &str) -> Result<Name, ConnectionError> {
+        let (connections, session) = (self.clone(), session.to_owned());
+        detached(Arc::new(AtomicBool::new(true)), async move {
+            let name = connections.enter(&session).await?;
+            connections.node.note_leaving(&session, &name);
+            Ok(name)
+        })
+        .await
     }
 
     /// Enters a connection in the registry. If the session has too many, those that were left behind are removed first.
