@@ -5,6 +5,7 @@ pub(crate) mod dice;
 pub mod edge;
 pub mod flood;
 pub mod http_client;
+pub(crate) mod inbox;
 pub mod interleave;
 pub mod mailbox_suite;
 pub mod pages;

@@ -6,11 +6,10 @@ use serde_json::json;
 
 use super::caller::{Caller, Said};
 use super::faults::{Fault, OF_DATABASES, OF_FILES};
-use super::instance::Gauge;
 use super::store::Place;
 use super::world::World;
 use crate::dice::Dice;
-use crate::servers::Weather;
+use crate::servers::{Gauge, Weather};
 
 /// The maximum number of tries at each instance until all is well after a fault.
 const MOST_TRIES: u32 = 100;

@@ -1,6 +1,5 @@
 //! A `tessera serve` that can be killed and restarted on the same port, and its resource usage.
 
-use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::servers::{Process, free_port};
+use crate::servers::{Gauge, Process, free_port};
 
 /// The services' time limit for a request. It is much longer than the stores' time limits.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -25,15 +24,6 @@ pub(super) struct Instance {
     process: Mutex<Process>,
     deaths: AtomicU64,
     is_down: AtomicBool,
-}
-
-/// The resource usage of a process.
-#[derive(Clone, Copy, Debug)]
-pub struct Gauge {
-    /// The resident memory, in bytes.
-    pub resident: u64,
-    /// The number of open file descriptors.
-    pub descriptors: usize,
 }
 
 impl Instance {
@@ -85,28 +75,17 @@ impl Instance {
 
     /// Its resource usage. Meant for times without calls: waits until closed connections have released their descriptors.
     pub(super) fn gauge(&self) -> Gauge {
-        let process = PathBuf::from(format!("/proc/{}", self.process().id()));
-        let count = || {
-            fs::read_dir(process.join("fd"))
-                .expect("the descriptors of a process")
-                .count()
-        };
-        let (began, mut descriptors) = (Instant::now(), count());
+        let (began, mut gauge) = (Instant::now(), self.process().gauge());
         while began.elapsed() < SETTLING {
             std::thread::sleep(SETTLING / 10);
-            let now = count();
-            if now >= descriptors {
+            let now = self.process().gauge();
+            let is_settled = now.descriptors >= gauge.descriptors;
+            gauge = now;
+            if is_settled {
                 break;
             }
-            descriptors = now;
         }
-        let status = fs::read_to_string(process.join("status")).expect("the status of a process");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kibibytes = resident.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        Gauge {
-            resident: kibibytes.expect("VmRSS in kB") * 1024,
-            descriptors,
-        }
+        gauge
     }
 
     fn process(&self) -> MutexGuard<'_, Process> {

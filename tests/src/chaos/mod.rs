@@ -24,13 +24,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use client::LoadClient;
-pub use instance::Gauge;
 use instance::Instance;
 pub use ledger::{Counts, DEEDS, Deed};
 pub use store::Store;
 use stream::StreamClient;
 pub use tally::Report;
 use world::World;
+
+use crate::servers::Gauge;
 
 /// The default seed.
 pub const SEED: u64 = 20_261_122;

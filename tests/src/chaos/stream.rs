@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::ledger::Deed;
 use super::world::World;
 use crate::dice::Dice;
 use crate::http_client::{Client, bearer, connect, read_answer, request};
+use crate::inbox::{Delivered, Inbox};
 
 /// The range of the pause between two messages, in milliseconds.
 const THINKING: [u64; 2] = [2, 30];
@@ -35,19 +36,11 @@ pub(super) struct StreamClient<'a> {
     number: usize,
     dice: Dice,
     token: String,
-    /// The connection's name.
-    name: String,
-    /// The id of the last event.
-    cursor: String,
-    /// The number of the last message in the mailbox, as its id says.
-    last: u64,
-    /// The number of the last message by its sender.
-    received: u64,
-    /// Whether a gap has covered messages.
-    has_gap: bool,
+    inbox: Inbox,
     /// The number of messages that were acknowledged to the sender.
     acknowledged: Arc<AtomicU64>,
-    is_ended: bool,
+    /// Whether the connection had ended when the client came back.
+    is_over: bool,
 }
 
 /// The sender of a connection's messages.
@@ -97,21 +90,17 @@ impl<'a> StreamClient<'a> {
             number,
             dice: Dice::new(seed, 1000 + number as u64),
             token,
-            name: String::new(),
-            cursor: String::new(),
-            last: 0,
-            received: 0,
-            has_gap: false,
+            inbox: Inbox::default(),
             acknowledged: Arc::default(),
-            is_ended: false,
+            is_over: false,
         };
         let begun = Instant::now();
-        while new.name.is_empty() {
+        while new.inbox.name.is_empty() {
             assert!(begun.elapsed() < PATIENCE, "no stream opens");
             if let Some(mut stream) = new.open(0) {
                 while let Some(text) = stream.next() {
                     new.take(&text);
-                    if !new.name.is_empty() {
+                    if !new.inbox.name.is_empty() {
                         break;
                     }
                 }
@@ -132,8 +121,8 @@ impl<'a> StreamClient<'a> {
             ("Authorization", bearer.as_str()),
             ("Accept", "text/event-stream"),
         ];
-        if !self.cursor.is_empty() {
-            headers.push(("Last-Event-ID", self.cursor.as_str()));
+        if !self.inbox.cursor.is_empty() {
+            headers.push(("Last-Event-ID", self.inbox.cursor.as_str()));
         }
         let asked = request("GET", "/v1/connections", &headers, None);
         connection.get_mut().write_all(&asked).ok()?;
@@ -145,7 +134,7 @@ impl<'a> StreamClient<'a> {
                 Some(Stream { connection, left })
             }
             204 => {
-                self.is_ended = true;
+                self.is_over = true;
                 None
             }
             503 => None,
@@ -158,56 +147,15 @@ impl<'a> StreamClient<'a> {
 
     /// Takes the text of one event.
     fn take(&mut self, text: &str) {
-        let (mut event, mut id, mut data) = ("message", "", "");
-        for line in text.lines() {
-            match line.split_once(": ") {
-                Some(("event", name)) => event = name,
-                Some(("id", cursor)) => id = cursor,
-                Some(("data", text)) => data = text,
-                _ => {}
-            }
+        if let Some(event) = Delivered::of_text(text)
+            && let Err(wrong) = self.inbox.take(event)
+        {
+            self.wrong(&wrong);
         }
-        if id.is_empty() {
-            return;
-        }
-        if self.is_ended {
-            return self.wrong(&format!("{event} after the end"));
-        }
-        let place = id.rsplit_once(':').and_then(|(_, place)| place.split_once('.'));
-        let number: u64 = place
-            .and_then(|(number, _)| number.parse().ok())
-            .unwrap_or_default();
-        match event {
-            "connection" => {
-                let opened: Value = serde_json::from_str(data).unwrap_or_default();
-                let name = opened["connection"].as_str().unwrap_or_default();
-                if !self.name.is_empty() && name != self.name {
-                    return self.wrong("the connection is gone");
-                }
-                name.clone_into(&mut self.name);
-            }
-            "gap" => {
-                self.has_gap = true;
-                self.last = number;
-            }
-            "end" => {
-                if !data.contains("taken-over") {
-                    self.is_ended = true;
-                }
-            }
-            _ => {
-                if number != self.last + 1 {
-                    self.wrong(&format!("message {number} follows {}", self.last));
-                }
-                self.last = number;
-                let sent: u64 = data.parse().unwrap_or_default();
-                if sent != self.received + 1 && !self.has_gap {
-                    self.wrong(&format!("{sent} follows {} without a gap", self.received));
-                }
-                self.received = sent;
-            }
-        }
-        id.clone_into(&mut self.cursor);
+    }
+
+    fn is_ended(&self) -> bool {
+        self.is_over || self.inbox.end.is_some()
     }
 
     /// Receives until the run is over or wrong, over streams that are cut at random.
@@ -283,7 +231,7 @@ impl<'a> StreamClient<'a> {
         Sender {
             world: self.world,
             number: self.number,
-            path: format!("/v1/connections/{}/messages", self.name),
+            path: format!("/v1/connections/{}/messages", self.inbox.name),
             acknowledged: Arc::clone(&self.acknowledged),
         }
     }
@@ -292,29 +240,30 @@ impl<'a> StreamClient<'a> {
     pub(super) fn audit(&mut self) {
         let acknowledged = self.acknowledged.load(Ordering::Relaxed);
         let begun = Instant::now();
-        while self.received < acknowledged && begun.elapsed() < PATIENCE && !self.world.tally.is_wrong() {
+        while self.inbox.received < acknowledged && begun.elapsed() < PATIENCE && !self.world.tally.is_wrong()
+        {
             self.receive_for(0, Duration::from_secs(2));
         }
-        if self.received < acknowledged {
+        if self.inbox.received < acknowledged {
             self.wrong(&format!(
                 "{} of {acknowledged} messages have arrived",
-                self.received
+                self.inbox.received
             ));
         }
         let mut found = super::ledger::Counts::default();
-        found[Deed::Message as usize] = self.received.min(acknowledged);
+        found[Deed::Message as usize] = self.inbox.received.min(acknowledged);
         self.world.tally.find(&found);
         let mut client = Client::new(&self.world.instances[0].address);
-        let path = format!("/v1/connections/{}", self.name);
+        let path = format!("/v1/connections/{}", self.inbox.name);
         let ended = client.call("DELETE", &path, &self.world.key, None);
         if ended.status != 204 {
             return self.wrong(&format!("the end: {} {}", ended.status, ended.text));
         }
         let begun = Instant::now();
-        while !self.is_ended && begun.elapsed() < PATIENCE {
+        while !self.is_ended() && begun.elapsed() < PATIENCE {
             self.receive_for(0, Duration::from_secs(1));
         }
-        if !self.is_ended {
+        if !self.is_ended() {
             self.wrong("the end does not arrive");
         }
     }

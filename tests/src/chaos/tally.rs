@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::faults::Fault;
-use super::instance::Gauge;
 use super::ledger::{Counts, DEEDS, Deed};
+use crate::servers::Gauge;
 
 /// The maximum number of recorded errors.
 const MOST_WRONGS: usize = 20;

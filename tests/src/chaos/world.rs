@@ -5,11 +5,12 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::instance::{Gauge, Instance};
+use super::instance::Instance;
 use super::ledger::{Deed, Fields};
 use super::store::Store;
 use super::tally::Tally;
 use crate::http_client::Client;
+use crate::servers::Gauge;
 
 const SHARED_SESSIONS: usize = 2;
 

@@ -26,7 +26,7 @@ pub use mariadb::MariaDb;
 pub use nginx::Nginx;
 pub use pgbouncer::{PgBouncer, Pooling};
 pub use postgres::Postgres;
-pub use process::{Process, free_port};
+pub use process::{Gauge, Process, free_port};
 pub use proxy::{Proxy, Weather};
 pub use redis::{RedisServer, ask, eventually};
 pub use redis_cluster::RedisCluster;

@@ -11,6 +11,17 @@ pub struct Process {
     log: PathBuf,
 }
 
+/// The resource usage of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauge {
+    /// The resident memory, in bytes.
+    pub resident: u64,
+    /// The number of open file descriptors.
+    pub descriptors: usize,
+    /// The number of threads.
+    pub threads: usize,
+}
+
 impl Process {
     /// Starts a program in a directory. Its output is appended to the file `log` there.
     ///
@@ -58,6 +69,11 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
     /// Sends SIGSTOP: the process keeps its connections and does not respond.
     pub fn pause(&self) {
         self.signal("-STOP");
@@ -66,6 +82,23 @@ impl Process {
     /// Sends SIGCONT.
     pub fn resume(&self) {
         self.signal("-CONT");
+    }
+
+    /// Its resource usage (`proc(5)`).
+    pub fn gauge(&self) -> Gauge {
+        let directory = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let descriptors = std::fs::read_dir(directory.join("fd"));
+        let status = std::fs::read_to_string(directory.join("status")).expect("the status of a process");
+        let number = |name: &str| -> u64 {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+            number.unwrap_or_else(|| panic!("{name} is a number"))
+        };
+        Gauge {
+            resident: number("VmRSS:") * 1024,
+            descriptors: descriptors.expect("the descriptors of a process").count(),
+            threads: number("Threads:") as usize,
+        }
     }
 
     /// Its output so far.
