@@ -12,6 +12,7 @@ pub mod pages;
 pub mod program;
 pub mod scenario;
 pub mod servers;
+pub mod soak;
 pub mod socket;
 pub mod store_suite;
 pub mod stores;

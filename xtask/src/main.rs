@@ -51,6 +51,8 @@ Usage: cargo xtask COMMAND
   bench-stores  opens and saves over every store, compared with bare reads and writes, and with tower-sessions
                 `bench-stores NAME…`: the named stores
   bench-connections  messages to 10 000 connections over Redis, compared with Socket.IO and its Redis streams adapter
+  soak-connections  clients of connections that come, vanish and come back at two services over Redis, and what is left of them
+                `soak-connections SECONDS`: for this time
   bench-floods  logout and login while 256 connections save to the same session
                 `bench-floods NAME…`: over the named stores
   bench-edge    the Worker compared with one that only reads KV: upload, first and warm request, requests per second
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         "bench-http" => http::bench(rest.first().map(String::as_str)),
         "bench-stores" => stores::bench(&rest),
         "bench-connections" => connections::bench(),
+        "soak-connections" => connections::soak(&rest),
         "load" | "timing" => example(&command, &rest),
         "bench-floods" => servers().and_then(|()| example("floods", &rest)),
         "explore" => build().and_then(|()| built("explore", &rest)),
