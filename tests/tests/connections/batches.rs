@@ -6,7 +6,7 @@ use tessera::connections::{
     Attachment, Bounds, ConnectionError, EndReason, Event, MemoryMailbox, Message, MessageId,
 };
 
-use super::{PATIENCE, attach, fixture, send};
+use super::fixture::{PATIENCE, attach, fixture, send};
 
 const NONE: Duration = Duration::ZERO;
 

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
 
-use super::{Node, PATIENCE, fixture};
+use super::fixture::{Node, PATIENCE, fixture};
 
 /// The interval of the pings of this test.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(200);
