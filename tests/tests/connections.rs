@@ -12,6 +12,8 @@ mod batches;
 mod delivery;
 #[path = "connections/fixture.rs"]
 mod fixture;
+#[path = "connections/leases.rs"]
+mod leases;
 #[path = "connections/leftovers.rs"]
 mod leftovers;
 #[path = "connections/limits.rs"]

@@ -270,6 +270,7 @@ impl<M: Mailbox> Drop for Attachment<M> {
 
 /// Notes that the client has gone, unless it has connected elsewhere.
 async fn detach<M: Mailbox>(node: &Node<M>, attached: &Attached) {
+    let _renewing = node.renewing.read().await;
     let until = node.in_time(node.settings.detached_for);
     let name = attached.name();
     match node

@@ -259,8 +259,11 @@ impl<M: Mailbox> Node<M> {
         let names: Vec<Name> = names.into_iter().collect();
         let mut are_all_kept = true;
         for batch in names.chunks(BATCH_LIMIT) {
+            let _renewing = self.renewing.write().await;
+            // Others have been detached meanwhile.
+            let batch: Vec<Name> = batch.iter().filter(|name| self.has(name)).cloned().collect();
             let until = self.in_time(self.settings.lease);
-            match self.mailbox.keep(self.now(), batch, until).await {
+            match self.mailbox.keep(self.now(), &batch, until).await {
                 // Their readers find out.
                 Ok(missing) => missing.iter().for_each(|name| self.wake(name)),
                 Err(error) => {

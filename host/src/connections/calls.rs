@@ -9,7 +9,7 @@ use tessera_connections::{
     Connection, EndReason, Head, Holder, Limit, Mailbox, MailboxError, Message, MessageId, Name,
     Registration, Return, SendKey, Walked, gone, left_behind,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 
 use super::attached::{Attached, Closing, lock};
 use super::attachment::Attachment;
@@ -68,6 +68,7 @@ impl<M: Mailbox> Connections<M> {
             leaving: Mutex::default(),
             detaching: AtomicUsize::new(0),
             detached: Notify::new(),
+            renewing: RwLock::default(),
             is_closing: AtomicBool::new(false),
             tasks: Mutex::default(),
         });

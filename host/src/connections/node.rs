@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tessera_connections::{EndReason, Mailbox, MailboxError, Name};
 use tessera_contract::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -40,6 +40,9 @@ pub(super) struct Node<M> {
     /// The number of detachments under way.
     pub(super) detaching: AtomicUsize,
     pub(super) detached: Notify,
+    /// Locked for writing while mailboxes are renewed. A client that is detached at that moment waits: its mailbox would live
+    /// for the lease.
+    pub(super) renewing: RwLock<()>,
     pub(super) is_closing: AtomicBool,
     pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
 }
