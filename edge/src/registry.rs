@@ -15,6 +15,9 @@ use crate::error::EdgeError;
 const PER_SESSION: u32 = 16;
 /// The longest life of a connection.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// The time by which an entry outlives its connection: the object that removes it has to find it alive, because an entry that has
+/// expired is kept for a while.
+const OUTLIVES_BY: Duration = Duration::from_secs(3600);
 /// The prefix of all names in its store.
 pub(crate) const SPACE: &str = "connections/";
 /// The end of the audience of its tokens, which nobody receives.
@@ -42,8 +45,8 @@ pub(crate) fn setup(service: &Setup) -> Setup {
             "audience",
             (audience.unwrap_or_default().to_owned() + AUDIENCE).into(),
         ),
-        ("absoluteTimeoutMs", life(LIFETIME)),
-        ("idleTimeoutMs", life(LIFETIME)),
+        ("absoluteTimeoutMs", life(LIFETIME + OUTLIVES_BY)),
+        ("idleTimeoutMs", life(LIFETIME + OUTLIVES_BY)),
         ("touchIntervalMs", life(Duration::ZERO)),
         ("sessionsPerSubject", PER_SESSION.into()),
         ("capRule", "refuse".into()),
