@@ -34,6 +34,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 ///
 /// A remembered open is small and lives long, and is allocated between the short-lived 8 KiB read buffers of a database client.
 /// glibc's allocator leaves those pages to the remembered open alone: 8 KB for each instead of 1.4.
+/// It uses no huge pages, which would keep the unused half of each connection's buffers in memory: 22.3 KB for an idle stream
+/// instead of 17.8, and 61 MB for an idle service instead of 32, at the same processor time.
 #[global_allocator]
 static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
