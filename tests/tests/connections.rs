@@ -20,6 +20,8 @@ mod leftovers;
 mod limits;
 #[path = "connections/lists.rs"]
 mod lists;
+#[path = "connections/reads.rs"]
+mod reads;
 #[path = "connections/sessions.rs"]
 mod sessions;
 #[path = "connections/silence.rs"]

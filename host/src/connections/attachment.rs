@@ -31,6 +31,11 @@ pub struct Attachment<M: Mailbox> {
     pending: VecDeque<Delivery>,
     /// The message that was returned last.
     returned: Option<Entry>,
+    /// When to read the mailbox again, unless a change is reported before. It outlives the calls, which may be dropped and
+    /// repeated more often than the mailbox is to be read.
+    read_at: Instant,
+    /// Whether a read has succeeded. Before, the store may not know the place after which the client was attached.
+    has_read: bool,
     /// When to acknowledge although few messages were delivered.
     acknowledge_at: Option<Instant>,
     is_over: bool,
@@ -58,6 +63,8 @@ impl<M: Mailbox> Attachment<M> {
             _place: place,
             pending: VecDeque::new(),
             returned: None,
+            read_at: Instant::now(),
+            has_read: false,
             acknowledge_at: None,
             is_over: false,
         }
@@ -96,17 +103,17 @@ impl<M: Mailbox> Attachment<M> {
                 return Some(self.event(delivery));
             }
             let attached = Arc::clone(&self.attached);
-            let read = async {
-                self.acknowledge(false).await;
-                self.read().await
+            let work = async {
+                self.acknowledge(self.is_acknowledgement_due()).await;
+                self.read_if_due().await;
             };
-            let is_read = tokio::select! {
+            tokio::select! {
                 // A slow store must not delay the end of a session.
                 () = attached.closed() => continue,
-                is_read = read => is_read,
-            };
+                () = work => {}
+            }
             if self.pending.is_empty() && !self.is_over {
-                self.wait(is_read).await;
+                self.wait().await;
             }
         }
     }
@@ -118,13 +125,20 @@ impl<M: Mailbox> Attachment<M> {
     /// The future may be dropped at any time, and nothing is lost.
     pub async fn next_batch(&mut self, wait: Duration) -> Vec<Event> {
         let until = Instant::now() + wait.min(LONGEST_WAIT);
+        // A message that was sent before the call is returned although its notification may be on the way.
+        self.read_at = Instant::now();
         while !self.is_over {
-            let is_read = self.pending.is_empty() && self.read().await;
+            let is_end = Instant::now() >= until;
+            if is_end {
+                // At the end of the wait, the mailbox is read once more.
+                self.read_at = Instant::now();
+            }
+            let is_read = self.pending.is_empty() && self.read_if_due().await;
             // After the read, because the client of a session that has ended receives nothing more.
             if let Some(last) = self.closed() {
                 return vec![last];
             }
-            let is_due = Instant::now() >= until;
+            let is_due = is_end || is_read && Instant::now() >= until;
             if !self.pending.is_empty() || is_due {
                 if is_read {
                     // The read has confirmed the place after which the client was attached.
@@ -138,8 +152,14 @@ impl<M: Mailbox> Attachment<M> {
                 self.returned = None;
                 return events;
             }
-            // An error is the end of the wait, after which the mailbox is read once more.
-            let _ = timeout_at(until, self.wait(is_read)).await;
+            let waiting = async {
+                self.wait().await;
+                if self.is_acknowledgement_due() {
+                    self.acknowledge(true).await;
+                }
+            };
+            // An error is the end of the wait.
+            let _ = timeout_at(until, waiting).await;
         }
         Vec::new()
     }
@@ -176,8 +196,12 @@ impl<M: Mailbox> Attachment<M> {
         }
     }
 
-    /// Reads the next messages; returns whether the store replied.
-    async fn read(&mut self) -> bool {
+    /// Reads the next messages, unless the last read returned all and no change was reported since. Returns whether the store
+    /// has replied to a read.
+    async fn read_if_due(&mut self) -> bool {
+        if Instant::now() < self.read_at {
+            return false;
+        }
         let node = &self.node;
         let batch = node.mailbox.read(
             node.now(),
@@ -185,8 +209,12 @@ impl<M: Mailbox> Attachment<M> {
             self.reader.after(),
             Limit::default(),
         );
+        // The time of the next read is set after this one, so that a read that is dropped is due as before.
         match batch.await {
             Ok(batch) => {
+                let poll = Some(node.settings.poll).filter(|_| batch.is_last);
+                self.read_at = Instant::now() + poll.unwrap_or_default();
+                self.has_read = true;
                 self.pending.extend(self.reader.take(batch));
                 true
             }
@@ -196,6 +224,7 @@ impl<M: Mailbox> Attachment<M> {
                 true
             }
             Err(error) => {
+                self.read_at = Instant::now() + PAUSE;
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "the mailbox of a connection cannot be read"
@@ -205,27 +234,31 @@ impl<M: Mailbox> Attachment<M> {
         }
     }
 
-    /// Waits until the mailbox may have changed, or delivered messages are to be acknowledged.
-    async fn wait(&mut self, is_read: bool) {
-        let pause = if is_read { self.node.settings.poll } else { PAUSE };
-        let mut until = Instant::now() + pause;
-        if is_read && self.acknowledge_at.is_none() && self.reader.is_unacknowledged() {
+    /// Waits until the mailbox is to be read, or delivered messages are to be acknowledged.
+    async fn wait(&mut self) {
+        if self.has_read && self.acknowledge_at.is_none() && self.reader.is_unacknowledged() {
             self.acknowledge_at = Some(Instant::now() + ACKNOWLEDGED_AFTER);
         }
-        if let (Some(at), true) = (self.acknowledge_at, is_read) {
-            until = until.min(at);
-        }
+        let until = self
+            .acknowledge_at
+            .map_or(self.read_at, |at| at.min(self.read_at));
         tokio::select! {
-            () = self.attached.woken() => {}
+            // A wake-up during the last read may be of a change after it.
+            () = self.attached.woken() => self.read_at = Instant::now(),
             () = sleep_until(until) => {}
         }
-        if self.acknowledge_at.is_some_and(|at| at <= Instant::now()) {
-            self.acknowledge(true).await;
-        }
+    }
+
+    fn is_acknowledgement_due(&self) -> bool {
+        self.acknowledge_at.is_some_and(|at| at <= Instant::now())
     }
 
     async fn acknowledge(&mut self, is_idle: bool) {
         let Some(through) = self.reader.acknowledgement(is_idle) else {
+            if is_idle {
+                // A gap has taken the place of what was to be acknowledged.
+                self.acknowledge_at = None;
+            }
             return;
         };
         let (node, name) = (&self.node, self.attached.name());
