@@ -12,6 +12,8 @@ use tessera_tests::servers::{RedisCluster, RedisSentinels, RedisServer};
 
 #[path = "mailboxes/in_sql.rs"]
 mod in_sql;
+#[path = "mailboxes/redis_cut.rs"]
+mod redis_cut;
 #[path = "mailboxes/redis_trouble.rs"]
 mod redis_trouble;
 

@@ -110,6 +110,17 @@ impl Link {
         }
     }
 
+    /// Replaces the connection to one server if it is broken, so that [`made`](Self::made) counts the one that replaces it.
+    #[cfg(feature = "connections")]
+    pub(super) async fn settle(&self, deadline: Instant) {
+        if let Self::Master(_) = self {
+            // Any answer shows that the connection is not broken. Without one, the server is as good as another.
+            let _ = self
+                .persist(&redis::cmd("PING"), Effect::Repeatable, deadline)
+                .await;
+        }
+    }
+
     /// The servers that have records, in the order of their names.
     pub(super) async fn nodes(&self, deadline: Instant) -> Result<Vec<Node>, StoreError> {
         if matches!(self, Self::Master(_)) {

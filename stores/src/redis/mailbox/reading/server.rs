@@ -123,6 +123,8 @@ impl Server {
 
     async fn attempt_to_connect(self: &Arc<Self>) -> Result<Current, RedisError> {
         let shared = &self.scene.shared;
+        // A cut breaks the link's connection as well. Its next one would look like a failover, and everything be read again.
+        shared.link.settle(Instant::now() + PATIENCE).await;
         let of_link = shared.link.made();
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let server = Arc::downgrade(self);
