@@ -125,7 +125,11 @@ impl Batch {
 pub enum Changed {
     /// The mailbox may have changed since this node last read it.
     Mailbox(Name),
-    /// Notifications may have been lost: every mailbox may have changed.
+    /// The record with this key may have changed, or be gone, since this node last [watched](Mailbox::watch_records) it. The
+    /// watch has ended.
+    Record(Arc<str>),
+    /// Notifications may have been lost: every mailbox and every watched record may have changed. The watches on records have
+    /// ended.
     Missed,
 }
 
@@ -279,6 +283,25 @@ pub trait Mailbox: MaybeSend + MaybeSync + 'static {
         cursor: &str,
         limit: u32,
     ) -> impl Future<Output = Result<(Vec<Walked>, Option<String>), MailboxError>> + MaybeSend;
+
+    /// Watches records of sessions, given their keys in the store of the sessions, which has to be the one beside which the
+    /// mailboxes are. Returns whether it does; no mailbox store has to.
+    ///
+    /// After `true`, [`changed`](Self::changed) reports the next write or removal of each record, by any process, as
+    /// [`Changed::Record`], or [`Changed::Missed`]. It may report more. A missing record is watched as well. The end of a record
+    /// by the mere passing of its time may be reported late or never.
+    ///
+    /// After `false` or an error, some of these records may be watched.
+    ///
+    /// # Errors
+    /// Those of the store.
+    fn watch_records(
+        &self,
+        keys: &[Arc<str>],
+    ) -> impl Future<Output = Result<bool, MailboxError>> + MaybeSend {
+        let _ = keys;
+        std::future::ready(Ok(false))
+    }
 
     /// Returns the notifications for this node. One stream at a time receives them.
     fn changed(&self) -> impl Stream<Item = Changed> + MaybeSend + use<Self>;

@@ -1,6 +1,7 @@
 //! The mailboxes beside any store.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_core::Stream;
 use tessera_connections::{
@@ -219,6 +220,10 @@ impl Mailbox for AnyMailbox {
         limit: u32,
     ) -> Result<(Vec<Walked>, Option<String>), MailboxError> {
         each!(self, mailbox => mailbox.walk(now, cursor, limit).await)
+    }
+
+    async fn watch_records(&self, keys: &[Arc<str>]) -> Result<bool, MailboxError> {
+        each!(self, mailbox => mailbox.watch_records(keys).await)
     }
 
     fn changed(&self) -> impl Stream<Item = Changed> + Send + use<> {

@@ -14,7 +14,7 @@ pub(crate) struct Wakes {
     watches: Mutex<HashMap<Name, Vec<Weak<Signal>>>>,
 }
 
-/// The pending notifications of one node: at most one for each mailbox that it watched.
+/// The pending notifications of one node: at most one for each mailbox and record that it watched.
 #[derive(Default)]
 pub(crate) struct Signal {
     pending: Mutex<Pending>,
@@ -23,6 +23,8 @@ pub(crate) struct Signal {
 #[derive(Default)]
 struct Pending {
     names: HashSet<Name>,
+    /// The keys of records.
+    records: HashSet<Arc<str>>,
     has_missed: bool,
     waker: Option<Waker>,
 }
@@ -74,8 +76,9 @@ impl Signal {
     pub(crate) fn miss(&self) {
         self.notify(|pending| {
             pending.has_missed = true;
-            // Every mailbox is read again.
+            // Every mailbox is read again, and every record watched again.
             pending.names.clear();
+            pending.records.clear();
         });
     }
 
@@ -84,6 +87,14 @@ impl Signal {
     pub(crate) fn report(&self, name: Name) {
         self.notify(|pending| {
             pending.names.insert(name);
+        });
+    }
+
+    /// Reports a change of a record.
+    #[cfg(feature = "redis")]
+    pub(crate) fn report_record(&self, key: Arc<str>) {
+        self.notify(|pending| {
+            pending.records.insert(key);
         });
     }
 }
@@ -98,6 +109,11 @@ impl Stream for Changes {
         let mut pending = lock(&self.0.pending);
         if std::mem::take(&mut pending.has_missed) {
             return Poll::Ready(Some(Changed::Missed));
+        }
+        // Before messages: a client whose session has ended receives no more of them.
+        if let Some(key) = pending.records.iter().next().cloned() {
+            pending.records.remove(&key);
+            return Poll::Ready(Some(Changed::Record(key)));
         }
         if let Some(name) = pending.names.iter().next().cloned() {
             pending.names.remove(&name);

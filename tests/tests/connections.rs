@@ -22,6 +22,8 @@ mod limits;
 mod lists;
 #[path = "connections/reads.rs"]
 mod reads;
+#[path = "connections/revoked.rs"]
+mod revoked;
 #[path = "connections/sessions.rs"]
 mod sessions;
 #[path = "connections/silence.rs"]

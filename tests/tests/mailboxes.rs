@@ -14,6 +14,8 @@ use tessera_tests::servers::{RedisCluster, RedisSentinels, RedisServer};
 mod in_sql;
 #[path = "mailboxes/redis_cut.rs"]
 mod redis_cut;
+#[path = "mailboxes/redis_records.rs"]
+mod redis_records;
 #[path = "mailboxes/redis_trouble.rs"]
 mod redis_trouble;
 

@@ -1,6 +1,6 @@
 //! The part of an attachment that its node knows.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tessera_connections::{Head, Holder, Name};
 use tessera_contract::Timestamp;
@@ -73,6 +73,11 @@ impl Attached {
     /// The public id of the session that the connection belongs to.
     pub(super) fn session(&self) -> &str {
         &self.session
+    }
+
+    /// The key of the session's record.
+    pub(super) fn key(&self) -> Arc<str> {
+        Arc::clone(lock(&self.watch).key())
     }
 
     /// Why this node closes the socket, if it does.

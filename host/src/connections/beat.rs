@@ -1,23 +1,25 @@
 //! The tasks of a node: its beats, which judge sessions and renew leases, and the notifications of the mailboxes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tessera_connections::{Changed, EndReason, Mailbox, MailboxError, Name};
-use tessera_contract::store::{BATCH_LIMIT, Entry, StoreError};
+use tessera_connections::{Changed, EndReason, Mailbox, Name};
+use tessera_contract::store::BATCH_LIMIT;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 
-use super::attached::{Attached, Closing, lock};
-use super::node::{Leaving, Node, node_name};
-use super::watch::{Judgement, judge};
-use crate::SessionError;
+use super::attached::lock;
+use super::node::{CONCURRENT, Leaving, Node, failed, node_name};
+use super::records::Records;
 
-/// The number of sessions that are judged at the same time.
-const CONCURRENT: usize = 32;
+/// The shortest time between two rounds of judging sessions whose records have changed.
+const ROUND: Duration = Duration::from_millis(200);
+/// The pause after a round in which the store has failed.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Starts the tasks of a node. They end with it.
 pub(super) fn start<M: Mailbox>(node: &Arc<Node<M>>) -> Vec<JoinHandle<()>> {
@@ -26,19 +28,24 @@ pub(super) fn start<M: Mailbox>(node: &Arc<Node<M>>) -> Vec<JoinHandle<()>> {
         tokio::spawn(forward(Arc::downgrade(node), changes)),
         tokio::spawn(live(Beats::of(node))),
         tokio::spawn(judge_all(Beats::of(node))),
+        tokio::spawn(judge_changed(Arc::downgrade(node), Arc::clone(&node.records))),
         tokio::spawn(maintain(Beats::of(node))),
         tokio::spawn(clean(Beats::of(node))),
     ]
 }
 
-/// Wakes the readers of changed mailboxes.
+/// Wakes the readers of changed mailboxes, and notes changed records.
 async fn forward<M: Mailbox>(node: Weak<Node<M>>, changes: impl futures_util::Stream<Item = Changed>) {
     let mut changes = pin!(changes);
     while let Some(changed) = changes.next().await {
         let Some(node) = node.upgrade() else { return };
         match changed {
             Changed::Mailbox(name) => node.wake(&name),
-            Changed::Missed => node.attachments().iter().for_each(|attached| attached.wake()),
+            Changed::Record(key) => node.records.changed(&key),
+            Changed::Missed => {
+                node.records.missed();
+                node.attachments().iter().for_each(|attached| attached.wake());
+            }
         }
     }
 }
@@ -74,7 +81,26 @@ async fn live<M: Mailbox>(mut beats: Beats<M>) {
 
 async fn judge_all<M: Mailbox>(mut beats: Beats<M>) {
     while let Some(node) = beats.next().await {
-        node.judge_sessions().await;
+        // Those that the store could not watch.
+        node.records.retry();
+        node.judge_sessions(&node.attachments()).await;
+    }
+}
+
+/// Judges the sessions whose record has changed, and those of new attachments, without a beat.
+async fn judge_changed<M: Mailbox>(node: Weak<Node<M>>, records: Arc<Records>) {
+    loop {
+        records.due().await;
+        let Some(node) = node.upgrade() else { return };
+        let began = Instant::now();
+        let pause = if node.judge_due().await {
+            ROUND
+        } else {
+            RETRY_AFTER
+        };
+        drop(node);
+        // The changes of this time are one round. At most half of the time is spent on rounds.
+        sleep(pause.max(began.elapsed())).await;
     }
 }
 
@@ -95,10 +121,6 @@ async fn clean<M: Mailbox>(mut beats: Beats<M>) {
     }
 }
 
-fn failed(doing: &'static str, error: &MailboxError) {
-    tracing::debug!(error = error as &dyn std::error::Error, "{doing} failed");
-}
-
 impl<M: Mailbox> Node<M> {
     /// Shows other nodes that this one lives, for three beats.
     async fn show_life(&self) {
@@ -111,83 +133,6 @@ impl<M: Mailbox> Node<M> {
         };
         if let Err(error) = kept {
             failed("showing that the node lives", &error);
-        }
-    }
-
-    /// Judges the session of each attachment. One read returns up to 100 records; the engine judges those that have changed.
-    async fn judge_sessions(&self) {
-        let attachments = self.attachments();
-        let keys: BTreeSet<Arc<str>> = attachments
-            .iter()
-            .map(|attached| Arc::clone(lock(&attached.watch).key()))
-            .collect();
-        let keys: Vec<Arc<str>> = keys.into_iter().collect();
-        let now = self.now();
-        let mut records: HashMap<Arc<str>, Entry> = HashMap::new();
-        for batch in keys.chunks(BATCH_LIMIT) {
-            match self.sessions.calls().records(now, batch).await {
-                Ok(found) => records.extend(found),
-                // Each further call would wait for the store as long.
-                Err(error) => return self.note_outage(&attachments, &error),
-            }
-        }
-        let unknown: Vec<&Arc<Attached>> = attachments
-            .iter()
-            .filter(|attached| {
-                let mut watch = lock(&attached.watch);
-                let is_known = records
-                    .get(watch.key())
-                    .is_some_and(|entry| watch.is_known(now, entry));
-                if is_known {
-                    watch.confirm();
-                }
-                !is_known
-            })
-            .collect();
-        let over = Mutex::new(Vec::new());
-        stream::iter(unknown)
-            .for_each_concurrent(CONCURRENT, |attached| self.judge(attached, &over))
-            .await;
-        let over = over.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // After all judgements, none of which waits for a mailbox.
-        let end = over.iter().map(async |name| {
-            if let Err(error) = self.end(name, EndReason::SessionOver).await {
-                failed("ending the mailbox of a session that has ended", &error);
-            }
-        });
-        stream::iter(end)
-            .for_each_concurrent(CONCURRENT, |ended| ended)
-            .await;
-    }
-
-    /// Notes that no session can be judged.
-    fn note_outage(&self, attachments: &[Arc<Attached>], error: &StoreError) {
-        for attached in attachments {
-            let outage = SessionError::Unavailable {
-                source: Some(error.clone()),
-            };
-            if lock(&attached.watch).note(Err(outage), self.settings.unjudged_for) == Judgement::Unknown {
-                attached.close(Closing::TryAgain);
-            }
-        }
-    }
-
-    /// Judges the session of an attachment. If it is over, the socket is closed at once, and the connection is noted: its mailbox
-    /// ends for clients that come back to another node.
-    async fn judge(&self, attached: &Arc<Attached>, over: &Mutex<Vec<Name>>) {
-        let (handle, key) = {
-            let watch = lock(&attached.watch);
-            (watch.handle().to_owned(), Arc::clone(watch.key()))
-        };
-        let judged = judge(self.sessions.calls(), handle, key).await;
-        let judgement = lock(&attached.watch).note(judged, self.settings.unjudged_for);
-        match judgement {
-            Judgement::Lives => {}
-            Judgement::Unknown => attached.close(Closing::TryAgain),
-            Judgement::Over => {
-                attached.close(Closing::Over);
-                lock(over).push(attached.name().clone());
-            }
         }
     }
 

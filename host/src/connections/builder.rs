@@ -90,7 +90,10 @@ impl ConnectionsBuilder {
 
     /// Sets the interval at which the node reads whether the sessions of its connections still live. Default 5 seconds.
     ///
-    /// A connection is closed within this time, and that of one store operation, after the end of its session.
+    /// A connection is closed within this time, and that of one store operation, after the end of its session. If the mailboxes
+    /// [watch the records](Mailbox::watch_records) of sessions, as those in Redis do, it is closed as soon as a change is
+    /// reported, at most a few times a second for all sessions; the beat then notices what passes by time alone, or was not
+    /// reported.
     pub fn beat(mut self, interval: Duration) -> Self {
         self.settings.beat = interval;
         self

@@ -64,6 +64,7 @@ impl<M: Mailbox> Connections<M> {
             settings,
             id: draw().map_err(ConfigurationError::Engine)?,
             attached: Mutex::default(),
+            records: Arc::default(),
             count: AtomicUsize::new(0),
             leaving: Mutex::default(),
             detaching: AtomicUsize::new(0),

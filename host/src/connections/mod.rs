@@ -33,7 +33,9 @@ mod calls;
 mod error;
 #[cfg(feature = "api")]
 mod hub;
+mod judging;
 mod node;
+mod records;
 mod registry;
 mod settings;
 mod watch;

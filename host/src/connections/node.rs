@@ -13,10 +13,13 @@ use tokio::time::Instant;
 
 use super::attached::{Attached, lock};
 use super::error::ConnectionError;
+use super::records::Records;
 use super::registry::Registry;
 use super::settings::Settings;
 use crate::{SessionError, Sessions};
 
+/// The number of sessions or mailboxes that are accessed at the same time.
+pub(super) const CONCURRENT: usize = 32;
 /// The maximum number of detached connections whose entry this node removes.
 const MAXIMUM_LEAVING: usize = 100_000;
 
@@ -35,6 +38,8 @@ pub(super) struct Node<M> {
     pub(super) settings: Settings,
     pub(super) id: u64,
     pub(super) attached: Mutex<HashMap<Name, Vec<Arc<Attached>>>>,
+    /// The records of the sessions of all attachments.
+    pub(super) records: Arc<Records>,
     pub(super) count: AtomicUsize,
     pub(super) leaving: Mutex<HashMap<Name, Leaving>>,
     /// The number of detachments under way.
@@ -70,6 +75,11 @@ pub(super) fn draw() -> Result<u64, SessionError> {
         reason: "the random source failed".into(),
         source: None,
     })
+}
+
+/// Logs the failure of a task that goes on.
+pub(super) fn failed(doing: &'static str, error: &MailboxError) {
+    tracing::debug!(error = error as &dyn std::error::Error, "{doing} failed");
 }
 
 /// The name of the mailbox that shows that a node lives. No public id contains a name of this length.
@@ -115,6 +125,8 @@ impl<M> Node<M> {
             .entry(attached.name().clone())
             .or_default()
             .push(Arc::clone(attached));
+        // In this order, so that whoever judges the session of this record finds the attachment.
+        self.records.add(&attached.key());
     }
 
     /// Whether a client of this connection is attached to this node.
@@ -131,6 +143,8 @@ impl<M> Node<M> {
                 all.remove(attached.name());
             }
         }
+        drop(all);
+        self.records.remove(&attached.key());
     }
 
     /// Notes that a connection has lost its client.

@@ -19,7 +19,7 @@ use tessera_contract::Timestamp;
 use tokio::time::Instant;
 
 use self::answer::refusal;
-use self::reading::Reading;
+use self::reading::{Prefixes, Read, Reading};
 use self::scripts::{ACKNOWLEDGE, APPEND, CHANGE, OPEN, READ};
 use super::RedisStore;
 use super::link::Effect;
@@ -39,9 +39,10 @@ const GRACE: Duration = Duration::from_secs(60);
 /// Redis removes a mailbox by itself a minute after its time has passed.
 ///
 /// Each node reads over a connection of its own to each server, whose `CLIENT TRACKING` reports the next change of a mailbox that
-/// was read. If the user may not run `CLIENT|TRACKING`, the node reads its mailboxes every second instead.
+/// was read, and of a session's record in the same store. If the user may not run `CLIENT|TRACKING`, the node reads its
+/// mailboxes every second instead, and is not notified of changes of records.
 ///
-/// After a failover, and after slots of a Cluster have moved, each mailbox is read again.
+/// After a failover, and after slots of a Cluster have moved, each mailbox is read again, and each record watched again.
 /// While its slot is being moved, a mailbox is read every second.
 /// A walk may omit a mailbox whose server is replaced during the walk, and in a Cluster one whose slot is moved.
 #[derive(Clone)]
@@ -50,6 +51,8 @@ pub struct RedisMailbox {
     signal: Arc<Signal>,
     reading: Arc<Reading>,
     names: Arc<str>,
+    /// The beginning of the keys of records.
+    records: Arc<str>,
 }
 
 impl fmt::Debug for RedisMailbox {
@@ -63,13 +66,21 @@ impl RedisMailbox {
     ///
     /// A clone is the same node.
     pub fn new(store: &RedisStore) -> Self {
-        let names = format!("{}mail:", store.shared.prefix);
+        let prefixes = Prefixes {
+            mailboxes: format!("{}mail:", store.shared.prefix),
+            records: format!("{}record:", store.shared.prefix),
+        };
+        let (names, records) = (
+            prefixes.mailboxes.as_str().into(),
+            prefixes.records.as_str().into(),
+        );
         let signal = Arc::<Signal>::default();
         Self {
             shared: Arc::clone(&store.shared),
-            reading: Reading::new(Arc::clone(&store.shared), Arc::clone(&signal), names.clone()),
+            reading: Reading::new(Arc::clone(&store.shared), Arc::clone(&signal), prefixes),
             signal,
-            names: names.into(),
+            names,
+            records,
         }
     }
 
@@ -222,7 +233,8 @@ impl Mailbox for RedisMailbox {
             .arg(format!("{:08x}", after.stamp))
             .arg(limit.messages)
             .arg(limit.bytes);
-        answer::batch(after, self.reading.run(name, &call, self.deadline()).await?)
+        let read = Read::Mailbox(name.clone(), call);
+        answer::batch(after, self.reading.run(&read, self.deadline()).await?.value)
     }
 
     async fn acknowledge(
@@ -291,6 +303,19 @@ impl Mailbox for RedisMailbox {
         let name = |key: &String| key.strip_prefix(&*self.names).and_then(|name| name.parse().ok());
         let names: Vec<Name> = keys.iter().filter_map(name).collect();
         Ok((self.look(now, &names).await?, next.map(|next| next.to_string())))
+    }
+
+    async fn watch_records(&self, keys: &[Arc<str>]) -> Result<bool, MailboxError> {
+        let deadline = self.deadline();
+        let watched = keys.iter().map(|key| async move {
+            let read = Read::Record(Arc::clone(key), format!("{}{key}", self.records));
+            self.reading.run(&read, deadline).await
+        });
+        let mut are_watched = true;
+        for answer in join_all(watched).await {
+            are_watched &= answer?.is_watched;
+        }
+        Ok(are_watched)
     }
 
     fn changed(&self) -> impl Stream<Item = Changed> + Send + use<> {

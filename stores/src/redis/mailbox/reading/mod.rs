@@ -1,8 +1,9 @@
-//! The connections over which one node reads its mailboxes and is notified of their changes.
+//! The connections over which one node reads its mailboxes, and is notified of changes of them and of records of sessions.
 //!
 //! `CLIENT TRACKING` in its default mode: the server reports the next change of each key that the connection has read.
 //! <https://redis.io/docs/latest/develop/reference/client-side-caching/>
 
+mod read;
 mod server;
 mod slots;
 
@@ -12,16 +13,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
-use tessera_connections::Name;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use self::server::{Scene, Server};
+pub(super) use self::read::{Prefixes, Read};
+use self::server::{Answer, Scene, Server};
 use self::slots::Slots;
 use super::super::error::{Failure, cause};
 use super::super::link::Effect;
-use super::super::scripts::Call;
 use super::super::shared::Shared;
 use super::super::wire::Node;
 use crate::StoreError;
@@ -60,12 +60,12 @@ impl Drop for Reading {
 
 impl Reading {
     /// Creates the reading side of a node. It connects at the first read.
-    pub(super) fn new(shared: Arc<Shared>, signal: Arc<Signal>, names: String) -> Arc<Self> {
+    pub(super) fn new(shared: Arc<Shared>, signal: Arc<Signal>, prefixes: Prefixes) -> Arc<Self> {
         let reading = Arc::new(Self {
             scene: Arc::new(Scene {
                 shared,
                 signal,
-                names,
+                prefixes,
                 broken: Notify::new(),
             }),
             servers: Mutex::default(),
@@ -131,19 +131,19 @@ impl Reading {
         Ok(())
     }
 
-    /// Runs a script that only reads, with repeats over a new connection or at another server.
-    pub(super) async fn run(&self, name: &Name, call: &Call, deadline: Instant) -> Result<Value, StoreError> {
+    /// Reads one key, with repeats over a new connection or at another server.
+    pub(super) async fn run(&self, read: &Read, deadline: Instant) -> Result<Answer, StoreError> {
         let mut tries = 1;
         loop {
-            let server = self.server_of(call.key(), deadline).await?;
-            let failure = match server.run(call, deadline).await {
-                Ok(value) => return Ok(value),
+            let server = self.server_of(read.key(), deadline).await?;
+            let failure = match server.run(read, deadline).await {
+                Ok(answer) => return Ok(answer),
                 Err(Failure::Refused(error)) => return Err(error),
                 Err(Failure::NoScript) => {
                     RedisError::from(std::io::Error::other("Redis does not keep its scripts"))
                 }
                 Err(Failure::Passing(error)) if is(&error, ServerErrorKind::Ask) => {
-                    return self.run_unwatched(name, call, deadline).await;
+                    return self.run_unwatched(read, deadline).await;
                 }
                 Err(Failure::Passing(error) | Failure::Lost(error)) => error,
             };
@@ -157,21 +157,23 @@ impl Reading {
         }
     }
 
-    /// Reads a mailbox whose slot is being moved, and which has already arrived at the other server.
-    /// No server watches it, so that it is read again after a while.
-    async fn run_unwatched(&self, name: &Name, call: &Call, deadline: Instant) -> Result<Value, StoreError> {
-        let read = self
-            .scene
-            .shared
-            .link
-            .run(call, Effect::Repeatable, deadline)
-            .await;
-        let (signal, name) = (Arc::clone(&self.scene.signal), name.clone());
+    /// Reads a key whose slot is being moved, and which has already arrived at the other server.
+    /// No server watches it, so that a change is reported after a while.
+    async fn run_unwatched(&self, read: &Read, deadline: Instant) -> Result<Answer, StoreError> {
+        let link = &self.scene.shared.link;
+        let value = match read {
+            Read::Mailbox(_, call) => link.run(call, Effect::Repeatable, deadline).await,
+            Read::Record(..) => Ok(Value::Nil),
+        };
+        let (signal, subject) = (Arc::clone(&self.scene.signal), read.subject());
         tokio::spawn(async move {
             sleep(ROUND).await;
-            signal.report(name);
+            subject.report(&signal);
         });
-        read
+        Ok(Answer {
+            value: value?,
+            is_watched: true,
+        })
     }
 }
 

@@ -12,9 +12,9 @@ use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::super::error::{Failure, cause};
-use super::super::super::scripts::Call;
 use super::super::super::shared::Shared;
 use super::super::super::wire::{Node, send_over, timed_out};
+use super::read::{Prefixes, Read};
 use crate::wakes::Signal;
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -36,8 +36,7 @@ pub(super) struct Server {
 pub(super) struct Scene {
     pub(super) shared: Arc<Shared>,
     pub(super) signal: Arc<Signal>,
-    /// The beginning of the keys of mailboxes.
-    pub(super) names: String,
+    pub(super) prefixes: Prefixes,
     /// Notified when a connection is found broken.
     pub(super) broken: Notify,
 }
@@ -49,6 +48,13 @@ struct Current {
     of_link: u64,
     connection: MultiplexedConnection,
     is_tracking: bool,
+}
+
+/// The answer to a read.
+pub(in super::super) struct Answer {
+    pub(in super::super) value: Value,
+    /// Whether the next change of the key is reported.
+    pub(in super::super) is_watched: bool,
 }
 
 impl Server {
@@ -156,22 +162,25 @@ impl Server {
         })
     }
 
-    /// Runs a script that only reads, once.
-    pub(super) async fn run(self: &Arc<Self>, call: &Call, deadline: Instant) -> Result<Value, Failure> {
+    /// Reads once.
+    pub(super) async fn run(self: &Arc<Self>, read: &Read, deadline: Instant) -> Result<Answer, Failure> {
         let current = self.connected(deadline).await.map_err(Failure::Passing)?;
         let mut connection = current.connection;
-        let answer = match send_over(&mut connection, &call.by_name(), deadline).await {
-            Err(Failure::NoScript) => send_over(&mut connection, &call.with_text(), deadline).await,
+        let answer = match send_over(&mut connection, &read.command(), deadline).await {
+            Err(Failure::NoScript) => send_over(&mut connection, &read.with_text(), deadline).await,
             answer => answer,
         };
         match &answer {
-            // The server may be slow with this one script. If it is not alive, the next ping shows it.
+            // The server may be slow with this one read. If it is not alive, the next ping shows it.
             Err(Failure::Lost(error)) if error.is_timeout() => {}
             Err(Failure::Lost(_)) => self.forget(current.number),
             Err(Failure::Passing(error)) if is_no_master(error) => self.forget(current.number),
             _ => {}
         }
-        answer
+        answer.map(|value| Answer {
+            value,
+            is_watched: current.is_tracking,
+        })
     }
 
     /// Checks the connection, and re-establishes it if there was one.
@@ -224,11 +233,8 @@ impl Scene {
         };
         for key in keys {
             let key: Result<String, _> = redis::from_redis_value(key);
-            let name = key
-                .ok()
-                .and_then(|key| key.strip_prefix(&self.names).and_then(|name| name.parse().ok()));
-            match name {
-                Some(name) => self.signal.report(name),
+            match key.ok().and_then(|key| self.prefixes.subject(&key)) {
+                Some(subject) => subject.report(&self.signal),
                 None => self.signal.miss(),
             }
         }
