@@ -12,6 +12,8 @@ mod batches;
 mod delivery;
 #[path = "connections/fixture.rs"]
 mod fixture;
+#[path = "connections/forward.rs"]
+mod forward;
 #[path = "connections/leases.rs"]
 mod leases;
 #[path = "connections/leftovers.rs"]

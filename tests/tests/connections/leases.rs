@@ -3,16 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::Stream;
 use tessera::connections::{
-    Batch, Bounds, Changed, ConnectionError, Connections, EndReason, Holder, Limit, Mailbox, MailboxError,
-    MemoryMailbox, Message, MessageId, Name, Registration, SendKey, Walked,
+    ConnectionError, Connections, Mailbox, MailboxError, MemoryMailbox, Name, Registration,
 };
 use tessera::store::MemoryStore;
 use tessera::{Sessions, Timestamp};
 use tokio::sync::Notify;
 
 use super::fixture::{BEAT, eventually};
+use super::forward::forward;
 
 /// A mailbox that waits before it renews a lease.
 struct Waiting {
@@ -22,77 +21,7 @@ struct Waiting {
 }
 
 impl Mailbox for Waiting {
-    async fn open(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        head: &str,
-        until: Timestamp,
-    ) -> Result<(), MailboxError> {
-        self.mailbox.open(now, name, head, until).await
-    }
-
-    async fn append(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        message: &Message,
-        key: Option<&SendKey>,
-        bounds: &Bounds,
-    ) -> Result<MessageId, MailboxError> {
-        self.mailbox.append(now, name, message, key, bounds).await
-    }
-
-    async fn attach(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        holder: Holder,
-        until: Timestamp,
-    ) -> Result<(), MailboxError> {
-        self.mailbox.attach(now, name, holder, until).await
-    }
-
-    async fn detach(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        holder: Holder,
-        until: Timestamp,
-    ) -> Result<bool, MailboxError> {
-        self.mailbox.detach(now, name, holder, until).await
-    }
-
-    async fn end(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        reason: EndReason,
-        until: Timestamp,
-    ) -> Result<bool, MailboxError> {
-        self.mailbox.end(now, name, reason, until).await
-    }
-
-    async fn read(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        after: MessageId,
-        limit: Limit,
-    ) -> Result<Batch, MailboxError> {
-        self.mailbox.read(now, name, after, limit).await
-    }
-
-    async fn acknowledge(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        holder: Holder,
-        through: MessageId,
-        replay: u32,
-    ) -> Result<(), MailboxError> {
-        self.mailbox.acknowledge(now, name, holder, through, replay).await
-    }
+    forward!(open append attach detach end read acknowledge look walk changed);
 
     async fn keep(
         &self,
@@ -106,23 +35,6 @@ impl Mailbox for Waiting {
             self.goes_on.notified().await;
         }
         self.mailbox.keep(now, names, until).await
-    }
-
-    async fn look(&self, now: Timestamp, names: &[Name]) -> Result<Vec<Walked>, MailboxError> {
-        self.mailbox.look(now, names).await
-    }
-
-    async fn walk(
-        &self,
-        now: Timestamp,
-        cursor: &str,
-        limit: u32,
-    ) -> Result<(Vec<Walked>, Option<String>), MailboxError> {
-        self.mailbox.walk(now, cursor, limit).await
-    }
-
-    fn changed(&self) -> impl Stream<Item = Changed> + Send + use<> {
-        self.mailbox.changed()
     }
 }
 

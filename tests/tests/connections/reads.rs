@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
 use tessera::connections::{
-    Attachment, Batch, Bounds, Changed, Connections, EndReason, Event, Holder, Limit, Mailbox, MailboxError,
-    MemoryMailbox, Message, MessageId, Name, Registration, SendKey, Walked,
+    Attachment, Batch, Changed, Connections, Event, Limit, Mailbox, MailboxError, MemoryMailbox, Message,
+    MessageId, Name, Registration,
 };
 use tessera::store::{Cause, MemoryStore, StoreError};
 use tessera::{Sessions, Timestamp};
@@ -18,6 +18,7 @@ use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::fixture::PATIENCE;
+use super::forward::forward;
 
 /// The interval of reads without a notification.
 const POLL: Duration = Duration::from_secs(30);
@@ -45,56 +46,7 @@ impl Counted {
 }
 
 impl Mailbox for Counted {
-    async fn open(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        head: &str,
-        until: Timestamp,
-    ) -> Result<(), MailboxError> {
-        self.mailbox.open(now, name, head, until).await
-    }
-
-    async fn append(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        message: &Message,
-        key: Option<&SendKey>,
-        bounds: &Bounds,
-    ) -> Result<MessageId, MailboxError> {
-        self.mailbox.append(now, name, message, key, bounds).await
-    }
-
-    async fn attach(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        holder: Holder,
-        until: Timestamp,
-    ) -> Result<(), MailboxError> {
-        self.mailbox.attach(now, name, holder, until).await
-    }
-
-    async fn detach(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        holder: Holder,
-        until: Timestamp,
-    ) -> Result<bool, MailboxError> {
-        self.mailbox.detach(now, name, holder, until).await
-    }
-
-    async fn end(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        reason: EndReason,
-        until: Timestamp,
-    ) -> Result<bool, MailboxError> {
-        self.mailbox.end(now, name, reason, until).await
-    }
+    forward!(open append attach detach end acknowledge keep look walk);
 
     /// Waits before and after the read, so that a caller may give it up at either place.
     async fn read(
@@ -117,39 +69,6 @@ impl Mailbox for Counted {
             batch.entries.clear();
         }
         Ok(batch)
-    }
-
-    async fn acknowledge(
-        &self,
-        now: Timestamp,
-        name: &Name,
-        holder: Holder,
-        through: MessageId,
-        replay: u32,
-    ) -> Result<(), MailboxError> {
-        self.mailbox.acknowledge(now, name, holder, through, replay).await
-    }
-
-    async fn keep(
-        &self,
-        now: Timestamp,
-        names: &[Name],
-        until: Timestamp,
-    ) -> Result<Vec<Name>, MailboxError> {
-        self.mailbox.keep(now, names, until).await
-    }
-
-    async fn look(&self, now: Timestamp, names: &[Name]) -> Result<Vec<Walked>, MailboxError> {
-        self.mailbox.look(now, names).await
-    }
-
-    async fn walk(
-        &self,
-        now: Timestamp,
-        cursor: &str,
-        limit: u32,
-    ) -> Result<(Vec<Walked>, Option<String>), MailboxError> {
-        self.mailbox.walk(now, cursor, limit).await
     }
 
     fn changed(&self) -> impl Stream<Item = Changed> + Send + use<> {
