@@ -17,7 +17,7 @@ const PER_SESSION: u32 = 16;
 pub(crate) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// The time by which an entry outlives its connection: the object that removes it has to find it alive, because an entry that has
 /// expired is kept for a while.
-const OUTLIVES_BY: Duration = Duration::from_secs(3600);
+pub(crate) const OUTLIVES_BY: Duration = Duration::from_secs(3600);
 /// The prefix of all names in its store.
 pub(crate) const SPACE: &str = "connections/";
 /// The end of the audience of its tokens, which nobody receives.

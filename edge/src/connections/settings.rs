@@ -37,6 +37,10 @@ pub(super) const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// The size of the frames that one socket is sent, in bytes; then its client comes back, which shows what it has received. The
 /// runtime keeps what a client does not read, and reports nothing of it.
 pub(super) const MAXIMUM_SENT_BYTES: u64 = 2 << 20;
+/// The maximum number of sockets of one connection that are closing. Beyond, its client comes back after a pause.
+pub(super) const MAXIMUM_CLOSING: usize = 4;
+/// That pause.
+pub(super) const PAUSE_OF_CLOSING: Duration = Duration::from_secs(5);
 /// The longest wait of a poll.
 pub(super) const LONGEST_POLL: Duration = Duration::from_secs(25);
 /// The time for which an object keeps a mailbox that has expired, so that an isolate whose clock is behind still finds it.

@@ -16,7 +16,7 @@ use super::rows::failed;
 use super::stored::Stored;
 use crate::clock;
 use crate::objects::set_alarm;
-use crate::registry::LIFETIME;
+use crate::registry::{LIFETIME, OUTLIVES_BY};
 use crate::store::StoreError;
 
 /// The result of a judgement.
@@ -81,7 +81,13 @@ impl Inner {
                 let object = object_name("", &stored.name);
                 let watched = match bound.is_watched {
                     true => Ok(()),
-                    false => connections.watch(&bound.record, &object).await,
+                    false => {
+                        let watched = connections.watch(&bound.record, &object).await;
+                        if watched.is_ok() {
+                            self.rows.watched()?;
+                        }
+                        watched
+                    }
                 };
                 match watched {
                     Ok(()) => connections.standing(&bound.handle).await.map_err(|error| {
@@ -117,7 +123,6 @@ impl Inner {
             Judgement::Lives(until) => {
                 bound.judge_at = until;
                 bound.unjudged_since = None;
-                bound.is_watched = true;
                 self.rows.save(&stored)
             }
             Judgement::Over => self.end(now, EndReason::SessionOver),
@@ -179,7 +184,7 @@ impl Inner {
         let Some(holder) = stored.state.holder.filter(|_| stored.state.ended.is_none()) else {
             return Ok(());
         };
-        if self.is_gone(holder) {
+        if stored.has_accepted && self.is_gone(holder) {
             return self.detach(holder);
         }
         if self.has_socket(Some(holder)) && stored.until.saturating_sub(RENEWED_BEFORE) <= now {
@@ -207,7 +212,7 @@ impl Inner {
         };
         tracing::debug!("a connection stays in the lists for a while: {error}");
         // Its entries have ended by then.
-        if stored.until.saturating_add(LIFETIME) <= now {
+        if stored.until.saturating_add(LIFETIME + OUTLIVES_BY) <= now {
             return self.clear().await;
         }
         let again = clock::now().saturating_add(LEAVES_AGAIN_AFTER);

@@ -24,7 +24,9 @@ use self::rows::Rows;
 use self::stored::Bound;
 use self::waiting::Changes;
 use super::protocol::{Found, Reply, Request};
-use super::settings::{BOUNDS, DETACHED_FOR, JUDGED_AGAIN_AFTER, LONGEST_POLL};
+use super::settings::{
+    BOUNDS, DETACHED_FOR, JUDGED_AGAIN_AFTER, LONGEST_POLL, MAXIMUM_CLOSING, PAUSE_OF_CLOSING,
+};
 use crate::clock;
 use crate::store::{Cause, StoreError};
 
@@ -233,6 +235,10 @@ impl Inner {
         // A connection of another session is missing, so that the answer tells nothing of it.
         if self.head()?.session != session {
             return Err(MailboxError::Missing);
+        }
+        // The runtime keeps what it has not sent to a socket that closes.
+        if self.others(self.rows.live(now)?.state.holder) >= MAXIMUM_CLOSING {
+            return Err(StoreError::Throttled(PAUSE_OF_CLOSING).into());
         }
         let until = now.saturating_add(LONGEST_POLL + DETACHED_FOR);
         match self.attach(now, holder, until) {

@@ -34,6 +34,7 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS mailbox (
     unjudged_since INTEGER,
     is_watched INTEGER,
     alarm_at INTEGER,
+    has_accepted INTEGER NOT NULL,
     sent_bytes INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS messages (
@@ -144,12 +145,13 @@ impl Rows {
                 written(u64::from(bound.is_watched))
             }),
             moment(stored.alarm_at),
+            written(u64::from(stored.has_accepted)),
             written(stored.sent_bytes),
         ];
         self.exec(
             "UPDATE mailbox SET until = ?, first_number = ?, stamp_before = ?, next_number = ?, size = ?, acknowledged = ?,
              holder = ?, ended = ?, handle = ?, record = ?, ends_at = ?, judge_at = ?, unjudged_since = ?, is_watched = ?,
-             alarm_at = ?, sent_bytes = ?",
+             alarm_at = ?, has_accepted = ?, sent_bytes = ?",
             values,
         )
     }
@@ -184,8 +186,9 @@ impl Rows {
         ];
         self.exec(
             "INSERT OR REPLACE INTO mailbox
-             (one, name, head, until, first_number, stamp_before, next_number, size, acknowledged, sent_bytes)
-             VALUES (1, ?, ?, ?, ?, 0, ?, 0, 0, 0)",
+             (one, name, head, until, first_number, stamp_before, next_number, size, acknowledged, has_accepted,
+             sent_bytes)
+             VALUES (1, ?, ?, ?, ?, 0, ?, 0, 0, 0, 0)",
             values,
         )
     }
@@ -199,6 +202,7 @@ impl Rows {
         let mut stored = self.live(now)?;
         stored.state.attach(holder)?;
         stored.until = stored.until.max(until);
+        stored.has_accepted = false;
         stored.sent_bytes = 0;
         if let Some(bound) = &mut stored.bound {
             // Its session was opened just now.
@@ -252,6 +256,14 @@ impl Rows {
         Ok(stored.sent_bytes)
     }
 
+    /// Notes that the holder's socket was accepted, and lets the mailbox live until `until` at least.
+    pub(super) fn accepted(&self, now: Timestamp, until: Timestamp) -> Result<(), MailboxError> {
+        let mut stored = self.live(now)?;
+        stored.has_accepted = true;
+        stored.until = stored.until.max(until);
+        self.save(&stored)
+    }
+
     pub(super) fn keep(&self, now: Timestamp, until: Timestamp) -> Result<bool, MailboxError> {
         let mut stored = match self.live(now) {
             Err(MailboxError::Missing) => return Ok(false),
@@ -272,6 +284,17 @@ impl Rows {
             holder: stored.state.holder,
             ended: stored.state.ended,
         }))
+    }
+
+    /// Notes that the record of the session is watched.
+    pub(super) fn watched(&self) -> Result<(), MailboxError> {
+        if let Some(mut stored) = self.find()?
+            && let Some(bound) = &mut stored.bound
+        {
+            bound.is_watched = true;
+            self.save(&stored)?;
+        }
+        Ok(())
     }
 
     /// Lets the connection end with a session.

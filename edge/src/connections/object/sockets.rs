@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use worker::WebSocket;
 
 use super::super::protocol::Accepted;
-use super::super::settings::{BOUNDS, DETACHED_FOR, LEASE, LONGEST_POLL, MAXIMUM_SENT_BYTES};
+use super::super::settings::{BOUNDS, LEASE, MAXIMUM_SENT_BYTES};
 use super::{ConnectionObject, Inner};
 use crate::clock;
 
@@ -114,7 +114,7 @@ impl Inner {
             .accept_websocket_with_tags(socket, &[&accepted.holder.to_string()]);
         accepted.first.iter().for_each(|frame| send(socket, frame));
         if self.send_after(now, socket, accepted.holder, accepted.after)? {
-            self.rows.keep(now, now.saturating_add(LEASE))?;
+            self.rows.accepted(now, now.saturating_add(LEASE))?;
             self.set_alarm()?;
         }
         Ok(())
@@ -170,9 +170,8 @@ impl Inner {
             return Ok(());
         };
         let sockets = self.sockets_of(holder);
-        // A lease is longer than the time that a client has to poll or to hand its socket over.
-        let had_socket = stored.until > now.saturating_add(LONGEST_POLL + DETACHED_FOR);
-        if sockets.is_empty() && had_socket && stored.bound.is_some() && stored.state.ended.is_none() {
+        if sockets.is_empty() && stored.has_accepted && stored.state.ended.is_none() {
+            // The object was moved or updated, and has lost the socket.
             return self.detach(holder);
         }
         for socket in sockets {
@@ -180,6 +179,15 @@ impl Inner {
             self.send_after(now, &socket, holder, sent)?;
         }
         Ok(())
+    }
+
+    /// The number of sockets of other holders, which are closing.
+    pub(super) fn others(&self, holder: Option<Holder>) -> usize {
+        let sockets = self.state.get_websockets();
+        sockets
+            .iter()
+            .filter(|socket| self.holder_of(socket) != holder)
+            .count()
     }
 
     /// Closes the sockets of other holders.

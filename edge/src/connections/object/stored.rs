@@ -17,6 +17,8 @@ pub(super) struct Stored {
     pub(super) bound: Option<Bound>,
     /// The time of the alarm that was set last.
     pub(super) alarm_at: Option<Timestamp>,
+    /// Whether the holder's socket was accepted. Before, its client has joined, and its poll or socket is on the way.
+    pub(super) has_accepted: bool,
     /// The size of the frames that the holder's socket was sent, in bytes.
     pub(super) sent_bytes: u64,
 }
@@ -56,6 +58,7 @@ pub(super) struct Row {
     pub(super) unjudged_since: Option<f64>,
     pub(super) is_watched: Option<f64>,
     pub(super) alarm_at: Option<f64>,
+    pub(super) has_accepted: f64,
     pub(super) sent_bytes: f64,
 }
 
@@ -108,6 +111,7 @@ impl TryFrom<Row> for Stored {
             },
             bound,
             alarm_at: optional(row.alarm_at),
+            has_accepted: row.has_accepted > 0.0,
             sent_bytes: number(row.sent_bytes),
         })
     }

@@ -19,6 +19,8 @@ use crate::clock;
 use crate::objects::{read_moment, set_alarm, sql_moment};
 use crate::store::{CONNECTIONS_BINDING, Cause, Expected, SWEEP_GRACE, StoreError};
 
+/// The shortest time from one alarm to the next.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// The time after which the storage of a deleted record is emptied.
 const EMPTIED_AFTER: Duration = Duration::from_secs(10);
 
@@ -147,7 +149,8 @@ impl SessionObject {
             .map(|stored| stored.expires_at.saturating_add(SWEEP_GRACE));
         let due = due.filter(|due| *due > clock::now());
         match due.into_iter().chain(self.watchers.next()?).min() {
-            Some(next) => self.wake_at(next)?,
+            // The clock that sets alarms off may be ahead of this object's.
+            Some(next) => self.wake_at(next.max(clock::now().saturating_add(SHORTEST_PAUSE)))?,
             None => {
                 self.has_table.set(false);
                 self.watchers.clear();
@@ -201,7 +204,7 @@ impl SessionObject {
                 let is_guard_changed = draft.guard.is_some_and(|guard| guard != kept);
                 let reply = self.write(Some(&before), now, kept, draft)?;
                 if is_guard_changed && matches!(reply, Reply::Written { .. }) {
-                    self.notify()?;
+                    self.notify(self.watchers.note_change()?)?;
                 }
                 Ok(reply)
             }
@@ -219,7 +222,7 @@ impl SessionObject {
                 self.live(now)?;
                 let added = self.watchers.add(connection);
                 if matches!(added, Err(StoreError::Throttled(_))) {
-                    self.notify()?;
+                    self.notify(self.watchers.weed()?)?;
                 }
                 added?;
                 Ok(Reply::Watched)
@@ -242,7 +245,7 @@ impl SessionObject {
                 self.sql().exec("DELETE FROM record", None)?;
                 // Soon, because an object takes room until its storage is emptied.
                 self.wake_at(clock::now().saturating_add(EMPTIED_AFTER))?;
-                self.notify()?;
+                self.notify(self.watchers.note_change()?)?;
                 Ok(Reply::Deleted {
                     was_there: true,
                     left: stored.place(),
@@ -251,9 +254,9 @@ impl SessionObject {
         }
     }
 
-    /// Notifies the watchers of a change. The alarm does so if this object stops before.
-    fn notify(&self) -> Result<(), worker::Error> {
-        if let Some(repeated_at) = self.watchers.note_change()? {
+    /// Sends the notifications that were noted. The alarm does so if this object stops before.
+    fn notify(&self, repeated_at: Option<Timestamp>) -> Result<(), worker::Error> {
+        if let Some(repeated_at) = repeated_at {
             self.wake_at(repeated_at)?;
             let watchers = Rc::clone(&self.watchers);
             spawn_local(async move {

@@ -77,11 +77,12 @@ impl Watchers {
             if !self.has_table.replace(true) {
                 self.sql.exec(SCHEMA, None)?;
             }
-            let count: Found = self
+            let query = "SELECT count(*) AS found FROM watchers WHERE connection != ?";
+            let others: Found = self
                 .sql
-                .exec("SELECT count(*) AS found FROM watchers", None)?
+                .exec(query, Some(vec![connection.as_str().into()]))?
                 .one()?;
-            let is_full = count.found.unwrap_or_default() >= MAXIMUM_WATCHERS;
+            let is_full = others.found.unwrap_or_default() >= MAXIMUM_WATCHERS;
             if !is_full {
                 let row = Some(vec![connection.into()]);
                 self.sql
@@ -108,13 +109,20 @@ impl Watchers {
     /// Notes, with a change of the record, that all watchers are to be notified. Returns when to repeat what has not succeeded by
     /// then; `None` if there is no watcher.
     pub(super) fn note_change(&self) -> Result<Option<Timestamp>, worker::Error> {
+        self.note("UPDATE watchers SET due_at = ?, attempts = 0")
+    }
+
+    /// The same without a change, so that connections that have ended go. Notifications under way stay as they are.
+    pub(super) fn weed(&self) -> Result<Option<Timestamp>, worker::Error> {
+        self.note("UPDATE watchers SET due_at = ? WHERE due_at IS NULL")
+    }
+
+    fn note(&self, query: &str) -> Result<Option<Timestamp>, worker::Error> {
         if !self.can_notify() {
             return Ok(None);
         }
         let now = clock::now();
-        let set = Some(vec![sql_moment(now)]);
-        self.sql
-            .exec("UPDATE watchers SET due_at = ?, attempts = 0", set)?;
+        self.sql.exec(query, Some(vec![sql_moment(now)]))?;
         let is_one_due = self.next()?.is_some();
         Ok(is_one_due.then(|| now.saturating_add(FIRST_PAUSE)))
     }

@@ -130,3 +130,39 @@ fn a_socket_that_was_sent_much_is_replaced_so_that_a_client_that_does_not_read_c
         received += 1;
     }
 }
+
+#[test]
+fn messages_that_are_sent_while_a_client_changes_its_transport_arrive() {
+    let worker = start(&nothing());
+    let (token, _) = login(&worker, "alice");
+    let mut stream = socket(&worker, &token);
+    let name = stream.name.clone();
+    let sending = std::thread::spawn({
+        let (worker, name) = (worker.clone(), name.clone());
+        move || (0..150).for_each(|number| drop(sent(&worker, &name, &number.to_string())))
+    });
+    // From one socket to the next, then to polls: the client joins before its socket or its poll is there.
+    let mut expected = 0;
+    for _ in 0..5 {
+        for _ in 0..5 {
+            assert_eq!(stream.message(), expected.to_string());
+            expected += 1;
+        }
+        let (back, is_resumed) = Socket::after(worker.address(), &token, &stream.last);
+        assert!(is_resumed);
+        stream = back;
+    }
+    let mut after = stream.last.clone();
+    while expected < 150 {
+        let path = format!("/v1/connections/{name}/messages?after={after}&wait=10");
+        let polled = call(&worker, "GET", &path, &token, None).json();
+        let events = polled["events"].as_array().expect("a list");
+        assert!(!events.is_empty(), "a poll that was not answered, at {expected}");
+        for event in events {
+            assert_eq!(event["data"], expected.to_string());
+            expected += 1;
+        }
+        polled["after"].as_str().expect("a cursor").clone_into(&mut after);
+    }
+    sending.join().expect("all were sent");
+}
