@@ -285,7 +285,8 @@ pub trait Mailbox: MaybeSend + MaybeSync + 'static {
     ) -> impl Future<Output = Result<(Vec<Walked>, Option<String>), MailboxError>> + MaybeSend;
 
     /// Watches records of sessions, given their keys in the store of the sessions, which has to be the one beside which the
-    /// mailboxes are. Returns whether it does; no mailbox store has to.
+    /// mailboxes are. Returns whether it does; no mailbox store has to. Without a key, it returns whether it watches at all, as far
+    /// as it knows.
     ///
     /// After `true`, [`changed`](Self::changed) reports the next write or removal of each record, by any process, as
     /// [`Changed::Record`], or [`Changed::Missed`]. It may report more. A missing record is watched as well. The end of a record

@@ -99,8 +99,9 @@ async fn judge_changed<M: Mailbox>(node: Weak<Node<M>>, records: Arc<Records>) {
             RETRY_AFTER
         };
         drop(node);
-        // The changes of this time are one round. At most half of the time is spent on rounds.
-        sleep(pause.max(began.elapsed())).await;
+        // The changes of this time are one round. Rounds take at most half of the time, but after a store that was slow, the next
+        // one is not late.
+        sleep(pause.max(began.elapsed().min(RETRY_AFTER))).await;
     }
 }
 

@@ -1,11 +1,12 @@
 //! Judging the sessions of attachments, and closing the sockets of those that have ended.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tessera_connections::{EndReason, Mailbox, Name};
+use tessera_connections::{EndReason, Mailbox, MailboxError, Name};
 use tessera_contract::store::{BATCH_LIMIT, Entry, StoreError};
 
 use super::attached::{Attached, Closing, lock};
@@ -20,35 +21,54 @@ impl<M: Mailbox> Node<M> {
     /// Those that the store cannot watch are judged by the beats alone.
     pub(super) async fn judge_due(&self) -> bool {
         let due = self.records.take();
-        let (mut watched, mut has_replied) = (0, true);
-        for batch in due.chunks(BATCH_LIMIT) {
-            match self.mailbox.watch_records(batch).await {
-                Ok(true) => watched += batch.len(),
-                Ok(false) => break,
-                Err(error) => {
-                    failed("watching the records of sessions", &error);
-                    has_replied = false;
-                    break;
-                }
+        let (mut judged, mut rest) = (Vec::new(), due.as_slice());
+        let watched = loop {
+            let (batch, after) = rest.split_at(rest.len().min(BATCH_LIMIT));
+            if batch.is_empty() {
+                break Ok(true);
+            }
+            match self.watch(batch, &mut judged).await {
+                Ok(true) => rest = after,
+                other => break other,
+            }
+        };
+        match &watched {
+            Ok(_) => self.records.release(rest),
+            Err(error) => {
+                failed("watching the records of sessions", error);
+                self.records.again(rest);
             }
         }
-        let (watched, others) = due.split_at(watched);
-        if has_replied {
-            self.records.release(others);
-        } else {
-            self.records.again(others);
+        if judged.is_empty() {
+            return watched.is_ok();
         }
-        if watched.is_empty() {
-            return has_replied;
-        }
-        let keys: HashSet<&Arc<str>> = watched.iter().collect();
+        let keys: HashSet<&Arc<str>> = judged.iter().collect();
         let mut attachments = self.attachments();
         attachments.retain(|attached| keys.contains(&attached.key()));
         let are_judged = self.judge_sessions(&attachments).await;
         if !are_judged {
-            self.records.again(watched);
+            self.records.again(&judged);
         }
-        has_replied && are_judged
+        watched.is_ok() && are_judged
+    }
+
+    /// Watches the records of a batch that are there, and adds all of them to those to be judged. Returns whether the store watches.
+    ///
+    /// Nothing would ever be reported of a record that is gone, and Redis would remember for good that it is watched.
+    async fn watch(&self, batch: &[Arc<str>], judged: &mut Vec<Arc<str>>) -> Result<bool, MailboxError> {
+        if !self.mailbox.watch_records(&[]).await? {
+            return Ok(false);
+        }
+        let found = self.sessions.calls().records(self.now(), batch).await?;
+        let found: HashSet<Arc<str>> = found.into_iter().map(|(key, _)| key).collect();
+        let (there, gone): (Vec<_>, Vec<_>) = batch.iter().cloned().partition(|key| found.contains(key));
+        if !there.is_empty() && !self.mailbox.watch_records(&there).await? {
+            return Ok(false);
+        }
+        self.records.release(&gone);
+        judged.extend(there);
+        judged.extend(gone);
+        Ok(true)
     }
 
     /// Judges the sessions of attachments. One read returns up to 100 records; the engine judges those that have changed.
@@ -81,9 +101,13 @@ impl<M: Mailbox> Node<M> {
                 !is_known
             })
             .collect();
-        let over = Mutex::new(Vec::new());
+        let (over, are_judged) = (Mutex::new(Vec::new()), AtomicBool::new(true));
         stream::iter(unknown)
-            .for_each_concurrent(CONCURRENT, |attached| self.judge(attached, &over))
+            .for_each_concurrent(CONCURRENT, async |attached| {
+                if !self.judge(attached, &over).await {
+                    are_judged.store(false, Ordering::Relaxed);
+                }
+            })
             .await;
         let over = over.into_inner().unwrap_or_else(PoisonError::into_inner);
         // After all judgements, none of which waits for a mailbox.
@@ -95,7 +119,7 @@ impl<M: Mailbox> Node<M> {
         stream::iter(end)
             .for_each_concurrent(CONCURRENT, |ended| ended)
             .await;
-        true
+        are_judged.into_inner()
     }
 
     /// Notes that no session can be judged.
@@ -111,13 +135,14 @@ impl<M: Mailbox> Node<M> {
     }
 
     /// Judges the session of an attachment. If it is over, the socket is closed at once, and the connection is noted: its mailbox
-    /// ends for clients that come back to another node.
-    async fn judge(&self, attached: &Arc<Attached>, over: &Mutex<Vec<Name>>) {
+    /// ends for clients that come back to another node. Returns whether the session could be judged.
+    async fn judge(&self, attached: &Arc<Attached>, over: &Mutex<Vec<Name>>) -> bool {
         let (handle, key) = {
             let watch = lock(&attached.watch);
             (watch.handle().to_owned(), Arc::clone(watch.key()))
         };
         let judged = judge(self.sessions.calls(), handle, key).await;
+        let is_judged = judged.is_ok();
         let judgement = lock(&attached.watch).note(judged, self.settings.unjudged_for);
         match judgement {
             Judgement::Lives => {}
@@ -127,5 +152,6 @@ impl<M: Mailbox> Node<M> {
                 lock(over).push(attached.name().clone());
             }
         }
+        is_judged || judgement == Judgement::Over
     }
 }
