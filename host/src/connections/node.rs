@@ -161,13 +161,14 @@ impl<M> Node<M> {
 }
 
 impl<M: Mailbox> Node<M> {
-    /// Removes a connection that is gone from the registry.
+    /// Removes a connection that is gone from the registry. If that fails, it is tried again after a while.
     pub(super) async fn leave(&self, session: &str, name: &Name) {
         if let Err(error) = self.registry.leave(session, name).await {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "a connection that is gone stays registered for a while"
             );
+            self.note_leaving(session, name);
         }
     }
 

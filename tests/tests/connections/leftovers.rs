@@ -87,3 +87,23 @@ async fn a_client_that_gives_up_while_it_opens_a_connection_leaves_no_entry() {
     assert!(fixture.store.len() > before);
     eventually("the entries are gone", async || fixture.store.len() == before).await;
 }
+
+#[tokio::test]
+async fn an_entry_that_could_not_be_removed_is_removed_later() {
+    let fixture = fixture(|builder| builder.detached_for(Duration::from_millis(200)));
+    let (session, _) = fixture.login("alice").await;
+    let before = fixture.store.len();
+    let name = fixture.registered(&session).await;
+    let entered = fixture.store.len();
+    assert!(entered > before);
+    fixture.is_down.store(true, Ordering::SeqCst);
+    // A second after its mailbox is gone, the node tries to remove the entry.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(matches!(
+        fixture.one.get(&name).await,
+        Err(ConnectionError::Missing)
+    ));
+    assert_eq!(fixture.store.len(), entered);
+    fixture.is_down.store(false, Ordering::SeqCst);
+    eventually("the entry is gone", async || fixture.store.len() == before).await;
+}
