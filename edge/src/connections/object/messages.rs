@@ -156,16 +156,29 @@ impl Rows {
         through: MessageId,
         replay: u32,
     ) -> Result<(), MailboxError> {
+        self.acknowledge_sent(now, holder, through, replay, 0).map(drop)
+    }
+
+    /// The same for what the holder's socket was sent in frames of this size. Returns the size of all that it was sent.
+    pub(super) fn acknowledge_sent(
+        &self,
+        now: Timestamp,
+        holder: Holder,
+        through: MessageId,
+        replay: u32,
+        bytes: u64,
+    ) -> Result<u64, MailboxError> {
         let mut stored = self.live(now)?;
         if stored.state.holder != Some(holder) {
-            return Ok(());
+            return Ok(0);
         }
         if stored.state.place(through, self.stamp_of(through.number)?).1 {
             for _ in 0..stored.state.acknowledge(through.number, replay) {
                 self.evict(&mut stored.state)?;
             }
-            self.save(&stored)?;
         }
-        Ok(())
+        stored.sent_bytes += bytes;
+        self.save(&stored)?;
+        Ok(stored.sent_bytes)
     }
 }

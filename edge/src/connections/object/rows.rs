@@ -248,14 +248,6 @@ impl Rows {
         Ok(applies)
     }
 
-    /// Adds to the size of what the holder's socket was sent, and returns it.
-    pub(super) fn count_sent(&self, now: Timestamp, bytes: u64) -> Result<u64, MailboxError> {
-        let mut stored = self.live(now)?;
-        stored.sent_bytes += bytes;
-        self.save(&stored)?;
-        Ok(stored.sent_bytes)
-    }
-
     /// Notes that the holder's socket was accepted, and lets the mailbox live until `until` at least.
     pub(super) fn accepted(&self, now: Timestamp, until: Timestamp) -> Result<(), MailboxError> {
         let mut stored = self.live(now)?;

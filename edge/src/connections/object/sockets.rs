@@ -150,9 +150,9 @@ impl Inner {
             }
         }
         // Nothing shows what the client has received, so that what was sent counts.
-        self.rows
-            .acknowledge(now, holder, reader.after(), BOUNDS.replay_messages)?;
-        if self.rows.count_sent(now, sent)? > MAXIMUM_SENT_BYTES {
+        let (through, replay) = (reader.after(), BOUNDS.replay_messages);
+        let sent = self.rows.acknowledge_sent(now, holder, through, replay, sent)?;
+        if sent > MAXIMUM_SENT_BYTES {
             close(socket, Close::TRY_AGAIN);
             self.detach(holder)?;
             return Ok(false);
