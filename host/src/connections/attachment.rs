@@ -175,25 +175,12 @@ impl<M: Mailbox> Attachment<M> {
     }
 
     fn event(&mut self, delivery: Delivery) -> Event {
-        match delivery {
-            Delivery::Message(entry) => {
-                self.returned = Some(entry.clone());
-                Event::Message(entry)
-            }
-            Delivery::Gap(place) => Event::Gap(place),
-            Delivery::End(reason) => {
-                self.is_over = true;
-                Event::End(reason)
-            }
-            Delivery::TakenOver => {
-                self.is_over = true;
-                Event::TakenOver
-            }
-            Delivery::TryAgain => {
-                self.is_over = true;
-                Event::TryAgain
-            }
+        match &delivery {
+            Delivery::Message(entry) => self.returned = Some(entry.clone()),
+            Delivery::Gap(_) => {}
+            Delivery::End(_) | Delivery::TakenOver | Delivery::TryAgain => self.is_over = true,
         }
+        delivery.into()
     }
 
     /// Reads the next messages, unless the last read returned all and no change was reported since. Returns whether the store
