@@ -1,5 +1,6 @@
 //! The part of an attachment that its node knows.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tessera_connections::{Head, Holder, Name};
@@ -30,6 +31,8 @@ pub(super) struct Attached {
     /// The connection ends then.
     pub(super) ends_at: Timestamp,
     pub(super) watch: Mutex<Watch>,
+    /// Whether the mailbox has noted the holder. Before, its lease is not this node's to renew.
+    is_holder: AtomicBool,
     closing: Mutex<Option<Closing>>,
     /// Wakes the reader.
     notify: Notify,
@@ -45,6 +48,7 @@ impl Attached {
             session: head.session,
             ends_at: head.ends_at,
             watch: Mutex::new(watch),
+            is_holder: AtomicBool::new(false),
             closing: Mutex::default(),
             notify: Notify::new(),
             closed: Notify::new(),
@@ -68,6 +72,15 @@ impl Attached {
 
     pub(super) fn holder(&self) -> Holder {
         self.holder
+    }
+
+    /// Notes that the mailbox has this holder.
+    pub(super) fn set_holder(&self) {
+        self.is_holder.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_holder(&self) -> bool {
+        self.is_holder.load(Ordering::SeqCst)
     }
 
     /// The public id of the session that the connection belongs to.

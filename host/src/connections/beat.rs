@@ -195,11 +195,13 @@ impl<M: Mailbox> Node<M> {
         }
     }
 
-    /// Lets the mailboxes of the attachments live on; returns whether all do. One that the store refuses delays no other.
+    /// Lets the mailboxes that have clients of this node live on; returns whether all do. One that the store refuses delays no
+    /// other.
     async fn renew_leases(&self) -> bool {
         let names: BTreeSet<Name> = self
             .attachments()
             .iter()
+            .filter(|attached| attached.is_holder())
             .map(|attached| attached.name().clone())
             .collect();
         let names: Vec<Name> = names.into_iter().collect();

@@ -248,12 +248,15 @@ impl<M: Mailbox> Connections<M> {
         let attached = Arc::new(Attached::new(name.clone(), holder, head, watch));
         node.admit(&attached);
         // From here on, the attachment's drop removes it.
-        let attachment = Attachment::new(Arc::clone(node), place, attached, after);
+        let attachment = Attachment::new(Arc::clone(node), place, Arc::clone(&attached), after);
         if node.is_closing.load(Ordering::SeqCst) {
             attachment.close(Closing::TryAgain);
         }
         match node.mailbox.attach(node.now(), name, holder, until).await {
-            Ok(()) => Ok(attachment),
+            Ok(()) => {
+                attached.set_holder();
+                Ok(attachment)
+            }
             Err(MailboxError::Ended) => {
                 let one = Limit {
                     messages: 1,
