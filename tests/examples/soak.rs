@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tessera_tests::soak::{Plan, SEED, run};
 
-const SECONDS: u64 = 300;
+/// The length of each of the two loads.
+const SECONDS: u64 = 150;
 
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let seconds = match std::env::args().nth(1) {

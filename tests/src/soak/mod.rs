@@ -152,7 +152,9 @@ impl Bench {
                 break;
             }
             if round == 0 {
-                self.restart().await;
+                if began.elapsed() <= self.plan.restarting {
+                    self.restart().await;
+                }
             } else if self.plan.nodes == NodeKind::Service {
                 let when = format!("after {} s of load {round}", began.elapsed().as_secs());
                 levels.push(tokio::task::block_in_place(|| self.level(&when, false)));

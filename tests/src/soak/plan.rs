@@ -31,6 +31,8 @@ pub struct Plan {
     pub length: Duration,
     /// The interval of the restarts of the second node during the warm-up.
     pub restarts: Duration,
+    /// The time from the start of the warm-up in which the node is restarted.
+    pub restarting: Duration,
     /// Of 200 connections, so many end with their session, and so many are left for good.
     pub ends: [usize; 2],
     /// The memory that a node may take in all rounds after the warm-up, in bytes, and further bytes for each session: the opens
@@ -50,24 +52,27 @@ impl Plan {
             rounds: 2,
             length: Duration::from_secs(5),
             restarts: Duration::from_secs(2),
+            restarting: Duration::from_secs(3),
             ends: [30, 35],
             growth: [4 << 20, 0],
         }
     }
 
-    /// A run against the service, with a load of this length.
+    /// A run against the service, with a load of this length after a warm-up of the same length, whose peaks are therefore the
+    /// same.
     pub fn long(seed: u64, length: Duration) -> Self {
         Self {
             seed,
             nodes: NodeKind::Service,
             clients: 150,
             senders: 8,
-            warm_up: Duration::from_secs(40),
+            warm_up: length,
             rounds: 1,
             length,
             restarts: Duration::from_secs(15),
+            restarting: Duration::from_secs(40),
             ends: [3, 5],
-            growth: [12 << 20, 2048],
+            growth: [6 << 20, 2048],
         }
     }
 
