@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use tessera::{Clock as _, Grant, Session, SessionError, Sessions};
+use tessera::Clock as _;
 
 use super::calls::{Call, Told};
+use super::engine::Engine;
 use super::linear::Observed;
 use super::plan::Act;
 use super::store::{BoardClock, lock};
@@ -56,11 +57,11 @@ pub fn generation_bytes(token: &str) -> Vec<u8> {
 }
 
 /// One client.
-pub struct Client {
+pub struct Client<E> {
     /// Its number.
     pub number: usize,
     /// Its engine.
-    pub sessions: Sessions,
+    pub sessions: E,
     /// Its program.
     pub program: Vec<Act>,
     /// The token with which it starts.
@@ -76,8 +77,8 @@ pub struct Client {
 }
 
 /// The open session of a client.
-struct Open {
-    session: Session,
+struct Open<S> {
+    session: S,
     handle: usize,
     key: String,
 }
@@ -90,7 +91,7 @@ enum Then {
     Stop,
 }
 
-impl Client {
+impl<E: Engine> Client<E> {
     /// Runs the whole program.
     pub async fn run(mut self) {
         let (mut open, mut handles) = (None, 0);
@@ -116,7 +117,13 @@ impl Client {
         }
     }
 
-    async fn act(&mut self, place: usize, act: Act, open: &mut Option<Open>, handles: &mut usize) -> Then {
+    async fn act(
+        &mut self,
+        place: usize,
+        act: Act,
+        open: &mut Option<Open<E::Session>>,
+        handles: &mut usize,
+    ) -> Then {
         let value = format!("{}.{place}", self.number);
         match act {
             Act::Open => {
@@ -131,9 +138,9 @@ impl Client {
                     generation,
                 });
                 match self.sessions.open(&token).await {
-                    Err(error) => self.end(refused(&error)),
+                    Err(told) => self.end(told),
                     Ok(session) => {
-                        let told = seen(&session);
+                        let told = self.sessions.seen(&session).await;
                         *open = Some(Open { session, handle, key });
                         self.end(told)
                     }
@@ -145,8 +152,12 @@ impl Client {
                     Some(open) => open,
                     None => {
                         let handle = self.new_handle(handles);
+                        let session = match self.sessions.create().await {
+                            Ok(session) => session,
+                            Err(told) => return then(&told),
+                        };
                         open.insert(Open {
-                            session: self.sessions.create(),
+                            session,
                             handle,
                             key: String::new(),
                         })
@@ -160,32 +171,29 @@ impl Client {
                     subject: subject.into(),
                 });
                 let told = match self.sessions.revoke_all(subject).await {
-                    Ok(_) => Told::Done,
-                    Err(error) => match refused(&error) {
-                        // Some pages may be complete.
-                        Told::Unavailable | Told::InstanceLost | Told::Contended => Told::Unknown,
-                        told => told,
-                    },
+                    Ok(()) => Told::Done,
+                    // Some pages may be complete.
+                    Err(Told::Unavailable | Told::InstanceLost | Told::Contended) => Told::Unknown,
+                    Err(told) => told,
                 };
                 self.end(told)
             }
             Act::Revoke(subject) => {
                 // A token identifies its session, even if that has ended.
-                let claims = self
-                    .token
-                    .as_deref()
-                    .map(|token| self.sessions.verify(token, None));
-                let (Some(Ok(claims)), Some(token)) = (claims, &self.token) else {
+                let Some(token) = self.token.clone() else {
+                    return Then::Stop;
+                };
+                let Some(public_id) = self.sessions.public_id(&token).await else {
                     return Then::Stop;
                 };
                 self.begin(Call::Revoke {
-                    key: key_and_generation(token).0,
+                    key: key_and_generation(&token).0,
                     subject: subject.into(),
                 });
-                let told = match self.sessions.revoke(subject, &claims.public_id).await {
+                let told = match self.sessions.revoke(subject, &public_id).await {
                     Ok(true) => Told::Done,
                     Ok(false) => Told::Missing,
-                    Err(error) => refused(&error),
+                    Err(told) => told,
                 };
                 self.end(told)
             }
@@ -202,7 +210,7 @@ impl Client {
     }
 
     /// Learns the key of a draft that was stored since, from the log of the call that stored it.
-    fn learn_key(&self, open: &mut Option<Open>) {
+    fn learn_key(&self, open: &mut Option<Open<E::Session>>) {
         let Some(open) = open.as_mut().filter(|open| open.key.is_empty()) else {
             return;
         };
@@ -216,7 +224,7 @@ impl Client {
 
     async fn act_on(
         &mut self,
-        (session, handle, key): (&Session, usize, &String),
+        (session, handle, key): (&E::Session, usize, &String),
         act: Act,
         value: &str,
     ) -> Then {
@@ -224,27 +232,27 @@ impl Client {
         match act {
             Act::Save(field) => {
                 let fields = BTreeMap::from([(field.to_owned(), value.to_owned())]);
-                if let Err(error) = session.set(field, value) {
-                    return then(&refused(&error));
+                if let Err(told) = self.sessions.set(session, field, value).await {
+                    return then(&told);
                 }
                 self.begin(Call::Save { handle, key, fields });
-                let granted = session.save().await;
-                self.granted(session, granted)
+                let granted = self.sessions.save(session).await;
+                self.granted(session, granted).await
             }
             Act::Rotate => {
                 self.begin(Call::Rotate { handle, key });
-                let granted = session.rotate().await;
-                self.granted(session, granted)
+                let granted = self.sessions.rotate(session).await;
+                self.granted(session, granted).await
             }
             Act::Touch => {
                 self.begin(Call::Touch { handle, key });
-                let touched = session.touch().await;
-                self.end(touched.map_or_else(|error| refused(&error), |_| Told::Done))
+                let touched = self.sessions.touch(session).await;
+                self.end(touched.map_or_else(|told| told, |()| Told::Done))
             }
             Act::Destroy => {
                 self.begin(Call::Destroy { handle, key });
-                let ended = session.destroy().await;
-                self.end(ended.map_or_else(|error| refused(&error), |()| Told::Done))
+                let ended = self.sessions.destroy(session).await;
+                self.end(ended.map_or_else(|told| told, |()| Told::Done))
             }
             Act::Login(subject) => self.login((session, handle, &key), subject, value).await,
             Act::Open | Act::Enter(_) | Act::Revoke(_) | Act::RevokeAll(_) => Then::Stop,
@@ -253,13 +261,13 @@ impl Client {
 
     async fn login(
         &mut self,
-        (session, handle, key): (&Session, usize, &String),
+        (session, handle, key): (&E::Session, usize, &String),
         subject: &str,
         value: &str,
     ) -> Then {
         let fields = BTreeMap::from([("by".to_owned(), value.to_owned())]);
-        if let Err(error) = session.set("by", value) {
-            return then(&refused(&error));
+        if let Err(told) = self.sessions.set(session, "by", value).await {
+            return then(&told);
         }
         let (key, subject_text) = (key.clone(), subject.to_owned());
         self.begin(Call::Login {
@@ -268,8 +276,8 @@ impl Client {
             subject: subject_text,
             fields,
         });
-        let granted = session.authenticate(subject).await;
-        self.granted(session, granted)
+        let granted = self.sessions.authenticate(session, subject).await;
+        self.granted(session, granted).await
     }
 
     fn new_handle(&self, handles: &mut usize) -> usize {
@@ -282,16 +290,14 @@ impl Client {
         lock(&self.log).calls.push(Observed::new(call, now));
     }
 
-    fn granted(&mut self, session: &Session, granted: Result<Grant, SessionError>) -> Then {
+    async fn granted(&mut self, session: &E::Session, granted: Result<Option<String>, Told>) -> Then {
         match granted {
-            Err(error) => self.end(refused(&error)),
-            Ok(Grant { token: None, .. }) => self.end(Told::Done),
-            Ok(Grant {
-                token: Some(token), ..
-            }) => {
+            Err(told) => self.end(told),
+            Ok(None) => self.end(Told::Done),
+            Ok(Some(token)) => {
                 let generation = key_and_generation(&token).1;
                 if !self.leaves.load(Ordering::Relaxed) {
-                    let subject = session.subject().unwrap_or_default();
+                    let subject = self.sessions.subject(session).await;
                     lock(&self.log).tokens.push(Granted {
                         token: token.clone(),
                         subject,
@@ -327,37 +333,5 @@ fn then(told: &Told) -> Then {
         Told::Unavailable | Told::Unknown => Then::Again,
         Told::InstanceLost => Then::Reopen,
         _ => Then::Stop,
-    }
-}
-
-/// The result of an open: the session's subject and fields.
-pub fn seen(session: &Session) -> Told {
-    let read = || -> Result<Told, SessionError> {
-        let subject = session.subject()?;
-        let fields = session.entries()?.into_iter().map(|(name, value)| match value {
-            tessera::Value::Text(text) => (name, text),
-            other => (name, format!("{other:?}")),
-        });
-        Ok(Told::Opened {
-            subject,
-            fields: fields.collect(),
-        })
-    };
-    read().unwrap_or_else(|error| Told::Odd(error.to_string()))
-}
-
-/// Converts an error to a result of the model.
-pub fn refused(error: &SessionError) -> Told {
-    match error {
-        // A handle that one of its own calls has closed returns `Closed`.
-        SessionError::Missing | SessionError::Closed => Told::Missing,
-        SessionError::Replaced => Told::Replaced,
-        SessionError::Reused => Told::Reused,
-        SessionError::TooManySessions => Told::TooMany,
-        SessionError::Contended => Told::Contended,
-        SessionError::Unavailable { .. } => Told::Unavailable,
-        SessionError::InstanceLost { .. } => Told::InstanceLost,
-        SessionError::OutcomeUnknown { .. } => Told::Unknown,
-        other => Told::Odd(other.to_string()),
     }
 }

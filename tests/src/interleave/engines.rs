@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::store::{Board, BoardClock, BoardRandom, SteppedStore};
 
 /// The store's capabilities in a plan.
-fn capabilities(plan: &Plan) -> Capabilities {
+pub fn capabilities(plan: &Plan) -> Capabilities {
     let staleness = if plan.is_stale() {
         Duration::from_secs(5)
     } else {

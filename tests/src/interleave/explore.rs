@@ -11,6 +11,7 @@ use super::contents::Contents;
 use super::engines::Engines;
 use super::judge::{Judge, worlds};
 use super::plan::{Act, Plan};
+use super::player::Player;
 use super::recall::Memory;
 use super::report::{Report, Violation};
 use super::run::{Choice, Run, Start, alone};
@@ -213,6 +214,24 @@ pub fn drawn(plan: &Plan, component: &Component, numbers: &[u16]) -> Result<Repo
     })
 }
 
+/// Takes one run with clients that stand at the plan's start, with each choice by one of these numbers.
+///
+/// # Errors
+/// If the run is a violation.
+pub fn drawn_with<P: Player>(
+    plan: &Plan,
+    component: &Component,
+    players: impl FnOnce(&Start) -> Vec<P>,
+    mut numbers: impl FnMut() -> u64,
+) -> Result<Report, Box<Violation>> {
+    let start = start(plan, component)?;
+    let judge = Judge::new(plan, component, &start, worlds(&start.contents))?;
+    let mut report = Report::default();
+    let mut run = Run::of(plan, &start, players(&start));
+    report.take(&judge, plan, &mut run, |choices| pick(numbers(), choices))?;
+    Ok(report)
+}
+
 /// Picks a choice by a random number. One in sixteen is a fault or an event, if there may be one: with the probability of
 /// steps, all of them would come at the start.
 pub fn pick(number: u64, choices: &[Choice]) -> usize {
@@ -258,21 +277,7 @@ fn one_after_the_other(
     let mut report = Report::default();
     for _ in 0..runs {
         let mut run = Run::live(plan, &mut engines, &start);
-        let (mut taken, mut schedule) = (Vec::new(), Vec::new());
-        loop {
-            let choices = run.choices();
-            if choices.is_empty() {
-                break;
-            }
-            let place = choose(&choices) % choices.len();
-            schedule.push(place);
-            taken.push(choices[place]);
-            run.take(choices[place]);
-        }
-        report.steps += taken.len() as u64;
-        let is_fault = |choice: &&Choice| !matches!(choice, Choice::Step(_));
-        report.faults += taken.iter().filter(is_fault).count() as u64;
-        report.judged(&judge, plan, &run, schedule, &taken)?;
+        report.take(&judge, plan, &mut run, &mut choose)?;
     }
     Ok(report)
 }

@@ -8,6 +8,7 @@ pub mod campaign;
 pub mod clients;
 pub mod contents;
 pub mod digest;
+pub mod engine;
 pub mod engines;
 pub mod explore;
 pub mod judge;

@@ -6,13 +6,16 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
+use tessera::Timestamp;
 use tessera::store::{StoreOp, StoreReply};
-use tessera::{Sessions, Timestamp};
+use tokio::runtime::Runtime;
 
 use super::calls::Call;
 use super::clients::{Client, Log};
 use super::digest::digest;
+use super::engine::Engine;
 use super::linear::Observed;
 use super::plan::{Act, Plan};
 use super::store::{Board, BoardClock, lock};
@@ -70,9 +73,14 @@ pub trait Player {
     fn answer(&mut self, time: i64, answer: StoreReply);
 }
 
+/// The maximum wait for an engine in another process.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A client that runs on its engine.
 pub struct Live {
     which: usize,
+    /// For an engine in another process, which continues by itself.
+    runtime: Option<Rc<Runtime>>,
     board: Arc<Board>,
     future: Option<Pin<Box<dyn Future<Output = ()>>>>,
     stand: Rc<Stand>,
@@ -82,9 +90,11 @@ pub struct Live {
 
 impl Live {
     /// Creates a client and runs it to its first store operation.
-    pub fn start(
+    ///
+    /// The runtime is that of an engine in another process.
+    pub fn start<E: Engine>(
         (plan, board): (&Plan, &Arc<Board>),
-        sessions: &Sessions,
+        (sessions, runtime): (&E, Option<&Rc<Runtime>>),
         which: usize,
         program: Vec<Act>,
         token: Option<String>,
@@ -102,6 +112,7 @@ impl Live {
         };
         let mut live = Self {
             which,
+            runtime: runtime.cloned(),
             board: Arc::clone(board),
             future: Some(Box::pin(client.run())),
             stand: Rc::new(Stand::new(None, true, Log::default())),
@@ -114,12 +125,31 @@ impl Live {
 
     fn poll(&mut self) {
         self.board.turn_to(self.which);
-        if let Some(future) = &mut self.future
-            && future
+        let has_ended = match (&mut self.future, &self.runtime) {
+            (None, _) => false,
+            (Some(future), None) => future
                 .as_mut()
                 .poll(&mut Context::from_waker(Waker::noop()))
-                .is_ready()
-        {
+                .is_ready(),
+            (Some(future), Some(runtime)) => {
+                let (board, which) = (&self.board, self.which);
+                let has_asked = async {
+                    while board.port(which).asked.is_none() {
+                        board.requested().await;
+                    }
+                };
+                let run = async {
+                    tokio::select! {
+                        biased;
+                        () = future => true,
+                        () = has_asked => false,
+                    }
+                };
+                // Without a request in this time, the run is judged as one that hangs.
+                runtime.block_on(async { tokio::time::timeout(PATIENCE, run).await.unwrap_or(false) })
+            }
+        };
+        if has_ended {
             self.future = None;
         }
         let asked = self.board.port(self.which).asked.take();
@@ -163,7 +193,7 @@ impl Player for Live {
 
     fn answer(&mut self, time: i64, answer: StoreReply) {
         self.board.set_time(time);
-        self.board.port(self.which).reply = Some(answer);
+        self.board.port(self.which).answer(answer);
         self.poll();
     }
 }

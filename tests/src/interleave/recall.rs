@@ -82,7 +82,13 @@ impl<'a> Memory<'a> {
         *board.port(which) = Default::default();
         board.set_time(START_MS);
         let (program, token) = (self.plan.programs[which].clone(), self.start.token.token.clone());
-        Live::start((self.plan, board), &sessions[which], which, program, Some(token))
+        Live::start(
+            (self.plan, board),
+            (&sessions[which], None),
+            which,
+            program,
+            Some(token),
+        )
     }
 
     /// Brings a client to a place. Replays the replies unless it is there already.

@@ -43,6 +43,34 @@ impl Report {
         self.most_asked = self.most_asked.max(other.most_asked);
     }
 
+    /// Takes a run to its end with these choices, judges and counts it.
+    ///
+    /// # Errors
+    /// If the run is a violation.
+    pub fn take<P: Player>(
+        &mut self,
+        judge: &Judge<'_>,
+        plan: &Plan,
+        run: &mut Run<'_, P>,
+        mut choose: impl FnMut(&[Choice]) -> usize,
+    ) -> Result<(), Box<Violation>> {
+        let (mut taken, mut schedule) = (Vec::new(), Vec::new());
+        loop {
+            let choices = run.choices();
+            if choices.is_empty() {
+                break;
+            }
+            let place = choose(&choices) % choices.len();
+            schedule.push(place);
+            taken.push(choices[place]);
+            run.take(choices[place]);
+        }
+        self.steps += taken.len() as u64;
+        let is_fault = |choice: &&Choice| !matches!(choice, Choice::Step(_));
+        self.faults += taken.iter().filter(is_fault).count() as u64;
+        self.judged(judge, plan, run, schedule, &taken)
+    }
+
     /// Judges and counts a run that ended with these choices.
     ///
     /// # Errors

@@ -64,13 +64,24 @@ impl<'a> Run<'a, Live> {
         let players = plan.programs.iter().enumerate().map(|(number, program)| {
             let sessions = &engines.sessions[number % engines.sessions.len()];
             let token = Some(start.token.token.clone());
-            Live::start((plan, &engines.board), sessions, number, program.clone(), token)
+            Live::start(
+                (plan, &engines.board),
+                (sessions, None),
+                number,
+                program.clone(),
+                token,
+            )
         });
         Self::new(plan, start.contents.clone(), players.collect())
     }
 }
 
 impl<'a, P: Player> Run<'a, P> {
+    /// Creates a run with these clients.
+    pub fn of(plan: &'a Plan, start: &Start, players: Vec<P>) -> Self {
+        Self::new(plan, start.contents.clone(), players)
+    }
+
     pub(super) fn new(plan: &'a Plan, mut contents: Contents, players: Vec<P>) -> Self {
         contents.remembers = plan.is_stale();
         let (clients, earlier) = (players.into_iter().map(Seat::new).collect(), Vec::new());
@@ -370,7 +381,7 @@ pub fn alone(
     let board = Arc::new(Board::new(1, &[]));
     // A different seed, so that its ids differ from those of others.
     let sessions = wire(plan, component, &board, 1)?;
-    let player = Live::start((plan, &board), &sessions, 0, program, None);
+    let player = Live::start((plan, &board), (&sessions, None), 0, program, None);
     let mut run = Run::new(plan, contents, vec![player]);
     while let Some(choice) = run.choices().first().copied() {
         run.take(choice);

@@ -3,11 +3,12 @@
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use sha2::{Digest as _, Sha256};
 use tessera::store::{Capabilities, StoreOp, StoreReply, StoreService};
 use tessera::{Clock, Random, Timestamp};
+use tokio::sync::Notify;
 
 /// The start time of all clocks: 2026-01-01T00:00:00Z, in milliseconds since 1970.
 pub const START_MS: i64 = 1_767_225_600_000;
@@ -21,6 +22,18 @@ pub struct Port {
     pub reply: Option<StoreReply>,
     /// The number of the client's draws of random bytes.
     pub drawn: u64,
+    /// Wakes the store that waits for the reply.
+    waker: Option<Waker>,
+}
+
+impl Port {
+    /// Gives the reply.
+    pub fn answer(&mut self, reply: StoreReply) {
+        self.reply = Some(reply);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
 }
 
 /// The ports of all clients. An engine's operations belong to the client whose turn it is.
@@ -32,6 +45,8 @@ pub struct Board {
     time: AtomicI64,
     /// The offset of each client's clock, in milliseconds.
     off_by: Vec<i64>,
+    /// Notified of every requested operation.
+    requested: Notify,
 }
 
 impl Board {
@@ -43,6 +58,7 @@ impl Board {
             turn: AtomicUsize::new(0),
             time: AtomicI64::new(START_MS),
             off_by: off_by.to_vec(),
+            requested: Notify::new(),
         }
     }
 
@@ -70,6 +86,11 @@ impl Board {
     /// Sets that time.
     pub fn set_time(&self, millis: i64) {
         self.time.store(millis, Ordering::Relaxed);
+    }
+
+    /// Waits for the next operation that an engine requests.
+    pub(super) async fn requested(&self) {
+        self.requested.notified().await;
     }
 
     fn turn(&self) -> usize {
@@ -118,6 +139,8 @@ impl Random for BoardRandom {
 pub struct SteppedStore {
     board: Arc<Board>,
     capabilities: Capabilities,
+    /// The client whose engine is over the store. Without it, operations belong to the client whose turn it is.
+    client: Option<usize>,
 }
 
 /// Locks a mutex. Poisoning is ignored, because a panic ends the whole test.
@@ -128,7 +151,19 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl SteppedStore {
     /// Creates a store over the ports of a board.
     pub fn new(board: Arc<Board>, capabilities: Capabilities) -> Self {
-        Self { board, capabilities }
+        Self {
+            board,
+            capabilities,
+            client: None,
+        }
+    }
+
+    /// Creates the store of one client.
+    pub fn of_client(board: Arc<Board>, capabilities: Capabilities, client: usize) -> Self {
+        Self {
+            client: Some(client),
+            ..Self::new(board, capabilities)
+        }
     }
 }
 
@@ -138,14 +173,18 @@ impl StoreService for SteppedStore {
     }
 
     async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
-        let (mut op, client) = (Some(op.clone()), self.board.turn());
-        poll_fn(move |_| {
+        let client = self.client.unwrap_or_else(|| self.board.turn());
+        let mut op = Some(op.clone());
+        poll_fn(move |context| {
             let mut port = self.board.port(client);
             if let Some(op) = op.take() {
                 // An unclaimed reply belongs to a call that was dropped.
                 (port.asked, port.reply) = (Some((now, op)), None);
+                port.waker = Some(context.waker().clone());
+                self.board.requested.notify_one();
                 return Poll::Pending;
             }
+            port.waker = Some(context.waker().clone());
             port.reply.take().map_or(Poll::Pending, Poll::Ready)
         })
         .await

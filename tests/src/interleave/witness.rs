@@ -8,9 +8,9 @@ use std::task::{Context, Poll, Waker};
 use tessera::{Component, ConfigurationError, Sessions};
 
 use super::calls::Told;
-use super::clients::{refused, seen};
 use super::contents::Contents;
 use super::digest::digest;
+use super::engine::{refused, seen};
 use super::engines::wire;
 use super::plan::Plan;
 use super::store::Board;
@@ -65,7 +65,7 @@ impl Witness {
                 return Told::Odd("the call waits without a store operation".into());
             };
             asked += 1;
-            port.reply = Some(contents.apply(&question, now, digest(&(asked, &question))));
+            port.answer(contents.apply(&question, now, digest(&(asked, &question))));
         }
     }
 }
