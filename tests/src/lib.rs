@@ -1,5 +1,6 @@
 //! Shared parts of the tests: the store suite, the scenarios and their servers, which apply to all hosts, and helpers.
 
+pub mod adapter;
 pub mod chaos;
 pub(crate) mod dice;
 pub mod edge;

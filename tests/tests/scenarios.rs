@@ -4,7 +4,6 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -29,37 +28,15 @@ fn scenarios() -> Vec<Scenario> {
     scenario::load(&folder()).expect("the scenarios can be read")
 }
 
-/// Runs all, several at a time, and tells of every one that failed. `TESSERA_SCENARIO` names a part of those to be run.
-///
-/// One that is known to fail must fail: once it passes, its mark is to be taken away.
+/// Runs all, several at a time. `TESSERA_SCENARIO` selects some of them.
 fn all_pass(over: &str, run: impl AsyncFn(Scenario) -> Result<(), String> + Sync) {
-    let wanted = std::env::var("TESSERA_SCENARIO").unwrap_or_default();
-    let mut chosen = scenarios();
-    chosen.retain(|scenario| format!("{}: {}", scenario.file, scenario.name).contains(&wanted));
-    assert!(!chosen.is_empty(), "no scenario matches: {wanted}");
-    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                let runtime = runtime.expect("a runtime");
-                while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let ran = runtime.block_on(run(scenario.clone()));
-                    let failed = judge(scenario, ran);
-                    failures.lock().expect("no thread panicked").extend(failed);
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().expect("no thread panicked");
-    let known = chosen
-        .iter()
-        .filter(|scenario| scenario.known_failure.is_some())
-        .count();
-    // Not `print`, which the test harness would swallow: what is known to fail is to be seen.
+    let chosen = scenario::chosen().expect("scenarios");
+    let run = async |(): &(), scenario: &Scenario| run(scenario.clone()).await;
+    let failures = scenario::each(&chosen, AT_ONCE, || Ok(()), run).expect("runtimes");
+    // Not `print`, whose text the test harness would capture.
     let _ = writeln!(
         std::io::stderr(),
-        "{over}: {} scenarios, {known} known to fail, {} failed",
+        "{over}: {} scenarios, {} failed",
         chosen.len(),
         failures.len()
     );
@@ -70,25 +47,6 @@ fn all_pass(over: &str, run: impl AsyncFn(Scenario) -> Result<(), String> + Sync
         chosen.len(),
         failures.join("\n")
     );
-}
-
-fn judge(scenario: &Scenario, ran: Result<(), String>) -> Option<String> {
-    let Scenario {
-        file,
-        name,
-        known_failure,
-        ..
-    } = scenario;
-    match (ran, known_failure) {
-        (ran, None) => ran.err(),
-        (Err(error), Some(why)) => {
-            let _ = writeln!(std::io::stderr(), "known to fail: {error}\n    because {why}");
-            None
-        }
-        (Ok(()), Some(_)) => Some(format!(
-            "{file}: {name:?} passes: take its \"known-failure\" away"
-        )),
-    }
 }
 
 /// Without a sweeper: the scenarios have a clock of their own.

@@ -2,31 +2,23 @@
 //!
 //! `tests/scenarios/README.md` describes the format. [`load`] reads a directory of scenarios, and [`run`] runs one.
 
-mod args;
-mod clock;
 mod compare;
-mod host_steps;
-mod outcome;
-mod policy;
-mod remote;
-mod remote_host;
-mod remote_host_steps;
-mod remote_json;
-mod remote_runner;
-mod remote_session;
-mod remote_session_steps;
-mod remote_subject_steps;
+mod many;
+mod promises;
 mod runner;
-mod session_steps;
+mod shown;
 mod text;
 mod token_steps;
-mod value;
 
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-pub use runner::{Pace, run, run_in_worker, run_on};
+use crate::adapter::args::Args;
+
+pub use crate::adapter::rust::Pace;
+pub use many::{chosen, each};
+pub use runner::{run, run_in_worker, run_on};
 
 /// The start time of every scenario: 2026-01-01T00:00:00Z, in milliseconds since 1970.
 pub const BEGINNING_MS: u64 = 1_767_225_600_000;
@@ -54,9 +46,9 @@ pub struct Scenario {
 
 impl Scenario {
     fn read(file: &str, scenario: &Value) -> Result<Self, String> {
-        let mut args = args::Args::new(scenario)?;
+        let mut args = Args::new(scenario)?;
         let name = args.text("name")?;
-        let read = |args: &mut args::Args| {
+        let read = |args: &mut Args| {
             args.optional("why");
             let scenario = Self {
                 file: file.to_owned(),

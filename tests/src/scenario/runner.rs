@@ -3,45 +3,30 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tessera::store::StoreService;
-use tessera::{Component, Session, SessionError, Sessions};
+use tessera::Component;
 use tokio::sync::mpsc;
 
-use super::args::{Args, as_text, as_texts};
-use super::clock::ScenarioClock;
 use super::compare::{Match, difference};
-use super::outcome::Outcome;
-use super::remote::Remote;
-use super::{BEGINNING_MS, Scenario, outcome, text};
+use super::shown::shown;
+use super::{BEGINNING_MS, Scenario, promises, text};
+use crate::adapter::args::{Args, as_list, as_text, as_texts};
+use crate::adapter::clock::ScenarioClock;
+use crate::adapter::rust::{Pace, RustAdapter};
+use crate::adapter::worker::WorkerAdapter;
+use crate::adapter::{Adapter, Configuration, Outcome, value};
 use crate::edge::Worker;
 use crate::stores::{Fault, Paused, Script, Scripted};
 
-/// The pace of the store's replies, and the host's memory of opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// Replies as the store gives them.
-    Own,
-    /// The same, and hosts do not remember opens.
-    Forgetful,
-    /// No reply is ready at the first poll.
-    NeverReady,
-}
-
 /// The state that the steps of one scenario share.
-pub(super) struct Runner<S> {
-    pub(super) component: Component,
-    pub(super) scenario: Scenario,
-    pub(super) pace: Pace,
+pub(super) struct Runner<S, A> {
+    adapter: A,
+    scenario: Scenario,
     pub(super) store: Scripted<S>,
     pub(super) clock: ScenarioClock,
-    pub(super) hosts: BTreeMap<String, Sessions>,
-    pub(super) sessions: BTreeMap<String, Arc<Session>>,
     pub(super) variables: BTreeMap<String, String>,
-    /// The hosts and sessions, instead of those above, if the engine is in a Worker.
-    pub(super) remote: Option<Remote<S>>,
     paused: mpsc::UnboundedReceiver<Paused>,
 }
 
@@ -66,7 +51,9 @@ pub async fn run_on<S: StoreService>(
     store: S,
     pace: Pace,
 ) -> Result<(), String> {
-    run_with(component, scenario, store, pace, None).await
+    let clock = ScenarioClock::new(BEGINNING_MS);
+    let adapter = RustAdapter::new(component.clone(), clock.clone(), pace);
+    run_with(scenario, store, clock, adapter).await
 }
 
 /// Runs a scenario on the engine in a Worker, where no reply of the store is ready at once.
@@ -78,31 +65,24 @@ pub async fn run_in_worker<S: StoreService>(
     store: S,
     worker: &Worker,
 ) -> Result<(), String> {
-    let component = Component::embedded().map_err(|error| error.to_string())?;
-    let remote = Remote::new(worker.clone());
-    run_with(&component, scenario, store, Pace::NeverReady, Some(remote)).await
+    let clock = ScenarioClock::new(BEGINNING_MS);
+    let adapter = WorkerAdapter::new(worker.clone(), clock.clone());
+    run_with(scenario, store, clock, adapter).await
 }
 
-async fn run_with<S: StoreService>(
-    component: &Component,
+async fn run_with<S: StoreService, A: Adapter<S>>(
     scenario: &Scenario,
     store: S,
-    pace: Pace,
-    remote: Option<Remote<S>>,
+    clock: ScenarioClock,
+    adapter: A,
 ) -> Result<(), String> {
     let (store, paused) = Scripted::new(store);
-    let clock = ScenarioClock::new(BEGINNING_MS);
-    let (hosts, sessions, variables) = Default::default();
     let mut runner = Runner {
-        component: component.clone(),
+        adapter,
         scenario: scenario.clone(),
-        pace,
         store,
         clock,
-        hosts,
-        sessions,
-        variables,
-        remote,
+        variables: BTreeMap::new(),
         paused,
     };
     let ran = async {
@@ -124,15 +104,10 @@ fn brief(message: &str) -> String {
     format!("{start} …")
 }
 
-impl<S: StoreService> Runner<S> {
+impl<S: StoreService, A: Adapter<S>> Runner<S, A> {
     async fn begin(&mut self) -> Result<(), String> {
         let none = Args::new(&Value::Object(Default::default()))?;
-        let configured = if self.remote.is_some() {
-            self.far_configure("main", none).await?
-        } else {
-            self.configure("main", none)?
-        };
-        match configured {
+        match self.configure("main", none).await? {
             Ok(_) => Ok(()),
             Err(error) => Err(format!("the configuration of the host main is refused: {error}")),
         }
@@ -158,7 +133,7 @@ impl<S: StoreService> Runner<S> {
             let (times, steps) = (args.number("times")?, args.value("steps")?);
             args.finish()?;
             for place in 0..times {
-                let steps = super::args::as_list("steps", text::number(&steps, place))?;
+                let steps = as_list("steps", text::number(&steps, place))?;
                 self.steps(&steps)
                     .await
                     .map_err(|error| format!("time {place}: {error}"))?;
@@ -188,33 +163,77 @@ impl<S: StoreService> Runner<S> {
         }
     }
 
-    async fn perform(&mut self, what: &str, args: Args) -> Result<(Outcome, Match), String> {
+    async fn perform(&mut self, what: &str, mut args: Args) -> Result<(Outcome, Match), String> {
         match what {
-            "configure" | "policy" | "create" | "open" | "verify" | "list" | "revoke" | "revoke-all"
-            | "revoke-others" | "jwt-key" => {
-                if self.remote.is_some() {
-                    return self.far_host_step(what, args).await;
-                }
-                self.host_step(what, args).await
+            "configure" => {
+                let name = args.text("as")?;
+                Ok((self.configure(&name, args).await?, Match::Members))
             }
             "advance" | "set-clock" | "tamper" | "forge" | "compare" | "measure" | "read-record"
             | "put-record" | "delete-record" => self.token_step(what, args).await,
-            _ if self.remote.is_some() => self.far_session_step(what, args).await,
-            _ => self.session_step(what, args).await,
+            _ => {
+                let how = match what {
+                    "policy" | "entries" => Match::Exact,
+                    "list" => Match::AnyOrder,
+                    _ => Match::Members,
+                };
+                Ok((self.engine_step(what, args).await?, how))
+            }
         }
     }
 
+    /// Takes a step on the engine, and keeps the variables of its result.
+    async fn engine_step(&mut self, what: &str, mut args: Args) -> Result<Outcome, String> {
+        let variable = match what {
+            "save" | "rotate" | "authenticate" | "reissue" => args.optional_text("token-as")?,
+            "details" => args.optional_text("public-id-as")?,
+            "csrf-token" => Some(args.text_or("as", "csrf")?),
+            "jwt-key" => args.optional_text("as")?,
+            _ => None,
+        };
+        let (mut step, mut members) = (what, args);
+        if what == "fill" {
+            (step, members) = ("update", filling(members)?);
+        }
+        let (adapter, name) = (self.adapter.clone(), step.to_owned());
+        let outcome = self
+            .call(async move { adapter.perform(&name, members).await })
+            .await??;
+        if let (Some(variable), Ok(result)) = (variable, &outcome) {
+            let text = match what {
+                "details" => result.get("public-id"),
+                "csrf-token" | "jwt-key" => Some(result),
+                _ => result.get("token"),
+            };
+            let text = text.and_then(Value::as_str).ok_or("no token was issued")?;
+            self.variables.insert(variable, text.to_owned());
+        }
+        shown(step, outcome)
+    }
+
+    /// Creates a host with the scenario's policy and keys and the changes of the step.
+    async fn configure(&mut self, name: &str, mut args: Args) -> Result<Outcome, String> {
+        let (mut policy, mut promised) = (self.scenario.policy.clone(), self.scenario.store.clone());
+        policy.append(&mut args.optional_object("policy")?);
+        promised.append(&mut args.optional_object("store")?);
+        let preset = args
+            .optional_text("preset")?
+            .or_else(|| self.scenario.preset.clone());
+        let keys = keys(args.optional("keys").or_else(|| self.scenario.keys.clone()))?;
+        args.finish()?;
+        let store = promises::promise(&self.store, &promised)?;
+        let with = Configuration { policy, preset, keys };
+        self.adapter.configure(name, with, store).await
+    }
+
     /// Runs a call to its end, and meanwhile the steps that its operations wait for.
-    pub(super) async fn call<T>(
-        &mut self,
-        call: impl Future<Output = Result<T, SessionError>>,
-    ) -> Result<Result<T, Value>, String> {
+    async fn call<T>(&mut self, call: impl Future<Output = T>) -> Result<T, String> {
         let mut call = Box::pin(call);
         loop {
             let paused = tokio::select! {
                 biased;
                 paused = self.paused.recv() => paused,
-                answer = &mut call => return Ok(answer.map_err(|error| outcome::error(&error))),
+                answer = &mut call => return Ok(answer),
             };
             if let Some(Paused { steps, go_on }) = paused {
                 let done = self.steps(&steps).await;
@@ -225,29 +244,41 @@ impl<S: StoreService> Runner<S> {
         }
     }
 
-    pub(super) fn host(&self, args: &mut Args) -> Result<Sessions, String> {
-        let name = args.text_or("host", "main")?;
-        self.hosts
-            .get(&name)
-            .cloned()
-            .ok_or_else(|| format!("unknown host {name:?}"))
-    }
-
     /// The prefix of all keys of a host.
-    pub(super) fn key_prefix(&self, args: &mut Args) -> Result<String, String> {
-        if self.remote.is_some() {
-            return self.far_key_prefix(args);
-        }
-        Ok(self.host(args)?.policy().key_prefix.clone())
+    pub(super) async fn key_prefix(&self, args: &mut Args) -> Result<String, String> {
+        let host: Map<String, Value> = args
+            .optional("host")
+            .map(|host| ("host".to_owned(), host))
+            .into_iter()
+            .collect();
+        let policy = self.adapter.perform("policy", host.into()).await?;
+        let policy = policy.map_err(|error| error.to_string())?;
+        as_text("key-prefix", &policy["key-prefix"])
     }
+}
 
-    pub(super) fn session(&self, args: &mut Args) -> Result<Arc<Session>, String> {
-        let name = args.text("on")?;
-        self.sessions
-            .get(&name)
-            .cloned()
-            .ok_or_else(|| format!("unknown session {name:?}"))
-    }
+/// The changes of a `fill`.
+fn filling(mut args: Args) -> Result<Args, String> {
+    let (count, name, new) = (args.number("count")?, args.text("name")?, args.value("value")?);
+    let named = |place: u64| (name.replace('#', &place.to_string()), new.clone());
+    let changes: Map<String, Value> = (0..count).map(named).collect();
+    let mut members = args.into_rest();
+    members.insert("changes".to_owned(), changes.into());
+    Ok(members.into())
+}
+
+/// Reads keys as `{"id", "secret"}`, with the secret in base64url. By default there is one key, `2026-01`.
+fn keys(keys: Option<Value>) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let Some(keys) = keys else {
+        return Ok(vec![("2026-01".to_owned(), vec![7; 32])]);
+    };
+    let read = |key: &Value| {
+        let mut args = Args::new(key)?;
+        let (id, secret) = (args.text("id")?, args.text("secret")?);
+        args.finish()?;
+        Ok((id, value::from_base64url(&secret)?))
+    };
+    as_list("keys", keys)?.iter().map(read).collect()
 }
 
 /// Reads the faults and pauses of a step.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::args::Args;
+use crate::adapter::args::Args;
 
 /// Expands `{"repeat": text, "times": n}` to a text, and `{"list-of": n, "each": value}` to a list.
 /// In the list, `#` stands for the index, from 0.

@@ -11,15 +11,15 @@ use tessera::Timestamp;
 use tessera::store::{Condition, Expected, Methods, Placement, Store as _, StoreService};
 
 use super::BEGINNING_MS;
-use super::args::{Args, as_list, as_text};
 use super::compare::Match;
-use super::outcome::{self, Outcome};
 use super::runner::Runner;
-use super::value::{base64url, from_base64url};
+use crate::adapter::args::{Args, as_list, as_text};
+use crate::adapter::value::{base64url, from_base64url};
+use crate::adapter::{Adapter, Outcome, outcome};
 
 const MINUTE_MS: u64 = 60_000;
 
-impl<S: StoreService> Runner<S> {
+impl<S: StoreService, A: Adapter<S>> Runner<S, A> {
     pub(super) async fn token_step(&mut self, what: &str, args: Args) -> Result<(Outcome, Match), String> {
         let mut args = args;
         let answer = match what {
@@ -81,7 +81,7 @@ impl<S: StoreService> Runner<S> {
     }
 
     async fn record_step(&mut self, what: &str, mut args: Args) -> Result<(Outcome, Match), String> {
-        let prefix = self.key_prefix(&mut args)?;
+        let prefix = self.key_prefix(&mut args).await?;
         let key = format!("{prefix}{}", session_id(&args.text("token")?)?);
         let (store, now) = (
             Methods(Arc::clone(self.store.inner())),

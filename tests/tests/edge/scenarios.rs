@@ -1,7 +1,5 @@
 //! Every scenario, on the engine in workerd and over the Worker's stores.
 
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -16,51 +14,25 @@ use crate::{nothing, start, tell};
 /// How many run at a time.
 const AT_ONCE: usize = 8;
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
-}
-
-/// How a scenario ended.
-enum Ended {
-    Passed,
-    Failed(String),
-    /// It asks for more than the store promises: the Rust host ends it otherwise as well, where its store promises as little.
-    NeedsMore,
-}
-
 /// What a store promises, by the names of `wit/store.wit`, where that is less than scenarios take for granted.
 type Promises<'a> = &'a [(&'a str, Value)];
 
-/// Runs all, several at a time; answers how many asked for more than the store promises.
-/// `TESSERA_SCENARIO` names a part of those to be run.
+/// Runs all, several at a time; returns the number of those that need more than the store promises: the Rust host fails them as
+/// well over a store that promises as little. `TESSERA_SCENARIO` selects some of them.
 fn all_pass(worker: &Worker, kind: &str, promises: Promises<'_>) -> usize {
-    let wanted = std::env::var("TESSERA_SCENARIO").unwrap_or_default();
-    let mut chosen = scenario::load(&folder()).expect("the scenarios can be read");
-    chosen.retain(|scenario| format!("{}: {}", scenario.file, scenario.name).contains(&wanted));
-    assert!(!chosen.is_empty(), "no scenario matches: {wanted}");
-    let (next, ends) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_time()
-                    .build();
-                let runtime = runtime.expect("a runtime");
-                while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let ended = runtime.block_on(run(worker, kind, promises, scenario));
-                    ends.lock().expect("no thread panicked").push(ended);
-                }
-            });
+    let chosen = scenario::chosen().expect("scenarios");
+    let needing = AtomicUsize::new(0);
+    let run = async |(): &(), scenario: &Scenario| {
+        let scenario = &promising(scenario, promises);
+        let ran = run(worker, kind, scenario).await;
+        if ran.is_err() && !promises.is_empty() && !passes_in_the_host(scenario).await {
+            needing.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
         }
-    });
-    let (mut failures, mut needing) = (Vec::new(), 0);
-    for ended in ends.into_inner().expect("no thread panicked") {
-        match ended {
-            Ended::Passed => {}
-            Ended::Failed(error) => failures.push(error),
-            Ended::NeedsMore => needing += 1,
-        }
-    }
+        ran
+    };
+    let failures = scenario::each(&chosen, AT_ONCE, || Ok(()), run).expect("runtimes");
+    let needing = needing.into_inner();
     tell(&format!(
         "workerd, {kind}: {} scenarios, {needing} that need a store which promises more, {} failed",
         chosen.len(),
@@ -75,19 +47,10 @@ fn all_pass(worker: &Worker, kind: &str, promises: Promises<'_>) -> usize {
     needing
 }
 
-async fn run(worker: &Worker, kind: &str, promises: Promises<'_>, scenario: &Scenario) -> Ended {
-    let scenario = &promising(scenario, promises);
+async fn run(worker: &Worker, kind: &str, scenario: &Scenario) -> Result<(), String> {
     let beginning = Timestamp::from_millis(BEGINNING_MS);
-    let store = Remote::with_clock_from(worker, kind, beginning).expect("a store");
-    match (
-        scenario::run_in_worker(scenario, store, worker).await,
-        &scenario.known_failure,
-    ) {
-        (Ok(()), None) | (Err(_), Some(_)) => Ended::Passed,
-        (Ok(()), Some(_)) => Ended::Failed(format!("{}: {:?} passes", scenario.file, scenario.name)),
-        (Err(_), None) if !promises.is_empty() && !passes_in_the_host(scenario).await => Ended::NeedsMore,
-        (Err(error), None) => Ended::Failed(error),
-    }
+    let store = Remote::with_clock_from(worker, kind, beginning)?;
+    scenario::run_in_worker(scenario, store, worker).await
 }
 
 /// The scenario over a store that promises no more than this; what it says itself of its store counts.

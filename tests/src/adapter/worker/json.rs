@@ -1,4 +1,4 @@
-//! Converts the JSON of the engine in a Worker to the form of scenarios.
+//! Converts the JSON of the engine in a Worker to that of adapters.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,17 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tessera_contract::form;
 
-use super::{BEGINNING_MS, value};
+use crate::adapter::value;
 
 /// Reads a 64-bit number, which is a text in the Worker's JSON.
 pub(super) fn digits(value: &Value) -> Option<i128> {
     value.as_str().and_then(|digits| digits.parse().ok())
 }
 
-/// A moment, relative to the start of the scenario.
+/// Converts a moment to a JSON number.
 pub(super) fn moment(value: &Value) -> Value {
-    let moment = digits(value).map(|at| at - i128::from(BEGINNING_MS));
-    moment
-        .and_then(|at| i64::try_from(at).ok())
-        .map_or(Value::Null, Value::from)
+    let moment = digits(value).and_then(|at| u64::try_from(at).ok());
+    moment.map_or(Value::Null, Value::from)
 }
 
 pub(super) fn kebab(camel: &str) -> String {
@@ -41,7 +39,7 @@ pub(super) fn camel(kebab: &str) -> String {
     })
 }
 
-/// Converts a record to the form of scenarios: members with WIT's names, and times relative to the scenario's start.
+/// Converts a record: members with WIT's names, and times as numbers.
 pub(super) fn record(value: &Value) -> Value {
     const MOMENTS: [&str; 6] = [
         "expiresAt",
@@ -63,13 +61,7 @@ pub(super) fn record(value: &Value) -> Value {
     members.map(member).collect::<Map<_, _>>().into()
 }
 
-pub(super) fn grant(value: &Value) -> Value {
-    let mut grant = record(value);
-    grant["token"] = value.get("token").is_some_and(Value::is_string).into();
-    grant
-}
-
-/// Converts an object of fields to the form of scenarios.
+/// Converts an object of fields.
 pub(super) fn fields(text: &Value) -> Result<Value, String> {
     let text = text.as_str().ok_or("the fields are missing")?;
     let fields: BTreeMap<String, Box<RawValue>> =

@@ -1,33 +1,28 @@
-//! The results of calls as JSON, with WIT's names. Times are relative to the start of the scenario.
+//! The results of calls as JSON, with WIT's names. Times are in milliseconds since 1970.
 
 use serde_json::{Map, Value, json};
 use tessera::{
     Claims, ConfigurationError, Details, Grant, SessionError, SessionSummary, Status, Timestamp, TokenFault,
 };
 
-use super::{BEGINNING_MS, value};
+use super::value;
 
 /// A result, or an error as `{"error": kind, "about": …, "number": …}`.
-pub(super) type Outcome = Result<Value, Value>;
+pub type Outcome = Result<Value, Value>;
 
-fn moment(at: Timestamp) -> i128 {
-    i128::from(at.as_millis()) - i128::from(BEGINNING_MS)
+pub(crate) fn moment(at: Timestamp) -> Value {
+    at.as_millis().into()
 }
 
-/// A moment, relative to the start of the scenario.
-pub(super) fn moment_json(at: Timestamp) -> Value {
-    i64::try_from(moment(at)).map_or(Value::Null, Value::from)
-}
-
-pub(super) fn grant(grant: &Grant) -> Value {
+pub(crate) fn grant(grant: &Grant) -> Value {
     json!({
-        "token": grant.token.is_some(),
-        "expires-at": moment_json(grant.expires_at),
-        "ends-at": moment_json(grant.ends_at),
+        "token": grant.token,
+        "expires-at": moment(grant.expires_at),
+        "ends-at": moment(grant.ends_at),
     })
 }
 
-pub(super) fn details(details: &Details) -> Value {
+pub(crate) fn details(details: &Details) -> Value {
     json!({
         "status": match details.status {
             Status::Draft => "draft",
@@ -36,10 +31,10 @@ pub(super) fn details(details: &Details) -> Value {
         },
         "public-id": details.public_id,
         "subject": details.subject,
-        "created-at": moment_json(details.created_at),
-        "authenticated-at": details.authenticated_at.map(moment_json),
-        "expires-at": moment_json(details.expires_at),
-        "ends-at": moment_json(details.ends_at),
+        "created-at": moment(details.created_at),
+        "authenticated-at": details.authenticated_at.map(moment),
+        "expires-at": moment(details.expires_at),
+        "ends-at": moment(details.ends_at),
         "generation": details.generation,
         "touch-due": details.touch_due,
         "renew-due": details.renew_due,
@@ -48,7 +43,7 @@ pub(super) fn details(details: &Details) -> Value {
     })
 }
 
-pub(super) fn claims(claims: &Claims) -> Value {
+pub(crate) fn claims(claims: &Claims) -> Value {
     let data: Map<String, Value> = claims
         .data
         .iter()
@@ -57,14 +52,14 @@ pub(super) fn claims(claims: &Claims) -> Value {
     json!({
         "public-id": claims.public_id,
         "generation": claims.generation,
-        "issued-at": moment_json(claims.issued_at),
-        "expires-at": moment_json(claims.expires_at),
+        "issued-at": moment(claims.issued_at),
+        "expires-at": moment(claims.expires_at),
         "subject": claims.subject,
         "data": data,
     })
 }
 
-pub(super) fn summary(summary: &SessionSummary) -> Value {
+pub(crate) fn summary(summary: &SessionSummary) -> Value {
     let fields: Map<String, Value> = summary
         .fields
         .iter()
@@ -72,21 +67,21 @@ pub(super) fn summary(summary: &SessionSummary) -> Value {
         .collect();
     json!({
         "public-id": summary.public_id,
-        "created-at": moment_json(summary.created_at),
-        "authenticated-at": moment_json(summary.authenticated_at),
-        "last-seen-at": moment_json(summary.last_seen_at),
-        "expires-at": moment_json(summary.expires_at),
-        "ends-at": moment_json(summary.ends_at),
+        "created-at": moment(summary.created_at),
+        "authenticated-at": moment(summary.authenticated_at),
+        "last-seen-at": moment(summary.last_seen_at),
+        "expires-at": moment(summary.expires_at),
+        "ends-at": moment(summary.ends_at),
         "current": summary.current,
         "fields": fields,
     })
 }
 
-pub(super) fn error_of(kind: &str) -> Value {
+pub(crate) fn error_of(kind: &str) -> Value {
     json!({ "error": kind })
 }
 
-pub(super) fn error(error: &SessionError) -> Value {
+pub(crate) fn error(error: &SessionError) -> Value {
     use SessionError as E;
     match error {
         E::Busy => error_of("busy"),
@@ -135,7 +130,7 @@ fn token_fault(fault: TokenFault) -> &'static str {
     }
 }
 
-pub(super) fn refused(error: &ConfigurationError) -> Value {
+pub(crate) fn refused(error: &ConfigurationError) -> Value {
     match error {
         ConfigurationError::InvalidPolicy { field, reason } => {
             json!({"error": "invalid-policy", "about": field, "reason": reason})

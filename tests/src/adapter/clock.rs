@@ -7,18 +7,18 @@ use tessera::{Clock, Timestamp};
 
 /// A clock that the scenario sets.
 #[derive(Clone)]
-pub(super) struct ScenarioClock(Arc<AtomicU64>);
+pub(crate) struct ScenarioClock(Arc<AtomicU64>);
 
 impl ScenarioClock {
-    pub(super) fn new(milliseconds: u64) -> Self {
+    pub(crate) fn new(milliseconds: u64) -> Self {
         Self(Arc::new(AtomicU64::new(milliseconds)))
     }
 
-    pub(super) fn read(&self) -> u64 {
+    pub(crate) fn read(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
 
-    pub(super) fn set(&self, milliseconds: u64) {
+    pub(crate) fn set(&self, milliseconds: u64) {
         self.0.store(milliseconds, Ordering::SeqCst);
     }
 }

@@ -9,8 +9,8 @@ use tessera_contract::state::{Failed, Fields, Opened, State, StateError, WRITER_
 use tessera_contract::store::{Seed, Seen};
 use tessera_contract::{Details, Status, Timestamp};
 
-use super::outcome::{self, Outcome};
-use super::remote_host::{Ended, Host, outcome_of};
+use super::host::{Ended, Host, outcome_of};
+use crate::adapter::outcome::{self, Outcome};
 use tessera_contract::form::Unfit;
 
 /// The state of a session between calls.
@@ -51,7 +51,7 @@ pub(super) struct Begun {
     seed: Option<Seed>,
 }
 
-/// Converts an error of a session's state to the form of scenarios.
+/// Converts an error of a session's state.
 pub(super) fn state_error(error: &StateError) -> Value {
     match error {
         StateError::Busy => outcome::error_of("busy"),

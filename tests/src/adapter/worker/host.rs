@@ -12,8 +12,10 @@ use tessera::{Clock as _, Timestamp};
 use tessera_contract::form::FieldLimits;
 use tessera_contract::store::{Seed, Seen};
 
-use super::clock::ScenarioClock;
-use super::outcome::Outcome;
+use super::json::camel;
+use crate::adapter::Configuration;
+use crate::adapter::clock::ScenarioClock;
+use crate::adapter::outcome::Outcome;
 use crate::edge::Worker;
 use crate::stores::Scripted;
 
@@ -56,7 +58,7 @@ pub(super) struct Ended {
     pub(super) told_at: Timestamp,
 }
 
-/// Converts an error of the engine to the form of scenarios.
+/// Converts an error of the engine.
 fn error_of(error: &Value) -> Value {
     json!({
         "error": error["kind"],
@@ -96,7 +98,16 @@ impl<S: StoreService> Host<S> {
     }
 
     /// Configures the engine. If that succeeds, keeps its number, the policy and the handle of a draft.
-    pub(super) async fn configure(&mut self, policy: Value, keys: Value) -> Result<Outcome, String> {
+    pub(super) async fn configure(&mut self, with: Configuration) -> Result<Outcome, String> {
+        let preset = with.preset.unwrap_or_else(|| "standard".to_owned());
+        let mut policy = self.call("sessions#starting-policy", json!([preset])).await?;
+        for (name, value) in with.policy {
+            policy[camel(&name)] = value;
+        }
+        let keys = with.keys.into_iter();
+        let keys: Value = keys
+            .map(|(id, secret)| json!({"id": id, "secret": secret}))
+            .collect();
         let done = self.call("sessions#configure", json!([policy, keys])).await?;
         let configured = outcome_of(&done);
         if let Ok(engine) = &configured {
@@ -105,7 +116,7 @@ impl<S: StoreService> Host<S> {
             let draft = draft.map_err(|error| error.to_string())?;
             self.draft = draft.as_str().ok_or("a draft has no handle")?.into();
         }
-        Ok(configured)
+        Ok(configured.map(|_| Value::Null))
     }
 
     pub(super) fn now(&self) -> Timestamp {

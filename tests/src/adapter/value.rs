@@ -2,22 +2,22 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use tessera::Value;
 
 use super::args::as_text;
 
-pub(super) fn base64url(bytes: &[u8]) -> String {
+pub(crate) fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-pub(super) fn from_base64url(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn from_base64url(text: &str) -> Result<Vec<u8>, String> {
     URL_SAFE_NO_PAD
         .decode(text)
         .map_err(|error| format!("not base64url: {error}"))
 }
 
-pub(super) fn from_json(value: &Json) -> Result<Value, String> {
+pub(crate) fn from_json(value: &Json) -> Result<Value, String> {
     let unfit = || format!("not a value: {value}");
     let Some((kind, content)) = value
         .as_object()
@@ -41,7 +41,7 @@ pub(super) fn from_json(value: &Json) -> Result<Value, String> {
     })
 }
 
-pub(super) fn to_json(value: &Value) -> Json {
+pub(crate) fn to_json(value: &Value) -> Json {
     match value {
         Value::Null => json!({"null": true}),
         Value::Boolean(value) => json!({"boolean": value}),
@@ -53,4 +53,25 @@ pub(super) fn to_json(value: &Value) -> Json {
         Value::Bytes(value) => json!({"bytes": base64url(value)}),
         Value::Json(value) => json!({"json": value}),
     }
+}
+
+/// Reads the changes of an `update`, where null removes a field.
+pub(crate) fn changes(changes: &Map<String, Json>) -> Result<Vec<(String, Option<Value>)>, String> {
+    let read = |(name, new): (&String, &Json)| {
+        let new = if new.is_null() {
+            None
+        } else {
+            Some(from_json(new)?)
+        };
+        Ok((name.clone(), new))
+    };
+    changes.iter().map(read).collect()
+}
+
+/// Shows fields as pairs of a name and a value, in their order.
+pub(crate) fn pairs(fields: &[(String, Value)]) -> Json {
+    fields
+        .iter()
+        .map(|(name, field)| json!([name, to_json(field)]))
+        .collect()
 }

@@ -1,27 +1,11 @@
-//! Policies and capabilities of stores as JSON, with WIT's names.
+//! Policies as JSON, with WIT's names.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tessera::store::{Capabilities, StoreService};
 use tessera::{CapRule, FieldRule, Policy, Preset, ReuseRule, TokenFormat};
 
-use super::args::{as_text, as_texts};
-use crate::stores::Scripted;
-
-fn milliseconds(name: &str, value: &Value) -> Result<Duration, String> {
-    number(name, value).map(Duration::from_millis)
-}
-
-fn number(name: &str, value: &Value) -> Result<u64, String> {
-    value
-        .as_u64()
-        .ok_or_else(|| format!("{name:?} is not a whole number: {value}"))
-}
-
-fn small(name: &str, value: &Value) -> Result<u32, String> {
-    u32::try_from(number(name, value)?).map_err(|error| format!("{name:?}: {error}"))
-}
+use crate::adapter::args::{as_milliseconds, as_small_number, as_text, as_texts};
 
 fn optional<T>(
     name: &str,
@@ -70,26 +54,26 @@ pub(super) fn level(name: &str) -> Result<Preset, String> {
 pub(super) fn apply(policy: &mut Policy, changes: &Map<String, Value>) -> Result<(), String> {
     for (name, value) in changes {
         match name.as_str() {
-            "idle-timeout-ms" => policy.idle_timeout = milliseconds(name, value)?,
-            "absolute-timeout-ms" => policy.absolute_timeout = milliseconds(name, value)?,
-            "touch-interval-ms" => policy.touch_interval = milliseconds(name, value)?,
-            "renew-interval-ms" => policy.renew_interval = optional(name, value, milliseconds)?,
-            "rotation-grace-ms" => policy.rotation_grace = milliseconds(name, value)?,
-            "token-lifetime-ms" => policy.token_lifetime = milliseconds(name, value)?,
-            "sessions-per-subject" => policy.sessions_per_subject = optional(name, value, small)?,
+            "idle-timeout-ms" => policy.idle_timeout = as_milliseconds(name, value)?,
+            "absolute-timeout-ms" => policy.absolute_timeout = as_milliseconds(name, value)?,
+            "touch-interval-ms" => policy.touch_interval = as_milliseconds(name, value)?,
+            "renew-interval-ms" => policy.renew_interval = optional(name, value, as_milliseconds)?,
+            "rotation-grace-ms" => policy.rotation_grace = as_milliseconds(name, value)?,
+            "token-lifetime-ms" => policy.token_lifetime = as_milliseconds(name, value)?,
+            "sessions-per-subject" => policy.sessions_per_subject = optional(name, value, as_small_number)?,
             "cap-rule" => policy.cap_rule = one_of(name, value, &CAP_RULES)?,
             "field-rule" => policy.field_rule = one_of(name, value, &FIELD_RULES)?,
             "reuse-rule" => policy.reuse_rule = one_of(name, value, &REUSE_RULES)?,
             "token-format" => policy.token_format = one_of(name, value, &TOKEN_FORMATS)?,
             "issuer" => policy.issuer = as_text(name, value)?,
             "audience" => policy.audience = as_text(name, value)?,
-            "clock-skew-ms" => policy.clock_skew = milliseconds(name, value)?,
-            "maximum-token-bytes" => policy.maximum_token_bytes = small(name, value)?,
-            "maximum-name-bytes" => policy.maximum_name_bytes = small(name, value)?,
-            "maximum-value-bytes" => policy.maximum_value_bytes = small(name, value)?,
-            "maximum-record-bytes" => policy.maximum_record_bytes = small(name, value)?,
-            "maximum-fields" => policy.maximum_fields = small(name, value)?,
-            "record-format" => policy.record_format = small(name, value)?,
+            "clock-skew-ms" => policy.clock_skew = as_milliseconds(name, value)?,
+            "maximum-token-bytes" => policy.maximum_token_bytes = as_small_number(name, value)?,
+            "maximum-name-bytes" => policy.maximum_name_bytes = as_small_number(name, value)?,
+            "maximum-value-bytes" => policy.maximum_value_bytes = as_small_number(name, value)?,
+            "maximum-record-bytes" => policy.maximum_record_bytes = as_small_number(name, value)?,
+            "maximum-fields" => policy.maximum_fields = as_small_number(name, value)?,
+            "record-format" => policy.record_format = as_small_number(name, value)?,
             "key-prefix" => policy.key_prefix = as_text(name, value)?,
             "public-fields" => policy.public_fields = as_texts(name, value.clone())?,
             "token-fields" => policy.token_fields = as_texts(name, value.clone())?,
@@ -134,48 +118,4 @@ pub(super) fn to_json(policy: &Policy) -> Value {
         "public-fields": policy.public_fields,
         "token-fields": policy.token_fields,
     })
-}
-
-/// Returns the same store with these changes to its capabilities.
-pub(super) fn promise<S: StoreService>(
-    store: &Scripted<S>,
-    changes: &Map<String, Value>,
-) -> Result<Scripted<S>, String> {
-    let mut store = store.clone();
-    for (name, value) in changes {
-        store = match name.as_str() {
-            "rows-bring-values" if value == false => store.without_values_in_rows(),
-            "page-size" => store.with_page_size(small(name, value)?),
-            _ => {
-                let mut outcome = Ok(());
-                let promising = store.promising(|promised| outcome = change(promised, name, value));
-                outcome?;
-                promising
-            }
-        }
-    }
-    Ok(store)
-}
-
-fn change(promised: &mut Capabilities, name: &str, value: &Value) -> Result<(), String> {
-    let boolean = || {
-        value
-            .as_bool()
-            .ok_or_else(|| format!("{name:?} is not true or false: {value}"))
-    };
-    match name {
-        "compare-and-swap" => promised.compare_and_swap = boolean()?,
-        "list-by-owner" => promised.list_by_owner = boolean()?,
-        "acknowledged-writes-survive-failover" => promised.acknowledged_writes_survive_failover = boolean()?,
-        "maximum-staleness-ms" => promised.maximum_staleness = milliseconds(name, value)?,
-        "index-staleness-ms" => promised.index_staleness = milliseconds(name, value)?,
-        "minimum-ttl-ms" => promised.minimum_ttl = milliseconds(name, value)?,
-        "expiry-resolution-ms" => promised.expiry_resolution = milliseconds(name, value)?,
-        "minimum-write-interval-ms" => promised.minimum_write_interval = milliseconds(name, value)?,
-        "maximum-key-bytes" => promised.maximum_key_bytes = small(name, value)?,
-        "maximum-owner-bytes" => promised.maximum_owner_bytes = small(name, value)?,
-        "maximum-value-bytes" => promised.maximum_value_bytes = small(name, value)?,
-        _ => return Err(format!("unknown capability {name:?}")),
-    }
-    Ok(())
 }

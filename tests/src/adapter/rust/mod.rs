@@ -1,0 +1,191 @@
+//! The Rust host as an adapter.
+
+mod policy;
+mod session_steps;
+mod subject_steps;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tessera::store::StoreService;
+use tessera::{Component, Session, Sessions, SigningKey};
+
+use super::args::Args;
+use super::clock::ScenarioClock;
+use super::outcome::{self, Outcome};
+use super::{Adapter, Configuration, value};
+use crate::stores::{NeverReady, Scripted};
+
+/// The pace of the store's replies, and the host's memory of opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Replies as the store gives them.
+    Own,
+    /// The same, and hosts do not remember opens.
+    Forgetful,
+    /// No reply is ready at the first poll.
+    NeverReady,
+}
+
+/// The engines and sessions of a Rust host, by the names of the steps.
+#[derive(Clone)]
+pub struct RustAdapter(Arc<Inner>);
+
+struct Inner {
+    component: Component,
+    clock: ScenarioClock,
+    pace: Pace,
+    hosts: Mutex<BTreeMap<String, Sessions>>,
+    sessions: Mutex<BTreeMap<String, Arc<Session>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl RustAdapter {
+    /// Creates an adapter without engines.
+    pub(crate) fn new(component: Component, clock: ScenarioClock, pace: Pace) -> Self {
+        Self(Arc::new(Inner {
+            component,
+            clock,
+            pace,
+            hosts: Mutex::default(),
+            sessions: Mutex::default(),
+        }))
+    }
+
+    /// Creates the engine with this name, over a store of any type.
+    ///
+    /// # Errors
+    /// If a member of the configuration is unknown.
+    pub(crate) fn configure_over<S: StoreService>(
+        &self,
+        host: &str,
+        with: Configuration,
+        store: S,
+    ) -> Result<Outcome, String> {
+        let Configuration { policy, preset, keys } = with;
+        let mut builder = Sessions::builder_with(self.0.component.clone());
+        if let Some(preset) = preset {
+            builder = builder.preset(policy::level(&preset)?);
+        }
+        let mut applied = Ok(());
+        builder = builder.policy(|fields| applied = policy::apply(fields, &policy));
+        applied?;
+        builder = keys.into_iter().fold(
+            builder.instances(1).queue_places(0).clock(self.0.clock.clone()),
+            |builder, (id, secret)| builder.key(SigningKey::new(id, secret)),
+        );
+        let built = match self.0.pace {
+            Pace::Own => builder.build(store),
+            Pace::Forgetful => builder.remembered_sessions(0).build(store),
+            Pace::NeverReady => builder.build(NeverReady::new(store)),
+        };
+        Ok(built.map_err(|error| outcome::refused(&error)).map(|sessions| {
+            lock(&self.0.hosts).insert(host.to_owned(), sessions);
+            Value::Null
+        }))
+    }
+
+    /// Takes one step.
+    ///
+    /// # Errors
+    /// If the step is invalid.
+    pub(crate) async fn take(&self, step: &str, mut members: Args) -> Result<Outcome, String> {
+        match step {
+            "policy" | "create" | "open" | "verify" | "jwt-key" => {
+                let host = self.host(&mut members)?;
+                self.host_step(host, step, members).await
+            }
+            "list" | "revoke" | "revoke-all" | "revoke-others" => {
+                let host = self.host(&mut members)?;
+                self.subject_step(host, step, members).await
+            }
+            _ => self.session_step(step, members).await,
+        }
+    }
+
+    async fn host_step(&self, host: Sessions, step: &str, mut members: Args) -> Result<Outcome, String> {
+        Ok(match step {
+            "policy" => {
+                members.finish()?;
+                Ok(policy::to_json(host.policy()))
+            }
+            "create" => {
+                let name = members.text("as")?;
+                members.finish()?;
+                self.keep(name, host.create());
+                Ok(Value::Null)
+            }
+            "open" => {
+                let (name, token) = (members.text_or("as", "")?, members.text("token")?);
+                members.finish()?;
+                let opened = host.open(&token).await;
+                opened.map_err(|error| outcome::error(&error)).map(|session| {
+                    self.keep(name, session);
+                    Value::Null
+                })
+            }
+            "verify" => {
+                let (token, age) = (members.text("token")?, members.optional_number("max-age-ms")?);
+                members.finish()?;
+                let claims = host.verify(&token, age.map(Duration::from_millis));
+                claims
+                    .map(|claims| outcome::claims(&claims))
+                    .map_err(|error| outcome::error(&error))
+            }
+            _ => {
+                let key = members.text("key")?;
+                members.finish()?;
+                host.jwt_key(&key)
+                    .map(|key| value::base64url(&key).into())
+                    .map_err(|error| outcome::error(&error))
+            }
+        })
+    }
+
+    fn keep(&self, name: String, session: Session) {
+        if !name.is_empty() {
+            lock(&self.0.sessions).insert(name, Arc::new(session));
+        }
+    }
+
+    /// Forgets all names of a session.
+    fn drop_session(&self, session: &Arc<Session>) {
+        lock(&self.0.sessions).retain(|_, other| !Arc::ptr_eq(other, session));
+    }
+
+    fn host(&self, members: &mut Args) -> Result<Sessions, String> {
+        let name = members.text_or("host", "main")?;
+        lock(&self.0.hosts)
+            .get(&name)
+            .cloned()
+            .ok_or_else(|| format!("unknown host {name:?}"))
+    }
+
+    fn session(&self, members: &mut Args) -> Result<Arc<Session>, String> {
+        let name = members.text("on")?;
+        lock(&self.0.sessions)
+            .get(&name)
+            .cloned()
+            .ok_or_else(|| format!("unknown session {name:?}"))
+    }
+}
+
+impl<S: StoreService> Adapter<S> for RustAdapter {
+    async fn configure(
+        &self,
+        host: &str,
+        with: Configuration,
+        store: Scripted<S>,
+    ) -> Result<Outcome, String> {
+        self.configure_over(host, with, store)
+    }
+
+    async fn perform(&self, step: &str, members: Args) -> Result<Outcome, String> {
+        self.take(step, members).await
+    }
+}

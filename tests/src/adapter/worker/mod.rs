@@ -1,0 +1,114 @@
+//! The engine in a Worker as an adapter. Its store stays in this process.
+
+mod host;
+mod host_steps;
+mod json;
+mod session;
+mod session_steps;
+mod subject_steps;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tessera::store::StoreService;
+
+use super::args::Args;
+use super::clock::ScenarioClock;
+use super::outcome::Outcome;
+use super::{Adapter, Configuration};
+use crate::edge::Worker;
+use crate::stores::Scripted;
+use host::Host;
+use session::Session;
+
+/// The engines and sessions of a Worker, by the names of the steps.
+pub struct WorkerAdapter<S>(Arc<Inner<S>>);
+
+struct Inner<S> {
+    worker: Worker,
+    clock: ScenarioClock,
+    hosts: Mutex<BTreeMap<String, Host<S>>>,
+    sessions: Mutex<BTreeMap<String, Session<S>>>,
+}
+
+// Not derived, because the derived implementation would require `S: Clone`.
+impl<S> Clone for WorkerAdapter<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S: StoreService> WorkerAdapter<S> {
+    /// Creates an adapter without engines.
+    pub(crate) fn new(worker: Worker, clock: ScenarioClock) -> Self {
+        Self(Arc::new(Inner {
+            worker,
+            clock,
+            hosts: Mutex::default(),
+            sessions: Mutex::default(),
+        }))
+    }
+
+    fn host(&self, members: &mut Args) -> Result<Host<S>, String> {
+        let name = members.text_or("host", "main")?;
+        lock(&self.0.hosts)
+            .get(&name)
+            .cloned()
+            .ok_or_else(|| format!("unknown host {name:?}"))
+    }
+
+    fn session(&self, members: &mut Args) -> Result<Session<S>, String> {
+        let name = members.text("on")?;
+        lock(&self.0.sessions)
+            .get(&name)
+            .cloned()
+            .ok_or_else(|| format!("unknown session {name:?}"))
+    }
+
+    fn keep(&self, name: String, session: Session<S>) {
+        if !name.is_empty() {
+            lock(&self.0.sessions).insert(name, session);
+        }
+    }
+
+    /// Forgets all names of a session.
+    fn drop_session(&self, session: &Session<S>) {
+        lock(&self.0.sessions).retain(|_, other| !other.is(session));
+    }
+}
+
+impl<S: StoreService> Adapter<S> for WorkerAdapter<S> {
+    async fn configure(
+        &self,
+        host: &str,
+        with: Configuration,
+        store: Scripted<S>,
+    ) -> Result<Outcome, String> {
+        let mut instance = Host::instance(&self.0.worker, store, self.0.clock.clone()).await?;
+        let configured = instance.configure(with).await?;
+        if configured.is_ok() {
+            lock(&self.0.hosts).insert(host.to_owned(), instance);
+        }
+        Ok(configured)
+    }
+
+    async fn perform(&self, step: &str, mut members: Args) -> Result<Outcome, String> {
+        let outcome = match step {
+            "policy" | "create" | "open" | "verify" | "jwt-key" => {
+                let host = self.host(&mut members)?;
+                self.host_step(host, step, &mut members).await
+            }
+            "list" | "revoke" | "revoke-all" | "revoke-others" => {
+                let host = self.host(&mut members)?;
+                self.subject_step(&host, step, &mut members).await
+            }
+            _ => self.session_step(step, &mut members).await,
+        };
+        members.finish()?;
+        outcome
+    }
+}
