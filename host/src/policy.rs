@@ -1,5 +1,8 @@
 //! [`Policy`]: the lifetimes, limits and rules of sessions.
 
+#[cfg(feature = "json")]
+mod json;
+
 use std::time::Duration;
 
 use crate::bindings::wit;
