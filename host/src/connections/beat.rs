@@ -176,13 +176,37 @@ impl<M: Mailbox> Node<M> {
                     continue;
                 }
             };
+            let holders = found.iter().filter_map(|found| found.holder);
+            let others: BTreeSet<u64> = holders
+                .map(|holder| holder.node)
+                .filter(|node| *node != self.id)
+                .collect();
+            let others: Vec<Name> = others.into_iter().filter_map(node_name).collect();
+            // Without a reply, a node counts as dead, and the connection is looked for again.
+            let living = match &others[..] {
+                [] => Vec::new(),
+                others => self.mailbox.look(self.now(), others).await.unwrap_or_default(),
+            };
+            let lives = |node: u64| {
+                let name = node_name(node);
+                living.iter().any(|found| Some(&found.name) == name.as_ref())
+            };
             let remove = batch.iter().map(|(name, left)| {
                 let mailbox = found.iter().find(|found| found.name == *name);
+                let holder = mailbox.map(|found| found.holder);
+                let is_elsewhere = matches!(holder, Some(Some(holder)) if lives(holder.node));
                 async move {
-                    match mailbox.map(|found| found.holder) {
+                    match holder {
                         // Its client has come back, to a node that takes care of it.
-                        Some(Some(holder)) if holder.node != self.id => {}
-                        Some(Some(_)) if self.has(name) => {}
+                        Some(Some(_)) if is_elsewhere || self.has(name) => {}
+                        // Its detachment has failed: without another try, the mailbox would live for its lease, as if it had a client.
+                        Some(Some(holder)) if holder.node == self.id => {
+                            let until = self.in_time(self.settings.detached_for);
+                            if let Err(error) = self.mailbox.detach(self.now(), name, holder, until).await {
+                                failed("detaching a client that has gone", &error);
+                            }
+                            self.note_leaving(&left.session, name);
+                        }
                         // It lives on without a client: it is looked for again.
                         Some(_) => self.note_leaving(&left.session, name),
                         None => self.leave(&left.session, name).await,
@@ -209,7 +233,7 @@ impl<M: Mailbox> Node<M> {
         for batch in names.chunks(BATCH_LIMIT) {
             let _renewing = self.renewing.write().await;
             // Others have been detached meanwhile.
-            let batch: Vec<Name> = batch.iter().filter(|name| self.has(name)).cloned().collect();
+            let batch: Vec<Name> = batch.iter().filter(|name| self.holds(name)).cloned().collect();
             let until = self.in_time(self.settings.lease);
             match self.mailbox.keep(self.now(), &batch, until).await {
                 // Their readers find out.

@@ -392,12 +392,18 @@ impl<M: Mailbox> Connections<M> {
     /// # Errors
     /// [`ConnectionError::Session`], [`ConnectionError::Mailbox`].
     pub async fn close_session(&self, session: &str) -> Result<usize, ConnectionError> {
-        let mut ended = 0;
+        let (mut ended, mut failed) = (0, None);
         for entry in self.node.registry.of_session(session).await? {
-            ended += usize::from(self.node.end(&entry.name, EndReason::SessionOver).await?);
-            self.node.registry.leave(session, &entry.name).await?;
+            // A failure ends no connection less.
+            match self.node.end(&entry.name, EndReason::SessionOver).await {
+                Ok(this) => {
+                    ended += usize::from(this);
+                    self.node.leave(session, &entry.name).await;
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(ended)
+        failed.map_or(Ok(ended), |error| Err(error.into()))
     }
 
     /// Ends all attachments of this node with [`Event::TryAgain`](super::Event::TryAgain), and those to come, because the node

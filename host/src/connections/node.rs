@@ -134,6 +134,13 @@ impl<M> Node<M> {
         lock(&self.attached).contains_key(name)
     }
 
+    /// Whether a client of this connection is attached to this node, and the mailbox has noted it.
+    pub(super) fn holds(&self, name: &Name) -> bool {
+        lock(&self.attached)
+            .get(name)
+            .is_some_and(|all| all.iter().any(|attached| attached.is_holder()))
+    }
+
     /// Removes an attachment.
     pub(super) fn dismiss(&self, attached: &Arc<Attached>) {
         let mut all = lock(&self.attached);

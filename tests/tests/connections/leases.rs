@@ -1,10 +1,12 @@
 //! The renewal of the leases of mailboxes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tessera::connections::{
-    ConnectionError, Connections, Holder, Mailbox, MailboxError, MemoryMailbox, MessageId, Name, Registration,
+    ConnectionError, Connections, EndReason, Holder, Mailbox, MailboxError, MemoryMailbox, MessageId, Name,
+    Registration,
 };
 use tessera::store::{Cause, MemoryStore, StoreError};
 use tessera::{Sessions, Timestamp};
@@ -115,4 +117,148 @@ async fn a_client_that_could_not_be_attached_lengthens_the_life_of_no_mailbox() 
     .await;
     let lived = registered.elapsed();
     assert!(lived < lease, "{lived:?}");
+}
+
+/// A mailbox whose first detachments fail.
+struct Stubborn {
+    mailbox: MemoryMailbox,
+    failures: AtomicUsize,
+}
+
+impl Mailbox for Stubborn {
+    forward!(open append attach end read acknowledge keep look walk changed);
+
+    async fn detach(
+        &self,
+        now: Timestamp,
+        name: &Name,
+        holder: Holder,
+        until: Timestamp,
+    ) -> Result<bool, MailboxError> {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self
+            .failures
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+            .is_ok()
+        {
+            return Err(StoreError::Unavailable(Cause::new("a fault of the test")).into());
+        }
+        self.mailbox.detach(now, name, holder, until).await
+    }
+}
+
+#[tokio::test]
+async fn a_detachment_that_failed_is_tried_again_so_that_no_client_seems_to_be_there_for_the_lease() {
+    let sessions = Sessions::builder().signing_key("k", [7; 32]);
+    let sessions = sessions.build(MemoryStore::new()).expect("sessions");
+    let lease = Duration::from_secs(60);
+    let mailbox = Stubborn {
+        mailbox: MemoryMailbox::new(),
+        failures: AtomicUsize::new(2),
+    };
+    let builder = Connections::builder(&sessions).beat(BEAT).lease(lease);
+    let node = builder
+        .detached_for(Duration::from_millis(200))
+        .build(mailbox)
+        .expect("a node");
+    let session = sessions.create();
+    session.authenticate("alice").await.expect("a login");
+    let client = node.open(&session, Registration::default()).await;
+    let client = client.expect("a connection");
+    let name = client.name().clone();
+    drop(client);
+    // Well before the lease ends.
+    eventually("the mailbox is gone", async || {
+        matches!(node.get(&name).await, Err(ConnectionError::Missing))
+    })
+    .await;
+}
+
+/// A mailbox whose first end fails.
+struct Endless {
+    mailbox: MemoryMailbox,
+    has_failed: AtomicBool,
+}
+
+impl Mailbox for Endless {
+    forward!(open append attach detach read acknowledge keep look walk changed);
+
+    async fn end(
+        &self,
+        now: Timestamp,
+        name: &Name,
+        reason: EndReason,
+        until: Timestamp,
+    ) -> Result<bool, MailboxError> {
+        if !self.has_failed.swap(true, Ordering::SeqCst) {
+            return Err(StoreError::Unavailable(Cause::new("a fault of the test")).into());
+        }
+        self.mailbox.end(now, name, reason, until).await
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_fails_keeps_no_other_connection_of_the_session_open() {
+    let sessions = Sessions::builder().signing_key("k", [7; 32]);
+    let sessions = sessions.build(MemoryStore::new()).expect("sessions");
+    let mailbox = Endless {
+        mailbox: MemoryMailbox::new(),
+        has_failed: AtomicBool::new(false),
+    };
+    let node = Connections::builder(&sessions).beat(BEAT).build(mailbox);
+    let node = node.expect("a node");
+    let session = sessions.create();
+    session.authenticate("alice").await.expect("a login");
+    for _ in 0..3 {
+        let registered = node.register(&session, Registration::default()).await;
+        registered.expect("a connection");
+    }
+    let public_id = session.details().expect("details").public_id;
+    let closed = node.close_session(&public_id).await;
+    assert!(matches!(closed, Err(ConnectionError::Mailbox(_))), "{closed:?}");
+    // The caller tries again, and the two others have ended already.
+    assert_eq!(node.close_session(&public_id).await.expect("an end"), 1);
+}
+
+#[tokio::test]
+async fn a_node_removes_the_entry_of_a_client_that_went_to_another_node_which_was_killed() {
+    let store = MemoryStore::new();
+    let sessions = Sessions::builder().signing_key("k", [7; 32]);
+    let sessions = sessions.build(store.clone()).expect("sessions");
+    let mailbox = MemoryMailbox::new();
+    let lease = Duration::from_secs(3);
+    let node = |mailbox: &MemoryMailbox| {
+        let builder = Connections::builder(&sessions).beat(BEAT).lease(lease);
+        let builder = builder.detached_for(Duration::from_millis(200));
+        builder.build(mailbox.clone()).expect("a node")
+    };
+    let one = node(&mailbox);
+    let session = sessions.create();
+    session.authenticate("alice").await.expect("a login");
+    let before = store.len();
+    let name = one.register(&session, Registration::default()).await;
+    let name = name.expect("a connection");
+    drop(
+        one.attach(&name, MessageId::START, &session)
+            .await
+            .expect("a client"),
+    );
+    // The other node is killed with its client: neither says that it has gone.
+    let other = std::thread::scope(|scope| {
+        let run = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.expect("a runtime");
+            let attached = runtime.block_on(async {
+                let two = node(&mailbox);
+                // The node shows that it lives.
+                tokio::time::sleep(BEAT * 5).await;
+                two.attach(&name, MessageId::START, &session).await
+            });
+            std::mem::forget(attached.expect("a client"));
+        };
+        scope.spawn(run).join()
+    });
+    other.expect("the other node");
+    assert!(store.len() > before);
+    eventually("the entry is gone", async || store.len() == before).await;
 }
