@@ -1,7 +1,7 @@
 //! The description of a connection.
 
 use serde::{Deserialize, Serialize};
-use tessera_contract::Timestamp;
+use tessera_contract::{Details, Timestamp};
 
 /// The maximum size of a head as JSON, in bytes.
 pub const MAXIMUM_HEAD_BYTES: usize = 16 * 1024;
@@ -26,6 +26,13 @@ pub struct Head {
     /// When the connection was registered.
     #[serde(with = "tessera_contract::decimal")]
     pub created_at: Timestamp,
+    /// When the session was last authenticated before that: a later login ends the connection.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "tessera_contract::decimal::option"
+    )]
+    pub authenticated_at: Option<Timestamp>,
     /// The latest end: that of the session or 24 hours after the registration.
     #[serde(with = "tessera_contract::decimal")]
     pub ends_at: Timestamp,
@@ -82,6 +89,14 @@ impl Head {
         Ok(text)
     }
 
+    /// Whether the connection belongs to a session with these details: the same session, without a login since the registration.
+    #[must_use]
+    pub fn is_of(&self, session: &Details) -> bool {
+        self.session == session.public_id
+            && self.subject == session.subject
+            && self.authenticated_at == session.authenticated_at
+    }
+
     /// Reads a stored description.
     ///
     /// # Errors
@@ -102,6 +117,7 @@ mod tests {
             prefix: "/mcp/weather".into(),
             kind: "sse".into(),
             created_at: Timestamp::from_millis(7),
+            authenticated_at: Some(Timestamp::from_millis(6)),
             ends_at: Timestamp::from_millis(9),
             request: Request {
                 headers: vec![("user-agent".into(), "curl".into())],

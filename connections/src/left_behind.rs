@@ -77,6 +77,7 @@ mod tests {
                 prefix: String::new(),
                 kind: String::new(),
                 created_at: NOW,
+                authenticated_at: None,
                 ends_at: NOW,
                 request: Request::default(),
             },

@@ -142,6 +142,7 @@ impl EdgeConnections {
             prefix: registration.prefix,
             kind: registration.kind,
             created_at,
+            authenticated_at: details.authenticated_at,
             ends_at: details.ends_at.min(created_at.saturating_add(LIFETIME)),
             request: registration.request,
         };

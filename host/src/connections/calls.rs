@@ -109,6 +109,7 @@ impl<M: Mailbox> Connections<M> {
             prefix: registration.prefix,
             kind: registration.kind,
             created_at,
+            authenticated_at: details.authenticated_at,
             ends_at: details
                 .ends_at
                 .min(created_at.saturating_add(node.settings.lifetime)),
@@ -224,7 +225,7 @@ impl<M: Mailbox> Connections<M> {
         let (details, watch) = (session.details()?, Watch::of(session)?);
         let place = node.reserve()?;
         let head = self.head(name).await?;
-        if head.session != details.public_id {
+        if !head.is_of(&details) {
             return Err(ConnectionError::Missing);
         }
         self.attach_to(name, head, after, watch, place).await

@@ -177,3 +177,22 @@ async fn a_connection_ends_at_the_end_of_its_life_although_its_session_lives() {
     assert_eq!(next(&mut client).await, Event::End(EndReason::Expired));
     session.standing().await.expect("a session");
 }
+
+#[tokio::test]
+async fn a_connection_that_is_away_during_a_login_is_missing_afterwards_also_for_the_same_subject() {
+    for subject in ["bob", "alice"] {
+        let fixture = Fixture::plain();
+        let (session, token) = fixture.login("alice").await;
+        let name = fixture.registered(&session).await;
+        let opened = fixture.sessions.open(&token).await.expect("a session");
+        drop(attach(&fixture.one, &name, MessageId::START, &opened).await);
+        send(&fixture.one, &name, "for alice").await;
+        // The clock has moved on, as between two logins of people.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        session.authenticate(subject).await.expect("a login");
+        for node in [&fixture.one, &fixture.two] {
+            let attached = node.attach(&name, MessageId::START, &session).await;
+            assert!(matches!(attached, Err(ConnectionError::Missing)), "{subject}");
+        }
+    }
+}
