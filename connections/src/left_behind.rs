@@ -30,7 +30,8 @@ pub fn gone<'a>(entries: &'a [Registered], there: &[&Name], now: Timestamp) -> V
     names.map(|entry| &entry.name).collect()
 }
 
-/// Returns the oldest connection that has ended, or is without a client and has had the time to attach one.
+/// Returns the oldest connection that has ended; if there is none, the oldest one that is without a client and has had the time to
+/// attach one.
 ///
 /// `detached_for` is the life of a mailbox without a client.
 pub fn left_behind<'a>(
@@ -40,16 +41,15 @@ pub fn left_behind<'a>(
     detached_for: Duration,
 ) -> Option<&'a Name> {
     let before = now.saturating_sub(detached_for / FIRST_PART);
-    let is_left = |entry: &&Registered| {
-        let connection = connections
-            .iter()
-            .find(|connection| connection.name == entry.name);
-        connection.is_some_and(|connection| {
-            connection.ended.is_some() || (!connection.is_attached && entry.created_at <= before)
-        })
-    };
-    let left = entries.iter().filter(is_left);
-    left.min_by_key(|entry| entry.created_at).map(|entry| &entry.name)
+    let left = entries.iter().filter_map(|entry| {
+        let mut named = connections.iter();
+        let connection = named.find(|connection| connection.name == entry.name)?;
+        let is_open = connection.ended.is_none();
+        let is_left = !is_open || (!connection.is_attached && entry.created_at <= before);
+        is_left.then_some((is_open, entry))
+    });
+    let oldest = left.min_by_key(|(is_open, entry)| (*is_open, entry.created_at));
+    oldest.map(|(_, entry)| &entry.name)
 }
 
 #[cfg(test)]
@@ -107,6 +107,8 @@ mod tests {
         );
         assert_eq!(left(&entries, &[attached.clone(), away("d")]), None);
         let ended = connection("d", false, Some(EndReason::Closed));
-        assert_eq!(left(&entries, &[attached, ended]), Some("d".into()));
+        assert_eq!(left(&entries, &[attached, ended.clone()]), Some("d".into()));
+        // A client that is away may come back.
+        assert_eq!(left(&entries, &[away("a"), ended]), Some("d".into()));
     }
 }
