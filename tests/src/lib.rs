@@ -2,6 +2,7 @@
 
 pub mod adapter;
 pub mod chaos;
+pub mod conformance;
 pub(crate) mod dice;
 pub mod edge;
 pub mod flood;
@@ -19,6 +20,12 @@ pub mod store_suite;
 pub mod stores;
 
 use std::error::Error;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks a mutex whose data is complete after each change.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Returns the `Display` and `Debug` texts of an error and of all its sources, in one line.
 #[must_use]

@@ -40,6 +40,8 @@ Usage: cargo xtask COMMAND
                 `explore NAME…`: the named campaigns, which may be long ones
   chaos         load every store while it is killed, cut off and slowed
                 `chaos SECONDS STORE…`: for this time, over the named stores
+  conformance   check the hosts of all languages by their adapters, and write docs/languages.md
+                `conformance LANGUAGE…`: the named ones, without the page
   mutants       check that the tests find each deliberate fault in the engine
                 `mutants N`: every Nth; `mutants NAME…`: the named ones
   fuzz          compare the engine and the HTTP layer with naive models, about ten seconds for each target
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         "bench-floods" => servers().and_then(|()| example("floods", &rest)),
         "explore" => build().and_then(|()| built("explore", &rest)),
         "chaos" => chaos(&rest),
+        "conformance" => conformance(&rest),
         "mutants" => mutants(&rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),
         "edge" => edge::run_command(rest.first().map(String::as_str)),
@@ -123,6 +126,12 @@ fn chaos(arguments: &[String]) -> Result<(), String> {
     servers()?;
     build()?;
     built("chaos", arguments)
+}
+
+fn conformance(arguments: &[String]) -> Result<(), String> {
+    servers()?;
+    build()?;
+    built("conformance", arguments)
 }
 
 /// Installs the servers of the stores that are missing.

@@ -17,6 +17,20 @@ pub(crate) fn from_base64url(text: &str) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("not base64url: {error}"))
 }
 
+/// Bytes as a text in base64url.
+pub(crate) mod in_base64url {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        super::base64url(bytes).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        super::from_base64url(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 pub(crate) fn from_json(value: &Json) -> Result<Value, String> {
     let unfit = || format!("not a value: {value}");
     let Some((kind, content)) = value

@@ -154,7 +154,7 @@ impl<E: Engine> Client<E> {
                         let handle = self.new_handle(handles);
                         let session = match self.sessions.create().await {
                             Ok(session) => session,
-                            Err(told) => return then(&told),
+                            Err(told) => return self.odd(told),
                         };
                         open.insert(Open {
                             session,
@@ -233,7 +233,7 @@ impl<E: Engine> Client<E> {
             Act::Save(field) => {
                 let fields = BTreeMap::from([(field.to_owned(), value.to_owned())]);
                 if let Err(told) = self.sessions.set(session, field, value).await {
-                    return then(&told);
+                    return self.odd(told);
                 }
                 self.begin(Call::Save { handle, key, fields });
                 let granted = self.sessions.save(session).await;
@@ -267,7 +267,7 @@ impl<E: Engine> Client<E> {
     ) -> Then {
         let fields = BTreeMap::from([("by".to_owned(), value.to_owned())]);
         if let Err(told) = self.sessions.set(session, "by", value).await {
-            return then(&told);
+            return self.odd(told);
         }
         let (key, subject_text) = (key.clone(), subject.to_owned());
         self.begin(Call::Login {
@@ -307,6 +307,18 @@ impl<E: Engine> Client<E> {
                 self.end(Told::Token(generation))
             }
         }
+    }
+
+    /// Ends the program where a call that needs no store has failed. A session that is closed takes no field; any other failure is
+    /// logged as the odd end of a revocation of nobody.
+    fn odd(&self, told: Told) -> Then {
+        if told != Told::Missing {
+            self.begin(Call::RevokeAll {
+                subject: String::new(),
+            });
+            self.end(Told::Odd(format!("{told:?} without the store")));
+        }
+        Then::Stop
     }
 
     fn end(&self, told: Told) -> Then {

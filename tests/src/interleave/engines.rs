@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value, json};
 use tessera::store::Capabilities;
-use tessera::{CapRule, Component, ConfigurationError, ReuseRule, Sessions};
+use tessera::{Component, ConfigurationError, Sessions};
 
 use super::plan::Plan;
 use super::store::{Board, BoardClock, BoardRandom, SteppedStore};
@@ -31,6 +32,33 @@ pub fn capabilities(plan: &Plan) -> Capabilities {
     }
 }
 
+/// The id and secret of the key of all engines.
+pub const KEY: (&str, [u8; 32]) = ("plan", [7; 32]);
+
+/// The changes of a plan to the default policy, with WIT's names.
+pub fn policy(plan: &Plan) -> Map<String, Value> {
+    let rules = &plan.rules;
+    let changes = [
+        ("key-prefix", json!("")),
+        // More than the offset or jump of any clock here; beyond it, a token is refused as not valid yet.
+        ("clock-skew-ms", json!(60_000)),
+        ("rotation-grace-ms", json!(rules.grace)),
+        ("sessions-per-subject", json!(rules.cap)),
+        (
+            "cap-rule",
+            json!(if rules.evicts { "evict-oldest" } else { "refuse" }),
+        ),
+        (
+            "reuse-rule",
+            json!(if rules.reuse_ends { "end-session" } else { "report" }),
+        ),
+    ];
+    changes
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
 /// Creates an engine over a board. `seed` makes its random bytes different from those of other engines.
 pub(super) fn wire(
     plan: &Plan,
@@ -38,32 +66,18 @@ pub(super) fn wire(
     board: &Arc<Board>,
     seed: u64,
 ) -> Result<Sessions, ConfigurationError> {
-    Sessions::builder_with(component.clone())
-        .signing_key("plan", [7; 32])
+    let mut set = Ok(());
+    let built = Sessions::builder_with(component.clone())
+        .signing_key(KEY.0, KEY.1)
         .instances(1)
         .clock(BoardClock(Arc::clone(board)))
         .random(BoardRandom {
             board: Arc::clone(board),
             seed,
         })
-        .policy(|policy| {
-            policy.key_prefix = String::new();
-            // More than the offset or jump of any clock here; beyond it, a token is refused as not valid yet.
-            policy.clock_skew = Duration::from_secs(60);
-            policy.rotation_grace = Duration::from_millis(plan.rules.grace);
-            policy.sessions_per_subject = plan.rules.cap.map(|cap| cap as u32);
-            policy.cap_rule = if plan.rules.evicts {
-                CapRule::EvictOldest
-            } else {
-                CapRule::Refuse
-            };
-            policy.reuse_rule = if plan.rules.reuse_ends {
-                ReuseRule::EndSession
-            } else {
-                ReuseRule::Report
-            };
-        })
-        .build(SteppedStore::new(Arc::clone(board), capabilities(plan)))
+        .policy(|fields| set = fields.set_json(&policy(plan)))
+        .build(SteppedStore::new(Arc::clone(board), capabilities(plan)));
+    set.and(built)
 }
 
 /// The engines of a plan's clients: one for each, or one for all.

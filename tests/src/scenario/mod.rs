@@ -18,7 +18,7 @@ use crate::adapter::args::Args;
 
 pub use crate::adapter::rust::Pace;
 pub use many::{chosen, each};
-pub use runner::{run, run_in_worker, run_on};
+pub use runner::{run, run_in_process, run_in_worker, run_on};
 
 /// The start time of every scenario: 2026-01-01T00:00:00Z, in milliseconds since 1970.
 pub const BEGINNING_MS: u64 = 1_767_225_600_000;

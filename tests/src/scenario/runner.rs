@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tessera::store::StoreService;
-use tessera::Component;
+use tessera::{Clock as _, Component};
 use tokio::sync::mpsc;
 
 use super::compare::{Match, difference};
@@ -14,9 +15,10 @@ use super::shown::shown;
 use super::{BEGINNING_MS, Scenario, promises, text};
 use crate::adapter::args::{Args, as_list, as_text, as_texts};
 use crate::adapter::clock::ScenarioClock;
+use crate::adapter::process::{Process, ProcessAdapter};
 use crate::adapter::rust::{Pace, RustAdapter};
 use crate::adapter::worker::WorkerAdapter;
-use crate::adapter::{Adapter, Configuration, Outcome, value};
+use crate::adapter::{Adapter, Configuration, Key, Manner, Outcome};
 use crate::edge::Worker;
 use crate::stores::{Fault, Paused, Script, Scripted};
 
@@ -70,6 +72,24 @@ pub async fn run_in_worker<S: StoreService>(
     run_with(scenario, store, clock, adapter).await
 }
 
+/// Runs a scenario on an adapter in a process of its own, which runs one scenario at a time.
+///
+/// # Errors
+/// The errors of [`run`].
+pub async fn run_in_process<S: StoreService>(
+    scenario: &Scenario,
+    store: S,
+    process: &Arc<Process>,
+    manner: Manner,
+) -> Result<(), String> {
+    let clock = ScenarioClock::new(BEGINNING_MS);
+    let now = clock.clone();
+    let adapter = ProcessAdapter::begin(process, Arc::new(move || now.now()), manner).await;
+    let named = |error: String| format!("{}: {:?}: {error}", scenario.file, scenario.name);
+    run_with(scenario, store, clock, adapter.map_err(named)?).await?;
+    process.check().map_err(named)
+}
+
 async fn run_with<S: StoreService, A: Adapter<S>>(
     scenario: &Scenario,
     store: S,
@@ -88,7 +108,13 @@ async fn run_with<S: StoreService, A: Adapter<S>>(
     let ran = async {
         runner.begin().await?;
         runner.steps(&scenario.steps).await?;
-        Ok(())
+        // Those of calls are in the scripts of their steps.
+        let idle = runner.store.swap(Script::default()).questions;
+        if idle.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("store operations after the end of their call: {idle:?}"))
+        }
     };
     ran.await
         .map_err(|error: String| format!("{}: {:?}: {}", scenario.file, scenario.name, brief(&error)))
@@ -267,18 +293,15 @@ fn filling(mut args: Args) -> Result<Args, String> {
     Ok(members.into())
 }
 
-/// Reads keys as `{"id", "secret"}`, with the secret in base64url. By default there is one key, `2026-01`.
-fn keys(keys: Option<Value>) -> Result<Vec<(String, Vec<u8>)>, String> {
-    let Some(keys) = keys else {
-        return Ok(vec![("2026-01".to_owned(), vec![7; 32])]);
-    };
-    let read = |key: &Value| {
-        let mut args = Args::new(key)?;
-        let (id, secret) = (args.text("id")?, args.text("secret")?);
-        args.finish()?;
-        Ok((id, value::from_base64url(&secret)?))
-    };
-    as_list("keys", keys)?.iter().map(read).collect()
+/// Reads keys. By default there is one, `2026-01`.
+fn keys(keys: Option<Value>) -> Result<Vec<Key>, String> {
+    match keys {
+        Some(keys) => serde_json::from_value(keys).map_err(|error| format!("keys: {error}")),
+        None => Ok(vec![Key {
+            id: "2026-01".to_owned(),
+            secret: vec![7; 32],
+        }]),
+    }
 }
 
 /// Reads the faults and pauses of a step.

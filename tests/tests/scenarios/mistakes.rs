@@ -91,7 +91,7 @@ async fn what_a_scenario_did_not_expect_is_told_with_file_name_and_step() {
         ),
         (
             r#"{"do": "configure", "as": "h", "policy": {"idle": 1}}"#,
-            "unknown policy field",
+            "idle is not a field of a policy",
         ),
     ];
     for (step, told) in cases {

@@ -1,21 +1,21 @@
 //! The Rust host as an adapter.
 
-mod policy;
 mod session_steps;
 mod subject_steps;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 use tessera::store::StoreService;
-use tessera::{Component, Session, Sessions, SigningKey};
+use tessera::{Component, Preset, Session, Sessions, SigningKey};
 
 use super::args::Args;
 use super::clock::ScenarioClock;
 use super::outcome::{self, Outcome};
 use super::{Adapter, Configuration, value};
+use crate::lock;
 use crate::stores::{NeverReady, Scripted};
 
 /// The pace of the store's replies, and the host's memory of opens.
@@ -39,10 +39,6 @@ struct Inner {
     pace: Pace,
     hosts: Mutex<BTreeMap<String, Sessions>>,
     sessions: Mutex<BTreeMap<String, Arc<Session>>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RustAdapter {
@@ -70,14 +66,15 @@ impl RustAdapter {
         let Configuration { policy, preset, keys } = with;
         let mut builder = Sessions::builder_with(self.0.component.clone());
         if let Some(preset) = preset {
-            builder = builder.preset(policy::level(&preset)?);
+            let preset = Preset::named(&preset).ok_or_else(|| format!("unknown preset {preset:?}"))?;
+            builder = builder.preset(preset);
         }
         let mut applied = Ok(());
-        builder = builder.policy(|fields| applied = policy::apply(fields, &policy));
-        applied?;
+        builder = builder.policy(|fields| applied = fields.set_json(&policy));
+        applied.map_err(|error| error.to_string())?;
         builder = keys.into_iter().fold(
             builder.instances(1).queue_places(0).clock(self.0.clock.clone()),
-            |builder, (id, secret)| builder.key(SigningKey::new(id, secret)),
+            |builder, key| builder.key(SigningKey::new(key.id, key.secret)),
         );
         let built = match self.0.pace {
             Pace::Own => builder.build(store),
@@ -112,7 +109,7 @@ impl RustAdapter {
         Ok(match step {
             "policy" => {
                 members.finish()?;
-                Ok(policy::to_json(host.policy()))
+                Ok(host.policy().to_json())
             }
             "create" => {
                 let name = members.text("as")?;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tessera::{KeepFields, Session, SessionError};
 
-use super::{RustAdapter, lock};
+use super::RustAdapter;
 use crate::adapter::args::{Args, as_texts};
 use crate::adapter::outcome::{self, Outcome};
 use crate::adapter::value;
+use crate::lock;
 
 impl RustAdapter {
     pub(super) async fn session_step(&self, step: &str, mut members: Args) -> Result<Outcome, String> {

@@ -106,7 +106,7 @@ impl<S: StoreService> Host<S> {
         }
         let keys = with.keys.into_iter();
         let keys: Value = keys
-            .map(|(id, secret)| json!({"id": id, "secret": secret}))
+            .map(|key| json!({"id": key.id, "secret": key.secret}))
             .collect();
         let done = self.call("sessions#configure", json!([policy, keys])).await?;
         let configured = outcome_of(&done);

@@ -8,7 +8,7 @@ mod session_steps;
 mod subject_steps;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tessera::store::StoreService;
 
@@ -17,6 +17,7 @@ use super::clock::ScenarioClock;
 use super::outcome::Outcome;
 use super::{Adapter, Configuration};
 use crate::edge::Worker;
+use crate::lock;
 use crate::stores::Scripted;
 use host::Host;
 use session::Session;
@@ -36,10 +37,6 @@ impl<S> Clone for WorkerAdapter<S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<S: StoreService> WorkerAdapter<S> {

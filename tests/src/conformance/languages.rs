@@ -1,0 +1,62 @@
+//! The languages with an adapter, and the commands that start them.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use tessera::Component;
+
+use crate::adapter::process::Process;
+use crate::program::built;
+
+/// A host with an adapter.
+#[derive(Clone, Copy, Debug)]
+pub struct Language {
+    /// The name in commands and in the matrix.
+    pub name: &'static str,
+    command: fn() -> Command,
+}
+
+/// All languages.
+pub const LANGUAGES: &[Language] = &[Language {
+    name: "rust",
+    command: rust,
+}];
+
+/// Finds a language by its name.
+///
+/// # Errors
+/// If there is none, with the known names.
+pub fn language(name: &str) -> Result<&'static Language, String> {
+    let known = LANGUAGES.iter().map(|language| language.name);
+    LANGUAGES
+        .iter()
+        .find(|language| language.name == name)
+        .ok_or_else(|| {
+            format!(
+                "unknown language `{name}`; known are {}",
+                known.collect::<Vec<_>>().join(", ")
+            )
+        })
+}
+
+impl Language {
+    /// Starts its adapter.
+    ///
+    /// # Errors
+    /// As [`Process::start`]; if the host has another component than the Rust host.
+    pub fn start(&self) -> Result<Arc<Process>, String> {
+        let process = Process::start(&mut (self.command)())?;
+        let (component, own) = (&process.hello().component, Component::sha256());
+        if component != own {
+            return Err(format!(
+                "the host of {} has the component {component}, not {own}: build it again",
+                self.name
+            ));
+        }
+        Ok(process)
+    }
+}
+
+fn rust() -> Command {
+    Command::new(built("examples/adapter", "tessera-tests --examples"))
+}
