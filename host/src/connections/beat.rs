@@ -181,20 +181,12 @@ impl<M: Mailbox> Node<M> {
                 .map(|holder| holder.node)
                 .filter(|node| *node != self.id)
                 .collect();
-            let others: Vec<Name> = others.into_iter().filter_map(node_name).collect();
             // Without a reply, a node counts as dead, and the connection is looked for again.
-            let living = match &others[..] {
-                [] => Vec::new(),
-                others => self.mailbox.look(self.now(), others).await.unwrap_or_default(),
-            };
-            let lives = |node: u64| {
-                let name = node_name(node);
-                living.iter().any(|found| Some(&found.name) == name.as_ref())
-            };
+            let living = self.living(&others).await.unwrap_or_default();
             let remove = batch.iter().map(|(name, left)| {
                 let mailbox = found.iter().find(|found| found.name == *name);
                 let holder = mailbox.map(|found| found.holder);
-                let is_elsewhere = matches!(holder, Some(Some(holder)) if lives(holder.node));
+                let is_elsewhere = matches!(holder, Some(Some(holder)) if living.contains(&holder.node));
                 async move {
                     match holder {
                         // Its client has come back, to a node that takes care of it.
@@ -225,14 +217,13 @@ impl<M: Mailbox> Node<M> {
         let names: BTreeSet<Name> = self
             .attachments()
             .iter()
-            .filter(|attached| attached.is_holder())
             .map(|attached| attached.name().clone())
             .collect();
         let names: Vec<Name> = names.into_iter().collect();
         let mut are_all_kept = true;
         for batch in names.chunks(BATCH_LIMIT) {
             let _renewing = self.renewing.write().await;
-            // Others have been detached meanwhile.
+            // Others have been detached meanwhile, or are not attached yet.
             let batch: Vec<Name> = batch.iter().filter(|name| self.holds(name)).cloned().collect();
             let until = self.in_time(self.settings.lease);
             match self.mailbox.keep(self.now(), &batch, until).await {

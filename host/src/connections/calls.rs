@@ -15,7 +15,7 @@ use super::attached::{Attached, Closing, lock};
 use super::attachment::Attachment;
 use super::beat;
 use super::error::ConnectionError;
-use super::node::{Node, Place, draw, node_name};
+use super::node::{Node, Place, draw};
 use super::registry::Registry;
 use super::settings::Settings;
 use super::watch::Watch;
@@ -443,16 +443,12 @@ impl<M: Mailbox> Connections<M> {
             .filter_map(|found| found.holder)
             .map(|holder| holder.node)
             .collect();
-        let names: Vec<Name> = nodes.iter().filter_map(|id| node_name(*id)).collect();
-        let living = self.look(&names).await?;
-        let lives = |holder: Holder| {
-            let name = node_name(holder.node);
-            living.iter().any(|found| Some(&found.name) == name.as_ref())
-        };
+        let living = self.node.living(&nodes).await?;
         let shown = found.into_iter().map(|found| {
             Ok(Connection {
                 head: Head::read(&found.head)?,
-                is_attached: found.ended.is_none() && found.holder.is_some_and(lives),
+                is_attached: found.ended.is_none()
+                    && found.holder.is_some_and(|holder| living.contains(&holder.node)),
                 name: found.name,
                 ended: found.ended,
             })

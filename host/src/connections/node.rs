@@ -1,6 +1,6 @@
 //! The state of one node.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -177,6 +177,20 @@ impl<M: Mailbox> Node<M> {
             );
             self.note_leaving(session, name);
         }
+    }
+
+    /// Those of these nodes whose mailboxes show that they live.
+    pub(super) async fn living(&self, nodes: &BTreeSet<u64>) -> Result<BTreeSet<u64>, MailboxError> {
+        let names: Vec<Name> = nodes.iter().filter_map(|id| node_name(*id)).collect();
+        if names.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let found = self.mailbox.look(self.now(), &names).await?;
+        let lives = |id: &u64| {
+            let name = node_name(*id);
+            found.iter().any(|found| Some(&found.name) == name.as_ref())
+        };
+        Ok(nodes.iter().copied().filter(lives).collect())
     }
 
     /// Ends a connection; returns whether this call did.
