@@ -5,15 +5,41 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tessera::connections::{
-    ConnectionError, Connections, EndReason, Holder, Mailbox, MailboxError, MemoryMailbox, MessageId, Name,
-    Registration,
+    ConnectionError, Connections, ConnectionsBuilder, EndReason, Holder, Mailbox, MailboxError,
+    MemoryMailbox, MessageId, Name, Registration,
 };
 use tessera::store::{Cause, MemoryStore, StoreError};
-use tessera::{Sessions, Timestamp};
+use tessera::{Session, Sessions, Timestamp};
 use tokio::sync::Notify;
 
 use super::fixture::{BEAT, eventually};
 use super::forward::forward;
+
+/// A node over a mailbox, and a session of alice.
+async fn node<M: Mailbox>(
+    mailbox: M,
+    change: impl FnOnce(ConnectionsBuilder) -> ConnectionsBuilder,
+) -> (Connections<M>, Session) {
+    let sessions = Sessions::builder().signing_key("k", [7; 32]);
+    let sessions = sessions.build(MemoryStore::new()).expect("sessions");
+    let builder = Connections::builder(&sessions).beat(BEAT);
+    let node = change(builder).build(mailbox).expect("a node");
+    let session = sessions.create();
+    session.authenticate("alice").await.expect("a login");
+    (node, session)
+}
+
+/// Waits until a connection is missing.
+async fn gone<M: Mailbox>(node: &Connections<M>, name: &Name) {
+    eventually("the mailbox is gone", async || {
+        matches!(node.get(name).await, Err(ConnectionError::Missing))
+    })
+    .await;
+}
+
+fn fault() -> MailboxError {
+    StoreError::Unavailable(Cause::new("a fault of the test")).into()
+}
 
 /// A mailbox that waits before it renews a lease.
 struct Waiting {
@@ -42,8 +68,6 @@ impl Mailbox for Waiting {
 
 #[tokio::test]
 async fn a_client_that_leaves_while_leases_are_renewed_leaves_its_mailbox_no_longer_than_any_other() {
-    let sessions = Sessions::builder().signing_key("k", [7; 32]);
-    let sessions = sessions.build(MemoryStore::new()).expect("sessions");
     let (renews, goes_on) = (Arc::<Notify>::default(), Arc::<Notify>::default());
     let mailbox = Waiting {
         mailbox: MemoryMailbox::new(),
@@ -51,13 +75,10 @@ async fn a_client_that_leaves_while_leases_are_renewed_leaves_its_mailbox_no_lon
         goes_on: Arc::clone(&goes_on),
     };
     let lease = Duration::from_secs(6);
-    let builder = Connections::builder(&sessions).beat(BEAT).lease(lease);
-    let node = builder
-        .detached_for(Duration::from_millis(200))
-        .build(mailbox)
-        .expect("a node");
-    let session = sessions.create();
-    session.authenticate("alice").await.expect("a login");
+    let (node, session) = node(mailbox, |builder| {
+        builder.lease(lease).detached_for(Duration::from_millis(200))
+    })
+    .await;
     let client = node.open(&session, Registration::default()).await;
     let client = client.expect("a connection");
     let name = client.name().clone();
@@ -66,10 +87,7 @@ async fn a_client_that_leaves_while_leases_are_renewed_leaves_its_mailbox_no_lon
     tokio::time::sleep(BEAT).await;
     goes_on.notify_one();
     let renewed = Instant::now();
-    eventually("the mailbox is gone", async || {
-        matches!(node.get(&name).await, Err(ConnectionError::Missing))
-    })
-    .await;
+    gone(&node, &name).await;
     assert!(renewed.elapsed() < lease / 2, "{:?}", renewed.elapsed());
 }
 
@@ -84,25 +102,20 @@ impl Mailbox for Failing {
 
     async fn attach(&self, _: Timestamp, _: &Name, _: Holder, _: Timestamp) -> Result<(), MailboxError> {
         tokio::time::sleep(self.after).await;
-        Err(StoreError::Unavailable(Cause::new("a fault of the test")).into())
+        Err(fault())
     }
 }
 
 #[tokio::test]
 async fn a_client_that_could_not_be_attached_lengthens_the_life_of_no_mailbox() {
-    let sessions = Sessions::builder().signing_key("k", [7; 32]);
-    let sessions = sessions.build(MemoryStore::new()).expect("sessions");
     let lease = Duration::from_secs(6);
     let mailbox = Failing {
         mailbox: MemoryMailbox::new(),
         // Leases are renewed after a third of their time.
         after: lease / 3 + BEAT * 20,
     };
-    let builder = Connections::builder(&sessions).beat(BEAT).lease(lease);
     let detached_for = lease / 3 + BEAT * 40;
-    let node = builder.detached_for(detached_for).build(mailbox).expect("a node");
-    let session = sessions.create();
-    session.authenticate("alice").await.expect("a login");
+    let (node, session) = node(mailbox, |builder| builder.lease(lease).detached_for(detached_for)).await;
     let registered = Instant::now();
     let name = node.register(&session, Registration::default()).await;
     let name = name.expect("a connection");
@@ -111,10 +124,7 @@ async fn a_client_that_could_not_be_attached_lengthens_the_life_of_no_mailbox() 
         matches!(attached, Err(ConnectionError::Mailbox(_))),
         "{attached:?}"
     );
-    eventually("the mailbox is gone", async || {
-        matches!(node.get(&name).await, Err(ConnectionError::Missing))
-    })
-    .await;
+    gone(&node, &name).await;
     let lived = registered.elapsed();
     assert!(lived < lease, "{lived:?}");
 }
@@ -141,7 +151,7 @@ impl Mailbox for Stubborn {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
             .is_ok()
         {
-            return Err(StoreError::Unavailable(Cause::new("a fault of the test")).into());
+            return Err(fault());
         }
         self.mailbox.detach(now, name, holder, until).await
     }
@@ -149,29 +159,21 @@ impl Mailbox for Stubborn {
 
 #[tokio::test]
 async fn a_detachment_that_failed_is_tried_again_so_that_no_client_seems_to_be_there_for_the_lease() {
-    let sessions = Sessions::builder().signing_key("k", [7; 32]);
-    let sessions = sessions.build(MemoryStore::new()).expect("sessions");
     let lease = Duration::from_secs(60);
     let mailbox = Stubborn {
         mailbox: MemoryMailbox::new(),
         failures: AtomicUsize::new(2),
     };
-    let builder = Connections::builder(&sessions).beat(BEAT).lease(lease);
-    let node = builder
-        .detached_for(Duration::from_millis(200))
-        .build(mailbox)
-        .expect("a node");
-    let session = sessions.create();
-    session.authenticate("alice").await.expect("a login");
+    let (node, session) = node(mailbox, |builder| {
+        builder.lease(lease).detached_for(Duration::from_millis(200))
+    })
+    .await;
     let client = node.open(&session, Registration::default()).await;
     let client = client.expect("a connection");
     let name = client.name().clone();
     drop(client);
     // Well before the lease ends.
-    eventually("the mailbox is gone", async || {
-        matches!(node.get(&name).await, Err(ConnectionError::Missing))
-    })
-    .await;
+    gone(&node, &name).await;
 }
 
 /// A mailbox whose first end fails.
@@ -191,7 +193,7 @@ impl Mailbox for Endless {
         until: Timestamp,
     ) -> Result<bool, MailboxError> {
         if !self.has_failed.swap(true, Ordering::SeqCst) {
-            return Err(StoreError::Unavailable(Cause::new("a fault of the test")).into());
+            return Err(fault());
         }
         self.mailbox.end(now, name, reason, until).await
     }
@@ -199,16 +201,11 @@ impl Mailbox for Endless {
 
 #[tokio::test]
 async fn an_end_that_fails_keeps_no_other_connection_of_the_session_open() {
-    let sessions = Sessions::builder().signing_key("k", [7; 32]);
-    let sessions = sessions.build(MemoryStore::new()).expect("sessions");
     let mailbox = Endless {
         mailbox: MemoryMailbox::new(),
         has_failed: AtomicBool::new(false),
     };
-    let node = Connections::builder(&sessions).beat(BEAT).build(mailbox);
-    let node = node.expect("a node");
-    let session = sessions.create();
-    session.authenticate("alice").await.expect("a login");
+    let (node, session) = node(mailbox, |builder| builder).await;
     for _ in 0..3 {
         let registered = node.register(&session, Registration::default()).await;
         registered.expect("a connection");
