@@ -5,6 +5,7 @@
 
 pub(crate) mod args;
 pub(crate) mod clock;
+mod named;
 pub(crate) mod outcome;
 pub mod process;
 mod protocol;

@@ -3,8 +3,7 @@
 mod session_steps;
 mod subject_steps;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,9 +12,9 @@ use tessera::{Component, Preset, Session, Sessions, SigningKey};
 
 use super::args::Args;
 use super::clock::ScenarioClock;
+use super::named::Names;
 use super::outcome::{self, Outcome};
 use super::{Adapter, Configuration, value};
-use crate::lock;
 use crate::stores::{NeverReady, Scripted};
 
 /// The pace of the store's replies, and the host's memory of opens.
@@ -37,8 +36,7 @@ struct Inner {
     component: Component,
     clock: ScenarioClock,
     pace: Pace,
-    hosts: Mutex<BTreeMap<String, Sessions>>,
-    sessions: Mutex<BTreeMap<String, Arc<Session>>>,
+    names: Names<Sessions, Arc<Session>>,
 }
 
 impl RustAdapter {
@@ -48,8 +46,7 @@ impl RustAdapter {
             component,
             clock,
             pace,
-            hosts: Mutex::default(),
-            sessions: Mutex::default(),
+            names: Names::default(),
         }))
     }
 
@@ -82,7 +79,7 @@ impl RustAdapter {
             Pace::NeverReady => builder.build(NeverReady::new(store)),
         };
         Ok(built.map_err(|error| outcome::refused(&error)).map(|sessions| {
-            lock(&self.0.hosts).insert(host.to_owned(), sessions);
+            self.0.names.hosts.insert(host.to_owned(), sessions);
             Value::Null
         }))
     }
@@ -94,11 +91,11 @@ impl RustAdapter {
     pub(crate) async fn take(&self, step: &str, mut members: Args) -> Result<Outcome, String> {
         match step {
             "policy" | "create" | "open" | "verify" | "jwt-key" => {
-                let host = self.host(&mut members)?;
+                let host = self.0.names.host(&mut members)?;
                 self.host_step(host, step, members).await
             }
             "list" | "revoke" | "revoke-all" | "revoke-others" => {
-                let host = self.host(&mut members)?;
+                let host = self.0.names.host(&mut members)?;
                 self.subject_step(host, step, members).await
             }
             _ => self.session_step(step, members).await,
@@ -114,7 +111,7 @@ impl RustAdapter {
             "create" => {
                 let name = members.text("as")?;
                 members.finish()?;
-                self.keep(name, host.create());
+                self.0.names.keep(name, Arc::new(host.create()));
                 Ok(Value::Null)
             }
             "open" => {
@@ -122,7 +119,7 @@ impl RustAdapter {
                 members.finish()?;
                 let opened = host.open(&token).await;
                 opened.map_err(|error| outcome::error(&error)).map(|session| {
-                    self.keep(name, session);
+                    self.0.names.keep(name, Arc::new(session));
                     Value::Null
                 })
             }
@@ -142,33 +139,6 @@ impl RustAdapter {
                     .map_err(|error| outcome::error(&error))
             }
         })
-    }
-
-    fn keep(&self, name: String, session: Session) {
-        if !name.is_empty() {
-            lock(&self.0.sessions).insert(name, Arc::new(session));
-        }
-    }
-
-    /// Forgets all names of a session.
-    fn drop_session(&self, session: &Arc<Session>) {
-        lock(&self.0.sessions).retain(|_, other| !Arc::ptr_eq(other, session));
-    }
-
-    fn host(&self, members: &mut Args) -> Result<Sessions, String> {
-        let name = members.text_or("host", "main")?;
-        lock(&self.0.hosts)
-            .get(&name)
-            .cloned()
-            .ok_or_else(|| format!("unknown host {name:?}"))
-    }
-
-    fn session(&self, members: &mut Args) -> Result<Arc<Session>, String> {
-        let name = members.text("on")?;
-        lock(&self.0.sessions)
-            .get(&name)
-            .cloned()
-            .ok_or_else(|| format!("unknown session {name:?}"))
     }
 }
 

@@ -9,11 +9,10 @@ use super::RustAdapter;
 use crate::adapter::args::{Args, as_texts};
 use crate::adapter::outcome::{self, Outcome};
 use crate::adapter::value;
-use crate::lock;
 
 impl RustAdapter {
     pub(super) async fn session_step(&self, step: &str, mut members: Args) -> Result<Outcome, String> {
-        let session = self.session(&mut members)?;
+        let session = self.0.names.session(&mut members)?;
         Ok(match step {
             "save" | "rotate" | "authenticate" | "reissue" => {
                 return grant_step(step, &session, members).await;
@@ -32,14 +31,14 @@ impl RustAdapter {
             }
             "drop" => {
                 members.finish()?;
-                self.drop_session(&session);
+                self.0.names.sessions.forget(|other| Arc::ptr_eq(other, &session));
                 Ok(Value::Null)
             }
             "fork" => {
                 let name = members.text("as")?;
                 members.finish()?;
                 answer(session.fork(), |fork| {
-                    lock(&self.0.sessions).insert(name, Arc::new(fork));
+                    self.0.names.keep(name, Arc::new(fork));
                     Value::Null
                 })
             }

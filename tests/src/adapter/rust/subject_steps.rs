@@ -27,7 +27,7 @@ impl RustAdapter {
                 host.revoke_all(&subject).await.map(Value::from)
             }
             _ => {
-                let session = self.session(&mut members)?;
+                let session = self.0.names.session(&mut members)?;
                 members.finish()?;
                 host.revoke_others(&session).await.map(Value::from)
             }

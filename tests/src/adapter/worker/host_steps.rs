@@ -21,7 +21,7 @@ impl<S: StoreService> WorkerAdapter<S> {
         Ok(match step {
             "policy" => Ok(policy(&host.policy)),
             "create" => {
-                self.keep(members.text("as")?, Session::draft(host));
+                self.0.names.keep(members.text("as")?, Session::draft(host));
                 Ok(Value::Null)
             }
             "open" => {
@@ -29,7 +29,7 @@ impl<S: StoreService> WorkerAdapter<S> {
                 let ended = host.session_call("open", vec![token.into()], None, false).await?;
                 match outcome_of(&ended.done) {
                     Ok(answer) => {
-                        self.keep(name, Session::opened(host, &answer, &ended)?);
+                        self.0.names.keep(name, Session::opened(host, &answer, &ended)?);
                         Ok(Value::Null)
                     }
                     Err(error) => Err(error),

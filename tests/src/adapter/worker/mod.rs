@@ -7,17 +7,16 @@ mod session;
 mod session_steps;
 mod subject_steps;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tessera::store::StoreService;
 
 use super::args::Args;
 use super::clock::ScenarioClock;
+use super::named::Names;
 use super::outcome::Outcome;
 use super::{Adapter, Configuration};
 use crate::edge::Worker;
-use crate::lock;
 use crate::stores::Scripted;
 use host::Host;
 use session::Session;
@@ -28,8 +27,7 @@ pub struct WorkerAdapter<S>(Arc<Inner<S>>);
 struct Inner<S> {
     worker: Worker,
     clock: ScenarioClock,
-    hosts: Mutex<BTreeMap<String, Host<S>>>,
-    sessions: Mutex<BTreeMap<String, Session<S>>>,
+    names: Names<Host<S>, Session<S>>,
 }
 
 // Not derived, because the derived implementation would require `S: Clone`.
@@ -45,36 +43,8 @@ impl<S: StoreService> WorkerAdapter<S> {
         Self(Arc::new(Inner {
             worker,
             clock,
-            hosts: Mutex::default(),
-            sessions: Mutex::default(),
+            names: Names::default(),
         }))
-    }
-
-    fn host(&self, members: &mut Args) -> Result<Host<S>, String> {
-        let name = members.text_or("host", "main")?;
-        lock(&self.0.hosts)
-            .get(&name)
-            .cloned()
-            .ok_or_else(|| format!("unknown host {name:?}"))
-    }
-
-    fn session(&self, members: &mut Args) -> Result<Session<S>, String> {
-        let name = members.text("on")?;
-        lock(&self.0.sessions)
-            .get(&name)
-            .cloned()
-            .ok_or_else(|| format!("unknown session {name:?}"))
-    }
-
-    fn keep(&self, name: String, session: Session<S>) {
-        if !name.is_empty() {
-            lock(&self.0.sessions).insert(name, session);
-        }
-    }
-
-    /// Forgets all names of a session.
-    fn drop_session(&self, session: &Session<S>) {
-        lock(&self.0.sessions).retain(|_, other| !other.is(session));
     }
 }
 
@@ -88,7 +58,7 @@ impl<S: StoreService> Adapter<S> for WorkerAdapter<S> {
         let mut instance = Host::instance(&self.0.worker, store, self.0.clock.clone()).await?;
         let configured = instance.configure(with).await?;
         if configured.is_ok() {
-            lock(&self.0.hosts).insert(host.to_owned(), instance);
+            self.0.names.hosts.insert(host.to_owned(), instance);
         }
         Ok(configured)
     }
@@ -96,11 +66,11 @@ impl<S: StoreService> Adapter<S> for WorkerAdapter<S> {
     async fn perform(&self, step: &str, mut members: Args) -> Result<Outcome, String> {
         let outcome = match step {
             "policy" | "create" | "open" | "verify" | "jwt-key" => {
-                let host = self.host(&mut members)?;
+                let host = self.0.names.host(&mut members)?;
                 self.host_step(host, step, &mut members).await
             }
             "list" | "revoke" | "revoke-all" | "revoke-others" => {
-                let host = self.host(&mut members)?;
+                let host = self.0.names.host(&mut members)?;
                 self.subject_step(&host, step, &mut members).await
             }
             _ => self.session_step(step, &mut members).await,

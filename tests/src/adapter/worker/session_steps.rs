@@ -13,7 +13,7 @@ use crate::adapter::value;
 
 impl<S: StoreService> WorkerAdapter<S> {
     pub(super) async fn session_step(&self, step: &str, members: &mut Args) -> Result<Outcome, String> {
-        let session = self.session(members)?;
+        let session = self.0.names.session(members)?;
         Ok(match step {
             "save" | "rotate" | "authenticate" | "reissue" => grant(step, &session, members).await?,
             "touch" => {
@@ -25,13 +25,13 @@ impl<S: StoreService> WorkerAdapter<S> {
                 .await?
                 .map(|_| Value::Null),
             "drop" => {
-                self.drop_session(&session);
+                self.0.names.sessions.forget(|other| other.is(&session));
                 Ok(Value::Null)
             }
             "fork" => {
                 let name = members.text("as")?;
                 session.fork().map(|fork| {
-                    self.keep(name, fork);
+                    self.0.names.keep(name, fork);
                     Value::Null
                 })
             }

@@ -30,7 +30,7 @@ impl<S: StoreService> WorkerAdapter<S> {
                     .map(Value::from)
             }
             _ => {
-                let session = self.session(members)?;
+                let session = self.0.names.session(members)?;
                 match session.details().await? {
                     Ok(details) if details.subject.is_none() => Err(outcome::error_of("subject-required")),
                     Ok(details) => {
