@@ -8,7 +8,7 @@ use tessera::Timestamp;
 use tessera::store::{Capabilities, MemoryStore, StoreError, StoreOp, StoreReply, StoreService};
 use tokio::sync::{Notify, Semaphore};
 
-use super::{Cell, Language, MANNERS, memory};
+use super::{Cell, Language, MANNERS, memory, runtime};
 use crate::adapter::process::{Process, ProcessAdapter};
 use crate::adapter::{Args, Configuration, Key};
 
@@ -176,9 +176,7 @@ async fn writes(language: &Language, is_stale: bool) -> Result<(), String> {
 /// # Errors
 /// If the runtime cannot be created.
 pub fn cancellations(language: &Language) -> Result<Cell, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    let ended = runtime.block_on(async {
+    let ended = runtime()?.block_on(async {
         [
             ("a read", reads(language).await),
             ("a write", writes(language, false).await),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tessera::{Clock as _, Component};
 
-use super::{Cell as Checked, Language, MANNERS};
+use super::{Cell as Checked, Language, MANNERS, runtime};
 use crate::adapter::process::{Process, ProcessAdapter};
 use crate::adapter::{Args, Configuration, Key};
 use crate::dice::Dice;
@@ -245,8 +245,7 @@ fn clients(
 /// If the adapter fails.
 pub fn interleavings(language: &Language, steps: u64, seed: u64) -> Result<(Checked, Report), String> {
     let component = Component::embedded().map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = Rc::new(runtime.map_err(|error| error.to_string())?);
+    let runtime = Rc::new(runtime()?);
     let process = language.start()?;
     let (mut total, mut checked) = (Report::default(), Checked::default());
     for stream in 0.. {

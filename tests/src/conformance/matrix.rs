@@ -46,8 +46,6 @@ impl fmt::Display for Cell {
 pub struct Column {
     /// The language and its runtime.
     pub name: String,
-    /// The SHA-256 of its component.
-    pub component: String,
     /// The cells, with the names of the checks. `None` if the host does not offer what a check needs.
     pub cells: Vec<(String, Option<Cell>)>,
 }
@@ -70,14 +68,6 @@ impl Matrix {
             };
             column.cells.iter().flat_map(failures)
         })
-    }
-
-    /// The SHA-256 of the component, if all languages have the same.
-    #[must_use]
-    pub fn component(&self) -> Option<&str> {
-        let first = self.columns.first()?.component.as_str();
-        let is_same = self.columns.iter().all(|column| column.component == first);
-        is_same.then_some(first)
     }
 }
 

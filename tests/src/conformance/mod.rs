@@ -9,6 +9,7 @@ mod stores;
 use std::sync::Arc;
 
 use tessera::store::MemoryStore;
+use tokio::runtime::Runtime;
 
 use crate::adapter::process::Process;
 use crate::adapter::{Manner, Replies};
@@ -53,12 +54,16 @@ pub const MANNERS: [(&str, Manner); 3] = [
 /// # Errors
 /// If the adapter cannot be started, or the scenarios cannot be read.
 pub fn scenarios(language: &Language, manner: Manner) -> Result<Option<Cell>, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    if !runtime.block_on(language.start()?.offers(manner))? {
+    if !runtime()?.block_on(language.start()?.offers(manner))? {
         return Ok(None);
     }
     over(language, manner, async |_| Ok(memory())).map(Some)
+}
+
+/// A runtime of one thread.
+fn runtime() -> Result<Runtime, String> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| error.to_string())
 }
 
 fn memory() -> MemoryStore {

@@ -12,7 +12,7 @@ use super::plan::{
     combinations,
 };
 use super::report::{Report, Violation};
-use super::store::lock;
+use crate::lock;
 
 /// How the runs of a plan are chosen.
 #[derive(Clone, Copy, Debug)]

@@ -12,7 +12,8 @@ use super::calls::{Call, Told};
 use super::engine::Engine;
 use super::linear::Observed;
 use super::plan::Act;
-use super::store::{BoardClock, lock};
+use super::store::BoardClock;
+use crate::lock;
 
 /// The maximum number of handles of a client.
 pub const HANDLES: usize = 32;

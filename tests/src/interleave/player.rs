@@ -18,7 +18,8 @@ use super::digest::digest;
 use super::engine::Engine;
 use super::linear::Observed;
 use super::plan::{Act, Plan};
-use super::store::{Board, BoardClock, lock};
+use super::store::{Board, BoardClock};
+use crate::lock;
 
 /// A store operation, with its time by the client's clock.
 pub type Asked = (Timestamp, StoreOp);

@@ -2,13 +2,15 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
 use sha2::{Digest as _, Sha256};
 use tessera::store::{Capabilities, StoreOp, StoreReply, StoreService};
 use tessera::{Clock, Random, Timestamp};
 use tokio::sync::Notify;
+
+use crate::lock;
 
 /// The start time of all clocks: 2026-01-01T00:00:00Z, in milliseconds since 1970.
 pub const START_MS: i64 = 1_767_225_600_000;
@@ -141,11 +143,6 @@ pub struct SteppedStore {
     capabilities: Capabilities,
     /// The client whose engine is over the store. Without it, operations belong to the client whose turn it is.
     client: Option<usize>,
-}
-
-/// Locks a mutex. Poisoning is ignored, because a panic ends the whole test.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SteppedStore {

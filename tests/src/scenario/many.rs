@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Scenario, load};
+use crate::lock;
 
 /// All scenarios of this directory, or those whose `file: name` contains the text in `TESSERA_SCENARIO`.
 ///
@@ -44,8 +45,7 @@ pub fn each<T>(
             };
             let ran = runtime.block_on(run(&state, scenario));
             if let Err(failure) = judge(scenario, ran) {
-                let mut failures = failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                failures.push((place, failure));
+                lock(&failures).push((place, failure));
             }
         }
     };

@@ -1,11 +1,12 @@
 //! The state that all clients and senders of a round share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::plan::{Plan, Times};
+use crate::lock;
 
 /// The maximum number of recorded errors.
 const MOST_WRONGS: usize = 20;
@@ -112,10 +113,6 @@ pub(super) struct World {
     posts: Mutex<Vec<Arc<Post>>>,
     /// The clients leave.
     pub(super) is_over: AtomicBool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl World {

@@ -1,13 +1,15 @@
 //! A store that records its operations, injects faults, and pauses before an operation so that other steps run first.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 use tessera::Timestamp;
 use tessera::store::{Capabilities, Cause, Entry, StoreError, StoreOp, StoreReply, StoreService};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::lock;
 
 /// A fault of one operation.
 #[derive(Clone, Debug)]
@@ -188,10 +190,6 @@ impl<S> Clone for Scripted<S> {
             page_size: self.page_size,
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<S: StoreService> Scripted<S> {
