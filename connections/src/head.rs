@@ -70,6 +70,29 @@ pub enum InvalidHead {
     Corrupt,
 }
 
+/// A login of a session. Another login in the same session, by the same or another subject, is another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// The session's public id.
+    pub session: String,
+    /// The subject, if the session has logged in.
+    pub subject: Option<String>,
+    /// When the subject last authenticated.
+    pub authenticated_at: Option<Timestamp>,
+}
+
+impl Login {
+    /// The last login of a session with these details.
+    #[must_use]
+    pub fn of(session: &Details) -> Self {
+        Self {
+            session: session.public_id.clone(),
+            subject: session.subject.clone(),
+            authenticated_at: session.authenticated_at,
+        }
+    }
+}
+
 impl Head {
     /// Writes the description as JSON.
     ///
@@ -89,12 +112,12 @@ impl Head {
         Ok(text)
     }
 
-    /// Whether the connection belongs to a session with these details: the same session, without a login since the registration.
+    /// Whether the connection belongs to this login: the same session, without a login since the registration.
     #[must_use]
-    pub fn is_of(&self, session: &Details) -> bool {
-        self.session == session.public_id
-            && self.subject == session.subject
-            && self.authenticated_at == session.authenticated_at
+    pub fn is_of(&self, login: &Login) -> bool {
+        self.session == login.session
+            && self.subject == login.subject
+            && self.authenticated_at == login.authenticated_at
     }
 
     /// Reads a stored description.

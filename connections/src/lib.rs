@@ -22,7 +22,7 @@ mod texts;
 pub use bounds::{Bounds, InvalidBounds, Overflow};
 pub use cursor::{Cursor, InvalidCursor, MessageId};
 pub use event::{Connection, Event, Registration};
-pub use head::{Head, InvalidHead, MAXIMUM_HEAD_BYTES, Request};
+pub use head::{Head, InvalidHead, Login, MAXIMUM_HEAD_BYTES, Request};
 pub use left_behind::{Registered, gone, left_behind};
 pub use log::Log;
 pub use mailbox::{Batch, Changed, Limit, Mailbox, MailboxError, Return, Walked};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use tessera_connections::{
-    Connection, Cursor, EndReason, Head, Holder, Mailbox as _, MailboxError, Message, MessageId, Name,
+    Connection, Cursor, EndReason, Head, Holder, Login, Mailbox as _, MailboxError, Message, MessageId, Name,
     Registration, SendKey, gone, left_behind,
 };
 use tessera_http::connections::{Close, Hub, HubError, Sockets};
@@ -170,12 +170,12 @@ impl EdgeConnections {
         }
     }
 
-    async fn join(&self, name: &Name, after: MessageId, session: &str) -> Result<EdgeClient, HubError> {
+    async fn join(&self, name: &Name, after: MessageId, details: &Details) -> Result<EdgeClient, HubError> {
         let holder = Holder {
             node: 0,
             attachment: random::number(),
         };
-        let joined = self.mailbox.join(name, session, holder, after).await;
+        let joined = self.mailbox.join(name, Login::of(details), holder, after).await;
         joined.map_err(of_mailbox)?;
         Ok(EdgeClient {
             mailbox: self.mailbox.clone(),
@@ -216,7 +216,7 @@ impl Hub<EdgeEngine> for EdgeConnections {
     ) -> Result<(Name, EdgeClient), HubError> {
         boxed(async move {
             let (name, details) = self.new_connection(session, registration).await?;
-            match self.join(&name, MessageId::START, &details.public_id).await {
+            match self.join(&name, MessageId::START, &details).await {
                 Ok(client) => Ok((name, client)),
                 Err(error) => {
                     let _stays_for_a_while = self.close(&name).await;
@@ -235,7 +235,7 @@ impl Hub<EdgeEngine> for EdgeConnections {
     ) -> Result<EdgeClient, HubError> {
         boxed(async move {
             let details = session.details().map_err(of_engine)?;
-            self.join(name, after, &details.public_id).await
+            self.join(name, after, &details).await
         })
         .await
     }

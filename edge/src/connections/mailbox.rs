@@ -6,8 +6,8 @@ use futures_util::Stream;
 use futures_util::future::join_all;
 use futures_util::stream::pending;
 use tessera_connections::{
-    Batch, Bounds, Changed, Delivery, EndReason, Holder, Limit, Mailbox, MailboxError, Message, MessageId,
-    Name, SendKey, Walked,
+    Batch, Bounds, Changed, Delivery, EndReason, Holder, Limit, Login, Mailbox, MailboxError, Message,
+    MessageId, Name, SendKey, Walked,
 };
 use tessera_contract::Timestamp;
 use worker::ObjectNamespace;
@@ -152,20 +152,15 @@ impl DurableMailbox {
         self.done(name, &Request::Bind { handle, key }).await
     }
 
-    /// Attaches a client of a session after a message.
+    /// Attaches a client of a login after a message.
     pub(super) async fn join(
         &self,
         name: &Name,
-        session: &str,
+        login: Login,
         holder: Holder,
         after: MessageId,
     ) -> Result<(), MailboxError> {
-        let session = session.to_owned();
-        let question = Request::Join {
-            session,
-            holder,
-            after,
-        };
+        let question = Request::Join { login, holder, after };
         self.done(name, &question).await
     }
 

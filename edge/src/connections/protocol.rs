@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use tessera_connections::{
-    Batch, Bounds, Delivery, EndReason, Holder, Limit, MailboxError, Message, MessageId, Name, SendKey,
-    Walked,
+    Batch, Bounds, Delivery, EndReason, Holder, Limit, Login, MailboxError, Message, MessageId, Name,
+    SendKey, Walked,
 };
 use tessera_contract::Timestamp;
 
@@ -61,9 +61,9 @@ pub(crate) enum Request {
         handle: String,
         key: String,
     },
-    /// Attaches a client of the session with this public id after a message. Any other client is taken over.
+    /// Attaches a client of this login after a message. Any other client is taken over.
     Join {
-        session: String,
+        login: Login,
         holder: Holder,
         after: MessageId,
     },

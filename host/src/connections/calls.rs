@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tessera_connections::{
-    Connection, EndReason, Head, Holder, Limit, Mailbox, MailboxError, Message, MessageId, Name,
+    Connection, EndReason, Head, Holder, Limit, Login, Mailbox, MailboxError, Message, MessageId, Name,
     Registration, Return, SendKey, Walked, gone, left_behind,
 };
 use tokio::sync::{Notify, RwLock};
@@ -225,7 +225,7 @@ impl<M: Mailbox> Connections<M> {
         let (details, watch) = (session.details()?, Watch::of(session)?);
         let place = node.reserve()?;
         let head = self.head(name).await?;
-        if !head.is_of(&details) {
+        if !head.is_of(&Login::of(&details)) {
             return Err(ConnectionError::Missing);
         }
         self.attach_to(name, head, after, watch, place).await

@@ -46,6 +46,28 @@ fn login(worker: &Worker, subject: &str) -> (String, String) {
     (text("token"), text("public_id"))
 }
 
+/// A login of a subject in a session: the new token.
+fn login_again(worker: &Worker, token: &str, subject: &str) -> String {
+    let bearer = bearer(token);
+    let headers = [
+        ("Authorization", bearer.as_str()),
+        ("X-Tessera-Service-Key", SERVICE_KEY),
+        ("Content-Type", "application/json"),
+    ];
+    let body = json!({ "subject": subject }).to_string();
+    let answer = worker.send("POST", "/v1/session/authenticate", &headers, Some(&body));
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["token"].as_str().expect("a token").to_owned()
+}
+
+/// A connection without a client: its name.
+fn registered(worker: &Worker, token: &str) -> String {
+    let answer = call(worker, "POST", "/v1/connections", token, None);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    answer.json()["connection"].as_str().expect("a name").to_owned()
+}
+
 /// A new stream by WebSocket.
 fn socket(worker: &Worker, token: &str) -> Socket {
     let mut socket = Socket::with(worker.address(), token, "");

@@ -12,7 +12,7 @@ mod waiting;
 use std::rc::Rc;
 
 use tessera_connections::{
-    Delivery, EndReason, Head, Holder, Limit, MailboxError, MessageId, Reader, Return,
+    Delivery, EndReason, Head, Holder, Limit, Login, MailboxError, MessageId, Reader, Return,
 };
 use tessera_contract::Timestamp;
 use tessera_http::chain;
@@ -180,11 +180,7 @@ impl Inner {
                 })))
             }
             Request::Bind { handle, key } => self.bind(handle, key).await,
-            Request::Join {
-                session,
-                holder,
-                after,
-            } => self.join(&session, holder, after),
+            Request::Join { login, holder, after } => self.join(&login, holder, after),
             Request::Poll {
                 holder,
                 after,
@@ -230,10 +226,10 @@ impl Inner {
         self.set_alarm()
     }
 
-    fn join(&self, session: &str, holder: Holder, after: MessageId) -> Result<Reply, MailboxError> {
+    fn join(&self, login: &Login, holder: Holder, after: MessageId) -> Result<Reply, MailboxError> {
         let now = clock::now();
-        // A connection of another session is missing, so that the answer tells nothing of it.
-        if self.head()?.session != session {
+        // A connection of another login is missing, so that the answer tells nothing of it.
+        if !self.head()?.is_of(login) {
             return Err(MailboxError::Missing);
         }
         // The runtime keeps what it has not sent to a socket that closes.

@@ -6,7 +6,7 @@ use serde_json::json;
 use tessera_tests::http_client::bearer;
 use tessera_tests::socket::Socket;
 
-use super::{all, call, login, of_session, sent, service, socket, wait_until};
+use super::{all, call, login, login_again, of_session, registered, sent, service, socket, wait_until};
 use crate::{nothing, start};
 
 #[test]
@@ -26,6 +26,26 @@ fn a_connection_belongs_to_its_session_alone() {
         (polled.status, &polled.json()["code"]),
         (404, &json!("connection-not-found"))
     );
+}
+
+#[test]
+fn what_is_left_of_a_connection_belongs_to_its_login_alone() {
+    let worker = start(&nothing());
+    let (token, public_id) = login(&worker, "alice");
+    let name = registered(&worker, &token);
+    sent(&worker, &name, "for alice");
+    let token = login_again(&worker, &token, "mallory");
+    let session = call(&worker, "GET", "/v1/session", &token, None).json();
+    assert_eq!(session["public_id"], public_id.as_str());
+    let cursor = format!("{name}:0.00000000");
+    let path = format!("/v1/connections/{name}/messages?wait=0&after={cursor}");
+    let polled = call(&worker, "GET", &path, &token, None);
+    assert_eq!(
+        (polled.status, &polled.json()["code"]),
+        (404, &json!("connection-not-found"))
+    );
+    let (_, is_resumed) = Socket::after(worker.address(), &token, &cursor);
+    assert!(!is_resumed);
 }
 
 #[test]
