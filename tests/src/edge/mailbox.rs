@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tessera::Timestamp;
 use tessera::connections::{
-    Batch, Bounds, Changed, EndReason, Holder, Limit, Mailbox, MailboxError, Message, MessageId, Name,
+    Batch, Bounds, Changed, EndReason, Head, Holder, Limit, Mailbox, MailboxError, Message, MessageId, Name,
     SendKey, Walked,
 };
 use tessera::store::{Cause, StoreError};
@@ -62,6 +62,20 @@ impl RemoteMailbox {
     ) -> Result<T, MailboxError> {
         let mut reply = self.call(json!({ "of": [name, question] })).await?;
         read(reply[part].take())
+    }
+
+    /// Joins a connection with this head as its client, without a socket or a poll.
+    ///
+    /// # Errors
+    /// Those of the mailbox.
+    pub async fn join(&self, name: &Name, head: &Head, holder: Holder) -> Result<(), MailboxError> {
+        let login = json!({
+            "session": head.session,
+            "subject": head.subject,
+            "authenticated_at": head.authenticated_at,
+        });
+        let question = json!({"Join": {"login": login, "holder": holder, "after": MessageId::START}});
+        self.done(name, question).await
     }
 
     async fn done(&self, name: &Name, question: Value) -> Result<(), MailboxError> {

@@ -24,9 +24,7 @@ use self::rows::Rows;
 use self::stored::Bound;
 use self::waiting::Changes;
 use super::protocol::{Found, Reply, Request};
-use super::settings::{
-    BOUNDS, DETACHED_FOR, JUDGED_AGAIN_AFTER, LONGEST_POLL, MAXIMUM_CLOSING, PAUSE_OF_CLOSING,
-};
+use super::settings::{BOUNDS, DETACHED_FOR, JUDGED_AGAIN_AFTER, MAXIMUM_CLOSING, PAUSE_OF_CLOSING};
 use crate::clock;
 use crate::store::{Cause, StoreError};
 
@@ -236,9 +234,15 @@ impl Inner {
         if self.others(self.rows.live(now)?.state.holder) >= MAXIMUM_CLOSING {
             return Err(StoreError::Throttled(PAUSE_OF_CLOSING).into());
         }
-        let until = now.saturating_add(LONGEST_POLL + DETACHED_FOR);
+        // Until its socket or its poll is there.
+        let until = now.saturating_add(DETACHED_FOR);
         match self.attach(now, holder, until) {
-            Ok(()) => Ok(Reply::Done),
+            Ok(()) => {
+                // The client before may have had a socket, whose lease is longer.
+                self.rows.lives_until(now, until)?;
+                self.set_alarm()?;
+                Ok(Reply::Done)
+            }
             Err(MailboxError::Ended) => {
                 let one = Limit {
                     messages: 1,
@@ -261,6 +265,8 @@ impl Inner {
         wait_ms: u64,
     ) -> Result<Vec<Delivery>, MailboxError> {
         let until = clock::now().saturating_add(std::time::Duration::from_millis(wait_ms));
+        self.rows.keep(clock::now(), until.saturating_add(DETACHED_FOR))?;
+        self.set_alarm()?;
         let mut reader = Reader::new(holder, after);
         // The client has received what precedes its cursor.
         self.rows

@@ -256,6 +256,13 @@ impl Rows {
         self.save(&stored)
     }
 
+    /// Lets the mailbox live until `until`.
+    pub(super) fn lives_until(&self, now: Timestamp, until: Timestamp) -> Result<(), MailboxError> {
+        let mut stored = self.live(now)?;
+        stored.until = until;
+        self.save(&stored)
+    }
+
     pub(super) fn keep(&self, now: Timestamp, until: Timestamp) -> Result<bool, MailboxError> {
         let mut stored = match self.live(now) {
             Err(MailboxError::Missing) => return Ok(false),

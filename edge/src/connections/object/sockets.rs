@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use worker::WebSocket;
 
 use super::super::protocol::Accepted;
-use super::super::settings::{BOUNDS, LEASE, MAXIMUM_SENT_BYTES};
+use super::super::settings::{BOUNDS, LEASE, MAXIMUM_CLOSING, MAXIMUM_SENT_BYTES};
 use super::{ConnectionObject, Inner};
 use crate::clock;
 
@@ -112,6 +112,11 @@ impl Inner {
         let now = clock::now();
         self.state
             .accept_websocket_with_tags(socket, &[&accepted.holder.to_string()]);
+        // Clients that joined at the same time saw no socket of one another.
+        if self.others(Some(accepted.holder)) > MAXIMUM_CLOSING {
+            close(socket, Close::TRY_AGAIN);
+            return self.detach(accepted.holder);
+        }
         accepted.first.iter().for_each(|frame| send(socket, frame));
         if self.send_after(now, socket, accepted.holder, accepted.after)? {
             self.rows.accepted(now, now.saturating_add(LEASE))?;

@@ -8,7 +8,7 @@ use tessera_tests::edge::RemoteMailbox;
 use tessera_tests::mailbox_suite::check_stored;
 use tessera_tests::socket::Socket;
 
-use super::{call, end, login, of_session, sent, service, socket, wait_until};
+use super::{call, end, login, of_session, registered, sent, service, socket, wait_until};
 use crate::{nothing, start, state};
 
 /// workerd has memory for the databases of some three thousand objects.
@@ -165,4 +165,35 @@ fn messages_that_are_sent_while_a_client_changes_its_transport_arrive() {
         polled["after"].as_str().expect("a cursor").clone_into(&mut after);
     }
     sending.join().expect("all were sent");
+}
+
+#[test]
+fn clients_that_come_back_at_once_to_an_ended_connection_cost_bounded_memory() {
+    let worker = start(&nothing());
+    let (token, _) = login(&worker, "alice");
+    let name = registered(&worker, &token);
+    for _ in 0..3 {
+        sent(&worker, &name, &"x".repeat(64 * 1024));
+    }
+    let path = format!("/v1/connections/{name}");
+    assert_eq!(service(&worker, "DELETE", &path, None).status, 204);
+    let comes_back = || {
+        let query = format!("?after={name}:0.00000000");
+        Socket::with(worker.address(), &token, &query)
+    };
+    // None of them reads until all are there.
+    let sockets: Vec<Socket> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..12).map(|_| scope.spawn(comes_back)).collect();
+        let clients = clients.into_iter();
+        clients.map(|client| client.join().expect("a socket")).collect()
+    });
+    let served = sockets.into_iter().filter_map(|mut socket| {
+        let events = std::iter::from_fn(|| socket.message_or_close()).count();
+        // All that is left, or nothing.
+        assert!(matches!(events, 0 | 5), "{events} events");
+        (events > 0).then_some(())
+    });
+    // Four that are closing, and one more.
+    let served = served.count();
+    assert!((1..=5).contains(&served), "{served} clients");
 }

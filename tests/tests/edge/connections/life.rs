@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tessera::Timestamp;
+use tessera::connections::{Head, Holder, Mailbox as _, Request};
 use tessera::store::{Condition, Store as _};
-use tessera_tests::edge::{Remote, SERVICE_KEY, Worker};
-use tessera_tests::http_client::bearer;
+use tessera_tests::edge::{Remote, RemoteMailbox, Worker};
 use tessera_tests::socket::Socket;
 
-use super::{call, end, login, of_session, sent, service, socket};
+use super::{call, end, login, login_again, of_session, registered, sent, service, socket};
 use crate::{nothing, order, start, state};
 
 #[test]
@@ -31,21 +32,9 @@ fn a_stream_ends_with_its_session_however_that_ends() {
     // A login that replaces the token.
     let (token, _) = login(&worker, "alice");
     let mut stream = socket(&worker, &token);
-    let bearer = bearer(&token);
-    let headers = [
-        ("Authorization", bearer.as_str()),
-        ("X-Tessera-Service-Key", SERVICE_KEY),
-        ("Content-Type", "application/json"),
-    ];
-    let body = json!({"subject": "alice"}).to_string();
-    let path = "/v1/session/authenticate";
-    let again = worker
-        .send("POST", path, &headers, Some(&body))
-        .expect("an answer");
-    assert_eq!(again.status, 200, "{again:?}");
+    let token = login_again(&worker, &token, "alice");
     assert_eq!(stream.end(), over());
     // A renewed token and a save are no end.
-    let token = again.json()["token"].as_str().expect("a token").to_owned();
     let mut stream = socket(&worker, &token);
     let rotated = call(&worker, "POST", "/v1/session/rotate", &token, None);
     assert_eq!(rotated.status, 200, "{rotated:?}");
@@ -69,13 +58,13 @@ async fn a_notification_that_has_failed_is_repeated() {
     let mut stream = socket(&worker, &token);
     order(&worker, &json!({"unnotified": 2}));
     let store = Remote::of_service(&worker, "durable").expect("a store");
-    let page = store.list_owned(tessera::Timestamp::now(), "alice", "", 10).await;
+    let page = store.list_owned(Timestamp::now(), "alice", "", 10).await;
     let key = page.expect("a page").rows[0].key.clone();
     let owner = Condition::Owner("alice".to_owned());
     // Nothing but the record's object knows.
     assert!(
         store
-            .delete(tessera::Timestamp::now(), &key, &owner)
+            .delete(Timestamp::now(), &key, &owner)
             .await
             .expect("a deletion")
     );
@@ -148,12 +137,7 @@ fn a_record_that_too_many_connections_watch_forgets_those_that_have_ended() {
     let (token, _) = login(&worker, "alice");
     // More than a record notifies.
     for _ in 0..150 {
-        let registered = call(&worker, "POST", "/v1/connections", &token, None);
-        assert_eq!(registered.status, 201, "{registered:?}");
-        let name = registered.json()["connection"]
-            .as_str()
-            .expect("a name")
-            .to_owned();
+        let name = registered(&worker, &token);
         assert_eq!(
             service(&worker, "DELETE", &format!("/v1/connections/{name}"), None).status,
             204
@@ -187,4 +171,39 @@ fn a_connection_that_was_closed_stays_closed() {
         (410, &json!("connection-ended"))
     );
     assert!(of_session(&worker, &public_id).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_client_that_joins_and_vanishes_leaves_no_lease_of_the_socket_before() {
+    let mailbox = RemoteMailbox::new(&start(&nothing()));
+    let name = "a-connection".parse().expect("a name");
+    let now = Timestamp::now();
+    let lease = now.saturating_add(Duration::from_secs(30));
+    let head = Head {
+        session: "C3yW7lRQWRB3orhnW1JzVg".into(),
+        subject: Some("alice".into()),
+        prefix: String::new(),
+        kind: String::new(),
+        created_at: now,
+        authenticated_at: Some(now),
+        ends_at: now.saturating_add(Duration::from_secs(3600)),
+        request: Request::default(),
+    };
+    let text = head.write().expect("a text");
+    let opened = mailbox.open(now, &name, &text, lease).await;
+    opened.expect("a mailbox");
+    let holder = |attachment| Holder { node: 0, attachment };
+    let attached = mailbox.attach(now, &name, holder(1), lease).await;
+    attached.expect("an attachment");
+    mailbox.join(&name, &head, holder(2)).await.expect("a client");
+    let began = Instant::now();
+    loop {
+        let found = mailbox.look(Timestamp::now(), std::slice::from_ref(&name)).await;
+        if found.expect("an answer").is_empty() {
+            break;
+        }
+        // A mailbox of the tests without a client lives for four seconds.
+        assert!(began.elapsed() < Duration::from_secs(20), "it is still there");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
