@@ -333,12 +333,19 @@ impl Hub<EdgeEngine> for EdgeConnections {
     async fn close_session(&self, session: &str) -> Result<usize, HubError> {
         boxed(async move {
             let entries = self.registry.of_session(session).await;
-            let mut ended = 0;
+            let (mut ended, mut failed) = (0, None);
             for entry in entries.map_err(of_engine)? {
-                ended += usize::from(self.end(&entry.name, EndReason::SessionOver).await?);
-                self.unregister(session, &entry.name).await?;
+                // A failure ends no connection less.
+                let over = match self.end(&entry.name, EndReason::SessionOver).await {
+                    Ok(this) => {
+                        ended += usize::from(this);
+                        self.unregister(session, &entry.name).await
+                    }
+                    Err(error) => Err(error),
+                };
+                failed = failed.or(over.err());
             }
-            Ok(ended)
+            failed.map_or(Ok(ended), Err)
         })
         .await
     }
