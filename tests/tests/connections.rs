@@ -22,6 +22,8 @@ mod leftovers;
 mod limits;
 #[path = "connections/lists.rs"]
 mod lists;
+#[path = "connections/outages.rs"]
+mod outages;
 #[path = "connections/reads.rs"]
 mod reads;
 #[path = "connections/revoked.rs"]

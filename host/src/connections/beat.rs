@@ -127,13 +127,18 @@ impl<M: Mailbox> Node<M> {
     async fn show_life(&self) {
         let Some(name) = node_name(self.id) else { return };
         let (now, until) = (self.now(), self.in_time(self.settings.beat * 3));
+        let began = Instant::now();
         let kept = match self.mailbox.keep(now, std::slice::from_ref(&name), until).await {
-            Ok(missing) if missing.is_empty() => Ok(()),
-            Ok(_) => self.mailbox.open(now, &name, "{}", until).await,
+            Ok(missing) if missing.is_empty() => Ok(true),
+            Ok(_) => self.mailbox.open(now, &name, "{}", until).await.map(|()| false),
             Err(error) => Err(error),
         };
-        if let Err(error) = kept {
-            failed("showing that the node lives", &error);
+        match kept {
+            Ok(was_there) => self.presence.shown(began, was_there, self.settings.beat),
+            Err(error) => {
+                self.presence.lost();
+                failed("showing that the node lives", &error);
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use super::attachment::Attachment;
 use super::beat;
 use super::error::ConnectionError;
 use super::node::{Node, Place, draw};
+use super::presence::Presence;
 use super::registry::Registry;
 use super::settings::Settings;
 use super::watch::Watch;
@@ -63,6 +64,7 @@ impl<M: Mailbox> Connections<M> {
             mailbox,
             settings,
             id: draw().map_err(ConfigurationError::Engine)?,
+            presence: Presence::default(),
             attached: Mutex::default(),
             records: Arc::default(),
             count: AtomicUsize::new(0),
@@ -194,8 +196,14 @@ impl<M: Mailbox> Connections<M> {
         if !gone.is_empty() {
             return Ok(gone.len());
         }
-        // A client of a process that was killed is none.
-        let shown = self.shown(found).await?;
+        let holders = holders(&found);
+        // A client of a process that was killed is none. After an outage of the store, the processes that live have yet to show it.
+        let living = if node.presence.is_steady(node.settings.beat) {
+            node.living(&holders).await?
+        } else {
+            holders
+        };
+        let shown = shown(found, &living)?;
         match left_behind(&entries, &shown, node.now(), node.settings.detached_for) {
             Some(oldest) => {
                 node.end(oldest, EndReason::Closed).await?;
@@ -438,21 +446,27 @@ impl<M: Mailbox> Connections<M> {
 
     /// Reads the heads, and which of the holders live.
     async fn shown(&self, found: Vec<Walked>) -> Result<Vec<Connection>, ConnectionError> {
-        let nodes: BTreeSet<u64> = found
-            .iter()
-            .filter_map(|found| found.holder)
-            .map(|holder| holder.node)
-            .collect();
-        let living = self.node.living(&nodes).await?;
-        let shown = found.into_iter().map(|found| {
-            Ok(Connection {
-                head: Head::read(&found.head)?,
-                is_attached: found.ended.is_none()
-                    && found.holder.is_some_and(|holder| living.contains(&holder.node)),
-                name: found.name,
-                ended: found.ended,
-            })
-        });
-        shown.collect()
+        let living = self.node.living(&holders(&found)).await?;
+        shown(found, &living)
     }
+}
+
+/// The nodes that hold these mailboxes.
+fn holders(found: &[Walked]) -> BTreeSet<u64> {
+    let holders = found.iter().filter_map(|found| found.holder);
+    holders.map(|holder| holder.node).collect()
+}
+
+/// Reads the heads. Those whose holder lives have a client.
+fn shown(found: Vec<Walked>, living: &BTreeSet<u64>) -> Result<Vec<Connection>, ConnectionError> {
+    let shown = found.into_iter().map(|found| {
+        Ok(Connection {
+            head: Head::read(&found.head)?,
+            is_attached: found.ended.is_none()
+                && found.holder.is_some_and(|holder| living.contains(&holder.node)),
+            name: found.name,
+            ended: found.ended,
+        })
+    });
+    shown.collect()
 }

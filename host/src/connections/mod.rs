@@ -35,6 +35,7 @@ mod error;
 mod hub;
 mod judging;
 mod node;
+mod presence;
 mod records;
 mod registry;
 mod settings;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::attached::{Attached, lock};
 use super::error::ConnectionError;
+use super::presence::Presence;
 use super::records::Records;
 use super::registry::Registry;
 use super::settings::Settings;
@@ -37,6 +38,7 @@ pub(super) struct Node<M> {
     pub(super) mailbox: M,
     pub(super) settings: Settings,
     pub(super) id: u64,
+    pub(super) presence: Presence,
     pub(super) attached: Mutex<HashMap<Name, Vec<Arc<Attached>>>>,
     /// The records of the sessions of all attachments.
     pub(super) records: Arc<Records>,
