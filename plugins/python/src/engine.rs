@@ -1,0 +1,230 @@
+//! The engine over a store: creates, opens, lists and ends sessions.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pyo3::BoundObject as _;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use tessera::store::{AnyStore, PlainStore};
+use tessera::{PageRequest, Preset, SigningKey};
+use zeroize::Zeroizing;
+
+use crate::border::guarded;
+use crate::call::Call;
+use crate::clock::ManualClock;
+use crate::errors::Failure;
+use crate::fork::Inside;
+use crate::python_store::PythonStore;
+use crate::results::{Claims, Page};
+use crate::session::Session;
+use crate::shared::{Place, Recipe, Shared};
+use crate::wait::wait;
+
+/// Sessions over a store.
+#[pyclass(frozen, subclass, weakref, module = "tessera._tessera")]
+pub(crate) struct Engine(Arc<Shared>);
+
+fn signing_keys(keys: Vec<(String, Bound<'_, PyBytes>)>) -> Vec<SigningKey> {
+    keys.into_iter()
+        .map(|(id, secret)| SigningKey::new(id, Zeroizing::new(secret.as_bytes().to_vec()).to_vec()))
+        .collect()
+}
+
+fn policy_of(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
+    serde_json::from_str(text).map_err(|_| Failure::Argument("policy", "must be a JSON object".into()))
+}
+
+fn preset_of(name: &str) -> Result<Preset, Failure> {
+    Preset::named(name)
+        .ok_or_else(|| Failure::Argument("preset", "must be standard, aal1, aal2 or aal3".to_owned()))
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (store, *, keys, policy="{}", preset=None, clock=None, remembered_sessions=None,
+        queue_places=None, instances=None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords")]
+    fn new(
+        py: Python<'_>,
+        store: &Bound<'_, PyAny>,
+        keys: Vec<(String, Bound<'_, PyBytes>)>,
+        policy: &str,
+        preset: Option<&str>,
+        clock: Option<Py<ManualClock>>,
+        remembered_sessions: Option<usize>,
+        queue_places: Option<usize>,
+        instances: Option<usize>,
+    ) -> PyResult<Self> {
+        guarded(|| {
+            let place = match store.cast::<PyString>() {
+                Ok(url) => Place::Url(url.to_str()?.parse().map_err(Failure::Url)?),
+                Err(_) => Place::Own(PythonStore::new(store)?),
+            };
+            let recipe = Recipe {
+                place,
+                preset: preset.map(preset_of).transpose()?,
+                policy: policy_of(policy)?,
+                keys: Mutex::new(signing_keys(keys)),
+                clock,
+                remembered_sessions,
+                queue_places,
+                instances,
+            };
+            Ok(Self(Arc::new(Shared::new(py, recipe)?)))
+        })
+    }
+
+    /// The policy in force as JSON, with WIT's names.
+    fn _policy(&self, py: Python<'_>) -> PyResult<String> {
+        guarded(|| Ok(self.0.sessions(py)?.policy().to_json().to_string()))
+    }
+
+    /// The time of the engine's clock in milliseconds since 1970.
+    fn _now(&self, py: Python<'_>) -> PyResult<u64> {
+        guarded(|| Ok(self.0.sessions(py)?.now().as_millis()))
+    }
+
+    fn create(&self, py: Python<'_>) -> PyResult<Session> {
+        guarded(|| Ok(Session::new(&self.0, self.0.sessions(py)?.create())))
+    }
+
+    fn open(&self, py: Python<'_>, token: &str) -> PyResult<Session> {
+        let sessions = self.0.sessions(py)?;
+        let opened = wait(py, &self.0, async { Ok(sessions.open(token).await?) })?;
+        Ok(Session::new(&self.0, opened))
+    }
+
+    fn aopen(&self, py: Python<'_>, token: String) -> PyResult<Call> {
+        let (sessions, shared) = (self.0.sessions(py)?, Arc::clone(&self.0));
+        let opening = async move { Ok(sessions.open(&token).await?) };
+        Ok(Call::new(&self.0, opening, move |py, opened| {
+            Ok(Py::new(py, Session::new(&shared, opened))?.into_any())
+        }))
+    }
+
+    #[pyo3(signature = (token, max_age_milliseconds=None))]
+    fn _verify(&self, py: Python<'_>, token: &str, max_age_milliseconds: Option<u64>) -> PyResult<Claims> {
+        guarded(|| {
+            let sessions = self.0.sessions(py)?;
+            let _inside = Inside::enter(py);
+            let claims = sessions.verify(token, max_age_milliseconds.map(Duration::from_millis));
+            Ok(Claims(claims.map_err(Failure::from)?))
+        })
+    }
+
+    #[pyo3(signature = (subject, *, current=None, cursor=None))]
+    fn list(
+        &self,
+        py: Python<'_>,
+        subject: &str,
+        current: Option<&str>,
+        cursor: Option<&str>,
+    ) -> PyResult<Page> {
+        let sessions = self.0.sessions(py)?;
+        let request = PageRequest { current, cursor };
+        let page = wait(py, &self.0, async { Ok(sessions.list(subject, request).await?) })?;
+        Page::new(py, page)
+    }
+
+    #[pyo3(signature = (subject, *, current=None, cursor=None))]
+    fn alist(
+        &self,
+        py: Python<'_>,
+        subject: String,
+        current: Option<String>,
+        cursor: Option<String>,
+    ) -> PyResult<Call> {
+        let sessions = self.0.sessions(py)?;
+        let listing = async move {
+            let (current, cursor) = (current.as_deref(), cursor.as_deref());
+            Ok(sessions.list(&subject, PageRequest { current, cursor }).await?)
+        };
+        Ok(Call::new(&self.0, listing, |py, page| {
+            Ok(Py::new(py, Page::new(py, page)?)?.into_any())
+        }))
+    }
+
+    fn revoke(&self, py: Python<'_>, subject: &str, public_id: &str) -> PyResult<bool> {
+        let sessions = self.0.sessions(py)?;
+        wait(py, &self.0, async {
+            Ok(sessions.revoke(subject, public_id).await?)
+        })
+    }
+
+    fn arevoke(&self, py: Python<'_>, subject: String, public_id: String) -> PyResult<Call> {
+        let sessions = self.0.sessions(py)?;
+        let revoking = async move { Ok(sessions.revoke(&subject, &public_id).await?) };
+        Ok(Call::new(&self.0, revoking, object))
+    }
+
+    fn revoke_all(&self, py: Python<'_>, subject: &str) -> PyResult<u64> {
+        let sessions = self.0.sessions(py)?;
+        wait(py, &self.0, async { Ok(sessions.revoke_all(subject).await?) })
+    }
+
+    fn arevoke_all(&self, py: Python<'_>, subject: String) -> PyResult<Call> {
+        let sessions = self.0.sessions(py)?;
+        let revoking = async move { Ok(sessions.revoke_all(&subject).await?) };
+        Ok(Call::new(&self.0, revoking, object))
+    }
+
+    fn revoke_others(&self, py: Python<'_>, session: &Session) -> PyResult<u64> {
+        let (sessions, session) = (self.0.sessions(py)?, session.inner()?);
+        wait(py, &self.0, async { Ok(sessions.revoke_others(&session).await?) })
+    }
+
+    fn arevoke_others(&self, py: Python<'_>, session: &Session) -> PyResult<Call> {
+        let (sessions, session) = (self.0.sessions(py)?, session.inner()?);
+        let revoking = async move { Ok(sessions.revoke_others(&session).await?) };
+        Ok(Call::new(&self.0, revoking, object))
+    }
+
+    fn jwt_key<'py>(&self, py: Python<'py>, key_id: &str) -> PyResult<Bound<'py, PyBytes>> {
+        guarded(|| {
+            let sessions = self.0.sessions(py)?;
+            let _inside = Inside::enter(py);
+            let key = Zeroizing::new(sessions.jwt_key(key_id).map_err(Failure::from)?);
+            Ok(PyBytes::new(py, &key))
+        })
+    }
+
+    #[getter]
+    fn signing_key_id(&self, py: Python<'_>) -> PyResult<String> {
+        guarded(|| Ok(self.0.sessions(py)?.signing_key_id()))
+    }
+
+    fn _replace_keys(&self, py: Python<'_>, keys: Vec<(String, Bound<'_, PyBytes>)>) -> PyResult<()> {
+        guarded(|| self.0.replace_keys(py, signing_keys(keys)))
+    }
+
+    /// Completes the queued writes and closes the store. Afterwards, calls that need the store fail.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        guarded(|| self.0.close(py))
+    }
+
+    /// The kind of the store: `memory`, `sqlite`, `redis`, `sql`, `cached` or `own`.
+    #[getter]
+    fn store_kind(&self, py: Python<'_>) -> PyResult<&'static str> {
+        guarded(|| {
+            Ok(match &self.0.made(py)?.store {
+                None => "own",
+                Some(AnyStore::Plain(PlainStore::Memory(_))) => "memory",
+                Some(AnyStore::Plain(PlainStore::Sqlite(_))) => "sqlite",
+                Some(AnyStore::Plain(PlainStore::Redis(_))) => "redis",
+                Some(AnyStore::Plain(PlainStore::Sql(_))) => "sql",
+                Some(_) => "cached",
+            })
+        })
+    }
+}
+
+/// The result of a call that is an object of Python already.
+fn object<T>(py: Python<'_>, value: T) -> PyResult<Py<PyAny>>
+where
+    T: for<'py> IntoPyObject<'py, Error: Into<PyErr>>,
+{
+    let made = value.into_pyobject(py).map_err(Into::into)?;
+    Ok(made.into_any().unbind())
+}

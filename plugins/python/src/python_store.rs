@@ -1,0 +1,229 @@
+//! Stores that are written in Python.
+//!
+//! The engine asks a store while an instance of the component is in use. No code of Python runs there: the first poll of an
+//! operation does nothing, so that the engine gives the pass up, and the store is called afterwards. A store that says that it is
+//! immediate is called at once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use tessera::Timestamp;
+use tessera::store::{Capabilities, Cause, StoreError, StoreOp, StoreReply, StoreService};
+use tokio::sync::oneshot;
+
+use crate::errors::Failure;
+use crate::event_loop;
+
+/// How the methods of a store return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// They may block.
+    Blocking,
+    /// They never wait.
+    Immediate,
+    /// They are coroutines of asyncio.
+    Asynchronous,
+}
+
+/// A store that is an object of Python. A clone is the same store.
+#[derive(Clone)]
+pub(crate) struct PythonStore(Arc<Inner>);
+
+struct Inner {
+    object: Py<PyAny>,
+    capabilities: Capabilities,
+    manner: Manner,
+    /// The event loop of the last call.
+    asyncio_loop: Mutex<Option<Py<PyAny>>>,
+}
+
+/// Where an asynchronous store delivers the reply to an operation.
+#[pyclass(frozen, module = "tessera._tessera")]
+pub(crate) struct Reply(Mutex<Option<oneshot::Sender<String>>>);
+
+#[pymethods]
+impl Reply {
+    /// Delivers the reply, once.
+    fn deliver(&self, reply: String) {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A caller that has gone needs none.
+        let _unsent = sender.map(|sender| sender.send(reply));
+    }
+}
+
+/// Cancels an operation whose caller has gone, which is a read.
+struct Cancel(Option<Py<PyAny>>);
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        if let Some(cancel) = self.0.take() {
+            // An event loop that is closed has no operation to cancel.
+            let _cancelled = Python::try_attach(|py| cancel.call0(py));
+        }
+    }
+}
+
+/// The result of a call of a store.
+enum Called {
+    Reply(String),
+    /// The reply takes time: the store is to be called again for it.
+    Later,
+    Failed,
+}
+
+impl Called {
+    fn reply(self) -> Option<String> {
+        match self {
+            Self::Reply(reply) => Some(reply),
+            Self::Later | Self::Failed => None,
+        }
+    }
+}
+
+impl PythonStore {
+    /// Reads the manner and the capabilities of a store.
+    pub(crate) fn new(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        static DESCRIBE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let py = object.py();
+        let described = DESCRIBE
+            .import(py, "tessera._stores", "describe")?
+            .call1((object,))?;
+        let (manner, capabilities): (String, String) = described.extract()?;
+        let manner = match manner.as_str() {
+            "immediate" => Manner::Immediate,
+            "asynchronous" => Manner::Asynchronous,
+            _ => Manner::Blocking,
+        };
+        let capabilities = serde_json::from_str(&capabilities).map_err(|error| {
+            Failure::Argument(
+                "store",
+                format!("describes itself with unfit capabilities: {error}"),
+            )
+        })?;
+        Ok(Self(Arc::new(Inner {
+            object: object.clone().unbind(),
+            capabilities,
+            manner,
+            asyncio_loop: Mutex::default(),
+        })))
+    }
+
+    pub(crate) fn manner(&self) -> Manner {
+        self.0.manner
+    }
+
+    pub(crate) fn set_loop(&self, asyncio_loop: &Bound<'_, PyAny>) {
+        if self.0.manner == Manner::Asynchronous {
+            let new = Some(asyncio_loop.clone().unbind());
+            let mut current = self.0.asyncio_loop.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = std::mem::replace(&mut *current, new);
+            // The end of a loop may run code of Python.
+            drop(current);
+            drop(before);
+        }
+    }
+
+    /// The event loop of the last call.
+    fn asyncio_loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        // Unlocked before code of Python runs, which may let another thread have the interpreter.
+        let asyncio_loop = self.0.asyncio_loop.lock().unwrap_or_else(PoisonError::into_inner);
+        asyncio_loop
+            .as_ref()
+            .map(|asyncio_loop| asyncio_loop.clone_ref(py))
+    }
+
+    /// Calls the store in this thread. An immediate store may have no reply yet.
+    fn call_here(&self, now: u64, operation: &str) -> Called {
+        static CALL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        self.call_by(&CALL, "call", now, operation)
+    }
+
+    /// Waits for the reply that an immediate store did not have.
+    fn call_later(&self, now: u64, operation: &str) -> Called {
+        static LATER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        self.call_by(&LATER, "later", now, operation)
+    }
+
+    fn call_by(&self, function: &PyOnceLock<Py<PyAny>>, name: &str, now: u64, operation: &str) -> Called {
+        let called = Python::try_attach(|py| {
+            let function = function.import(py, "tessera._stores", name)?;
+            let reply: Option<String> = function.call1((&self.0.object, now, operation))?.extract()?;
+            Ok::<_, PyErr>(reply.map_or(Called::Later, Called::Reply))
+        });
+        called.and_then(Result::ok).unwrap_or(Called::Failed)
+    }
+
+    /// Calls the store in its event loop.
+    async fn call_in_loop(&self, now: u64, operation: String) -> Option<String> {
+        static START: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let (deliver, delivered) = oneshot::channel();
+        let started = Python::try_attach(|py| {
+            let asyncio_loop = self.asyncio_loop(py);
+            let reply = Py::new(py, Reply(Mutex::new(Some(deliver))))?;
+            let start = START.import(py, "tessera._stores", "start")?;
+            let cancel = start.call1((&self.0.object, now, operation, asyncio_loop, reply))?;
+            Ok::<_, PyErr>(Cancel(Some(cancel.unbind())))
+        });
+        let mut cancel = started?.ok()?;
+        let reply = delivered.await.ok();
+        cancel.0 = None;
+        reply
+    }
+}
+
+/// Lets the task be polled again before it goes on, by a thread that may block.
+async fn after_the_pass() {
+    let mut is_first = true;
+    std::future::poll_fn(|context| {
+        if std::mem::take(&mut is_first) || event_loop::is_this_thread() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+impl StoreService for PythonStore {
+    fn describe(&self) -> Capabilities {
+        self.0.capabilities.clone()
+    }
+
+    async fn call(&self, now: Timestamp, op: &StoreOp) -> StoreReply {
+        let now = now.as_millis();
+        let reply = match serde_json::to_string(op) {
+            Err(_) => None,
+            Ok(operation) => match self.0.manner {
+                Manner::Immediate => match self.call_here(now, &operation) {
+                    Called::Later => {
+                        after_the_pass().await;
+                        tokio::task::block_in_place(|| self.call_later(now, &operation)).reply()
+                    }
+                    called => called.reply(),
+                },
+                Manner::Blocking => {
+                    after_the_pass().await;
+                    tokio::task::block_in_place(|| self.call_here(now, &operation)).reply()
+                }
+                Manner::Asynchronous => {
+                    after_the_pass().await;
+                    self.call_in_loop(now, operation).await
+                }
+            },
+        };
+        let reply = reply.map(|reply| op.read_reply(&reply));
+        let cause = match reply {
+            Some(Ok(reply)) => return reply,
+            Some(Err(_)) => Cause::new("the store's reply is none to this operation"),
+            None => Cause::new("the store cannot be called"),
+        };
+        // It may have done it.
+        op.failed(if op.writes() {
+            StoreError::OutcomeUnknown(cause)
+        } else {
+            StoreError::Other(cause)
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! The runtime of this process: one thread, which drives connections to stores and the calls that nobody polls.
+
+use std::future::Future;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, EnterGuard, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::errors::Failure;
+
+/// The runtime of this process. It lives as long as the process, because objects of Python may need it until then.
+///
+/// Locked only by threads that are in the engine, so that no fork finds it locked.
+static RUNTIME: Mutex<Option<&'static Runtime>> = Mutex::new(None);
+
+fn current() -> std::sync::MutexGuard<'static, Option<&'static Runtime>> {
+    RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The runtime of this process, which is started if there is none.
+fn runtime() -> Result<&'static Runtime, Failure> {
+    let mut current = current();
+    if let Some(runtime) = *current {
+        return Ok(runtime);
+    }
+    let built = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("tessera")
+        .enable_all()
+        .build();
+    let runtime: &'static Runtime = Box::leak(Box::new(built.map_err(Failure::Runtime)?));
+    *current = Some(runtime);
+    Ok(runtime)
+}
+
+/// Makes the runtime that of the calling thread, for futures that are polled there.
+pub(crate) fn enter() -> Result<EnterGuard<'static>, Failure> {
+    runtime().map(Runtime::enter)
+}
+
+/// Runs a future on the runtime's thread.
+pub(crate) fn spawn<F>(future: F) -> Result<JoinHandle<F::Output>, Failure>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    runtime().map(|runtime| runtime.spawn(future))
+}
+
+/// The runtime's thread stands still until this is dropped.
+pub(crate) struct Pause {
+    _resume: Sender<()>,
+}
+
+/// Lets the runtime's thread stand still. `None` if there is none, or it was busy for all of this time.
+pub(crate) fn pause(patience: Duration) -> Option<Pause> {
+    let runtime = (*current())?;
+    let (resume, resumed) = mpsc::channel();
+    let (pausing, paused) = mpsc::channel();
+    runtime.spawn(async move {
+        if pausing.send(()).is_ok() {
+            // Ends when the other end is dropped.
+            let _dropped = resumed.recv();
+        }
+    });
+    let pause = Pause { _resume: resume };
+    paused.recv_timeout(patience).is_ok().then_some(pause)
+}
+
+/// Forgets the runtime of the process before a fork, whose thread is not in this one.
+pub(crate) fn forget() {
+    *current() = None;
+}

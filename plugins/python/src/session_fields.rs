@@ -1,0 +1,338 @@
+//! The fields of a session as a mapping.
+
+use pyo3::exceptions::{PyKeyError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyTuple};
+use tessera::Value;
+
+use crate::border::guarded;
+use crate::errors::Failure;
+use crate::session::{Lent, Session};
+use crate::value::{from_python, parsed, to_python, written};
+
+/// A change of one field: a value sets it, `None` removes it.
+type Change = (String, Option<Value>);
+/// A change of one field to a content of a kind.
+type TypedChange<'py> = (String, Option<(String, Bound<'py, PyAny>)>);
+
+impl Session {
+    /// The JSON text of a field in the engine; `None` if it is of another type, or absent.
+    fn json_of(&self, name: &str) -> PyResult<Option<String>> {
+        let value = self.here()?.get_value(name).map_err(Failure::from)?;
+        Ok(match value {
+            Some(Value::Json(text)) => Some(text),
+            _ => None,
+        })
+    }
+
+    /// Sets the fields whose lists or dicts have changed since they were read or set.
+    pub(crate) fn settle(&self, py: Python<'_>) -> PyResult<()> {
+        let mut lent = self.lent(py);
+        if lent.is_empty() {
+            return Ok(());
+        }
+        let mut changed = Vec::new();
+        let names: Vec<String> = lent.keys().cloned().collect();
+        for name in names {
+            // A field that is gone, or that others have set, is not that of the object any more.
+            let stored = self.json_of(&name)?;
+            let Some(of_name) = lent
+                .get(&name)
+                .filter(|lent| Some(&lent.stored) == stored.as_ref())
+            else {
+                lent.remove(&name);
+                continue;
+            };
+            let now = written(of_name.object.bind(py))?;
+            if now != of_name.written {
+                changed.push((name, now));
+            }
+        }
+        let changes = changed
+            .iter()
+            .map(|(name, now)| (name.clone(), Some(Value::Json(now.clone()))));
+        self.here()?.update(changes).map_err(Failure::from)?;
+        for (name, now) in changed {
+            let stored = self.json_of(&name)?.unwrap_or_default();
+            if let Some(lent) = lent.get_mut(&name) {
+                (lent.stored, lent.written) = (stored, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a field. A list or dict is the same object until the field is set.
+    fn read(&self, py: Python<'_>, name: &str) -> PyResult<Option<Py<PyAny>>> {
+        let Some(value) = self.here()?.get_value(name).map_err(Failure::from)? else {
+            return Ok(None);
+        };
+        let Value::Json(stored) = value else {
+            return to_python(py, &value).map(Some);
+        };
+        let mut lent = self.lent(py);
+        if let Some(lent) = lent.get(name).filter(|lent| lent.stored == stored) {
+            return Ok(Some(lent.object.clone_ref(py)));
+        }
+        let object = parsed(py, &stored)?;
+        let kept = Lent {
+            object: object.clone_ref(py),
+            written: written(object.bind(py))?,
+            stored,
+        };
+        lent.insert(name.to_owned(), kept);
+        Ok(Some(object))
+    }
+
+    fn change(&self, py: Python<'_>, changes: Vec<(String, Bound<'_, PyAny>)>) -> PyResult<()> {
+        let read: PyResult<Vec<Change>> = changes
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), Some(from_python(value)?))))
+            .collect();
+        let read = read?;
+        self.here()?.update(read.clone()).map_err(Failure::from)?;
+        let mut lent = self.lent(py);
+        for ((name, value), (_, object)) in read.into_iter().zip(changes) {
+            if let Some(Value::Json(written)) = value {
+                let (object, stored) = (object.unbind(), self.json_of(&name)?.unwrap_or_default());
+                lent.insert(
+                    name,
+                    Lent {
+                        object,
+                        stored,
+                        written,
+                    },
+                );
+            } else {
+                lent.remove(&name);
+            }
+        }
+        Ok(())
+    }
+
+    fn removed(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
+        let removed = self.here()?.remove(name).map_err(Failure::from)?;
+        self.lent(py).remove(name);
+        Ok(removed)
+    }
+
+    fn names(&self) -> PyResult<Vec<String>> {
+        let entries = self.here()?.entries().map_err(Failure::from)?;
+        Ok(entries.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// A view of `collections.abc`.
+    fn view<'py>(
+        slf: &Bound<'py, Self>,
+        class: &PyOnceLock<Py<PyAny>>,
+        name: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        class.import(slf.py(), "collections.abc", name)?.call1((slf,))
+    }
+}
+
+/// The changes that `dict.update` would make.
+fn changes_of<'py>(
+    changes: Option<&Bound<'py, PyAny>>,
+    more: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
+    let mut read = Vec::new();
+    if let Some(changes) = changes {
+        // A copy, so that every form of mapping and list of pairs is read as `dict` does.
+        let pairs = changes.py().get_type::<PyDict>().call1((changes,))?;
+        for (name, value) in pairs.cast_into::<PyDict>()?.iter() {
+            read.push((name_of(&name)?, value));
+        }
+    }
+    for (name, value) in more.into_iter().flat_map(|more| more.iter()) {
+        read.push((name_of(&name)?, value));
+    }
+    Ok(read)
+}
+
+fn name_of(name: &Bound<'_, PyAny>) -> PyResult<String> {
+    name.extract()
+        .map_err(|_| PyTypeError::new_err("the name of a field is a str"))
+}
+
+#[pymethods]
+impl Session {
+    fn __getitem__(&self, py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
+        guarded(|| {
+            self.read(py, name)?
+                .ok_or_else(|| PyKeyError::new_err(name.to_owned()))
+        })
+    }
+
+    fn __setitem__(&self, py: Python<'_>, name: String, value: Bound<'_, PyAny>) -> PyResult<()> {
+        guarded(|| self.change(py, vec![(name, value)]))
+    }
+
+    fn __delitem__(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        guarded(|| match self.removed(py, name)? {
+            true => Ok(()),
+            false => Err(PyKeyError::new_err(name.to_owned())),
+        })
+    }
+
+    fn __contains__(&self, name: &Bound<'_, PyAny>) -> PyResult<bool> {
+        guarded(|| match name.extract::<&str>() {
+            Ok(name) => Ok(self.here()?.get_value(name).map_err(Failure::from)?.is_some()),
+            // As in a dict, which has no such key.
+            Err(_) => Ok(false),
+        })
+    }
+
+    fn __len__(&self) -> PyResult<usize> {
+        guarded(|| Ok(self.names()?.len()))
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        guarded(|| PyList::new(py, self.names()?)?.try_iter())
+    }
+
+    #[pyo3(signature = (name, default=None, /))]
+    fn get(&self, py: Python<'_>, name: &str, default: Option<Py<PyAny>>) -> PyResult<Py<PyAny>> {
+        guarded(|| {
+            let found = self.read(py, name)?;
+            Ok(found.or(default).unwrap_or_else(|| py.None()))
+        })
+    }
+
+    /// Removes a field and returns its value.
+    #[pyo3(signature = (name, /, *default))]
+    fn pop(&self, py: Python<'_>, name: &str, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        guarded(|| {
+            if let Some(value) = self.read(py, name)? {
+                self.removed(py, name)?;
+                return Ok(value);
+            }
+            match default.iter().next() {
+                Some(default) => Ok(default.unbind()),
+                None => Err(PyKeyError::new_err(name.to_owned())),
+            }
+        })
+    }
+
+    fn popitem(&self, py: Python<'_>) -> PyResult<(String, Py<PyAny>)> {
+        guarded(|| {
+            let last = self.names()?.pop();
+            let name = last.ok_or_else(|| PyKeyError::new_err("the session has no field"))?;
+            let value = self.read(py, &name)?.unwrap_or_else(|| py.None());
+            self.removed(py, &name)?;
+            Ok((name, value))
+        })
+    }
+
+    #[pyo3(signature = (name, default=None, /))]
+    fn setdefault(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        default: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        guarded(|| {
+            if let Some(value) = self.read(py, name)? {
+                return Ok(value);
+            }
+            let default = default.unwrap_or_else(|| py.None().into_bound(py));
+            self.change(py, vec![(name.to_owned(), default.clone())])?;
+            Ok(default.unbind())
+        })
+    }
+
+    /// Sets several fields, all or none.
+    #[pyo3(signature = (changes=None, /, **more))]
+    fn update(
+        &self,
+        py: Python<'_>,
+        changes: Option<&Bound<'_, PyAny>>,
+        more: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        guarded(|| self.change(py, changes_of(changes, more)?))
+    }
+
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        guarded(|| {
+            self.here()?.clear().map_err(Failure::from)?;
+            self.lent(py).clear();
+            Ok(())
+        })
+    }
+
+    fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        static VIEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        Self::view(slf, &VIEW, "KeysView")
+    }
+
+    fn values<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        static VIEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        Self::view(slf, &VIEW, "ValuesView")
+    }
+
+    fn items<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        static VIEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        Self::view(slf, &VIEW, "ItemsView")
+    }
+
+    /// All fields as one JSON object; see `docs/glossary.md` for values that JSON does not have.
+    fn entries_json(&self, py: Python<'_>) -> PyResult<String> {
+        guarded(|| {
+            self.settle(py)?;
+            Ok(self.here()?.entries_json().map_err(Failure::from)?)
+        })
+    }
+
+    /// Sets and removes fields whose types are given: `{name: (kind, content) | None}`, with JSON as text.
+    fn _update_typed(&self, py: Python<'_>, changes: Vec<TypedChange<'_>>) -> PyResult<()> {
+        guarded(|| {
+            let typed = |(name, value): TypedChange<'_>| {
+                let value = value.map(|(kind, content)| match kind.as_str() {
+                    "json" => Ok(Value::Json(content.extract()?)),
+                    _ => from_python(&content),
+                });
+                Ok((name, value.transpose()?))
+            };
+            let changes: PyResult<Vec<Change>> = changes.into_iter().map(typed).collect();
+            let changes = changes?;
+            self.here()?.update(changes.clone()).map_err(Failure::from)?;
+            let mut lent = self.lent(py);
+            for (name, _) in &changes {
+                lent.remove(name);
+            }
+            Ok(())
+        })
+    }
+
+    /// All fields with their types: `[(name, kind, content)…]`, with JSON as text.
+    fn _typed(&self, py: Python<'_>) -> PyResult<Vec<(String, &'static str, Py<PyAny>)>> {
+        guarded(|| {
+            let entries = self.here()?.entries().map_err(Failure::from)?;
+            let typed = entries.into_iter().map(|(name, value)| {
+                let (kind, content) = typed(py, &value)?;
+                Ok((name, kind, content))
+            });
+            typed.collect()
+        })
+    }
+
+    /// One field with its type.
+    fn _get_typed(&self, py: Python<'_>, name: &str) -> PyResult<Option<(&'static str, Py<PyAny>)>> {
+        guarded(|| {
+            let value = self.here()?.get_value(name).map_err(Failure::from)?;
+            value.map(|value| typed(py, &value)).transpose()
+        })
+    }
+}
+
+fn typed(py: Python<'_>, value: &Value) -> PyResult<(&'static str, Py<PyAny>)> {
+    Ok(match value {
+        Value::Null => ("null", py.None()),
+        Value::Boolean(_) => ("boolean", to_python(py, value)?),
+        Value::Integer(_) => ("integer", to_python(py, value)?),
+        Value::Float(_) => ("float", to_python(py, value)?),
+        Value::Text(_) => ("text", to_python(py, value)?),
+        Value::Bytes(bytes) => ("bytes", PyBytes::new(py, bytes).into_any().unbind()),
+        Value::Json(text) => ("json", text.into_pyobject(py)?.into_any().unbind()),
+    })
+}
