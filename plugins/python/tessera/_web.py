@@ -1,0 +1,507 @@
+"""The session of one request, for all frameworks: opened by its cookie, and saved before the response leaves."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+import re
+import secrets
+from collections.abc import Generator, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Literal, Union, cast
+
+from ._engine import Tessera
+from ._tessera import Details, Grant, Session, SessionPage
+from .cookies import Cookie
+from .errors import (
+    ClosedError,
+    ContendedError,
+    DraftError,
+    NotLoggedInError,
+    OutageError,
+    ReusedError,
+    SessionError,
+    ThrottledError,
+)
+
+log = logging.getLogger("tessera")
+
+#: Cookies of one name that are tried. Each costs a MAC computation, and possibly a read of the store.
+MAXIMUM_CANDIDATES = 4
+_MAXIMUM_HEADER_CHARACTERS = 342
+_MAXIMUM_FLASHES = 16
+_FLASH = "_flash."
+_COMPACT = re.compile(r"ts[0-9]\.")
+
+Keep = Union[Literal["nothing", "everything"], Iterable[str]]
+#: A call that the driver performs: a method of a session or of the engine, with its arguments. The asynchronous driver performs
+#: the method whose name begins with ``a``.
+Step = tuple[object, str, tuple[Any, ...]]
+Steps = Generator[Step, Any, Any]
+
+
+def run(steps: Steps) -> Any:
+    """Performs steps with the calls that block."""
+    try:
+        step = next(steps)
+        while True:
+            target, method, arguments = step
+            try:
+                result = getattr(target, method)(*arguments)
+            except Exception as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(result)
+    except StopIteration as stop:
+        return stop.value
+
+
+async def arun(steps: Steps) -> Any:
+    """Performs steps with the calls for asyncio."""
+    try:
+        step = next(steps)
+        while True:
+            target, method, arguments = step
+            try:
+                result = await getattr(target, f"a{method}")(*arguments)
+            except Exception as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(result)
+    except StopIteration as stop:
+        return stop.value
+
+
+def is_ours(text: str) -> bool:
+    """Whether a text may be meant as a token, even a damaged or forged one. Any other text is the credential of another system."""
+    if _COMPACT.match(text):
+        return True
+    header, dot, _ = text[:_MAXIMUM_HEADER_CHARACTERS].partition(".")
+    if not dot:
+        return False
+    try:
+        read: Any = json.loads(base64.b64decode(header + "=" * (-len(header) % 4), altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error):
+        return False
+    return isinstance(read, dict) and cast("dict[str, Any]", read).get("typ") == "tessera+jwt"
+
+
+def tokens_of(cookie_headers: Iterable[str], name: str) -> list[str] | None:
+    """The different tokens in the cookies of this name; ``None`` if there are more than are tried."""
+    start, tokens = f"{name}=", list[str]()
+    for line in cookie_headers:
+        for pair in line.split(";"):
+            pair = pair.strip(" \t")
+            if not pair.startswith(start):
+                continue
+            value = pair[len(start) :]
+            if value in tokens or not value.isascii() or not is_ours(value):
+                continue
+            if len(tokens) == MAXIMUM_CANDIDATES:
+                return None
+            tokens.append(value)
+    return tokens
+
+
+class Opened:
+    """A session that was opened for a request."""
+
+    __slots__ = ("session", "state", "token")
+
+    def __init__(self, session: Session, state: str, token: str | None) -> None:
+        self.session, self.state, self.token = session, state, token
+
+
+def opening(engine: Tessera, tokens: list[str] | None) -> Steps:
+    """Opens the session of the tokens that a request carries. An outage raises."""
+    if tokens is not None and len(tokens) == 1:
+        try:
+            session = yield engine, "open", (tokens[0],)
+        except NotLoggedInError as error:
+            _warn(error)
+            return Opened(engine.create(), error.kind, None)
+        return Opened(session, "live", tokens[0])
+    if tokens:
+        found = yield from _only_one(engine, tokens)
+        if found is not None:
+            return Opened(found[0], "live", found[1])
+    state = "absent" if tokens == [] else "token-ambiguous"
+    return Opened(engine.create(), state, None)
+
+
+def _only_one(engine: Tessera, tokens: list[str]) -> Steps:
+    """Opens the only token that opens a session. Of two tokens of one session, only the newer one is tried, because the older one
+    would count as stolen."""
+    newest: dict[str, tuple[tuple[int, Any], str]] = {}
+    for token in tokens:
+        try:
+            claims = engine.verify(token)
+        except NotLoggedInError:
+            continue
+        age = (claims.generation, claims.issued_at)
+        if claims.public_id not in newest or newest[claims.public_id][0] < age:
+            newest[claims.public_id] = (age, token)
+    opened: list[tuple[Session, str]] = []
+    for _, token in newest.values():
+        try:
+            session = yield engine, "open", (token,)
+        except NotLoggedInError as error:
+            _warn(error)
+        else:
+            opened.append((session, token))
+    if len(opened) == 1:
+        return opened[0]
+    log.warning("of %d different cookies of one name %d open a session: none is used", len(tokens), len(opened))
+    return None
+
+
+def _warn(error: NotLoggedInError) -> None:
+    if isinstance(error, ReusedError):
+        log.warning("a token was used long after its renewal: it may be stolen")
+
+
+class RequestSession(MutableMapping[str, Any]):
+    """The session of a request: a mapping of field names to values.
+
+    A request without a token, or with a token that opens no session, gets an empty draft. A draft is stored, and its token handed
+    out, only if a field was set. Changes are saved before the response leaves, unless it is a server error (5xx) or the last
+    storing call failed. After ``destroy`` the session is an empty draft again.
+
+    Once the response has left, the session can be read, and every change raises :class:`~tessera.errors.ClosedError`.
+    """
+
+    __slots__ = ("_accessed", "_engine", "_failed", "_left", "_session", "_state", "_token", "_update")
+
+    def __init__(self, engine: Tessera, opened: Opened) -> None:
+        """The session that was opened for a request."""
+        self._engine = engine
+        self._session = opened.session
+        self._state = opened.state
+        self._token = opened.token
+        self._update: Grant | Literal["ended"] | None = None
+        self._failed = self._left = self._accessed = False
+
+    # The mapping.
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a field; raises ``KeyError``."""
+        return self._read()[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Sets a field."""
+        self._change()[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        """Removes a field; raises ``KeyError``."""
+        del self._change()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the fields."""
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        """The number of fields."""
+        return len(self._read())
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a field of this name."""
+        return name in self._read()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a field, or the default."""
+        return self._read().get(name, default)
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """Removes a field and returns its value."""
+        return self._change().pop(name, *default)
+
+    def update(self, changes: Any = (), /, **more: Any) -> None:
+        """Sets several fields, all or none."""
+        self._change().update(changes, **more)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """The value of a field, which is set to the default if it is absent."""
+        return self._change().setdefault(name, default)
+
+    def clear(self) -> None:
+        """Removes all fields."""
+        self._change().clear()
+
+    def __repr__(self) -> str:
+        """The session without its fields."""
+        return repr(self._session)
+
+    def _read(self) -> Session:
+        self._accessed = True
+        return self._session
+
+    def _change(self) -> Session:
+        self._accessed = True
+        if self._left:
+            raise ClosedError("the response has left: a change of the session would be lost")
+        return self._session
+
+    # What is known without the store.
+
+    @property
+    def token_state(self) -> str:
+        """``live``, ``absent``, or the kind of error for which the token that the request carried opens no session."""
+        return self._state
+
+    @property
+    def token(self) -> str | None:
+        """The token that the client has once it has received the response. It opens the session for anyone who holds it."""
+        self._accessed = True
+        return self._token
+
+    @property
+    def subject(self) -> str | None:
+        """The subject that is logged in."""
+        return self._read().subject
+
+    @property
+    def modified(self) -> bool:
+        """Whether there are changes to save."""
+        return self._session.modified
+
+    def details(self) -> Details:
+        """The session's details."""
+        return self._read().details()
+
+    def csrf_token(self) -> str:
+        """A token against cross-site request forgery, bound to this session; empty for a draft."""
+        try:
+            return self._read().csrf_token()
+        except DraftError:
+            return ""
+
+    def check_csrf_token(self, token: str) -> None:
+        """Raises :class:`~tessera.errors.InvalidCsrfTokenError` if the token is not one of this session."""
+        self._read().check_csrf_token(token)
+
+    def flash(self, message: str) -> None:
+        """Leaves a message for the next page that calls :meth:`take_flash`. Beyond 16, the oldest is dropped."""
+        session = self._change()
+        waiting = sorted(name for name in session if name.startswith(_FLASH))
+        for name in waiting[: max(0, len(waiting) + 1 - _MAXIMUM_FLASHES)]:
+            del session[name]
+        # One field for each message, so that two concurrent requests lose none.
+        session[f"{_FLASH}{self._engine._now():015}.{secrets.token_hex(4)}"] = message
+
+    def take_flash(self) -> list[str]:
+        """Takes the messages that :meth:`flash` has left, oldest first. Each is returned once."""
+        session = self._change()
+        return [session.pop(name) for name in sorted(name for name in session if name.startswith(_FLASH))]
+
+    # Calls that need the store.
+
+    def save(self) -> None:
+        """Stores the changes now instead of when the response leaves."""
+        run(self._granting("save"))
+
+    async def asave(self) -> None:
+        """As :meth:`save`."""
+        await arun(self._granting("save"))
+
+    def rotate(self) -> None:
+        """Saves, and renews the token."""
+        run(self._granting("rotate"))
+
+    async def arotate(self) -> None:
+        """As :meth:`rotate`."""
+        await arun(self._granting("rotate"))
+
+    def authenticate(self, subject: str, keep: Keep = "nothing") -> None:
+        """Logs a subject in. The old token ends at once; fields that were set in this request are kept, and those of ``keep``."""
+        run(self._granting("authenticate", subject, keep))
+
+    async def aauthenticate(self, subject: str, keep: Keep = "nothing") -> None:
+        """As :meth:`authenticate`."""
+        await arun(self._granting("authenticate", subject, keep))
+
+    def destroy(self) -> None:
+        """Logs out: ends the session, and removes the token from the client. A later change starts a new session."""
+        run(self._destroying())
+
+    async def adestroy(self) -> None:
+        """As :meth:`destroy`."""
+        await arun(self._destroying())
+
+    def devices(self, cursor: str | None = None) -> SessionPage | None:
+        """One page of the sessions of this session's subject; ``None`` if nobody is logged in."""
+        details = self.details()
+        if details.subject is None:
+            return None
+        return self._engine.list(details.subject, current=details.public_id, cursor=cursor)
+
+    async def adevices(self, cursor: str | None = None) -> SessionPage | None:
+        """As :meth:`devices`."""
+        details = self.details()
+        if details.subject is None:
+            return None
+        return await self._engine.alist(details.subject, current=details.public_id, cursor=cursor)
+
+    def _granting(self, method: str, *arguments: Any) -> Steps:
+        session, self._failed = self._change(), True
+        grant = yield session, method, arguments
+        self._failed = False
+        self._note(grant)
+
+    def _destroying(self) -> Steps:
+        session, self._failed = self._change(), True
+        yield session, "destroy", ()
+        self._failed = False
+        self._update, self._token = "ended", None
+        self._session = self._engine.create()
+
+    def following(self, field: str, before: object) -> Steps:
+        """Logs the subject in that a framework has put into a field, or out if it has removed it from there.
+
+        ``before`` is the field's value at the beginning of the request.
+        """
+        session = self._session
+        value = session.get(field)
+        if value == before:
+            return
+        if value is not None and value != "":
+            if str(value) != session.subject:
+                yield from self._granting("authenticate", str(value), "everything")
+            return
+        fields = dict(session.items())
+        yield from self._destroying()
+        if fields:
+            self._session.update(fields)
+
+    def _note(self, grant: Grant) -> None:
+        if grant.token is not None:
+            self._update, self._token = grant, grant.token
+
+    # The response.
+
+    def finishing(self, status: int, cookie: Cookie) -> Steps:
+        """Stores pending changes, renews and touches the session, and returns the headers that the response needs."""
+        self._left = True
+        if self._accessed and status < 500 and not self._failed:
+            yield from self._keeping()
+        headers: list[tuple[str, str]] = []
+        if self._update == "ended":
+            headers += [("set-cookie", removal) for removal in cookie.remove_twins()]
+            headers.append(("set-cookie", cookie.remove()))
+        elif self._update is not None and self._update.token is not None:
+            headers += [("set-cookie", removal) for removal in cookie.remove_twins()]
+            remaining = self._update._milliseconds()[1] - self._engine._now()
+            headers.append(("set-cookie", cookie.set(self._update.token, remaining)))
+        if self._update is not None:
+            headers.append(("cache-control", "no-store"))
+        return headers
+
+    @property
+    def accessed(self) -> bool:
+        """Whether the response depends on the session."""
+        return self._accessed
+
+    def _keeping(self) -> Steps:
+        session = self._session
+        due = session.details()
+        if due.modified:
+            self._note((yield session, "save", ()))
+            # A save that had nothing to write has not extended the idle expiry.
+            due = session.details()
+        elif due.renew_due:
+            try:
+                self._note((yield session, "save", ()))
+            except SessionError as error:
+                _spare(error, "renewed")
+            due = session.details()
+        if due.reissue_due and self._update is None:
+            try:
+                self._note((yield session, "reissue", ()))
+            except SessionError as error:
+                _spare(error, "reissued")
+        if due.touch_due:
+            try:
+                yield session, "touch", ()
+            except SessionError as error:
+                _spare(error, "touched")
+
+
+def _spare(error: SessionError, what: str) -> None:
+    """Logs a failed upkeep call. The request was served nevertheless, and the next one tries again."""
+    log.warning("a session was not %s: %s", what, error.kind)
+
+
+def merge(
+    headers: Iterable[tuple[str, str]], more: Iterable[tuple[str, str]], accessed: bool
+) -> list[tuple[str, str]]:
+    """Adds headers to those of a response, and reserves a response that depends on a session to its client (RFC 9111, sections
+    3.5 and 4.1)."""
+    merged = list(headers)
+    added = list(more)
+    if any(name == "cache-control" for name, _ in added):
+        merged = [pair for pair in merged if pair[0].lower() != "cache-control"]
+    elif accessed and not any(name.lower() == "cache-control" for name, _ in merged):
+        # A browser revalidates before it shows a page of a session that may have ended.
+        added.append(("cache-control", "private, no-cache"))
+    if accessed:
+        named = {
+            part.strip().lower() for name, value in merged if name.lower() == "vary" for part in value.split(",")
+        }
+        if not named & {"*", "cookie"}:
+            added.append(("vary", "Cookie"))
+    return merged + added
+
+
+_TITLES = {
+    401: "Unauthorized",
+    403: "Forbidden",
+    409: "Conflict",
+    413: "Payload Too Large",
+    422: "Unprocessable Entity",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+}
+_STATUSES = {
+    "contended": 409,
+    "conflict": 409,
+    "draft": 409,
+    "too-many-sessions": 409,
+    "limit-exceeded": 413,
+    "invalid-argument": 422,
+    "invalid-value": 422,
+    "subject-required": 422,
+    "invalid-csrf-token": 403,
+    "unsupported": 501,
+}
+
+
+def status_of(error: SessionError) -> int:
+    """The HTTP status of an error."""
+    if isinstance(error, NotLoggedInError):
+        return 401
+    if error.kind in _STATUSES:
+        return _STATUSES[error.kind]
+    return 503 if isinstance(error, OutageError) else 500
+
+
+def problem(error: SessionError) -> tuple[int, list[tuple[str, str]], bytes]:
+    """The response for an error (RFC 9457): its status, headers and body. The cause is for the operator alone."""
+    status = status_of(error)
+    if status >= 500:
+        log.error("%s: %s %s", error.kind, error, getattr(error, "reason", ""))
+    body: Mapping[str, object] = {
+        "code": error.kind,
+        "detail": "the service failed; see its log" if status in (500, 501, 502) else str(error),
+        "status": status,
+        "title": _TITLES[status],
+    }
+    headers = [("content-type", "application/problem+json"), ("cache-control", "no-store")]
+    if status == 401:
+        headers.append(("www-authenticate", 'Bearer error="invalid_token"'))
+    if status == 503 or isinstance(error, ContendedError):
+        pause = error.retry_after.total_seconds() if isinstance(error, ThrottledError) else 1
+        headers.append(("retry-after", str(max(1, -int(-pause // 1)))))
+    text = json.dumps(body, separators=(",", ":")).encode()
+    headers.append(("content-length", str(len(text))))
+    return status, headers, text

@@ -1,0 +1,348 @@
+"""Django's session behaviours, after its documentation and its tests of session engines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import django
+import pytest
+from conftest import KEYS
+from django.conf import settings
+from own_store import DictStore
+
+from tessera import errors, stores
+
+if not settings.configured:
+    settings.configure(
+        ALLOWED_HOSTS=["*"],
+        INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"],
+        MIDDLEWARE=["tessera.django.SessionMiddleware"],
+        ROOT_URLCONF=__name__,
+        SECRET_KEY="x",
+        SESSION_ENGINE="tessera.django.sessions",
+        TESSERA={"store": "memory:", "keys": KEYS},
+        USE_TZ=True,
+    )
+    django.setup()
+
+from django.contrib.sessions.backends.base import UpdateError  # noqa: E402
+from django.contrib.sessions.exceptions import SessionInterrupted  # noqa: E402
+from django.http import HttpRequest, HttpResponse  # noqa: E402
+from django.test import AsyncClient, Client, override_settings  # noqa: E402
+from django.urls import path  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from tessera.django import SessionMiddleware, engine  # noqa: E402
+from tessera.django.sessions import SessionStore  # noqa: E402
+
+USER = "_auth_user_id"
+
+
+@pytest.fixture
+def session() -> SessionStore:
+    """A session that was never stored."""
+    return SessionStore()
+
+
+def reopened(session: SessionStore) -> SessionStore:
+    return SessionStore(session.session_key)
+
+
+def test_a_new_session_is_neither_modified_nor_accessed(session: SessionStore) -> None:
+    assert (session.modified, session.accessed) == (False, False)
+    assert session.session_key is None
+    assert session.get("a") is None and session.accessed and not session.modified
+
+
+def test_it_is_a_dict_that_notes_modifications(session: SessionStore) -> None:
+    session["a"] = 1
+    assert session.modified and session["a"] == 1 and "a" in session and session.has_key("a")
+    assert session.pop("a") == 1 and session.pop("a", None) is None
+    with pytest.raises(KeyError):
+        session.pop("a")
+    session.update({"b": 2})
+    assert session.setdefault("b", 3) == 2 and session.setdefault("c", 4) == 4
+    assert list(session.keys()) == ["b", "c"] and list(session.values()) == [2, 4]
+    assert list(session.items()) == [("b", 2), ("c", 4)]
+    session.clear()
+    assert list(session.items()) == [] and session.accessed and session.modified and session.is_empty()
+
+
+def test_save_and_create_store_the_session(session: SessionStore) -> None:
+    session["a"] = {"b": [1]}
+    session.save()
+    assert session.session_key is not None and SessionStore().exists(session.session_key)
+    assert reopened(session)["a"] == {"b": [1]}
+    empty = SessionStore()
+    empty.create()
+    assert empty.session_key and empty.exists(empty.session_key) and empty.modified
+    assert dict(reopened(empty).items()) == {}
+
+
+def test_a_save_does_not_clear_the_data(session: SessionStore) -> None:
+    session["a"] = 1
+    session.save()
+    assert session["a"] == 1
+
+
+def test_nested_changes_are_saved_with_modified(session: SessionStore) -> None:
+    session["cart"] = {"items": []}
+    session.save()
+    again = reopened(session)
+    again["cart"]["items"].append(1)
+    assert not again.modified
+    again.modified = True
+    again.save()
+    assert reopened(session)["cart"] == {"items": [1]}
+    del again["cart"]
+    again.save()
+    assert "cart" not in reopened(session)
+
+
+def test_values_of_one_type_replace_equal_values_of_another(session: SessionStore) -> None:
+    session["a"], session["b"] = 1, [1]
+    session.save()
+    session["a"], session["b"] = True, [True]
+    session.save()
+    again = reopened(session)
+    assert again["a"] is True and again["b"] == [True]
+
+
+def test_delete_ends_this_session_or_that_of_a_key(session: SessionStore) -> None:
+    session["a"] = 1
+    session.save()
+    other = SessionStore()
+    other.create()
+    session.delete(other.session_key)
+    assert not session.exists(other.session_key or "") and session.exists(session.session_key or "")
+    session.delete()
+    assert not session.exists(session.session_key or "")
+    session.delete("ts1.none")
+    SessionStore().delete()
+
+
+def test_flush_ends_the_session_and_begins_an_empty_one(session: SessionStore) -> None:
+    session["a"] = 1
+    session.save()
+    before = session.session_key or ""
+    session.flush()
+    assert not session.exists(before) and session.session_key is None
+    assert session.modified and session.accessed and session.is_empty()
+    session["b"] = 2
+    session.save()
+    assert session.session_key != before and dict(reopened(session).items()) == {"b": 2}
+
+
+def test_a_cycled_key_changes_with_the_save_and_keeps_the_data(session: SessionStore) -> None:
+    session["a"], session["c"] = "b", "d"
+    session.save()
+    before = session.session_key or ""
+    session.cycle_key()
+    session.save()
+    assert session.session_key != before and not session.exists(before)
+    assert dict(reopened(session).items()) == {"a": "b", "c": "d"}
+    # A session that was not loaded yet.
+    again = reopened(session)
+    again.cycle_key()
+    again.save()
+    assert dict(reopened(again).items()) == {"a": "b", "c": "d"} and not again.exists(session.session_key or "")
+
+
+def test_a_login_authenticates_and_a_flush_logs_out(session: SessionStore) -> None:
+    session["cart"] = [1]
+    session.save()
+    before = session.session_key or ""
+    # As django.contrib.auth.login does.
+    session.cycle_key()
+    session[USER] = "7"
+    session.save()
+    opened = engine().open(session.session_key or "")
+    assert opened.subject == "7" and opened["cart"] == [1]
+    with pytest.raises(errors.ReplacedError):
+        engine().open(before)
+    # A changed password cycles the key of the same user.
+    second = session.session_key or ""
+    session.cycle_key()
+    session.save()
+    assert engine().open(session.session_key or "").subject == "7" and not session.exists(second)
+    assert len(engine().list("7").items) == 1
+    last = session.session_key or ""
+    session.flush()
+    assert engine().list("7").items == () and not session.exists(last)
+
+
+def test_another_user_in_the_session_is_another_login_and_none_is_a_logout(session: SessionStore) -> None:
+    session[USER], session["a"] = "8", 1
+    session.save()
+    first = session.session_key or ""
+    session[USER] = "9"
+    session.save()
+    assert engine().list("8").items == () and len(engine().list("9").items) == 1
+    assert not session.exists(first)
+    del session[USER]
+    session.save()
+    assert engine().list("9").items == () and dict(reopened(session).items()) == {"a": 1}
+
+
+def test_an_invalid_key_and_an_empty_one_give_a_new_session() -> None:
+    for key in ("1", "x" * 5000, "ts1.k.none.none", "a\0b"):
+        session = SessionStore(key)
+        session["a"] = 1
+        session.save()
+        assert session.session_key != key and session["a"] == 1
+    assert SessionStore("").session_key is None
+
+
+def test_loading_a_key_that_opens_nothing_creates_no_record() -> None:
+    session = SessionStore("someunknownkey")
+    session.load()
+    assert session.session_key is None and not session.exists("someunknownkey")
+
+
+def test_a_save_does_not_resurrect_a_session_that_was_logged_out_elsewhere(session: SessionStore) -> None:
+    session["a"] = 1
+    session.save()
+    one, two = reopened(session), reopened(session)
+    two["b"] = 2
+    one.flush()
+    with pytest.raises(UpdateError):
+        two.save()
+    assert not two.exists(session.session_key or "")
+
+
+def test_expiry_settings_are_djangos(session: SessionStore) -> None:
+    assert session.get_expiry_age() == settings.SESSION_COOKIE_AGE
+    session.set_expiry(10)
+    assert session.get_expiry_age() == 10 and not session.get_expire_at_browser_close()
+    session.set_expiry(timedelta(seconds=20))
+    assert 18 <= session.get_expiry_age() <= 20
+    session.set_expiry(timezone.now() + timedelta(seconds=30))
+    session.save()
+    assert 27 <= reopened(session).get_expiry_age() <= 30
+    session.set_expiry(0)
+    assert session.get_expire_at_browser_close() is True
+    session.set_expiry(None)
+    assert session.get_expiry_age() == settings.SESSION_COOKIE_AGE
+    SessionStore.clear_expired()
+
+
+def test_the_asynchronous_methods_do_the_same() -> None:
+    async def use() -> None:
+        session = SessionStore()
+        await session.aset("a", 1)
+        await session.asave()
+        key = session.session_key or ""
+        assert await session.aexists(key)
+        again = SessionStore(key)
+        assert await again.aget("a") == 1
+        await again.acycle_key()
+        await again.aset(USER, "11")
+        await again.asave()
+        assert not await again.aexists(key)
+        assert (await engine().aopen(again.session_key or "")).subject == "11"
+        await again.aflush()
+        assert again.session_key is None and engine().list("11").items == ()
+        created = SessionStore()
+        await created.acreate()
+        await created.adelete()
+        assert not await created.aexists(created.session_key or "")
+        await SessionStore.aclear_expired()
+
+    asyncio.run(use())
+
+
+# The middleware.
+
+
+def view(request: HttpRequest) -> HttpResponse:
+    does = request.GET.get("do")
+    if does == "set":
+        request.session["visits"] = request.session.get("visits", 0) + 1
+    elif does == "flush":
+        request.session.flush()
+    elif does == "error":
+        request.session["lost"] = True
+        return HttpResponse(status=500)
+    elif does == "interrupted":
+        request.session["a"] = 1
+        engine().open(request.session.session_key or "").destroy()
+    elif does == "down":
+        request.session["a"] = 1
+        Down.is_down = True
+    elif does == "nothing":
+        return HttpResponse("nothing")
+    return HttpResponse(str(request.session.get("visits")))
+
+
+urlpatterns = [path("", view)]
+
+
+class Down(DictStore):
+    is_down = False
+
+    def get(self, *arguments: Any) -> Any:
+        if self.is_down:
+            raise stores.Unavailable("down")
+        return super().get(*arguments)
+
+    def replace(self, *arguments: Any) -> Any:
+        if self.is_down:
+            raise stores.Unavailable("down")
+        return super().replace(*arguments)
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    """A browser, and an empty store that can be out of reach."""
+    Down.is_down = False
+    tessera = {"store": Down(), "keys": KEYS, "remembered_sessions": 0}
+    with override_settings(TESSERA=tessera, SESSION_COOKIE_SECURE=True, SESSION_COOKIE_NAME="__Host-s"):
+        yield Client(raise_request_exception=False)
+    Down.is_down = False
+
+
+def test_the_middleware_sets_the_cookie_of_djangos_settings(client: Client) -> None:
+    response = client.get("/?do=set", secure=True)
+    cookie = response.cookies["__Host-s"]
+    assert response.content == b"1" and response["Cache-Control"] == "no-store" and response["Vary"] == "Cookie"
+    assert (cookie["secure"], cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, True, "Lax", "/")
+    response = client.get("/?do=set", secure=True)
+    assert response.content == b"2"
+    response = client.get("/", secure=True)
+    assert response.content == b"2" and not response.cookies
+    assert response["Cache-Control"] == "private, no-cache"
+    response = client.get("/?do=nothing", secure=True)
+    assert not response.has_header("Vary") and not response.has_header("Cache-Control")
+    response = client.get("/?do=flush", secure=True)
+    assert response.cookies["__Host-s"].value == ""
+    assert client.get("/?do=error", secure=True).cookies.get("__Host-s") is None
+
+
+def test_an_outage_is_503_and_no_logout(client: Client) -> None:
+    client.get("/?do=set", secure=True)
+    Down.is_down = True
+    response = client.get("/", secure=True)
+    assert (response.status_code, response["Content-Type"]) == (503, "application/problem+json")
+    assert not response.cookies
+    Down.is_down = False
+    assert client.get("/", secure=True).content == b"1"
+    assert client.get("/?do=down", secure=True).status_code == 503
+
+
+def test_a_session_that_ends_during_a_request_is_interrupted(client: Client) -> None:
+    client.get("/?do=set", secure=True)
+    response = client.get("/?do=interrupted", secure=True)
+    assert response.status_code == 400
+    assert SessionInterrupted is not None and SessionMiddleware is not None
+
+
+def test_asynchronous_requests_are_served(client: Client) -> None:
+    async def use() -> None:
+        browser = AsyncClient()
+        assert (await browser.get("/?do=set", secure=True)).content == b"1"
+        assert (await browser.get("/?do=set", secure=True)).content == b"2"
+
+    asyncio.run(use())

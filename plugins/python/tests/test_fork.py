@@ -1,0 +1,41 @@
+"""Forks: gunicorn with ``--preload``, ``multiprocessing``, Celery and uWSGI fork after the application was loaded."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import python
+
+PROGRAM = Path(__file__).with_name("forked.py")
+CASES = ["used_in_parent_and_children", "no_id_twice", "forks_while_threads_work", "pools"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sessions_are_used_on_both_sides_of_a_fork_over_redis(case: str, redis_url: str) -> None:
+    subprocess.run(python("-Werror", str(PROGRAM), case, redis_url), check=True, timeout=60)
+
+
+@pytest.mark.parametrize("case", ["sqlite_in_children", "sqlite_in_parent_and_child", "sqlite_closed_before"])
+def test_sqlite_is_used_after_a_fork_or_refused(case: str, tmp_path: Path) -> None:
+    store = f"sqlite:{tmp_path / 'sessions.db'}"
+    subprocess.run(python("-Werror", str(PROGRAM), case, store), check=True, timeout=60)
+
+
+def test_a_store_in_memory_is_empty_in_a_child() -> None:
+    program = """
+import os
+from tessera import Tessera, errors
+sessions = Tessera("memory:", keys={"k": b"-" * 32})
+token = sessions.create().save().token
+if os.fork() == 0:
+    try:
+        sessions.open(token)
+    except errors.MissingError:
+        os._exit(0)
+    os._exit(1)
+assert os.wait()[1] == 0
+sessions.open(token)
+"""
+    subprocess.run(python("-c", program), check=True, timeout=60)
