@@ -12,6 +12,7 @@ pub mod interleave;
 pub mod mailbox_suite;
 pub mod pages;
 pub mod program;
+pub mod python;
 pub mod scenario;
 pub mod servers;
 pub mod soak;

@@ -1,5 +1,6 @@
 //! The languages with an adapter, and the commands that start them.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use tessera::Component;
 
 use crate::adapter::process::Process;
 use crate::program::built;
+use crate::python::python;
 
 /// A host with an adapter.
 #[derive(Clone, Copy, Debug)]
@@ -17,10 +19,20 @@ pub struct Language {
 }
 
 /// All languages.
-pub const LANGUAGES: &[Language] = &[Language {
-    name: "rust",
-    command: rust,
-}];
+pub const LANGUAGES: &[Language] = &[
+    Language {
+        name: "rust",
+        command: rust,
+    },
+    Language {
+        name: "python",
+        command: || python_adapter("blocking"),
+    },
+    Language {
+        name: "python-asyncio",
+        command: || python_adapter("asyncio"),
+    },
+];
 
 /// Finds a language by its name.
 ///
@@ -55,6 +67,12 @@ impl Language {
         }
         Ok(process)
     }
+}
+
+fn python_adapter(calls: &str) -> Command {
+    let mut command = python(Path::new("tests/adapter.py"));
+    command.arg(calls);
+    command
 }
 
 fn rust() -> Command {

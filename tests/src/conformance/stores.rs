@@ -80,6 +80,16 @@ impl Servers {
     }
 }
 
+impl Servers {
+    /// Returns the URL of a new store.
+    ///
+    /// # Errors
+    /// If its server cannot be started.
+    pub fn url(&self, kind: Kind) -> Result<String, String> {
+        Ok(self.urls(kind)?(STORES.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
 /// URLs that differ in one parameter.
 fn prefixed(url: String, parameter: &'static str) -> Urls {
     let and = if url.contains('?') { '&' } else { '?' };
