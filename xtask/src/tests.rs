@@ -15,6 +15,13 @@ const SOME_MUTANTS: &str = "4";
 pub(crate) fn run_tests(arguments: &[String]) -> Result<(), String> {
     match arguments {
         [] => everything(),
+        [name, rest @ ..] if name == "python" => {
+            programs::ensure()?;
+            let library = ["build", CHECKS, "--locked"];
+            cargo("the extension module", &[&library, ALL, &["--lib"]].concat())?;
+            let filter: Vec<&str> = rest.iter().flat_map(|part| ["-k", part]).collect();
+            python::test(&filter)
+        }
         [name] => suite(name, None),
         [name, filter] => suite(name, Some(filter)),
         _ => Err("`test` takes a suite and a filter, which is a part of the tests' names".into()),
@@ -64,6 +71,7 @@ fn each_part(parts: &mut Parts) -> Result<(), String> {
     })?;
     parts.run("build the Worker", edge::for_tests)?;
     parts.run("tests", || test(&["--no-fail-fast"]))?;
+    parts.run("tests of the Python package", || python::test(&[]))?;
     parts.run("fuzz targets", || fuzz::run(None))?;
     parts.run("mutants", || built("mutants", &[SOME_MUTANTS.into()]))
 }
