@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 
 use crate::errors::Failure;
 use crate::fork::Inside;
+use crate::python_store::raised;
 use crate::runtime;
 
 /// The longest time between two looks for signals, such as Ctrl+C.
@@ -61,6 +62,7 @@ where
             let _runtime = runtime::enter()?;
             future.as_mut().poll(&mut context)
         };
+        raised()?;
         match polled {
             Poll::Ready(done) => return Ok(done?),
             Poll::Pending => Python::attach(|py| py.check_signals())?,

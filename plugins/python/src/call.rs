@@ -1,6 +1,7 @@
 //! Calls that are awaited: a coroutine for asyncio.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -14,6 +15,7 @@ use crate::border::guarded;
 use crate::errors::Failure;
 use crate::event_loop::Polling;
 use crate::fork::Owned;
+use crate::python_store::in_loop;
 use crate::runtime;
 use crate::shared::Shared;
 use crate::wait::poll_once;
@@ -21,10 +23,12 @@ use crate::wait::poll_once;
 /// The result of a call, to be made an object of Python.
 type Finish = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 type Work = Pin<Box<dyn Future<Output = Result<Finish, Failure>> + Send>>;
+/// What is to be done before the first poll.
+type Prepare = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
 
 enum Stage {
     /// It has not begun.
-    New(Work),
+    New(Work, Option<Prepare>),
     /// The runtime's thread polls it. The caller waits for a future of its event loop.
     Waiting {
         future: Py<PyAny>,
@@ -57,8 +61,17 @@ impl Call {
         };
         Self {
             shared: Arc::clone(shared),
-            stage: Mutex::new(Owned::new(Stage::New(Box::pin(work)))),
+            stage: Mutex::new(Owned::new(Stage::New(Box::pin(work), None))),
         }
+    }
+
+    /// Does something when the call is awaited, before it begins.
+    pub(crate) fn after(self, prepare: impl FnOnce(Python<'_>) -> PyResult<()> + Send + 'static) -> Self {
+        if let Ok(Stage::New(work, _)) = self.set(Stage::Over) {
+            // It was new, and nobody else has it.
+            let _over = self.set(Stage::New(work, Some(Box::new(prepare))));
+        }
+        self
     }
 
     fn stage(&self) -> MutexGuard<'_, Owned<Stage>> {
@@ -72,7 +85,10 @@ impl Call {
     }
 
     /// Polls the call in this thread; if it is not done, the runtime's thread goes on.
-    fn begin(&self, py: Python<'_>, mut work: Work) -> PyResult<Py<PyAny>> {
+    fn begin(&self, py: Python<'_>, mut work: Work, prepare: Option<Prepare>) -> PyResult<Py<PyAny>> {
+        if let Some(prepare) = prepare {
+            prepare(py)?;
+        }
         let asyncio_loop = running_loop(py)?;
         self.shared.set_loop(&asyncio_loop);
         let polled = {
@@ -84,11 +100,18 @@ impl Call {
         }
         let future = asyncio_loop.call_method0("create_future")?;
         let (to_loop, to_future) = (asyncio_loop.unbind(), future.clone().unbind());
-        let task = runtime::spawn(async move {
-            let done = work.await;
+        let loop_of_call = to_loop.clone_ref(py);
+        let performing = async move {
+            let polled = poll_fn(|context| {
+                // A panic would end the task, and leave its caller waiting.
+                catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)))
+                    .unwrap_or(Poll::Ready(Err(Failure::Panicked)))
+            });
+            let done = polled.await;
             // An interpreter that ends needs no result.
             Python::try_attach(|py| deliver(py, &to_loop, &to_future, done));
-        })?;
+        };
+        let task = runtime::spawn(in_loop(loop_of_call, performing))?;
         let awaited = future.call_method0("__await__")?;
         let first = awaited.call_method0("__next__")?;
         self.set(Stage::Waiting {
@@ -152,14 +175,14 @@ impl Call {
     fn send(&self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Py<PyAny>> {
         guarded(|| {
             let waiting = match self.stage().get()? {
-                Stage::New(_) => None,
+                Stage::New(..) => None,
                 Stage::Waiting { future, .. } => Some(future.clone_ref(py)),
                 Stage::Over => return Err(PyRuntimeError::new_err("cannot reuse already awaited call")),
             };
             let result = match waiting {
                 Some(future) => future.call_method1(py, "send", (value,)),
                 None => match self.set(Stage::Over)? {
-                    Stage::New(work) => return self.begin(py, work),
+                    Stage::New(work, prepare) => return self.begin(py, work, prepare),
                     _ => return Err(PyRuntimeError::new_err("the call is awaited twice at a time")),
                 },
             };
@@ -216,7 +239,7 @@ impl Drop for Call {
         let stage = self.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
         match stage.get() {
             Ok(Stage::Waiting { task, .. }) => task.abort(),
-            Ok(Stage::New(_)) => {
+            Ok(Stage::New(..)) => {
                 let text = c"a call of tessera was never awaited";
                 Python::try_attach(|py| PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), text, 1));
             }

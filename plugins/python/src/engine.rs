@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::BoundObject as _;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use tessera::store::{AnyStore, PlainStore};
+use tessera::store::{AnyStore, PlainStore, StoreUrl};
 use tessera::{PageRequest, Preset, SigningKey};
 use zeroize::Zeroizing;
 
@@ -14,12 +14,11 @@ use crate::border::guarded;
 use crate::call::Call;
 use crate::clock::ManualClock;
 use crate::errors::Failure;
-use crate::fork::Inside;
 use crate::python_store::PythonStore;
 use crate::results::{Claims, Page};
 use crate::session::Session;
 use crate::shared::{Place, Recipe, Shared};
-use crate::wait::wait;
+use crate::wait::{at_once, wait};
 
 /// Sessions over a store.
 #[pyclass(frozen, subclass, weakref, module = "tessera._tessera")]
@@ -33,6 +32,21 @@ fn signing_keys(keys: Vec<(String, Bound<'_, PyBytes>)>) -> Vec<SigningKey> {
 
 fn policy_of(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
     serde_json::from_str(text).map_err(|_| Failure::Argument("policy", "must be a JSON object".into()))
+}
+
+/// Makes the path of a SQLite file absolute, because the file may be opened after the process has changed its directory.
+fn absolute(url: &str) -> String {
+    let (cached, plain) = match url.strip_prefix("cached+") {
+        Some(plain) => ("cached+", plain),
+        None => ("", url),
+    };
+    let relative = plain
+        .strip_prefix("sqlite:")
+        .filter(|path| !path.starts_with('/'));
+    match (relative, std::env::current_dir()) {
+        (Some(path), Ok(directory)) => format!("{cached}sqlite:{}", directory.join(path).display()),
+        _ => url.to_owned(),
+    }
 }
 
 fn preset_of(name: &str) -> Result<Preset, Failure> {
@@ -59,7 +73,12 @@ impl Engine {
     ) -> PyResult<Self> {
         guarded(|| {
             let place = match store.cast::<PyString>() {
-                Ok(url) => Place::Url(url.to_str()?.parse().map_err(Failure::Url)?),
+                Ok(url) => {
+                    let url = url.to_str()?;
+                    // For its error.
+                    let _: StoreUrl = url.parse().map_err(Failure::Url)?;
+                    Place::Url(absolute(url).parse().map_err(Failure::Url)?)
+                }
                 Err(_) => Place::Own(PythonStore::new(store)?),
             };
             let recipe = Recipe {
@@ -106,12 +125,9 @@ impl Engine {
 
     #[pyo3(signature = (token, max_age_milliseconds=None))]
     fn _verify(&self, py: Python<'_>, token: &str, max_age_milliseconds: Option<u64>) -> PyResult<Claims> {
-        guarded(|| {
-            let sessions = self.0.sessions(py)?;
-            let _inside = Inside::enter(py);
-            let claims = sessions.verify(token, max_age_milliseconds.map(Duration::from_millis));
-            Ok(Claims(claims.map_err(Failure::from)?))
-        })
+        let sessions = self.0.sessions(py)?;
+        let max_age = max_age_milliseconds.map(Duration::from_millis);
+        at_once(py, &self.0, || Ok(sessions.verify(token, max_age)?)).map(Claims)
     }
 
     #[pyo3(signature = (subject, *, current=None, cursor=None))]
@@ -182,12 +198,9 @@ impl Engine {
     }
 
     fn jwt_key<'py>(&self, py: Python<'py>, key_id: &str) -> PyResult<Bound<'py, PyBytes>> {
-        guarded(|| {
-            let sessions = self.0.sessions(py)?;
-            let _inside = Inside::enter(py);
-            let key = Zeroizing::new(sessions.jwt_key(key_id).map_err(Failure::from)?);
-            Ok(PyBytes::new(py, &key))
-        })
+        let sessions = self.0.sessions(py)?;
+        let key = at_once(py, &self.0, || Ok(Zeroizing::new(sessions.jwt_key(key_id)?)))?;
+        Ok(PyBytes::new(py, &key))
     }
 
     #[getter]
@@ -196,7 +209,8 @@ impl Engine {
     }
 
     fn _replace_keys(&self, py: Python<'_>, keys: Vec<(String, Bound<'_, PyBytes>)>) -> PyResult<()> {
-        guarded(|| self.0.replace_keys(py, signing_keys(keys)))
+        let (sessions, keys) = (self.0.sessions(py)?, signing_keys(keys));
+        at_once(py, &self.0, || self.0.replace_keys(&sessions, keys))
     }
 
     /// Completes the queued writes and closes the store. Afterwards, calls that need the store fail.

@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Session(SessionError),
     Configuration(ConfigurationError),
     Url(StoreUrlError),
+    /// The store cannot be opened again.
+    Unavailable(StoreUrlError),
     Store(StoreError),
     /// The runtime of the threads cannot be started.
     Runtime(io::Error),
@@ -22,6 +24,8 @@ pub(crate) enum Failure {
     Argument(&'static str, String),
     /// The object is of the process before a fork.
     Forked,
+    /// A poll has panicked.
+    Panicked,
     /// The sessions were closed.
     Closed,
     /// The SQLite file was open when the process was forked.
@@ -217,6 +221,10 @@ impl From<Failure> for PyErr {
                 chain(Some(&error)),
                 Parts::because("configuration", "store", error.to_string()),
             ),
+            Failure::Unavailable(error) => raise(
+                "the store cannot be reached".to_owned(),
+                Parts::because("unavailable", "", chain(Some(&error))),
+            ),
             Failure::Store(error) => raise(error.to_string(), of_store(&error)),
             Failure::Runtime(error) => PyRuntimeError::new_err(format!("cannot start threads: {error}")),
             Failure::Argument(argument, reason) => raise(
@@ -227,6 +235,7 @@ impl From<Failure> for PyErr {
                 "the object is of the process before a fork: open the session again".to_owned(),
                 Parts::of("forked"),
             ),
+            Failure::Panicked => internal("the engine has panicked"),
             Failure::Closed => raise(
                 "the sessions were closed".to_owned(),
                 Parts::because("unavailable", "", "the sessions were closed"),

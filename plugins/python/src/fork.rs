@@ -3,7 +3,7 @@
 //! Before a fork, all threads leave the engine, and the thread of the runtime stops. In the child, everything that was made before
 //! the fork is left alone: neither used nor dropped. Engines are made again when they are used.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ const PAUSE: Duration = Duration::from_micros(200);
 thread_local! {
     /// The pause of the runtime during a fork of this thread.
     static PAUSED: RefCell<Option<Pause>> = const { RefCell::new(None) };
+    /// The process that this thread forks.
+    static FORKED_HERE: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 /// A thread in the engine. While there is one, no process is forked.
@@ -36,12 +38,25 @@ pub(crate) struct Inside {
 
 impl Inside {
     fn try_enter() -> Option<Self> {
-        INSIDE.fetch_add(1, Ordering::SeqCst);
-        let entered = Self {
-            generation: GENERATION.load(Ordering::Acquire),
-        };
+        if let Some(parent) = FORKED_HERE.get() {
+            // Another hook of the fork uses the engine. It would wait for its own thread, and for that of the runtime.
+            if parent == std::process::id() {
+                drop(PAUSED.take());
+            } else {
+                begin_as_child();
+            }
+            return Some(Self::counted());
+        }
+        let entered = Self::counted();
         // In this order, so that either this thread finds the fork, or the fork finds this thread.
         (FORKING.load(Ordering::SeqCst) == 0).then_some(entered)
+    }
+
+    fn counted() -> Self {
+        INSIDE.fetch_add(1, Ordering::SeqCst);
+        Self {
+            generation: GENERATION.load(Ordering::Acquire),
+        }
     }
 
     /// Enters the engine. During a fork, waits without the interpreter.
@@ -130,16 +145,27 @@ fn before_fork(py: Python<'_>) {
         runtime::pause(PATIENCE)
     });
     PAUSED.set(pause);
+    FORKED_HERE.set(Some(std::process::id()));
 }
 
 #[pyfunction]
 fn after_fork_in_parent() {
-    drop(PAUSED.take());
-    FORKING.fetch_sub(1, Ordering::SeqCst);
+    if FORKED_HERE.take().is_some() {
+        drop(PAUSED.take());
+        FORKING.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[pyfunction]
 fn after_fork_in_child() {
+    if FORKED_HERE.get().is_some() {
+        begin_as_child();
+    }
+}
+
+/// Leaves everything of the parent alone.
+fn begin_as_child() {
+    FORKED_HERE.set(None);
     // Its other end is a thread that is not in this process.
     std::mem::forget(PAUSED.take());
     GENERATION.fetch_add(1, Ordering::AcqRel);

@@ -4,9 +4,12 @@
 //! operation does nothing, so that the engine gives the pass up, and the store is called afterwards. A store that says that it is
 //! immediate is called at once.
 
+use std::cell::RefCell;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tessera::Timestamp;
@@ -15,6 +18,26 @@ use tokio::sync::oneshot;
 
 use crate::errors::Failure;
 use crate::event_loop;
+
+tokio::task_local! {
+    /// The event loop of the call that a task performs.
+    static LOOP: Py<PyAny>;
+}
+
+thread_local! {
+    /// What a store has raised that is no error of the store, such as `KeyboardInterrupt`.
+    static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
+/// Performs a call whose asynchronous store runs in this event loop.
+pub(crate) fn in_loop<F: Future>(asyncio_loop: Py<PyAny>, call: F) -> impl Future<Output = F::Output> {
+    LOOP.scope(asyncio_loop, call)
+}
+
+/// Raises in the calling thread what a store has raised there that is no error of the store.
+pub(crate) fn raised() -> PyResult<()> {
+    RAISED.take().map_or(Ok(()), Err)
+}
 
 /// How the methods of a store return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +148,11 @@ impl PythonStore {
         }
     }
 
-    /// The event loop of the last call.
+    /// The event loop of this call; for a write whose caller has gone, that of the last call.
     fn asyncio_loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        if let Ok(of_call) = LOOP.try_with(|of_call| of_call.clone_ref(py)) {
+            return Some(of_call);
+        }
         // Unlocked before code of Python runs, which may let another thread have the interpreter.
         let asyncio_loop = self.0.asyncio_loop.lock().unwrap_or_else(PoisonError::into_inner);
         asyncio_loop
@@ -148,11 +174,19 @@ impl PythonStore {
 
     fn call_by(&self, function: &PyOnceLock<Py<PyAny>>, name: &str, now: u64, operation: &str) -> Called {
         let called = Python::try_attach(|py| {
-            let function = function.import(py, "tessera._stores", name)?;
-            let reply: Option<String> = function.call1((&self.0.object, now, operation))?.extract()?;
-            Ok::<_, PyErr>(reply.map_or(Called::Later, Called::Reply))
+            let called = (|| {
+                let function = function.import(py, "tessera._stores", name)?;
+                let reply: Option<String> = function.call1((&self.0.object, now, operation))?.extract()?;
+                Ok(reply.map_or(Called::Later, Called::Reply))
+            })();
+            called.unwrap_or_else(|error: PyErr| {
+                if !error.is_instance_of::<PyException>(py) {
+                    RAISED.set(Some(error));
+                }
+                Called::Failed
+            })
         });
-        called.and_then(Result::ok).unwrap_or(Called::Failed)
+        called.unwrap_or(Called::Failed)
     }
 
     /// Calls the store in its event loop.

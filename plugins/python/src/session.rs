@@ -11,10 +11,10 @@ use tessera::KeepFields;
 use crate::border::guarded;
 use crate::call::Call;
 use crate::errors::Failure;
-use crate::fork::{Inside, Owned};
+use crate::fork::Owned;
 use crate::results::{Details, Grant, moment};
 use crate::shared::Shared;
-use crate::wait::wait;
+use crate::wait::{at_once, wait};
 
 /// A list or dict that the program has, and may change.
 pub(crate) struct Lent {
@@ -82,13 +82,15 @@ impl Session {
     {
         guarded(|| {
             let this = slf.get();
-            this.settle(slf.py())?;
             let (calling, owner) = (call(this.inner()?), slf.clone().unbind());
-            Ok(Call::new(
+            let settled = owner.clone_ref(slf.py());
+            let granting = Call::new(
                 &this.shared,
                 async move { Ok(calling.await?) },
                 move |py, grant| Ok(Py::new(py, owner.get().grant(grant))?.into_any()),
-            ))
+            );
+            // When it is awaited, as the call reads the other changes.
+            Ok(granting.after(move |py| settled.get().settle(py)))
         })
     }
 
@@ -239,10 +241,9 @@ impl Session {
     }
 
     fn details(&self, py: Python<'_>) -> PyResult<Details> {
-        guarded(|| {
-            self.settle(py)?;
-            Ok(Details(self.here()?.details().map_err(Failure::from)?))
-        })
+        self.settle(py)?;
+        let session = self.here()?;
+        at_once(py, &self.shared, || Ok(session.details()?)).map(Details)
     }
 
     #[getter]
@@ -251,8 +252,9 @@ impl Session {
     }
 
     #[getter]
-    fn public_id(&self) -> PyResult<String> {
-        guarded(|| Ok(self.here()?.details().map_err(Failure::from)?.public_id))
+    fn public_id(&self, py: Python<'_>) -> PyResult<String> {
+        let session = self.here()?;
+        at_once(py, &self.shared, || Ok(session.details()?.public_id))
     }
 
     #[getter]
@@ -261,26 +263,21 @@ impl Session {
     }
 
     fn csrf_token(&self, py: Python<'_>) -> PyResult<String> {
-        guarded(|| {
-            let _inside = Inside::enter(py);
-            Ok(self.here()?.csrf_token().map_err(Failure::from)?)
-        })
+        let session = self.here()?;
+        at_once(py, &self.shared, || Ok(session.csrf_token()?))
     }
 
     fn check_csrf_token(&self, py: Python<'_>, token: &str) -> PyResult<()> {
-        guarded(|| {
-            let _inside = Inside::enter(py);
-            self.here()?.check_csrf_token(token).map_err(Failure::from)?;
-            Ok(())
-        })
+        let session = self.here()?;
+        at_once(py, &self.shared, || Ok(session.check_csrf_token(token)?))
     }
 
     /// The fields are no secret of the session, but may be of its user.
-    fn __repr__(&self) -> String {
-        match self.here().map(tessera::Session::details) {
-            Ok(Ok(details)) if details.public_id.is_empty() => "<Session draft>".to_owned(),
-            Ok(Ok(details)) => format!("<Session {}>", details.public_id),
-            _ => "<Session>".to_owned(),
+    fn __repr__(&self, py: Python<'_>) -> String {
+        match self.public_id(py) {
+            Ok(public_id) if public_id.is_empty() => "<Session draft>".to_owned(),
+            Ok(public_id) => format!("<Session {public_id}>"),
+            Err(_) => "<Session>".to_owned(),
         }
     }
 }

@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyTuple};
-use tessera::Value;
+use tessera::{SessionError, Value};
 
 use crate::border::guarded;
 use crate::errors::Failure;
@@ -28,8 +28,13 @@ impl Session {
 
     /// Sets the fields whose lists or dicts have changed since they were read or set.
     pub(crate) fn settle(&self, py: Python<'_>) -> PyResult<()> {
+        let session = self.here()?;
         let mut lent = self.lent(py);
         if lent.is_empty() {
+            return Ok(());
+        }
+        if let Err(SessionError::Closed) = session.get_value("") {
+            lent.clear();
             return Ok(());
         }
         let mut changed = Vec::new();
@@ -44,7 +49,11 @@ impl Session {
                 lent.remove(&name);
                 continue;
             };
-            let now = written(of_name.object.bind(py))?;
+            let now = match written(of_name.object.bind(py)) {
+                // It could not be written when it was read, and nothing says that it has changed.
+                Err(_) if of_name.written.is_empty() => continue,
+                now => now?,
+            };
             if now != of_name.written {
                 changed.push((name, now));
             }
@@ -77,7 +86,7 @@ impl Session {
         let object = parsed(py, &stored)?;
         let kept = Lent {
             object: object.clone_ref(py),
-            written: written(object.bind(py))?,
+            written: written(object.bind(py)).unwrap_or_default(),
             stored,
         };
         lent.insert(name.to_owned(), kept);
@@ -93,8 +102,10 @@ impl Session {
         self.here()?.update(read.clone()).map_err(Failure::from)?;
         let mut lent = self.lent(py);
         for ((name, value), (_, object)) in read.into_iter().zip(changes) {
-            if let Some(Value::Json(written)) = value {
-                let (object, stored) = (object.unbind(), self.json_of(&name)?.unwrap_or_default());
+            // The change is made, so that a session that is busy from here on is no failure.
+            let stored = self.json_of(&name).ok().flatten();
+            if let (Some(Value::Json(written)), Some(stored)) = (value, stored) {
+                let object = object.unbind();
                 lent.insert(
                     name,
                     Lent {

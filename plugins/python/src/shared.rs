@@ -8,6 +8,7 @@ use tessera::store::{AnyStore, PlainUrl, StoreUrl};
 use tessera::{Preset, Sessions, SessionsBuilder, SigningKey};
 
 use crate::block::block;
+use crate::border::guarded;
 use crate::clock::ManualClock;
 use crate::errors::Failure;
 use crate::fork::{Inside, Owned};
@@ -93,8 +94,24 @@ impl Recipe {
     }
 
     fn made(&self, py: Python<'_>) -> PyResult<Made> {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let keys = self.keys();
         block(py, self.make(keys))
+    }
+
+    /// Makes the engine in a process that was forked, or over a file that was closed. What was right the first time is an outage
+    /// now.
+    fn made_again(&self, py: Python<'_>) -> PyResult<Made> {
+        let keys = self.keys();
+        block(py, async {
+            self.make(keys).await.map_err(|failure| match failure {
+                Failure::Url(error) => Failure::Unavailable(error),
+                other => other,
+            })
+        })
+    }
+
+    fn keys(&self) -> Vec<SigningKey> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -150,7 +167,7 @@ impl Shared {
         if self.is_closed.load(Ordering::SeqCst) {
             return Err(Failure::Closed.into());
         }
-        let made = Arc::new(self.recipe.made(py)?);
+        let made = Arc::new(self.recipe.made_again(py)?);
         let _inside = Inside::enter(py);
         let mut current = self.made.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(Ok(first)) = current.as_ref().map(Owned::get) {
@@ -169,32 +186,32 @@ impl Shared {
     }
 
     pub(crate) fn sessions(&self, py: Python<'_>) -> PyResult<Sessions> {
-        Ok(self.made(py)?.sessions.clone())
+        guarded(|| Ok(self.made(py)?.sessions.clone()))
     }
 
     /// Changes the key ring, also for the engine after a fork.
-    pub(crate) fn replace_keys(&self, py: Python<'_>, keys: Vec<SigningKey>) -> PyResult<()> {
-        let sessions = self.sessions(py)?;
-        let _inside = Inside::enter(py);
+    pub(crate) fn replace_keys(&self, sessions: &Sessions, keys: Vec<SigningKey>) -> Result<(), Failure> {
         let mut current = self.recipe.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.replace_keys(keys.clone()).map_err(Failure::from)?;
+        sessions.replace_keys(keys.clone())?;
         *current = keys;
         Ok(())
     }
+
     /// Completes the queued writes and closes the store. Afterwards, calls that need it fail.
     pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.is_closed.store(true, Ordering::SeqCst);
         let Some(made) = self.made_before(py) else {
             return Ok(());
         };
-        let Some(store) = &made.store else {
-            return Ok(());
-        };
         py.detach(|| {
+            let _inside = Inside::enter_detached();
             let _runtime = runtime::enter()?;
-            store.close().map_err(Failure::Store)
+            let before = self.made.write().unwrap_or_else(PoisonError::into_inner).take();
+            drop(before);
+            made.store
+                .as_ref()
+                .map_or(Ok(()), |store| store.close().map_err(Failure::Store))
         })?;
-        *self.made.write().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
     }
 }

@@ -26,14 +26,12 @@ impl OpenFile {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let path = path.canonicalize().unwrap_or(path);
         let mut files = files();
-        let (of, stores) = files
-            .get_or_insert_default()
-            .entry(path.clone())
-            .or_insert((generation(), 0));
-        if *of != generation() {
+        let files = files.get_or_insert_default();
+        // Another file is refused as well: a thread may have held a lock of the library at the fork.
+        if files.values().any(|(of, _)| *of != generation()) {
             return Err(Failure::SqliteForked);
         }
-        *stores += 1;
+        files.entry(path.clone()).or_insert((generation(), 0)).1 += 1;
         Ok(Self(path))
     }
 }

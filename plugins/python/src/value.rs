@@ -72,6 +72,20 @@ fn integer(object: &Bound<'_, PyAny>) -> PyResult<i64> {
         .map_err(|_| invalid_value("an integer has at most 64 bits"))
 }
 
+/// The digits of an integer in a list or dict, which may have more than 64 bits.
+fn digits(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    if let Ok(number) = object.extract::<i64>() {
+        return Ok(number.to_string());
+    }
+    let written = object
+        .py()
+        .get_type::<PyInt>()
+        .call_method1("__repr__", (object,));
+    // Python refuses to write one of thousands of digits.
+    let written = written.map_err(|_| invalid_value("an integer is too large"))?;
+    written.extract()
+}
+
 fn write_text(text: &Bound<'_, PyString>, onto: &mut String) -> PyResult<()> {
     let quoted = serde_json::to_string(&text_of(text)?);
     onto.push_str(&quoted.map_err(|_| invalid_value("a text cannot be written as JSON"))?);
@@ -89,7 +103,7 @@ fn write(object: &Bound<'_, PyAny>, depth: usize, onto: &mut String) -> PyResult
     } else if let Ok(text) = object.cast::<PyString>() {
         write_text(text, onto)?;
     } else if object.is_instance_of::<PyInt>() {
-        onto.push_str(&integer(object)?.to_string());
+        onto.push_str(&digits(object)?);
     } else if let Ok(float) = object.cast::<PyFloat>() {
         let float = float.value();
         if !float.is_finite() {

@@ -10,6 +10,7 @@ use crate::block::{go_on, waker};
 use crate::border::guarded;
 use crate::errors::Failure;
 use crate::fork::Inside;
+use crate::python_store::raised;
 use crate::runtime;
 use crate::shared::Shared;
 
@@ -41,6 +42,26 @@ where
     }
 }
 
+/// Makes a call that needs no store.
+///
+/// It may wait for an instance of the component, and the thread that has it for the interpreter: so the interpreter is released.
+pub(crate) fn at_once<T: Send>(
+    py: Python<'_>,
+    shared: &Shared,
+    call: impl FnOnce() -> Result<T, Failure> + Send,
+) -> PyResult<T> {
+    guarded(|| {
+        if shared.is_quick() {
+            let _inside = Inside::enter(py);
+            return Ok(call()?);
+        }
+        py.detach(|| {
+            let _inside = Inside::enter_detached();
+            Ok(call()?)
+        })
+    })
+}
+
 /// Waits for a call.
 ///
 /// A signal whose handler raises ends the waiting with that exception. What the call has begun to write is written nevertheless.
@@ -53,7 +74,9 @@ where
         shared.check_blocking()?;
         let waker = waker();
         let mut future = pin!(future);
-        match poll_once(py, shared, future.as_mut(), &waker)? {
+        let polled = poll_once(py, shared, future.as_mut(), &waker)?;
+        raised()?;
+        match polled {
             Poll::Ready(done) => Ok(done?),
             Poll::Pending => py.detach(|| go_on(future, &waker)),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +15,7 @@ from ._keys import Keys
 from ._policy import Policy, Time
 from ._tessera import Claims, Engine, Clock, SessionSummary
 from ._times import milliseconds, moment
-from .errors import ConfigurationError
+from .errors import ConfigurationError, TesseraError
 from .stores import AsyncStore, Store
 
 #: The store of ``Tessera.from_environment``, as for ``tessera serve``.
@@ -143,4 +144,5 @@ _open: weakref.WeakSet[Tessera] = weakref.WeakSet()
 @atexit.register
 def _close_all() -> None:
     for made in list(_open):
-        made.close()
+        with contextlib.suppress(TesseraError):
+            made.close()

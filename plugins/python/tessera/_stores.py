@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import weakref
 from collections.abc import Callable
 from typing import Protocol
 
@@ -121,4 +122,13 @@ def start(
         # Nothing was sent.
         begun.fail(Unavailable("the event loop of the store is closed"))
         return begun.cancel
-    return lambda: loop.call_soon_threadsafe(begun.cancel)
+    # Weakly, so that the end of a loop that has not begun it ends the call.
+    weak = weakref.ref(begun)
+    del begun
+
+    def cancel() -> None:
+        alive = weak()
+        if alive is not None:
+            loop.call_soon_threadsafe(alive.cancel)
+
+    return cancel

@@ -9,7 +9,7 @@ import logging
 import re
 import secrets
 from collections.abc import Generator, Iterable, Iterator, Mapping, MutableMapping
-from typing import Any, Literal, Union, cast
+from typing import Any, Literal, NamedTuple, Union, cast
 
 from ._engine import Tessera
 from ._tessera import Details, Grant, Session, SessionPage
@@ -161,6 +161,13 @@ def _warn(error: NotLoggedInError) -> None:
         log.warning("a token was used long after its renewal: it may be stolen")
 
 
+class Finished(NamedTuple):
+    """What a response needs: the headers of a login or logout, also if a later save has failed, and that failure."""
+
+    headers: list[tuple[str, str]]
+    error: SessionError | None
+
+
 class RequestSession(MutableMapping[str, Any]):
     """The session of a request: a mapping of field names to values.
 
@@ -247,6 +254,7 @@ class RequestSession(MutableMapping[str, Any]):
     @property
     def token_state(self) -> str:
         """``live``, ``absent``, or the kind of error for which the token that the request carried opens no session."""
+        self._accessed = True
         return self._state
 
     @property
@@ -361,12 +369,14 @@ class RequestSession(MutableMapping[str, Any]):
         ``before`` is the field's value at the beginning of the request.
         """
         session = self._session
-        value = session.get(field)
-        if value == before:
+        value, subject = session.get(field), session.subject
+        named = None if value is None or value == "" else str(value)
+        if named is not None:
+            # A session that names a user is authenticated as one, however it came to that.
+            if named != subject and (value != before or subject is None):
+                yield from self._granting("authenticate", named, "everything")
             return
-        if value is not None and value != "":
-            if str(value) != session.subject:
-                yield from self._granting("authenticate", str(value), "everything")
+        if before is None or before == "":
             return
         fields = dict(session.items())
         yield from self._destroying()
@@ -380,10 +390,13 @@ class RequestSession(MutableMapping[str, Any]):
     # The response.
 
     def finishing(self, status: int, cookie: Cookie) -> Steps:
-        """Stores pending changes, renews and touches the session, and returns the headers that the response needs."""
-        self._left = True
+        """Stores pending changes, renews and touches the session, and returns what the response needs."""
+        self._left, error = True, None
         if self._accessed and status < 500 and not self._failed:
-            yield from self._keeping()
+            try:
+                yield from self._keeping()
+            except SessionError as failed:
+                error = failed
         headers: list[tuple[str, str]] = []
         if self._update == "ended":
             headers += [("set-cookie", removal) for removal in cookie.remove_twins()]
@@ -394,12 +407,29 @@ class RequestSession(MutableMapping[str, Any]):
             headers.append(("set-cookie", cookie.set(self._update.token, remaining)))
         if self._update is not None:
             headers.append(("cache-control", "no-store"))
-        return headers
+        return Finished(headers, error)
 
     @property
     def accessed(self) -> bool:
         """Whether the response depends on the session."""
         return self._accessed
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the client has to learn of a new token, or of the end of its own."""
+        return self._update is not None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last storing call has failed, so that pending changes are not stored."""
+        return self._failed
+
+    @classmethod
+    def unusable(cls, engine: Tessera, error: SessionError) -> RequestSession:
+        """An empty session in place of one that could not be opened. It is not stored."""
+        session = cls(engine, Opened(engine.create(), error.kind, None))
+        session._failed = True
+        return session
 
     def _keeping(self) -> Steps:
         session = self._session

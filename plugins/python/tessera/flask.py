@@ -11,15 +11,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from flask.sessions import SessionInterface, SessionMixin
 
 from ._engine import Tessera
-from ._web import RequestSession, merge, opening, problem, run, tokens_of
+from ._web import Finished, RequestSession, merge, opening, problem, run, tokens_of
 from .cookies import Cookie
-from .errors import SessionError
+from .errors import ClosedError, SessionError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -34,8 +35,8 @@ USER_FIELD = "_user_id"
 class FlaskSession(SessionMixin):
     """``flask.session``: a mapping of field names to values, opened on first use.
 
-    Lists and dicts that are changed in place are saved without ``modified``. ``permanent`` cannot be changed: the policy and the
-    cookie have the lifetime.
+    Lists and dicts that are changed in place are saved without ``modified``. ``permanent`` changes no lifetime: the policy and
+    the cookie have it.
     """
 
     def __init__(
@@ -43,21 +44,44 @@ class FlaskSession(SessionMixin):
     ) -> None:
         """The session of a request with these ``Cookie`` headers."""
         self._sessions, self._cookie, self._headers = sessions, cookie, headers
+        self._user_field, self._lock = user_field, threading.RLock()
         self._opened: RequestSession | None = None
+        #: The failure to open it.
+        self._error: SessionError | None = None
         #: The user at the beginning of the request.
         self._user: object = None
-        self._user_field = user_field
+        self._has_left = self._is_permanent = False
 
     @property
     def tessera(self) -> RequestSession:
-        """The session itself, for ``authenticate``, ``destroy``, ``rotate`` and ``devices``."""
-        if self._opened is None:
-            tokens = tokens_of(self._headers, self._cookie.name)
+        """The session itself, for ``authenticate``, ``destroy``, ``rotate`` and ``devices``.
+
+        If the store is out of reach, the first use in a request raises, and the response is the error; what follows in that
+        request finds an empty session, which is not stored.
+        """
+        with self._lock:
+            if self._opened is None:
+                if self._has_left:
+                    raise ClosedError("the response has left: a session that is opened now would not be saved")
+                self._opened = self._open()
+            return self._opened
+
+    def _open(self) -> RequestSession:
+        tokens = tokens_of(self._headers, self._cookie.name)
+        try:
             found = run(opening(self._sessions, tokens))
-            self._opened = RequestSession(self._sessions, found)
-            if self._user_field is not None:
-                self._user = found.session.get(self._user_field)
-        return self._opened
+        except SessionError as error:
+            self._error = error
+            self._opened = RequestSession.unusable(self._sessions, error)
+            raise
+        if self._user_field is not None:
+            self._user = found.session.get(self._user_field)
+        return RequestSession(self._sessions, found)
+
+    def _leave(self) -> RequestSession | None:
+        with self._lock:
+            self._has_left = True
+            return self._opened
 
     def __getitem__(self, name: str) -> Any:
         """The value of a field; raises ``KeyError``."""
@@ -89,13 +113,14 @@ class FlaskSession(SessionMixin):
 
     @property
     def permanent(self) -> bool:
-        """Whether the browser keeps the cookie beyond its own session."""
-        return self._cookie.lifetime == "absolute-end"
+        """Whether the application has called the session permanent. The cookie has the lifetime in any case."""
+        return self._is_permanent
 
     @permanent.setter
     def permanent(self, value: bool) -> None:
-        if value != self.permanent:
-            raise TypeError("the lifetime of the session is that of its policy and its Cookie, and the same for all")
+        if value and self._cookie.lifetime == "browser-session":
+            raise TypeError("the session's Cookie ends with the browser session")
+        self._is_permanent = value
 
     @property
     def new(self) -> bool:  # type: ignore[override]
@@ -154,23 +179,27 @@ class TesseraSessions(SessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Saves the session, and adds the headers that the response needs."""
-        if not isinstance(session, FlaskSession) or session._opened is None:
+        if not isinstance(session, FlaskSession):
             return
-        opened = session._opened
-        try:
-            if response.status_code < 500 and self.user_field is not None and not opened._failed:
+        opened = session._leave()
+        if opened is None:
+            return
+        error = session._error
+        if error is None and response.status_code < 500 and self.user_field is not None and not opened.has_failed:
+            try:
                 run(opened.following(self.user_field, session._user))
-            more = run(opened.finishing(response.status_code, self.cookie))
-        except SessionError as error:
+            except SessionError as failed:
+                error = failed
+        finished: Finished = run(opened.finishing(500 if error is not None else response.status_code, self.cookie))
+        error = error or finished.error
+        headers = list(response.headers.items())
+        if error is not None:
             # The response would report changes that are not stored.
-            status, more, body = problem(error)
-            response.headers.clear()
+            status, headers, body = problem(error)
+            response.close()
             response.status_code = status
             response.set_data(body)
-            for name, value in more:
-                response.headers.add(name, value)
-            return
-        merged = merge(list(response.headers.items()), more, opened.accessed)
+        merged = merge(headers, finished.headers, opened.accessed)
         response.headers.clear()
         for name, value in merged:
             response.headers.add(name, value)

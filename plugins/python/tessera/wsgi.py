@@ -12,13 +12,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
 from typing import Any
 
 from ._engine import Tessera
-from ._web import RequestSession, merge, opening, problem, run, tokens_of
+from ._web import Finished, RequestSession, merge, opening, problem, run, tokens_of
 from .cookies import Cookie
-from .errors import SessionError
+from .errors import ClosedError, SessionError
 
 __all__ = ["RequestSession", "SessionMiddleware", "session_of"]
 
@@ -34,13 +37,33 @@ class _Lazy:
 
     def __init__(self, sessions: Tessera, cookie: Cookie, header: str) -> None:
         self._sessions, self._cookie, self._header = sessions, cookie, header
-        self.session: RequestSession | None = None
+        self._session: RequestSession | None = None
+        self._lock = threading.Lock()
+        self._has_left = self._is_looked_at = False
 
     def open(self) -> RequestSession:
-        if self.session is None:
-            tokens = tokens_of([self._header], self._cookie.name)
-            self.session = RequestSession(self._sessions, run(opening(self._sessions, tokens)))
-        return self.session
+        with self._lock:
+            self._is_looked_at = True
+            if self._session is None:
+                if self._has_left:
+                    raise ClosedError("the response has left: a session that is opened now would not be saved")
+                tokens = tokens_of([self._header], self._cookie.name)
+                self._session = RequestSession(self._sessions, run(opening(self._sessions, tokens)))
+            return self._session
+
+    def finish(self, status: int) -> Finished:
+        with self._lock:
+            self._has_left = True
+            session = self._session
+        if session is None:
+            return Finished([], None)
+        finished: Finished = run(session.finishing(status, self._cookie))
+        return finished
+
+    def merged(self, headers: Iterable[tuple[str, str]], finished: Finished) -> list[tuple[str, str]]:
+        session = self._session
+        accessed = self._is_looked_at if session is None else session.accessed
+        return merge(headers, finished.headers, accessed)
 
 
 def session_of(environ: Environ) -> RequestSession:
@@ -65,31 +88,50 @@ class SessionMiddleware:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serves a request."""
         lazy = environ[_KEY] = _Lazy(self.sessions, self.cookie, environ.get("HTTP_COOKIE", ""))
+        has_started = False
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-            session = lazy.session
-            if session is not None and exc_info is None:
-                more = run(session.finishing(int(status[:3]), self.cookie))
-                headers = merge(headers, [(_title(name), value) for name, value in more], session.accessed)
-            return start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
+            nonlocal has_started
+            finished = lazy.finish(int(status[:3]))
+            if finished.error is not None:
+                raise finished.error
+            has_started = True
+            merged = lazy.merged(headers, finished)
+            return start_response(status, merged) if exc_info is None else start_response(status, merged, exc_info)
 
         try:
-            return self.app(environ, start)
+            body = self.app(environ, start)
+            # A generator runs, and starts its response, only when it is iterated.
+            return body if has_started or not isinstance(body, Iterator) else _Begun(body)
         except SessionError as error:
-            return _answer(error, start_response)
+            status, headers, text = problem(error)
+            merged = lazy.merged(headers, lazy.finish(500))
+            line = f"{status} {HTTPStatus(status).phrase}"
+            if has_started:
+                start_response(line, merged, sys.exc_info())
+            else:
+                start_response(line, merged)
+            return [text]
 
 
-def _title(name: str) -> str:
-    return {"set-cookie": "Set-Cookie"}.get(name, name)
+class _Begun:
+    """A body whose first part is there."""
 
+    def __init__(self, body: Iterator[bytes]) -> None:
+        self._body = body
+        try:
+            self._first: list[bytes] = [next(body)]
+        except StopIteration:
+            self._first = []
+        except BaseException:
+            self.close()
+            raise
 
-def _answer(error: SessionError, start_response: StartResponse) -> Iterable[bytes]:
-    status, headers, body = problem(error)
-    start_response(f"{status} {_reason(status)}", headers)
-    return [body]
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._first
+        yield from self._body
 
-
-def _reason(status: int) -> str:
-    from http import HTTPStatus
-
-    return HTTPStatus(status).phrase
+    def close(self) -> None:
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()

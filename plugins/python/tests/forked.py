@@ -8,8 +8,20 @@ import sys
 import threading
 import time
 import traceback
+from typing import Any
 
-from tessera import Tessera, errors
+made: list[Any] = []
+
+
+def use_the_engine() -> None:
+    for sessions in made:
+        sessions.create().save()
+
+
+# Before the package registers its own.
+os.register_at_fork(before=use_the_engine, after_in_parent=use_the_engine, after_in_child=use_the_engine)
+
+from tessera import Tessera, errors  # noqa: E402
 
 KEYS = {"k": b"-" * 32}
 
@@ -59,6 +71,14 @@ def used_in_parent_and_children(store: str) -> None:
     assert len(sessions.open(token)) == 6
     before["parent"] = False
     before.save()
+
+
+def other_hooks_use_the_engine(store: str) -> None:
+    # The hooks at the beginning of this file.
+    made.append(Tessera(store, keys=KEYS))
+    for _ in range(5):
+        in_child(lambda: made[0].create().save())
+    made[0].create().save()
 
 
 def no_id_twice(store: str) -> None:

@@ -248,3 +248,16 @@ def test_lists_of_one_session_in_many_threads_are_no_deadlock(sessions: Tessera)
         thread.join(20)
         assert not thread.is_alive(), "a thread waits for another for ever"
     sys.setswitchinterval(before)
+
+
+def test_a_save_that_is_awaited_later_has_all_changes_until_then(sessions: Tessera) -> None:
+    async def use() -> None:
+        session = sessions.create()
+        session["cart"] = []
+        saving = session.asave()
+        session["n"] = 1
+        session["cart"].append("x")
+        opened = await sessions.aopen((await saving).token or "")
+        assert dict(opened.items()) == {"cart": ["x"], "n": 1}
+
+    asyncio.run(use())

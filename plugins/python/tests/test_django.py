@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -229,6 +230,71 @@ def test_expiry_settings_are_djangos(session: SessionStore) -> None:
     SessionStore.clear_expired()
 
 
+def test_clear_empties_a_session_that_was_not_loaded_and_keeps_its_login(session: SessionStore) -> None:
+    session[USER], session["a"] = "21", 1
+    session.save()
+    again = reopened(session)
+    again.clear()
+    again[USER] = "21"
+    again.save()
+    assert again.session_key == session.session_key and dict(again.items()) == {USER: "21"}
+    again = reopened(session)
+    again.clear()
+    again.save()
+    assert engine().list("21").items == () and not again.exists(session.session_key or "")
+
+
+def test_flush_ends_the_session_of_the_right_one_of_several_cookies(session: SessionStore) -> None:
+    session[USER] = "22"
+    session.save()
+    real = session.session_key or ""
+    ended = SessionStore()
+    ended.create()
+    planted = ended.session_key or ""
+    ended.delete()
+    SessionStore(planted, [planted, real]).flush()
+    assert not session.exists(real)
+
+
+def test_a_login_by_another_service_is_not_ended_by_a_save(session: SessionStore) -> None:
+    other = engine().create()
+    token = other.authenticate("alice@elsewhere").token or ""
+    django_side = SessionStore(token)
+    django_side["page"] = 1
+    django_side.save()
+    opened = engine().open(token)
+    assert opened.subject == "alice@elsewhere" and opened["page"] == 1
+    django_side.cycle_key()
+    django_side.save()
+    assert engine().open(django_side.session_key or "").subject == "alice@elsewhere"
+
+
+def test_a_second_save_reverts_nothing_that_others_have_changed(session: SessionStore) -> None:
+    session.update({"sudo": True, "a": 1})
+    session.save()
+    one, two = reopened(session), reopened(session)
+    assert one["a"] == two["a"] == 1
+    two["cart"] = [1]
+    del two["sudo"]
+    two.save()
+    one["x"] = 1
+    one.save()
+    one["y"] = 2
+    one.save()
+    assert dict(reopened(session).items()) == {"a": 1, "cart": [1], "x": 1, "y": 2}
+
+
+def test_an_expiry_of_a_session_is_enforced_by_the_store(session: SessionStore) -> None:
+    session["a"] = 1
+    session.set_expiry(timedelta(milliseconds=50))
+    session.save()
+    assert set(session.keys()) == {"a", "_session_expiry"} == set(reopened(session).keys())
+    time.sleep(0.06)
+    again = reopened(session)
+    assert again.get("a") is None and again.session_key is None
+    assert not session.exists(session.session_key or "")
+
+
 def test_the_asynchronous_methods_do_the_same() -> None:
     async def use() -> None:
         session = SessionStore()
@@ -259,6 +325,11 @@ def test_the_asynchronous_methods_do_the_same() -> None:
 
 def view(request: HttpRequest) -> HttpResponse:
     does = request.GET.get("do")
+    if does == "swallow":
+        try:
+            return HttpResponse(str(request.session.get("visits")))
+        except errors.OutageError:
+            return HttpResponse("anonymous")
     if does == "set":
         request.session["visits"] = request.session.get("visits", 0) + 1
     elif does == "flush":
@@ -327,9 +398,23 @@ def test_an_outage_is_503_and_no_logout(client: Client) -> None:
     response = client.get("/", secure=True)
     assert (response.status_code, response["Content-Type"]) == (503, "application/problem+json")
     assert not response.cookies
+    assert client.get("/?do=swallow", secure=True).status_code == 503
     Down.is_down = False
     assert client.get("/", secure=True).content == b"1"
     assert client.get("/?do=down", secure=True).status_code == 503
+
+
+def test_a_read_renews_the_token_and_keeps_the_login() -> None:
+    tessera = {"store": "memory:", "keys": KEYS, "policy": {"renew_interval": 0.06, "rotation_grace": 0.05}}
+    with override_settings(TESSERA=tessera, SESSION_COOKIE_NAME="s"):
+        client = Client()
+        client.get("/?do=set")
+        before = client.cookies["s"].value
+        time.sleep(0.08)
+        response = client.get("/")
+        assert response.content == b"1" and response.cookies["s"].value not in ("", before)
+        assert response["Cache-Control"] == "no-store"
+        assert client.get("/").content == b"1"
 
 
 def test_a_session_that_ends_during_a_request_is_interrupted(client: Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 from conftest import python
 
 PROGRAM = Path(__file__).with_name("forked.py")
-CASES = ["used_in_parent_and_children", "no_id_twice", "forks_while_threads_work", "pools"]
+CASES = ["other_hooks_use_the_engine", "used_in_parent_and_children", "no_id_twice", "forks_while_threads_work", "pools"]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -147,11 +147,11 @@ def test_blocking_stores_do_not_block_the_event_loop() -> None:
         (stores.Full(), errors.OtherError, errors.FullError),
         (stores.Corrupt(), errors.CorruptError, errors.OutcomeUnknownError),
         (RuntimeError("a secret"), errors.OtherError, errors.OutcomeUnknownError),
-        (KeyboardInterrupt(), errors.OtherError, errors.OutcomeUnknownError),
+        (KeyboardInterrupt(), KeyboardInterrupt, KeyboardInterrupt),
     ],
 )
 def test_what_a_store_raises_is_an_error_of_the_call(
-    raised: BaseException, reads: type[Exception], writes: type[Exception]
+    raised: BaseException, reads: type[BaseException], writes: type[BaseException]
 ) -> None:
     class Failing(Blocking):
         fails = False
@@ -268,3 +268,84 @@ def test_calls_of_several_loops_on_an_asynchronous_store_are_no_deadlock() -> No
     thread.join(30)
     assert not thread.is_alive(), "the loop waits for ever"
     sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("store", [DictStore, Blocking])
+def test_calls_without_the_store_wait_for_no_thread_that_waits_for_the_interpreter(store: type[DictStore]) -> None:
+    sessions = Tessera(store(), keys=KEYS, instances=1, remembered_sessions=0)
+    token = sessions.create().save().token or ""
+    before, stops = sys.getswitchinterval(), time.monotonic() + 0.7
+    sys.setswitchinterval(1e-6)
+
+    def save() -> None:
+        session = sessions.open(token)
+        while time.monotonic() < stops:
+            session["n"] = time.monotonic()
+            session.save()
+
+    def verify() -> None:
+        session = sessions.open(token)
+        while time.monotonic() < stops:
+            sessions.verify(token)
+            session.check_csrf_token(session.csrf_token())
+            assert session.details().public_id == session.public_id
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (save, verify, verify)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    sys.setswitchinterval(before)
+
+
+def test_two_event_loops_at_a_time_each_run_their_own_operations() -> None:
+    class Own(Asynchronous):
+        """Fails in another loop than that of its caller."""
+
+        async def call(self, method: str, *arguments: Any) -> Any:
+            assert asyncio.get_running_loop() is expected.loop
+            return await super().call(method, *arguments)
+
+    expected = threading.local()
+    sessions, failures = Tessera(Own(), keys=KEYS, remembered_sessions=0), list[BaseException]()
+
+    async def use() -> None:
+        expected.loop = asyncio.get_running_loop()
+        token = (await sessions.create().aauthenticate("alice")).token or ""
+        for _ in range(100):
+            await sessions.aopen(token)
+
+    def run() -> None:
+        try:
+            asyncio.run(use())
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_loop_that_ends_before_it_has_begun_an_operation_ends_its_call() -> None:
+    store = Asynchronous()
+    sessions = Tessera(store, keys=KEYS, remembered_sessions=0)
+    token = asyncio.run(sessions_of(sessions))
+    loop = asyncio.new_event_loop()
+    call: Any = sessions.aopen(token)
+
+    async def begin() -> None:
+        call.send(None)
+
+    loop.run_until_complete(begin())
+    loop.close()
+    del call
+    # The engine serves others.
+    assert asyncio.run(sessions_of(sessions))
+
+
+async def sessions_of(sessions: Tessera) -> str:
+    return (await sessions.create().asave()).token or ""

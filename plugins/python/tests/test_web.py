@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -70,14 +71,7 @@ Serve = Callable[..., Answer]
 
 def over_asgi(sessions: Tessera, view: View, cookie: Cookie) -> Serve:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        try:
-            result = view(scope["session"])
-        except errors.SessionError as error:
-            from tessera._web import problem
-
-            status, headers, body = problem(error)
-            result = (status, headers, body)
-        status, headers, body = result
+        status, headers, body = view(scope["session"])
         encoded = [(name.encode(), value.encode()) for name, value in headers]
         await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": body[:1], "more_body": True})
@@ -280,6 +274,37 @@ def test_a_save_that_fails_replaces_the_response(over: Any) -> None:
     assert (answer.status, answer.json()["code"], answer.one("x-app")) == (503, "outcome-unknown", None)
 
 
+def test_a_login_is_in_the_response_although_a_later_save_fails(over: Any) -> None:
+    store = Down()
+    sessions = Tessera(store, keys=KEYS)
+
+    def view(session: Any) -> Any:
+        session.authenticate("alice")
+        session["a"] = 1
+        store.is_down = True
+        return ok("saved", ("content-length", "7"))
+
+    answer = over(sessions, view, COOKIE)()
+    store.is_down = False
+    assert answer.status == 503 and answer.one("content-length") == str(len(answer.body))
+    assert sessions.open(answer.token or "").subject == "alice"
+
+
+def test_an_error_of_the_session_that_a_view_does_not_handle_has_its_status(clock: Clock, over: Any) -> None:
+    policy: Any = {"sessions_per_subject": 1, "cap_rule": "refuse"}
+    sessions = Tessera("memory:", keys=KEYS, clock=clock, policy=policy)
+    sessions.create().authenticate("alice")
+    # Logins of one millisecond have no order, and none of them refuses another.
+    clock.advance(1)
+
+    def view(session: Any) -> Any:
+        session.authenticate("alice")
+        return ok()
+
+    answer = over(sessions, view, COOKIE)()
+    assert (answer.status, answer.json()["code"]) == (409, "too-many-sessions")
+
+
 def test_activity_extends_a_session_and_tokens_are_renewed(clock: Clock, over: Any) -> None:
     sessions = Tessera("memory:", keys=KEYS, clock=clock, policy={"renew_interval": 3600})
     serve = over(sessions, lambda session: ok(session.get("a")), COOKIE)
@@ -367,6 +392,195 @@ def test_cookies_have_the_bytes_of_the_vectors() -> None:
         else:
             assert cookie.set(vector["token"], vector["remaining"]) == vector["set"]
         assert [*cookie.remove_twins(), cookie.remove()] == vector["removals"]
+
+
+def call_wsgi(app: Any, sessions: Tessera, cookies: str = "") -> Answer:
+    started: list[Any] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        assert not started or exc_info is not None
+        started[:] = [int(status[:3]), headers]
+
+    result = tessera.wsgi.SessionMiddleware(app, sessions)({"HTTP_COOKIE": cookies}, start_response)
+    body = b"".join(result)
+    close = getattr(result, "close", None)
+    if close is not None:
+        close()
+    return Answer(started[0], started[1], body)
+
+
+def test_a_generator_of_wsgi_is_saved_before_its_response_and_closed(sessions: Tessera) -> None:
+    closed = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        try:
+            session = tessera.wsgi.session_of(environ)
+            session["a"] = 1
+            start_response("200 OK", [])
+            yield b"one"
+            with pytest.raises(errors.ClosedError):
+                session["late"] = 1
+            yield b"two"
+        finally:
+            closed.append(True)
+
+    answer = call_wsgi(app, sessions)
+    assert (answer.status, answer.body, closed) == (200, b"onetwo", [True])
+    assert dict(sessions.open(answer.token or "").items()) == {"a": 1}
+    store = Down()
+    down = Tessera(store, keys=KEYS, remembered_sessions=0)
+    token = down.create().save().token
+    store.is_down = True
+    assert call_wsgi(app, down, cookie_of(token)).status == 503
+
+
+def test_the_error_response_of_a_wsgi_application_keeps_the_login(sessions: Tessera) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        tessera.wsgi.session_of(environ).authenticate("alice")
+        start_response("200 OK", [])
+        try:
+            raise ValueError
+        except ValueError:
+            start_response("500 Oops", [("x-error", "1")], sys.exc_info())
+        return [b"oops"]
+
+    answer = call_wsgi(app, sessions)
+    assert answer.status == 500 and sessions.open(answer.token or "").subject == "alice"
+
+
+def test_a_session_that_is_first_used_after_the_response_is_refused(sessions: Tessera) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        with pytest.raises(errors.ClosedError):
+            tessera.wsgi.session_of(environ)
+        return [b"late"]
+
+    assert call_wsgi(app, sessions).body == b"late"
+
+
+def test_an_exception_after_a_login_does_not_lose_its_token(sessions: Tessera) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await scope["session"].aauthenticate("alice")
+        raise ValueError("after the login")
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def use() -> None:
+        with pytest.raises(ValueError, match="after the login"):
+            await asgi.SessionMiddleware(app, sessions)({"type": "http", "headers": []}, send, send)
+
+    asyncio.run(use())
+    headers = [(name.decode(), value.decode()) for name, value in sent[0]["headers"]]
+    assert sent[0]["status"] == 500
+    assert sessions.open(Answer(500, headers, b"").token or "").subject == "alice"
+
+
+@pytest.mark.parametrize("extensions", [{}, {"websocket.http.response": {}}])
+def test_an_outage_at_the_handshake_of_a_websocket_is_told_to_come_back(extensions: Any) -> None:
+    store = Down()
+    sessions = Tessera(store, keys=KEYS, remembered_sessions=0)
+    token = sessions.create().save().token
+    store.is_down = True
+    sent: list[Any] = []
+
+    async def app(*_: Any) -> None:
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    headers = [(b"cookie", cookie_of(token).encode())]
+    scope = {"type": "websocket", "headers": headers, "extensions": extensions}
+    asyncio.run(asgi.SessionMiddleware(app, sessions)(scope, receive, send))
+    if extensions:
+        assert [message["type"] for message in sent] == ["websocket.http.response.start", "websocket.http.response.body"]
+        assert sent[0]["status"] == 503
+    else:
+        assert sent == [{"type": "websocket.accept"}, {"type": "websocket.close", "code": 1013, "reason": "unavailable"}]
+
+
+def test_a_login_in_a_websocket_that_is_refused_is_in_its_response(sessions: Tessera) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await scope["session"].aauthenticate("alice")
+        await send({"type": "websocket.close"})
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "headers": [], "extensions": {"websocket.http.response": {}}}
+    asyncio.run(asgi.SessionMiddleware(app, sessions)(scope, send, send))
+    assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 403)
+    assert any(name == b"set-cookie" for name, _ in sent[0]["headers"])
+
+
+def flask_login_app(sessions: Tessera) -> Any:
+    import flask
+    from flask_login import LoginManager, UserMixin, current_user, login_user
+
+    from tessera.flask import TesseraSessions
+
+    class User(UserMixin):
+        def __init__(self, name: str) -> None:
+            self.id = name
+
+    app = flask.Flask("test")
+    app.secret_key = "x"
+    TesseraSessions(sessions).init_app(app)
+    LoginManager(app).user_loader(User)
+
+    @app.get("/")
+    def home() -> Any:
+        return str(current_user.get_id())
+
+    @app.get("/fixed")
+    def fixed() -> Any:
+        flask.session["visit"] = 1
+        login_user(User("alice"))
+        flask.session.tessera.save()  # type: ignore[attr-defined]
+        return "", 500
+
+    @app.get("/again")
+    def again() -> Any:
+        flask.session.tessera.destroy()  # type: ignore[attr-defined]
+        login_user(User("alice"))
+        return ""
+
+    return app.test_client()
+
+
+def test_an_outage_is_503_on_every_page_with_flask_login() -> None:
+    store = Down()
+    sessions = Tessera(store, keys=KEYS, remembered_sessions=0)
+    client = flask_login_app(sessions)
+    token = sessions.create().save().token
+    client.set_cookie(COOKIE.name, token, secure=True)
+    store.is_down = True
+    response = client.get("/", base_url="https://localhost")
+    assert (response.status_code, response.headers.getlist("Content-Length")) == (503, [str(len(response.data))])
+    assert response.headers.get("Retry-After") == "1"
+
+
+def test_a_session_that_names_a_user_of_flask_login_is_authenticated_at_the_latest_with_the_next_request(
+    sessions: Tessera,
+) -> None:
+    client = flask_login_app(sessions)
+    assert client.get("/fixed", base_url="https://localhost").status_code == 500
+    planted = client.get_cookie(COOKIE.name)
+    assert client.get("/", base_url="https://localhost").text == "alice"
+    now = client.get_cookie(COOKIE.name)
+    assert planted is not None and now is not None and now.value != planted.value
+    with pytest.raises(errors.ReplacedError):
+        sessions.open(planted.value)
+    client.get("/again", base_url="https://localhost")
+    assert len(sessions.list("alice").items) == 1
 
 
 # Frameworks by their own means.
@@ -486,7 +700,7 @@ def test_flask_flashes_and_flask_login_work(sessions: Tessera) -> None:
     assert client.get("/", base_url=base).json == {"user": "alice", "messages": [["info", "welcome"]], "new": False}
     assert client.get("/", base_url=base).json["messages"] == []
     assert client.get("/nested", base_url=base).json["cart"] == {"items": [1]}
-    assert client.get("/nested", base_url=base).json == {"cart": {"items": [1, 1]}, "permanent": True}
+    assert client.get("/nested", base_url=base).json == {"cart": {"items": [1, 1]}, "permanent": False}
     # Another user in the same browser.
     client.get("/login/bob", base_url=base)
     with pytest.raises(errors.ReplacedError):

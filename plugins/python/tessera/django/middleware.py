@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoMiddleware
 from django.http import HttpResponse
+from django.utils.cache import patch_vary_headers
 
-from .._web import log, problem, tokens_of
+from .._web import problem, tokens_of
 from ..errors import SessionError
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 class SessionMiddleware(DjangoMiddleware):
     """Django's session middleware, which also renews and touches sessions, and answers session errors with their status.
 
-    A store that is out of reach gives 503, and never a session that is not logged in.
+    A store that is out of reach gives 503, and never a session that is not logged in, also if a template or another middleware
+    has swallowed the error.
     """
 
     def process_request(self, request: HttpRequest) -> None:
@@ -36,9 +38,9 @@ class SessionMiddleware(DjangoMiddleware):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Saves the session, and sets the cookie."""
         session = request.session
+        if session._error is not None:
+            return _answer(session._error)
         try:
-            if session.accessed and not session.modified and session._is_renewal_due:
-                session.modified = True
             if session.accessed and "Cache-Control" not in response.headers:
                 # A browser revalidates before it shows a page of a session that may have ended.
                 response.headers["Cache-Control"] = "private, no-cache"
@@ -46,14 +48,27 @@ class SessionMiddleware(DjangoMiddleware):
         except SessionError as error:
             # The response would report changes that are not stored.
             return _answer(error)
+        if session.accessed and response.status_code < 500 and session._upkeep():
+            _set_cookie(response, session)
         if settings.SESSION_COOKIE_NAME in response.cookies:
             response.headers["Cache-Control"] = "no-store"
-        if session.accessed:
-            try:
-                session._touch()
-            except SessionError as error:
-                log.warning("a session was not touched: %s", error.kind)
         return response
+
+
+def _set_cookie(response: HttpResponseBase, session: Any) -> None:
+    """Sets the cookie as Django does after a save."""
+    is_short = session.get_expire_at_browser_close()
+    response.set_cookie(
+        settings.SESSION_COOKIE_NAME,
+        session.session_key,
+        max_age=None if is_short else session.get_expiry_age(),
+        domain=settings.SESSION_COOKIE_DOMAIN,
+        path=settings.SESSION_COOKIE_PATH,
+        secure=settings.SESSION_COOKIE_SECURE or None,
+        httponly=settings.SESSION_COOKIE_HTTPONLY or None,
+        samesite=settings.SESSION_COOKIE_SAMESITE,
+    )
+    patch_vary_headers(response, ("Cookie",))
 
 
 def _answer(error: SessionError) -> HttpResponse:

@@ -7,18 +7,22 @@ once, and the user's sessions can be listed and revoked.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 
 from .._tessera import Grant, Session
-from .._web import Steps, arun, opening, run
-from ..errors import ClosedError, ExpiredError, MissingError, NotLoggedInError, ReplacedError
+from .._times import EPOCH, milliseconds
+from .._web import Steps, arun, log, opening, run
+from ..errors import ClosedError, ExpiredError, MissingError, NotLoggedInError, ReplacedError, SessionError
 from ._configured import engine
 
 #: The field in which ``django.contrib.auth`` names the user.
 USER_FIELD = "_auth_user_id"
 
+#: The field with the moment at which ``set_expiry`` ends the session. Views do not see it.
+_UNTIL = "_tessera_until"
 _ENDED = (MissingError, ReplacedError, ExpiredError, ClosedError)
 
 
@@ -35,17 +39,36 @@ class SessionStore(SessionBase):
         self._tokens = tokens
         self._opened: Session | None = None
         self._is_cycled = False
+        #: The user when the session was loaded or saved.
+        self._user: object = None
+        #: The failure to load it.
+        self._error: SessionError | None = None
 
     # Reading.
 
+    def _finding(self) -> Steps:
+        """Opens the session, unless it is open. Raises the same outage again, without another call of the store."""
+        if self._error is not None:
+            raise self._error
+        if self._opened is not None or self.session_key is None:
+            return
+        try:
+            found = yield from opening(engine(), self._tokens or [str(self.session_key)])
+        except SessionError as error:
+            self._error = error
+            raise
+        session: Session = found.session
+        until = session.get(_UNTIL)
+        if found.token is not None and isinstance(until, int) and until <= engine()._now():
+            yield session, "destroy", ()
+            found.token = None
+        self._session_key = found.token
+        if found.token is not None:
+            self._opened, self._user = session, session.get(USER_FIELD)
+
     def _loading(self) -> Steps:
-        tokens = self._tokens or [str(self.session_key)]
-        found = yield from opening(engine(), tokens)
-        if found.token is None:
-            self._session_key = None
-            return {}
-        self._opened, self._session_key = found.session, found.token
-        return dict(found.session.items())
+        yield from self._finding()
+        return {} if self._opened is None else _fields(self._opened)
 
     def load(self) -> dict[str, Any]:
         """Reads the session; an outage raises, and is no session that was logged out."""
@@ -57,29 +80,43 @@ class SessionStore(SessionBase):
         loaded: dict[str, Any] = await arun(self._loading())
         return loaded
 
+    def clear(self) -> None:
+        """Removes all fields. The session and its login go on; ``flush`` ends them."""
+        self._get_session().clear()
+        self.modified = True
+
     # Writing.
 
     def _saving(self, data: dict[str, Any], must_create: bool) -> Steps:
         """Stores the fields: a login or a logout if the user has changed, and a save otherwise."""
-        session, is_cycled = self._opened, self._is_cycled
+        if must_create:
+            self._opened, self._user = None, None
+        else:
+            yield from self._finding()
+        session = engine().create() if self._opened is None else self._opened
         user = data.get(USER_FIELD)
         named = None if user is None or user == "" else str(user)
-        is_new = must_create or session is None
-        if session is None or is_new:
-            session = engine().create()
-        elif named is None and (is_cycled or session.subject is not None):
-            # Another key without a user, or the end of a login: the old session ends, the fields go to a new one.
-            yield session, "destroy", ()
-            session, is_new = engine().create(), True
+        subject = session.subject
+        if named is None and (self._user is not None or (self._is_cycled and subject is None)):
+            # The end of a login, or another key without a user: the old session ends, the fields go to a new one.
+            if self._opened is not None:
+                yield session, "destroy", ()
+            session, subject = engine().create(), None
         _write(session, data)
         grant: Grant
-        if named is not None and (is_cycled or is_new or named != session.subject):
+        if named is not None and (self._is_cycled or named != subject):
             grant = yield session, "authenticate", (named, "everything")
+        elif self._is_cycled and subject is not None:
+            grant = yield session, "authenticate", (subject, "everything")
         else:
             grant = yield session, "save", ()
-        if grant.token is None and session.details().reissue_due:
-            grant = yield session, "reissue", ()
-        self._opened, self._is_cycled, self._tokens = session, False, None
+        self._opened, self._is_cycled, self._tokens, self._user = session, False, None, user
+        self._note(grant)
+        # A save merges: what others have changed meanwhile must not be changed back by the next one.
+        data.clear()
+        data.update(_fields(session))
+
+    def _note(self, grant: Grant) -> None:
         if grant.token is not None:
             self._session_key = grant.token
 
@@ -137,20 +174,18 @@ class SessionStore(SessionBase):
         return bool(await arun(self._existing(session_key)))
 
     def _deleting(self, session_key: str | None) -> Steps:
-        session = self._opened
-        if session_key is not None or session is None:
-            key = self._session_key if session_key is None else session_key
-            if key is None:
-                return
+        if session_key is None:
+            yield from self._finding()
+            session = self._opened
+        else:
+            found = yield from opening(engine(), [session_key])
+            session = None if found.token is None else found.session
+        if session is not None:
             try:
-                session = yield engine(), "open", (key,)
-            except NotLoggedInError:
+                yield session, "destroy", ()
+            except (MissingError, ExpiredError, ClosedError):
+                # It has ended already.
                 return
-        try:
-            yield session, "destroy", ()
-        except NotLoggedInError:
-            # It has ended already.
-            return
 
     def delete(self, session_key: str | None = None) -> None:
         """Ends a session: this one, or that of a token."""
@@ -171,7 +206,7 @@ class SessionStore(SessionBase):
         self._forget()
 
     def _forget(self) -> None:
-        self._opened, self._tokens, self._is_cycled = None, None, False
+        self._opened, self._tokens, self._is_cycled, self._user = None, None, False, None
 
     @classmethod
     def clear_expired(cls) -> None:
@@ -183,30 +218,50 @@ class SessionStore(SessionBase):
 
     # Upkeep, for the middleware.
 
-    @property
-    def _is_renewal_due(self) -> bool:
-        if self._opened is None:
+    def _upkeep(self) -> bool:
+        """Renews and touches the session where due; returns whether it has another key. No failure is one of the request."""
+        session = self._opened
+        if session is None:
             return False
-        details = self._opened.details()
-        return details.renew_due or details.reissue_due
+        before = self._session_key
+        calls = (("renew_due", session.save), ("reissue_due", session.reissue), ("touch_due", session.touch))
+        try:
+            for due, call in calls:
+                if getattr(session.details(), due):
+                    done = call()
+                    if isinstance(done, Grant):
+                        self._note(done)
+        except SessionError as error:
+            log.warning("a session was not kept: %s", error.kind)
+        return bool(self._session_key != before)
 
-    def _touch(self) -> None:
-        if self._opened is not None and self._opened.details().touch_due:
-            self._opened.touch()
+
+def _fields(session: Session) -> dict[str, Any]:
+    return {name: value for name, value in session.items() if name != _UNTIL}
+
+
+def _until(data: dict[str, Any]) -> int | None:
+    """The moment at which ``set_expiry`` ends the session, in milliseconds since 1970."""
+    expiry = data.get("_session_expiry")
+    if isinstance(expiry, str):
+        return milliseconds(datetime.fromisoformat(expiry) - EPOCH)
+    return engine()._now() + milliseconds(expiry) if expiry else None
 
 
 def _write(session: Session, data: dict[str, Any]) -> None:
     """Sets the fields that differ, and removes those that are gone."""
     absent = object()
-    changes = {}
-    for name, value in data.items():
+    until = _until(data)
+    wanted = data if until is None else {**data, _UNTIL: until}
+    changes: dict[str, Any] = {}
+    for name, value in wanted.items():
         before = session.get(name, absent)
         # A list or dict that is the same object is compared by the session itself.
         if before is not value and (type(before) is not type(value) or before != value):
             changes[name] = value
     if changes:
         session.update(changes)
-    for name in set(session) - set(data):
+    for name in set(session) - set(wanted):
         del session[name]
 
 
