@@ -294,7 +294,7 @@ def test_an_error_of_the_session_that_a_view_does_not_handle_has_its_status(cloc
     policy: Any = {"sessions_per_subject": 1, "cap_rule": "refuse"}
     sessions = Tessera("memory:", keys=KEYS, clock=clock, policy=policy)
     sessions.create().authenticate("alice")
-    # Logins of one millisecond have no order, and none of them refuses another.
+    # Logins of one millisecond are ordered by their ids (SECURITY.md), so that the first may count as the later one.
     clock.advance(1)
 
     def view(session: Any) -> Any:
