@@ -8,6 +8,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use pyo3::prelude::*;
+use tessera::store::AnyStore;
 
 use crate::errors::Failure;
 use crate::fork::Inside;
@@ -68,4 +69,14 @@ where
             Poll::Pending => Python::attach(|py| py.check_signals())?,
         }
     }
+}
+
+/// Completes the queued writes of a store and closes it.
+pub(crate) fn close(py: Python<'_>, store: &AnyStore) -> PyResult<()> {
+    py.detach(|| {
+        let _inside = Inside::enter_detached();
+        let _runtime = runtime::enter()?;
+        store.close().map_err(Failure::Store)
+    })?;
+    Ok(())
 }

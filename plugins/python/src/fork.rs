@@ -116,9 +116,7 @@ impl<T> Owned<T> {
             .filter(|_| self.is_ours())
             .ok_or(Failure::Forked)
     }
-}
 
-impl<T> Owned<T> {
     /// As [`get`](Self::get), for the only owner.
     pub(crate) fn into_inner(mut self) -> Result<T, Failure> {
         self.get()?;

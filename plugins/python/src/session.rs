@@ -50,7 +50,7 @@ impl Session {
         }
     }
 
-    /// The session, with all changes of lists and dicts.
+    /// The session, for a call that may outlive this object.
     pub(crate) fn inner(&self) -> Result<Arc<tessera::Session>, Failure> {
         self.session.get().map(Arc::clone)
     }

@@ -7,13 +7,12 @@ use pyo3::prelude::*;
 use tessera::store::{AnyStore, PlainUrl, StoreUrl};
 use tessera::{Preset, Sessions, SessionsBuilder, SigningKey};
 
-use crate::block::block;
+use crate::block::{block, close};
 use crate::border::guarded;
 use crate::clock::ManualClock;
 use crate::errors::Failure;
 use crate::fork::{Inside, Owned};
 use crate::python_store::{Manner, PythonStore};
-use crate::runtime;
 use crate::sqlite_files::OpenFile;
 
 /// Where records are kept.
@@ -121,10 +120,7 @@ impl Shared {
         let made = recipe.made(py)?;
         let made = match &made.store {
             Some(store) if made.file.is_some() => {
-                py.detach(|| {
-                    let _runtime = runtime::enter()?;
-                    store.close().map_err(Failure::Store)
-                })?;
+                close(py, store)?;
                 None
             }
             _ => Some(Owned::new(Arc::new(made))),
@@ -205,13 +201,9 @@ impl Shared {
         };
         py.detach(|| {
             let _inside = Inside::enter_detached();
-            let _runtime = runtime::enter()?;
             let before = self.made.write().unwrap_or_else(PoisonError::into_inner).take();
             drop(before);
-            made.store
-                .as_ref()
-                .map_or(Ok(()), |store| store.close().map_err(Failure::Store))
-        })?;
-        Ok(())
+        });
+        made.store.as_ref().map_or(Ok(()), |store| close(py, store))
     }
 }

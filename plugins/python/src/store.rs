@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use tessera::Timestamp;
 use tessera::store::{AnyStore, StoreOp, StoreService as _, StoreUrl};
 
-use crate::block::block;
+use crate::block::{block, close};
 use crate::border::guarded;
 use crate::errors::Failure;
 use crate::fork::Owned;
@@ -56,14 +56,7 @@ impl OpenedStore {
 
     /// Completes the queued writes and closes the store.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        guarded(|| {
-            let store = Arc::clone(self.0.get()?);
-            py.detach(|| {
-                let _runtime = runtime::enter()?;
-                store.close().map_err(Failure::Store)
-            })?;
-            Ok(())
-        })
+        guarded(|| close(py, self.0.get()?))
     }
 }
 

@@ -14,10 +14,27 @@ use crate::python_store::raised;
 use crate::runtime;
 use crate::shared::Shared;
 
-/// Polls a future once in the calling thread.
+/// Does something inside of the engine.
 ///
-/// Releases the interpreter meanwhile, unless the store is the memory of the process: a call on that one takes microseconds, and
+/// Releases the interpreter meanwhile: the thread may wait for an instance of the component, and the one that has it for the
+/// interpreter. Over the memory of the process, none waits for the interpreter there, and a call takes microseconds, while
 /// another thread would keep the interpreter for milliseconds.
+fn inside<T: Send>(
+    py: Python<'_>,
+    shared: &Shared,
+    work: impl FnOnce() -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
+    if shared.is_quick() {
+        let _inside = Inside::enter(py);
+        return work();
+    }
+    py.detach(|| {
+        let _inside = Inside::enter_detached();
+        work()
+    })
+}
+
+/// Polls a future once in the calling thread.
 pub(crate) fn poll_once<F>(
     py: Python<'_>,
     shared: &Shared,
@@ -27,39 +44,19 @@ pub(crate) fn poll_once<F>(
 where
     F: Future<Output: Send> + Send + ?Sized,
 {
-    let mut context = Context::from_waker(waker);
-    if shared.is_quick() {
-        let _inside = Inside::enter(py);
+    inside(py, shared, || {
         let _runtime = runtime::enter()?;
-        Ok(future.poll(&mut context))
-    } else {
-        py.detach(|| {
-            let _inside = Inside::enter_detached();
-            let _runtime = runtime::enter()?;
-            let mut context = Context::from_waker(waker);
-            Ok(future.poll(&mut context))
-        })
-    }
+        Ok(future.poll(&mut Context::from_waker(waker)))
+    })
 }
 
 /// Makes a call that needs no store.
-///
-/// It may wait for an instance of the component, and the thread that has it for the interpreter: so the interpreter is released.
 pub(crate) fn at_once<T: Send>(
     py: Python<'_>,
     shared: &Shared,
     call: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> PyResult<T> {
-    guarded(|| {
-        if shared.is_quick() {
-            let _inside = Inside::enter(py);
-            return Ok(call()?);
-        }
-        py.detach(|| {
-            let _inside = Inside::enter_detached();
-            Ok(call()?)
-        })
-    })
+    guarded(|| Ok(inside(py, shared, call)?))
 }
 
 /// Waits for a call.
