@@ -94,6 +94,7 @@ impl RedisStoreBuilder {
     /// Sets whether the store is opened read-only. Default: no.
     ///
     /// The server may then be a replica: the opening does not check that it accepts writes, and does not check the policy.
+    /// Every write fails with [`StoreError::Other`](crate::StoreError::Other), before the server receives it.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
@@ -121,6 +122,7 @@ impl RedisStoreBuilder {
                 timeout: limits.call,
                 maximum_value_bytes: self.maximum_value_bytes,
                 write_format: self.write_format,
+                read_only: self.read_only,
                 eviction: Eviction::default(),
             }),
         };

@@ -24,7 +24,7 @@ impl RedisStore {
         over: Option<u64>,
     ) -> Result<(), StoreError> {
         let at = row.placement();
-        self.shared.eviction.check()?;
+        self.shared.check_indexed_writes()?;
         self.describe().check_sizes(&row.key, value, &at)?;
         let (asked, text) = (
             self.asked(now),

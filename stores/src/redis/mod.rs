@@ -357,7 +357,7 @@ impl Store for RedisStore {
         value: &str,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        self.shared.eviction.check()?;
+        self.shared.check_indexed_writes()?;
         self.describe().check_sizes(key, value, at)?;
         let version = random()?;
         let text = Text { value, version, at };
@@ -373,7 +373,7 @@ impl Store for RedisStore {
         expected: Expected,
         at: &Placement,
     ) -> Result<u64, StoreError> {
-        self.shared.eviction.check()?;
+        self.shared.check_indexed_writes()?;
         self.describe().check_sizes(key, value, at)?;
         let version = random()?;
         let text = Text { value, version, at };
@@ -387,10 +387,12 @@ impl Store for RedisStore {
         _owner: Option<&str>,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
+        self.shared.check_writes()?;
         self.asked(now).record(key).touch(expires_at).await
     }
 
     async fn delete(&self, now: Timestamp, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        self.shared.check_writes()?;
         let asked = self.asked(now);
         let (guard, owner) = match condition {
             Condition::Owner(owner) => (None, Some(owner.as_str())),
@@ -415,7 +417,7 @@ impl Store for RedisStore {
         owner: &str,
     ) -> Result<u32, StoreError> {
         check_batch(deletions)?;
-        self.shared.eviction.check()?;
+        self.shared.check_indexed_writes()?;
         let asked = self.asked(now);
         let removed = join_all(deletions.iter().map(|Deletion { key, guard }| async move {
             asked.record(key).delete(*guard, Some(owner)).await

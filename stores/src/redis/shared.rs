@@ -16,7 +16,27 @@ pub(super) struct Shared {
     pub(super) timeout: Duration,
     pub(super) maximum_value_bytes: u32,
     pub(super) write_format: HeadFormat,
+    /// Opened read-only: every write is refused here, also where the server would accept it.
+    pub(super) read_only: bool,
     pub(super) eviction: Eviction,
+}
+
+impl Shared {
+    /// Refuses a write to a store that is opened read-only.
+    ///
+    /// A replica's refusal would be retried until the deadline, because a failover may promote the replica.
+    pub(super) fn check_writes(&self) -> Result<(), StoreError> {
+        match self.read_only {
+            true => Err(StoreError::Other(Cause::new("the store is opened read-only"))),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses a write that relies on an index: to a store that is opened read-only, and to a server that may evict the index.
+    pub(super) fn check_indexed_writes(&self) -> Result<(), StoreError> {
+        self.check_writes()?;
+        self.eviction.check()
+    }
 }
 
 /// The result of the last check of the servers' eviction policy.
