@@ -103,11 +103,17 @@ fn a_workspace_outside_of_this_one_builds_the_packages_and_runs_a_program_over_t
     fs::write(&server, renamed).expect("a manifest");
     let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("the manifest");
     // The profile and the versions of this workspace, so that libraries which it has built are not built again.
+    // Only the packages themselves are not optimised: the program runs for a moment.
     let checks = section(&manifest, "[profile.checks]");
     let release = section(&manifest, "[profile.release]");
+    let unoptimised: String = ["app"]
+        .iter()
+        .chain(&PACKAGES)
+        .map(|name| format!("[profile.checks.package.{name}]\nopt-level = 0\n"))
+        .collect();
     let workspace = format!(
         "[workspace]\nresolver = \"3\"\nmembers = [\"app\", \"tessera-*\"]\n\n[patch.crates-io]\n{patches}\n\
-         [profile.release]{release}\n[profile.checks]{checks}"
+         [profile.release]{release}\n[profile.checks]{checks}\n{unoptimised}"
     );
     fs::write(outside.join("Cargo.toml"), workspace).expect("a manifest");
     fs::copy(root.join("Cargo.lock"), outside.join("Cargo.lock")).expect("the versions");
