@@ -39,6 +39,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 "#;
 
+/// The features that this workspace's other members give libraries below wasmtime, so that it is not built again.
+/// The program needs them for its build too: wasmtime compiles the component there.
+const FEATURES: &str = r#"
+memchr = "2"
+serde_json = { version = "1", features = ["float_roundtrip", "raw_value"] }
+semver = { version = "1", default-features = false, features = ["std"] }
+wasm-encoder = { version = "*", features = ["wasmparser"] }
+wasmparser = { version = "*", default-features = false, features = ["hash-collections"] }
+"#;
+
 /// Where cargo keeps what it builds: two folders above the tests.
 fn target() -> PathBuf {
     let own = std::env::current_exe().expect("the path of the tests");
@@ -120,9 +130,10 @@ fn a_workspace_outside_of_this_one_builds_the_packages_and_runs_a_program_over_t
     let app = format!(
         "[package]\nname = \"app\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n[dependencies]\n\
          tessera = {{ package = \"tessera-session\", version = \"{VERSION}\", features = [\"compile\", \"http\", \"sqlite\"] }}\n\
-         tokio = {{ version = \"1\", features = [\"macros\", \"net\", \"rt-multi-thread\", \"signal\", \"sync\", \"test-util\", \"time\"] }}\n"
+         tokio = {{ version = \"1\", features = [\"macros\", \"net\", \"rt-multi-thread\", \"signal\", \"sync\", \"test-util\", \"time\"] }}\n{FEATURES}\n[build-dependencies]{FEATURES}"
     );
     fs::write(outside.join("app/Cargo.toml"), app).expect("a manifest");
+    fs::write(outside.join("app/build.rs"), "fn main() {}\n").expect("a program");
     fs::write(outside.join("app/src/main.rs"), APP).expect("a program");
 
     let target = target();
