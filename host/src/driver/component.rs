@@ -6,7 +6,7 @@ use wasmtime::component::Linker;
 use wasmtime::{Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::imports::{self, HostState};
-use super::{settings, watchdog};
+use super::settings;
 use crate::bindings::EnginePre;
 use crate::error::ComponentError;
 
@@ -120,7 +120,7 @@ impl std::fmt::Debug for Component {
     }
 }
 
-/// The process's only engine, with its watchdog.
+/// The process's only engine.
 fn engine() -> Result<Engine, ComponentError> {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     if let Some(engine) = ENGINE.get() {
@@ -137,7 +137,5 @@ fn engine() -> Result<Engine, ComponentError> {
     #[cfg(feature = "compile")]
     super::instructions::enable(&mut config, std::env::consts::ARCH);
     let engine = Engine::new(&config).map_err(|error| ComponentError::Runtime(error.into()))?;
-    let engine = ENGINE.get_or_init(|| engine).clone();
-    watchdog::start(&engine);
-    Ok(engine)
+    Ok(ENGINE.get_or_init(|| engine).clone())
 }

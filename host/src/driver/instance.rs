@@ -82,6 +82,7 @@ impl Instance {
             log: None,
         };
         let pre = setup.component.pre();
+        watchdog::start(pre.engine());
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.limits);
         store.set_epoch_deadline(watchdog::TICKS);
