@@ -25,7 +25,7 @@ pub mod store;
 mod summary;
 
 pub use clock::{Clock, Random, SystemClock, SystemRandom};
-pub use driver::Component;
+pub use driver::{BegunWrites, Component};
 pub use error::{ComponentError, ConfigurationError, RuntimeError, SessionError, TokenFault};
 pub use keys::SigningKey;
 pub use policy::{CapRule, FieldRule, Policy, Preset, ReuseRule, TokenFormat};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
-use crate::driver::{Calls, Component, Queues, ReplayLog, Setup, Sources};
+use crate::driver::{BegunWrites, Calls, Component, Queues, ReplayLog, Setup, Sources};
 use crate::error::{ConfigurationError, SessionError, TokenFault};
 use crate::keys::SigningKey;
 use crate::limits::{check_argument, check_subject};
@@ -107,6 +107,11 @@ impl Sessions {
     /// The time of the clock that determines expiry, for [`Details::authenticated_within`](crate::Details).
     pub fn now(&self) -> Timestamp {
         self.calls.now()
+    }
+
+    /// The writes that calls have begun, for a program that waits for them before it ends.
+    pub fn begun_writes(&self) -> BegunWrites {
+        self.calls.begun().writes()
     }
 
     /// Creates a draft: an empty session that is not stored until it is saved.

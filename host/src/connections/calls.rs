@@ -134,7 +134,8 @@ impl<M: Mailbox> Connections<M> {
     /// in any case, and removes it later.
     async fn enter_and_note(&self, session: &str) -> Result<Name, ConnectionError> {
         let (connections, session) = (self.clone(), session.to_owned());
-        detached(Arc::new(AtomicBool::new(true)), async move {
+        let begun = Arc::clone(self.node.sessions.calls().begun());
+        detached(Arc::new(AtomicBool::new(true)), begun, async move {
             let name = connections.enter(&session).await?;
             connections.node.note_leaving(&session, &name);
             Ok(name)

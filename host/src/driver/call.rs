@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tessera_contract::form::FieldLimits;
 use tessera_contract::opens::Opens;
 
+use super::begun::Begun;
 use super::detach::detached;
 use super::instance::{Instance, Lost, Setup, SetupError, Slot};
 use super::queue::Queues;
@@ -24,6 +25,7 @@ pub(crate) struct Calls {
     pub(super) opens: Opens,
     /// The handle of every draft.
     draft: Arc<str>,
+    begun: Arc<Begun>,
 }
 
 /// The result of an export, within wasmtime's own result.
@@ -55,6 +57,7 @@ impl Calls {
             changing_keys: Mutex::default(),
             opens,
             draft: draft.into(),
+            begun: Arc::default(),
         })
     }
 
@@ -94,6 +97,11 @@ impl Calls {
     /// The queues of writers.
     pub(crate) fn queues(&self) -> &Arc<Queues> {
         &self.setup.queues
+    }
+
+    /// The writes that are under way.
+    pub(crate) fn begun(&self) -> &Arc<Begun> {
+        &self.begun
     }
 
     pub(crate) fn random(&self) -> &dyn Random {
@@ -163,10 +171,9 @@ impl Calls {
         call: impl Fn(&mut Instance) -> Passed<T> + Send + 'static,
     ) -> Result<T, SessionError> {
         let calls = Arc::clone(self);
-        detached(
-            log.wrote_flag(),
-            async move { calls.finish(&mut log, call).await },
-        )
+        detached(log.wrote_flag(), Arc::clone(self.begun()), async move {
+            calls.finish(&mut log, call).await
+        })
         .await
     }
 

@@ -5,6 +5,7 @@
 //! Then the driver makes the same call again with the answers that are logged so far.
 
 mod answer;
+mod begun;
 mod call;
 mod component;
 mod detach;
@@ -19,6 +20,7 @@ mod settings;
 mod standing;
 mod watchdog;
 
+pub use begun::BegunWrites;
 pub(crate) use call::{Calls, Passed};
 pub use component::Component;
 pub(crate) use detach::detached;

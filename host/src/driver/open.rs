@@ -38,7 +38,7 @@ impl Calls {
         opening: Opening,
     ) -> Result<Found, SessionError> {
         let (calls, text) = (Arc::clone(self), token.to_owned());
-        let decided = super::detach::detached(log.wrote_flag(), async move {
+        let decided = super::detach::detached(log.wrote_flag(), Arc::clone(self.begun()), async move {
             let opened = calls
                 .finish(&mut log, |instance| {
                     let (sessions, store, engine) = instance.parts();

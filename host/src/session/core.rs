@@ -136,7 +136,8 @@ impl Core {
         };
         let mut log = ReplayLog::of_session(newest, turn);
         // The future owns all its data: it continues without the caller once a write was requested.
-        detached(log.wrote_flag(), async move {
+        let begun = Arc::clone(self.calls.begun());
+        detached(log.wrote_flag(), begun, async move {
             let core = &busy.0;
             let call = |instance: &mut Instance| operation.pass(instance, &writing);
             let ended = core.calls.finish(&mut log, call).await;

@@ -13,11 +13,11 @@ use axum::http::HeaderName;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tessera::Sessions;
 use tessera::connections::{Connections, router};
 use tessera::http::api::{Api, ServiceKey};
 use tessera::http::{Problem, chain};
 use tessera::store::{AnyMailbox, AnyStore};
+use tessera::{BegunWrites, Sessions};
 use tokio::time::timeout;
 
 use crate::limits::Limits;
@@ -48,6 +48,7 @@ pub(crate) struct Service {
     store: AnyStore,
     health: Health,
     tasks: Tasks,
+    writes: BegunWrites,
     limits: Limits,
     /// `None` if the store has no mailboxes.
     connections: Option<Arc<Connections<AnyMailbox>>>,
@@ -65,6 +66,7 @@ impl Service {
     ) -> Self {
         let tasks = Tasks::default();
         let spawned = tasks.clone();
+        let writes = sessions.begun_writes();
         let health = Health::new(sessions.clone(), store.clone(), tasks.clone());
         let connections = connections.map(Arc::new);
         let mut api = Api::new(sessions, key, fields.for_proxies, move |task| spawned.start(task))
@@ -78,6 +80,7 @@ impl Service {
             store,
             health,
             tasks,
+            writes,
             limits,
             connections,
         }
@@ -109,9 +112,10 @@ impl Service {
         }
     }
 
-    /// Waits for the tasks that continue after their responses, and until the clients of streams are detached.
+    /// Waits for the tasks and writes that continue after their responses, and until the clients of streams are detached.
     pub(crate) async fn finish_tasks(&self) {
         self.tasks.finish().await;
+        self.writes.finish().await;
         if let Some(connections) = &self.connections {
             connections.finish().await;
         }
