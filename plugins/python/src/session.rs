@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt as _;
 use pyo3::types::PyString;
 use tessera::KeepFields;
 
@@ -23,6 +22,16 @@ pub(crate) struct Lent {
     pub(crate) stored: String,
     /// The same, as this module writes the object.
     pub(crate) written: String,
+}
+
+impl Lent {
+    pub(crate) fn copy(&self, py: Python<'_>) -> Self {
+        Self {
+            object: self.object.clone_ref(py),
+            stored: self.stored.clone(),
+            written: self.written.clone(),
+        }
+    }
 }
 
 /// One session: a mapping of field names to values, and calls that store it.
@@ -59,12 +68,23 @@ impl Session {
         self.session.get().map(|session| &**session)
     }
 
-    /// Locks the lists and dicts. A thread that waits for them lets others have the interpreter, because code of Python runs while
-    /// they are locked.
-    pub(crate) fn lent(&self, py: Python<'_>) -> MutexGuard<'_, HashMap<String, Lent>> {
-        self.lent
-            .lock_py_attached(py)
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Locks the lists and dicts. No code of Python runs while they are locked, not even the end of an object: a handler of a
+    /// signal may use the same session there, and another thread may get the interpreter.
+    pub(crate) fn lent(&self) -> MutexGuard<'_, HashMap<String, Lent>> {
+        lock(&self.lent)
+    }
+
+    /// Forgets the list or dict of a field.
+    pub(crate) fn forget_lent(&self, name: &str) {
+        // The object ends after the lock.
+        let forgotten = self.lent().remove(name);
+        drop(forgotten);
+    }
+
+    /// Forgets all lists and dicts.
+    pub(crate) fn forget_all_lent(&self) {
+        let forgotten = std::mem::take(&mut *self.lent());
+        drop(forgotten);
     }
 
     /// Keeps a grant whose token the client needs.

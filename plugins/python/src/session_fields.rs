@@ -28,102 +28,129 @@ impl Session {
 
     /// Sets the fields whose lists or dicts have changed since they were read or set.
     pub(crate) fn settle(&self, py: Python<'_>) -> PyResult<()> {
+        while !self.try_settle(py)? {}
+        Ok(())
+    }
+
+    /// The same. `false`: another thread, or the handler of a signal, has done so meanwhile, perhaps with later changes.
+    fn try_settle(&self, py: Python<'_>) -> PyResult<bool> {
         let session = self.here()?;
-        let mut lent = self.lent(py);
-        if lent.is_empty() {
-            return Ok(());
+        let before: Vec<(String, Lent)> = {
+            let lent = self.lent();
+            let copied = lent.iter().map(|(name, lent)| (name.clone(), lent.copy(py)));
+            copied.collect()
+        };
+        if before.is_empty() {
+            return Ok(true);
         }
         if let Err(SessionError::Closed) = session.get_value("") {
-            lent.clear();
-            return Ok(());
+            self.forget_all_lent();
+            return Ok(true);
         }
         let mut changed = Vec::new();
-        let names: Vec<String> = lent.keys().cloned().collect();
-        for name in names {
+        for (name, lent) in before {
             // A field that is gone, or that others have set, is not that of the object any more.
-            let stored = self.json_of(&name)?;
-            let Some(of_name) = lent
-                .get(&name)
-                .filter(|lent| Some(&lent.stored) == stored.as_ref())
-            else {
-                lent.remove(&name);
+            if self.json_of(&name)?.as_ref() != Some(&lent.stored) {
+                if self.is_lent(&name, &lent) {
+                    self.forget_lent(&name);
+                }
                 continue;
-            };
-            let now = match written(of_name.object.bind(py)) {
-                // It could not be written when it was read, and nothing says that it has changed.
-                Err(_) if of_name.written.is_empty() => continue,
-                now => now?,
-            };
-            if now != of_name.written {
-                changed.push((name, now));
             }
+            match written(lent.object.bind(py)) {
+                // It could not be written when it was read, and nothing says that it has changed.
+                Err(_) if lent.written.is_empty() => {}
+                Ok(now) if now == lent.written => {}
+                now => changed.push((name, lent, now?)),
+            }
+        }
+        // No code of Python runs from here on, and so no other thread.
+        if !changed.iter().all(|(name, lent, _)| self.is_lent(name, lent)) {
+            return Ok(false);
         }
         let changes = changed
             .iter()
-            .map(|(name, now)| (name.clone(), Some(Value::Json(now.clone()))));
-        self.here()?.update(changes).map_err(Failure::from)?;
-        for (name, now) in changed {
-            let stored = self.json_of(&name)?.unwrap_or_default();
-            if let Some(lent) = lent.get_mut(&name) {
-                (lent.stored, lent.written) = (stored, now);
+            .map(|(name, _, now)| (name.clone(), Some(Value::Json(now.clone()))));
+        session.update(changes).map_err(Failure::from)?;
+        for (name, _, now) in &changed {
+            let stored = self.json_of(name)?.unwrap_or_default();
+            if let Some(current) = self.lent().get_mut(name) {
+                (current.stored, current.written) = (stored, now.clone());
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether a list or dict is still lent, as it was written then.
+    fn is_lent(&self, name: &str, before: &Lent) -> bool {
+        self.lent().get(name).is_some_and(|now| {
+            now.object.is(&before.object) && now.stored == before.stored && now.written == before.written
+        })
+    }
+
+    /// The list or dict that the program has of a field whose JSON text in the engine is this one.
+    fn lent_of(&self, py: Python<'_>, name: &str, stored: &str) -> Option<Py<PyAny>> {
+        let lent = self.lent();
+        let of_name = lent.get(name).filter(|lent| lent.stored == stored)?;
+        Some(of_name.object.clone_ref(py))
     }
 
     /// Reads a field. A list or dict is the same object until the field is set.
     fn read(&self, py: Python<'_>, name: &str) -> PyResult<Option<Py<PyAny>>> {
-        let Some(value) = self.here()?.get_value(name).map_err(Failure::from)? else {
-            return Ok(None);
-        };
-        let Value::Json(stored) = value else {
-            return to_python(py, &value).map(Some);
-        };
-        let mut lent = self.lent(py);
-        if let Some(lent) = lent.get(name).filter(|lent| lent.stored == stored) {
-            return Ok(Some(lent.object.clone_ref(py)));
+        let mut parsed_before: Option<Lent> = None;
+        loop {
+            let Some(value) = self.here()?.get_value(name).map_err(Failure::from)? else {
+                return Ok(None);
+            };
+            let Value::Json(stored) = value else {
+                return to_python(py, &value).map(Some);
+            };
+            if let Some(object) = self.lent_of(py, name, &stored) {
+                return Ok(Some(object));
+            }
+            if let Some(parsed) = parsed_before.take().filter(|parsed| parsed.stored == stored) {
+                let object = parsed.object.clone_ref(py);
+                let before = self.lent().insert(name.to_owned(), parsed);
+                drop(before);
+                return Ok(Some(object));
+            }
+            // Meanwhile, another thread or the handler of a signal may read or set the field, so that it is looked at again.
+            let object = parsed(py, &stored)?;
+            parsed_before = Some(Lent {
+                written: written(object.bind(py)).unwrap_or_default(),
+                object,
+                stored,
+            });
         }
-        let object = parsed(py, &stored)?;
-        let kept = Lent {
-            object: object.clone_ref(py),
-            written: written(object.bind(py)).unwrap_or_default(),
-            stored,
-        };
-        lent.insert(name.to_owned(), kept);
-        Ok(Some(object))
     }
 
-    fn change(&self, py: Python<'_>, changes: Vec<(String, Bound<'_, PyAny>)>) -> PyResult<()> {
+    fn change(&self, changes: Vec<(String, Bound<'_, PyAny>)>) -> PyResult<()> {
         let read: PyResult<Vec<Change>> = changes
             .iter()
             .map(|(name, value)| Ok((name.clone(), Some(from_python(value)?))))
             .collect();
         let read = read?;
         self.here()?.update(read.clone()).map_err(Failure::from)?;
-        let mut lent = self.lent(py);
         for ((name, value), (_, object)) in read.into_iter().zip(changes) {
             // The change is made, so that a session that is busy from here on is no failure.
             let stored = self.json_of(&name).ok().flatten();
-            if let (Some(Value::Json(written)), Some(stored)) = (value, stored) {
-                let object = object.unbind();
-                lent.insert(
-                    name,
-                    Lent {
-                        object,
-                        stored,
-                        written,
-                    },
-                );
-            } else {
-                lent.remove(&name);
-            }
+            let (Some(Value::Json(written)), Some(stored)) = (value, stored) else {
+                self.forget_lent(&name);
+                continue;
+            };
+            let kept = Lent {
+                object: object.unbind(),
+                stored,
+                written,
+            };
+            let before = self.lent().insert(name, kept);
+            drop(before);
         }
         Ok(())
     }
 
-    fn removed(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
+    fn removed(&self, name: &str) -> PyResult<bool> {
         let removed = self.here()?.remove(name).map_err(Failure::from)?;
-        self.lent(py).remove(name);
+        self.forget_lent(name);
         Ok(removed)
     }
 
@@ -175,12 +202,12 @@ impl Session {
         })
     }
 
-    fn __setitem__(&self, py: Python<'_>, name: String, value: Bound<'_, PyAny>) -> PyResult<()> {
-        guarded(|| self.change(py, vec![(name, value)]))
+    fn __setitem__(&self, name: String, value: Bound<'_, PyAny>) -> PyResult<()> {
+        guarded(|| self.change(vec![(name, value)]))
     }
 
-    fn __delitem__(&self, py: Python<'_>, name: &str) -> PyResult<()> {
-        guarded(|| match self.removed(py, name)? {
+    fn __delitem__(&self, name: &str) -> PyResult<()> {
+        guarded(|| match self.removed(name)? {
             true => Ok(()),
             false => Err(PyKeyError::new_err(name.to_owned())),
         })
@@ -215,7 +242,7 @@ impl Session {
     fn pop(&self, py: Python<'_>, name: &str, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
         guarded(|| {
             if let Some(value) = self.read(py, name)? {
-                self.removed(py, name)?;
+                self.removed(name)?;
                 return Ok(value);
             }
             match default.iter().next() {
@@ -230,7 +257,7 @@ impl Session {
             let last = self.names()?.pop();
             let name = last.ok_or_else(|| PyKeyError::new_err("the session has no field"))?;
             let value = self.read(py, &name)?.unwrap_or_else(|| py.None());
-            self.removed(py, &name)?;
+            self.removed(&name)?;
             Ok((name, value))
         })
     }
@@ -247,26 +274,21 @@ impl Session {
                 return Ok(value);
             }
             let default = default.unwrap_or_else(|| py.None().into_bound(py));
-            self.change(py, vec![(name.to_owned(), default.clone())])?;
+            self.change(vec![(name.to_owned(), default.clone())])?;
             Ok(default.unbind())
         })
     }
 
     /// Sets several fields, all or none.
     #[pyo3(signature = (changes=None, /, **more))]
-    fn update(
-        &self,
-        py: Python<'_>,
-        changes: Option<&Bound<'_, PyAny>>,
-        more: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<()> {
-        guarded(|| self.change(py, changes_of(changes, more)?))
+    fn update(&self, changes: Option<&Bound<'_, PyAny>>, more: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        guarded(|| self.change(changes_of(changes, more)?))
     }
 
-    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+    fn clear(&self) -> PyResult<()> {
         guarded(|| {
             self.here()?.clear().map_err(Failure::from)?;
-            self.lent(py).clear();
+            self.forget_all_lent();
             Ok(())
         })
     }
@@ -295,7 +317,7 @@ impl Session {
     }
 
     /// Sets and removes fields whose types are given: `{name: (kind, content) | None}`, with JSON as text.
-    fn _update_typed(&self, py: Python<'_>, changes: Vec<TypedChange<'_>>) -> PyResult<()> {
+    fn _update_typed(&self, changes: Vec<TypedChange<'_>>) -> PyResult<()> {
         guarded(|| {
             let typed = |(name, value): TypedChange<'_>| {
                 let value = value.map(|(kind, content)| match kind.as_str() {
@@ -307,9 +329,8 @@ impl Session {
             let changes: PyResult<Vec<Change>> = changes.into_iter().map(typed).collect();
             let changes = changes?;
             self.here()?.update(changes.clone()).map_err(Failure::from)?;
-            let mut lent = self.lent(py);
             for (name, _) in &changes {
-                lent.remove(name);
+                self.forget_lent(name);
             }
             Ok(())
         })

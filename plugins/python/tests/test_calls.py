@@ -224,6 +224,63 @@ def test_a_signal_ends_the_wait_for_a_store_that_does_not_answer() -> None:
         signal.signal(signal.SIGALRM, before)
 
 
+def test_the_handler_of_a_signal_may_use_the_session_that_it_interrupts(sessions: Tessera) -> None:
+    session = sessions.create()
+    session["list"] = [{"n": number} for number in range(100)]
+    token = session.save().token or ""
+    opened, handled = session, 0
+
+    def handle(*_: object) -> None:
+        nonlocal handled
+        opened["list"].append(handled)
+        assert opened.modified
+        handled += 1
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        while handled < 200:
+            opened = sessions.open(token)
+            was = handled
+            read = opened["list"]
+            appended = handled - was
+            assert len(opened["list"]) >= 100 + appended
+            assert opened["list"] is read
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_changes_of_a_list_by_several_threads_are_all_in_the_last_save(sessions: Tessera) -> None:
+    session = sessions.create()
+    session["list"] = []
+    session["other"] = [[[number]] for number in range(50)]
+    token = session.save().token or ""
+
+    def work(number: int) -> None:
+        for turn in range(50):
+            session["list"].append((number, turn))
+            while True:
+                try:
+                    session.save()
+                    break
+                except errors.BusyError:
+                    pass
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    sys.setswitchinterval(interval)
+    assert not session.modified
+    opened = sessions.open(token)
+    assert sorted(opened["list"]) == [[number, turn] for number in range(4) for turn in range(50)]
+
+
 def test_lists_of_one_session_in_many_threads_are_no_deadlock(sessions: Tessera) -> None:
     session = sessions.create()
     session["cart"] = [{"n": number} for number in range(200)]
