@@ -130,42 +130,49 @@ pub(crate) fn distribute() -> Result<(), String> {
     let place = target().join("wheels");
     // Those of other versions would be tried as well.
     let _ = fs::remove_dir_all(&place);
-    let maturin = || {
+    let maturin = |arguments: &[&str]| {
         let mut maturin = Command::new(FRAMEWORKS.program("maturin"));
-        maturin.current_dir(root().join(PACKAGE));
+        maturin
+            .current_dir(root().join(PACKAGE))
+            .args(arguments)
+            .arg("--out")
+            .arg(&place);
         maturin
     };
-    run(
-        "wheel and source distribution",
-        maturin()
-            .args(["build", "--release", "--locked", "--sdist", "--out"])
-            .arg(&place),
-    )?;
+    run("source distribution", &mut maturin(&["sdist"]))?;
+    run("wheel", &mut maturin(&["build", "--release", "--locked"]))?;
     let built = fs::read_dir(&place).map_err(|error| format!("{}: {error}", place.display()))?;
-    for entry in built.flatten() {
-        let bytes = entry.metadata().map_err(|error| error.to_string())?.len();
-        println!("xtask: {}: {bytes} bytes", entry.path().display());
-        if entry.path().extension().is_some_and(|end| end == "whl") {
-            try_wheel(&entry.path())?;
-        }
+    let mut files: Vec<_> = built.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    for file in &files {
+        let bytes = fs::metadata(file)
+            .map_err(|error| format!("{}: {error}", file.display()))?
+            .len();
+        println!("xtask: {}: {bytes} bytes", file.display());
+        try_package(file)?;
     }
     Ok(())
 }
 
-/// Installs a wheel into an empty environment, and uses it there.
-fn try_wheel(wheel: &Path) -> Result<(), String> {
+/// Installs a wheel or a source distribution into an empty environment, and uses it there.
+fn try_package(package: &Path) -> Result<(), String> {
     let place = target().join("wheels/environment");
     if !make(&place) {
         return Err("`python3 -m venv` failed".into());
     }
     let mut pip = Command::new(place.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-index"])
-        .arg(wheel);
-    run("installation of the wheel", &mut pip)?;
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]);
+    match package.extension().is_some_and(|end| end == "whl") {
+        // It needs nothing else.
+        true => pip.arg("--no-index"),
+        // `pip` gets the build system. Libraries that were built for the wheel are not built again.
+        false => pip.env("CARGO_TARGET_DIR", target()),
+    };
+    run("installation", pip.arg(package))?;
     let program = "import tessera; s = tessera.Tessera('memory:', keys=[tessera.SigningKey.generate()]); \
                    print(s.open(s.create().save().token), tessera.COMPONENT_SHA256)";
     run(
-        "use of the wheel",
+        "use of the package",
         Command::new(place.join("bin/python"))
             .current_dir(&place)
             .args(["-I", "-c", program]),
