@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::task::AbortHandle;
 
+use crate::attach::attach;
 use crate::border::guarded;
 use crate::errors::Failure;
 use crate::event_loop::Polling;
@@ -109,7 +110,7 @@ impl Call {
             });
             let done = polled.await;
             // An interpreter that ends needs no result.
-            Python::try_attach(|py| deliver(py, &to_loop, &to_future, done));
+            attach(|py| deliver(py, &to_loop, &to_future, done));
         };
         let task = runtime::spawn(in_loop(loop_of_call, performing))?;
         let awaited = future.call_method0("__await__")?;
@@ -241,7 +242,7 @@ impl Drop for Call {
             Ok(Stage::Waiting { task, .. }) => task.abort(),
             Ok(Stage::New(..)) => {
                 let text = c"a call of tessera was never awaited";
-                Python::try_attach(|py| PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), text, 1));
+                attach(|py| PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), text, 1));
             }
             _ => {}
         }

@@ -115,12 +115,12 @@ impl Engine {
         Ok(Session::new(&self.0, opened))
     }
 
-    fn aopen(&self, py: Python<'_>, token: String) -> PyResult<Call> {
-        let (sessions, shared) = (self.0.sessions(py)?, Arc::clone(&self.0));
-        let opening = async move { Ok(sessions.open(&token).await?) };
-        Ok(Call::new(&self.0, opening, move |py, opened| {
+    fn aopen(&self, token: String) -> Call {
+        let (of_call, shared) = (Arc::clone(&self.0), Arc::clone(&self.0));
+        let opening = async move { Ok(of_call.sessions_inside().await?.open(&token).await?) };
+        Call::new(&self.0, opening, move |py, opened| {
             Ok(Py::new(py, Session::new(&shared, opened))?.into_any())
-        }))
+        })
     }
 
     #[pyo3(signature = (token, max_age_milliseconds=None))]
@@ -145,21 +145,16 @@ impl Engine {
     }
 
     #[pyo3(signature = (subject, *, current=None, cursor=None))]
-    fn alist(
-        &self,
-        py: Python<'_>,
-        subject: String,
-        current: Option<String>,
-        cursor: Option<String>,
-    ) -> PyResult<Call> {
-        let sessions = self.0.sessions(py)?;
+    fn alist(&self, subject: String, current: Option<String>, cursor: Option<String>) -> Call {
+        let shared = Arc::clone(&self.0);
         let listing = async move {
             let (current, cursor) = (current.as_deref(), cursor.as_deref());
-            Ok(sessions.list(&subject, PageRequest { current, cursor }).await?)
+            let request = PageRequest { current, cursor };
+            Ok(shared.sessions_inside().await?.list(&subject, request).await?)
         };
-        Ok(Call::new(&self.0, listing, |py, page| {
+        Call::new(&self.0, listing, |py, page| {
             Ok(Py::new(py, Page::new(py, page)?)?.into_any())
-        }))
+        })
     }
 
     fn revoke(&self, py: Python<'_>, subject: &str, public_id: &str) -> PyResult<bool> {
@@ -169,10 +164,13 @@ impl Engine {
         })
     }
 
-    fn arevoke(&self, py: Python<'_>, subject: String, public_id: String) -> PyResult<Call> {
-        let sessions = self.0.sessions(py)?;
-        let revoking = async move { Ok(sessions.revoke(&subject, &public_id).await?) };
-        Ok(Call::new(&self.0, revoking, object))
+    fn arevoke(&self, subject: String, public_id: String) -> Call {
+        let shared = Arc::clone(&self.0);
+        let revoking = async move {
+            let sessions = shared.sessions_inside().await?;
+            Ok(sessions.revoke(&subject, &public_id).await?)
+        };
+        Call::new(&self.0, revoking, object)
     }
 
     fn revoke_all(&self, py: Python<'_>, subject: &str) -> PyResult<u64> {
@@ -180,10 +178,10 @@ impl Engine {
         wait(py, &self.0, async { Ok(sessions.revoke_all(subject).await?) })
     }
 
-    fn arevoke_all(&self, py: Python<'_>, subject: String) -> PyResult<Call> {
-        let sessions = self.0.sessions(py)?;
-        let revoking = async move { Ok(sessions.revoke_all(&subject).await?) };
-        Ok(Call::new(&self.0, revoking, object))
+    fn arevoke_all(&self, subject: String) -> Call {
+        let shared = Arc::clone(&self.0);
+        let revoking = async move { Ok(shared.sessions_inside().await?.revoke_all(&subject).await?) };
+        Call::new(&self.0, revoking, object)
     }
 
     fn revoke_others(&self, py: Python<'_>, session: &Session) -> PyResult<u64> {
@@ -191,9 +189,9 @@ impl Engine {
         wait(py, &self.0, async { Ok(sessions.revoke_others(&session).await?) })
     }
 
-    fn arevoke_others(&self, py: Python<'_>, session: &Session) -> PyResult<Call> {
-        let (sessions, session) = (self.0.sessions(py)?, session.inner()?);
-        let revoking = async move { Ok(sessions.revoke_others(&session).await?) };
+    fn arevoke_others(&self, session: &Session) -> PyResult<Call> {
+        let (shared, session) = (Arc::clone(&self.0), session.inner()?);
+        let revoking = async move { Ok(shared.sessions_inside().await?.revoke_others(&session).await?) };
         Ok(Call::new(&self.0, revoking, object))
     }
 
@@ -213,7 +211,7 @@ impl Engine {
         at_once(py, &self.0, || self.0.replace_keys(&sessions, keys))
     }
 
-    /// Completes the queued writes and closes the store. Afterwards, calls that need the store fail.
+    /// Completes the begun and queued writes and closes the store. Afterwards, calls that need the store fail.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         guarded(|| self.0.close(py))
     }
@@ -231,6 +229,23 @@ impl Engine {
                 Some(_) => "cached",
             })
         })
+    }
+}
+
+/// For the tests of the border.
+#[cfg(feature = "test-panic")]
+#[pymethods]
+impl Engine {
+    /// A call that panics when it is polled again.
+    fn _panic_later(&self) -> Call {
+        let panicking = async {
+            tokio::task::yield_now().await;
+            #[expect(clippy::panic, reason = "the tests want it")]
+            let () = panic!("a panic of a test");
+            #[expect(unreachable_code, reason = "the type of the result")]
+            Ok(())
+        };
+        Call::new(&self.0, panicking, object)
     }
 }
 

@@ -12,6 +12,7 @@ use pyo3::types::PyDict;
 
 use crate::errors::Failure;
 use crate::runtime::{self, Pause};
+use crate::{attach, begun};
 
 /// Counts the forks between the first process and this one.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
@@ -170,6 +171,8 @@ fn begin_as_child() {
     INSIDE.store(0, Ordering::SeqCst);
     FORKING.store(0, Ordering::SeqCst);
     runtime::forget();
+    begun::forget();
+    attach::forget();
 }
 
 /// Lets Python call the functions above at each fork.

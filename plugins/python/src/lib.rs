@@ -4,6 +4,8 @@
 //! No Python code runs, and no call waits for the interpreter, while an instance of the component is in use; a store whose class
 //! says that it is immediate is the exception.
 
+mod attach;
+mod begun;
 mod block;
 mod border;
 mod call;
@@ -28,6 +30,8 @@ use pyo3::prelude::*;
 /// The extension module.
 #[pymodule(gil_used = true)]
 mod _tessera {
+    #[pymodule_export]
+    use super::begun::end;
     #[pymodule_export]
     use super::call::Call;
     #[pymodule_export]

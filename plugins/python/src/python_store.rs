@@ -16,6 +16,7 @@ use tessera::Timestamp;
 use tessera::store::{Capabilities, Cause, StoreError, StoreOp, StoreReply, StoreService};
 use tokio::sync::oneshot;
 
+use crate::attach::attach;
 use crate::errors::Failure;
 use crate::event_loop;
 
@@ -83,7 +84,7 @@ impl Drop for Cancel {
     fn drop(&mut self) {
         if let Some(cancel) = self.0.take() {
             // An event loop that is closed has no operation to cancel.
-            let _cancelled = Python::try_attach(|py| cancel.call0(py));
+            let _cancelled = attach(|py| cancel.call0(py));
         }
     }
 }
@@ -173,7 +174,7 @@ impl PythonStore {
     }
 
     fn call_by(&self, function: &PyOnceLock<Py<PyAny>>, name: &str, now: u64, operation: &str) -> Called {
-        let called = Python::try_attach(|py| {
+        let called = attach(|py| {
             let called = (|| {
                 let function = function.import(py, "tessera._stores", name)?;
                 let reply: Option<String> = function.call1((&self.0.object, now, operation))?.extract()?;
@@ -193,7 +194,7 @@ impl PythonStore {
     async fn call_in_loop(&self, now: u64, operation: String) -> Option<String> {
         static START: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let (deliver, delivered) = oneshot::channel();
-        let started = Python::try_attach(|py| {
+        let started = attach(|py| {
             let asyncio_loop = self.asyncio_loop(py);
             let reply = Py::new(py, Reply(Mutex::new(Some(deliver))))?;
             let start = START.import(py, "tessera._stores", "start")?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, EnterGuard, Runtime};
 use tokio::task::JoinHandle;
 
+use crate::attach::mark_thread;
 use crate::errors::Failure;
 
 /// The runtime of this process. It lives as long as the process, because objects of Python may need it until then.
@@ -28,6 +29,7 @@ fn runtime() -> Result<&'static Runtime, Failure> {
     let built = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("tessera")
+        .on_thread_start(mark_thread)
         .enable_all()
         .build();
     let runtime: &'static Runtime = Box::leak(Box::new(built.map_err(Failure::Runtime)?));

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use tessera::store::{AnyStore, PlainUrl, StoreUrl};
 use tessera::{Preset, Sessions, SessionsBuilder, SigningKey};
 
+use crate::begun;
 use crate::block::{block, close};
 use crate::border::guarded;
 use crate::clock::ManualClock;
@@ -71,7 +72,7 @@ impl Recipe {
         if let Some(instances) = self.instances {
             builder = builder.instances(instances);
         }
-        Ok(match &self.place {
+        let made = match &self.place {
             Place::Url(url) => {
                 let file = match url.plain() {
                     PlainUrl::Sqlite(path) => Some(OpenFile::note(path)?),
@@ -89,7 +90,16 @@ impl Recipe {
                 store: None,
                 file: None,
             },
-        })
+        };
+        if !self.needs_event_loop() {
+            begun::note(made.sessions.begun_writes());
+        }
+        Ok(made)
+    }
+
+    /// Whether the store is asynchronous code of Python.
+    fn needs_event_loop(&self) -> bool {
+        matches!(&self.place, Place::Own(store) if store.manner() == Manner::Asynchronous)
     }
 
     fn made(&self, py: Python<'_>) -> PyResult<Made> {
@@ -99,13 +109,10 @@ impl Recipe {
 
     /// Makes the engine in a process that was forked, or over a file that was closed. What was right the first time is an outage
     /// now.
-    fn made_again(&self, py: Python<'_>) -> PyResult<Made> {
-        let keys = self.keys();
-        block(py, async {
-            self.make(keys).await.map_err(|failure| match failure {
-                Failure::Url(error) => Failure::Unavailable(error),
-                other => other,
-            })
+    async fn make_again(&self) -> Result<Made, Failure> {
+        self.make(self.keys()).await.map_err(|failure| match failure {
+            Failure::Url(error) => Failure::Unavailable(error),
+            other => other,
         })
     }
 
@@ -146,12 +153,12 @@ impl Shared {
 
     /// Refuses a call that blocks if the store needs the event loop.
     pub(crate) fn check_blocking(&self) -> Result<(), Failure> {
-        match &self.recipe.place {
-            Place::Own(store) if store.manner() == Manner::Asynchronous => Err(Failure::Argument(
+        match self.recipe.needs_event_loop() {
+            true => Err(Failure::Argument(
                 "store",
                 "is asynchronous: await the method whose name begins with `a`".to_owned(),
             )),
-            _ => Ok(()),
+            false => Ok(()),
         }
     }
 
@@ -160,11 +167,24 @@ impl Shared {
         if let Some(made) = self.made_before(py) {
             return Ok(made);
         }
-        if self.is_closed.load(Ordering::SeqCst) {
-            return Err(Failure::Closed.into());
-        }
-        let made = Arc::new(self.recipe.made_again(py)?);
+        block(py, self.made_inside())
+    }
+
+    /// The engine of this process, if it was made since a fork.
+    fn made_before(&self, py: Python<'_>) -> Option<Arc<Made>> {
         let _inside = Inside::enter(py);
+        self.current()
+    }
+
+    /// As [`made`](Self::made), for a thread that is in the engine already.
+    async fn made_inside(&self) -> Result<Arc<Made>, Failure> {
+        if let Some(made) = self.current() {
+            return Ok(made);
+        }
+        if self.is_closed.load(Ordering::SeqCst) {
+            return Err(Failure::Closed);
+        }
+        let made = Arc::new(self.recipe.make_again().await?);
         let mut current = self.made.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(Ok(first)) = current.as_ref().map(Owned::get) {
             // Another thread was faster.
@@ -174,11 +194,14 @@ impl Shared {
         Ok(made)
     }
 
-    /// The engine of this process, if it was made since a fork.
-    pub(crate) fn made_before(&self, py: Python<'_>) -> Option<Arc<Made>> {
-        let _inside = Inside::enter(py);
+    fn current(&self) -> Option<Arc<Made>> {
         let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
         made.as_ref()?.get().ok().map(Arc::clone)
+    }
+
+    /// The sessions for a call that is awaited: after a fork, the engine is made while it is awaited.
+    pub(crate) async fn sessions_inside(&self) -> Result<Sessions, Failure> {
+        Ok(self.made_inside().await?.sessions.clone())
     }
 
     pub(crate) fn sessions(&self, py: Python<'_>) -> PyResult<Sessions> {
@@ -193,7 +216,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Completes the queued writes and closes the store. Afterwards, calls that need it fail.
+    /// Completes the begun and queued writes and closes the store. Afterwards, calls that need it fail.
     pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.is_closed.store(true, Ordering::SeqCst);
         let Some(made) = self.made_before(py) else {
@@ -204,6 +227,9 @@ impl Shared {
             let before = self.made.write().unwrap_or_else(PoisonError::into_inner).take();
             drop(before);
         });
+        if !self.recipe.needs_event_loop() {
+            begun::finish(py, &[made.sessions.begun_writes()])?;
+        }
         made.store.as_ref().map_or(Ok(()), |store| close(py, store))
     }
 }

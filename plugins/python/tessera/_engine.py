@@ -13,7 +13,7 @@ from typing import Literal
 from . import _keys, _policy
 from ._keys import Keys
 from ._policy import Policy, Time
-from ._tessera import Claims, Engine, Clock, SessionSummary
+from ._tessera import Claims, Engine, Clock, SessionSummary, end
 from ._times import milliseconds, moment
 from .errors import ConfigurationError, TesseraError
 from .stores import AsyncStore, Store
@@ -146,3 +146,5 @@ def _close_all() -> None:
     for made in list(_open):
         with contextlib.suppress(TesseraError):
             made.close()
+    # Also the writes of engines that are gone.
+    end()

@@ -10,6 +10,8 @@ _KeyList = list[tuple[str, bytes]]
 _T_co = TypeVar("_T_co", covariant=True)
 
 def component() -> str: ...
+def end() -> None:
+    """Prepares the end of the process: waits for the writes that calls have begun, for some seconds at most."""
 
 @final
 class Call(Coroutine[Any, Any, _T_co], Generic[_T_co]):
@@ -295,7 +297,7 @@ class Engine:
     def store_kind(self) -> Literal["memory", "sqlite", "redis", "sql", "cached", "own"]:
         """The kind of the store."""
     def close(self) -> None:
-        """Completes the queued writes and closes the store. Afterwards, calls that need the store fail."""
+        """Completes the begun and queued writes and closes the store. Afterwards, calls that need the store fail."""
     def _policy(self) -> str: ...
     def _now(self) -> int: ...
     def _verify(self, token: str, max_age_milliseconds: int | None = None) -> Claims: ...

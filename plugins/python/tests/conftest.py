@@ -103,16 +103,22 @@ class Program:
 
 
 @pytest.fixture(scope="session")
-def redis_port() -> Iterator[int]:
+def redis() -> Iterator[Program]:
     """A Redis of the tests alone."""
     port, place = free_port(), tempfile.mkdtemp()
     server = shutil.which("redis-server")
     assert server is not None, "redis-server is missing: `cargo xtask test` installs it"
     arguments = [server, "--port", str(port), "--bind", "127.0.0.1", "--dir", place, "--save", ""]
     program = Program(arguments, port=port)
-    yield port
+    yield program
     program.stop()
     shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture
+def redis_port(redis: Program) -> int:
+    """The port of that Redis."""
+    return redis.port
 
 
 @pytest.fixture

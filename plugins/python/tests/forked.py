@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 made: list[Any] = []
@@ -165,7 +168,13 @@ def sqlite_in_parent_and_child(store: str) -> None:
     token = sessions.create().save().token or ""
 
     def child() -> None:
-        for use in (lambda: sessions.open(token), lambda: Tessera(store, keys=KEYS)):
+        others = f"{store}.other"
+        for use in (
+            lambda: sessions.open(token),
+            lambda: Tessera(store, keys=KEYS),
+            # A lock of the library may have been held at the fork.
+            lambda: Tessera(others, keys=KEYS),
+        ):
             try:
                 use()
             except errors.ForkedError as error:
@@ -181,6 +190,54 @@ def sqlite_closed_before(store: str) -> None:
     with Tessera(store, keys=KEYS) as sessions:
         token = sessions.create().save().token or ""
     in_child(lambda: Tessera(store, keys=KEYS).open(token))
+
+
+def has_a_watchdog() -> bool:
+    names = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
+    # The system keeps 15 characters.
+    return "tessera-watchdog"[:15] in names
+
+
+def watchdogs(store: str) -> None:
+    sessions = Tessera(store, keys=KEYS)
+    assert has_a_watchdog()
+
+    def child() -> None:
+        assert not has_a_watchdog()
+        sessions.create().save()
+        assert has_a_watchdog()
+
+    in_child(child)
+
+
+def made_again_while_redis_is_silent(store: str) -> None:
+    sessions = Tessera(f"{store}?connect_timeout_ms=1000", keys=KEYS)
+    token = sessions.create().save().token or ""
+    redis = int(os.environ["REDIS_PROCESS"])
+    os.kill(redis, signal.SIGSTOP)
+
+    async def child() -> None:
+        opening = asyncio.ensure_future(sessions.aopen(token))
+        turns = 0
+        while not opening.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+        # The loop went on while the connection was awaited.
+        assert turns > 10, turns
+        try:
+            opening.result()
+        except errors.UnavailableError:
+            pass
+        else:
+            raise AssertionError("a silent Redis has answered")
+        os.kill(redis, signal.SIGCONT)
+        await sessions.aopen(token)
+
+    try:
+        in_child(lambda: asyncio.run(child()))
+    finally:
+        os.kill(redis, signal.SIGCONT)
+    sessions.open(token)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import python
+from conftest import Program, python
 
 PROGRAM = Path(__file__).with_name("forked.py")
-CASES = ["other_hooks_use_the_engine", "used_in_parent_and_children", "no_id_twice", "forks_while_threads_work", "pools"]
+CASES = [
+    "other_hooks_use_the_engine",
+    "used_in_parent_and_children",
+    "no_id_twice",
+    "forks_while_threads_work",
+    "pools",
+    "watchdogs",
+]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -21,6 +28,14 @@ def test_sessions_are_used_on_both_sides_of_a_fork_over_redis(case: str, redis_u
 def test_sqlite_is_used_after_a_fork_or_refused(case: str, tmp_path: Path) -> None:
     store = f"sqlite:{tmp_path / 'sessions.db'}"
     subprocess.run(python("-Werror", str(PROGRAM), case, store), check=True, timeout=60)
+
+
+def test_an_event_loop_goes_on_while_a_child_connects_to_a_store_that_is_silent(
+    redis: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_PROCESS", str(redis.process.pid))
+    url = f"redis://127.0.0.1:{redis.port}"
+    subprocess.run(python(str(PROGRAM), "made_again_while_redis_is_silent", url), check=True, timeout=60)
 
 
 def test_a_store_in_memory_is_empty_in_a_child() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -392,6 +393,14 @@ def test_a_panic_is_an_internal_error_and_the_engine_goes_on(sessions: Tessera) 
     with pytest.raises(errors.InternalError):
         panic()
     assert sessions.open(stored(sessions, a=1))["a"] == 1
+
+    async def later() -> None:
+        # In the runtime's thread.
+        with pytest.raises(errors.InternalError):
+            await getattr(sessions, "_panic_later")()
+        await sessions.aopen(stored(sessions, a=1))
+
+    asyncio.run(later())
 
 
 def test_integers_of_any_size_in_lists_are_read_as_other_hosts_have_stored_them(sessions: Tessera) -> None:
