@@ -2,167 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import logging
-import re
 import secrets
-from collections.abc import Generator, Iterable, Iterator, Mapping, MutableMapping
-from typing import Any, Literal, NamedTuple, Union, cast
+from collections.abc import Iterable, Iterator, MutableMapping
+from typing import Any, Literal, NamedTuple, Union
 
 from ._engine import Tessera
+from ._opening import Opened
+from ._steps import Steps, arun, run
 from ._tessera import Details, Grant, Session, SessionPage
 from .cookies import Cookie
-from .errors import (
-    ClosedError,
-    ContendedError,
-    DraftError,
-    NotLoggedInError,
-    OutageError,
-    ReusedError,
-    SessionError,
-    ThrottledError,
-)
+from .errors import ClosedError, DraftError, SessionError
 
 log = logging.getLogger("tessera")
 
-#: Cookies of one name that are tried. Each costs a MAC computation, and possibly a read of the store.
-MAXIMUM_CANDIDATES = 4
-_MAXIMUM_HEADER_CHARACTERS = 342
 _MAXIMUM_FLASHES = 16
 _FLASH = "_flash."
-_COMPACT = re.compile(r"ts[0-9]\.")
 
 Keep = Union[Literal["nothing", "everything"], Iterable[str]]
-#: A call that the driver performs: a method of a session or of the engine, with its arguments. The asynchronous driver performs
-#: the method whose name begins with ``a``.
-Step = tuple[object, str, tuple[Any, ...]]
-Steps = Generator[Step, Any, Any]
-
-
-def run(steps: Steps) -> Any:
-    """Performs steps with the calls that block."""
-    try:
-        step = next(steps)
-        while True:
-            target, method, arguments = step
-            try:
-                result = getattr(target, method)(*arguments)
-            except Exception as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(result)
-    except StopIteration as stop:
-        return stop.value
-
-
-async def arun(steps: Steps) -> Any:
-    """Performs steps with the calls for asyncio."""
-    try:
-        step = next(steps)
-        while True:
-            target, method, arguments = step
-            try:
-                result = await getattr(target, f"a{method}")(*arguments)
-            except Exception as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(result)
-    except StopIteration as stop:
-        return stop.value
-
-
-def is_ours(text: str) -> bool:
-    """Whether a text may be meant as a token, even a damaged or forged one. Any other text is the credential of another system."""
-    if _COMPACT.match(text):
-        return True
-    header, dot, _ = text[:_MAXIMUM_HEADER_CHARACTERS].partition(".")
-    if not dot:
-        return False
-    try:
-        read: Any = json.loads(base64.b64decode(header + "=" * (-len(header) % 4), altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error):
-        return False
-    return isinstance(read, dict) and cast("dict[str, Any]", read).get("typ") == "tessera+jwt"
-
-
-def tokens_of(cookie_headers: Iterable[str], name: str) -> list[str] | None:
-    """The different tokens in the cookies of this name; ``None`` if there are more than are tried."""
-    start, tokens = f"{name}=", list[str]()
-    for line in cookie_headers:
-        for pair in line.split(";"):
-            pair = pair.strip(" \t")
-            if not pair.startswith(start):
-                continue
-            value = pair[len(start) :]
-            if value in tokens or not value.isascii() or not is_ours(value):
-                continue
-            if len(tokens) == MAXIMUM_CANDIDATES:
-                return None
-            tokens.append(value)
-    return tokens
-
-
-class Opened:
-    """A session that was opened for a request."""
-
-    __slots__ = ("session", "state", "token")
-
-    def __init__(self, session: Session, state: str, token: str | None) -> None:
-        self.session, self.state, self.token = session, state, token
-
-
-def opening(engine: Tessera, tokens: list[str] | None) -> Steps:
-    """Opens the session of the tokens that a request carries. An outage raises."""
-    if tokens is not None and len(tokens) == 1:
-        try:
-            session = yield engine, "open", (tokens[0],)
-        except NotLoggedInError as error:
-            _warn(error)
-            return Opened(engine.create(), error.kind, None)
-        return Opened(session, "live", tokens[0])
-    if tokens:
-        found = yield from _only_one(engine, tokens)
-        if found is not None:
-            return Opened(found[0], "live", found[1])
-    state = "absent" if tokens == [] else "token-ambiguous"
-    return Opened(engine.create(), state, None)
-
-
-def _only_one(engine: Tessera, tokens: list[str]) -> Steps:
-    """Opens the only token that opens a session. Of two tokens of one session, only the newer one is tried, because the older one
-    would count as stolen."""
-    newest: dict[str, tuple[tuple[int, Any], str]] = {}
-    for token in tokens:
-        try:
-            claims = engine.verify(token)
-        except NotLoggedInError:
-            continue
-        age = (claims.generation, claims.issued_at)
-        if claims.public_id not in newest or newest[claims.public_id][0] < age:
-            newest[claims.public_id] = (age, token)
-    opened: list[tuple[Session, str]] = []
-    for _, token in newest.values():
-        try:
-            session = yield engine, "open", (token,)
-        except NotLoggedInError as error:
-            _warn(error)
-        else:
-            opened.append((session, token))
-    if len(opened) == 1:
-        return opened[0]
-    log.warning("of %d different cookies of one name %d open a session: none is used", len(tokens), len(opened))
-    return None
-
-
-def _warn(error: NotLoggedInError) -> None:
-    if isinstance(error, ReusedError):
-        log.warning("a token was used long after its renewal: it may be stolen")
 
 
 class Finished(NamedTuple):
-    """What a response needs: the headers of a login or logout, also if a later save has failed, and that failure."""
+    """The headers of a login or logout, also if a later save has failed, and that failure."""
 
     headers: list[tuple[str, str]]
     error: SessionError | None
@@ -459,79 +320,3 @@ class RequestSession(MutableMapping[str, Any]):
 def _spare(error: SessionError, what: str) -> None:
     """Logs a failed upkeep call. The request was served nevertheless, and the next one tries again."""
     log.warning("a session was not %s: %s", what, error.kind)
-
-
-def merge(
-    headers: Iterable[tuple[str, str]], more: Iterable[tuple[str, str]], accessed: bool
-) -> list[tuple[str, str]]:
-    """Adds headers to those of a response, and reserves a response that depends on a session to its client (RFC 9111, sections
-    3.5 and 4.1)."""
-    merged = list(headers)
-    added = list(more)
-    if any(name == "cache-control" for name, _ in added):
-        merged = [pair for pair in merged if pair[0].lower() != "cache-control"]
-    elif accessed and not any(name.lower() == "cache-control" for name, _ in merged):
-        # A browser revalidates before it shows a page of a session that may have ended.
-        added.append(("cache-control", "private, no-cache"))
-    if accessed:
-        named = {
-            part.strip().lower() for name, value in merged if name.lower() == "vary" for part in value.split(",")
-        }
-        if not named & {"*", "cookie"}:
-            added.append(("vary", "Cookie"))
-    return merged + added
-
-
-_TITLES = {
-    401: "Unauthorized",
-    403: "Forbidden",
-    409: "Conflict",
-    413: "Payload Too Large",
-    422: "Unprocessable Entity",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-}
-_STATUSES = {
-    "contended": 409,
-    "conflict": 409,
-    "draft": 409,
-    "too-many-sessions": 409,
-    "limit-exceeded": 413,
-    "invalid-argument": 422,
-    "invalid-value": 422,
-    "subject-required": 422,
-    "invalid-csrf-token": 403,
-    "unsupported": 501,
-}
-
-
-def status_of(error: SessionError) -> int:
-    """The HTTP status of an error."""
-    if isinstance(error, NotLoggedInError):
-        return 401
-    if error.kind in _STATUSES:
-        return _STATUSES[error.kind]
-    return 503 if isinstance(error, OutageError) else 500
-
-
-def problem(error: SessionError) -> tuple[int, list[tuple[str, str]], bytes]:
-    """The response for an error (RFC 9457): its status, headers and body. The cause is for the operator alone."""
-    status = status_of(error)
-    if status >= 500:
-        log.error("%s: %s %s", error.kind, error, getattr(error, "reason", ""))
-    body: Mapping[str, object] = {
-        "code": error.kind,
-        "detail": "the service failed; see its log" if status in (500, 501, 502) else str(error),
-        "status": status,
-        "title": _TITLES[status],
-    }
-    headers = [("content-type", "application/problem+json"), ("cache-control", "no-store")]
-    if status == 401:
-        headers.append(("www-authenticate", 'Bearer error="invalid_token"'))
-    if status == 503 or isinstance(error, ContendedError):
-        pause = error.retry_after.total_seconds() if isinstance(error, ThrottledError) else 1
-        headers.append(("retry-after", str(max(1, -int(-pause // 1)))))
-    text = json.dumps(body, separators=(",", ":")).encode()
-    headers.append(("content-length", str(len(text))))
-    return status, headers, text

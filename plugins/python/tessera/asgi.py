@@ -15,7 +15,11 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from ._engine import Tessera
-from ._web import Finished, RequestSession, arun, merge, opening, problem, tokens_of
+from ._headers import merge
+from ._opening import opening, tokens_of
+from ._problem import problem
+from ._steps import arun
+from ._web import Finished, RequestSession
 from .cookies import Cookie
 from .errors import SessionError
 

@@ -11,16 +11,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from flask.sessions import SessionInterface, SessionMixin
 
 from ._engine import Tessera
-from ._web import Finished, RequestSession, merge, opening, problem, run, tokens_of
+from ._lazy import Lazy
+from ._opening import Opened
+from ._problem import problem
+from ._steps import run
+from ._web import RequestSession
 from .cookies import Cookie
-from .errors import ClosedError, SessionError
+from .errors import SessionError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -30,6 +33,38 @@ __all__ = ["FlaskSession", "TesseraSessions"]
 
 #: The field in which Flask-Login names the user.
 USER_FIELD = "_user_id"
+
+
+class _Followed(Lazy):
+    """A session whose user is named by one of its fields."""
+
+    def __init__(self, sessions: Tessera, cookie: Cookie, headers: list[str], user_field: str | None) -> None:
+        super().__init__(sessions, cookie, headers)
+        self._user_field = user_field
+        #: The user at the beginning of the request.
+        self._user: object = None
+        #: The failure to open or to follow it.
+        self.error: SessionError | None = None
+
+    def _find(self) -> Opened:
+        try:
+            found = super()._find()
+        except SessionError as error:
+            self.error = error
+            self.session = RequestSession.unusable(self._sessions, error)
+            raise
+        if self._user_field is not None:
+            self._user = found.session.get(self._user_field)
+        return found
+
+    def follow(self, session: RequestSession, status: int) -> None:
+        """Logs the user of the field in or out."""
+        if self.error is not None or status >= 500 or self._user_field is None or session.has_failed:
+            return
+        try:
+            run(session.following(self._user_field, self._user))
+        except SessionError as error:
+            self.error = error
 
 
 class FlaskSession(SessionMixin):
@@ -43,14 +78,8 @@ class FlaskSession(SessionMixin):
         self, sessions: Tessera, cookie: Cookie, headers: list[str], user_field: str | None = None
     ) -> None:
         """The session of a request with these ``Cookie`` headers."""
-        self._sessions, self._cookie, self._headers = sessions, cookie, headers
-        self._user_field, self._lock = user_field, threading.RLock()
-        self._opened: RequestSession | None = None
-        #: The failure to open it.
-        self._error: SessionError | None = None
-        #: The user at the beginning of the request.
-        self._user: object = None
-        self._has_left = self._is_permanent = False
+        self._cookie, self._is_permanent = cookie, False
+        self._lazy = _Followed(sessions, cookie, headers, user_field)
 
     @property
     def tessera(self) -> RequestSession:
@@ -59,29 +88,7 @@ class FlaskSession(SessionMixin):
         If the store is out of reach, the first use in a request raises, and the response is the error; what follows in that
         request finds an empty session, which is not stored.
         """
-        with self._lock:
-            if self._opened is None:
-                if self._has_left:
-                    raise ClosedError("the response has left: a session that is opened now would not be saved")
-                self._opened = self._open()
-            return self._opened
-
-    def _open(self) -> RequestSession:
-        tokens = tokens_of(self._headers, self._cookie.name)
-        try:
-            found = run(opening(self._sessions, tokens))
-        except SessionError as error:
-            self._error = error
-            self._opened = RequestSession.unusable(self._sessions, error)
-            raise
-        if self._user_field is not None:
-            self._user = found.session.get(self._user_field)
-        return RequestSession(self._sessions, found)
-
-    def _leave(self) -> RequestSession | None:
-        with self._lock:
-            self._has_left = True
-            return self._opened
+        return self._lazy.open()
 
     def __getitem__(self, name: str) -> Any:
         """The value of a field; raises ``KeyError``."""
@@ -130,7 +137,8 @@ class FlaskSession(SessionMixin):
     @property
     def modified(self) -> bool:
         """Whether there are changes to save. Setting it changes nothing, because lists and dicts are compared."""
-        return self._opened is not None and self._opened.modified
+        session = self._lazy.session
+        return session is not None and session.modified
 
     @modified.setter
     def modified(self, value: bool) -> None:
@@ -139,7 +147,8 @@ class FlaskSession(SessionMixin):
     @property
     def accessed(self) -> bool:
         """Whether the response depends on the session."""
-        return self._opened is not None and self._opened.accessed
+        session = self._lazy.session
+        return session is not None and session.accessed
 
     @accessed.setter
     def accessed(self, value: bool) -> None:
@@ -181,17 +190,13 @@ class TesseraSessions(SessionInterface):
         """Saves the session, and adds the headers that the response needs."""
         if not isinstance(session, FlaskSession):
             return
-        opened = session._leave()
+        lazy = session._lazy
+        opened = lazy.leave()
         if opened is None:
             return
-        error = session._error
-        if error is None and response.status_code < 500 and self.user_field is not None and not opened.has_failed:
-            try:
-                run(opened.following(self.user_field, session._user))
-            except SessionError as failed:
-                error = failed
-        finished: Finished = run(opened.finishing(500 if error is not None else response.status_code, self.cookie))
-        error = error or finished.error
+        lazy.follow(opened, response.status_code)
+        finished = lazy.finish(500 if lazy.error is not None else response.status_code)
+        error = lazy.error or finished.error
         headers = list(response.headers.items())
         if error is not None:
             # The response would report changes that are not stored.
@@ -199,7 +204,7 @@ class TesseraSessions(SessionInterface):
             response.close()
             response.status_code = status
             response.set_data(body)
-        merged = merge(headers, finished.headers, opened.accessed)
+        merged = lazy.merged(headers, finished)
         response.headers.clear()
         for name, value in merged:
             response.headers.add(name, value)

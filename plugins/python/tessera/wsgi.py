@@ -13,15 +13,16 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
 from ._engine import Tessera
-from ._web import Finished, RequestSession, merge, opening, problem, run, tokens_of
+from ._lazy import Lazy
+from ._problem import problem
+from ._web import RequestSession
 from .cookies import Cookie
-from .errors import ClosedError, SessionError
+from .errors import SessionError
 
 __all__ = ["RequestSession", "SessionMiddleware", "session_of"]
 
@@ -32,44 +33,10 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 _KEY = "tessera.session"
 
 
-class _Lazy:
-    """The session of a request, opened on first use."""
-
-    def __init__(self, sessions: Tessera, cookie: Cookie, header: str) -> None:
-        self._sessions, self._cookie, self._header = sessions, cookie, header
-        self._session: RequestSession | None = None
-        self._lock = threading.Lock()
-        self._has_left = self._is_looked_at = False
-
-    def open(self) -> RequestSession:
-        with self._lock:
-            self._is_looked_at = True
-            if self._session is None:
-                if self._has_left:
-                    raise ClosedError("the response has left: a session that is opened now would not be saved")
-                tokens = tokens_of([self._header], self._cookie.name)
-                self._session = RequestSession(self._sessions, run(opening(self._sessions, tokens)))
-            return self._session
-
-    def finish(self, status: int) -> Finished:
-        with self._lock:
-            self._has_left = True
-            session = self._session
-        if session is None:
-            return Finished([], None)
-        finished: Finished = run(session.finishing(status, self._cookie))
-        return finished
-
-    def merged(self, headers: Iterable[tuple[str, str]], finished: Finished) -> list[tuple[str, str]]:
-        session = self._session
-        accessed = self._is_looked_at if session is None else session.accessed
-        return merge(headers, finished.headers, accessed)
-
-
 def session_of(environ: Environ) -> RequestSession:
     """The session of a request. Raises :class:`~tessera.errors.OutageError` if the store is out of reach."""
     lazy = environ.get(_KEY)
-    if not isinstance(lazy, _Lazy):
+    if not isinstance(lazy, Lazy):
         raise RuntimeError("the application has no tessera.wsgi.SessionMiddleware")
     return lazy.open()
 
@@ -87,7 +54,7 @@ class SessionMiddleware:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serves a request."""
-        lazy = environ[_KEY] = _Lazy(self.sessions, self.cookie, environ.get("HTTP_COOKIE", ""))
+        lazy = environ[_KEY] = Lazy(self.sessions, self.cookie, [environ.get("HTTP_COOKIE", "")])
         has_started = False
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:

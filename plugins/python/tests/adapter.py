@@ -17,9 +17,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import tessera
+from tessera._steps import Steps, arun, run
 from tessera._tessera import Engine, OpenedStore, Session
 from tessera._times import EPOCH, milliseconds
-from tessera._web import Steps, arun, run
 from tessera.errors import ConfigurationError, TesseraError
 from tessera.testing import Clock
 

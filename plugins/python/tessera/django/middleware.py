@@ -9,7 +9,8 @@ from django.contrib.sessions.middleware import SessionMiddleware as DjangoMiddle
 from django.http import HttpResponse
 from django.utils.cache import patch_vary_headers
 
-from .._web import problem, tokens_of
+from .._opening import tokens_of
+from .._problem import problem
 from ..errors import SessionError
 
 if TYPE_CHECKING:

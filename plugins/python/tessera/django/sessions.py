@@ -12,9 +12,10 @@ from typing import Any
 
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 
+from .._opening import log, opening
+from .._steps import Steps, arun, run
 from .._tessera import Grant, Session
 from .._times import EPOCH, milliseconds
-from .._web import Steps, arun, log, opening, run
 from ..errors import ClosedError, ExpiredError, MissingError, NotLoggedInError, ReplacedError, SessionError
 from ._configured import engine
 
