@@ -9,7 +9,7 @@ from django.contrib.sessions.middleware import SessionMiddleware as DjangoMiddle
 from django.http import HttpResponse
 from django.utils.cache import patch_vary_headers
 
-from .._opening import tokens_of
+from .._opening import is_ours, tokens_of
 from .._problem import problem
 from ..errors import SessionError
 
@@ -27,7 +27,7 @@ class SessionMiddleware(DjangoMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         """Gives the request a session, which is opened on first use."""
-        tokens = tokens_of([request.META.get("HTTP_COOKIE", "")], settings.SESSION_COOKIE_NAME)
+        tokens = _tokens(request)
         # More tokens than are tried count as none.
         first = tokens[0] if tokens else None
         request.session = self.SessionStore(first, tokens)
@@ -54,6 +54,20 @@ class SessionMiddleware(DjangoMiddleware):
         if settings.SESSION_COOKIE_NAME in response.cookies:
             response.headers["Cache-Control"] = "no-store"
         return response
+
+
+def _tokens(request: HttpRequest) -> list[str] | None:
+    """The tokens in the cookies of a request; ``None`` if there are more than are tried."""
+    cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    if cookie is None:
+        # No cookie came, or another middleware has removed it.
+        return []
+    # ``COOKIES`` has only the last of several cookies.
+    tokens = tokens_of([request.META.get("HTTP_COOKIE", "")], settings.SESSION_COOKIE_NAME)
+    if tokens is None or cookie in tokens or not is_ours(cookie):
+        return tokens
+    # Another middleware has replaced it.
+    return [cookie]
 
 
 def _set_cookie(response: HttpResponseBase, session: Any) -> None:

@@ -68,11 +68,18 @@ class SessionStore(SessionBase):
             self._opened, self._user = session, session.get(USER_FIELD)
 
     def _loading(self) -> Steps:
+        if self._opened is not None and hasattr(self, "_session_cache"):
+            # The next save compares the fields that are being changed with the session that they come from.
+            beside = type(self)(self.session_key)
+            loaded = yield from beside._loading()
+            self._session_key = beside.session_key
+            return loaded
+        self._opened = None
         yield from self._finding()
         return {} if self._opened is None else _fields(self._opened)
 
     def load(self) -> dict[str, Any]:
-        """Reads the session; an outage raises, and is no session that was logged out."""
+        """Reads the session from the store; an outage raises, and is no session that was logged out."""
         loaded: dict[str, Any] = run(self._loading())
         return loaded
 
@@ -119,7 +126,8 @@ class SessionStore(SessionBase):
 
     def _note(self, grant: Grant) -> None:
         if grant.token is not None:
-            self._session_key = grant.token
+            # Only a session that counts as modified has its cookie sent.
+            self._session_key, self.modified = grant.token, True
 
     def _forced(self, steps: Steps) -> Steps:
         try:
@@ -140,12 +148,10 @@ class SessionStore(SessionBase):
     def create(self) -> None:
         """Stores a new session."""
         self.save(must_create=True)
-        self.modified = True
 
     async def acreate(self) -> None:
         """As :meth:`create`."""
         await self.asave(must_create=True)
-        self.modified = True
 
     def cycle_key(self) -> None:
         """Lets the next save change the key, and keeps the fields."""
@@ -159,18 +165,20 @@ class SessionStore(SessionBase):
 
     # Other sessions, and ends.
 
-    def _existing(self, session_key: str) -> Steps:
+    def _existing(self, session_key: str | None) -> Steps:
+        if not session_key:
+            return False
         try:
             yield engine(), "open", (session_key,)
         except NotLoggedInError:
             return False
         return True
 
-    def exists(self, session_key: str) -> bool:
+    def exists(self, session_key: str | None) -> bool:
         """Whether a token opens a session."""
         return bool(run(self._existing(session_key)))
 
-    async def aexists(self, session_key: str) -> bool:
+    async def aexists(self, session_key: str | None) -> bool:
         """As :meth:`exists`."""
         return bool(await arun(self._existing(session_key)))
 
@@ -203,6 +211,8 @@ class SessionStore(SessionBase):
 
     async def aflush(self) -> None:
         """As :meth:`flush`."""
+        # Otherwise, `clear` would read the session by a call that blocks.
+        await self._aget_session()
         await super().aflush()
         self._forget()
 
@@ -245,7 +255,9 @@ def _until(data: dict[str, Any]) -> int | None:
     """The moment at which ``set_expiry`` ends the session, in milliseconds since 1970."""
     expiry = data.get("_session_expiry")
     if isinstance(expiry, str):
-        return milliseconds(datetime.fromisoformat(expiry) - EPOCH)
+        end = datetime.fromisoformat(expiry)
+        # Without USE_TZ, moments are in local time, and have no time zone.
+        return milliseconds((end.astimezone() if end.tzinfo is None else end) - EPOCH)
     return engine()._now() + milliseconds(expiry) if expiry else None
 
 

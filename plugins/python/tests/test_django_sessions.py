@@ -6,38 +6,19 @@ import asyncio
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
-import django
+import django_project  # noqa: F401
 import pytest
 from conftest import KEYS
 from django.conf import settings
-from own_store import DictStore
+from django.contrib.sessions.backends.base import UpdateError
+from django.test import override_settings
+from django.utils import timezone
+from own_stores import Asynchronous
 
-from tessera import errors, stores
-
-if not settings.configured:
-    settings.configure(
-        ALLOWED_HOSTS=["*"],
-        INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"],
-        MIDDLEWARE=["tessera.django.SessionMiddleware"],
-        ROOT_URLCONF=__name__,
-        SECRET_KEY="x",
-        SESSION_ENGINE="tessera.django.sessions",
-        TESSERA={"store": "memory:", "keys": KEYS},
-        USE_TZ=True,
-    )
-    django.setup()
-
-from django.contrib.sessions.backends.base import UpdateError  # noqa: E402
-from django.contrib.sessions.exceptions import SessionInterrupted  # noqa: E402
-from django.http import HttpRequest, HttpResponse  # noqa: E402
-from django.test import AsyncClient, Client, override_settings  # noqa: E402
-from django.urls import path  # noqa: E402
-from django.utils import timezone  # noqa: E402
-
-from tessera.django import SessionMiddleware, engine  # noqa: E402
-from tessera.django.sessions import SessionStore  # noqa: E402
+from tessera import errors
+from tessera.django import engine
+from tessera.django.sessions import SessionStore
 
 USER = "_auth_user_id"
 
@@ -197,6 +178,53 @@ def test_an_invalid_key_and_an_empty_one_give_a_new_session() -> None:
     assert SessionStore("").session_key is None
 
 
+def test_no_session_has_an_absent_or_empty_key() -> None:
+    session = SessionStore()
+    assert not session.exists(session.session_key) and not session.exists("")
+    assert not asyncio.run(session.aexists(None))
+
+
+def test_a_session_that_was_deleted_is_read_as_an_empty_one(session: SessionStore) -> None:
+    session["a"] = 1
+    session.save()
+    ended = session.session_key or ""
+    again = reopened(session)
+    again.delete()
+    assert again.get("a") is None and again.session_key is None
+    again["b"] = 2
+    again.save()
+    assert dict(reopened(again).items()) == {"b": 2} and not again.exists(ended)
+
+
+def test_load_reads_the_store_again_and_keeps_the_changes_of_this_session(session: SessionStore) -> None:
+    session["a"] = 1
+    session.save()
+    other = reopened(session)
+    other["b"] = 2
+    other.save()
+    session["c"] = 3
+    assert session.load() == {"a": 1, "b": 2}
+    session.save()
+    assert dict(reopened(session).items()) == {"a": 1, "b": 2, "c": 3}
+    other["d"] = 4
+    other.save()
+    del session._session_cache
+    assert session["d"] == 4
+
+
+def test_load_after_a_logout_elsewhere_is_empty(session: SessionStore) -> None:
+    session["a"] = 1
+    session.save()
+    again = reopened(session)
+    assert again["a"] == 1
+    reopened(session).delete()
+    assert again.load() == {} and again.session_key is None
+    session["a"] = 2
+    with pytest.raises(UpdateError):
+        session.save()
+    assert asyncio.run(session.aload()) == {}
+
+
 def test_loading_a_key_that_opens_nothing_creates_no_record() -> None:
     session = SessionStore("someunknownkey")
     session.load()
@@ -295,6 +323,42 @@ def test_an_expiry_of_a_session_is_enforced_by_the_store(session: SessionStore) 
     assert not session.exists(session.session_key or "")
 
 
+@pytest.fixture
+def local_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A site without time zones, on a machine whose time is far from UTC."""
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    with override_settings(USE_TZ=False):
+        yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_an_expiry_of_a_site_without_time_zones_is_one_of_local_time(session: SessionStore, local_time: None) -> None:
+    session.set_expiry(timedelta(hours=1))
+    session["a"] = 1
+    session.save()
+    assert reopened(session)["a"] == 1
+    session.set_expiry(timezone.now() - timedelta(hours=1))
+    session.save()
+    again = reopened(session)
+    assert again.get("a") is None and again.session_key is None
+
+
+def test_an_asynchronous_flush_makes_no_call_that_blocks() -> None:
+    async def use() -> None:
+        session = SessionStore()
+        await session.aset("a", 1)
+        await session.asave()
+        key = session.session_key or ""
+        await SessionStore(key).aflush()
+        assert not await session.aexists(key)
+
+    # A call that blocks is refused there.
+    with override_settings(TESSERA={"store": Asynchronous(), "keys": KEYS}):
+        asyncio.run(use())
+
+
 def test_the_asynchronous_methods_do_the_same() -> None:
     async def use() -> None:
         session = SessionStore()
@@ -316,118 +380,5 @@ def test_the_asynchronous_methods_do_the_same() -> None:
         await created.adelete()
         assert not await created.aexists(created.session_key or "")
         await SessionStore.aclear_expired()
-
-    asyncio.run(use())
-
-
-# The middleware.
-
-
-def view(request: HttpRequest) -> HttpResponse:
-    does = request.GET.get("do")
-    if does == "swallow":
-        try:
-            return HttpResponse(str(request.session.get("visits")))
-        except errors.OutageError:
-            return HttpResponse("anonymous")
-    if does == "set":
-        request.session["visits"] = request.session.get("visits", 0) + 1
-    elif does == "flush":
-        request.session.flush()
-    elif does == "error":
-        request.session["lost"] = True
-        return HttpResponse(status=500)
-    elif does == "interrupted":
-        request.session["a"] = 1
-        engine().open(request.session.session_key or "").destroy()
-    elif does == "down":
-        request.session["a"] = 1
-        Down.is_down = True
-    elif does == "nothing":
-        return HttpResponse("nothing")
-    return HttpResponse(str(request.session.get("visits")))
-
-
-urlpatterns = [path("", view)]
-
-
-class Down(DictStore):
-    is_down = False
-
-    def get(self, *arguments: Any) -> Any:
-        if self.is_down:
-            raise stores.Unavailable("down")
-        return super().get(*arguments)
-
-    def replace(self, *arguments: Any) -> Any:
-        if self.is_down:
-            raise stores.Unavailable("down")
-        return super().replace(*arguments)
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    """A browser, and an empty store that can be out of reach."""
-    Down.is_down = False
-    tessera = {"store": Down(), "keys": KEYS, "remembered_sessions": 0}
-    with override_settings(TESSERA=tessera, SESSION_COOKIE_SECURE=True, SESSION_COOKIE_NAME="__Host-s"):
-        yield Client(raise_request_exception=False)
-    Down.is_down = False
-
-
-def test_the_middleware_sets_the_cookie_of_djangos_settings(client: Client) -> None:
-    response = client.get("/?do=set", secure=True)
-    cookie = response.cookies["__Host-s"]
-    assert response.content == b"1" and response["Cache-Control"] == "no-store" and response["Vary"] == "Cookie"
-    assert (cookie["secure"], cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, True, "Lax", "/")
-    response = client.get("/?do=set", secure=True)
-    assert response.content == b"2"
-    response = client.get("/", secure=True)
-    assert response.content == b"2" and not response.cookies
-    assert response["Cache-Control"] == "private, no-cache"
-    response = client.get("/?do=nothing", secure=True)
-    assert not response.has_header("Vary") and not response.has_header("Cache-Control")
-    response = client.get("/?do=flush", secure=True)
-    assert response.cookies["__Host-s"].value == ""
-    assert client.get("/?do=error", secure=True).cookies.get("__Host-s") is None
-
-
-def test_an_outage_is_503_and_no_logout(client: Client) -> None:
-    client.get("/?do=set", secure=True)
-    Down.is_down = True
-    response = client.get("/", secure=True)
-    assert (response.status_code, response["Content-Type"]) == (503, "application/problem+json")
-    assert not response.cookies
-    assert client.get("/?do=swallow", secure=True).status_code == 503
-    Down.is_down = False
-    assert client.get("/", secure=True).content == b"1"
-    assert client.get("/?do=down", secure=True).status_code == 503
-
-
-def test_a_read_renews_the_token_and_keeps_the_login() -> None:
-    tessera = {"store": "memory:", "keys": KEYS, "policy": {"renew_interval": 0.06, "rotation_grace": 0.05}}
-    with override_settings(TESSERA=tessera, SESSION_COOKIE_NAME="s"):
-        client = Client()
-        client.get("/?do=set")
-        before = client.cookies["s"].value
-        time.sleep(0.08)
-        response = client.get("/")
-        assert response.content == b"1" and response.cookies["s"].value not in ("", before)
-        assert response["Cache-Control"] == "no-store"
-        assert client.get("/").content == b"1"
-
-
-def test_a_session_that_ends_during_a_request_is_interrupted(client: Client) -> None:
-    client.get("/?do=set", secure=True)
-    response = client.get("/?do=interrupted", secure=True)
-    assert response.status_code == 400
-    assert SessionInterrupted is not None and SessionMiddleware is not None
-
-
-def test_asynchronous_requests_are_served(client: Client) -> None:
-    async def use() -> None:
-        browser = AsyncClient()
-        assert (await browser.get("/?do=set", secure=True)).content == b"1"
-        assert (await browser.get("/?do=set", secure=True)).content == b"2"
 
     asyncio.run(use())

@@ -1,0 +1,126 @@
+"""Sessions in Flask, with Flask-Login."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+import pytest
+from applications import COOKIE, Down
+from conftest import KEYS
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+
+from tessera import Tessera, errors
+from tessera.flask import TesseraSessions
+
+
+class User(UserMixin):
+    def __init__(self, name: str) -> None:
+        self.id = name
+
+
+def new_app(sessions: Tessera) -> flask.Flask:
+    """An application without pages, to which users log in with Flask-Login."""
+    app = flask.Flask("test")
+    app.secret_key = "x"
+    TesseraSessions(sessions).init_app(app)
+    LoginManager(app).user_loader(User)
+    return app
+
+
+def flask_login_app(sessions: Tessera) -> Any:
+    app = new_app(sessions)
+
+    @app.get("/")
+    def home() -> Any:
+        return str(current_user.get_id())
+
+    @app.get("/fixed")
+    def fixed() -> Any:
+        flask.session["visit"] = 1
+        login_user(User("alice"))
+        flask.session.tessera.save()  # type: ignore[attr-defined]
+        return "", 500
+
+    @app.get("/again")
+    def again() -> Any:
+        flask.session.tessera.destroy()  # type: ignore[attr-defined]
+        login_user(User("alice"))
+        return ""
+
+    return app.test_client()
+
+
+def test_an_outage_is_503_on_every_page_with_flask_login() -> None:
+    store = Down()
+    sessions = Tessera(store, keys=KEYS, remembered_sessions=0)
+    client = flask_login_app(sessions)
+    token = sessions.create().save().token
+    client.set_cookie(COOKIE.name, token, secure=True)
+    store.is_down = True
+    response = client.get("/", base_url="https://localhost")
+    assert (response.status_code, response.headers.getlist("Content-Length")) == (503, [str(len(response.data))])
+    assert response.headers.get("Retry-After") == "1"
+
+
+def test_a_session_that_names_a_user_of_flask_login_is_authenticated_at_the_latest_with_the_next_request(
+    sessions: Tessera,
+) -> None:
+    client = flask_login_app(sessions)
+    assert client.get("/fixed", base_url="https://localhost").status_code == 500
+    planted = client.get_cookie(COOKIE.name)
+    assert client.get("/", base_url="https://localhost").text == "alice"
+    now = client.get_cookie(COOKIE.name)
+    assert planted is not None and now is not None and now.value != planted.value
+    with pytest.raises(errors.ReplacedError):
+        sessions.open(planted.value)
+    client.get("/again", base_url="https://localhost")
+    assert len(sessions.list("alice").items) == 1
+
+
+def test_flask_flashes_and_flask_login_work(sessions: Tessera) -> None:
+    app = new_app(sessions)
+
+    @app.get("/login/<name>")
+    def login(name: str) -> Any:
+        flask.session["before"] = "kept"
+        login_user(User(name))
+        flask.flash("welcome", "info")
+        return ""
+
+    @app.get("/")
+    def home() -> Any:
+        messages = flask.get_flashed_messages(with_categories=True)
+        return {"user": current_user.get_id(), "messages": messages, "new": flask.session.new}
+
+    @app.get("/nested")
+    def nested() -> Any:
+        flask.session.setdefault("cart", {"items": []})["items"].append(1)
+        return {"cart": flask.session["cart"], "permanent": flask.session.permanent}
+
+    @app.get("/logout")
+    def logout() -> Any:
+        logout_user()
+        return ""
+
+    client = app.test_client()
+    base = "https://localhost"
+    client.get("/login/alice", base_url=base)
+    before = client.get_cookie(COOKIE.name)
+    assert before is not None and sessions.open(before.value).subject == "alice"
+    assert client.get("/", base_url=base).json == {"user": "alice", "messages": [["info", "welcome"]], "new": False}
+    assert client.get("/", base_url=base).json["messages"] == []
+    assert client.get("/nested", base_url=base).json["cart"] == {"items": [1]}
+    assert client.get("/nested", base_url=base).json == {"cart": {"items": [1, 1]}, "permanent": False}
+    # Another user in the same browser.
+    client.get("/login/bob", base_url=base)
+    with pytest.raises(errors.ReplacedError):
+        sessions.open(before.value)
+    bob = client.get_cookie(COOKIE.name)
+    client.get("/logout", base_url=base)
+    assert bob is not None and bob.value
+    with pytest.raises(errors.NotLoggedInError):
+        sessions.open(bob.value)
+    after = client.get("/", base_url=base).json
+    assert after["user"] is None
+    assert sessions.list("alice").items == sessions.list("bob").items == ()
