@@ -26,7 +26,14 @@ from tessera.stores import (
     Stale,
     Store,
     StoreError,
+    check_batch,
+    check_limit,
 )
+
+#: Expired records stay for an hour, because a host whose clock is behind may still serve them.
+SWEEP_GRACE = 3600 * 1000
+#: The number of records from which on expired ones are removed.
+SWEEP_FROM = 1000
 
 
 @dataclass
@@ -34,6 +41,7 @@ class _Record:
     entry: Entry
     owner: str | None
     touched_at: int
+    ends_at: int
 
 
 def _meets(record: _Record, condition: Condition | Expected) -> bool:
@@ -53,6 +61,7 @@ class DictStore(Store):
         """An empty store."""
         self._records: dict[str, _Record] = {}
         self._lock = threading.Lock()
+        self._sweep_at = SWEEP_FROM
 
     def describe(self) -> Capabilities:
         """Everything but the loss of a server."""
@@ -72,19 +81,24 @@ class DictStore(Store):
 
     def get_many(self, now: int, keys: Sequence[str]) -> Sequence[Entry | StoreError]:
         """Reads several entries."""
+        check_batch(keys)
         with self._lock:
             records = [self._live(now, key) for key in keys]
         return [Missing() if record is None else record.entry for record in records]
 
     def insert(self, now: int, key: str, value: str, at: Placement) -> int:
         """Stores a new entry."""
+        self.describe().check_sizes(key, value, at)
         with self._lock:
+            if len(self._records) >= self._sweep_at:
+                self._sweep(now)
             if self._live(now, key) is not None:
                 raise Stale
             return self._store(now, key, value, at, 0)
 
     def replace(self, now: int, key: str, value: str, expected: Expected, at: Placement) -> int:
         """Overwrites an entry."""
+        self.describe().check_sizes(key, value, at)
         with self._lock:
             record = self._live(now, key)
             if record is None:
@@ -96,8 +110,13 @@ class DictStore(Store):
     def _store(self, now: int, key: str, value: str, at: Placement, guard: int) -> int:
         version = secrets.randbits(64)
         guard = guard if at.guard is None else at.guard
-        self._records[key] = _Record(Entry(value, version, guard, at.expires_at), at.owner, now)
+        entry = Entry(value, version, guard, min(at.expires_at, at.ends_at))
+        self._records[key] = _Record(entry, at.owner, now, at.ends_at)
         return version
+
+    def _sweep(self, now: int) -> None:
+        kept = {key: record for key, record in self._records.items() if record.entry.expires_at > now - SWEEP_GRACE}
+        self._records, self._sweep_at = kept, max(SWEEP_FROM, 2 * len(kept))
 
     def touch(self, now: int, key: str, owner: str | None, expires_at: int) -> None:
         """Moves the expiry later."""
@@ -105,9 +124,10 @@ class DictStore(Store):
             record = self._live(now, key)
             if record is None:
                 raise Missing
-            if expires_at > record.entry.expires_at:
-                record.entry = replace(record.entry, expires_at=expires_at)
-                record.touched_at = now
+            later = min(expires_at, record.ends_at)
+            if later > record.entry.expires_at:
+                record.entry = replace(record.entry, expires_at=later)
+                record.touched_at = max(record.touched_at, now)
 
     def delete(self, now: int, key: str, condition: Condition) -> bool:
         """Removes an entry."""
@@ -122,6 +142,7 @@ class DictStore(Store):
 
     def delete_many(self, now: int, deletions: Sequence[Deletion], owner: str) -> int:
         """Removes several entries of an owner."""
+        check_batch(deletions)
         ended = 0
         with self._lock:
             for deletion in deletions:
@@ -134,6 +155,7 @@ class DictStore(Store):
 
     def list_owned(self, now: int, owner: str, cursor: str, limit: int) -> Page:
         """One page of an owner's entries, by their keys."""
+        check_limit(limit)
         if cursor and not cursor.startswith("after:"):
             raise MalformedCursor
         after = cursor.removeprefix("after:")

@@ -35,6 +35,8 @@ __all__ = [
     "TooLarge",
     "Unavailable",
     "Unsupported",
+    "check_batch",
+    "check_limit",
 ]
 
 #: Times are in milliseconds since 1970.
@@ -141,6 +143,16 @@ class Capabilities:
     #: The maximum length of a value, in bytes.
     maximum_value_bytes: int = 1 << 20
 
+    def check_sizes(self, key: str, value: str, at: Placement) -> None:
+        """Raises :class:`TooLarge` for a write whose key, value or owner is longer than the maximum."""
+        lengths = (
+            (key, self.maximum_key_bytes),
+            (value, self.maximum_value_bytes),
+            (at.owner or "", self.maximum_owner_bytes),
+        )
+        if any(len(text.encode()) > maximum for text, maximum in lengths):
+            raise TooLarge
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -220,6 +232,22 @@ Expected = Union[IfVersion, IfGuard]
 Condition = Union[IfOwner, IfGuard]
 
 
+#: The maximum number of keys of one ``get_many`` or ``delete_many``, and of rows of one page.
+BATCH_LIMIT = 100
+
+
+def check_batch(items: Sequence[object]) -> None:
+    """Raises :class:`StoreError` for more keys or deletions than a store takes at once."""
+    if len(items) > BATCH_LIMIT:
+        raise StoreError("more than 100 keys at once")
+
+
+def check_limit(limit: int) -> None:
+    """Raises :class:`StoreError` for a page of no rows, or of more than a store returns at once."""
+    if not 1 <= limit <= BATCH_LIMIT:
+        raise StoreError("a page has 1 to 100 rows")
+
+
 class Store(ABC):
     """A store whose methods may block. They are called from several threads.
 
@@ -239,19 +267,26 @@ class Store(ABC):
 
     @abstractmethod
     def get_many(self, now: Milliseconds, keys: Sequence[str]) -> Sequence[Entry | StoreError]:
-        """Reads up to 100 entries, in the order of the keys."""
+        """Reads up to 100 entries, in the order of the keys. An error of one key is the result of that key."""
 
     @abstractmethod
     def insert(self, now: Milliseconds, key: str, value: str, at: Placement) -> int:
-        """Stores an entry if no live one has the key, and returns its version; raises :class:`Stale` otherwise."""
+        """Stores an entry if no live one has the key, and returns its version; raises :class:`Stale` otherwise.
+
+        The entry expires at ``at.expires_at`` or ``at.ends_at``, the earlier of the two. Raises :class:`TooLarge` for a key, an
+        owner or a value beyond the limits in :meth:`describe`.
+        """
 
     @abstractmethod
     def replace(self, now: Milliseconds, key: str, value: str, expected: Expected, at: Placement) -> int:
-        """Overwrites the expected entry, and returns the new version; raises :class:`Stale` or :class:`Missing`."""
+        """Overwrites the expected entry, and returns the new version; raises :class:`Stale` or :class:`Missing`.
+
+        For its expiry and its limits, as :meth:`insert`.
+        """
 
     @abstractmethod
     def touch(self, now: Milliseconds, key: str, owner: str | None, expires_at: Milliseconds) -> None:
-        """Moves the expiry of an entry later, never earlier."""
+        """Moves the expiry of an entry later, never earlier, and never beyond the ``ends_at`` of its last write."""
 
     @abstractmethod
     def delete(self, now: Milliseconds, key: str, condition: Condition) -> bool:
@@ -263,7 +298,7 @@ class Store(ABC):
 
     @abstractmethod
     def list_owned(self, now: Milliseconds, owner: str, cursor: str, limit: int) -> Page:
-        """One page of an owner's index, the newest last."""
+        """One page of an owner's index, of 1 to 100 rows; the empty cursor is that of the first page."""
 
 
 class AsyncStore(ABC):

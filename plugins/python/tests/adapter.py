@@ -7,276 +7,36 @@ step in a task.
 from __future__ import annotations
 
 import asyncio
-import base64
-import itertools
 import json
-import queue
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
+
+from adapter_stores import AsyncPipeStore, Opened, Opener, PipeStore, pipe, write
+from adapter_values import (
+    ABSENT,
+    AdapterError,
+    check_absent_or_same,
+    claims_of,
+    details_of,
+    error_of,
+    from_base64url,
+    grant_of,
+    shown,
+    summary_of,
+    to_base64url,
+    typed_of,
+)
 
 import tessera
 from tessera._steps import Steps, arun, run
-from tessera._tessera import Engine, OpenedStore, Session
+from tessera._tessera import Engine, Session
 from tessera._times import EPOCH, milliseconds
 from tessera.errors import ConfigurationError, TesseraError
 from tessera.testing import Clock
 
 clock = Clock(0)
-_output = threading.Lock()
-
-
-def write(line: dict[str, Any]) -> None:
-    """Writes a line."""
-    text = json.dumps(line, ensure_ascii=False) + "\n"
-    with _output:
-        sys.stdout.buffer.write(text.encode())
-        sys.stdout.buffer.flush()
-
-
-class AdapterError(Exception):
-    """The adapter cannot take a step."""
-
-
-# Values.
-
-
-def to_base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def from_base64url(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def typed_of(value: dict[str, Any]) -> tuple[str, Any]:
-    ((kind, content),) = value.items()
-    readers = {
-        "null": lambda _: None,
-        "integer": int,
-        "float": float,
-        "bytes": from_base64url,
-    }
-    return kind, readers.get(kind, lambda same: same)(content)
-
-
-def shown(typed: tuple[str, Any]) -> dict[str, Any]:
-    kind, content = typed
-    if kind == "null":
-        return {"null": True}
-    if kind == "integer":
-        return {kind: str(content)}
-    if kind == "bytes":
-        return {kind: to_base64url(content)}
-    if kind == "float" and content == 0 and str(content).startswith("-"):
-        return {kind: "-0.0"}
-    return {kind: content}
-
-
-def check_same(typed: tuple[str, Any], value: object) -> None:
-    """A program reads the value that the engine has."""
-    kind, content = typed
-    wanted = json.loads(content) if kind == "json" else content
-    if type(wanted) is not type(value) or wanted != value:
-        raise AdapterError(f"a field of {kind} is read as {type(value).__name__}")
-
-
-def python_of(value: Any) -> dict[str, Any]:
-    """The value of a field in a list of sessions, whose type Python has."""
-    kinds = {bool: "boolean", int: "integer", float: "float", str: "text", bytes: "bytes", type(None): "null"}
-    kind = kinds.get(type(value))
-    if kind is None:
-        return {"json": json.dumps(value, separators=(",", ":"), ensure_ascii=False)}
-    return shown((kind, value))
-
-
-# The runner's store.
-
-
-class Ended(Exception):
-    """The operation belongs to a scenario that is over."""
-
-
-class Pipe:
-    """The operations of the runner's stores that are in progress."""
-
-    def __init__(self) -> None:
-        self.numbers = itertools.count(1)
-        self.waiting: dict[int, queue.SimpleQueue[str | None]] = {}
-        self.notices: dict[int, Callable[[], object]] = {}
-        self.lock = threading.Lock()
-
-    def begin(self, store: int, now: int, operation: str) -> int:
-        number = next(self.numbers)
-        self.waiting[number] = queue.SimpleQueue()
-        line = {"type": "op", "op": number, "store": store, "now": now, "operation": json.loads(operation)}
-        write(line)
-        return number
-
-    def wait(self, number: int) -> str | None:
-        """The next line of an operation: its reply, or that it comes later."""
-        waiting = self.waiting.get(number)
-        reply = "" if waiting is None else waiting.get()
-        if reply == "":
-            raise Ended
-        return reply
-
-    def notify(self, number: int, notice: Callable[[], object]) -> None:
-        """Calls a function once the next line of an operation is there."""
-        with self.lock:
-            waiting = self.waiting.get(number)
-            if waiting is not None and waiting.empty():
-                self.notices[number] = notice
-                return
-        notice()
-
-    def put(self, number: int, reply: str | None) -> None:
-        with self.lock:
-            waiting, notice = self.waiting.get(number), self.notices.pop(number, None)
-            if waiting is not None:
-                waiting.put(reply)
-        if notice is not None:
-            notice()
-
-    def end(self, number: int) -> None:
-        with self.lock:
-            self.waiting.pop(number, None)
-            self.notices.pop(number, None)
-
-    def clear(self) -> None:
-        for number in list(self.waiting):
-            self.put(number, "")
-
-
-pipe = Pipe()
-
-
-def arrive(arrived: asyncio.Future[None]) -> None:
-    """Ends the wait for a line, unless its task was cancelled."""
-    if not arrived.done():
-        arrived.set_result(None)
-
-
-class PipeStore:
-    """A store of the runner whose methods block, or never wait."""
-
-    def __init__(self, number: int, capabilities: Any, is_immediate: bool) -> None:
-        self.number, self.described = number, json.dumps(capabilities)
-        self.manner = "immediate" if is_immediate else "blocking"
-        self._tessera_raw = self
-        # The numbers of operations that were begun in a pass, and whose reply takes time.
-        self.late: dict[tuple[int, str], queue.SimpleQueue[int]] = {}
-
-    def capabilities(self) -> str:
-        return self.described
-
-    def call(self, now: int, operation: str) -> str | None:
-        number = pipe.begin(self.number, now, operation)
-        reply = pipe.wait(number)
-        if reply is None and self.manner == "immediate":
-            self.late.setdefault((now, operation), queue.SimpleQueue()).put(number)
-            return None
-        return self.finish(number, reply)
-
-    def later(self, now: int, operation: str) -> str:
-        return self.finish(self.late[(now, operation)].get_nowait(), None)
-
-    def finish(self, number: int, reply: str | None) -> str:
-        while reply is None:
-            reply = pipe.wait(number)
-        pipe.end(number)
-        return reply
-
-
-class AsyncPipeStore(PipeStore):
-    """A store of the runner whose methods are coroutines."""
-
-    def __init__(self, number: int, capabilities: Any) -> None:
-        super().__init__(number, capabilities, False)
-        self.manner = "asynchronous"
-
-    async def call(self, now: int, operation: str) -> str:  # type: ignore[override]
-        number = pipe.begin(self.number, now, operation)
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                arrived = loop.create_future()
-                pipe.notify(number, lambda arrived=arrived: loop.call_soon_threadsafe(arrive, arrived))
-                await arrived
-                reply = pipe.wait(number)
-                if reply is not None:
-                    return reply
-        finally:
-            pipe.end(number)
-
-
-# Results.
-
-
-def grant_of(grant: tessera.Grant) -> dict[str, Any]:
-    expires_at, ends_at = grant._milliseconds()
-    return {"token": grant.token, "expires-at": expires_at, "ends-at": ends_at}
-
-
-def details_of(details: tessera.Details) -> dict[str, Any]:
-    created_at, authenticated_at, expires_at, ends_at = details._milliseconds()
-    return {
-        "status": details.status,
-        "public-id": details.public_id,
-        "subject": details.subject,
-        "created-at": created_at,
-        "authenticated-at": authenticated_at,
-        "expires-at": expires_at,
-        "ends-at": ends_at,
-        "generation": details.generation,
-        "touch-due": details.touch_due,
-        "renew-due": details.renew_due,
-        "reissue-due": details.reissue_due,
-        "modified": details.modified,
-    }
-
-
-def claims_of(claims: tessera.Claims) -> dict[str, Any]:
-    issued_at, expires_at = claims._milliseconds()
-    return {
-        "public-id": claims.public_id,
-        "generation": claims.generation,
-        "issued-at": issued_at,
-        "expires-at": expires_at,
-        "subject": claims.subject,
-        "data": claims.data,
-    }
-
-
-def summary_of(summary: tessera.SessionSummary) -> dict[str, Any]:
-    created_at, authenticated_at, last_seen_at, expires_at, ends_at = summary._milliseconds()
-    return {
-        "public-id": summary.public_id,
-        "created-at": created_at,
-        "authenticated-at": authenticated_at,
-        "last-seen-at": last_seen_at,
-        "expires-at": expires_at,
-        "ends-at": ends_at,
-        "current": summary.current,
-        "fields": {name: python_of(value) for name, value in summary.fields.items()},
-    }
-
-
-def error_of(error: TesseraError) -> dict[str, Any]:
-    shown: dict[str, Any] = {"error": error.kind}
-    for member in ("field", "key", "argument", "limit"):
-        if member in vars(error):
-            shown["about"] = getattr(error, member)
-    if "fields" in vars(error):
-        shown["about"] = "\n".join(error.fields)  # type: ignore[attr-defined]
-    if "maximum" in vars(error):
-        shown["number"] = error.maximum  # type: ignore[attr-defined]
-    if "retry_after" in vars(error):
-        shown["number"] = milliseconds(error.retry_after)  # type: ignore[attr-defined]
-    if getattr(error, "reason", ""):
-        shown["reason"] = error.reason  # type: ignore[attr-defined]
-    return shown
 
 
 class Lister:
@@ -292,22 +52,6 @@ class Lister:
         return await self.engine.alist(self.subject, current=self.current, cursor=cursor)
 
 
-class Opener:
-    """Stores by their URLs, whose calls block."""
-
-    def open(self, url: str) -> OpenedStore:
-        return OpenedStore(url)
-
-    async def aopen(self, url: str) -> OpenedStore:
-        return await asyncio.to_thread(OpenedStore, url)
-
-    def call(self, store: OpenedStore, now: int, operation: str) -> str:
-        return store.call(now, operation)
-
-    async def acall(self, store: OpenedStore, now: int, operation: str) -> str:
-        return await asyncio.to_thread(store.call, now, operation)
-
-
 class Adapter:
     """The engines, sessions and stores of a run."""
 
@@ -315,7 +59,7 @@ class Adapter:
         self.is_async, self.is_immediate, self.remembers = is_async, True, True
         self.engines: dict[str, Engine] = {}
         self.sessions: dict[str, Session] = {}
-        self.stores: dict[int, OpenedStore] = {}
+        self.stores: dict[int, Opened] = {}
 
     def begin(self, members: dict[str, Any]) -> dict[str, Any]:
         pipe.clear()
@@ -441,11 +185,11 @@ class Adapter:
     def of_fields(self, step: str, session: Session, members: dict[str, Any]) -> Any:
         if step == "get":
             typed = session._get_typed(members["name"])
-            check_absent_or_same(typed, session.get(members["name"], Adapter))
+            check_absent_or_same(typed, session.get(members["name"], ABSENT))
             return None if typed is None else shown(typed)
         if step == "pop":
             typed = session._get_typed(members["name"])
-            check_absent_or_same(typed, session.pop(members["name"], Adapter))
+            check_absent_or_same(typed, session.pop(members["name"], ABSENT))
             return None if typed is None else shown(typed)
         if step == "set":
             kind, content = typed_of(members["value"])
@@ -473,14 +217,6 @@ class Adapter:
         if step == "entries-json":
             return session.entries_json()
         raise AdapterError(f"unknown step {step}")
-
-
-def check_absent_or_same(typed: tuple[str, Any] | None, value: object) -> None:
-    if typed is None:
-        if value is not Adapter:
-            raise AdapterError("an absent field has a value")
-    else:
-        check_same(typed, value)
 
 
 def outcome(id: int, error: BaseException) -> dict[str, Any]:
