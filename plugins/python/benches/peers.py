@@ -1,4 +1,4 @@
-"""Opens of a session beside the peers of Python, in one run: ``python benches/peers.py [REDIS_URL]``.
+"""Opens of a session beside the peers of Python, in one run: ``cargo xtask bench-python``.
 
 One session of nine text fields. The cases take turns; a line has the median of the rounds in microseconds of processor time, and its
 ratio to the peer. Over Redis, the time is that of the wall.
@@ -10,8 +10,10 @@ import asyncio
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from tessera import Tessera
@@ -120,8 +122,23 @@ def middleware() -> None:
     )
 
 
-def over_redis(url: str) -> None:
-    """An open over Redis, beside a bare read of a value of that size."""
+def over_redis() -> None:
+    """An open over a Redis of its own, beside a bare read of a value of that size."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    from conftest import Program, free_port
+
+    port = free_port()
+    with tempfile.TemporaryDirectory() as place:
+        arguments = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", place, "--save", ""]
+        server = Program(arguments, port=port)
+        try:
+            over_redis_at(f"redis://127.0.0.1:{port}")
+        finally:
+            server.stop()
+
+
+def over_redis_at(url: str) -> None:
+    """The same over this Redis."""
     import redis
 
     sessions = Tessera(url, keys=KEYS)
@@ -153,5 +170,4 @@ if __name__ == "__main__":
     opens()
     middleware()
     start()
-    if len(sys.argv) > 1:
-        over_redis(sys.argv[1])
+    over_redis()

@@ -18,6 +18,7 @@ use crate::python_store::PythonStore;
 use crate::results::{Claims, Page};
 use crate::session::Session;
 use crate::shared::{Place, Recipe, Shared};
+use crate::text::{self, argument, optional};
 use crate::wait::{at_once, wait};
 
 /// Sessions over a store.
@@ -109,14 +110,15 @@ impl Engine {
         guarded(|| Ok(Session::new(&self.0, self.0.sessions(py)?.create())))
     }
 
-    fn open(&self, py: Python<'_>, token: &str) -> PyResult<Session> {
-        let sessions = self.0.sessions(py)?;
-        let opened = wait(py, &self.0, async { Ok(sessions.open(token).await?) })?;
+    fn open(&self, py: Python<'_>, token: &Bound<'_, PyString>) -> PyResult<Session> {
+        let (sessions, token) = (self.0.sessions(py)?, text::token(token));
+        let opened = wait(py, &self.0, async { Ok(sessions.open(&token).await?) })?;
         Ok(Session::new(&self.0, opened))
     }
 
-    fn aopen(&self, token: String) -> Call {
+    fn aopen(&self, token: &Bound<'_, PyString>) -> Call {
         let (of_call, shared) = (Arc::clone(&self.0), Arc::clone(&self.0));
+        let token = text::token(token).into_owned();
         let opening = async move { Ok(of_call.sessions_inside().await?.open(&token).await?) };
         Call::new(&self.0, opening, move |py, opened| {
             Ok(Py::new(py, Session::new(&shared, opened))?.into_any())
@@ -124,64 +126,86 @@ impl Engine {
     }
 
     #[pyo3(signature = (token, max_age_milliseconds=None))]
-    fn _verify(&self, py: Python<'_>, token: &str, max_age_milliseconds: Option<u64>) -> PyResult<Claims> {
-        let sessions = self.0.sessions(py)?;
+    fn _verify(
+        &self,
+        py: Python<'_>,
+        token: &Bound<'_, PyString>,
+        max_age_milliseconds: Option<u64>,
+    ) -> PyResult<Claims> {
+        let (sessions, token) = (self.0.sessions(py)?, text::token(token));
         let max_age = max_age_milliseconds.map(Duration::from_millis);
-        at_once(py, &self.0, || Ok(sessions.verify(token, max_age)?)).map(Claims)
+        at_once(py, &self.0, || Ok(sessions.verify(&token, max_age)?)).map(Claims)
     }
 
     #[pyo3(signature = (subject, *, current=None, cursor=None))]
     fn list(
         &self,
         py: Python<'_>,
-        subject: &str,
-        current: Option<&str>,
-        cursor: Option<&str>,
+        subject: &Bound<'_, PyString>,
+        current: Option<&Bound<'_, PyString>>,
+        cursor: Option<&Bound<'_, PyString>>,
     ) -> PyResult<Page> {
-        let sessions = self.0.sessions(py)?;
+        let (sessions, subject) = (self.0.sessions(py)?, argument("subject", subject)?);
+        let (current, cursor) = (optional("current", current)?, optional("cursor", cursor)?);
         let request = PageRequest { current, cursor };
         let page = wait(py, &self.0, async { Ok(sessions.list(subject, request).await?) })?;
         Page::new(py, page)
     }
 
     #[pyo3(signature = (subject, *, current=None, cursor=None))]
-    fn alist(&self, subject: String, current: Option<String>, cursor: Option<String>) -> Call {
-        let shared = Arc::clone(&self.0);
+    fn alist(
+        &self,
+        subject: &Bound<'_, PyString>,
+        current: Option<&Bound<'_, PyString>>,
+        cursor: Option<&Bound<'_, PyString>>,
+    ) -> PyResult<Call> {
+        let (shared, subject) = (Arc::clone(&self.0), argument("subject", subject)?.to_owned());
+        let current = optional("current", current)?.map(str::to_owned);
+        let cursor = optional("cursor", cursor)?.map(str::to_owned);
         let listing = async move {
             let (current, cursor) = (current.as_deref(), cursor.as_deref());
             let request = PageRequest { current, cursor };
             Ok(shared.sessions_inside().await?.list(&subject, request).await?)
         };
-        Call::new(&self.0, listing, |py, page| {
+        Ok(Call::new(&self.0, listing, |py, page| {
             Ok(Py::new(py, Page::new(py, page)?)?.into_any())
-        })
+        }))
     }
 
-    fn revoke(&self, py: Python<'_>, subject: &str, public_id: &str) -> PyResult<bool> {
+    fn revoke(
+        &self,
+        py: Python<'_>,
+        subject: &Bound<'_, PyString>,
+        public_id: &Bound<'_, PyString>,
+    ) -> PyResult<bool> {
         let sessions = self.0.sessions(py)?;
+        let subject = argument("subject", subject)?;
+        let public_id = argument("public_id", public_id)?;
         wait(py, &self.0, async {
             Ok(sessions.revoke(subject, public_id).await?)
         })
     }
 
-    fn arevoke(&self, subject: String, public_id: String) -> Call {
+    fn arevoke(&self, subject: &Bound<'_, PyString>, public_id: &Bound<'_, PyString>) -> PyResult<Call> {
         let shared = Arc::clone(&self.0);
+        let subject = argument("subject", subject)?.to_owned();
+        let public_id = argument("public_id", public_id)?.to_owned();
         let revoking = async move {
             let sessions = shared.sessions_inside().await?;
             Ok(sessions.revoke(&subject, &public_id).await?)
         };
-        Call::new(&self.0, revoking, object)
+        Ok(Call::new(&self.0, revoking, object))
     }
 
-    fn revoke_all(&self, py: Python<'_>, subject: &str) -> PyResult<u64> {
-        let sessions = self.0.sessions(py)?;
+    fn revoke_all(&self, py: Python<'_>, subject: &Bound<'_, PyString>) -> PyResult<u64> {
+        let (sessions, subject) = (self.0.sessions(py)?, argument("subject", subject)?);
         wait(py, &self.0, async { Ok(sessions.revoke_all(subject).await?) })
     }
 
-    fn arevoke_all(&self, subject: String) -> Call {
-        let shared = Arc::clone(&self.0);
+    fn arevoke_all(&self, subject: &Bound<'_, PyString>) -> PyResult<Call> {
+        let (shared, subject) = (Arc::clone(&self.0), argument("subject", subject)?.to_owned());
         let revoking = async move { Ok(shared.sessions_inside().await?.revoke_all(&subject).await?) };
-        Call::new(&self.0, revoking, object)
+        Ok(Call::new(&self.0, revoking, object))
     }
 
     fn revoke_others(&self, py: Python<'_>, session: &Session) -> PyResult<u64> {
@@ -195,8 +219,8 @@ impl Engine {
         Ok(Call::new(&self.0, revoking, object))
     }
 
-    fn jwt_key<'py>(&self, py: Python<'py>, key_id: &str) -> PyResult<Bound<'py, PyBytes>> {
-        let sessions = self.0.sessions(py)?;
+    fn jwt_key<'py>(&self, py: Python<'py>, key_id: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyBytes>> {
+        let (sessions, key_id) = (self.0.sessions(py)?, argument("key_id", key_id)?);
         let key = at_once(py, &self.0, || Ok(Zeroizing::new(sessions.jwt_key(key_id)?)))?;
         Ok(PyBytes::new(py, &key))
     }
@@ -238,12 +262,13 @@ impl Engine {
 impl Engine {
     /// A call that panics when it is polled again.
     fn _panic_later(&self) -> Call {
+        #[expect(clippy::panic, reason = "the tests want it")]
+        fn panics() -> Result<(), Failure> {
+            panic!("a panic of a test")
+        }
         let panicking = async {
             tokio::task::yield_now().await;
-            #[expect(clippy::panic, reason = "the tests want it")]
-            let () = panic!("a panic of a test");
-            #[expect(unreachable_code, reason = "the type of the result")]
-            Ok(())
+            panics()
         };
         Call::new(&self.0, panicking, object)
     }

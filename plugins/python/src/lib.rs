@@ -22,6 +22,7 @@ mod session_fields;
 mod shared;
 mod sqlite_files;
 mod store;
+mod text;
 mod value;
 mod wait;
 

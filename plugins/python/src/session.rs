@@ -13,6 +13,7 @@ use crate::errors::Failure;
 use crate::fork::Owned;
 use crate::results::{Details, Grant, moment};
 use crate::shared::Shared;
+use crate::text::{self, argument};
 use crate::wait::{at_once, wait};
 
 /// A list or dict that the program has, and may change.
@@ -177,9 +178,10 @@ impl Session {
     fn authenticate(
         &self,
         py: Python<'_>,
-        subject: &str,
+        subject: &Bound<'_, PyString>,
         keep: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Grant> {
+        let subject = argument("subject", subject)?;
         let keep = keep.map_or(Ok(KeepFields::Nothing), keep_of)?;
         self.settle(py)?;
         let session = self.inner()?;
@@ -191,9 +193,10 @@ impl Session {
     #[pyo3(signature = (subject, keep=None))]
     fn aauthenticate(
         slf: &Bound<'_, Self>,
-        subject: String,
+        subject: &Bound<'_, PyString>,
         keep: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Call> {
+        let subject = argument("subject", subject)?.to_owned();
         let keep = keep.map_or(Ok(KeepFields::Nothing), keep_of)?;
         Self::granting(slf, move |session| async move {
             session.authenticate_keeping(&subject, &keep).await
@@ -287,9 +290,9 @@ impl Session {
         at_once(py, &self.shared, || Ok(session.csrf_token()?))
     }
 
-    fn check_csrf_token(&self, py: Python<'_>, token: &str) -> PyResult<()> {
-        let session = self.here()?;
-        at_once(py, &self.shared, || Ok(session.check_csrf_token(token)?))
+    fn check_csrf_token(&self, py: Python<'_>, token: &Bound<'_, PyString>) -> PyResult<()> {
+        let (session, token) = (self.here()?, text::token(token));
+        at_once(py, &self.shared, || Ok(session.check_csrf_token(&token)?))
     }
 
     /// The fields are no secret of the session, but may be of its user.

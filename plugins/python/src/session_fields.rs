@@ -1,6 +1,6 @@
 //! The fields of a session as a mapping.
 
-use pyo3::exceptions::{PyKeyError, PyTypeError};
+use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyTuple};
@@ -9,6 +9,7 @@ use tessera::{SessionError, Value};
 use crate::border::guarded;
 use crate::errors::Failure;
 use crate::session::{Lent, Session};
+use crate::text::field;
 use crate::value::{from_python, parsed, to_python, written};
 
 /// A change of one field: a value sets it, `None` removes it.
@@ -179,37 +180,36 @@ fn changes_of<'py>(
         // A copy, so that every form of mapping and list of pairs is read as `dict` does.
         let pairs = changes.py().get_type::<PyDict>().call1((changes,))?;
         for (name, value) in pairs.cast_into::<PyDict>()?.iter() {
-            read.push((name_of(&name)?, value));
+            read.push((field(&name)?.to_owned(), value));
         }
     }
     for (name, value) in more.into_iter().flat_map(|more| more.iter()) {
-        read.push((name_of(&name)?, value));
+        read.push((field(&name)?.to_owned(), value));
     }
     Ok(read)
 }
 
-fn name_of(name: &Bound<'_, PyAny>) -> PyResult<String> {
-    name.extract()
-        .map_err(|_| PyTypeError::new_err("the name of a field is a str"))
-}
-
 #[pymethods]
 impl Session {
-    fn __getitem__(&self, py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
+    fn __getitem__(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         guarded(|| {
+            let name = field(name)?;
             self.read(py, name)?
                 .ok_or_else(|| PyKeyError::new_err(name.to_owned()))
         })
     }
 
-    fn __setitem__(&self, name: String, value: Bound<'_, PyAny>) -> PyResult<()> {
-        guarded(|| self.change(vec![(name, value)]))
+    fn __setitem__(&self, name: &Bound<'_, PyAny>, value: Bound<'_, PyAny>) -> PyResult<()> {
+        guarded(|| self.change(vec![(field(name)?.to_owned(), value)]))
     }
 
-    fn __delitem__(&self, name: &str) -> PyResult<()> {
-        guarded(|| match self.removed(name)? {
-            true => Ok(()),
-            false => Err(PyKeyError::new_err(name.to_owned())),
+    fn __delitem__(&self, name: &Bound<'_, PyAny>) -> PyResult<()> {
+        guarded(|| {
+            let name = field(name)?;
+            match self.removed(name)? {
+                true => Ok(()),
+                false => Err(PyKeyError::new_err(name.to_owned())),
+            }
         })
     }
 
@@ -230,17 +230,28 @@ impl Session {
     }
 
     #[pyo3(signature = (name, default=None, /))]
-    fn get(&self, py: Python<'_>, name: &str, default: Option<Py<PyAny>>) -> PyResult<Py<PyAny>> {
+    fn get(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyAny>,
+        default: Option<Py<PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
         guarded(|| {
-            let found = self.read(py, name)?;
+            let found = self.read(py, field(name)?)?;
             Ok(found.or(default).unwrap_or_else(|| py.None()))
         })
     }
 
     /// Removes a field and returns its value.
     #[pyo3(signature = (name, /, *default))]
-    fn pop(&self, py: Python<'_>, name: &str, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+    fn pop(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyAny>,
+        default: &Bound<'_, PyTuple>,
+    ) -> PyResult<Py<PyAny>> {
         guarded(|| {
+            let name = field(name)?;
             if let Some(value) = self.read(py, name)? {
                 self.removed(name)?;
                 return Ok(value);
@@ -266,10 +277,11 @@ impl Session {
     fn setdefault(
         &self,
         py: Python<'_>,
-        name: &str,
+        name: &Bound<'_, PyAny>,
         default: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         guarded(|| {
+            let name = field(name)?;
             if let Some(value) = self.read(py, name)? {
                 return Ok(value);
             }

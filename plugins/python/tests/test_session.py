@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -382,6 +383,43 @@ def test_every_kind_of_error_has_one_class_and_none_is_both_an_outage_and_a_logo
         assert not (issubclass(one, errors.OutageError) and issubclass(one, errors.NotLoggedInError))
         assert one.__doc__
     assert len(tessera.COMPONENT_SHA256) == 64
+
+
+def test_a_lone_surrogate_is_an_invalid_token_or_argument_and_no_other_failure(sessions: Tessera) -> None:
+    # As `json.loads` makes it from an escape in a client's body.
+    lone = json.loads('"\\ud800"')
+    session = sessions.create()
+    with pytest.raises(errors.InvalidTokenError):
+        sessions.open(lone)
+    with pytest.raises(errors.InvalidTokenError):
+        sessions.verify(lone)
+    with pytest.raises(errors.InvalidCsrfTokenError):
+        session.save()
+        session.check_csrf_token(lone)
+    calls: list[Callable[[], object]] = [
+        lambda: sessions.list(lone),
+        lambda: sessions.list("alice", cursor=lone),
+        lambda: sessions.revoke("alice", lone),
+        lambda: sessions.revoke_all(lone),
+        lambda: session.authenticate(lone),
+        lambda: sessions.jwt_key(lone),
+        lambda: session[lone],
+        lambda: session.get(lone),
+        lambda: session.update({lone: 1}),
+        lambda: session.setdefault(lone, 1),
+    ]
+    for call in calls:
+        with pytest.raises(errors.InvalidArgumentError, match="has a lone surrogate"):
+            call()
+    assert lone not in session
+
+    async def awaited() -> None:
+        with pytest.raises(errors.InvalidTokenError):
+            await sessions.aopen(lone)
+        with pytest.raises(errors.InvalidArgumentError):
+            await session.aauthenticate(lone)
+
+    asyncio.run(awaited())
 
 
 def test_a_panic_is_an_internal_error_and_the_engine_goes_on(sessions: Tessera) -> None:
