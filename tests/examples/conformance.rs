@@ -70,11 +70,11 @@ fn column(language: &Language, servers: &Servers, seed: u64) -> Result<Column, S
         check(format!("scenarios, {name}"), &|| scenarios(language, manner));
     }
     for kind in Kind::ALL {
-        let over = || scenarios_over(language, servers, kind).map(Some);
+        let over = || scenarios_over(language, servers, kind);
         check(format!("scenarios over {}", kind.name()), &over);
     }
     for kind in Kind::ALL {
-        let suite = || suite(language, servers, kind).map(Some);
+        let suite = || suite(language, servers, kind);
         check(format!("store suite, {}", kind.name()), &suite);
     }
     check("cancellations".to_owned(), &|| cancellations(language).map(Some));

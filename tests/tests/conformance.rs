@@ -23,6 +23,10 @@ fn passes(language: &Language, what: &str, cell: Result<Cell, String>) {
     assert!(cell.passed > 0, "{name}, {what}");
 }
 
+fn offered(cell: Result<Option<Cell>, String>) -> Result<Cell, String> {
+    cell.map(|cell| cell.expect("the language has such a store"))
+}
+
 #[test]
 fn all_scenarios_pass_in_every_language() {
     for language in LANGUAGES {
@@ -38,11 +42,19 @@ fn a_store_that_an_adapter_opens_passes_the_scenarios_and_the_suite() {
     let servers = Servers::default();
     for language in LANGUAGES {
         let scenarios = scenarios_over(language, &servers, Kind::Redis);
-        passes(language, "scenarios over redis", scenarios);
+        passes(language, "scenarios over redis", offered(scenarios));
     }
     // That of the other languages takes a quarter of a minute each: `cargo xtask conformance` runs it.
     let rust = language("rust").expect("the Rust host");
-    passes(rust, "suite, redis", suite(rust, &servers, Kind::Redis));
+    passes(rust, "suite, redis", offered(suite(rust, &servers, Kind::Redis)));
+}
+
+#[test]
+fn a_store_that_is_written_in_the_language_of_an_adapter_passes_the_suite() {
+    // The command runs it with all languages, and the scenarios over it.
+    let python = language("python-asyncio").expect("known");
+    let suite = suite(python, &Servers::default(), Kind::Own);
+    passes(python, "suite, own store", offered(suite));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tessera::Component;
 
+use super::kinds::Kind;
 use crate::adapter::process::Process;
 use crate::program::built;
 use crate::python::python;
@@ -16,6 +17,8 @@ pub struct Language {
     /// The name in commands and in the matrix.
     pub name: &'static str,
     command: fn() -> Command,
+    /// Whether its adapter opens a store that is written in the language, by the URL `own:`.
+    own_store: bool,
 }
 
 /// All languages.
@@ -23,14 +26,17 @@ pub const LANGUAGES: &[Language] = &[
     Language {
         name: "rust",
         command: rust,
+        own_store: false,
     },
     Language {
         name: "python",
         command: || python_adapter("blocking"),
+        own_store: true,
     },
     Language {
         name: "python-asyncio",
         command: || python_adapter("asyncio"),
+        own_store: true,
     },
 ];
 
@@ -52,6 +58,12 @@ pub fn language(name: &str) -> Result<&'static Language, String> {
 }
 
 impl Language {
+    /// Whether its adapter opens stores of this kind.
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> bool {
+        kind != Kind::Own || self.own_store
+    }
+
     /// Starts its adapter.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod cancellations;
 mod interleavings;
+mod kinds;
 mod languages;
 mod matrix;
 mod stores;
@@ -17,9 +18,10 @@ use crate::scenario;
 
 pub use cancellations::cancellations;
 pub use interleavings::interleavings;
+pub use kinds::Kind;
 pub use languages::{LANGUAGES, Language, language};
 pub use matrix::{Cell, Column, Matrix};
-pub use stores::{Kind, Servers, scenarios_over, suite};
+pub use stores::{Servers, scenarios_over, suite};
 
 /// Adapters that run at a time.
 const AT_ONCE: usize = 4;
