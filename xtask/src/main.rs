@@ -58,6 +58,7 @@ Usage: cargo xtask COMMAND
                 `soak-connections SECONDS`: for this time
   bench-floods  logout and login while 256 connections save to the same session
                 `bench-floods NAME…`: over the named stores
+  bench-python  opens and requests of the Python package, compared with itsdangerous, Django, Starlette and redis-py
   bench-edge    the Worker compared with one that only reads KV: upload, first and warm request, requests per second
   soak-edge     50 000 requests of 40 clients to the Worker, over slow storage
   load          100 000 sessions in a SQLite file: start, open, save, size
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
     let ended = match command.as_str() {
         "test" => tests::run_tests(&rest),
         "check" | "lint" | "component" | "deny" | "bench" | "size" | "bench-connections" | "bench-edge"
-        | "soak-edge" | "python"
+        | "soak-edge" | "python" | "bench-python"
             if !rest.is_empty() =>
         {
             Err(format!("`{command}` takes no arguments"))
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
         "chaos" => chaos(&rest),
         "conformance" => conformance(&rest),
         "python" => python::distribute(),
+        "bench-python" => python::bench(),
         "mutants" => mutants(&rest),
         "fuzz" => fuzz::run(rest.first().map(String::as_str)),
         "edge" => edge::run_command(rest.first().map(String::as_str)),
@@ -101,13 +103,13 @@ fn main() -> ExitCode {
             print!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        "" => Err("no command given".into()),
-        other => Err(format!("unknown command `{other}`")),
+        "" => Err(format!("no command given\n\n{HELP}")),
+        other => Err(format!("unknown command `{other}`\n\n{HELP}")),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("xtask: {error}\n\n{HELP}");
+            eprintln!("xtask: {error}");
             ExitCode::FAILURE
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cargo::{cargo, root, run, target};
+use crate::cargo::{RELEASE, cargo, root, run, target};
 use crate::programs;
 
 /// The Python package.
@@ -109,19 +109,44 @@ pub(crate) fn deny() -> Result<(), String> {
 /// Runs the tests of the Python package with the extension module that was built with the tests.
 pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
     FRAMEWORKS.ensure()?;
-    let (module, place) = (
-        target().join("checks/lib_tessera.so"),
-        root().join(PACKAGE).join(MODULE),
-    );
-    fs::copy(&module, &place).map_err(|error| format!("{}: {error}", module.display()))?;
-    let mut pytest = Command::new(FRAMEWORKS.program("python"));
+    lay_module("checks")?;
+    let mut pytest = package_python();
     pytest
         .args(["-m", "pytest", "-p", "no:cacheprovider"])
-        .args(arguments)
+        .args(arguments);
+    run("tests of the Python package", &mut pytest)
+}
+
+/// Lays the extension module of a profile beside the package.
+fn lay_module(profile: &str) -> Result<(), String> {
+    let module = target().join(profile).join("lib_tessera.so");
+    let place = root().join(PACKAGE).join(MODULE);
+    fs::copy(&module, &place)
+        .map(|_| ())
+        .map_err(|error| format!("{}: {error}", module.display()))
+}
+
+/// The interpreter with the package and the frameworks.
+fn package_python() -> Command {
+    let mut python = Command::new(FRAMEWORKS.program("python"));
+    python
         .current_dir(root().join(PACKAGE))
         .env("PYTHONPATH", root().join(PACKAGE))
         .env("PYTHONDONTWRITEBYTECODE", "1");
-    run("tests of the Python package", &mut pytest)
+    python
+}
+
+/// `cargo xtask bench-python`: the package with the extension module of a release, beside its peers.
+pub(crate) fn bench() -> Result<(), String> {
+    programs::ensure()?;
+    FRAMEWORKS.ensure()?;
+    let library = ["build", RELEASE, "--locked", "--package", "tessera-python"];
+    cargo("the extension module", &library)?;
+    lay_module("release")?;
+    run(
+        "benchmark of the Python package",
+        package_python().arg("benches/peers.py"),
+    )
 }
 
 /// `cargo xtask python`: builds the wheel and the source distribution, and tries both in empty environments.
@@ -154,6 +179,20 @@ pub(crate) fn distribute() -> Result<(), String> {
     Ok(())
 }
 
+/// The directory in which a source distribution is compiled: libraries are kept, and the project's crates are compiled again.
+///
+/// The files of an archive are older than all that was compiled before, so that cargo takes other sources for compiled ones.
+fn target_of_sources() -> PathBuf {
+    let place = target().join("sdist");
+    let compiled = fs::read_dir(place.join("release/.fingerprint"));
+    for entry in compiled.into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("tessera-") {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    place
+}
+
 /// Installs a wheel or a source distribution into an empty environment, and uses it there.
 fn try_package(package: &Path) -> Result<(), String> {
     let place = target().join("wheels/environment");
@@ -165,8 +204,8 @@ fn try_package(package: &Path) -> Result<(), String> {
     match package.extension().is_some_and(|end| end == "whl") {
         // It needs nothing else.
         true => pip.arg("--no-index"),
-        // `pip` gets the build system. Libraries that were built for the wheel are not built again.
-        false => pip.env("CARGO_TARGET_DIR", target()),
+        // `pip` gets the build system.
+        false => pip.env("CARGO_TARGET_DIR", target_of_sources()),
     };
     run("installation", pip.arg(package))?;
     let program = "import tessera; s = tessera.Tessera('memory:', keys=[tessera.SigningKey.generate()]); \
