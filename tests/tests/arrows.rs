@@ -63,6 +63,7 @@ fn dependencies(folder: &str) -> BTreeSet<String> {
         ("tessera-component-build", "component/build"),
         ("tessera-connections", "connections"),
         ("tessera-contract", "contract"),
+        ("tessera-embedding", "plugins/embedding"),
         ("tessera-guest", "guest"),
         ("tessera-http", "http"),
         ("tessera-stores", "stores"),

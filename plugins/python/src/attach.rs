@@ -2,11 +2,11 @@
 //!
 //! Up to Python 3.13, a thread that waits for the interpreter when it ends is ended by it, through the frames of this module.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
+use tessera_embedding::runtime::is_own_thread;
 
 /// The number of threads of the runtime in the interpreter, or waiting for it.
 static ATTACHED: AtomicUsize = AtomicUsize::new(0);
@@ -15,15 +15,6 @@ static ENDS: AtomicBool = AtomicBool::new(false);
 /// The longest time for which the end waits for code of Python in threads of the runtime.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(1);
-
-thread_local! {
-    static IS_OF_RUNTIME: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Marks the calling thread as one of the runtime.
-pub(crate) fn mark_thread() {
-    IS_OF_RUNTIME.set(true);
-}
 
 struct Attached;
 
@@ -44,7 +35,7 @@ impl Drop for Attached {
 
 /// Runs code of Python. `None`: the interpreter ends.
 pub(crate) fn attach<T>(code: impl FnOnce(Python<'_>) -> T) -> Option<T> {
-    if !IS_OF_RUNTIME.get() {
+    if !is_own_thread() {
         return Python::try_attach(code);
     }
     let _attached = Attached::new()?;

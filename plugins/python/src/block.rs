@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use tessera::store::AnyStore;
+use tessera_embedding::fork::Inside;
+use tessera_embedding::runtime;
 
 use crate::errors::Failure;
-use crate::fork::Inside;
 use crate::python_store::raised;
-use crate::runtime;
 
 /// The longest time between two looks for signals, such as Ctrl+C.
 const LOOKS_FOR_SIGNALS: Duration = Duration::from_millis(50);
@@ -59,8 +59,8 @@ where
         // A wake in between unparks at once, and a poll too many does no harm.
         std::thread::park_timeout(LOOKS_FOR_SIGNALS);
         let polled = {
-            let _inside = Inside::enter_detached();
-            let _runtime = runtime::enter()?;
+            let _inside = Inside::enter();
+            let _runtime = runtime::enter().map_err(Failure::from)?;
             future.as_mut().poll(&mut context)
         };
         raised()?;
@@ -73,10 +73,7 @@ where
 
 /// Completes the queued writes of a store and closes it.
 pub(crate) fn close(py: Python<'_>, store: &AnyStore) -> PyResult<()> {
-    py.detach(|| {
-        let _inside = Inside::enter_detached();
-        let _runtime = runtime::enter()?;
-        store.close().map_err(Failure::Store)
-    })?;
+    py.detach(|| tessera_embedding::close(store))
+        .map_err(Failure::from)?;
     Ok(())
 }

@@ -9,15 +9,15 @@ use std::task::{Poll, Waker};
 use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use tessera_embedding::fork::Owned;
+use tessera_embedding::runtime;
 use tokio::task::AbortHandle;
 
 use crate::attach::attach;
 use crate::border::guarded;
 use crate::errors::Failure;
 use crate::event_loop::Polling;
-use crate::fork::Owned;
 use crate::python_store::in_loop;
-use crate::runtime;
 use crate::shared::Shared;
 use crate::wait::poll_once;
 
@@ -82,7 +82,7 @@ impl Call {
     fn set(&self, stage: Stage) -> Result<Stage, Failure> {
         let mut current = self.stage();
         current.get()?;
-        std::mem::replace(&mut *current, Owned::new(stage)).into_inner()
+        Ok(std::mem::replace(&mut *current, Owned::new(stage)).into_inner()?)
     }
 
     /// Polls the call in this thread; if it is not done, the runtime's thread goes on.
@@ -112,7 +112,7 @@ impl Call {
             // An interpreter that ends needs no result.
             attach(|py| deliver(py, &to_loop, &to_future, done));
         };
-        let task = runtime::spawn(in_loop(loop_of_call, performing))?;
+        let task = runtime::spawn(in_loop(loop_of_call, performing)).map_err(Failure::from)?;
         let awaited = future.call_method0("__await__")?;
         let first = awaited.call_method0("__next__")?;
         self.set(Stage::Waiting {
@@ -175,7 +175,7 @@ impl Call {
     /// Begins or continues the call; the protocol of coroutines.
     fn send(&self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Py<PyAny>> {
         guarded(|| {
-            let waiting = match self.stage().get()? {
+            let waiting = match self.stage().get().map_err(Failure::from)? {
                 Stage::New(..) => None,
                 Stage::Waiting { future, .. } => Some(future.clone_ref(py)),
                 Stage::Over => return Err(PyRuntimeError::new_err("cannot reuse already awaited call")),
@@ -204,7 +204,7 @@ impl Call {
         traceback: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         guarded(|| {
-            let waiting = match self.stage().get()? {
+            let waiting = match self.stage().get().map_err(Failure::from)? {
                 Stage::Waiting { future, .. } => Some(future.clone_ref(py)),
                 _ => None,
             };

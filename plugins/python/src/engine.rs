@@ -1,13 +1,14 @@
 //! The engine over a store: creates, opens, lists and ends sessions.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::BoundObject as _;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use tessera::store::{AnyStore, PlainStore, StoreUrl};
-use tessera::{PageRequest, Preset, SigningKey};
+use tessera::store::{AnyStore, PlainStore};
+use tessera::{PageRequest, Preset, SessionsBuilder, SigningKey};
+use tessera_embedding::{Place, Recipe};
 use zeroize::Zeroizing;
 
 use crate::border::guarded;
@@ -17,7 +18,7 @@ use crate::errors::Failure;
 use crate::python_store::PythonStore;
 use crate::results::{Claims, Page};
 use crate::session::Session;
-use crate::shared::{Place, Recipe, Shared};
+use crate::shared::Shared;
 use crate::text::{self, argument, optional};
 use crate::wait::{at_once, wait};
 
@@ -33,21 +34,6 @@ fn signing_keys(keys: Vec<(String, Bound<'_, PyBytes>)>) -> Vec<SigningKey> {
 
 fn policy_of(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
     serde_json::from_str(text).map_err(|_| Failure::Argument("policy", "must be a JSON object".into()))
-}
-
-/// Makes the path of a SQLite file absolute, because the file may be opened after the process has changed its directory.
-fn absolute(url: &str) -> String {
-    let (cached, plain) = match url.strip_prefix("cached+") {
-        Some(plain) => ("cached+", plain),
-        None => ("", url),
-    };
-    let relative = plain
-        .strip_prefix("sqlite:")
-        .filter(|path| !path.starts_with('/'));
-    match (relative, std::env::current_dir()) {
-        (Some(path), Ok(directory)) => format!("{cached}sqlite:{}", directory.join(path).display()),
-        _ => url.to_owned(),
-    }
 }
 
 fn preset_of(name: &str) -> Result<Preset, Failure> {
@@ -73,26 +59,28 @@ impl Engine {
         instances: Option<usize>,
     ) -> PyResult<Self> {
         guarded(|| {
-            let place = match store.cast::<PyString>() {
-                Ok(url) => {
-                    let url = url.to_str()?;
-                    // For its error.
-                    let _: StoreUrl = url.parse().map_err(Failure::Url)?;
-                    Place::Url(absolute(url).parse().map_err(Failure::Url)?)
+            let (place, own) = match store.cast::<PyString>() {
+                Ok(url) => (Place::url(argument("store", url)?).map_err(Failure::from)?, None),
+                Err(_) => {
+                    let own = PythonStore::new(store)?;
+                    let built = own.clone();
+                    let build = move |builder: SessionsBuilder| builder.build(built.clone());
+                    (Place::Own(Box::new(build)), Some(own))
                 }
-                Err(_) => Place::Own(PythonStore::new(store)?),
             };
             let recipe = Recipe {
                 place,
                 preset: preset.map(preset_of).transpose()?,
                 policy: policy_of(policy)?,
-                keys: Mutex::new(signing_keys(keys)),
-                clock,
+                keys: signing_keys(keys),
+                clock: clock.map(|clock| clock.get().to_clock()),
                 remembered_sessions,
                 queue_places,
                 instances,
+                // Those of an asynchronous store need the thread that would wait.
+                waits_for_writes: !own.as_ref().is_some_and(PythonStore::needs_event_loop),
             };
-            Ok(Self(Arc::new(Shared::new(py, recipe)?)))
+            Ok(Self(Arc::new(Shared::new(py, recipe, own)?)))
         })
     }
 
@@ -232,7 +220,7 @@ impl Engine {
 
     fn _replace_keys(&self, py: Python<'_>, keys: Vec<(String, Bound<'_, PyBytes>)>) -> PyResult<()> {
         let (sessions, keys) = (self.0.sessions(py)?, signing_keys(keys));
-        at_once(py, &self.0, || self.0.replace_keys(&sessions, keys))
+        at_once(py, &self.0, || Ok(self.0.engine.replace_keys(&sessions, keys)?))
     }
 
     /// Completes the begun and queued writes and closes the store. Afterwards, calls that need the store fail.

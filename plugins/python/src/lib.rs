@@ -5,22 +5,20 @@
 //! says that it is immediate is the exception.
 
 mod attach;
-mod begun;
 mod block;
 mod border;
 mod call;
 mod clock;
+mod ending;
 mod engine;
 mod errors;
 mod event_loop;
 mod fork;
 mod python_store;
 mod results;
-mod runtime;
 mod session;
 mod session_fields;
 mod shared;
-mod sqlite_files;
 mod store;
 mod text;
 mod value;
@@ -32,11 +30,11 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 mod _tessera {
     #[pymodule_export]
-    use super::begun::end;
-    #[pymodule_export]
     use super::call::Call;
     #[pymodule_export]
     use super::clock::ManualClock;
+    #[pymodule_export]
+    use super::ending::end;
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]

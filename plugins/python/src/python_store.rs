@@ -42,7 +42,7 @@ pub(crate) fn raised() -> PyResult<()> {
 
 /// How the methods of a store return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
+enum Manner {
     /// They may block.
     Blocking,
     /// They never wait.
@@ -134,8 +134,9 @@ impl PythonStore {
         })))
     }
 
-    pub(crate) fn manner(&self) -> Manner {
-        self.0.manner
+    /// Whether its methods are coroutines.
+    pub(crate) fn needs_event_loop(&self) -> bool {
+        self.0.manner == Manner::Asynchronous
     }
 
     pub(crate) fn set_loop(&self, asyncio_loop: &Bound<'_, PyAny>) {

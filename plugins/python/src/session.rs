@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use tessera::KeepFields;
+use tessera_embedding::fork::Owned;
 
 use crate::border::guarded;
 use crate::call::Call;
 use crate::errors::Failure;
-use crate::fork::Owned;
 use crate::results::{Details, Grant, moment};
 use crate::shared::Shared;
 use crate::text::{self, argument};
@@ -62,11 +62,11 @@ impl Session {
 
     /// The session, for a call that may outlive this object.
     pub(crate) fn inner(&self) -> Result<Arc<tessera::Session>, Failure> {
-        self.session.get().map(Arc::clone)
+        Ok(Arc::clone(self.session.get()?))
     }
 
     pub(crate) fn here(&self) -> Result<&tessera::Session, Failure> {
-        self.session.get().map(|session| &**session)
+        Ok(self.session.get()?)
     }
 
     /// Locks the lists and dicts. No code of Python runs while they are locked, not even the end of an object: a handler of a

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use tessera::Timestamp;
 use tessera::store::{AnyStore, StoreOp, StoreService as _, StoreUrl};
+use tessera_embedding::fork::Owned;
+use tessera_embedding::runtime;
 
 use crate::block::{block, close};
 use crate::border::guarded;
 use crate::errors::Failure;
-use crate::fork::Owned;
-use crate::runtime;
 
 /// A store by its URL. Operations and replies are JSON, as in `docs/conformance.md`.
 #[pyclass(frozen, module = "tessera._tessera")]
@@ -21,7 +21,7 @@ impl OpenedStore {
     #[new]
     fn new(py: Python<'_>, url: &str) -> PyResult<Self> {
         guarded(|| {
-            let url: StoreUrl = url.parse().map_err(Failure::Url)?;
+            let url: StoreUrl = url.parse().map_err(Failure::from)?;
             let store = block(py, async { Ok(url.open().await?) })?;
             Ok(Self(Owned::new(Arc::new(store))))
         })
@@ -30,7 +30,7 @@ impl OpenedStore {
     /// The capabilities as JSON.
     fn capabilities(&self) -> PyResult<String> {
         guarded(|| {
-            let capabilities = self.0.get()?.describe();
+            let capabilities = self.0.get().map_err(Failure::from)?.describe();
             let text = serde_json::to_string(&capabilities);
             text.map_err(|_| Failure::Argument("store", "cannot describe itself".into()).into())
         })
@@ -40,7 +40,7 @@ impl OpenedStore {
     fn call(&self, py: Python<'_>, now: u64, operation: &str) -> PyResult<String> {
         guarded(|| {
             let op = read(operation)?;
-            let store = Arc::clone(self.0.get()?);
+            let store = Arc::clone(self.0.get().map_err(Failure::from)?);
             block(py, async move {
                 // On the runtime's thread, so that several operations of one thread share a connection.
                 let called =
@@ -56,7 +56,7 @@ impl OpenedStore {
 
     /// Completes the queued writes and closes the store.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        guarded(|| close(py, self.0.get()?))
+        guarded(|| close(py, self.0.get().map_err(Failure::from)?))
     }
 }
 

@@ -5,13 +5,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use pyo3::prelude::*;
+use tessera_embedding::fork::Inside;
+use tessera_embedding::runtime;
 
 use crate::block::{go_on, waker};
 use crate::border::guarded;
 use crate::errors::Failure;
-use crate::fork::Inside;
+use crate::fork;
 use crate::python_store::raised;
-use crate::runtime;
 use crate::shared::Shared;
 
 /// Does something inside of the engine.
@@ -24,12 +25,12 @@ fn inside<T: Send>(
     shared: &Shared,
     work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
-    if shared.is_quick() {
-        let _inside = Inside::enter(py);
+    if shared.engine.is_quick() {
+        let _inside = fork::enter(py);
         return work();
     }
     py.detach(|| {
-        let _inside = Inside::enter_detached();
+        let _inside = Inside::enter();
         work()
     })
 }

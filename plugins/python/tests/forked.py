@@ -198,14 +198,24 @@ def has_a_watchdog() -> bool:
     return "tessera-watchdog"[:15] in names
 
 
+def gets_a_watchdog() -> bool:
+    # A thread has its name a moment after it was started.
+    until = time.monotonic() + 20
+    while not has_a_watchdog():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 def watchdogs(store: str) -> None:
     sessions = Tessera(store, keys=KEYS)
-    assert has_a_watchdog()
+    assert gets_a_watchdog()
 
     def child() -> None:
         assert not has_a_watchdog()
         sessions.create().save()
-        assert has_a_watchdog()
+        assert gets_a_watchdog()
 
     in_child(child)
 

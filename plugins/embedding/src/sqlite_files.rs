@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::errors::Failure;
-use crate::fork::generation;
+use crate::fork::{Forked, generation};
 
 /// The files, with the generation of the process that has opened each, and the number of its stores.
 static OPEN: Mutex<Option<HashMap<PathBuf, (u32, usize)>>> = Mutex::new(None);
@@ -18,18 +17,19 @@ fn files() -> MutexGuard<'static, Option<HashMap<PathBuf, (u32, usize)>>> {
 }
 
 /// A file that is open in this process.
+#[derive(Debug)]
 pub(crate) struct OpenFile(PathBuf);
 
 impl OpenFile {
     /// Notes that a file is opened.
-    pub(crate) fn note(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn note(path: &Path) -> Result<Self, Forked> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let path = path.canonicalize().unwrap_or(path);
         let mut files = files();
         let files = files.get_or_insert_default();
         // Another file is refused as well: a thread may have held a lock of the library at the fork.
         if files.values().any(|(of, _)| *of != generation()) {
-            return Err(Failure::SqliteForked);
+            return Err(Forked);
         }
         files.entry(path.clone()).or_insert((generation(), 0)).1 += 1;
         Ok(Self(path))

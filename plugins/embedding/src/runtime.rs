@@ -1,6 +1,8 @@
 //! The runtime of this process: one thread, which drives connections to stores and the calls that nobody polls.
 
+use std::cell::Cell;
 use std::future::Future;
+use std::io;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,20 +10,21 @@ use std::time::Duration;
 use tokio::runtime::{Builder, EnterGuard, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::attach::mark_thread;
-use crate::errors::Failure;
-
-/// The runtime of this process. It lives as long as the process, because objects of Python may need it until then.
+/// The runtime of this process. It lives as long as the process, because objects of the other language may need it until then.
 ///
 /// Locked only by threads that are in the engine, so that no fork finds it locked.
 static RUNTIME: Mutex<Option<&'static Runtime>> = Mutex::new(None);
+
+thread_local! {
+    static IS_OF_RUNTIME: Cell<bool> = const { Cell::new(false) };
+}
 
 fn current() -> std::sync::MutexGuard<'static, Option<&'static Runtime>> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The runtime of this process, which is started if there is none.
-fn runtime() -> Result<&'static Runtime, Failure> {
+fn runtime() -> io::Result<&'static Runtime> {
     let mut current = current();
     if let Some(runtime) = *current {
         return Ok(runtime);
@@ -29,21 +32,32 @@ fn runtime() -> Result<&'static Runtime, Failure> {
     let built = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("tessera")
-        .on_thread_start(mark_thread)
+        .on_thread_start(|| IS_OF_RUNTIME.set(true))
         .enable_all()
         .build();
-    let runtime: &'static Runtime = Box::leak(Box::new(built.map_err(Failure::Runtime)?));
+    let runtime: &'static Runtime = Box::leak(Box::new(built?));
     *current = Some(runtime);
     Ok(runtime)
 }
 
+/// Whether the calling thread is one of the runtime.
+pub fn is_own_thread() -> bool {
+    IS_OF_RUNTIME.get()
+}
+
 /// Makes the runtime that of the calling thread, for futures that are polled there.
-pub(crate) fn enter() -> Result<EnterGuard<'static>, Failure> {
+///
+/// # Errors
+/// If its thread cannot be started.
+pub fn enter() -> io::Result<EnterGuard<'static>> {
     runtime().map(Runtime::enter)
 }
 
 /// Runs a future on the runtime's thread.
-pub(crate) fn spawn<F>(future: F) -> Result<JoinHandle<F::Output>, Failure>
+///
+/// # Errors
+/// If the thread cannot be started.
+pub fn spawn<F>(future: F) -> io::Result<JoinHandle<F::Output>>
 where
     F: Future<Output: Send> + Send + 'static,
 {
