@@ -1,11 +1,17 @@
-//! One login for all hosts: a session made at the edge is opened by the Rust host, and the other way round.
+//! One login for all hosts: a session made at the edge is opened by the hosts in Rust and Python, and the other way round.
+
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use tessera::store::{Capabilities, MemoryStore, Placement, Store, StoreOp, StoreReply, StoreService};
+use tempfile::TempDir;
+use tessera::store::{
+    Capabilities, MemoryStore, Placement, SqliteStore, Store, StoreOp, StoreReply, StoreService,
+};
 use tessera::{Sessions, Timestamp, TokenFormat};
 use tessera_tests::edge::{Remote, SERVICE_KEY, SIGNING_KEY};
+use tessera_tests::python::python;
 
 use crate::start;
 
@@ -113,6 +119,55 @@ async fn a_session_of_the_edge_is_opened_by_the_rust_host_and_the_other_way_roun
             .call("PATCH", "/v1/session", &token, Some(&change))
             .ok();
         assert_eq!(changed["fields"]["city"], "Bonn");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_of_the_edge_is_opened_by_python_and_the_other_way_round_in_both_formats() {
+    for name in ["compact", "jwt"] {
+        let worker = start(&json!({
+            "TESSERA_TOKEN_FORMAT": name,
+            "TESSERA_ISSUER": ISSUER,
+            "TESSERA_AUDIENCE": AUDIENCE,
+        }));
+        let edge = Remote::of_service(&worker, "durable").expect("the Worker's store");
+        let fields = json!({"role": "admin", "n": 7, "list": [1, 2.5]});
+        let body = json!({"subject": "alice", "fields": fields}).to_string();
+        let made = worker
+            .client()
+            .call("POST", "/v1/sessions", SERVICE_KEY, Some(&body))
+            .token();
+
+        let directory = TempDir::new().expect("a directory");
+        let path = directory.path().join("sessions.db");
+        let file = SqliteStore::open(&path).expect("a file");
+        copy(&edge, &file, &record_key(&made), "alice").await;
+        file.close().expect("closed");
+        let mut command = python(Path::new("tests/of_worker.py"));
+        let output = command
+            .arg(&path)
+            .args([name, &made])
+            .output()
+            .expect("Python runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        let printed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(
+            printed["read"],
+            json!({"subject": "alice", "fields": fields}),
+            "{name}"
+        );
+
+        let token = printed["token"].as_str().expect("a token");
+        let file = SqliteStore::open(&path).expect("the file");
+        copy(&file, &edge, &record_key(token), "bob").await;
+        let read = worker.client().call("GET", "/v1/session", token, None).ok();
+        assert_eq!(read["subject"], "bob", "{name}");
+        assert_eq!(
+            read["fields"],
+            json!({"city": "Köln", "list": [1, 2.5]}),
+            "{name}"
+        );
     }
 }
 
