@@ -4,15 +4,17 @@
 //! before the fork is left alone: neither used nor dropped. Engines are made again when they are used.
 
 use std::cell::{Cell, RefCell};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::begun;
+use crate::forked::{advance, generation};
 use crate::runtime::{self, Pause};
+use crate::sqlite_files;
 
-/// Counts the forks between the first process and this one.
-static GENERATION: AtomicU32 = AtomicU32::new(0);
+pub use crate::forked::{Forked, Owned};
+
 /// The number of threads in the engine.
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
 /// The number of forks under way. While there is one, no thread enters the engine.
@@ -30,11 +32,6 @@ thread_local! {
     /// The process that this thread forks.
     static FORKED_HERE: Cell<Option<u32>> = const { Cell::new(None) };
 }
-
-/// The value is of the process before a fork.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the object is of the process before a fork")]
-pub struct Forked;
 
 /// A thread in the engine. While there is one, no process is forked.
 #[derive(Debug)]
@@ -86,62 +83,27 @@ impl Drop for Inside {
     }
 }
 
-/// The number of forks between the first process and this one.
-pub fn generation() -> u32 {
-    GENERATION.load(Ordering::Acquire)
-}
-
-/// A value that belongs to one process. A child neither uses nor drops it.
-#[derive(Debug)]
-pub struct Owned<T> {
-    /// `None` only while it is dropped.
-    value: Option<T>,
-    generation: u32,
-}
-
-impl<T> Owned<T> {
-    /// A value of this process.
-    pub fn new(value: T) -> Self {
-        Self {
-            value: Some(value),
-            generation: generation(),
-        }
-    }
-
-    /// Whether the value is of this process.
-    pub fn is_ours(&self) -> bool {
-        self.generation == generation()
-    }
-
-    /// The value.
-    ///
-    /// # Errors
-    /// If it is of a process before a fork.
-    pub fn get(&self) -> Result<&T, Forked> {
-        self.value.as_ref().filter(|_| self.is_ours()).ok_or(Forked)
-    }
-
-    /// As [`get`](Self::get), for the only owner.
-    ///
-    /// # Errors
-    /// If it is of a process before a fork.
-    pub fn into_inner(mut self) -> Result<T, Forked> {
-        self.get()?;
-        self.value.take().ok_or(Forked)
-    }
-}
-
-impl<T> Drop for Owned<T> {
-    fn drop(&mut self) {
-        if !self.is_ours() {
-            std::mem::forget(self.value.take());
-        }
-    }
-}
-
 /// Lets a library do something in each child before anything else. Only the first call has an effect.
 pub fn in_child(hook: fn()) {
     let _first = IN_CHILD.set(hook);
+}
+
+/// Notices forks that call no hook, as those of a program in C: their children, too, leave everything of the parent alone.
+///
+/// At such a fork, threads may be in the engine, so that it is right only for processes that use the engine in one thread then.
+pub fn notice_all() {
+    static NOTICES: Once = Once::new();
+    extern "C" fn in_child() {
+        begin_as_child();
+    }
+    #[cfg(unix)]
+    NOTICES.call_once(|| {
+        #[expect(unsafe_code, reason = "POSIX has no safe form of it")]
+        // SAFETY: the function lives as long as the process: the library is never unloaded, because its runtime's thread is not.
+        let noticed = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        // Without memory for it, only forks with hooks are noticed.
+        let _noticed = noticed == 0;
+    });
 }
 
 /// To be called by the thread that forks, before the fork. Waits until the threads have left the engine, for a second at most.
@@ -175,11 +137,12 @@ fn begin_as_child() {
     FORKED_HERE.set(None);
     // Its other end is a thread that is not in this process.
     std::mem::forget(PAUSED.take());
-    GENERATION.fetch_add(1, Ordering::AcqRel);
+    let parent = advance();
     INSIDE.store(0, Ordering::SeqCst);
     FORKING.store(0, Ordering::SeqCst);
     runtime::forget();
     begun::forget();
+    sqlite_files::begin_as_child(parent);
     if let Some(hook) = IN_CHILD.get() {
         hook();
     }

@@ -7,6 +7,8 @@ mod begun;
 mod clock;
 mod engine;
 pub mod fork;
+mod forked;
+mod process;
 mod report;
 pub mod runtime;
 mod sqlite_files;

@@ -4,28 +4,23 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, EnterGuard, Runtime};
 use tokio::task::JoinHandle;
 
+use crate::process::OfProcess;
+
 /// The runtime of this process. It lives as long as the process, because objects of the other language may need it until then.
-///
-/// Locked only by threads that are in the engine, so that no fork finds it locked.
-static RUNTIME: Mutex<Option<&'static Runtime>> = Mutex::new(None);
+static RUNTIME: OfProcess<Option<&'static Runtime>> = OfProcess::new();
 
 thread_local! {
     static IS_OF_RUNTIME: Cell<bool> = const { Cell::new(false) };
 }
 
-fn current() -> std::sync::MutexGuard<'static, Option<&'static Runtime>> {
-    RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The runtime of this process, which is started if there is none.
 fn runtime() -> io::Result<&'static Runtime> {
-    let mut current = current();
+    let mut current = RUNTIME.lock();
     if let Some(runtime) = *current {
         return Ok(runtime);
     }
@@ -71,7 +66,7 @@ pub(crate) struct Pause {
 
 /// Lets the runtime's thread stand still. `None` if there is none, or it was busy for all of this time.
 pub(crate) fn pause(patience: Duration) -> Option<Pause> {
-    let runtime = (*current())?;
+    let runtime = (*RUNTIME.lock())?;
     let (resume, resumed) = mpsc::channel();
     let (pausing, paused) = mpsc::channel();
     runtime.spawn(async move {
@@ -86,5 +81,5 @@ pub(crate) fn pause(patience: Duration) -> Option<Pause> {
 
 /// Forgets the runtime of the process before a fork, whose thread is not in this one.
 pub(crate) fn forget() {
-    *current() = None;
+    RUNTIME.replace(None);
 }

@@ -5,15 +5,18 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::fork::{Forked, generation};
+use crate::forked::{Forked, generation};
+use crate::process::OfProcess;
 
 /// The files, with the generation of the process that has opened each, and the number of its stores.
-static OPEN: Mutex<Option<HashMap<PathBuf, (u32, usize)>>> = Mutex::new(None);
+static OPEN: OfProcess<HashMap<PathBuf, (u32, usize)>> = OfProcess::new();
 
-fn files() -> MutexGuard<'static, Option<HashMap<PathBuf, (u32, usize)>>> {
-    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+/// In a child: what the parent has opened stays noted. If it was just noting a file, one is noted that is never closed.
+pub(crate) fn begin_as_child(parent: u32) {
+    if OPEN.is_locked() {
+        OPEN.replace(HashMap::from([(PathBuf::new(), (parent, 1))]));
+    }
 }
 
 /// A file that is open in this process.
@@ -25,8 +28,7 @@ impl OpenFile {
     pub(crate) fn note(path: &Path) -> Result<Self, Forked> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let path = path.canonicalize().unwrap_or(path);
-        let mut files = files();
-        let files = files.get_or_insert_default();
+        let mut files = OPEN.lock();
         // Another file is refused as well: a thread may have held a lock of the library at the fork.
         if files.values().any(|(of, _)| *of != generation()) {
             return Err(Forked);
@@ -38,8 +40,7 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        let mut files = files();
-        let files = files.get_or_insert_default();
+        let mut files = OPEN.lock();
         if let Some((_, stores)) = files.get_mut(&self.0) {
             *stores -= 1;
             if *stores == 0 {

@@ -12,6 +12,7 @@ use tessera::store::AnyStore;
 use tessera_embedding::fork::Inside;
 use tessera_embedding::runtime;
 
+use crate::attach::{attach, detach};
 use crate::errors::Failure;
 use crate::python_store::raised;
 
@@ -43,7 +44,7 @@ where
     F: Future<Output = Result<T, Failure>> + Send,
 {
     let waker = waker();
-    py.detach(|| {
+    detach(py, || {
         std::thread::current().unpark();
         go_on(pin!(future), &waker)
     })
@@ -52,7 +53,7 @@ where
 /// Polls a future in this thread whenever it is woken.
 pub(crate) fn go_on<T, F>(mut future: Pin<&mut F>, waker: &Waker) -> PyResult<T>
 where
-    F: Future<Output = Result<T, Failure>>,
+    F: Future<Output = Result<T, Failure>> + ?Sized,
 {
     let mut context = Context::from_waker(waker);
     loop {
@@ -66,14 +67,13 @@ where
         raised()?;
         match polled {
             Poll::Ready(done) => return Ok(done?),
-            Poll::Pending => Python::attach(|py| py.check_signals())?,
+            Poll::Pending => attach(|py| py.check_signals()).unwrap_or(Ok(()))?,
         }
     }
 }
 
 /// Completes the queued writes of a store and closes it.
 pub(crate) fn close(py: Python<'_>, store: &AnyStore) -> PyResult<()> {
-    py.detach(|| tessera_embedding::close(store))
-        .map_err(Failure::from)?;
+    detach(py, || tessera_embedding::close(store)).map_err(Failure::from)?;
     Ok(())
 }

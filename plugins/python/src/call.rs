@@ -13,11 +13,12 @@ use tessera_embedding::fork::Owned;
 use tessera_embedding::runtime;
 use tokio::task::AbortHandle;
 
-use crate::attach::attach;
+use crate::attach::{self, attach, detach};
+use crate::block::{go_on, waker};
 use crate::border::guarded;
 use crate::errors::Failure;
 use crate::event_loop::Polling;
-use crate::python_store::in_loop;
+use crate::python_store::{in_loop, raised};
 use crate::shared::Shared;
 use crate::wait::poll_once;
 
@@ -96,8 +97,16 @@ impl Call {
             let _polling = Polling::begin();
             poll_once(py, &self.shared, work.as_mut(), Waker::noop())?
         };
+        raised()?;
         if let Poll::Ready(done) = polled {
             return Err(stopped(py, done?(py)?));
+        }
+        if attach::has_ended() {
+            // No other thread may deliver the result.
+            self.shared.check_blocking()?;
+            let waker = waker();
+            let done = detach(py, || go_on(work.as_mut(), &waker))?;
+            return Err(stopped(py, done(py)?));
         }
         let future = asyncio_loop.call_method0("create_future")?;
         let (to_loop, to_future) = (asyncio_loop.unbind(), future.clone().unbind());

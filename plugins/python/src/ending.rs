@@ -1,6 +1,7 @@
 //! The end of an engine, and of the process: both wait for the writes that calls have begun.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use tessera::BegunWrites;
@@ -10,11 +11,20 @@ use crate::block::block;
 use crate::border::guarded;
 use crate::{attach, fork};
 
-/// The longest time for which begun writes are waited for.
+/// The longest time for which begun writes are waited for: at a close, and at the end of the process for everything.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The moment at which the end of the process is not put off any longer.
+static ENDS_AT: Mutex<Option<Instant>> = Mutex::new(None);
+
+fn patience() -> Instant {
+    let ends_at = *ENDS_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    ends_at.unwrap_or_else(|| Instant::now() + PATIENCE)
+}
 
 /// Waits for the writes, each of which the time-out of its store ends.
 pub(crate) fn finish(py: Python<'_>, writes: &[BegunWrites]) -> PyResult<()> {
+    let until = patience();
     block(py, async {
         let all = async {
             for writes in writes {
@@ -22,9 +32,15 @@ pub(crate) fn finish(py: Python<'_>, writes: &[BegunWrites]) -> PyResult<()> {
             }
         };
         // What has not ended by then is as if the process had been killed.
-        let _finished = tokio::time::timeout(PATIENCE, all).await;
+        let _finished = tokio::time::timeout_at(until.into(), all).await;
         Ok(())
     })
+}
+
+/// Begins the end of the process: all waits together take five seconds at most.
+#[pyfunction]
+pub(crate) fn begin_end() {
+    *ENDS_AT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PATIENCE);
 }
 
 /// Prepares the end of the process: waits for the begun writes of all engines, also of those that are gone, and until no other
@@ -37,7 +53,7 @@ pub(crate) fn end(py: Python<'_>) -> PyResult<()> {
             begun_writes()
         };
         let finished = finish(py, &all);
-        attach::end(py);
+        attach::end(py, patience());
         finished
     })
 }

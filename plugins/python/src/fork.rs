@@ -4,16 +4,16 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tessera_embedding::fork::{self, Inside};
 
-use crate::attach;
+use crate::attach::{self, detach};
 
 /// Enters the engine. During a fork, waits without the interpreter.
 pub(crate) fn enter(py: Python<'_>) -> Inside {
-    Inside::try_enter().unwrap_or_else(|| py.detach(Inside::enter))
+    Inside::try_enter().unwrap_or_else(|| detach(py, Inside::enter))
 }
 
 #[pyfunction]
 fn before_fork(py: Python<'_>) {
-    py.detach(fork::before);
+    detach(py, fork::before);
 }
 
 #[pyfunction]
@@ -29,6 +29,7 @@ fn after_fork_in_child() {
 /// Lets Python call the functions above at each fork.
 pub(crate) fn register(py: Python<'_>) -> PyResult<()> {
     fork::in_child(attach::forget);
+    fork::notice_all();
     let os = py.import("os")?;
     // Windows has no forks.
     let Ok(register) = os.getattr("register_at_fork") else {

@@ -34,7 +34,7 @@ mod _tessera {
     #[pymodule_export]
     use super::clock::ManualClock;
     #[pymodule_export]
-    use super::ending::end;
+    use super::ending::{begin_end, end};
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]

@@ -4,7 +4,7 @@
 //! operation does nothing, so that the engine gives the pass up, and the store is called afterwards. A store that says that it is
 //! immediate is called at once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -12,8 +12,8 @@ use std::task::Poll;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use tessera::Timestamp;
 use tessera::store::{Capabilities, Cause, StoreError, StoreOp, StoreReply, StoreService};
+use tessera::{SessionError, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::attach::attach;
@@ -26,6 +26,8 @@ tokio::task_local! {
 }
 
 thread_local! {
+    /// Whether this thread calls an immediate store in a pass of the engine.
+    static IN_PASS: Cell<bool> = const { Cell::new(false) };
     /// What a store has raised that is no error of the store, such as `KeyboardInterrupt`.
     static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
 }
@@ -38,6 +40,15 @@ pub(crate) fn in_loop<F: Future>(asyncio_loop: Py<PyAny>, call: F) -> impl Futur
 /// Raises in the calling thread what a store has raised there that is no error of the store.
 pub(crate) fn raised() -> PyResult<()> {
     RAISED.take().map_or(Ok(()), Err)
+}
+
+/// Refuses a call of the engine by code of an immediate store, or by the handler of a signal that interrupts it: the call would
+/// wait for its own thread.
+pub(crate) fn check_not_in_a_pass() -> Result<(), Failure> {
+    match IN_PASS.get() {
+        true => Err(Failure::Session(SessionError::Busy)),
+        false => Ok(()),
+    }
 }
 
 /// How the methods of a store return.
@@ -168,6 +179,14 @@ impl PythonStore {
         self.call_by(&CALL, "call", now, operation)
     }
 
+    /// Calls an immediate store while an instance of the component is in use.
+    fn call_in_pass(&self, now: u64, operation: &str) -> Called {
+        let before = IN_PASS.replace(true);
+        let called = self.call_here(now, operation);
+        IN_PASS.set(before);
+        called
+    }
+
     /// Waits for the reply that an immediate store did not have.
     fn call_later(&self, now: u64, operation: &str) -> Called {
         static LATER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -232,7 +251,7 @@ impl StoreService for PythonStore {
         let reply = match serde_json::to_string(op) {
             Err(_) => None,
             Ok(operation) => match self.0.manner {
-                Manner::Immediate => match self.call_here(now, &operation) {
+                Manner::Immediate => match self.call_in_pass(now, &operation) {
                     Called::Later => {
                         after_the_pass().await;
                         tokio::task::block_in_place(|| self.call_later(now, &operation)).reply()

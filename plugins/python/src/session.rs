@@ -19,8 +19,8 @@ use crate::wait::{at_once, wait};
 /// A list or dict that the program has, and may change.
 pub(crate) struct Lent {
     pub(crate) object: Py<PyAny>,
-    /// The field's JSON text in the engine.
-    pub(crate) stored: String,
+    /// The field's JSON text in the engine; `None` if the session was busy when it was set.
+    pub(crate) stored: Option<String>,
     /// The same, as this module writes the object.
     pub(crate) written: String,
 }

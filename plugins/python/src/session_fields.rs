@@ -51,7 +51,8 @@ impl Session {
         let mut changed = Vec::new();
         for (name, lent) in before {
             // A field that is gone, or that others have set, is not that of the object any more.
-            if self.json_of(&name)?.as_ref() != Some(&lent.stored) {
+            let stored = self.json_of(&name)?;
+            if stored.is_none() || lent.stored.is_some() && lent.stored != stored {
                 if self.is_lent(&name, &lent) {
                     self.forget_lent(&name);
                 }
@@ -73,7 +74,8 @@ impl Session {
             .map(|(name, _, now)| (name.clone(), Some(Value::Json(now.clone()))));
         session.update(changes).map_err(Failure::from)?;
         for (name, _, now) in &changed {
-            let stored = self.json_of(name)?.unwrap_or_default();
+            // The change is made, so that a session that is busy from here on is no failure.
+            let stored = self.json_of(name).ok().flatten();
             if let Some(current) = self.lent().get_mut(name) {
                 (current.stored, current.written) = (stored, now.clone());
             }
@@ -91,8 +93,9 @@ impl Session {
     /// The list or dict that the program has of a field whose JSON text in the engine is this one.
     fn lent_of(&self, py: Python<'_>, name: &str, stored: &str) -> Option<Py<PyAny>> {
         let lent = self.lent();
-        let of_name = lent.get(name).filter(|lent| lent.stored == stored)?;
-        Some(of_name.object.clone_ref(py))
+        let of_name = lent.get(name)?;
+        let is_same = of_name.stored.as_ref().is_none_or(|of_name| of_name == stored);
+        is_same.then(|| of_name.object.clone_ref(py))
     }
 
     /// Reads a field. A list or dict is the same object until the field is set.
@@ -108,7 +111,10 @@ impl Session {
             if let Some(object) = self.lent_of(py, name, &stored) {
                 return Ok(Some(object));
             }
-            if let Some(parsed) = parsed_before.take().filter(|parsed| parsed.stored == stored) {
+            if let Some(parsed) = parsed_before
+                .take()
+                .filter(|parsed| parsed.stored.as_ref() == Some(&stored))
+            {
                 let object = parsed.object.clone_ref(py);
                 let before = self.lent().insert(name.to_owned(), parsed);
                 drop(before);
@@ -119,7 +125,7 @@ impl Session {
             parsed_before = Some(Lent {
                 written: written(object.bind(py)).unwrap_or_default(),
                 object,
-                stored,
+                stored: Some(stored),
             });
         }
     }
@@ -132,12 +138,12 @@ impl Session {
         let read = read?;
         self.here()?.update(read.clone()).map_err(Failure::from)?;
         for ((name, value), (_, object)) in read.into_iter().zip(changes) {
-            // The change is made, so that a session that is busy from here on is no failure.
-            let stored = self.json_of(&name).ok().flatten();
-            let (Some(Value::Json(written)), Some(stored)) = (value, stored) else {
+            let Some(Value::Json(written)) = value else {
                 self.forget_lent(&name);
                 continue;
             };
+            // The change is made, so that a session that is busy from here on is no failure.
+            let stored = self.json_of(&name).ok().flatten();
             let kept = Lent {
                 object: object.unbind(),
                 stored,

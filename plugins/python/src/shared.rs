@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use tessera::Sessions;
 use tessera_embedding::{Engine, Made, Recipe};
 
+use crate::attach::detach;
 use crate::block::{block, close};
 use crate::border::guarded;
 use crate::ending::finish;
@@ -66,7 +67,7 @@ impl Shared {
 
     /// Completes the begun and queued writes and closes the store. Afterwards, calls that need it fail.
     pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(made) = py.detach(|| self.engine.begin_close()) else {
+        let Some(made) = detach(py, || self.engine.begin_close()) else {
             return Ok(());
         };
         if let Some(writes) = self.engine.writes_to_wait_for(&made) {

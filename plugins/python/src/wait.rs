@@ -8,11 +8,12 @@ use pyo3::prelude::*;
 use tessera_embedding::fork::Inside;
 use tessera_embedding::runtime;
 
+use crate::attach::detach;
 use crate::block::{go_on, waker};
 use crate::border::guarded;
 use crate::errors::Failure;
 use crate::fork;
-use crate::python_store::raised;
+use crate::python_store::{check_not_in_a_pass, raised};
 use crate::shared::Shared;
 
 /// Does something inside of the engine.
@@ -25,11 +26,12 @@ fn inside<T: Send>(
     shared: &Shared,
     work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
+    check_not_in_a_pass()?;
     if shared.engine.is_quick() {
         let _inside = fork::enter(py);
         return work();
     }
-    py.detach(|| {
+    detach(py, || {
         let _inside = Inside::enter();
         work()
     })
@@ -76,7 +78,7 @@ where
         raised()?;
         match polled {
             Poll::Ready(done) => Ok(done?),
-            Poll::Pending => py.detach(|| go_on(future, &waker)),
+            Poll::Pending => detach(py, || go_on(future, &waker)),
         }
     })
 }

@@ -13,7 +13,7 @@ from typing import Literal
 from . import _keys, _policy
 from ._keys import Keys
 from ._policy import Policy, Time
-from ._tessera import Claims, Engine, Clock, SessionSummary, end
+from ._tessera import Claims, Engine, Clock, SessionSummary, begin_end, end
 from ._times import milliseconds, moment
 from .errors import ConfigurationError, TesseraError
 from .stores import AsyncStore, Store
@@ -143,6 +143,7 @@ _open: weakref.WeakSet[Tessera] = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
+    begin_end()
     for made in list(_open):
         with contextlib.suppress(TesseraError):
             made.close()

@@ -10,6 +10,9 @@ _KeyList = list[tuple[str, bytes]]
 _T_co = TypeVar("_T_co", covariant=True)
 
 def component() -> str: ...
+def begin_end() -> None:
+    """Begins the end of the process: all waits together take five seconds at most."""
+
 def end() -> None:
     """Prepares the end of the process: waits for the writes that calls have begun, for some seconds at most."""
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -279,6 +280,97 @@ def test_changes_of_a_list_by_several_threads_are_all_in_the_last_save(sessions:
     assert not session.modified
     opened = sessions.open(token)
     assert sorted(opened["list"]) == [[number, turn] for number in range(4) for turn in range(50)]
+
+
+def test_a_list_is_kept_that_is_set_while_the_session_is_busy_right_afterwards(redis_url: str) -> None:
+    sessions = Tessera(redis_url, keys=KEYS)
+    session = sessions.create()
+    session.save()
+    stops = False
+
+    def touch() -> None:
+        while not stops:
+            try:
+                session.touch()
+            except errors.BusyError:
+                pass
+
+    def retried(call: Callable[[], Any]) -> Any:
+        while True:
+            try:
+                return call()
+            except errors.BusyError:
+                pass
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    threads = [threading.Thread(target=touch) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for turn in range(2000):
+            changing = [0]
+            retried(lambda: session.update({"list": changing}))
+            changing.append(turn)
+            retried(session.save)
+            assert retried(lambda: session["list"]) == [0, turn]
+    finally:
+        stops = True
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(interval)
+
+
+def test_what_an_immediate_store_raises_ends_the_call_that_it_was_raised_in() -> None:
+    from own_store import DictStore
+
+    class Interrupted(DictStore):
+        raises = False
+
+        def get(self, *arguments: Any) -> Any:
+            if self.raises:
+                self.raises = False
+                raise KeyboardInterrupt
+            return super().get(*arguments)
+
+    store = Interrupted()
+    sessions = Tessera(store, keys=KEYS)
+    token = sessions.create().save().token or ""
+
+    async def use() -> None:
+        store.raises = True
+        await sessions.aopen(token)
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(use())
+    sessions.create().save()
+
+
+def test_a_handler_that_interrupts_an_immediate_store_is_busy_and_waits_for_nothing() -> None:
+    from own_store import DictStore
+
+    seen: list[type[BaseException]] = []
+
+    class Interrupted(DictStore):
+        def get(self, *arguments: Any) -> Any:
+            signal.raise_signal(signal.SIGUSR1)
+            return super().get(*arguments)
+
+    sessions = Tessera(Interrupted(), keys=KEYS)
+    token = sessions.create().save().token or ""
+
+    def handle(*_: object) -> None:
+        try:
+            sessions.create().save()
+        except errors.BusyError as error:
+            seen.append(type(error))
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        sessions.open(token)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert seen
 
 
 def test_lists_of_one_session_in_many_threads_are_no_deadlock(sessions: Tessera) -> None:

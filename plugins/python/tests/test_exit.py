@@ -1,4 +1,4 @@
-"""The end of a process: writes that have begun are completed."""
+"""The end of a process: writes that have begun are completed, and threads that are in calls do no harm."""
 
 from __future__ import annotations
 
@@ -46,3 +46,78 @@ def test_a_begun_write_of_a_cancelled_task_is_completed_before_the_process_ends(
     program = PROGRAM.format(examples=str(EXAMPLES), closing=closing)
     subprocess.run(python("-c", program, str(ended)), check=True, timeout=60)
     assert ended.read_text() == "written"
+
+
+IN_DAEMONS = """
+import sys, threading, time
+sys.path.insert(0, {examples!r})
+from own_store import DictStore
+from tessera import Tessera
+
+class Slow(DictStore):
+    is_immediate = {is_immediate}
+
+    def get(self, *arguments):
+        time.sleep(0.005)
+        return super().get(*arguments)
+
+sessions = Tessera({store}, keys={{"k": b"-" * 32}})
+session = sessions.create()
+session["n"] = 0
+token = session.save().token
+working = threading.Barrier(7)
+
+def work():
+    working.wait()
+    while True:
+        try:
+            opened = sessions.open(token)
+            opened["n"] = time.monotonic()
+            opened.save()
+        except Exception:
+            pass
+
+for _ in range(6):
+    threading.Thread(target=work, daemon=True).start()
+working.wait()
+time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("store", ["blocking", "immediate", "redis"])
+def test_a_process_ends_while_daemon_threads_are_in_calls(store: str, redis_url: str) -> None:
+    program = IN_DAEMONS.format(
+        examples=str(EXAMPLES),
+        is_immediate=store == "immediate",
+        store=repr(redis_url) if store == "redis" else "Slow()",
+    )
+    running = [subprocess.Popen(python("-c", program), stderr=subprocess.PIPE, text=True) for _ in range(8)]
+    for process in running:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+
+
+AWAITED_LATE = """
+import asyncio, atexit, sys
+
+def late():
+    async def use():
+        session["bye"] = 1
+        await session.asave()
+        print((await sessions.aopen(token))["bye"])
+    asyncio.run(use())
+
+# Before the package registers its own, so that it runs after that.
+atexit.register(late)
+import tessera
+from tessera._tessera import Engine
+# The package does not close it.
+sessions = Engine(sys.argv[1], keys=[("k", b"-" * 32)])
+session = sessions.create()
+token = session.save().token
+"""
+
+
+def test_calls_are_awaited_by_the_last_functions_of_a_process(redis_url: str) -> None:
+    done = subprocess.run(python("-c", AWAITED_LATE, redis_url), check=True, timeout=60, capture_output=True, text=True)
+    assert done.stdout == "1\n", done.stderr

@@ -38,6 +38,40 @@ def test_an_event_loop_goes_on_while_a_child_connects_to_a_store_that_is_silent(
     subprocess.run(python(str(PROGRAM), "made_again_while_redis_is_silent", url), check=True, timeout=60)
 
 
+UNSEEN = """
+import ctypes, os, sys
+from tessera import Tessera, errors
+sessions = Tessera(sys.argv[1], keys={"k": b"-" * 32})
+token = sessions.create().save().token
+# As a server in C forks, whether it lets Python know or not.
+library = ctypes.PyDLL(None)
+child = library.fork()
+if child == 0:
+    if sys.argv[2] == "after":
+        library.PyOS_AfterFork_Child()
+    try:
+        session = sessions.open(token)
+        session["child"] = True
+        session.save()
+        os._exit(0 if sys.argv[1].startswith("redis") else 1)
+    except errors.ForkedError:
+        os._exit(1 if sys.argv[1].startswith("redis") else 0)
+    finally:
+        os._exit(2)
+assert os.waitpid(child, 0)[1] == 0
+session = sessions.open(token)
+assert ("child" in session) == sys.argv[1].startswith("redis")
+session.save()
+"""
+
+
+@pytest.mark.parametrize("hook", ["after", "none"])
+@pytest.mark.parametrize("store", ["redis", "sqlite"])
+def test_a_fork_that_python_does_not_see_is_as_any_other(store: str, hook: str, redis_url: str, tmp_path: Path) -> None:
+    url = redis_url if store == "redis" else f"sqlite:{tmp_path / 'sessions.db'}"
+    subprocess.run(python("-c", UNSEEN, url, hook), check=True, timeout=60)
+
+
 def test_a_store_in_memory_is_empty_in_a_child() -> None:
     program = """
 import os
