@@ -10,6 +10,8 @@ use tessera::{ConfigurationError, SessionError};
 use tessera_embedding::fork::Forked;
 use tessera_embedding::{EngineError, Report, chain};
 
+use crate::attach::Frame;
+
 /// Why a call has failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -74,6 +76,7 @@ impl From<PyErr> for Failure {
 }
 
 fn raise(message: String, report: Report) -> PyErr {
+    let _frame = Frame::enter();
     let raised = Python::attach(|py| {
         static OF_KIND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let of_kind = OF_KIND.import(py, "tessera.errors", "_of_kind")?;

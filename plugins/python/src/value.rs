@@ -5,6 +5,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use tessera::Value;
 
+use crate::attach::Frame;
 use crate::errors::invalid_value;
 
 /// The depth of lists and dicts beyond which a value is refused. It is less than the engine's, which has the last word.
@@ -26,6 +27,7 @@ pub(crate) fn to_python(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
 /// Parses JSON.
 pub(crate) fn parsed(py: Python<'_>, text: &str) -> PyResult<Py<PyAny>> {
     static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let _frame = Frame::enter();
     Ok(LOADS.import(py, "json", "loads")?.call1((text,))?.unbind())
 }
 
