@@ -47,13 +47,25 @@ def _unfit(name: str, reason: str) -> ConfigurationError:
     return ConfigurationError(f"{name} is not a key file: {reason}")
 
 
+# An exception of Python about a text has the text as an attribute. It stays in the `__context__` of what is raised while it is
+# handled, also with `from None`. So the functions below return what is wrong with a text, and their callers raise.
+
+
+def _loaded(text: str) -> tuple[Any, str | None]:
+    """The value of JSON, or what is wrong with the text."""
+    try:
+        return json.loads(text), None
+    except RecursionError:
+        return None, "it is nested too deeply"
+    except ValueError as error:
+        return None, f"see line {getattr(error, 'lineno', 1)}, column {getattr(error, 'colno', 1)}"
+
+
 def _parse(text: str, name: str) -> list[tuple[str, bytes]]:
     """Reads the text of a key file. No message quotes it."""
-    try:
-        file: Any = json.loads(text)
-    except ValueError as error:
-        where = getattr(error, "lineno", 1), getattr(error, "colno", 1)
-        raise _unfit(name, f"see line {where[0]}, column {where[1]}") from None
+    file, fault = _loaded(text)
+    if fault is not None:
+        raise _unfit(name, fault)
     keys = cast("dict[str, Any]", file).get("keys") if isinstance(file, dict) else None
     if not isinstance(keys, list) or not keys:
         raise _unfit(name, "it contains no key")
@@ -66,29 +78,42 @@ def _parse(text: str, name: str) -> list[tuple[str, bytes]]:
         id, secret = members["id"], members["secret"]
         if not isinstance(id, str) or not isinstance(secret, str):
             raise _unfit(name, "id and secret of a key are texts")
-        try:
-            ring.append((id, _base64url(secret)))
-        except ValueError:
-            raise _unfit(name, "a secret is not base64url without padding") from None
+        decoded = _base64url(secret)
+        if decoded is None:
+            raise _unfit(name, "a secret is not base64url without padding")
+        ring.append((id, decoded))
     return ring
 
 
-def _base64url(text: str) -> bytes:
-    if "=" in text or len(text) % 4 == 1:
-        raise ValueError
-    decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    if base64.urlsafe_b64encode(decoded).rstrip(b"=") != text.encode():
-        raise ValueError
-    return decoded
+def _base64url(text: str) -> bytes | None:
+    """The bytes of base64url without padding; ``None`` for any other text."""
+    if "=" in text or len(text) % 4 == 1 or not text.isascii():
+        return None
+    try:
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return None
+    return decoded if base64.urlsafe_b64encode(decoded).rstrip(b"=") == text.encode() else None
+
+
+def _text_of(path: str) -> tuple[str, str | None]:
+    """The text of a file, or why it cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read(_MAXIMUM_FILE_BYTES + 1), None
+    except OSError as error:
+        return "", str(error.strerror)
+    except UnicodeDecodeError:
+        return "", "it is not UTF-8"
 
 
 def _read(path: str) -> list[tuple[str, bytes]]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read(_MAXIMUM_FILE_BYTES + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigurationError(f"the key file {path} cannot be read: {reason}") from None
+    if path.lstrip().startswith(("{", "[")):
+        # No file, but the contents of one, which no message may quote.
+        raise ConfigurationError("keys has the contents of a key file: it takes its path, a mapping, or a list of keys")
+    text, fault = _text_of(path)
+    if fault is not None:
+        raise ConfigurationError(f"the key file {path} cannot be read: {fault}")
     if len(text) > _MAXIMUM_FILE_BYTES:
         raise _unfit(path, "it has more than 1 MiB")
     return _parse(text, path)

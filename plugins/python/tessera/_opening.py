@@ -32,7 +32,7 @@ def is_ours(text: str) -> bool:
         return False
     try:
         read: Any = json.loads(base64.b64decode(header + "=" * (-len(header) % 4), altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error):
+    except (ValueError, binascii.Error, RecursionError):
         return False
     return isinstance(read, dict) and cast("dict[str, Any]", read).get("typ") == "tessera+jwt"
 

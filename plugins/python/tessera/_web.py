@@ -12,12 +12,15 @@ from ._opening import Opened
 from ._steps import Steps, arun, run
 from ._tessera import Details, Grant, Session, SessionPage
 from .cookies import Cookie
-from .errors import ClosedError, DraftError, SessionError
+from .errors import ClosedError, DraftError, InvalidArgumentError, InvalidValueError, SessionError
 
 log = logging.getLogger("tessera")
 
 _MAXIMUM_FLASHES = 16
 _FLASH = "_flash."
+
+#: The errors of calls that have not reached the store. They leave the session as it was.
+_REFUSALS = (InvalidArgumentError, InvalidValueError, TypeError)
 
 Keep = Union[Literal["nothing", "everything"], Iterable[str]]
 
@@ -34,7 +37,8 @@ class RequestSession(MutableMapping[str, Any]):
 
     A request without a token, or with a token that opens no session, gets an empty draft. A draft is stored, and its token handed
     out, only if a field was set. Changes are saved before the response leaves, unless it is a server error (5xx) or the last
-    storing call failed. After ``destroy`` the session is an empty draft again.
+    storing call failed. A call that an invalid argument or value has kept from the store does not count. After ``destroy`` the
+    session is an empty draft again.
 
     Once the response has left, the session can be read, and every change raises :class:`~tessera.errors.ClosedError`.
     """
@@ -211,35 +215,49 @@ class RequestSession(MutableMapping[str, Any]):
             return None
         return await self._engine.alist(details.subject, current=details.public_id, cursor=cursor)
 
-    def _granting(self, method: str, *arguments: Any) -> Steps:
-        session, self._failed = self._change(), True
-        grant = yield session, method, arguments
+    def _storing(self, method: str, *arguments: Any) -> Steps:
+        session, had_failed = self._change(), self._failed
+        # Also a call that is cancelled has failed.
+        self._failed = True
+        try:
+            result = yield session, method, arguments
+        except _REFUSALS:
+            self._failed = had_failed
+            raise
         self._failed = False
+        return result
+
+    def _granting(self, method: str, *arguments: Any) -> Steps:
+        grant = yield from self._storing(method, *arguments)
         self._note(grant)
 
     def _destroying(self) -> Steps:
-        session, self._failed = self._change(), True
-        yield session, "destroy", ()
-        self._failed = False
+        yield from self._storing("destroy")
         self._update, self._token = "ended", None
         self._session = self._engine.create()
 
-    def following(self, field: str, before: object) -> Steps:
+    def following(self, field: str, before: object, status: int) -> Steps:
         """Logs the subject in that a framework has put into a field, or out if it has removed it from there.
 
-        ``before`` is the field's value at the beginning of the request.
+        ``before`` is the field's value at the beginning of the request. After a failed call, and with a server error, nobody is
+        logged in. A logout ends the session in any case.
         """
-        session = self._session
+        session, is_stored = self._session, status < 500 and not self._failed
+        if self._failed and session.details().status == "closed":
+            # The call has found that the session has ended.
+            return
         value, subject = session.get(field), session.subject
         named = None if value is None or value == "" else str(value)
         if named is not None:
             # A session that names a user is authenticated as one, however it came to that.
-            if named != subject and (value != before or subject is None):
+            if is_stored and named != subject and (value != before or subject is None):
                 yield from self._granting("authenticate", named, "everything")
             return
         if before is None or before == "":
             return
-        fields = dict(session.items())
+        fields = dict(session.items()) if is_stored else {}
+        if self._failed and status < 500:
+            self._warn_of_losses()
         yield from self._destroying()
         if fields:
             self._session.update(fields)
@@ -253,11 +271,14 @@ class RequestSession(MutableMapping[str, Any]):
     def finishing(self, status: int, cookie: Cookie) -> Steps:
         """Stores pending changes, renews and touches the session, and returns what the response needs."""
         self._left, error = True, None
-        if self._accessed and status < 500 and not self._failed:
-            try:
-                yield from self._keeping()
-            except SessionError as failed:
-                error = failed
+        if self._accessed and status < 500:
+            if self._failed:
+                self._warn_of_losses()
+            else:
+                try:
+                    yield from self._keeping()
+                except SessionError as failed:
+                    error = failed
         headers: list[tuple[str, str]] = []
         if self._update == "ended":
             headers += [("set-cookie", removal) for removal in cookie.remove_twins()]
@@ -280,17 +301,21 @@ class RequestSession(MutableMapping[str, Any]):
         """Whether the client has to learn of a new token, or of the end of its own."""
         return self._update is not None
 
-    @property
-    def has_failed(self) -> bool:
-        """Whether the last storing call has failed, so that pending changes are not stored."""
-        return self._failed
-
     @classmethod
     def unusable(cls, engine: Tessera, error: SessionError) -> RequestSession:
         """An empty session in place of one that could not be opened. It is not stored."""
         session = cls(engine, Opened(engine.create(), error.kind, None))
         session._failed = True
         return session
+
+    def _warn_of_losses(self) -> None:
+        try:
+            has_changes = self._session.modified
+        except SessionError:
+            # A call that was cancelled may still use the session.
+            has_changes = True
+        if has_changes:
+            log.warning("changes of a session are not stored, because the last call of the store has failed")
 
     def _keeping(self) -> Steps:
         session = self._session

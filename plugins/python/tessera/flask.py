@@ -58,11 +58,11 @@ class _Followed(Lazy):
         return found
 
     def follow(self, session: RequestSession, status: int) -> None:
-        """Logs the user of the field in or out."""
-        if self.error is not None or status >= 500 or self._user_field is None or session.has_failed:
+        """Logs the user of the field in or out. A server error keeps a login back, and no logout."""
+        if self.error is not None or self._user_field is None:
             return
         try:
-            run(session.following(self._user_field, self._user))
+            run(session.following(self._user_field, self._user, status))
         except SessionError as error:
             self.error = error
 
@@ -160,8 +160,8 @@ class TesseraSessions(SessionInterface):
 
     ``user_field``: if this field names another user than the session's subject when the response leaves, the session is
     authenticated as that user, and keeps its fields; if it names nobody any more, the session ends, and its other fields go to a
-    new one. So Flask-Login's ``login_user`` and ``logout_user`` are a login and a logout. ``None`` leaves logins to
-    ``session.tessera``.
+    new one. So Flask-Login's ``login_user`` and ``logout_user`` are a login and a logout. A response that is a server error (5xx)
+    carries out the logout alone. ``None`` leaves logins to ``session.tessera``.
     """
 
     session_class = FlaskSession

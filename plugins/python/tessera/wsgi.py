@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
@@ -30,6 +31,8 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+log = logging.getLogger("tessera")
+
 _KEY = "tessera.session"
 
 
@@ -45,7 +48,8 @@ class SessionMiddleware:
     """Provides each request with a session, and saves it before the response leaves.
 
     A session error that the application does not handle is answered with its status; if a save fails, the response is replaced
-    by the error.
+    by the error. Any other exception is raised to the server, unless the client's token has changed: it is then logged, and
+    answered with 500 and the cookie.
     """
 
     def __init__(self, app: Application, sessions: Tessera, cookie: Cookie | None = None) -> None:
@@ -66,19 +70,31 @@ class SessionMiddleware:
             merged = lazy.merged(headers, finished)
             return start_response(status, merged) if exc_info is None else start_response(status, merged, exc_info)
 
+        def answer(status: int, headers: list[tuple[str, str]], body: bytes) -> Iterable[bytes]:
+            merged = lazy.merged(headers, lazy.finish(500))
+            line = f"{status} {HTTPStatus(status).phrase}"
+            if has_started:
+                # It raises the exception if the headers have left already.
+                start_response(line, merged, sys.exc_info())
+            else:
+                start_response(line, merged)
+            return [body]
+
         try:
             body = self.app(environ, start)
             # A generator runs, and starts its response, only when it is iterated.
             return body if has_started or not isinstance(body, Iterator) else _Begun(body)
         except SessionError as error:
-            status, headers, text = problem(error)
-            merged = lazy.merged(headers, lazy.finish(500))
-            line = f"{status} {HTTPStatus(status).phrase}"
-            if has_started:
-                start_response(line, merged, sys.exc_info())
-            else:
-                start_response(line, merged)
-            return [text]
+            return answer(*problem(error))
+        except Exception:
+            session = lazy.session
+            if session is None or not session.has_news:
+                raise
+            # The client's token is that of a login or logout which has happened, and a server would answer without it.
+            text = b"Internal Server Error"
+            answered = answer(500, [("content-type", "text/plain"), ("content-length", str(len(text)))], text)
+            log.exception("the application has raised an exception after a login, a logout or a save")
+            return answered
 
 
 class _Begun:

@@ -112,6 +112,51 @@ def test_fields_of_a_failed_login_are_not_stored_in_the_session_before_it(over: 
     assert "role" not in sessions.open(token or "")
 
 
+def test_changes_that_a_failed_call_drops_are_in_the_log(over: Any, caplog: pytest.LogCaptureFixture) -> None:
+    store = Down()
+    sessions = Tessera(store, keys=KEYS)
+    token = sessions.create().save().token
+    is_changed = False
+
+    def view(session: Any) -> Any:
+        store.is_down = True
+        with pytest.raises(errors.OutageError):
+            session.authenticate("alice")
+        store.is_down = False
+        with pytest.raises(errors.InvalidArgumentError):
+            session.authenticate("")
+        if is_changed:
+            session["a"] = 1
+        return ok()
+
+    serve = over(sessions, view, COOKIE)
+    assert serve(cookie_of(token)).status == 200 and caplog.messages == []
+    is_changed = True
+    assert serve(cookie_of(token)).status == 200
+    assert caplog.messages == ["changes of a session are not stored, because the last call of the store has failed"]
+    assert "a" not in sessions.open(token or "")
+
+
+@pytest.mark.parametrize(
+    ("subject", "refusal"), [("", errors.InvalidArgumentError), (7, TypeError), ("alice", errors.InvalidValueError)]
+)
+def test_a_call_with_an_invalid_argument_or_value_drops_no_change(
+    sessions: Tessera, over: Any, subject: Any, refusal: type[Exception]
+) -> None:
+    def view(session: Any) -> Any:
+        session["cart"] = cart = list[object]()
+        cart.append(object() if refusal is errors.InvalidValueError else 1)
+        with pytest.raises(refusal):
+            session.authenticate(subject)
+        cart[:] = [2]
+        session.flash("a user has a name")
+        return ok()
+
+    token = over(sessions, view, COOKIE)().token
+    stored = sessions.open(token or "")
+    assert stored["cart"] == [2] and len(stored) == 2 and stored.subject is None
+
+
 def test_an_outage_is_503_and_never_a_visitor_without_a_login(over: Any) -> None:
     store = Down()
     sessions = Tessera(store, keys=KEYS, remembered_sessions=0)

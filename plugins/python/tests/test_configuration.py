@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import traceback
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,13 @@ def test_keys_come_from_a_file_from_objects_and_from_the_environment(
     Tessera("memory:").verify(token)
 
 
+def test_the_contents_of_a_key_file_in_place_of_its_path_are_refused_without_being_quoted() -> None:
+    contents = json.dumps({"keys": [{"id": "k", "secret": "c2VjcmV0"}]})
+    with pytest.raises(errors.ConfigurationError) as refused:
+        Tessera("memory:", keys=contents)
+    assert "c2VjcmV0" not in "".join(traceback.format_exception(refused.value))
+
+
 @pytest.mark.parametrize(
     "file",
     [
@@ -55,15 +64,39 @@ def test_keys_come_from_a_file_from_objects_and_from_the_environment(
         text({"id": "k", "secret": KEY + "="}),
         text({"id": "k", "secret": "s3cr3t!"}),
         text({"id": "k", "secret": KEY, "more": 1}),
+        text({"id": "k", "secret": KEY[:-1] + "\u00e9"}),
+        text({"id": "k", "secret": KEY[:-1] + "\ud800"}),
+        text({"id": "k", "secret": KEY}) + "}",
+        f'{{"keys": [{"7" * 5000}, "{KEY}"]}}',
+        "[" * 100_000,
+        f'{{"keys": ["{KEY}", {"[" * 100_000}',
+        b'{"keys": "' + KEY.encode() + b'\xff"}',
     ],
+    ids=lambda file: f"{len(file)}-{file[:8]!r}",
 )
-def test_a_file_that_has_no_keys_is_refused_without_being_quoted(tmp_path: Path, file: str) -> None:
+def test_a_file_that_has_no_keys_is_refused_without_being_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str | bytes
+) -> None:
     path = tmp_path / "keys.json"
-    path.write_text(file)
-    with pytest.raises(errors.ConfigurationError) as raised:
-        Tessera("memory:", keys=path)
-    assert str(path) in str(raised.value)
-    assert KEY not in str(raised.value) and "s3cr3t" not in str(raised.value)
+    path.write_bytes(file.encode() if isinstance(file, str) else file)
+    used = Tessera("memory:", keys=KEYS)
+
+    def refused(name: str, read: Callable[[], object]) -> None:
+        with pytest.raises(errors.ConfigurationError) as raised:
+            read()
+        assert name in str(raised.value)
+        assert KEY not in str(raised.value) and "s3cr3t" not in str(raised.value)
+        # The exceptions of Python about a text have it as an attribute.
+        assert raised.value.__context__ is None and raised.value.__cause__ is None
+
+    refused(str(path), lambda: Tessera("memory:", keys=path))
+    refused(str(path), lambda: used.replace_keys(path))
+    monkeypatch.setenv("TESSERA_KEY_FILE", str(path))
+    refused(str(path), lambda: Tessera("memory:"))
+    if isinstance(file, str) and file:
+        monkeypatch.delenv("TESSERA_KEY_FILE")
+        monkeypatch.setenv("TESSERA_KEYS", file)
+        refused("TESSERA_KEYS", lambda: Tessera("memory:"))
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

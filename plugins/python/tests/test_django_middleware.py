@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator
 
@@ -11,9 +12,11 @@ import pytest
 from applications import Down
 from conftest import KEYS, NOW
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.core.signals import request_finished
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 
+from tessera import errors
 from tessera.django import SessionMiddleware
 from tessera.django.sessions import SessionStore
 from tessera.testing import Clock
@@ -121,3 +124,61 @@ def test_asynchronous_requests_are_served(client: Client) -> None:
         assert (await browser.get("/?do=set", secure=True)).content == b"2"
 
     asyncio.run(use())
+
+
+@pytest.mark.parametrize("stranger", [{}, None, object()])
+def test_a_session_of_another_kind_leaves_the_response_as_it_is(stranger: object) -> None:
+    def page(request: HttpRequest) -> HttpResponse:
+        request.session["lost"] = True
+        request.session = stranger
+        return HttpResponse("page")
+
+    response = SessionMiddleware(page)(RequestFactory().get("/"))
+    assert (response.status_code, response.content, dict(response.cookies)) == (200, b"page", {})
+    assert not response.has_header("Cache-Control")
+
+
+class Body:
+    """A body of a response that notes its end."""
+
+    def __init__(self) -> None:
+        self.ends = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"page"])
+
+    def close(self) -> None:
+        self.ends += 1
+
+
+@pytest.mark.parametrize("fails_at", ["load", "save"])
+def test_a_response_that_an_error_replaces_is_closed_and_the_request_finishes_once(store: Down, fails_at: str) -> None:
+    body, finished = Body(), list[object]()
+
+    def page(request: HttpRequest) -> StreamingHttpResponse:
+        store.is_down = True
+        with contextlib.suppress(errors.OutageError):
+            request.session["a"] = 1
+        return StreamingHttpResponse(body)
+
+    def note(**_: object) -> None:
+        finished.append(body.ends)
+
+    with override_settings(TESSERA={"store": store, "keys": KEYS, "remembered_sessions": 0}):
+        session = SessionStore()
+        session.create()
+        request = RequestFactory(HTTP_COOKIE=f"{settings.SESSION_COOKIE_NAME}={session.session_key}").get("/")
+
+        def view(request: HttpRequest) -> StreamingHttpResponse:
+            if fails_at == "save":
+                request.session.get("a")
+            return page(request)
+
+        request_finished.connect(note)
+        try:
+            response = SessionMiddleware(view)(request)
+            assert response.status_code == 503 and finished == []
+            response.close()
+        finally:
+            request_finished.disconnect(note)
+    assert (body.ends, finished) == (1, [1])

@@ -19,6 +19,7 @@ from own_stores import Asynchronous
 from tessera import errors
 from tessera.django import engine
 from tessera.django.sessions import SessionStore
+from tessera.testing import Clock
 
 USER = "_auth_user_id"
 
@@ -91,6 +92,55 @@ def test_values_of_one_type_replace_equal_values_of_another(session: SessionStor
     session.save()
     again = reopened(session)
     assert again["a"] is True and again["b"] == [True]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([1, {"a": 0}], [True, {"a": False}]),
+        ([1], [1.0]),
+        ([[True]], [[1]]),
+        ({"a": {"b": 1.0}}, {"a": {"b": 1}}),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        (0.0, -0.0),
+        ([0.0], [-0.0]),
+        ([1, 2], [1]),
+        ([1], {"a": 1}),
+    ],
+)
+def test_a_value_that_is_written_in_another_way_replaces_an_equal_one(
+    session: SessionStore, before: object, after: object
+) -> None:
+    session["v"] = before
+    session.save()
+    again = reopened(session)
+    again["v"] = after
+    again.save()
+    assert repr(reopened(session)["v"]) == repr(after)
+
+
+def test_a_value_that_is_written_alike_is_no_change(session: SessionStore) -> None:
+    value = {"a": [1, 1.0, True, None, "x", {"b": []}]}
+    session["v"] = value
+    session.save()
+    one, two = reopened(session), reopened(session)
+    one["v"] = {"a": [1, 1.0, True, None, "x", {"b": []}]}
+    two["v"] = "of another request"
+    two.save()
+    one.save()
+    assert reopened(session)["v"] == "of another request"
+
+
+def test_a_value_that_contains_itself_is_refused(session: SessionStore) -> None:
+    one, other = list[object](), list[object]()
+    session["v"] = one
+    session.save()
+    session._opened["v"] = one
+    one.append(one)
+    other.append(other)
+    session["v"] = other
+    with pytest.raises(errors.InvalidValueError):
+        session.save()
 
 
 def test_delete_ends_this_session_or_that_of_a_key(session: SessionStore) -> None:
@@ -321,6 +371,19 @@ def test_an_expiry_of_a_session_is_enforced_by_the_store(session: SessionStore) 
     again = reopened(session)
     assert again.get("a") is None and again.session_key is None
     assert not session.exists(session.session_key or "")
+
+
+def test_a_key_does_not_exist_after_the_end_that_its_expiry_sets(clock: Clock) -> None:
+    with override_settings(TESSERA={"store": "memory:", "keys": KEYS, "clock": clock}):
+        session = SessionStore()
+        session.set_expiry(10)
+        session.save()
+        key = session.session_key or ""
+        clock.advance(9_999)
+        assert SessionStore().exists(key)
+        clock.advance(1)
+        assert not SessionStore().exists(key) and not asyncio.run(SessionStore().aexists(key))
+        assert SessionStore(key).load() == {}
 
 
 @pytest.fixture

@@ -124,3 +124,91 @@ def test_flask_flashes_and_flask_login_work(sessions: Tessera) -> None:
     after = client.get("/", base_url=base).json
     assert after["user"] is None
     assert sessions.list("alice").items == sessions.list("bob").items == ()
+
+
+@pytest.mark.parametrize("fails_before", [False, True])
+def test_a_server_error_keeps_a_login_back_and_no_logout(fails_before: bool) -> None:
+    store = Down()
+    sessions = Tessera(store, keys=KEYS)
+    app = new_app(sessions)
+
+    @app.get("/login/<int:status>")
+    def login(status: int) -> Any:
+        login_user(User("alice"))
+        return "", status
+
+    @app.get("/logout")
+    def logout() -> Any:
+        flask.session["lost"] = True
+        if fails_before:
+            store.is_down = True
+            with pytest.raises(errors.OutageError):
+                flask.session.tessera.save()  # type: ignore[attr-defined]
+            store.is_down = False
+        logout_user()
+        raise ValueError("after the logout")
+
+    @app.get("/")
+    def home() -> Any:
+        return {"user": current_user.get_id(), "fields": list(flask.session)}
+
+    client = app.test_client()
+    base = "https://localhost"
+    assert client.get("/login/500", base_url=base).status_code == 500
+    assert client.get_cookie(COOKIE.name) is None and sessions.list("alice").items == ()
+    client.get("/login/200", base_url=base)
+    cookie = client.get_cookie(COOKIE.name)
+    assert cookie is not None and sessions.open(cookie.value).subject == "alice"
+    response = client.get("/logout", base_url=base)
+    assert (response.status_code, response.headers["Cache-Control"]) == (500, "no-store")
+    assert client.get_cookie(COOKIE.name) is None
+    with pytest.raises(errors.NotLoggedInError):
+        sessions.open(cookie.value)
+    client.set_cookie(COOKIE.name, cookie.value, secure=True)
+    assert client.get("/", base_url=base).json == {"user": None, "fields": []}
+
+
+def test_a_logout_that_the_store_has_not_carried_out_is_no_server_error_of_the_view() -> None:
+    store = Down()
+    sessions = Tessera(store, keys=KEYS)
+    app = new_app(sessions)
+
+    @app.get("/logout")
+    def logout() -> Any:
+        logout_user()
+        store.is_down = True
+        return "", 500
+
+    # A store that is down refuses only reads and replacements.
+    store.delete = store.get  # type: ignore[method-assign]
+    session = sessions.create()
+    session["_user_id"] = "alice"
+    client = app.test_client()
+    client.set_cookie(COOKIE.name, session.authenticate("alice").token or "", secure=True)
+    response = client.get("/logout", base_url="https://localhost")
+    assert (response.status_code, response.headers.getlist("Set-Cookie")) == (503, [])
+
+
+def test_a_logout_after_a_failed_save_ends_the_session_and_the_log_names_the_loss(caplog: pytest.LogCaptureFixture) -> None:
+    store = Down()
+    sessions = Tessera(store, keys=KEYS)
+    app = new_app(sessions)
+
+    @app.get("/logout")
+    def logout() -> Any:
+        flask.session["lost"] = True
+        store.is_down = True
+        with pytest.raises(errors.OutageError):
+            flask.session.tessera.save()  # type: ignore[attr-defined]
+        store.is_down = False
+        logout_user()
+        return ""
+
+    session = sessions.create()
+    session["_user_id"] = "alice"
+    token = session.authenticate("alice").token or ""
+    client = app.test_client()
+    client.set_cookie(COOKIE.name, token, secure=True)
+    assert client.get("/logout", base_url="https://localhost").status_code == 200
+    assert client.get_cookie(COOKIE.name) is None and sessions.list("alice").items == ()
+    assert caplog.messages == ["changes of a session are not stored, because the last call of the store has failed"]

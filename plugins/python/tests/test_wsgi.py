@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import inspect
 import sys
 from typing import Any
 
 import pytest
-from applications import Down, call_wsgi, cookie_of
+from applications import COOKIE, Down, call_wsgi, cookie_of
 from conftest import KEYS
 
 from tessera import Tessera, errors
+from tessera._opening import tokens_of
 from tessera.wsgi import SessionMiddleware, session_of
 
 
@@ -60,3 +63,68 @@ def test_a_session_that_is_first_used_after_the_response_is_refused(sessions: Te
         return [b"late"]
 
     assert call_wsgi(SessionMiddleware(app, sessions)).body == b"late"
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+@pytest.mark.parametrize("is_generator", [False, True])
+@pytest.mark.parametrize("does", ["log in", "log out"])
+def test_an_exception_after_a_login_or_logout_does_not_lose_the_clients_cookie(
+    sessions: Tessera, caplog: pytest.LogCaptureFixture, does: str, is_generator: bool, has_begun: bool
+) -> None:
+    before = sessions.create().authenticate("bob").token or ""
+
+    def fail(environ: Any, start_response: Any) -> Any:
+        session = session_of(environ)
+        session.authenticate("alice") if does == "log in" else session.destroy()
+        if has_begun:
+            start_response("200 OK", [("x-app", "1")])
+        raise ValueError("after the call")
+
+    def generate(environ: Any, start_response: Any) -> Any:
+        yield fail(environ, start_response)
+
+    answer = call_wsgi(SessionMiddleware(generate if is_generator else fail, sessions), cookie_of(before))
+    assert (answer.status, answer.body, answer.one("x-app")) == (500, b"Internal Server Error", None)
+    assert answer.one("cache-control") == "no-store"
+    assert [record.exc_info and record.exc_info[0] for record in caplog.records] == [ValueError]
+    with pytest.raises(errors.NotLoggedInError):
+        sessions.open(before)
+    if does == "log in":
+        assert sessions.open(answer.token or "").subject == "alice"
+    else:
+        assert (answer.one("set-cookie") or "").startswith("__Host-tessera=; Path=/; Max-Age=0")
+
+
+@pytest.mark.parametrize("uses_the_session", [False, True])
+def test_an_exception_that_loses_no_cookie_reaches_the_server(sessions: Tessera, uses_the_session: bool) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        if uses_the_session:
+            session_of(environ)["a"] = 1
+        raise ValueError("without a call")
+
+    with pytest.raises(ValueError, match="without a call"):
+        call_wsgi(SessionMiddleware(app, sessions))
+
+
+def test_an_exception_after_the_headers_have_left_reaches_the_server(sessions: Tessera) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        session_of(environ).authenticate("alice")
+        start_response("200 OK", [])(b"sent")
+        raise ValueError("too late")
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        if exc_info is not None:
+            raise exc_info[1]
+        return lambda _: None
+
+    with pytest.raises(ValueError, match="too late"):
+        SessionMiddleware(app, sessions)({}, start_response)
+
+
+def test_a_nested_cookie_is_foreign_to_an_application_with_a_deep_stack() -> None:
+    nested = base64.b64encode(b"[" * 255).decode().rstrip("=") + ".x"
+
+    def at_depth(depth: int) -> object:
+        return tokens_of([cookie_of(nested)], COOKIE.name) if depth == 0 else at_depth(depth - 1)
+
+    assert at_depth(sys.getrecursionlimit() - len(inspect.stack()) - 100) == []

@@ -39,8 +39,11 @@ class SessionMiddleware(DjangoMiddleware):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Saves the session, and sets the cookie."""
         session = request.session
+        if not isinstance(session, self.SessionStore):
+            # A view has put another object in its place.
+            return super().process_response(request, response)
         if session._error is not None:
-            return _answer(session._error)
+            return _answer(session._error, response)
         try:
             if session.accessed and "Cache-Control" not in response.headers:
                 # A browser revalidates before it shows a page of a session that may have ended.
@@ -48,7 +51,7 @@ class SessionMiddleware(DjangoMiddleware):
             response = super().process_response(request, response)
         except SessionError as error:
             # The response would report changes that are not stored.
-            return _answer(error)
+            return _answer(error, response)
         if session.accessed and response.status_code < 500 and session._upkeep():
             _set_cookie(response, session)
         if settings.SESSION_COOKIE_NAME in response.cookies:
@@ -86,9 +89,13 @@ def _set_cookie(response: HttpResponseBase, session: Any) -> None:
     patch_vary_headers(response, ("Cookie",))
 
 
-def _answer(error: SessionError) -> HttpResponse:
+def _answer(error: SessionError, replaced: HttpResponseBase | None = None) -> HttpResponse:
     status, headers, body = problem(error)
     response = HttpResponse(body, status=status)
+    if replaced is not None:
+        # The files and streams of the replaced response are closed with this one. Its own `close` would send `request_finished`
+        # before the request has finished, and a second time.
+        response._resource_closers.extend(replaced._resource_closers)
     for name, value in headers:
         response.headers[name] = value
     return response

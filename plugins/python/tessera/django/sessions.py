@@ -59,8 +59,7 @@ class SessionStore(SessionBase):
             self._error = error
             raise
         session: Session = found.session
-        until = session.get(_UNTIL)
-        if found.token is not None and isinstance(until, int) and until <= engine()._now():
+        if found.token is not None and _has_passed(session):
             yield session, "destroy", ()
             found.token = None
         self._session_key = found.token
@@ -169,10 +168,10 @@ class SessionStore(SessionBase):
         if not session_key:
             return False
         try:
-            yield engine(), "open", (session_key,)
+            session = yield engine(), "open", (session_key,)
         except NotLoggedInError:
             return False
-        return True
+        return not _has_passed(session)
 
     def exists(self, session_key: str | None) -> bool:
         """Whether a token opens a session."""
@@ -261,6 +260,32 @@ def _until(data: dict[str, Any]) -> int | None:
     return engine()._now() + milliseconds(expiry) if expiry else None
 
 
+def _has_passed(session: Session) -> bool:
+    """Whether the moment at which ``set_expiry`` ends the session has passed."""
+    until = session.get(_UNTIL)
+    return isinstance(until, int) and until <= engine()._now()
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values are written alike: ``==`` takes True for 1 and for 1.0, and ignores the order of a dict."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(_is_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    # Zero has a sign.
+    return repr(one) == repr(other) if isinstance(one, float) else bool(one == other)
+
+
+def _differs(before: Any, value: Any) -> bool:
+    try:
+        return not _is_same(before, value)
+    except RecursionError:
+        # The session refuses a value that is nested so deeply.
+        return True
+
+
 def _write(session: Session, data: dict[str, Any]) -> None:
     """Sets the fields that differ, and removes those that are gone."""
     absent = object()
@@ -270,7 +295,7 @@ def _write(session: Session, data: dict[str, Any]) -> None:
     for name, value in wanted.items():
         before = session.get(name, absent)
         # A list or dict that is the same object is compared by the session itself.
-        if before is not value and (type(before) is not type(value) or before != value):
+        if before is not value and _differs(before, value):
             changes[name] = value
     if changes:
         session.update(changes)
