@@ -92,9 +92,10 @@ impl Session {
 
     /// The list or dict that the program has of a field whose JSON text in the engine is this one.
     fn lent_of(&self, py: Python<'_>, name: &str, stored: &str) -> Option<Py<PyAny>> {
-        let lent = self.lent();
-        let of_name = lent.get(name)?;
-        let is_same = of_name.stored.as_ref().is_none_or(|of_name| of_name == stored);
+        let mut lent = self.lent();
+        let of_name = lent.get_mut(name)?;
+        // A text that was not known when the field was set is that of the first look.
+        let is_same = of_name.stored.get_or_insert_with(|| stored.to_owned()) == stored;
         is_same.then(|| of_name.object.clone_ref(py))
     }
 
