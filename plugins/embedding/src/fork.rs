@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_micros(200);
 thread_local! {
     /// The pause of the runtime during a fork of this thread.
     static PAUSED: RefCell<Option<Pause>> = const { RefCell::new(None) };
+    /// The number of times that this thread is in the engine.
+    static OWN: Cell<usize> = const { Cell::new(0) };
     /// The process that this thread forks.
     static FORKED_HERE: Cell<Option<u32>> = const { Cell::new(None) };
 }
@@ -58,6 +60,7 @@ impl Inside {
 
     fn counted() -> Self {
         INSIDE.fetch_add(1, Ordering::SeqCst);
+        OWN.set(OWN.get() + 1);
         Self {
             generation: generation(),
         }
@@ -78,6 +81,7 @@ impl Drop for Inside {
     fn drop(&mut self) {
         // A child counts from the beginning.
         if self.generation == generation() {
+            OWN.set(OWN.get().saturating_sub(1));
             INSIDE.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -110,7 +114,8 @@ pub fn notice_all() {
 pub fn before() {
     FORKING.fetch_add(1, Ordering::SeqCst);
     let until = Instant::now() + PATIENCE;
-    while INSIDE.load(Ordering::SeqCst) > 0 && Instant::now() < until {
+    // A store that forks is in the engine itself.
+    while INSIDE.load(Ordering::SeqCst) > OWN.get() && Instant::now() < until {
         std::thread::sleep(PAUSE);
     }
     PAUSED.set(runtime::pause(PATIENCE));
@@ -139,6 +144,7 @@ fn begin_as_child() {
     std::mem::forget(PAUSED.take());
     let parent = advance();
     INSIDE.store(0, Ordering::SeqCst);
+    OWN.set(0);
     FORKING.store(0, Ordering::SeqCst);
     runtime::forget();
     begun::forget();

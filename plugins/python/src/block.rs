@@ -44,14 +44,15 @@ where
     F: Future<Output = Result<T, Failure>> + Send,
 {
     let waker = waker();
-    detach(py, || {
+    let done = detach(py, || {
         std::thread::current().unpark();
         go_on(pin!(future), &waker)
-    })
+    });
+    Ok(done?)
 }
 
-/// Polls a future in this thread whenever it is woken.
-pub(crate) fn go_on<T, F>(mut future: Pin<&mut F>, waker: &Waker) -> PyResult<T>
+/// Polls a future in this thread, which is detached from the interpreter, whenever it is woken.
+pub(crate) fn go_on<T, F>(mut future: Pin<&mut F>, waker: &Waker) -> Result<T, Failure>
 where
     F: Future<Output = Result<T, Failure>> + ?Sized,
 {
@@ -61,12 +62,12 @@ where
         std::thread::park_timeout(LOOKS_FOR_SIGNALS);
         let polled = {
             let _inside = Inside::enter();
-            let _runtime = runtime::enter().map_err(Failure::from)?;
+            let _runtime = runtime::enter()?;
             future.as_mut().poll(&mut context)
         };
         raised()?;
         match polled {
-            Poll::Ready(done) => return Ok(done?),
+            Poll::Ready(done) => return done,
             Poll::Pending => attach(|py| py.check_signals()).unwrap_or(Ok(()))?,
         }
     }

@@ -1,6 +1,6 @@
 //! The end of an engine, and of the process: both wait for the writes that calls have begun.
 
-use std::sync::{Mutex, PoisonError};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
@@ -14,12 +14,13 @@ use crate::{attach, fork};
 /// The longest time for which begun writes are waited for: at a close, and at the end of the process for everything.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The moment at which the end of the process is not put off any longer.
-static ENDS_AT: Mutex<Option<Instant>> = Mutex::new(None);
+thread_local! {
+    /// The moment at which this thread does not put off the end of the process any longer.
+    static ENDS_AT: Cell<Option<Instant>> = const { Cell::new(None) };
+}
 
 fn patience() -> Instant {
-    let ends_at = *ENDS_AT.lock().unwrap_or_else(PoisonError::into_inner);
-    ends_at.unwrap_or_else(|| Instant::now() + PATIENCE)
+    ENDS_AT.get().unwrap_or_else(|| Instant::now() + PATIENCE)
 }
 
 /// Waits for the writes, each of which the time-out of its store ends.
@@ -40,7 +41,7 @@ pub(crate) fn finish(py: Python<'_>, writes: &[BegunWrites]) -> PyResult<()> {
 /// Begins the end of the process: all waits together take five seconds at most.
 #[pyfunction]
 pub(crate) fn begin_end() {
-    *ENDS_AT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PATIENCE);
+    ENDS_AT.set(Some(Instant::now() + PATIENCE));
 }
 
 /// Prepares the end of the process: waits for the begun writes of all engines, also of those that are gone, and until no other
@@ -54,6 +55,7 @@ pub(crate) fn end(py: Python<'_>) -> PyResult<()> {
         };
         let finished = finish(py, &all);
         attach::end(py, patience());
+        ENDS_AT.set(None);
         finished
     })
 }

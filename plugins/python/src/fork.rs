@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tessera_embedding::fork::{self, Inside};
 
-use crate::attach::{self, detach};
+use crate::attach::{Frame, detach};
 
 /// Enters the engine. During a fork, waits without the interpreter.
 pub(crate) fn enter(py: Python<'_>) -> Inside {
@@ -13,7 +13,9 @@ pub(crate) fn enter(py: Python<'_>) -> Inside {
 
 #[pyfunction]
 fn before_fork(py: Python<'_>) {
-    detach(py, fork::before);
+    // A thread that may not go on stands still here, and not while the fork keeps others out of the engine.
+    let _frame = Frame::enter();
+    py.detach(fork::before);
 }
 
 #[pyfunction]
@@ -26,9 +28,9 @@ fn after_fork_in_child() {
     fork::after_in_child();
 }
 
-/// Lets Python call the functions above at each fork.
-pub(crate) fn register(py: Python<'_>) -> PyResult<()> {
-    fork::in_child(attach::forget);
+/// Lets Python call the functions above at each fork, and a child `in_child` before anything else.
+pub(crate) fn register(py: Python<'_>, in_child: fn()) -> PyResult<()> {
+    fork::in_child(in_child);
     fork::notice_all();
     let os = py.import("os")?;
     // Windows has no forks.

@@ -26,6 +26,12 @@ mod wait;
 
 use pyo3::prelude::*;
 
+/// Leaves the state of the parent's threads.
+fn in_child() {
+    attach::forget();
+    python_store::forget();
+}
+
 /// The extension module.
 #[pymodule(gil_used = true)]
 mod _tessera {
@@ -65,6 +71,6 @@ mod _tessera {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        fork::register(module.py())
+        fork::register(module.py(), in_child)
     }
 }

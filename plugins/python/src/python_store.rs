@@ -51,6 +51,11 @@ pub(crate) fn check_not_in_a_pass() -> Result<(), Failure> {
     }
 }
 
+/// Begins anew, in a process that was forked by a store of this thread.
+pub(crate) fn forget() {
+    IN_PASS.set(false);
+}
+
 /// How the methods of a store return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {

@@ -5,11 +5,13 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 use tessera::{SessionPage, SessionSummary, Status, Timestamp};
 
+use crate::attach::Frame;
 use crate::value;
 
 /// A time as a `datetime` in UTC. One beyond the year 9999 is the last of that year.
 pub(crate) fn moment(py: Python<'_>, at: Timestamp) -> PyResult<Py<PyAny>> {
     static MOMENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let _frame = Frame::enter();
     let moment = MOMENT.import(py, "tessera._times", "moment")?;
     Ok(moment.call1((at.as_millis(),))?.unbind())
 }

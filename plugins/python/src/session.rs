@@ -153,10 +153,12 @@ fn keep_of(keep: &Bound<'_, PyAny>) -> Result<KeepFields, Failure> {
 #[pymethods]
 impl Session {
     fn save(&self, py: Python<'_>) -> PyResult<Grant> {
-        self.settle(py)?;
-        let session = self.inner()?;
-        let grant = wait(py, &self.shared, async { Ok(session.save().await?) })?;
-        Ok(self.grant(grant))
+        guarded(|| {
+            self.settle(py)?;
+            let session = self.inner()?;
+            let grant = wait(py, &self.shared, async { Ok(session.save().await?) })?;
+            Ok(self.grant(grant))
+        })
     }
 
     fn asave(slf: &Bound<'_, Self>) -> PyResult<Call> {
@@ -164,10 +166,12 @@ impl Session {
     }
 
     fn rotate(&self, py: Python<'_>) -> PyResult<Grant> {
-        self.settle(py)?;
-        let session = self.inner()?;
-        let grant = wait(py, &self.shared, async { Ok(session.rotate().await?) })?;
-        Ok(self.grant(grant))
+        guarded(|| {
+            self.settle(py)?;
+            let session = self.inner()?;
+            let grant = wait(py, &self.shared, async { Ok(session.rotate().await?) })?;
+            Ok(self.grant(grant))
+        })
     }
 
     fn arotate(slf: &Bound<'_, Self>) -> PyResult<Call> {
@@ -181,13 +185,15 @@ impl Session {
         subject: &Bound<'_, PyString>,
         keep: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Grant> {
-        let subject = argument("subject", subject)?;
-        let keep = keep.map_or(Ok(KeepFields::Nothing), keep_of)?;
-        self.settle(py)?;
-        let session = self.inner()?;
-        let call = async { Ok(session.authenticate_keeping(subject, &keep).await?) };
-        let grant = wait(py, &self.shared, call)?;
-        Ok(self.grant(grant))
+        guarded(|| {
+            let subject = argument("subject", subject)?;
+            let keep = keep.map_or(Ok(KeepFields::Nothing), keep_of)?;
+            self.settle(py)?;
+            let session = self.inner()?;
+            let call = async { Ok(session.authenticate_keeping(subject, &keep).await?) };
+            let grant = wait(py, &self.shared, call)?;
+            Ok(self.grant(grant))
+        })
     }
 
     #[pyo3(signature = (subject, keep=None))]
@@ -197,7 +203,7 @@ impl Session {
         keep: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Call> {
         let subject = argument("subject", subject)?.to_owned();
-        let keep = keep.map_or(Ok(KeepFields::Nothing), keep_of)?;
+        let keep = guarded(|| Ok(keep.map_or(Ok(KeepFields::Nothing), keep_of)?))?;
         Self::granting(slf, move |session| async move {
             session.authenticate_keeping(&subject, &keep).await
         })
@@ -264,9 +270,11 @@ impl Session {
     }
 
     fn details(&self, py: Python<'_>) -> PyResult<Details> {
-        self.settle(py)?;
-        let session = self.here()?;
-        at_once(py, &self.shared, || Ok(session.details()?)).map(Details)
+        guarded(|| {
+            self.settle(py)?;
+            let session = self.here()?;
+            at_once(py, &self.shared, || Ok(session.details()?)).map(Details)
+        })
     }
 
     #[getter]

@@ -173,7 +173,7 @@ impl Session {
         class: &PyOnceLock<Py<PyAny>>,
         name: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
-        class.import(slf.py(), "collections.abc", name)?.call1((slf,))
+        guarded(|| class.import(slf.py(), "collections.abc", name)?.call1((slf,)))
     }
 }
 

@@ -78,7 +78,7 @@ where
         raised()?;
         match polled {
             Poll::Ready(done) => Ok(done?),
-            Poll::Pending => detach(py, || go_on(future, &waker)),
+            Poll::Pending => Ok(detach(py, || go_on(future, &waker))?),
         }
     })
 }

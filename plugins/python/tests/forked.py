@@ -250,5 +250,27 @@ def made_again_while_redis_is_silent(store: str) -> None:
     sessions.open(token)
 
 
+def store_that_forks(store: str) -> None:
+    sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+    from own_store import DictStore
+
+    def in_store() -> None:
+        # The engine of the child is its own.
+        sessions = Tessera(store, keys=KEYS)
+        sessions.open(sessions.create().save().token or "")
+
+    class Forks(DictStore):
+        def get(self, now: int, key: str, fresh: bool) -> Any:
+            in_child(in_store)
+            return super().get(now, key, fresh)
+
+    for is_immediate in (True, False):
+        own = Forks()
+        own.is_immediate = is_immediate  # type: ignore[misc]
+        sessions = Tessera(own, keys=KEYS)
+        token = sessions.create().save().token or ""
+        sessions.open(token)
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](sys.argv[2])

@@ -49,8 +49,17 @@ def test_a_begun_write_of_a_cancelled_task_is_completed_before_the_process_ends(
 
 
 IN_DAEMONS = """
-import sys, threading, time
+import asyncio, atexit, os, sys, threading, time
 sys.path.insert(0, {examples!r})
+
+def late():
+    # Threads meet the end of the sessions before that of the interpreter.
+    time.sleep(0.2)
+    other = Tessera("memory:", keys=keys).create()
+    other["late"] = True
+    other.save()
+
+atexit.register(late)
 from own_store import DictStore
 from tessera import Tessera
 
@@ -61,19 +70,40 @@ class Slow(DictStore):
         time.sleep(0.005)
         return super().get(*arguments)
 
-sessions = Tessera({store}, keys={{"k": b"-" * 32}})
+keys = {{"k": b"-" * 32}}
+sessions = Tessera({store}, keys=keys)
 session = sessions.create()
 session["n"] = 0
 token = session.save().token
 working = threading.Barrier(7)
 
+def save():
+    opened = sessions.open(token)
+    opened["n"] = time.monotonic()
+    opened.save()
+
+def read():
+    details = session.details()
+    details.expires_at, details.ends_at, list(session.keys()), list(session.items())
+
+def keep():
+    sessions.create().authenticate("alice", keep=(name for name in ["n"] * 50))
+
+def forget():
+    sessions.aopen(token).close()
+    sessions.aopen(token)
+
+def fork():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
 def work():
     working.wait()
     while True:
         try:
-            opened = sessions.open(token)
-            opened["n"] = time.monotonic()
-            opened.save()
+            {work}()
         except Exception:
             pass
 
@@ -83,17 +113,32 @@ working.wait()
 time.sleep(0.05)
 """
 
+WORK = [
+    ("save", "blocking"),
+    ("save", "immediate"),
+    ("save", "redis"),
+    ("read", "redis"),
+    ("keep", "redis"),
+    ("forget", "redis"),
+    ("fork", "redis"),
+]
 
-@pytest.mark.parametrize("store", ["blocking", "immediate", "redis"])
-def test_a_process_ends_while_daemon_threads_are_in_calls(store: str, redis_url: str) -> None:
+
+@pytest.mark.parametrize(("work", "store"), WORK)
+def test_a_process_ends_while_daemon_threads_are_in_calls(work: str, store: str, redis_url: str) -> None:
     program = IN_DAEMONS.format(
         examples=str(EXAMPLES),
         is_immediate=store == "immediate",
         store=repr(redis_url) if store == "redis" else "Slow()",
+        work=work,
     )
-    running = [subprocess.Popen(python("-c", program), stderr=subprocess.PIPE, text=True) for _ in range(8)]
+    running = [subprocess.Popen(python("-c", program), stderr=subprocess.PIPE, text=True) for _ in range(6)]
     for process in running:
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         assert process.returncode == 0, errors
 
 

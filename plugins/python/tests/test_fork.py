@@ -16,6 +16,7 @@ CASES = [
     "forks_while_threads_work",
     "pools",
     "watchdogs",
+    "store_that_forks",
 ]
 
 
