@@ -17,9 +17,11 @@ from .errors import ClosedError
 class Lazy:
     """The session of a request, for frameworks that serve each request in a thread."""
 
-    def __init__(self, sessions: Tessera, cookie: Cookie, headers: Iterable[str]) -> None:
-        """The session of a request with these ``Cookie`` headers."""
-        self._sessions, self._cookie, self._headers = sessions, cookie, headers
+    def __init__(
+        self, sessions: Tessera, cookie: Cookie, headers: Iterable[str], user_field: str | None = None
+    ) -> None:
+        """The session of a request with these ``Cookie`` headers, and the field in which a framework names the user."""
+        self._sessions, self._cookie, self._headers, self._user_field = sessions, cookie, headers, user_field
         self._lock = threading.RLock()
         self._has_left = self._is_looked_at = False
         #: The session, if it was opened.
@@ -32,7 +34,7 @@ class Lazy:
             if self.session is None:
                 if self._has_left:
                     raise ClosedError("the response has left: a session that is opened now would not be saved")
-                self.session = RequestSession(self._sessions, self._find())
+                self.session = RequestSession(self._sessions, self._find(), self._user_field)
             return self.session
 
     def _find(self) -> Opened:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterable, Iterator, MutableMapping
-from typing import Any, Literal, NamedTuple, Union
+from typing import Any, Literal, NamedTuple, Union, cast
 
 from ._engine import Tessera
 from ._opening import Opened
 from ._steps import Steps, arun, run
 from ._tessera import Details, Grant, Session, SessionPage
 from .cookies import Cookie
-from .errors import ClosedError, DraftError, InvalidArgumentError, InvalidValueError, SessionError
+from .errors import BusyError, ClosedError, DraftError, InvalidArgumentError, InvalidValueError, SessionError
 
 log = logging.getLogger("tessera")
 
@@ -20,7 +20,7 @@ _MAXIMUM_FLASHES = 16
 _FLASH = "_flash."
 
 #: The errors of calls that have not reached the store. They leave the session as it was.
-_REFUSALS = (InvalidArgumentError, InvalidValueError, TypeError)
+_REFUSALS = (BusyError, InvalidArgumentError, InvalidValueError, TypeError)
 
 Keep = Union[Literal["nothing", "everything"], Iterable[str]]
 
@@ -37,22 +37,36 @@ class RequestSession(MutableMapping[str, Any]):
 
     A request without a token, or with a token that opens no session, gets an empty draft. A draft is stored, and its token handed
     out, only if a field was set. Changes are saved before the response leaves, unless it is a server error (5xx) or the last
-    storing call failed. A call that an invalid argument or value has kept from the store does not count. After ``destroy`` the
-    session is an empty draft again.
+    storing call failed. A call that an argument, a value or another call has kept from the store does not count. After ``destroy``
+    the session is an empty draft again.
 
     Once the response has left, the session can be read, and every change raises :class:`~tessera.errors.ClosedError`.
     """
 
-    __slots__ = ("_accessed", "_engine", "_failed", "_left", "_session", "_state", "_token", "_update")
+    __slots__ = (
+        "_accessed",
+        "_engine",
+        "_failed",
+        "_left",
+        "_session",
+        "_state",
+        "_token",
+        "_update",
+        "_user",
+        "_user_field",
+    )
 
-    def __init__(self, engine: Tessera, opened: Opened) -> None:
-        """The session that was opened for a request."""
+    def __init__(self, engine: Tessera, opened: Opened, user_field: str | None = None) -> None:
+        """The session that was opened for a request, and the field in which a framework names the user."""
         self._engine = engine
         self._session = opened.session
         self._state = opened.state
         self._token = opened.token
         self._update: Grant | Literal["ended"] | None = None
         self._failed = self._left = self._accessed = False
+        self._user_field = user_field
+        #: The user that the field named at the beginning of the request, or after the last login or logout by a call.
+        self._user = self._named()
 
     # The mapping.
 
@@ -187,11 +201,11 @@ class RequestSession(MutableMapping[str, Any]):
 
     def authenticate(self, subject: str, keep: Keep = "nothing") -> None:
         """Logs a subject in. The old token ends at once; fields that were set in this request are kept, and those of ``keep``."""
-        run(self._granting("authenticate", subject, keep))
+        run(self._authenticating(subject, keep))
 
     async def aauthenticate(self, subject: str, keep: Keep = "nothing") -> None:
         """As :meth:`authenticate`."""
-        await arun(self._granting("authenticate", subject, keep))
+        await arun(self._authenticating(subject, keep))
 
     def destroy(self) -> None:
         """Logs out: ends the session, and removes the token from the client. A later change starts a new session."""
@@ -216,7 +230,11 @@ class RequestSession(MutableMapping[str, Any]):
         return await self._engine.alist(details.subject, current=details.public_id, cursor=cursor)
 
     def _storing(self, method: str, *arguments: Any) -> Steps:
-        session, had_failed = self._change(), self._failed
+        session = self._change()
+        if method != "destroy":
+            # It takes over the changes in lists and dicts. If that raises, the call has not reached the store.
+            _ = session.modified
+        had_failed = self._failed
         # Also a call that is cancelled has failed.
         self._failed = True
         try:
@@ -231,29 +249,56 @@ class RequestSession(MutableMapping[str, Any]):
         grant = yield from self._storing(method, *arguments)
         self._note(grant)
 
+    def _authenticating(self, subject: str, keep: Any) -> Steps:
+        if isinstance(keep, Iterable) and not isinstance(keep, str):
+            # What an iterator raises does not come from the store.
+            keep = list(cast("Iterable[object]", keep))
+        yield from self._granting("authenticate", subject, keep)
+        try:
+            self._user = self._named()
+        except SessionError:
+            # Another thread uses the session already.
+            self._user = None
+
     def _destroying(self) -> Steps:
         yield from self._storing("destroy")
-        self._update, self._token = "ended", None
+        self._update, self._token, self._user = "ended", None, None
         self._session = self._engine.create()
 
-    def following(self, field: str, before: object, status: int) -> Steps:
-        """Logs the subject in that a framework has put into a field, or out if it has removed it from there.
+    def _named(self) -> str | None:
+        """The user that the field names."""
+        if self._user_field is None:
+            return None
+        value = self._session.get(self._user_field)
+        return None if value is None or value == "" else str(value)
 
-        ``before`` is the field's value at the beginning of the request. After a failed call, and with a server error, nobody is
-        logged in. A logout ends the session in any case.
+    def following(self, status: int) -> Steps:
+        """Logs the subject in that a framework has put into the user's field, or out if it has removed it from there.
+
+        After a failed call, and with a server error, nobody is logged in. A logout ends the session in any case, and so does
+        another user in the field.
         """
         session, is_stored = self._session, status < 500 and not self._failed
-        if self._failed and session.details().status == "closed":
-            # The call has found that the session has ended.
-            return
-        value, subject = session.get(field), session.subject
-        named = None if value is None or value == "" else str(value)
+        try:
+            named, subject = self._named(), session.subject
+        except ClosedError:
+            if self._failed:
+                # The call has found that the session has ended.
+                return
+            raise
         if named is not None:
+            if named == subject or (named == self._user and subject is not None):
+                return
             # A session that names a user is authenticated as one, however it came to that.
-            if is_stored and named != subject and (value != before or subject is None):
-                yield from self._granting("authenticate", named, "everything")
-            return
-        if before is None or before == "":
+            if is_stored:
+                try:
+                    yield from self._granting("authenticate", named, "everything")
+                except SessionError as error:
+                    if self._user not in (None, named):
+                        yield from self._ending(error)
+                    raise
+                return
+        if self._user is None or named == self._user:
             return
         fields = dict(session.items()) if is_stored else {}
         if self._failed and status < 500:
@@ -261,6 +306,13 @@ class RequestSession(MutableMapping[str, Any]):
         yield from self._destroying()
         if fields:
             self._session.update(fields)
+
+    def _ending(self, error: SessionError) -> Steps:
+        """Ends the session of a user in whose place another one could not be logged in for this error."""
+        try:
+            yield from self._destroying()
+        except SessionError as second:
+            log.warning("a session was not ended after the error %s: %s", error.kind, second.kind)
 
     def _note(self, grant: Grant) -> None:
         if grant.token is not None:

@@ -39,30 +39,24 @@ class _Followed(Lazy):
     """A session whose user is named by one of its fields."""
 
     def __init__(self, sessions: Tessera, cookie: Cookie, headers: list[str], user_field: str | None) -> None:
-        super().__init__(sessions, cookie, headers)
-        self._user_field = user_field
-        #: The user at the beginning of the request.
-        self._user: object = None
+        super().__init__(sessions, cookie, headers, user_field)
         #: The failure to open or to follow it.
         self.error: SessionError | None = None
 
     def _find(self) -> Opened:
         try:
-            found = super()._find()
+            return super()._find()
         except SessionError as error:
             self.error = error
             self.session = RequestSession.unusable(self._sessions, error)
             raise
-        if self._user_field is not None:
-            self._user = found.session.get(self._user_field)
-        return found
 
     def follow(self, session: RequestSession, status: int) -> None:
         """Logs the user of the field in or out. A server error keeps a login back, and no logout."""
         if self.error is not None or self._user_field is None:
             return
         try:
-            run(session.following(self._user_field, self._user, status))
+            run(session.following(status))
         except SessionError as error:
             self.error = error
 
@@ -160,8 +154,9 @@ class TesseraSessions(SessionInterface):
 
     ``user_field``: if this field names another user than the session's subject when the response leaves, the session is
     authenticated as that user, and keeps its fields; if it names nobody any more, the session ends, and its other fields go to a
-    new one. So Flask-Login's ``login_user`` and ``logout_user`` are a login and a logout. A response that is a server error (5xx)
-    carries out the logout alone. ``None`` leaves logins to ``session.tessera``.
+    new one. So Flask-Login's ``login_user`` and ``logout_user`` are a login and a logout. With a server error (5xx), the session of
+    a user who has logged out, or in whose place another one has logged in, ends, and nobody is logged in. What the field was
+    before ``session.tessera.authenticate`` or ``destroy`` does not count. ``None`` leaves logins to ``session.tessera``.
     """
 
     session_class = FlaskSession

@@ -16,6 +16,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from ._engine import Tessera
@@ -82,8 +83,8 @@ class SessionMiddleware:
 
         try:
             body = self.app(environ, start)
-            # A generator runs, and starts its response, only when it is iterated.
-            return body if has_started or not isinstance(body, Iterator) else _Begun(body)
+            # A generator, or another iterable, may start its response only when it is iterated.
+            return body if has_started else _Begun(body)
         except SessionError as error:
             return answer(*problem(error))
         except Exception:
@@ -100,19 +101,18 @@ class SessionMiddleware:
 class _Begun:
     """A body whose first part is there."""
 
-    def __init__(self, body: Iterator[bytes]) -> None:
+    def __init__(self, body: Iterable[bytes]) -> None:
         self._body = body
         try:
-            self._first: list[bytes] = [next(body)]
-        except StopIteration:
-            self._first = []
+            self._rest = iter(body)
+            self._first = list(islice(self._rest, 1))
         except BaseException:
             self.close()
             raise
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._first
-        yield from self._body
+        yield from self._rest
 
     def close(self) -> None:
         close = getattr(self._body, "close", None)

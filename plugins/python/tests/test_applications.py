@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -155,6 +156,56 @@ def test_a_call_with_an_invalid_argument_or_value_drops_no_change(
     token = over(sessions, view, COOKIE)().token
     stored = sessions.open(token or "")
     assert stored["cart"] == [2] and len(stored) == 2 and stored.subject is None
+
+
+def test_a_list_beyond_the_limit_that_keeps_a_call_from_the_store_drops_no_change(sessions: Tessera, over: Any) -> None:
+    session = sessions.create()
+    session["cart"] = [1]
+    token = session.save().token
+
+    def view(session: Any) -> Any:
+        session["cart"].append("x" * 20_000)
+        for call in (session.save, session.rotate, lambda: session.authenticate("alice")):
+            with pytest.raises(errors.LimitExceededError):
+                call()
+        session["cart"].pop()
+        session["note"] = "too large"
+        return ok()
+
+    assert over(sessions, view, COOKIE)(cookie_of(token)).status == 200
+    stored = sessions.open(token or "")
+    assert dict(stored.items()) == {"cart": [1], "note": "too large"} and stored.subject is None
+
+
+def test_names_of_fields_that_raise_drop_no_change(sessions: Tessera, over: Any) -> None:
+    def names() -> Iterator[str]:
+        yield "a"
+        raise ValueError("in the names")
+
+    def view(session: Any) -> Any:
+        with pytest.raises(ValueError, match="in the names"):
+            session.authenticate("alice", keep=names())
+        session["note"] = 1
+        return ok()
+
+    stored = sessions.open(over(sessions, view, COOKIE)().token or "")
+    assert dict(stored.items()) == {"note": 1} and stored.subject is None
+
+
+def test_a_login_keeps_the_fields_that_an_iterator_names(sessions: Tessera, over: Any) -> None:
+    session = sessions.create()
+    session.update(a=1, b=2)
+    token = session.save().token
+
+    def view(session: Any) -> Any:
+        session.authenticate("alice", keep=iter(["a"]))
+        for unfit in (7, b"a", "a"):
+            with pytest.raises(errors.InvalidArgumentError):
+                session.authenticate("bob", keep=unfit)
+        return ok()
+
+    stored = sessions.open(over(sessions, view, COOKIE)(cookie_of(token)).token or "")
+    assert (stored.subject, dict(stored.items())) == ("alice", {"a": 1})
 
 
 def test_an_outage_is_503_and_never_a_visitor_without_a_login(over: Any) -> None:

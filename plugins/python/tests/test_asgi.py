@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from applications import COOKIE, Down, answer_of, call_asgi, cookie_of
 from conftest import KEYS
+from own_stores import Asynchronous
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -30,6 +32,41 @@ def test_an_exception_after_a_login_does_not_lose_its_token(sessions: Tessera) -
     answer = answer_of(sent)
     assert answer.status == 500
     assert sessions.open(answer.token or "").subject == "alice"
+
+
+@pytest.mark.parametrize("method", ["asave", "adestroy"])
+def test_a_call_that_another_one_keeps_from_the_store_drops_no_change(method: str) -> None:
+    store = Asynchronous()
+    sessions = Tessera(store, keys=KEYS)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        session = scope["session"]
+        session["a"] = 1
+        await session.asave()
+        session["b"] = 2
+        has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+        async def wait(_: str) -> None:
+            has_begun.set()
+            await may_end.wait()
+
+        store.before = wait
+        # A call that is not one of the request's session, so that its end says nothing about that.
+        other = asyncio.ensure_future(session._session.asave())
+        await has_begun.wait()
+        with pytest.raises(errors.BusyError):
+            await getattr(session, method)()
+        may_end.set()
+        await other
+        session["c"] = 3
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def read(token: str) -> Any:
+        return dict((await sessions.aopen(token)).items())
+
+    answer = answer_of(call_asgi(SessionMiddleware(app, sessions), {"type": "http", "headers": []}, []))
+    assert asyncio.run(read(answer.token or "")) == {"a": 1, "b": 2, "c": 3}
 
 
 @pytest.mark.parametrize("extensions", [{}, {"websocket.http.response": {}}])

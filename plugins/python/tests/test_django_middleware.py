@@ -138,6 +138,16 @@ def test_a_session_of_another_kind_leaves_the_response_as_it_is(stranger: object
     assert not response.has_header("Cache-Control")
 
 
+def test_a_session_that_a_view_has_deleted_leaves_the_response_as_it_is() -> None:
+    def page(request: HttpRequest) -> HttpResponse:
+        request.session["lost"] = True
+        del request.session
+        return HttpResponse("page")
+
+    response = SessionMiddleware(page)(RequestFactory().get("/"))
+    assert (response.status_code, response.content, dict(response.cookies)) == (200, b"page", {})
+
+
 class Body:
     """A body of a response that notes its end."""
 

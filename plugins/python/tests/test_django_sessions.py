@@ -85,6 +85,45 @@ def test_nested_changes_are_saved_with_modified(session: SessionStore) -> None:
     assert "cart" not in reopened(session)
 
 
+def test_a_copy_that_was_equal_when_it_was_saved_is_the_field_from_then_on(session: SessionStore) -> None:
+    session["cart"] = [1]
+    session.save()
+    again = reopened(session)
+    before = again["cart"]
+    cart = again["cart"] = list(before)
+    again["a"] = 1
+    again.save()
+    assert again["cart"] is cart
+    cart.append(2)
+    again.save()
+    assert again["cart"] is cart and reopened(session)["cart"] == [1, 2]
+    # The list of before is not that of the field any more.
+    before.append(3)
+    again["a"] = 2
+    again.save()
+    assert reopened(session)["cart"] == [1, 2]
+    cart.append(4)
+    again.save()
+    assert reopened(session)["cart"] == [1, 2, 4]
+
+
+def test_a_list_that_another_request_has_changed_is_another_one_after_the_save(session: SessionStore) -> None:
+    session["cart"] = [1]
+    session.save()
+    again, other = reopened(session), reopened(session)
+    cart = again["cart"] = list(again["cart"])
+    other["cart"] = [1, 2]
+    other.save()
+    again["a"] = 1
+    again.save()
+    assert again["cart"] == [1, 2]
+    cart.append(3)
+    again.save()
+    again["cart"].append(4)
+    again.save()
+    assert reopened(session)["cart"] == [1, 2, 4]
+
+
 def test_values_of_one_type_replace_equal_values_of_another(session: SessionStore) -> None:
     session["a"], session["b"] = 1, [1]
     session.save()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -93,6 +94,53 @@ def test_an_exception_after_a_login_or_logout_does_not_lose_the_clients_cookie(
         assert sessions.open(answer.token or "").subject == "alice"
     else:
         assert (answer.one("set-cookie") or "").startswith("__Host-tessera=; Path=/; Max-Age=0")
+
+
+class Body:
+    """A body that fails when it is iterated, and notes its end."""
+
+    ends = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise ValueError("in the body")
+
+    def close(self) -> None:
+        self.ends += 1
+
+
+def test_a_body_that_cannot_be_iterated_does_not_lose_the_clients_cookie(
+    sessions: Tessera, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = Body()
+
+    def app(environ: Any, start_response: Any) -> Any:
+        session_of(environ).authenticate("alice")
+        return body
+
+    answer = call_wsgi(SessionMiddleware(app, sessions))
+    assert (answer.status, answer.body, body.ends) == (500, b"Internal Server Error", 1)
+    assert sessions.open(answer.token or "").subject == "alice"
+    assert [record.exc_info and record.exc_info[0] for record in caplog.records] == [ValueError]
+
+
+def test_a_body_that_starts_the_response_when_it_is_iterated_is_sent_and_closed(sessions: Tessera) -> None:
+    class Starting(Body):
+        def __iter__(self) -> Iterator[bytes]:
+            start("200 OK", [])
+            yield from (b"one", b"two")
+
+    start: Any = None
+    body = Starting()
+
+    def app(environ: Any, start_response: Any) -> Any:
+        nonlocal start
+        start = start_response
+        session_of(environ)["a"] = 1
+        return body
+
+    answer = call_wsgi(SessionMiddleware(app, sessions))
+    assert (answer.status, answer.body, body.ends) == (200, b"onetwo", 1)
+    assert dict(sessions.open(answer.token or "").items()) == {"a": 1}
 
 
 @pytest.mark.parametrize("uses_the_session", [False, True])

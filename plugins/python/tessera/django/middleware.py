@@ -38,9 +38,9 @@ class SessionMiddleware(DjangoMiddleware):
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Saves the session, and sets the cookie."""
-        session = request.session
+        session = getattr(request, "session", None)
         if not isinstance(session, self.SessionStore):
-            # A view has put another object in its place.
+            # A view has deleted it, or put another object in its place.
             return super().process_response(request, response)
         if session._error is not None:
             return _answer(session._error, response)

@@ -119,9 +119,12 @@ class SessionStore(SessionBase):
             grant = yield session, "save", ()
         self._opened, self._is_cycled, self._tokens, self._user = session, False, None, user
         self._note(grant)
-        # A save merges: what others have changed meanwhile must not be changed back by the next one.
+        # A save merges: what others have changed meanwhile must not be changed back by the next one. A list or dict of the view
+        # that is stored as it is stays the field, so that the next save finds what the view changes in it.
+        stored = _fields(session)
+        kept = {name: data[name] for name, value in stored.items() if name in data and not _differs(data[name], value)}
         data.clear()
-        data.update(_fields(session))
+        data.update(stored | kept)
 
     def _note(self, grant: Grant) -> None:
         if grant.token is not None:
