@@ -223,14 +223,9 @@ impl Engine {
         })
     }
 
-    /// Where records are kept.
-    pub fn place(&self) -> &Place {
-        &self.recipe.place
-    }
-
     /// Whether all calls return within microseconds.
     pub fn is_quick(&self) -> bool {
-        matches!(self.place(), Place::Url(StoreUrl::Plain(PlainUrl::Memory)))
+        matches!(self.recipe.place, Place::Url(StoreUrl::Plain(PlainUrl::Memory)))
     }
 
     /// The engine of this process, if it was made since a fork. The calling thread is inside.

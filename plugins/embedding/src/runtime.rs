@@ -1,6 +1,5 @@
 //! The runtime of this process: one thread, which drives connections to stores and the calls that nobody polls.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::sync::mpsc::{self, Sender};
@@ -14,10 +13,6 @@ use crate::process::OfProcess;
 /// The runtime of this process. It lives as long as the process, because objects of the other language may need it until then.
 static RUNTIME: OfProcess<Option<&'static Runtime>> = OfProcess::new();
 
-thread_local! {
-    static IS_OF_RUNTIME: Cell<bool> = const { Cell::new(false) };
-}
-
 /// The runtime of this process, which is started if there is none.
 fn runtime() -> io::Result<&'static Runtime> {
     let mut current = RUNTIME.lock();
@@ -27,17 +22,11 @@ fn runtime() -> io::Result<&'static Runtime> {
     let built = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("tessera")
-        .on_thread_start(|| IS_OF_RUNTIME.set(true))
         .enable_all()
         .build();
     let runtime: &'static Runtime = Box::leak(Box::new(built?));
     *current = Some(runtime);
     Ok(runtime)
-}
-
-/// Whether the calling thread is one of the runtime.
-pub fn is_own_thread() -> bool {
-    IS_OF_RUNTIME.get()
 }
 
 /// Makes the runtime that of the calling thread, for futures that are polled there.
