@@ -39,6 +39,15 @@ def sessions(clock: Clock) -> Tessera:
     return Tessera("memory:", keys=KEYS, clock=clock)
 
 
+@pytest.fixture
+def threads_alternate() -> Iterator[None]:
+    """Threads of Python take turns after a microsecond, and not after milliseconds."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
 def free_port() -> int:
     """A port of the loopback that was free just now."""
     with socket.socket() as listener:

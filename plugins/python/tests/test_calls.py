@@ -6,7 +6,6 @@ import asyncio
 import gc
 import resource
 import signal
-import sys
 import threading
 import time
 import warnings
@@ -252,7 +251,9 @@ def test_the_handler_of_a_signal_may_use_the_session_that_it_interrupts(sessions
         signal.signal(signal.SIGALRM, before)
 
 
-def test_changes_of_a_list_by_several_threads_are_all_in_the_last_save(sessions: Tessera) -> None:
+def test_changes_of_a_list_by_several_threads_are_all_in_the_last_save(
+    sessions: Tessera, threads_alternate: None
+) -> None:
     session = sessions.create()
     session["list"] = []
     session["other"] = [[[number]] for number in range(50)]
@@ -268,21 +269,20 @@ def test_changes_of_a_list_by_several_threads_are_all_in_the_last_save(sessions:
                 except errors.BusyError:
                     pass
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
     threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
         assert not thread.is_alive()
-    sys.setswitchinterval(interval)
     assert not session.modified
     opened = sessions.open(token)
     assert sorted(opened["list"]) == [[number, turn] for number in range(4) for turn in range(50)]
 
 
-def test_a_list_is_kept_that_is_set_while_the_session_is_busy_right_afterwards(redis_url: str) -> None:
+def test_a_list_is_kept_that_is_set_while_the_session_is_busy_right_afterwards(
+    redis_url: str, threads_alternate: None
+) -> None:
     sessions = Tessera(redis_url, keys=KEYS)
     session = sessions.create()
     session.save()
@@ -302,8 +302,6 @@ def test_a_list_is_kept_that_is_set_while_the_session_is_busy_right_afterwards(r
             except errors.BusyError:
                 pass
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
     threads = [threading.Thread(target=touch) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -318,7 +316,6 @@ def test_a_list_is_kept_that_is_set_while_the_session_is_busy_right_afterwards(r
         stops = True
         for thread in threads:
             thread.join()
-        sys.setswitchinterval(interval)
 
 
 def test_what_an_immediate_store_raises_ends_the_call_that_it_was_raised_in() -> None:
@@ -373,7 +370,7 @@ def test_a_handler_that_interrupts_an_immediate_store_is_busy_and_waits_for_noth
     assert seen
 
 
-def test_lists_of_one_session_in_many_threads_are_no_deadlock(sessions: Tessera) -> None:
+def test_lists_of_one_session_in_many_threads_are_no_deadlock(sessions: Tessera, threads_alternate: None) -> None:
     session = sessions.create()
     session["cart"] = [{"n": number} for number in range(200)]
     session.save()
@@ -388,15 +385,12 @@ def test_lists_of_one_session_in_many_threads_are_no_deadlock(sessions: Tessera)
             except errors.BusyError:
                 pass
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
     threads = [threading.Thread(target=use, args=(number,), daemon=True) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(20)
         assert not thread.is_alive(), "a thread waits for another for ever"
-    sys.setswitchinterval(before)
 
 
 def test_a_save_that_is_awaited_later_has_all_changes_until_then(sessions: Tessera) -> None:

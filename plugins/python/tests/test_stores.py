@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from typing import Any
@@ -204,10 +203,8 @@ def test_a_cancelled_call_of_an_asynchronous_store_ends_its_write() -> None:
     asyncio.run(use())
 
 
-def test_calls_of_several_loops_on_an_asynchronous_store_are_no_deadlock() -> None:
+def test_calls_of_several_loops_on_an_asynchronous_store_are_no_deadlock(threads_alternate: None) -> None:
     sessions = Tessera(Asynchronous(), keys=KEYS, remembered_sessions=0)
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
 
     async def use() -> None:
         token = (await sessions.create().aauthenticate("alice")).token or ""
@@ -218,15 +215,15 @@ def test_calls_of_several_loops_on_an_asynchronous_store_are_no_deadlock() -> No
     thread.start()
     thread.join(30)
     assert not thread.is_alive(), "the loop waits for ever"
-    sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize("store", [DictStore, Blocking])
-def test_calls_without_the_store_wait_for_no_thread_that_waits_for_the_interpreter(store: type[DictStore]) -> None:
+def test_calls_without_the_store_wait_for_no_thread_that_waits_for_the_interpreter(
+    store: type[DictStore], threads_alternate: None
+) -> None:
     sessions = Tessera(store(), keys=KEYS, instances=1, remembered_sessions=0)
     token = sessions.create().save().token or ""
-    before, stops = sys.getswitchinterval(), time.monotonic() + 0.7
-    sys.setswitchinterval(1e-6)
+    stops = time.monotonic() + 0.7
 
     def save() -> None:
         session = sessions.open(token)
@@ -247,7 +244,6 @@ def test_calls_without_the_store_wait_for_no_thread_that_waits_for_the_interpret
     for thread in threads:
         thread.join(20)
         assert not thread.is_alive()
-    sys.setswitchinterval(before)
 
 
 def test_two_event_loops_at_a_time_each_run_their_own_operations() -> None:
